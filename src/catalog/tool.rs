@@ -1,0 +1,45 @@
+//! One tool of one server, with the names under which the faces show it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// A tool as its server defined it, and as we expose it.
+#[derive(Debug)]
+pub struct CatalogTool {
+    /// The name that the server knows.
+    pub name: Arc<str>,
+    /// The path segment before percent-encoding: the name, or `docs_` for `docs` (reserved ones get a `_`).
+    pub exposed_name: Arc<str>,
+    /// The whole definition as the server sent it (`name`, `title`, `description`, `inputSchema`, ...).
+    pub definition: Arc<Map<String, Value>>,
+    /// The server's claim, or the operator's `readOnlyTools`.
+    pub read_only: bool,
+}
+
+impl CatalogTool {
+    /// `inputSchema` as sent; `None` when the server sent no object.
+    pub fn input_schema(&self) -> Option<&Map<String, Value>> {
+        self.definition.get("inputSchema")?.as_object()
+    }
+
+    pub fn output_schema(&self) -> Option<&Map<String, Value>> {
+        self.definition.get("outputSchema")?.as_object()
+    }
+
+    /// The description; `None` when missing or empty.
+    pub fn description(&self) -> Option<&str> {
+        self.definition.get("description")?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// `title`, or `annotations.title`.
+    pub fn title(&self) -> Option<&str> {
+        let own = self.definition.get("title").and_then(Value::as_str);
+        own.or_else(|| self.annotation("title")?.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// One value of `annotations`.
+    pub fn annotation(&self, key: &str) -> Option<&Value> {
+        self.definition.get("annotations")?.get(key)
+    }
+}

@@ -1,0 +1,182 @@
+//! What the operator asked for, as plain values: no I/O happens here except in [`load`] and [`secret`].
+//!
+//! Parse, validate, resolve secrets, build and bind are five separate steps. This module holds the outcome
+//! of the first two: [`Config`] may still refer to secrets that nobody has read yet ([`SecretText`]).
+
+pub mod name;
+pub mod secret;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use name::ServerName;
+pub use secret::{SecretError, SecretText};
+
+/// Everything one run of the gateway needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: ListenConfig,
+    pub auth: AuthConfig,
+    pub limits: LimitsConfig,
+    pub document: DocumentConfig,
+    pub log: LogConfig,
+    /// Where tool lists are kept across restarts. `None` keeps them in memory only.
+    pub state_dir: Option<PathBuf>,
+    /// `mcpo -- command`: one server, its tools at `POST /{tool}` (contract section 2.1).
+    pub single: bool,
+    /// Servers in the order of the file.
+    pub servers: Vec<ServerConfig>,
+}
+
+/// Where and how the one port is opened.
+#[derive(Debug, Clone)]
+pub struct ListenConfig {
+    /// Host name or address; `127.0.0.1` unless told otherwise.
+    pub host: String,
+    pub port: u16,
+    pub tls: Option<TlsConfig>,
+    /// Starts and ends with `/`; `/` alone means none. Servers are mounted under it; documents of the
+    /// whole gateway answer both with and without it.
+    pub path_prefix: String,
+    /// What a reverse proxy strips (FastAPI's `root_path`); empty or starting with `/`, no `/` at the end.
+    pub root_path: String,
+    /// `["*"]` allows every origin.
+    pub cors_allow_origins: Vec<String>,
+    /// Further `Host` values served when no key is configured.
+    pub allowed_hosts: Vec<String>,
+    /// The address that users type, for the Host rule and for links.
+    pub public_url: Option<String>,
+}
+
+/// PEM files of the listener's certificate chain and key.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default)]
+pub struct AuthConfig {
+    /// Empty: everything is open, on loopback.
+    pub keys: Vec<ApiKeyConfig>,
+    /// Documents and pages need a key too.
+    pub strict: bool,
+}
+
+/// One named API key and what it opens.
+#[derive(Debug, Clone)]
+pub struct ApiKeyConfig {
+    pub name: String,
+    pub key: SecretText,
+    /// Server names or globs; `None` opens all servers.
+    pub servers: Option<Vec<String>>,
+    /// Only tools that are read-only (their `readOnlyHint`, or the server entry's `readOnlyTools`).
+    pub read_only: bool,
+    /// Sees URLs, stderr tails and full reasons in `/servers`.
+    pub admin: bool,
+}
+
+/// Bounds on size, number and time.
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    /// Largest request body, in bytes; above it 413.
+    pub body_bytes: usize,
+    /// Largest single message accepted from a server, in bytes; above it 502.
+    pub result_bytes: usize,
+    /// How long a call may take without progress, unless the server entry has its own `timeout`.
+    pub call_timeout: Duration,
+    /// How long a server may take from its start to its tool list.
+    pub start_timeout: Duration,
+    /// Open client connections at one time.
+    pub connections: usize,
+    /// How long a client may take to send its request head.
+    pub header_timeout: Duration,
+    /// How long calls in flight may go on after the gateway was told to stop.
+    pub drain: Duration,
+}
+
+/// What the combined document says of itself.
+#[derive(Debug, Clone)]
+pub struct DocumentConfig {
+    pub name: String,
+    pub description: String,
+    pub version: String,
+}
+
+/// How much is logged, and in which form.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A `tracing` filter directive such as `info` or `debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The journal's native protocol when stderr is the journal, lines of text otherwise.
+    Auto,
+    Text,
+    Json,
+    Journald,
+}
+
+/// One entry of `mcpServers`.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    pub name: ServerName,
+    pub transport: TransportConfig,
+    /// Globs over tool names; empty allows all.
+    pub enabled_tools: Vec<String>,
+    /// Globs over tool names; wins over `enabled_tools`.
+    pub disabled_tools: Vec<String>,
+    /// Globs over tool names that are read-only whatever the server's hints say.
+    pub read_only_tools: Option<Vec<String>>,
+    /// How long a call may take without progress.
+    pub timeout: Option<Duration>,
+    /// `/ready` answers 503 while this server is not ready.
+    pub required: bool,
+    pub disabled: bool,
+    /// Calls in flight at one time; more wait within their deadline.
+    pub concurrency: usize,
+    /// The protocol revision to offer in `initialize`, when pinned.
+    pub protocol: Option<String>,
+    /// The entry asks for OAuth, which this version cannot do: the server is unavailable and says so.
+    pub oauth: bool,
+}
+
+/// How the gateway reaches one server.
+#[derive(Debug, Clone)]
+pub enum TransportConfig {
+    Stdio(StdioConfig),
+    StreamableHttp(HttpConfig),
+    Sse(HttpConfig),
+    Socket(SocketConfig),
+    /// The gateway's own tools (list, search, describe and call tools), served in the process.
+    Gateway,
+}
+
+/// A child process that speaks newline-delimited JSON-RPC.
+#[derive(Debug, Clone, Default)]
+pub struct StdioConfig {
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: Vec<(String, SecretText)>,
+    /// Variables of the gateway's own environment that the child gets besides the short allow-list.
+    pub pass_env: Vec<String>,
+    pub cwd: Option<PathBuf>,
+}
+
+/// A remote server.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    pub url: SecretText,
+    pub headers: Vec<(String, SecretText)>,
+}
+
+/// A Unix socket that speaks the framing of stdio.
+#[derive(Debug, Clone)]
+pub struct SocketConfig {
+    pub path: PathBuf,
+}

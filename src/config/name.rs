@@ -1,0 +1,58 @@
+//! Names of servers: what may stand in the first segment of a path.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// First path segments that the gateway keeps for itself (product: surfaces on the one port).
+pub const RESERVED: [&str; 12] = [
+    "docs",
+    "redoc",
+    "openapi.json",
+    "mcp",
+    "health",
+    "ready",
+    "metrics",
+    "servers",
+    "v1",
+    "oauth",
+    "assets",
+    ".well-known",
+];
+
+/// The name of one entry of `mcpServers`; never empty and never reserved. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerName(Arc<str>);
+
+/// Why a text cannot name a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("a server name must not be empty")]
+    Empty,
+    #[error(
+        "`{0}` is a path of the gateway itself and cannot name a server; rename it, for instance `{0}-server`"
+    )]
+    Reserved(String),
+}
+
+impl ServerName {
+    /// Checks `name` against the empty and the reserved names.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        if name.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if RESERVED.contains(&name) {
+            return Err(NameError::Reserved(name.to_owned()));
+        }
+        Ok(Self(name.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
