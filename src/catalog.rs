@@ -9,15 +9,4 @@ pub mod tool;
 pub use scope::{Caller, Scope};
 pub use tool::CatalogTool;
 
-/// What a server says of itself in `initialize`.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct ServerInfo {
-    /// `serverInfo.name`.
-    pub name: String,
-    /// `serverInfo.version`.
-    pub version: String,
-    /// The whole text of `instructions`.
-    pub instructions: Option<String>,
-    /// The protocol revision agreed on.
-    pub protocol: String,
-}
+pub use crate::upstream::ServerInfo;

@@ -180,3 +180,9 @@ pub struct HttpConfig {
 pub struct SocketConfig {
     pub path: PathBuf,
 }
+
+impl StdioConfig {
+    pub fn environment(&self) -> Result<Vec<(std::ffi::OsString, std::ffi::OsString)>, SecretError> {
+        Ok(std::env::vars_os().collect())
+    }
+}
