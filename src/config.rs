@@ -197,9 +197,3 @@ pub struct HttpConfig {
 pub struct SocketConfig {
     pub path: PathBuf,
 }
-
-impl StdioConfig {
-    pub fn environment(&self) -> Result<Vec<(std::ffi::OsString, std::ffi::OsString)>, SecretError> {
-        Ok(std::env::vars_os().collect())
-    }
-}
