@@ -12,9 +12,10 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::Keeper;
 use crate::config::{Config, TransportConfig};
 use crate::gateway::{Gateway, builtin};
+use crate::http::host::HostRuleError;
 use crate::http::{Edge, Keys, KeysError, ListenError, Listener, ServeOptions, serve};
 use crate::rest::{self, Rest};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, Signals};
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{KeptTools, Upstream};
 
@@ -27,7 +28,11 @@ pub enum AppError {
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error(transparent)]
+    Hosts(#[from] HostRuleError),
+    #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("signals cannot be caught: {0}")]
+    Signals(#[source] std::io::Error),
 }
 
 /// Serves `config` until a signal asks for the end, then drains.
@@ -40,6 +45,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let config = Arc::new(config);
     let keys = Arc::new(Keys::new(&config.auth)?);
     let listener = Listener::bind(&config.listen).await?;
+    let signals = Signals::catch().map_err(AppError::Signals)?;
     greet(&config, &listener);
 
     let changes = Arc::new(watch::Sender::new(0));
@@ -57,7 +63,9 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         keys.scopes().to_vec(),
     ));
     let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout));
+    let keyless = keys.is_empty();
     let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
+    let edge = Arc::new(Edge::new(router, &config.listen, keyless)?);
 
     let servers_stop = CancellationToken::new();
     let surroundings = Arc::new(Surroundings {
@@ -73,10 +81,15 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     }
     tasks.spawn(keeper.run(servers_stop.clone()));
 
-    let edge = Arc::new(Edge::new(&config.listen, config.auth.keys.is_empty()));
-    let options = ServeOptions::new(&config.limits);
-    let shutdown = Shutdown::on_signals();
-    serve(listener, edge, router, options, &shutdown).await;
+    let shutdown = Shutdown::new();
+    let options = ServeOptions {
+        connections: config.limits.connections,
+        header_timeout: config.limits.header_timeout,
+        drain: config.limits.drain,
+    };
+    let catching = tokio::spawn(signals.forward(shutdown.clone()));
+    serve(listener, edge, options, shutdown).await;
+    catching.abort();
 
     tracing::info!("all calls are done; the servers are ended");
     servers_stop.cancel();
@@ -89,8 +102,9 @@ pub async fn run(config: Config) -> Result<(), AppError> {
 
 fn greet(config: &Config, listener: &Listener) {
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
-    let address = listener.local_address();
-    tracing::info!("mcpo {} listens on {scheme}://{address}, documents at {scheme}://{address}/docs", env!("CARGO_PKG_VERSION"));
+    let Ok(address) = listener.local_address() else { return };
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!("mcpo {version} listens on {scheme}://{address}; its page is {scheme}://{address}/docs");
     if config.auth.keys.is_empty() && !address.ip().is_loopback() {
         tracing::warn!(
             "ANYBODY who reaches {address} can call every tool: no API key is configured. Set --api-key (or \

@@ -144,11 +144,7 @@ impl Gateway {
 }
 
 /// Sends `request`; `None` when `after` has passed since it was sent or since the last progress.
-async fn within(
-    link: &dyn Link,
-    request: Request<'_>,
-    after: Duration,
-) -> Option<Result<Reply, LinkError>> {
+async fn within(link: &dyn Link, request: Request<'_>, after: Duration) -> Option<Result<Reply, LinkError>> {
     let progress = Arc::new(Notify::new());
     let mut reply = link.request(request, Some(progress.clone()));
     let mut deadline = Instant::now() + after;

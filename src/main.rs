@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use mcpo::app::{self, AppError};
 use mcpo::cli::{self, Invocation, check, exit};
 use mcpo::config::{self, Config, LogFormat, Problem, environment};
-use mcpo::http::ListenError;
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
 
 fn main() -> ExitCode {
@@ -46,9 +45,9 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
         Err(error) => {
             tracing::error!("{error}");
             match error {
-                AppError::Keys(_) => exit::CONFIGURATION,
-                AppError::Listen(ListenError::InUse { .. }) => exit::ADDRESS_IN_USE,
-                AppError::Listen(_) => exit::FAILURE,
+                AppError::Keys(_) | AppError::Hosts(_) => exit::CONFIGURATION,
+                AppError::Listen(error) if error.is_address_in_use() => exit::ADDRESS_IN_USE,
+                AppError::Listen(_) | AppError::Signals(_) => exit::FAILURE,
             }
         }
     }

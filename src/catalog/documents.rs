@@ -69,7 +69,11 @@ impl Documents {
             _ => {
                 let servers: Vec<ServerTools<'_>> = visible
                     .iter()
-                    .map(|(server, tools)| ServerTools { name: &server.name, info: server.info.as_ref(), tools })
+                    .map(|(server, tools)| ServerTools {
+                        name: &server.name,
+                        info: server.info.as_ref(),
+                        tools,
+                    })
                     .collect();
                 Document::new(&combined_document(&CombinedDocument {
                     servers: &servers,

@@ -99,7 +99,8 @@ impl Keeper {
         let mut swapped = self.swapped.subscribe();
         loop {
             swapped.borrow_and_update();
-            let reached = self.catalog().server(server.as_str()).is_none_or(|entry| entry.revision >= revision);
+            let reached =
+                self.catalog().server(server.as_str()).is_none_or(|entry| entry.revision >= revision);
             if reached || swapped.changed().await.is_err() {
                 return;
             }

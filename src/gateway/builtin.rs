@@ -80,7 +80,9 @@ pub fn tools() -> OwnTools {
     let info = ServerInfo {
         name: "gateway".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        instructions: Some("The tools of the gateway itself: find tools of all servers, and call them.".into()),
+        instructions: Some(
+            "The tools of the gateway itself: find tools of all servers, and call them.".into(),
+        ),
         protocol: String::new(),
     };
     OwnTools { info, definitions }
@@ -199,7 +201,8 @@ fn has_all(tool: &CatalogTool, words: &[String]) -> bool {
 }
 
 async fn describe_tool(gateway: &Gateway, caller: &Caller, name: &Name) -> Result<Value, String> {
-    let target = gateway.find(caller, &name.server, &name.tool).await.map_err(|error| not_found(name, &error))?;
+    let target =
+        gateway.find(caller, &name.server, &name.tool).await.map_err(|error| not_found(name, &error))?;
     let mut tool: Map<String, Value> = (*target.tool.definition).clone();
     tool.insert("server".into(), name.server.clone().into());
     Ok(Value::Object(tool))
@@ -250,7 +253,9 @@ fn not_found(name: &Name, error: &FindError) -> String {
             format!("server `{}` has no tool `{}`; search_tools finds them", name.server, name.tool)
         }
         FindError::Unavailable(unavailable) => super::error::public_unavailable(unavailable),
-        FindError::Deadline { after } => format!("the server did not get ready within {} s", after.as_secs_f32()),
+        FindError::Deadline { after } => {
+            format!("the server did not get ready within {} s", after.as_secs_f32())
+        }
     }
 }
 

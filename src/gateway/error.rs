@@ -44,7 +44,9 @@ impl CallError {
             Self::Arguments(_) => "the arguments do not fit the tool's schema".into(),
             Self::Unavailable(unavailable) => public_unavailable(unavailable),
             Self::Deadline { after } => format!("no answer within {} s", after.as_secs_f32()),
-            Self::Link(LinkError::NotSent(reason)) => format!("the server is unavailable: {}", reason.public()),
+            Self::Link(LinkError::NotSent(reason)) => {
+                format!("the server is unavailable: {}", reason.public())
+            }
             Self::Link(LinkError::Lost(reason)) => {
                 format!("the connection to the server ended before the answer came: {}", reason.public())
             }

@@ -40,7 +40,12 @@ pub struct CallRecord {
 
 impl CallRecord {
     pub fn new(caller: &Caller, target: &Target) -> Self {
-        Self { target: target.clone(), key_name: caller.key_name.clone(), began: Instant::now(), ended: false }
+        Self {
+            target: target.clone(),
+            key_name: caller.key_name.clone(),
+            began: Instant::now(),
+            ended: false,
+        }
     }
 
     /// The call was answered.

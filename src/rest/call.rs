@@ -57,10 +57,10 @@ async fn prepare(
     server: Option<&str>,
     tool: &str,
 ) -> Result<(Caller, Target), Refused> {
-    let caller = rest.keys.admit(&head.headers, Access::Call).map_err(|refusal| {
-        tracing::info!(target: "mcpo::refusal", status = refusal.problem().status().as_u16(), path = head.uri.path(), "refused: {}", refusal.problem().detail());
-        Refused::new(refusal.into_response())
-    })?;
+    let caller = rest
+        .keys
+        .admit(&head.headers, Access::Call)
+        .map_err(|refusal| Refused::new(refusal.into_response()))?;
     let server = match server {
         Some(server) => server.to_owned(),
         None => rest.only_server().ok_or_else(Problem::not_found)?,

@@ -20,16 +20,31 @@ pub enum Route<'a> {
     Docs,
     Redoc,
     /// `/assets/swagger/{file}`
-    Asset { file: Cow<'a, str> },
-    ServerDocument { server: Cow<'a, str> },
-    ServerDocs { server: Cow<'a, str> },
-    ServerRedoc { server: Cow<'a, str> },
+    Asset {
+        file: Cow<'a, str>,
+    },
+    ServerDocument {
+        server: Cow<'a, str>,
+    },
+    ServerDocs {
+        server: Cow<'a, str>,
+    },
+    ServerRedoc {
+        server: Cow<'a, str>,
+    },
     /// `/{server}/`, where nothing is.
-    ServerRoot { server: Cow<'a, str> },
+    ServerRoot {
+        server: Cow<'a, str>,
+    },
     /// `server` is `None` in single-server mode.
-    Tool { server: Option<Cow<'a, str>>, tool: Cow<'a, str> },
+    Tool {
+        server: Option<Cow<'a, str>>,
+        tool: Cow<'a, str>,
+    },
     /// The path with a slash added or taken away, if there is something.
-    Moved { to: String },
+    Moved {
+        to: String,
+    },
     Nothing,
 }
 

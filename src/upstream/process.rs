@@ -83,7 +83,7 @@ impl Process {
         let group = group.expect("a child that was not waited for has an id");
         let exit = rustix::process::pidfd_open(group, PidfdFlags::NONBLOCK)
             .map_err(std::io::Error::from)
-            .and_then(|descriptor| AsyncFd::register(descriptor).map_err(Into::into))
+            .and_then(watch)
             .map_err(failed)?;
         let stdin = child.stdin.take().expect("stdin is piped");
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -142,6 +142,11 @@ impl Process {
             }
         }
     }
+}
+
+#[expect(deprecated, reason = "its successor is `unsafe`, and an owned descriptor meets its conditions")]
+fn watch(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(descriptor)
 }
 
 fn describe(status: ExitStatus) -> String {

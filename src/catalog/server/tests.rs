@@ -45,9 +45,8 @@ fn globs_choose_tools_and_disabled_ones_win() {
 
 #[test]
 fn read_only_is_the_servers_claim_unless_the_operator_says_otherwise() {
-    let read_only = |server: &CatalogServer| -> Vec<bool> {
-        server.tools.iter().map(|tool| tool.read_only).collect()
-    };
+    let read_only =
+        |server: &CatalogServer| -> Vec<bool> { server.tools.iter().map(|tool| tool.read_only).collect() };
     assert_eq!(read_only(&build(&["get", "set"], |_| {})), [true, false]);
     let overridden = build(&["get", "set"], |config| config.read_only_tools = Some(vec!["set".into()]));
     assert_eq!(read_only(&overridden), [false, true]);
