@@ -50,6 +50,9 @@ struct Calls {
     /// How long to measure.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Call this long before measuring, so that the server is warm.
+    #[arg(long, default_value_t = 0.0)]
+    warmup: f64,
     /// Keep one call of this tool in flight beside the measured ones; it is not measured.
     #[arg(long, requires = "beside_arguments")]
     beside: Option<String>,
@@ -69,33 +72,42 @@ fn main() -> Outcome<()> {
     Ok(writeln!(std::io::stdout(), "{report}")?)
 }
 
-/// The id of the calls beside; no measured call reaches it.
-const BESIDE: u64 = u64::MAX;
+/// The id of the calls beside; no measured call reaches it, and every JSON number can hold it.
+const BESIDE: u64 = 1 << 52;
 
 fn measure(options: &Calls) -> Outcome<Value> {
     let mut session = Session::spawn(&options.command)?;
     session.initialize()?;
+    let mut next = 1;
+    if options.warmup > 0.0 {
+        window(&mut session, options, options.warmup, &mut next)?;
+    }
+    window(&mut session, options, options.seconds, &mut next)
+}
+
+/// Keeps the calls in flight for `seconds`, then waits for the last answers.
+fn window(session: &mut Session, options: &Calls, seconds: f64, next: &mut u64) -> Outcome<Value> {
     let expected = memmem::Finder::new(&options.expect);
     let beside = options.beside.as_ref().map(|tool| {
         let arguments = options.beside_arguments.as_deref().unwrap_or("{}");
         call(BESIDE, tool, arguments)
     });
-
     let mut samples = Samples::default();
     let mut sent: HashMap<u64, Instant> = HashMap::new();
     let mut outgoing = String::new();
-    let mut next = 1;
+    let mut beside_in_flight = false;
     let start = Instant::now();
-    let until = start + Duration::from_secs_f64(options.seconds);
+    let until = start + Duration::from_secs_f64(seconds);
     if let Some(beside) = &beside {
         outgoing.push_str(beside);
+        beside_in_flight = true;
     }
     for _ in 0..options.concurrency {
-        outgoing.push_str(&call(next, &options.tool, &options.arguments));
-        sent.insert(next, Instant::now());
-        next += 1;
+        outgoing.push_str(&call(*next, &options.tool, &options.arguments));
+        sent.insert(*next, Instant::now());
+        *next += 1;
     }
-    while !sent.is_empty() {
+    while !sent.is_empty() || beside_in_flight {
         // Written together once nothing more can be read at once, as any pipelining client does.
         if !outgoing.is_empty() && !session.has_buffered_line() {
             session.send(outgoing.as_bytes())?;
@@ -104,7 +116,8 @@ fn measure(options: &Calls) -> Outcome<Value> {
         let (id, line) = session.answer()?;
         let now = Instant::now();
         if id == BESIDE {
-            if now < until {
+            beside_in_flight = now < until;
+            if beside_in_flight {
                 outgoing.push_str(beside.as_deref().unwrap_or_default());
             }
             continue;
@@ -115,9 +128,9 @@ fn measure(options: &Calls) -> Outcome<Value> {
             None => return Err(format!("an answer to call {id}, which was not made").into()),
         }
         if now < until {
-            outgoing.push_str(&call(next, &options.tool, &options.arguments));
-            sent.insert(next, now);
-            next += 1;
+            outgoing.push_str(&call(*next, &options.tool, &options.arguments));
+            sent.insert(*next, now);
+            *next += 1;
         }
     }
     Ok(Samples::report([samples], start.elapsed()))
