@@ -5,7 +5,7 @@ import statistics
 import time
 
 from . import instructions, processes, programs
-from .contenders import EXAMPLES, NODE, RUST, TIME, http_entry
+from .contenders import EXAMPLES, NODE, RAW, RUST, TIME, http_entry
 from .table import Row, number, ratios, spread
 
 #: Rows of the big structured result: the server's line is then a little over one megabyte.
@@ -178,14 +178,14 @@ def big_result(run):
     relay = run.processes.start(
         "relay",
         [str(EXAMPLES / "bench-relay"), "--port", str(port), "--tool", tool, "--arguments", arguments,
-         "--", *RUST.command],
+         "--", *RAW.command],
     )  # fmt: skip
     processes.wait_for(lambda: processes.port_is_open(port), "the relay")
     seconds = min(run.seconds, 1.5)
     cpu = {"gateway": [], "relay": []}
     alone, beside, floor = [], [], []
-    with run.gateway.start(run, {"bench": RUST.entry()}) as one:
-        big, small = one.url("bench", tool), one.url("bench", RUST.tool)
+    with run.gateway.start(run, {"bench": RAW.entry()}) as one:
+        big, small = one.url("bench", tool), one.url("bench", RAW.tool)
         relayed = f"http://127.0.0.1:{port}/"
         sides = [("gateway", one.pid, big, WHOLE_RESULT), ("relay", relay.pid, relayed, ())]
         for _, _, url, more in sides:
@@ -195,13 +195,13 @@ def big_result(run):
                 before = processes.cpu_seconds(pid)
                 report = programs.load(url, arguments, expect, 1, seconds, *more)
                 cpu[label].append((processes.cpu_seconds(pid) - before) / report["calls"] * 1e6)
-            alone.append(programs.load(small, RUST.arguments, RUST.expect, 1, 0.5)["p99_us"])
+            alone.append(programs.load(small, RAW.arguments, RAW.expect, 1, 0.5)["p99_us"])
             load = programs.begin_load(big, arguments, expect, 1, 1.0, *WHOLE_RESULT)
             time.sleep(0.2)
-            beside.append(programs.load(small, RUST.arguments, RUST.expect, 1, 0.6)["p99_us"])
+            beside.append(programs.load(small, RAW.arguments, RAW.expect, 1, 0.6)["p99_us"])
             programs.checked(programs.finish(load, 30), "the big results")
             more = ("--beside", tool, "--beside-arguments", arguments)
-            floor.append(programs.direct(RUST, 1, 0.6, *more)["p99_us"])
+            floor.append(programs.direct(RAW, 1, 0.6, *more)["p99_us"])
     run.processes.stop(relay)
     ratio = ratios(cpu["gateway"], cpu["relay"])
     yield Row(

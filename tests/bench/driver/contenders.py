@@ -15,7 +15,10 @@ from . import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 WORK = ROOT / "tests" / ".work"
-EXAMPLES = ROOT / "target" / "release" / "examples"
+#: `release`, or `debug` for builds that are only to show that the benchmark works.
+PROFILE = os.environ.get("MCPO_BENCH_PROFILE", "release")
+TARGET = ROOT / "target" / PROFILE
+EXAMPLES = TARGET / "examples"
 API_KEY = "a-key-for-the-benchmark"
 BEARER = f"Bearer {API_KEY}"
 
@@ -37,6 +40,10 @@ class Server:
 
 RUST = Server(
     "Rust echo server", (str(EXAMPLES / "echo-server"),), "echo", '{"message":"hello bench"}', "hello bench"
+)
+#: Answers from prebuilt bytes, so that a big result costs the server next to nothing.
+RAW = Server(
+    "hand-written server", (str(EXAMPLES / "raw-server"),), "echo", '{"message":"hello bench"}', "hello bench"
 )
 NODE = Server(
     "Node server-everything",

@@ -6,6 +6,10 @@ import subprocess
 from .contenders import BEARER, EXAMPLES
 
 
+#: Begun and not finished yet.
+ACTIVE = []
+
+
 class Failed(RuntimeError):
     """A measurement with wrong answers is not a measurement."""
 
@@ -14,9 +18,8 @@ def finish(process, timeout):
     """Wait for a measuring program and return its JSON object."""
     try:
         out, err = process.communicate(timeout=timeout)
+        ACTIVE.remove(process)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
         raise Failed(f"{process.args[0]} did not end within {timeout} s") from None
     if process.returncode != 0:
         raise Failed(f"{process.args[0]} failed: {err.decode(errors='replace')[-500:]}")
@@ -25,7 +28,17 @@ def finish(process, timeout):
 
 def begin(name, *arguments):
     command = [str(EXAMPLES / name), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ACTIVE.append(process)
+    return process
+
+
+def stop_all():
+    """End what a failed measurement left behind."""
+    while ACTIVE:
+        process = ACTIVE.pop()
+        process.kill()
+        process.communicate()
 
 
 def checked(report, what):

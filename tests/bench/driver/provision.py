@@ -4,9 +4,10 @@ import pathlib
 import subprocess
 import sys
 
-from .contenders import EXAMPLES, NODE, ROOT, TIME, WORK
+from .contenders import EXAMPLES, NODE, PROFILE, ROOT, TARGET, TIME, WORK
 
 REQUIREMENTS = pathlib.Path(__file__).resolve().parents[1] / "mcpo-0.0.20-requirements.txt"
+GATEWAY = TARGET / "mcpo"
 MCPO = WORK / "mcpo" / "bin" / "mcpo"
 
 
@@ -16,11 +17,11 @@ def run(*command):
 
 
 def build(gateway):
-    """Release builds, two: the examples' dependencies would add features to a gateway built beside them."""
-    run("cargo", "build", "--release", "--locked", "--examples")
+    """Two builds: the examples' dependencies would add features to a gateway built beside them."""
+    profile = ("--release",) if PROFILE == "release" else ()
+    run("cargo", "build", *profile, "--locked", "--examples")
     if gateway:
-        run("cargo", "build", "--release", "--locked", "--bin", "mcpo")
-    return ROOT / "target" / "release" / "mcpo"
+        run("cargo", "build", *profile, "--locked", "--bin", "mcpo")
 
 
 def mcpo():
