@@ -131,9 +131,16 @@ class Running:
         processes.wait_for(self.is_ready, what)
 
     def is_ready(self):
+        self.check_alive()
+        return self.contender.is_ready(self)
+
+    def is_open(self):
+        self.check_alive()
+        return processes.port_is_open(self.port)
+
+    def check_alive(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.contender.label} exited with {self.process.returncode}")
-        return self.contender.is_ready(self)
 
     def post(self, server, tool, arguments, timeout=15):
         headers = {**self.headers, "Content-Type": "application/json"}
