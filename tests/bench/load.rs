@@ -96,9 +96,6 @@ async fn calls(options: &Options, until: Instant, samples: &mut Samples) -> Outc
     let expected = memmem::Finder::new(&options.expect);
     let fixed = request(options, session.as_deref(), &options.body);
     for id in 1_u64.. {
-        if Instant::now() >= until {
-            break;
-        }
         let numbered = options.mcp_tool.as_ref().map(|tool| {
             let arguments = &options.body;
             let body = format!(
@@ -113,6 +110,10 @@ async fn calls(options: &Options, until: Instant, samples: &mut Samples) -> Outc
         } else {
             let body = String::from_utf8_lossy(answer.body);
             samples.bad(format_args!("status {}: {body}", answer.status));
+        }
+        // Asked after the call: on a crowded machine the time may be over before the first one.
+        if Instant::now() >= until {
+            break;
         }
         if options.pause_ms > 0 {
             tokio::time::sleep(Duration::from_millis(options.pause_ms)).await;
