@@ -16,7 +16,7 @@ from . import processes
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 WORK = ROOT / "tests" / ".work"
 #: `release`, or `debug` for builds that are only to show that the benchmark works.
-PROFILE = os.environ.get("MCPO_BENCH_PROFILE", "release")
+PROFILE = os.environ.get("BENCH_PROFILE", "release")
 TARGET = ROOT / "target" / PROFILE
 EXAMPLES = TARGET / "examples"
 API_KEY = "a-key-for-the-benchmark"
@@ -110,7 +110,9 @@ class Running:
         config = self.directory / "config.json"
         config.write_text(json.dumps({"mcpServers": servers}))
         # A state directory of its own: nothing is known from an earlier start.
-        env = dict(os.environ, XDG_STATE_HOME=str(self.directory), STATE_DIRECTORY=str(self.directory))
+        # The caller's own settings of either gateway stay out.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("MCPO_")}
+        env |= {"XDG_STATE_HOME": str(self.directory), "STATE_DIRECTORY": str(self.directory)}
         command = [
             str(contender.binary), "--host", "127.0.0.1", "--port", str(self.port),
             "--api-key", API_KEY, "--config", str(config),
