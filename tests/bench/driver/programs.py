@@ -1,0 +1,89 @@
+"""Calls the measuring programs (`bench-load`, `bench-direct`) and reads their JSON."""
+
+import json
+import subprocess
+
+from .contenders import BEARER, EXAMPLES
+
+
+#: Begun and not finished yet.
+ACTIVE = []
+
+
+class Failed(RuntimeError):
+    """A measurement with wrong answers is not a measurement."""
+
+
+def finish(process, timeout):
+    """Wait for a measuring program and return its JSON object."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+        ACTIVE.remove(process)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{process.args[0]} did not end within {timeout} s") from None
+    if process.returncode != 0:
+        raise Failed(f"{process.args[0]} failed: {err.decode(errors='replace')[-500:]}")
+    return json.loads(out)
+
+
+def begin(name, *arguments):
+    command = [str(EXAMPLES / name), *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ACTIVE.append(process)
+    return process
+
+
+def stop_all():
+    """End what a failed measurement left behind."""
+    while ACTIVE:
+        process = ACTIVE.pop()
+        process.kill()
+        process.communicate()
+
+
+def checked(report, what):
+    if report["errors"] or not report["calls"]:
+        raise Failed(f"{what}: {report['errors']} wrong answers of {report['calls']}: {report['first_error']}")
+    return report
+
+
+def load_arguments(url, body, expect, connections, seconds, *more):
+    return (
+        "--url", url, "--body", body, "--expect", expect, "--connections", connections,
+        "--seconds", seconds, "--header", f"Authorization: {BEARER}",
+        "--header", "Content-Type: application/json", *more,
+    )  # fmt: skip
+
+
+def begin_load(url, body, expect, connections, seconds, *more):
+    return begin("bench-load", *load_arguments(url, body, expect, connections, seconds, *more))
+
+
+def load(url, body, expect, connections, seconds, *more):
+    process = begin_load(url, body, expect, connections, seconds, *more)
+    return checked(finish(process, seconds + 30), url)
+
+
+def mcp_load(port, server, connections, seconds):
+    """Direct calls of an MCP server over streamable HTTP; no key goes there."""
+    process = begin(
+        "bench-load", "--url", f"http://127.0.0.1:{port}/mcp", "--mcp-tool", server.tool,
+        "--body", server.arguments, "--expect", server.expect,
+        "--connections", connections, "--seconds", seconds, "--header", "Content-Type: application/json",
+    )  # fmt: skip
+    return checked(finish(process, seconds + 30), f"direct calls on port {port}")
+
+
+def direct(server, concurrency, seconds, *more):
+    """Direct calls of a stdio server, started for this and warmed up."""
+    process = begin(
+        "bench-direct", "calls", "--tool", server.tool, "--arguments", server.arguments,
+        "--expect", server.expect, "--concurrency", concurrency, "--seconds", seconds,
+        "--warmup", min(seconds / 2, 0.5), *more, "--", *server.command,
+    )  # fmt: skip
+    return checked(finish(process, seconds + 30), f"direct calls of the {server.kind}")
+
+
+def launch(config):
+    """Start all servers of a configuration file at once: milliseconds until each had listed its tools."""
+    return finish(begin("bench-direct", "launch", config), 60)

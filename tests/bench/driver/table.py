@@ -1,0 +1,53 @@
+"""Rows of the result, and the Markdown table that the README carries."""
+
+import statistics
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Row:
+    """One line: what was measured, what is to be reached, and the cells beside it."""
+
+    what: str
+    reach: str
+    gateway: str = "-"
+    mcpo: str = "-"
+    direct: str = "-"
+    reached: bool | None = None
+    values: dict = field(default_factory=dict)
+
+    def verdict(self):
+        return {None: "-", True: "yes", False: "**no**"}[self.reached]
+
+
+def number(value):
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def spread(series, unit=""):
+    """Median, least and greatest; a dash where nothing was measured."""
+    if not series:
+        return "-"
+    unit = f" {unit}" if unit else ""
+    middle = number(statistics.median(series))
+    if len(series) == 1:
+        return f"{middle}{unit}"
+    return f"{middle}{unit} ({number(min(series))} to {number(max(series))})"
+
+
+def ratios(above, below):
+    """The ratio within each round, so that a slow moment of the machine hits both sides."""
+    return [one / other for one, other in zip(above, below) if other]
+
+
+def markdown(rows):
+    lines = [
+        "| what | reach | this gateway | Python mcpo 0.0.20 | direct | reached |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = (row.what, row.reach, row.gateway, row.mcpo, row.direct, row.verdict())
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
