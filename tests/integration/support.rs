@@ -8,7 +8,7 @@ pub mod servers;
 use std::time::{Duration, Instant};
 
 pub use client::{Answer, Ask, Connection};
-pub use gateway::{Gateway, Setup};
+pub use gateway::Gateway;
 
 /// Polls `probe` until it gives something; panics with `what` after `limit`.
 pub async fn until<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {

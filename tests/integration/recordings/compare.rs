@@ -121,7 +121,10 @@ fn compare_values(at: &str, wanted: &Value, actual: &Value, differences: &mut Ve
             let longest = pattern.get("$atMost").map_or(u64::MAX, |limit| limit.as_u64().unwrap());
             let fits = actual.as_str().is_some_and(|text| {
                 let most = usize::try_from(longest).unwrap_or(usize::MAX);
-                text.len() <= most && text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
+                text.len() <= most
+                    && text.len() >= start.len() + end.len()
+                    && text.starts_with(start)
+                    && text.ends_with(end)
             });
             if !fits {
                 differences.push(format!("{at}: {actual} is not like {wanted}"));
@@ -137,7 +140,12 @@ fn compare_values(at: &str, wanted: &Value, actual: &Value, differences: &mut Ve
         }
         (Value::Object(wanted), Value::Object(actual)) => {
             for (key, value) in wanted {
-                compare_values(&format!("{at}/{key}"), value, actual.get(key).unwrap_or(&Value::Null), differences);
+                compare_values(
+                    &format!("{at}/{key}"),
+                    value,
+                    actual.get(key).unwrap_or(&Value::Null),
+                    differences,
+                );
             }
             for (key, value) in actual.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
                 differences.push(format!("{at}/{key}: {} is not wanted", shortened(value)));

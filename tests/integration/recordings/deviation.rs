@@ -113,7 +113,8 @@ impl Table {
                 let idle = line.apply(recorded, &mut wanted);
                 if !idle.is_empty() {
                     let (file, label) = (subject.file, subject.label);
-                    self.idle.push(format!("{file} {label}: a line of the table changes nothing in {idle:?}"));
+                    self.idle
+                        .push(format!("{file} {label}: a line of the table changes nothing in {idle:?}"));
                 }
             }
         }
@@ -123,7 +124,8 @@ impl Table {
     /// What is wrong with the lines for `file` after all its pairs were looked at.
     pub fn faults(self, file: &str) -> Vec<String> {
         let unused = self.lines.iter().zip(&self.used).filter(|(line, used)| line.file == file && !**used);
-        let unused = unused.map(|(line, _)| format!("{file} {}: a line of the table fits no pair", line.label));
+        let unused =
+            unused.map(|(line, _)| format!("{file} {}: a line of the table fits no pair", line.label));
         unused.chain(self.idle.iter().cloned()).collect()
     }
 }

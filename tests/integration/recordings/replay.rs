@@ -32,7 +32,9 @@ pub async fn replay(file: &str) {
         }
         let observed = Observed::of(&send(&gateway, request).await, is_document);
         let differences = observed.differences(&wanted);
-        faults.extend(differences.into_iter().map(|difference| format!("{file} {label} ({path}): {difference}")));
+        faults.extend(
+            differences.into_iter().map(|difference| format!("{file} {label} ({path}): {difference}")),
+        );
     }
     if original().is_none() {
         faults.extend(table.faults(file));
@@ -47,11 +49,14 @@ pub async fn documents(file: &str) {
     let gateway = start(config.clone(), &recording).await;
     let combined = combined_document_paths(&gateway, &config).await;
     let mut faults = Vec::new();
-    for (name, path) in
-        [("time", "/time/openapi.json"), ("everything", "/everything/openapi.json"), ("root", "/openapi.json")]
-    {
+    for (name, path) in [
+        ("time", "/time/openapi.json"),
+        ("everything", "/everything/openapi.json"),
+        ("root", "/openapi.json"),
+    ] {
         let file = format!("openapi-{name}.json");
-        let recorded = json!({ "status": 200, "json": read(&file), "headers": { "content-type": "application/json" } });
+        let recorded =
+            json!({ "status": 200, "json": read(&file), "headers": { "content-type": "application/json" } });
         let recorded = Observed::recorded(&recorded, true);
         let mut table = Table::read();
         let subject = Subject { file: &file, label: "document", path, request: None };
@@ -102,7 +107,8 @@ fn runnable(config: &Value) -> Option<Value> {
             "mcp-server-time" => provisioned::time()?,
             // It takes a relative path as relative to its own package.
             "mcp-server-memory" => {
-                let memory = std::env::temp_dir().join(format!("mcpo-recordings-{}.json", std::process::id()));
+                let memory =
+                    std::env::temp_dir().join(format!("mcpo-recordings-{}.json", std::process::id()));
                 json!({ "command": provisioned::node("mcp-server-memory")?, "env": { "MEMORY_FILE_PATH": memory } })
             }
             command => provisioned::node_entry(command)?,

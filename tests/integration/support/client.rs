@@ -25,8 +25,9 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON; panics with the body's text when it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("no JSON ({error}) in the answer {}: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!("no JSON ({error}) in the answer {}: {}", self.status, self.text())
+        })
     }
 
     pub fn text(&self) -> String {

@@ -114,7 +114,8 @@ impl Setup {
     fn spawn(&self, folder: &Path, port: u16) -> Child {
         let original = original();
         let mut command = Command::new(original.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_mcpo"))));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPO_") || name == "LOG_LEVEL") {
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPO_") || name == "LOG_LEVEL")
+        {
             command.env_remove(name);
         }
         command.args(["--port", &port.to_string()]);
@@ -227,11 +228,6 @@ impl Gateway {
         .await;
     }
 
-    /// A folder that lives as long as the gateway.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Asks the process to stop and waits for its end.
     pub async fn stop(&mut self) -> ExitStatus {
         signal(&self.child, Signal::SIGTERM);
@@ -244,18 +240,16 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-
-    /// The process id of the gateway.
-    pub fn process(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap()
-    }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
-            eprintln!("--- the gateway's log\n{}", log.chars().skip(log.chars().count().saturating_sub(8000)).collect::<String>());
+            eprintln!(
+                "--- the gateway's log\n{}",
+                log.chars().skip(log.chars().count().saturating_sub(8000)).collect::<String>()
+            );
         }
         if self.child.try_wait().is_ok_and(|status| status.is_some()) {
             return;
