@@ -131,7 +131,7 @@ class Session:
         if name == "fork":
             # A grandchild that ignores the end of its input and SIGTERM, as launchers' children do.
             child = subprocess.Popen(
-                [sys.executable, "-c", "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"],
+                [sys.executable, "-c", "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(180)"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             return str(child.pid)
         if name == "complain":
