@@ -1,23 +1,56 @@
 //! All that is offered, as one immutable snapshot: servers, their tools, and the prebuilt documents.
 //!
-//! A snapshot is built when a server's tools or state change, and swapped in whole; a call reads it
+//! A snapshot is built when a server's tools change, and swapped in whole ([`keeper`]); a call reads it
 //! without a lock.
 
+pub mod arguments;
+pub mod document;
+pub mod documents;
+pub mod keeper;
+pub mod openapi;
+pub mod operation_id;
 pub mod scope;
+pub mod server;
 pub mod tool;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use document::Document;
+pub use documents::Documents;
+pub use keeper::{Keeper, OwnTools};
 pub use scope::{Caller, Scope};
+pub use server::{CatalogServer, ServerSource};
 pub use tool::CatalogTool;
 
-/// What a server says of itself in `initialize`.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct ServerInfo {
-    /// `serverInfo.name`.
-    pub name: String,
-    /// `serverInfo.version`.
-    pub version: String,
-    /// The whole text of `instructions`.
-    pub instructions: Option<String>,
-    /// The protocol revision agreed on.
-    pub protocol: String,
+use crate::config::ServerName;
+pub use crate::upstream::ServerInfo;
+
+/// One snapshot.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// In the order of the configuration.
+    pub servers: Vec<Arc<CatalogServer>>,
+    by_name: HashMap<ServerName, usize>,
+    /// By [`Scope::index`].
+    documents: Vec<Arc<Documents>>,
+}
+
+impl Catalog {
+    /// Puts a snapshot together; `documents` are in the order of the scopes.
+    pub fn new(servers: Vec<Arc<CatalogServer>>, documents: Vec<Arc<Documents>>) -> Self {
+        let by_name =
+            servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
+        Self { servers, by_name, documents }
+    }
+
+    /// The server called `name`.
+    pub fn server(&self, name: &str) -> Option<&Arc<CatalogServer>> {
+        self.by_name.get(name).map(|&index| &self.servers[index])
+    }
+
+    /// The documents that callers of `scope` get.
+    pub fn documents(&self, scope: &Scope) -> &Arc<Documents> {
+        &self.documents[scope.index]
+    }
 }

@@ -3,14 +3,29 @@
 //! Parse, validate, resolve secrets, build and bind are five separate steps. This module holds the outcome
 //! of the first two: [`Config`] may still refer to secrets that nobody has read yet ([`SecretText`]).
 
+pub mod defaults;
+mod document;
+mod dotenv;
+pub mod environment;
+mod fields;
+mod keys;
+mod layers;
+mod load;
 pub mod name;
+pub mod problem;
 pub mod secret;
+mod servers;
+mod settings;
+mod sources;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use name::ServerName;
-pub use secret::{SecretError, SecretText};
+pub use load::{Loaded, load};
+pub use name::{NameError, ServerName};
+pub use problem::{Problem, Severity};
+pub use secret::{SecretError, SecretSyntaxError, SecretText};
+pub use sources::{Overrides, Purpose, SingleServer, Sources};
 
 /// Everything one run of the gateway needs to know.
 #[derive(Debug, Clone)]
@@ -166,6 +181,8 @@ pub struct StdioConfig {
     /// Variables of the gateway's own environment that the child gets besides the short allow-list.
     pub pass_env: Vec<String>,
     pub cwd: Option<PathBuf>,
+    /// What `-e` and `--env-path` give to every child; weaker than `pass_env` and `env`.
+    pub given_env: Vec<(String, SecretText)>,
 }
 
 /// A remote server.

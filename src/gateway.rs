@@ -1,1 +1,174 @@
-//! (to be written)
+//! The one call path of all faces: find the tool, check the arguments, wait for the server, call, and
+//! write one line about it.
+//!
+//! Knows neither HTTP nor JSON-RPC faces of ours: failures are [`CallError`], and each face says what they
+//! mean in its own terms.
+
+pub mod builtin;
+pub mod error;
+pub mod record;
+pub mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+pub use error::{CallError, FindError};
+pub use record::{CallRecord, Outcome};
+
+use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
+
+/// The gateway proper. One for the whole process, shared by the faces.
+#[derive(Debug)]
+pub struct Gateway {
+    keeper: Arc<Keeper>,
+    call_timeout: Duration,
+}
+
+/// A tool that was found and that the caller may call. Cheap to make: two reference counts.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub server: Arc<CatalogServer>,
+    pub tool: Arc<CatalogTool>,
+}
+
+impl Gateway {
+    /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
+    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration) -> Self {
+        Self { keeper, call_timeout }
+    }
+
+    pub fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
+    }
+
+    /// The tool that `server` exposes as `tool`, if `caller` may see it. When the tool is not known and the
+    /// server is not settled, waits for the server like a call does.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError`]: no such server or tool for this caller, or the server cannot be asked now.
+    pub async fn find(&self, caller: &Caller, server: &str, tool: &str) -> Result<Target, FindError> {
+        let entry = self.keeper.catalog().server(server).cloned();
+        let entry = entry.filter(|entry| caller.scope.allows_server(&entry.name)).ok_or(FindError::Server)?;
+        if let Some(tool) = entry.tool(tool) {
+            return visible(caller, &entry, tool);
+        }
+        let Some(upstream) = entry.upstream() else { return Err(FindError::Tool) };
+        let known = entry.revision != 0;
+        if known && upstream.state().is_ready() && self.is_current(upstream) {
+            return Err(FindError::Tool);
+        }
+        let deadline = Instant::now() + self.timeout_of(upstream);
+        match timeout_at(deadline, upstream.ready()).await {
+            Ok(Ok(_link)) => {}
+            // What its tools were is known, and this was none of them.
+            Ok(Err(_)) if known => return Err(FindError::Tool),
+            Ok(Err(unavailable)) => return Err(FindError::Unavailable(unavailable)),
+            Err(_) => return Err(FindError::Deadline { after: self.timeout_of(upstream) }),
+        }
+        if let Some(list) = upstream.tools() {
+            self.keeper.reach(upstream.name(), list.revision).await;
+        }
+        let entry = self.keeper.catalog().server(server).cloned().ok_or(FindError::Server)?;
+        let tool = entry.tool(tool).ok_or(FindError::Tool)?;
+        visible(caller, &entry, tool)
+    }
+
+    fn is_current(&self, upstream: &Upstream) -> bool {
+        let catalog = self.keeper.catalog();
+        let built = catalog.server(upstream.name().as_str()).map_or(0, |entry| entry.revision);
+        built == upstream.tools().map_or(0, |list| list.revision)
+    }
+
+    /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] for everything but an answer; a tool's own failure (`isError`) is an answer.
+    pub async fn call(&self, caller: &Caller, target: &Target, arguments: Bytes) -> Result<Reply, CallError> {
+        let arguments = target.tool.checker().check(arguments)?;
+        match &target.server.source {
+            ServerSource::Gateway => {
+                let answer = builtin::call(self, caller, &target.tool.name, arguments);
+                Box::pin(answer).await.map(Reply::Result)
+            }
+            ServerSource::Upstream(upstream) => self.call_upstream(upstream, &target.tool, &arguments).await,
+        }
+    }
+
+    async fn call_upstream(
+        &self,
+        upstream: &Upstream,
+        tool: &CatalogTool,
+        arguments: &Bytes,
+    ) -> Result<Reply, CallError> {
+        let after = self.timeout_of(upstream);
+        let deadline = Instant::now() + after;
+        let late = || CallError::Deadline { after };
+        let permit = timeout_at(deadline, upstream.permits().acquire()).await.map_err(|_| late())?;
+        let _permit = permit.expect("the semaphore is never closed");
+        let mut repeated = false;
+        loop {
+            let link = match timeout_at(deadline, upstream.ready()).await {
+                Ok(Ok(link)) => link,
+                Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
+                Err(_) => return Err(late()),
+            };
+            let request = Request::CallTool { name: &tool.name, arguments };
+            let error = match within(&*link, request, after).await {
+                Some(Ok(reply)) => return Ok(reply),
+                Some(Err(error)) => error,
+                None => return Err(late()),
+            };
+            // Nothing was done yet, or doing it twice is harmless: one more time, on a new connection.
+            let may_repeat = match &error {
+                LinkError::NotSent(_) | LinkError::SessionLost => true,
+                LinkError::Lost(_) => tool.is_idempotent(),
+                LinkError::Status(_) | LinkError::TooLarge { .. } | LinkError::Malformed(_) => false,
+            };
+            if repeated || !may_repeat {
+                return Err(CallError::Link(error));
+            }
+            repeated = true;
+        }
+    }
+
+    fn timeout_of(&self, upstream: &Upstream) -> Duration {
+        upstream.config().timeout.unwrap_or(self.call_timeout)
+    }
+}
+
+/// Sends `request`; `None` when `after` has passed since it was sent or since the last progress.
+async fn within(
+    link: &dyn Link,
+    request: Request<'_>,
+    after: Duration,
+) -> Option<Result<Reply, LinkError>> {
+    let progress = Arc::new(Notify::new());
+    let mut reply = link.request(request, Some(progress.clone()));
+    let mut deadline = Instant::now() + after;
+    loop {
+        tokio::select! {
+            biased;
+            reply = &mut reply => return Some(reply),
+            () = progress.notified() => deadline = Instant::now() + after,
+            () = sleep_until(deadline) => return None,
+        }
+    }
+}
+
+fn visible(
+    caller: &Caller,
+    server: &Arc<CatalogServer>,
+    tool: &Arc<CatalogTool>,
+) -> Result<Target, FindError> {
+    match caller.scope.allows_tool(tool.read_only) {
+        true => Ok(Target { server: server.clone(), tool: tool.clone() }),
+        false => Err(FindError::Tool),
+    }
+}

@@ -1,1 +1,134 @@
-//! (to be written)
+//! REST: a `POST` for each tool, the documents that describe them, and the pages that show those.
+//!
+//! | endpoint | what |
+//! |---|---|
+//! | `POST /{server}/{tool}` | one call; `POST /{tool}` in single-server mode |
+//! | `GET /openapi.json`, `/{server}/openapi.json` | OpenAPI 3.1 of all tools, of one server's |
+//! | `GET /docs`, `/{server}/docs` | Swagger UI; `/redoc` leads there |
+//! | `GET /servers` | the servers and their state as JSON |
+//! | `GET /health`, `/ready` | alive; every required server is up |
+//! | `GET /` | leads to `/docs` |
+//!
+//! Everything is dispatched from the raw path ([`route`]): tool names may hold slashes, braces and anything
+//! else once percent-encoded, which a router's templates cannot carry.
+
+mod call;
+mod failure;
+mod pages;
+pub mod problem;
+pub mod result;
+pub mod route;
+pub mod swagger;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::http::{Keys, Problem, json_answer};
+use route::{Mount, Route};
+
+/// What the handlers share.
+#[derive(Debug)]
+pub struct Rest {
+    gateway: Arc<Gateway>,
+    keys: Arc<Keys>,
+    config: Arc<Config>,
+    mount: Mount,
+}
+
+impl Rest {
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>) -> Self {
+        let mount = Mount::new(&config.listen, config.single);
+        Self { gateway, keys, config, mount }
+    }
+}
+
+/// The router of this face.
+pub fn router(rest: Arc<Rest>) -> Router {
+    Router::new().fallback(move |request: Request<Body>| dispatch(rest.clone(), request))
+}
+
+async fn dispatch(rest: Arc<Rest>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let route = rest.mount.route(head.uri.path());
+    let answer = match (&head.method, route) {
+        (_, Route::Nothing) => Err(Problem::not_found().into()),
+        (&Method::POST, Route::Tool { server, tool }) => {
+            return call::call(&rest, &head, body, server.as_deref(), &tool).await;
+        }
+        (_, Route::Tool { server, tool }) => Err(call::wrong_method(&rest, server.as_deref(), &tool)),
+        (_, Route::Moved { to }) => rest.moved(&to),
+        (&Method::GET | &Method::HEAD, route) => pages::page(&rest, &head, route).await,
+        (_, _) => Err(method_not_allowed("GET, HEAD")),
+    };
+    let answer = answer.unwrap_or_else(|refusal| *refusal);
+    if head.method == Method::HEAD { without_body(answer) } else { answer }
+}
+
+/// An answer that ends a request early; boxed, since it is rare and large.
+type Refused = Box<Response>;
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        use axum::response::IntoResponse as _;
+        Self::new(problem.into_response())
+    }
+}
+
+impl Rest {
+    /// A path that is only missing or carrying a slash, when there is something behind it.
+    fn moved(&self, to: &str) -> Result<Response, Refused> {
+        let target = to.split_once('?').map_or(to, |(path, _)| path);
+        let exists = match self.mount.route(target) {
+            Route::Tool { server, tool } => call::exists(self, server.as_deref(), &tool),
+            Route::ServerRoot { server } => self.gateway.keeper().catalog().server(&server).is_some(),
+            _ => false,
+        };
+        if !exists {
+            return Err(Problem::not_found().into());
+        }
+        Ok(redirect(to))
+    }
+}
+
+/// 307: the method and the body stay. Only a path, so that no Host header can lead it elsewhere.
+fn redirect(to: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    match HeaderValue::from_str(to) {
+        Ok(location) => {
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        Err(_) => *Refused::from(Problem::not_found()),
+    }
+}
+
+fn method_not_allowed(allow: &'static str) -> Refused {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
+    problem.with_header(header::ALLOW, HeaderValue::from_static(allow)).into()
+}
+
+fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = hyper::body::Body::size_hint(&body).exact() {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::empty())
+}
+
+/// A value as a JSON answer.
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => json_answer(status, bytes.into()),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            *Refused::from(Problem::internal())
+        }
+    }
+}

@@ -1,1 +1,231 @@
-//! (to be written)
+//! The live connections to the servers: one supervisor each, so that none waits for or harms another.
+//!
+//! [`Upstream`] is what the floors above see of a server: its state, its tools, and [`Upstream::ready`],
+//! which gives the connection a call goes over.
+
+mod backoff;
+pub mod error;
+mod event_stream;
+mod exchange;
+mod frames;
+mod handshake;
+mod http_client;
+mod kept;
+mod lines;
+pub mod link;
+pub mod message;
+mod process;
+mod sse;
+pub mod state;
+mod stdio;
+mod streamable;
+pub mod supervisor;
+mod tools;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore, watch};
+
+pub use error::{EndReason, LinkError};
+pub use kept::KeptTools;
+pub use link::Link;
+pub use message::{Reply, Request, RpcError};
+pub use state::{Phase, UpstreamState};
+pub use tools::Definition;
+
+use crate::config::{ServerConfig, ServerName};
+
+/// Calls to an unavailable server cause at most one try in this time.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a server says of itself in `initialize`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// `serverInfo.name`.
+    pub name: String,
+    /// `serverInfo.version`.
+    pub version: String,
+    /// The whole text of `instructions`.
+    pub instructions: Option<String>,
+    /// The protocol revision agreed on.
+    pub protocol: String,
+}
+
+/// A server's tools, in its own order.
+#[derive(Debug)]
+pub struct ToolList {
+    pub info: ServerInfo,
+    pub tools: Vec<Definition>,
+    /// Counts the lists that one run of the gateway saw; 0 until published.
+    pub revision: u64,
+}
+
+/// One server as the floors above see it.
+pub struct Upstream {
+    config: ServerConfig,
+    state: watch::Sender<UpstreamState>,
+    link: ArcSwapOption<LiveLink>,
+    tools: ArcSwapOption<ToolList>,
+    wanted: Notify,
+    changes: Changes,
+    permits: Semaphore,
+    revision: AtomicU64,
+}
+
+/// A sized holder, since `ArcSwap` cannot hold a trait object itself.
+struct LiveLink(Arc<dyn Link>);
+
+/// Tells that some server's state or tools changed. The number has no meaning of its own.
+pub type Changes = Arc<watch::Sender<u64>>;
+
+/// A server that cannot take a call now.
+#[derive(Debug, Clone)]
+pub struct Unavailable {
+    /// `None` when the configuration disables the server.
+    pub reason: Option<Arc<EndReason>>,
+    /// When the supervisor tries next by itself.
+    pub retry_after: Duration,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Upstream").field("name", &self.config.name).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// A server that nobody has started yet; [`supervisor::supervise`] does.
+    pub fn new(config: ServerConfig, changes: Changes) -> Arc<Self> {
+        let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
+        let permits = Semaphore::new(config.concurrency);
+        Arc::new(Self {
+            config,
+            state,
+            link: ArcSwapOption::empty(),
+            tools: ArcSwapOption::empty(),
+            wanted: Notify::new(),
+            changes,
+            permits,
+            revision: AtomicU64::new(0),
+        })
+    }
+
+    pub fn name(&self) -> &ServerName {
+        &self.config.name
+    }
+
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    pub fn state(&self) -> UpstreamState {
+        self.state.borrow().clone()
+    }
+
+    /// Follows the state.
+    pub fn watch(&self) -> watch::Receiver<UpstreamState> {
+        self.state.subscribe()
+    }
+
+    /// The last known tools: of this run, or kept from an earlier one.
+    pub fn tools(&self) -> Option<Arc<ToolList>> {
+        self.tools.load_full()
+    }
+
+    /// Bounds the calls in flight (`concurrency` of the entry).
+    pub fn permits(&self) -> &Semaphore {
+        &self.permits
+    }
+
+    /// The connection, at once when the server is ready. While it is starting, waits for the outcome;
+    /// when it is unavailable, asks for a try (shared by all callers, at most one a second) and waits for
+    /// that. The caller bounds the wait with its deadline.
+    pub async fn ready(&self) -> Result<Arc<dyn Link>, Unavailable> {
+        if let Some(live) = &*self.link.load()
+            && !live.0.end().is_set()
+        {
+            return Ok(live.0.clone());
+        }
+        let mut state = self.state.subscribe();
+        let mut asked = false;
+        loop {
+            if let Some(live) = &*self.link.load()
+                && !live.0.end().is_set()
+            {
+                return Ok(live.0.clone());
+            }
+            let phase = state.borrow_and_update().phase.clone();
+            match phase {
+                Phase::Disabled => {
+                    return Err(Unavailable { reason: None, retry_after: backoff::LONGEST });
+                }
+                Phase::Unavailable { reason, tried_at, retry_at } => {
+                    if asked || tried_at.elapsed() < TRY_AGAIN {
+                        let retry_after = retry_at.saturating_duration_since(Instant::now());
+                        return Err(Unavailable { reason: Some(reason), retry_after });
+                    }
+                    asked = true;
+                    self.wanted.notify_one();
+                }
+                Phase::Starting { .. } => asked = true,
+                // Its connection has just ended; the supervisor is about to say so.
+                Phase::Ready => {}
+            }
+            if state.changed().await.is_err() {
+                return Err(Unavailable {
+                    reason: Some(Arc::new(EndReason::Stopping)),
+                    retry_after: TRY_AGAIN,
+                });
+            }
+        }
+    }
+
+    /// Waits until a call wants the unavailable server.
+    async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    fn enter(&self, phase: Phase, failures: u32) {
+        self.state.send_replace(UpstreamState::new(phase, failures));
+        self.announce();
+    }
+
+    fn connect(&self, link: Arc<dyn Link>) {
+        self.link.store(Some(Arc::new(LiveLink(link))));
+    }
+
+    fn disconnect(&self) {
+        self.link.store(None);
+    }
+
+    /// Takes a new tool list; `None` when it equals the known one.
+    fn publish(&self, mut list: ToolList) -> Option<Arc<ToolList>> {
+        if let Some(known) = self.tools.load_full()
+            && known.info == list.info
+            && known.tools == list.tools
+        {
+            return None;
+        }
+        list.revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
+        let list = Arc::new(list);
+        self.tools.store(Some(list.clone()));
+        self.announce();
+        Some(list)
+    }
+
+    fn announce(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn ready_line(&self, took: Duration) -> String {
+        let list = self.tools();
+        let tools = list.as_ref().map_or(0, |list| list.tools.len());
+        let version =
+            list.map(|list| format!("{} {}", list.info.name, list.info.version)).unwrap_or_default();
+        format!("{} is ready: {version}, {tools} tools, after {:.1} s", self.name(), took.as_secs_f32())
+    }
+}

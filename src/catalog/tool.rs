@@ -1,8 +1,11 @@
 //! One tool of one server, with the names under which the faces show it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
+
+use super::arguments::ArgumentChecker;
+use super::server::hint;
 
 /// A tool as its server defined it, and as we expose it.
 #[derive(Debug)]
@@ -15,9 +18,21 @@ pub struct CatalogTool {
     pub definition: Arc<Map<String, Value>>,
     /// The server's claim, or the operator's `readOnlyTools`.
     pub read_only: bool,
+    /// The compiled input schema: made at the first call, since most tools are never called.
+    pub checker: OnceLock<ArgumentChecker>,
 }
 
 impl CatalogTool {
+    /// The rules for the tool's arguments.
+    pub fn checker(&self) -> &ArgumentChecker {
+        self.checker.get_or_init(|| ArgumentChecker::compile(self.input_schema()))
+    }
+
+    /// Whether the server claims that a call may be repeated without harm.
+    pub fn is_idempotent(&self) -> bool {
+        self.read_only || hint(&self.definition, "idempotentHint")
+    }
+
     /// `inputSchema` as sent; `None` when the server sent no object.
     pub fn input_schema(&self) -> Option<&Map<String, Value>> {
         self.definition.get("inputSchema")?.as_object()

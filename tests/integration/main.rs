@@ -6,6 +6,7 @@
 mod browser;
 mod call_result;
 mod cancellation;
+mod check;
 mod children;
 mod documents;
 mod floors;

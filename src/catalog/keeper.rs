@@ -1,0 +1,171 @@
+//! Keeps the current snapshot: builds a new one when a server's tools change, and swaps it in whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::documents::{DocumentSettings, Documents};
+use super::{Catalog, CatalogServer, Scope, ServerInfo};
+use crate::config::{Config, ServerName, TransportConfig};
+use crate::upstream::{Changes, Definition, Upstream};
+
+/// Changes that come in a burst (a start of many servers) are built once.
+const SETTLE: Duration = Duration::from_millis(5);
+/// How long documents and lists wait for the first outcome of servers whose tools are not known.
+pub const FIRST_OUTCOMES: Duration = Duration::from_secs(5);
+
+/// The gateway's own tools, as the floor above defines them.
+#[derive(Debug)]
+pub struct OwnTools {
+    pub info: ServerInfo,
+    pub definitions: Vec<Definition>,
+}
+
+/// The catalog over time. Cheap to read; one task ([`Keeper::run`]) writes.
+#[derive(Debug)]
+pub struct Keeper {
+    current: ArcSwap<Catalog>,
+    /// Tells that `current` was swapped.
+    swapped: watch::Sender<()>,
+    changes: Changes,
+    upstreams: Vec<Arc<Upstream>>,
+    own: OwnTools,
+    config: Arc<Config>,
+    scopes: Vec<Arc<Scope>>,
+    settings: DocumentSettings,
+}
+
+impl Keeper {
+    /// A keeper over servers of which nothing is known yet. `scopes` are the distinct scopes of callers,
+    /// the unlimited one first.
+    pub fn new(
+        config: Arc<Config>,
+        upstreams: Vec<Arc<Upstream>>,
+        changes: Changes,
+        own: OwnTools,
+        scopes: Vec<Arc<Scope>>,
+    ) -> Self {
+        let settings = DocumentSettings::new(&config);
+        let keeper = Self {
+            current: ArcSwap::from_pointee(Catalog::default()),
+            swapped: watch::Sender::new(()),
+            changes,
+            upstreams,
+            own,
+            config,
+            scopes,
+            settings,
+        };
+        keeper.current.store(Arc::new(keeper.build()));
+        keeper
+    }
+
+    /// The current snapshot. Takes no lock.
+    pub fn catalog(&self) -> Guard<Arc<Catalog>> {
+        self.current.load()
+    }
+
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// Builds snapshots until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut changes = self.changes.subscribe();
+        while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
+            tokio::time::sleep(SETTLE).await;
+            changes.borrow_and_update();
+            if self.is_current() {
+                self.swapped.send_replace(());
+                continue;
+            }
+            let this = self.clone();
+            // Thousands of tools take a good part of a second: not on a thread that serves calls.
+            match tokio::task::spawn_blocking(move || this.build()).await {
+                Ok(catalog) => {
+                    self.current.store(Arc::new(catalog));
+                    self.swapped.send_replace(());
+                }
+                Err(error) => tracing::error!(%error, "the catalog could not be built; the old one stays"),
+            }
+        }
+    }
+
+    /// Waits until the snapshot holds at least revision `revision` of `server`'s tools.
+    pub async fn reach(&self, server: &ServerName, revision: u64) {
+        let mut swapped = self.swapped.subscribe();
+        loop {
+            swapped.borrow_and_update();
+            let reached = self.catalog().server(server.as_str()).is_none_or(|entry| entry.revision >= revision);
+            if reached || swapped.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits, at most [`FIRST_OUTCOMES`], until each server that `concerns` selects has known tools or the
+    /// first try to start it has ended.
+    pub async fn first_outcomes(&self, concerns: impl Fn(&ServerName) -> bool) {
+        let waiting = async {
+            for upstream in self.upstreams.iter().filter(|upstream| concerns(upstream.name())) {
+                let mut state = upstream.watch();
+                let mut tools_known = upstream.tools().is_some();
+                while !tools_known && !state.borrow_and_update().is_settled() {
+                    if state.changed().await.is_err() {
+                        break;
+                    }
+                    tools_known = upstream.tools().is_some();
+                }
+                if let Some(list) = upstream.tools() {
+                    self.reach(upstream.name(), list.revision).await;
+                }
+            }
+        };
+        // After the limit the document shows what is known; its ETag changes when more is.
+        let _limit_reached = tokio::time::timeout(FIRST_OUTCOMES, waiting).await;
+    }
+
+    fn is_current(&self) -> bool {
+        let catalog = self.catalog();
+        self.upstreams.iter().all(|upstream| {
+            let known = catalog.server(upstream.name().as_str()).map_or(0, |server| server.revision);
+            known == upstream.tools().map_or(0, |list| list.revision)
+        })
+    }
+
+    fn build(&self) -> Catalog {
+        let old = self.catalog();
+        let mut upstreams = self.upstreams.iter();
+        let mut servers = Vec::with_capacity(self.config.servers.len());
+        for config in &self.config.servers {
+            if matches!(config.transport, TransportConfig::Gateway) {
+                let server = old.server(config.name.as_str()).cloned().unwrap_or_else(|| {
+                    Arc::new(CatalogServer::of_gateway(config, self.own.info.clone(), &self.own.definitions))
+                });
+                servers.push(server);
+                continue;
+            }
+            let Some(upstream) = upstreams.next() else { continue };
+            let list = upstream.tools();
+            let revision = list.as_ref().map_or(0, |list| list.revision);
+            // An unchanged server keeps its entry, and with it the compiled schemas of its tools.
+            let server = match old.server(config.name.as_str()) {
+                Some(known) if known.revision == revision => known.clone(),
+                _ => Arc::new(CatalogServer::of_upstream(upstream, list.as_deref())),
+            };
+            servers.push(server);
+        }
+        let documents = self
+            .scopes
+            .iter()
+            .map(|scope| {
+                let before = old.documents.get(scope.index).map(|documents| (&**documents, &old));
+                Arc::new(Documents::build(&servers, scope, &self.settings, before.map(|(d, o)| (d, &***o))))
+            })
+            .collect();
+        Catalog::new(servers, documents)
+    }
+}

@@ -1,0 +1,276 @@
+//! The built-in server `gateway`: tools to list servers, search tools, describe one and call one.
+//!
+//! Its inner calls are made for the caller, with the caller's scope, and cannot reach `gateway` again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::{CallError, CallRecord, FindError, Gateway, Outcome};
+use crate::catalog::{Caller, CatalogServer, CatalogTool, OwnTools, ServerInfo, ServerSource};
+use crate::upstream::{Definition, Reply};
+
+/// Tools that one search answers with, unless the caller asks for another number.
+const SEARCH_LIMIT: usize = 20;
+
+/// The definitions of the built-in tools.
+pub fn tools() -> OwnTools {
+    let string = |description: &str| json!({ "type": "string", "description": description });
+    let server = || string("Name of the server, as list_servers gives it");
+    let tool = || string("Name of the tool, as search_tools gives it");
+    let definitions = vec![
+        define(
+            "list_servers",
+            "List servers",
+            "List the MCP servers behind this gateway with their state and their number of tools.",
+            json!({ "type": "object", "properties": {}, "additionalProperties": false }),
+            true,
+        ),
+        define(
+            "search_tools",
+            "Search tools",
+            "Find tools of all servers by words in their names and descriptions; without a query, list them.",
+            json!({
+                "type": "object",
+                "properties": {
+                    "query": string("Words to look for; a tool matches when it holds all of them"),
+                    "server": server(),
+                    "limit": {
+                        "type": "integer", "minimum": 1, "maximum": 200, "default": SEARCH_LIMIT,
+                        "description": "Tools to answer with at most"
+                    },
+                },
+                "additionalProperties": false
+            }),
+            true,
+        ),
+        define(
+            "describe_tool",
+            "Describe a tool",
+            "Show one tool whole: its description and the JSON Schema of its arguments.",
+            json!({
+                "type": "object",
+                "properties": { "server": server(), "tool": tool() },
+                "required": ["server", "tool"],
+                "additionalProperties": false
+            }),
+            true,
+        ),
+        define(
+            "call_tool",
+            "Call a tool",
+            "Call one tool of one server and answer with its result.",
+            json!({
+                "type": "object",
+                "properties": {
+                    "server": server(),
+                    "tool": tool(),
+                    "arguments": { "type": "object", "description": "Arguments as describe_tool shows them" },
+                },
+                "required": ["server", "tool"],
+                "additionalProperties": false
+            }),
+            // What it calls may change things; so a read-only key does not get it.
+            false,
+        ),
+    ];
+    let info = ServerInfo {
+        name: "gateway".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        instructions: Some("The tools of the gateway itself: find tools of all servers, and call them.".into()),
+        protocol: String::new(),
+    };
+    OwnTools { info, definitions }
+}
+
+fn define(name: &str, title: &str, description: &str, input: Value, read_only: bool) -> Definition {
+    let tool = json!({
+        "name": name,
+        "title": title,
+        "description": description,
+        "inputSchema": input,
+        "annotations": { "readOnlyHint": read_only },
+    });
+    match tool {
+        Value::Object(tool) => Arc::new(tool),
+        _ => unreachable!("the literal above is an object"),
+    }
+}
+
+#[derive(Deserialize)]
+struct Search {
+    #[serde(default)]
+    query: String,
+    server: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    server: String,
+    tool: String,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    server: String,
+    tool: String,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+/// Calls built-in tool `tool`; the answer is the JSON text of a `CallToolResult`.
+pub async fn call(
+    gateway: &Gateway,
+    caller: &Caller,
+    tool: &str,
+    arguments: Bytes,
+) -> Result<Bytes, CallError> {
+    let answer = match tool {
+        "list_servers" => Ok(list_servers(gateway, caller)),
+        "search_tools" => parse(&arguments).map(|search| search_tools(gateway, caller, &search)),
+        "describe_tool" => match parse::<Name>(&arguments) {
+            Ok(name) => describe_tool(gateway, caller, &name).await,
+            Err(error) => Err(error),
+        },
+        "call_tool" => return call_tool(gateway, caller, &arguments).await,
+        other => Err(format!("the gateway has no tool `{other}`")),
+    };
+    Ok(match answer {
+        Ok(value) => result(&value),
+        Err(message) => failure(&message),
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(arguments: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(arguments).map_err(|error| format!("the arguments do not fit: {error}"))
+}
+
+fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
+    let servers: Vec<Value> = gateway
+        .servers(caller)
+        .into_iter()
+        .map(|server| {
+            let mut entry = json!({
+                "name": server.name, "state": server.state, "tools": server.tools.len(),
+            });
+            if let Some(reason) = server.reason {
+                entry["reason"] = reason.into();
+            }
+            entry
+        })
+        .collect();
+    json!({ "servers": servers })
+}
+
+fn search_tools(gateway: &Gateway, caller: &Caller, search: &Search) -> Value {
+    let words: Vec<String> = search.query.split_whitespace().map(str::to_lowercase).collect();
+    let catalog = gateway.keeper().catalog();
+    let servers = catalog.servers.iter().filter(|server| {
+        caller.scope.allows_server(&server.name)
+            && matches!(server.source, ServerSource::Upstream(_))
+            && search.server.as_deref().is_none_or(|wanted| wanted == server.name.as_str())
+    });
+    let matches: Vec<(&Arc<CatalogServer>, &Arc<CatalogTool>)> = servers
+        .flat_map(|server| server.tools.iter().map(move |tool| (server, tool)))
+        .filter(|(_, tool)| caller.scope.allows_tool(tool.read_only) && has_all(tool, &words))
+        .collect();
+    let limit = search.limit.unwrap_or(SEARCH_LIMIT);
+    let shown: Vec<Value> = matches
+        .iter()
+        .take(limit)
+        .map(|(server, tool)| {
+            json!({
+                "server": server.name.as_str(),
+                "tool": &*tool.exposed_name,
+                "description": tool.description().unwrap_or_default(),
+            })
+        })
+        .collect();
+    json!({ "tools": shown, "matches": matches.len() })
+}
+
+fn has_all(tool: &CatalogTool, words: &[String]) -> bool {
+    let text = format!("{} {}", tool.name, tool.description().unwrap_or_default()).to_lowercase();
+    words.iter().all(|word| text.contains(word))
+}
+
+async fn describe_tool(gateway: &Gateway, caller: &Caller, name: &Name) -> Result<Value, String> {
+    let target = gateway.find(caller, &name.server, &name.tool).await.map_err(|error| not_found(name, &error))?;
+    let mut tool: Map<String, Value> = (*target.tool.definition).clone();
+    tool.insert("server".into(), name.server.clone().into());
+    Ok(Value::Object(tool))
+}
+
+async fn call_tool(gateway: &Gateway, caller: &Caller, arguments: &[u8]) -> Result<Bytes, CallError> {
+    let call: Call<'_> = match parse(arguments) {
+        Ok(call) => call,
+        Err(message) => return Ok(failure(&message)),
+    };
+    let inner = call.arguments.map_or("{}", RawValue::get);
+    let name = Name { server: call.server, tool: call.tool };
+    let target = match gateway.find(caller, &name.server, &name.tool).await {
+        Ok(target) => target,
+        Err(error) => return Ok(failure(&not_found(&name, &error))),
+    };
+    if matches!(target.server.source, ServerSource::Gateway) {
+        return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
+    }
+    let record = CallRecord::new(caller, &target);
+    match gateway.call(caller, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
+        Ok(Reply::Result(result)) => {
+            record.answered(Outcome::Ok);
+            Ok(result)
+        }
+        Ok(Reply::Error(error)) => {
+            record.answered(Outcome::RpcError);
+            Ok(failure(&error.message))
+        }
+        Err(error) => {
+            record.failed(&error);
+            Ok(failure(&explain(&error)))
+        }
+    }
+}
+
+fn explain(error: &CallError) -> String {
+    match error {
+        CallError::Arguments(faults) => faults.to_string(),
+        other => other.public(),
+    }
+}
+
+fn not_found(name: &Name, error: &FindError) -> String {
+    match error {
+        FindError::Server => format!("there is no server `{}`; list_servers names them", name.server),
+        FindError::Tool => {
+            format!("server `{}` has no tool `{}`; search_tools finds them", name.server, name.tool)
+        }
+        FindError::Unavailable(unavailable) => super::error::public_unavailable(unavailable),
+        FindError::Deadline { after } => format!("the server did not get ready within {} s", after.as_secs_f32()),
+    }
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    r#type: &'static str,
+    text: &'a str,
+}
+
+fn result(value: &Value) -> Bytes {
+    let text = value.to_string();
+    let content = [Text { r#type: "text", text: &text }];
+    to_bytes(&json!({ "content": content, "structuredContent": value }))
+}
+
+fn failure(message: &str) -> Bytes {
+    let content = [Text { r#type: "text", text: message }];
+    to_bytes(&json!({ "content": content, "isError": true }))
+}
+
+fn to_bytes(value: &Value) -> Bytes {
+    value.to_string().into_bytes().into()
+}

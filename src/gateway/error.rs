@@ -1,0 +1,85 @@
+//! Why there is no answer to a call, told apart by what the caller may do about it.
+
+use std::time::Duration;
+
+use crate::catalog::arguments::ArgumentError;
+use crate::upstream::{LinkError, Unavailable};
+
+/// Why a tool was not found.
+#[derive(Debug, Clone)]
+pub enum FindError {
+    /// No such server, or none that this caller may see.
+    Server,
+    /// No such tool, or none that this caller may see.
+    Tool,
+    /// The server has never told its tools and cannot be asked now.
+    Unavailable(Unavailable),
+    /// The server did not get ready within the call's time.
+    Deadline { after: Duration },
+}
+
+/// Why a call got no answer.
+#[derive(Debug)]
+pub enum CallError {
+    /// The arguments break the tool's schema; nothing was sent.
+    Arguments(ArgumentError),
+    /// The server cannot take calls now; nothing was sent.
+    Unavailable(Unavailable),
+    /// No answer and no progress within this time; the server was told to stop.
+    Deadline { after: Duration },
+    /// The connection failed under the call, or the server broke the protocol.
+    Link(LinkError),
+}
+
+impl From<ArgumentError> for CallError {
+    fn from(error: ArgumentError) -> Self {
+        Self::Arguments(error)
+    }
+}
+
+impl CallError {
+    /// The plain sentence for callers: what happened, without the server's own words or addresses.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Arguments(_) => "the arguments do not fit the tool's schema".into(),
+            Self::Unavailable(unavailable) => public_unavailable(unavailable),
+            Self::Deadline { after } => format!("no answer within {} s", after.as_secs_f32()),
+            Self::Link(LinkError::NotSent(reason)) => format!("the server is unavailable: {}", reason.public()),
+            Self::Link(LinkError::Lost(reason)) => {
+                format!("the connection to the server ended before the answer came: {}", reason.public())
+            }
+            Self::Link(error) => error.to_string(),
+        }
+    }
+
+    /// The outcome's name in logs.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Arguments(_) => "bad_arguments",
+            Self::Unavailable(_) | Self::Link(LinkError::NotSent(_)) => "unavailable",
+            Self::Deadline { .. } => "deadline",
+            Self::Link(LinkError::Lost(_)) => "connection_lost",
+            Self::Link(LinkError::SessionLost) => "session_lost",
+            Self::Link(LinkError::Status(_)) => "upstream_status",
+            Self::Link(LinkError::TooLarge { .. }) => "result_too_large",
+            Self::Link(LinkError::Malformed(_)) => "protocol_fault",
+        }
+    }
+
+    /// The whole chain, for the log.
+    pub fn full(&self) -> String {
+        match self {
+            Self::Unavailable(Unavailable { reason: Some(reason), .. }) => reason.to_string(),
+            Self::Link(error) => error.to_string(),
+            other => other.public(),
+        }
+    }
+}
+
+/// Why a server cannot take calls, for callers.
+pub fn public_unavailable(unavailable: &Unavailable) -> String {
+    match &unavailable.reason {
+        Some(reason) => format!("the server is unavailable: {}", reason.public()),
+        None => "the server is disabled in the configuration".into(),
+    }
+}

@@ -1,0 +1,118 @@
+//! What the gateway tells about its servers, to people and programs alike.
+
+use std::time::{Instant, SystemTime};
+
+use serde::Serialize;
+
+use super::Gateway;
+use crate::catalog::{Caller, CatalogServer, ServerSource};
+use crate::config::TransportConfig;
+use crate::upstream::{Phase, UpstreamState};
+
+/// One server, as far as the caller may see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStatus {
+    pub name: String,
+    /// `starting`, `ready`, `unavailable` or `disabled`.
+    pub state: &'static str,
+    /// Why the server is not ready. In full for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the state began, in seconds since 1970.
+    pub since: u64,
+    /// Seconds until the next try, while unavailable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_retry_seconds: Option<u64>,
+    /// Tries that failed in a row.
+    pub failures: u32,
+    /// `stdio`, `streamable-http`, `sse`, `socket` or `gateway`.
+    pub transport: &'static str,
+    /// Where the server is, for keys with the `admin` right: its command or address, without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    pub required: bool,
+    /// `serverInfo.version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The protocol revision agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Exposed names of the tools that the caller may call.
+    pub tools: Vec<String>,
+}
+
+impl Gateway {
+    /// The servers that `caller` may see, in the order of the configuration.
+    pub fn servers(&self, caller: &Caller) -> Vec<ServerStatus> {
+        let catalog = self.keeper().catalog();
+        let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
+        visible.map(|server| status(server, caller)).collect()
+    }
+
+    /// Whether every server marked `required` is ready.
+    pub fn required_servers_are_ready(&self) -> bool {
+        let mut required = self.keeper().upstreams().iter().filter(|upstream| upstream.config().required);
+        required.all(|upstream| upstream.state().is_ready())
+    }
+}
+
+fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
+    let (state, transport, required) = match &server.source {
+        ServerSource::Upstream(upstream) => {
+            (upstream.state(), Some(&upstream.config().transport), upstream.config().required)
+        }
+        ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None, false),
+    };
+    let reason = match (&state.phase, state.reason()) {
+        (_, Some(reason)) if caller.admin => Some(reason.to_string()),
+        (_, Some(reason)) => Some(reason.public()),
+        (Phase::Disabled, None) => Some("the configuration says `disabled`".to_owned()),
+        (_, None) => None,
+    };
+    let next_retry_seconds = match state.phase {
+        Phase::Unavailable { retry_at, .. } => {
+            Some(retry_at.saturating_duration_since(Instant::now()).as_secs())
+        }
+        _ => None,
+    };
+    let tools = server.tools.iter().filter(|tool| caller.scope.allows_tool(tool.read_only));
+    ServerStatus {
+        name: server.name.to_string(),
+        state: state.name(),
+        reason,
+        since: state.since.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        next_retry_seconds,
+        failures: state.failures,
+        transport: transport.map_or("gateway", name_of),
+        location: transport.filter(|_| caller.admin).and_then(location_of),
+        required,
+        version: server.info.as_ref().map(|info| info.version.clone()).filter(|text| !text.is_empty()),
+        protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
+        tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),
+    }
+}
+
+fn name_of(transport: &TransportConfig) -> &'static str {
+    match transport {
+        TransportConfig::Stdio(_) => "stdio",
+        TransportConfig::StreamableHttp(_) => "streamable-http",
+        TransportConfig::Sse(_) => "sse",
+        TransportConfig::Socket(_) => "socket",
+        TransportConfig::Gateway => "gateway",
+    }
+}
+
+/// The command without its arguments, or scheme, host and port: arguments, paths and queries can hold
+/// secrets.
+fn location_of(transport: &TransportConfig) -> Option<String> {
+    match transport {
+        TransportConfig::Stdio(config) => Some(config.command.clone()),
+        TransportConfig::Socket(config) => Some(config.path.display().to_string()),
+        TransportConfig::StreamableHttp(config) | TransportConfig::Sse(config) => {
+            let url = url::Url::parse(config.url.as_literal()?).ok()?;
+            Some(url.origin().ascii_serialization())
+        }
+        TransportConfig::Gateway => None,
+    }
+}

@@ -1,0 +1,140 @@
+//! `POST /{server}/{tool}`: one call, from the request's head to the rendered answer.
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Refused, Rest, failure, method_not_allowed, result};
+use crate::catalog::arguments::ArgumentError;
+use crate::catalog::{Caller, ServerSource};
+use crate::gateway::{CallError, CallRecord, Outcome, Target};
+use crate::http::{Access, Problem, json_answer, read_body};
+use crate::upstream::Reply;
+
+/// Asks for the server's own `CallToolResult`.
+const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
+
+/// Serves one call. Who calls and what is settled before the body is read.
+pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, tool: &str) -> Response {
+    let prepared = prepare(rest, head, server, tool).await;
+    let (caller, target) = match prepared {
+        Ok(prepared) => prepared,
+        Err(refused) => return *refused,
+    };
+    let body = match read_body(body, rest.config.limits.body_bytes).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let record = CallRecord::new(&caller, &target);
+    let reply = match arguments(&head.headers, body) {
+        Ok(arguments) => rest.gateway.call(&caller, &target, arguments).await,
+        Err(error) => Err(CallError::Arguments(error)),
+    };
+    match reply {
+        Ok(Reply::Result(bytes)) => {
+            let (outcome, response) = answer(&head.headers, bytes);
+            record.answered(outcome);
+            response
+        }
+        Ok(Reply::Error(error)) => {
+            record.answered(Outcome::RpcError);
+            failure::rpc(&error)
+        }
+        Err(error) => {
+            record.failed(&error);
+            failure::call(&target.server.name, &error)
+        }
+    }
+}
+
+async fn prepare(
+    rest: &Rest,
+    head: &Parts,
+    server: Option<&str>,
+    tool: &str,
+) -> Result<(Caller, Target), Refused> {
+    let caller = rest.keys.admit(&head.headers, Access::Call).map_err(|refusal| {
+        tracing::info!(target: "mcpo::refusal", status = refusal.problem().status().as_u16(), path = head.uri.path(), "refused: {}", refusal.problem().detail());
+        Refused::new(refusal.into_response())
+    })?;
+    let server = match server {
+        Some(server) => server.to_owned(),
+        None => rest.only_server().ok_or_else(Problem::not_found)?,
+    };
+    let target = rest.gateway.find(&caller, &server, tool).await;
+    let target = target.map_err(|error| Refused::new(failure::find(&server, &error)))?;
+    Ok((caller, target))
+}
+
+/// The bytes that stand for the arguments. A body that is declared to be something other than JSON is a
+/// text to FastAPI, and never an object; that also keeps plain HTML forms from calling tools.
+fn arguments(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ArgumentError> {
+    let declared = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let is_json = declared.is_none_or(|declared| {
+        let kind = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    });
+    if is_json || body.is_empty() {
+        return Ok(body);
+    }
+    Err(ArgumentError::not_an_object(Value::String(String::from_utf8_lossy(&body).into_owned())))
+}
+
+fn answer(headers: &HeaderMap, bytes: Bytes) -> (Outcome, Response) {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(CALL_RESULT)) {
+        return whole(bytes);
+    }
+    match result::render(&bytes) {
+        Ok(rendered) if rendered.is_error => {
+            (Outcome::ToolError, json_answer(StatusCode::INTERNAL_SERVER_ERROR, rendered.body))
+        }
+        Ok(rendered) => (Outcome::Ok, json_answer(StatusCode::OK, rendered.body)),
+        Err(error) => (Outcome::Unrenderable, failure::protocol(&error.to_string())),
+    }
+}
+
+/// The result as the server sent it, once it is known to be JSON.
+fn whole(bytes: Bytes) -> (Outcome, Response) {
+    let object = serde_json::from_slice::<&RawValue>(&bytes).is_ok_and(|raw| raw.get().starts_with('{'));
+    if !object {
+        let message = "the server's answer is not a tool result";
+        return (Outcome::Unrenderable, failure::protocol(message));
+    }
+    let mut response = json_answer(StatusCode::OK, bytes);
+    let kind = http::HeaderValue::from_static(CALL_RESULT);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    (Outcome::Ok, response)
+}
+
+/// The answer to another method than POST on a tool's path.
+pub fn wrong_method(rest: &Rest, server: Option<&str>, tool: &str) -> Refused {
+    match exists(rest, server, tool) {
+        true => method_not_allowed("POST"),
+        false => Problem::not_found().into(),
+    }
+}
+
+/// Whether the tool is known now. Tells nothing that the documents do not tell, except where those need a
+/// key; there, callers without one learn nothing.
+pub fn exists(rest: &Rest, server: Option<&str>, tool: &str) -> bool {
+    let Ok(caller) = rest.keys.admit(&HeaderMap::new(), Access::Document) else { return false };
+    let catalog = rest.gateway.keeper().catalog();
+    let server = match server {
+        Some(server) => catalog.server(server),
+        None => catalog.servers.first(),
+    };
+    server.is_some_and(|server| caller.scope.allows_server(&server.name) && server.tool(tool).is_some())
+}
+
+impl Rest {
+    fn only_server(&self) -> Option<String> {
+        let catalog = self.gateway.keeper().catalog();
+        let server = catalog.servers.iter().find(|server| matches!(server.source, ServerSource::Upstream(_)));
+        server.map(|server| server.name.to_string())
+    }
+}

@@ -1,0 +1,97 @@
+//! What a failed call looks like over HTTP: status, stable code and a plain sentence (product section 6).
+//!
+//! Every variant is named, so that a new kind of failure asks for a decision here.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::{problem, result};
+use crate::config::ServerName;
+use crate::gateway::error::public_unavailable;
+use crate::gateway::{CallError, FindError};
+use crate::http::answer::ERROR_CODE;
+use crate::http::{Problem, error_answer, json_answer};
+use crate::upstream::{LinkError, RpcError, Unavailable};
+
+/// A call that got no answer.
+pub fn call(server: &ServerName, error: &CallError) -> Response {
+    let name = server.as_str();
+    match error {
+        CallError::Arguments(faults) => {
+            let mut response = json_answer(StatusCode::UNPROCESSABLE_ENTITY, problem::body(faults));
+            response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static("bad_arguments"));
+            response
+        }
+        CallError::Unavailable(reason) => unavailable(name, reason),
+        CallError::Deadline { .. } => answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public()),
+        CallError::Link(link) => {
+            let (status, code) = match link {
+                LinkError::NotSent(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_unavailable"),
+                LinkError::Lost(_) => (StatusCode::BAD_GATEWAY, "connection_lost"),
+                LinkError::SessionLost => (StatusCode::BAD_GATEWAY, "session_lost"),
+                LinkError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
+                LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
+                LinkError::Malformed(_) => (StatusCode::BAD_GATEWAY, "protocol_fault"),
+            };
+            let mut response = answer(status, code, name, &error.public());
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            response
+        }
+    }
+}
+
+/// A tool that was not found.
+pub fn find(server: &str, error: &FindError) -> Response {
+    match error {
+        FindError::Server | FindError::Tool => Problem::not_found().into_response(),
+        FindError::Unavailable(reason) => unavailable(server, reason),
+        FindError::Deadline { after } => {
+            let message = format!("it did not get ready within {} s", after.as_secs_f32());
+            answer(StatusCode::GATEWAY_TIMEOUT, "deadline", server, &message)
+        }
+    }
+}
+
+/// A JSON-RPC error of the server (contract section 2.5).
+pub fn rpc(error: &RpcError) -> Response {
+    let (status, body) = result::rpc::answer(error.code, &error.message, error.data.as_deref());
+    json_answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
+}
+
+/// An answer of the server that is none.
+pub fn protocol(message: &str) -> Response {
+    error_answer(StatusCode::BAD_GATEWAY, "protocol_fault", &json!({ "message": message }))
+}
+
+fn unavailable(server: &str, unavailable: &Unavailable) -> Response {
+    let message = public_unavailable(unavailable);
+    let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, "server_unavailable", server, &message);
+    let seconds = whole_seconds(unavailable.retry_after);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// At least one, rounded up: a client that waits so long finds the next try made.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait + Duration::from_millis(999)).as_secs().max(1)
+}
+
+fn answer(status: StatusCode, code: &'static str, server: &str, message: &str) -> Response {
+    error_answer(status, code, &json!({ "message": format!("{server}: {message}") }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_told_in_whole_seconds_and_never_as_zero() {
+        let seconds = |milliseconds| whole_seconds(Duration::from_millis(milliseconds));
+        assert_eq!([seconds(0), seconds(1), seconds(1000), seconds(1001)], [1, 1, 1, 2]);
+    }
+}

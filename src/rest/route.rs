@@ -1,0 +1,137 @@
+//! From a raw request path to what it asks for: pure, so that a table can test it.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::config::ListenConfig;
+
+/// What a path asks for. Names are percent-decoded.
+#[derive(Debug, PartialEq)]
+pub enum Route<'a> {
+    /// `/`
+    Root,
+    Health,
+    Ready,
+    Servers,
+    /// `/openapi.json`
+    Document,
+    /// `/docs`
+    Docs,
+    Redoc,
+    /// `/assets/swagger/{file}`
+    Asset { file: Cow<'a, str> },
+    ServerDocument { server: Cow<'a, str> },
+    ServerDocs { server: Cow<'a, str> },
+    ServerRedoc { server: Cow<'a, str> },
+    /// `/{server}/`, where nothing is.
+    ServerRoot { server: Cow<'a, str> },
+    /// `server` is `None` in single-server mode.
+    Tool { server: Option<Cow<'a, str>>, tool: Cow<'a, str> },
+    /// The path with a slash added or taken away, if there is something.
+    Moved { to: String },
+    Nothing,
+}
+
+/// Where in the path space this gateway stands.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// Without a slash at its end; empty when there is none.
+    prefix: String,
+    root_path: String,
+    single: bool,
+}
+
+impl Mount {
+    pub fn new(listen: &ListenConfig, single: bool) -> Self {
+        let prefix = listen.path_prefix.trim_end_matches('/').to_owned();
+        Self { prefix, root_path: listen.root_path.clone(), single }
+    }
+
+    /// The path of the whole gateway as browsers see it: root path and prefix, no slash at the end.
+    pub fn base(&self) -> String {
+        match self.single {
+            true => self.root_path.clone(),
+            false => format!("{}{}", self.root_path, self.prefix),
+        }
+    }
+
+    /// Sorts a raw path (percent-encoded, without query).
+    ///
+    /// A reverse proxy may or may not have stripped the root path, so it is optional. The prefix is
+    /// optional for what belongs to the whole gateway, and needed for servers.
+    pub fn route<'a>(&self, raw: &'a str) -> Route<'a> {
+        let path = strip(raw, &self.root_path).unwrap_or(raw);
+        let inside = strip(path, &self.prefix);
+        if let Some(route) = whole_gateway(path).or_else(|| whole_gateway(inside?)) {
+            return route;
+        }
+        if self.single {
+            return self.single_server(raw, path);
+        }
+        let Some(rest) = inside.and_then(|inside| inside.strip_prefix('/')) else { return Route::Nothing };
+        match rest.split_once('/') {
+            None if rest.is_empty() => Route::Nothing,
+            None => Route::Moved { to: format!("{raw}/") },
+            Some(("", _)) => Route::Nothing,
+            Some((server, inner)) => one_server(raw, server, inner),
+        }
+    }
+
+    fn single_server<'a>(&self, raw: &'a str, path: &'a str) -> Route<'a> {
+        let Some(tool) = path.strip_prefix('/') else { return Route::Nothing };
+        match tool.split_once('/') {
+            None => decode(tool).map_or(Route::Nothing, |tool| Route::Tool { server: None, tool }),
+            Some((tool, "")) if !tool.is_empty() => without_slash(raw),
+            Some(_) => Route::Nothing,
+        }
+    }
+}
+
+/// What is left of `path` behind `prefix`; it starts with a slash.
+fn strip<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))
+}
+
+fn whole_gateway(path: &str) -> Option<Route<'_>> {
+    Some(match path {
+        "/" => Route::Root,
+        "/health" => Route::Health,
+        "/ready" => Route::Ready,
+        "/servers" => Route::Servers,
+        "/openapi.json" => Route::Document,
+        "/docs" | "/docs/" => Route::Docs,
+        "/redoc" | "/redoc/" => Route::Redoc,
+        _ => {
+            let file = path.strip_prefix("/assets/swagger/")?;
+            decode(file).map_or(Route::Nothing, |file| Route::Asset { file })
+        }
+    })
+}
+
+fn one_server<'a>(raw: &'a str, server: &'a str, inner: &'a str) -> Route<'a> {
+    let Some(server) = decode(server) else { return Route::Nothing };
+    match inner {
+        "" => Route::ServerRoot { server },
+        "openapi.json" => Route::ServerDocument { server },
+        "docs" | "docs/" => Route::ServerDocs { server },
+        "redoc" | "redoc/" => Route::ServerRedoc { server },
+        _ => match inner.split_once('/') {
+            None => decode(inner).map_or(Route::Nothing, |tool| Route::Tool { server: Some(server), tool }),
+            Some((_, "")) => without_slash(raw),
+            Some(_) => Route::Nothing,
+        },
+    }
+}
+
+fn without_slash(raw: &str) -> Route<'_> {
+    Route::Moved { to: raw.trim_end_matches('/').to_owned() }
+}
+
+/// `None` when the bytes are no UTF-8.
+fn decode(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+use super::*;
+
+fn mount(prefix: &str, root_path: &str, single: bool) -> Mount {
+    Mount { prefix: prefix.into(), root_path: root_path.into(), single }
+}
+
+fn tool<'a>(server: &'a str, tool: &'a str) -> Route<'a> {
+    Route::Tool { server: Some(server.into()), tool: tool.into() }
+}
+
+#[test]
+fn tools_are_found_whatever_their_names_hold() {
+    let plain = mount("", "", false);
+    for (path, name) in [
+        ("/s/t", "t"),
+        ("/s/with%2Fslash", "with/slash"),
+        ("/s/%7Bx%7D", "{x}"),
+        ("/s/{x}", "{x}"),
+        ("/s/a%3Fb", "a?b"),
+        ("/s/a%2520b", "a%20b"),
+        ("/s/%E6%97%A5%E6%9C%AC", "日本"),
+        ("/s/health", "health"),
+    ] {
+        assert_eq!(plain.route(path), tool("s", name), "{path}");
+    }
+    assert_eq!(plain.route("/a%20b/t"), tool("a b", "t"));
+}
+
+#[test]
+fn paths_of_the_gateway_and_of_servers_are_told_apart() {
+    let plain = mount("", "", false);
+    let server = || Cow::from("s");
+    for (path, route) in [
+        ("/", Route::Root),
+        ("/docs", Route::Docs),
+        ("/openapi.json", Route::Document),
+        ("/assets/swagger/ui.css", Route::Asset { file: "ui.css".into() }),
+        ("/s/docs", Route::ServerDocs { server: server() }),
+        ("/s/openapi.json", Route::ServerDocument { server: server() }),
+        ("/s/", Route::ServerRoot { server: server() }),
+        ("/s", Route::Moved { to: "/s/".into() }),
+        ("/s/t/", Route::Moved { to: "/s/t".into() }),
+        ("//s/t", Route::Nothing),
+        ("/s//t", Route::Nothing),
+        ("/s/t/u", Route::Nothing),
+        ("/s/%FF", Route::Nothing),
+    ] {
+        assert_eq!(plain.route(path), route, "{path}");
+    }
+}
+
+#[test]
+fn a_prefix_is_needed_for_servers_and_optional_for_the_rest() {
+    let prefixed = mount("/pre", "", false);
+    assert_eq!(prefixed.route("/pre/s/t"), tool("s", "t"));
+    assert_eq!(prefixed.route("/s/t"), Route::Nothing);
+    assert_eq!(prefixed.route("/prefix/s"), Route::Nothing);
+    assert_eq!(prefixed.route("/docs"), Route::Docs);
+    assert_eq!(prefixed.route("/pre/docs"), Route::Docs);
+}
+
+#[test]
+fn a_root_path_may_be_stripped_by_the_proxy_or_not() {
+    let behind = mount("", "/api", false);
+    assert_eq!(behind.route("/api/s/t"), tool("s", "t"));
+    assert_eq!(behind.route("/s/t"), tool("s", "t"));
+    assert_eq!(behind.route("/api/docs"), Route::Docs);
+}
+
+#[test]
+fn a_single_server_has_its_tools_at_the_root() {
+    let single = mount("", "", true);
+    assert_eq!(single.route("/t"), Route::Tool { server: None, tool: "t".into() });
+    assert_eq!(single.route("/docs"), Route::Docs);
+    assert_eq!(single.route("/t/"), Route::Moved { to: "/t".into() });
+    assert_eq!(single.route("/s/t"), Route::Nothing);
+}

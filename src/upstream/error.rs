@@ -1,0 +1,147 @@
+//! What can go wrong between the gateway and one server, told apart by what the caller may do about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a message to a server got no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LinkError {
+    /// The connection ended before the server can have seen the message: it is safe to try again.
+    #[error("the connection ended before the message was sent: {0}")]
+    NotSent(EndReason),
+    /// The connection ended while the answer was awaited; the server may have acted.
+    #[error("the connection ended before the answer came: {0}")]
+    Lost(EndReason),
+    /// The server no longer knows our session and did nothing (streamable HTTP, status 404).
+    #[error("the server has forgotten the session")]
+    SessionLost,
+    /// The HTTP server answered with a status that is no success.
+    #[error("{0}")]
+    Status(StatusReason),
+    /// The answer is longer than `limits.resultBytes`.
+    #[error("the answer is larger than the limit of {limit} bytes (limits.resultBytes)")]
+    TooLarge { limit: usize },
+    /// The answer is not what the protocol allows.
+    #[error("the server broke the protocol: {0}")]
+    Malformed(String),
+}
+
+/// An HTTP status of a server, explained.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the server answered with HTTP status {status}{}", explain(*status))]
+pub struct StatusReason {
+    pub status: u16,
+    /// What the server asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+fn explain(status: u16) -> &'static str {
+    match status {
+        300..=399 => " (a redirect to another origin is not followed; correct `url`)",
+        401 => " (it wants credentials: check the secret in `headers`)",
+        403 => " (it refuses these credentials: check their rights)",
+        404 => " (nothing is served at this path: check `url`)",
+        405 | 406 | 415 => " (this path does not speak the configured transport: check `type` and `url`)",
+        429 => " (too many requests)",
+        500.. => " (a fault of the server or of the proxy before it)",
+        _ => "",
+    }
+}
+
+/// Why a connection to a server ended or could not be made. The text is for operators: it may name
+/// commands, addresses and the server's last stderr lines, and callers without the `admin` right only
+/// get [`EndReason::public`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndReason {
+    #[error("command `{command}` cannot be started: {error}")]
+    Spawn { command: String, error: String },
+    #[error("the process {status}{}", stderr_tail(.stderr))]
+    Exited { status: String, stderr: Arc<[String]> },
+    #[error("the server closed its output{}", stderr_tail(.stderr))]
+    OutputClosed { stderr: Arc<[String]> },
+    #[error("cannot connect to {address}: {error}")]
+    Connect { address: String, error: String },
+    #[error("{0}")]
+    Status(StatusReason),
+    #[error("the server has forgotten the session")]
+    SessionLost,
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    #[error("no answer to `{step}` within {} s{}", .after.as_secs_f32(), stderr_tail(.stderr))]
+    Silent { step: &'static str, after: Duration, stderr: Arc<[String]> },
+    #[error("`{step}` failed: {error}{}", stderr_tail(.stderr))]
+    Handshake { step: &'static str, error: String, stderr: Arc<[String]> },
+    #[error("a secret is missing: {0}")]
+    Secret(String),
+    #[error("invalid `url`: {0}")]
+    Url(String),
+    #[error("`oauth` is configured, and signing in to servers is not part of this version")]
+    OAuth,
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+impl EndReason {
+    /// The plain sentence for callers: what happened, without addresses, paths or the server's own words.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Spawn { .. } => "its command cannot be started".into(),
+            Self::Exited { status, .. } => format!("its process {status}"),
+            Self::OutputClosed { .. } => "it closed its output".into(),
+            Self::Connect { .. } => "it cannot be reached".into(),
+            Self::Status(reason) => format!("it answered with HTTP status {}", reason.status),
+            Self::SessionLost => "it has forgotten the session".into(),
+            Self::Broken(_) => "the connection broke".into(),
+            Self::Silent { step, after, .. } => {
+                format!("it did not answer `{step}` within {} s", after.as_secs_f32())
+            }
+            Self::Handshake { step, .. } => format!("`{step}` failed"),
+            Self::Secret(_) => "a secret of its configuration cannot be read".into(),
+            Self::Url(_) => "its `url` is invalid".into(),
+            Self::OAuth => "it is configured with `oauth`, which this version cannot do".into(),
+            Self::Stopping => "the gateway is stopping".into(),
+        }
+    }
+
+    /// Whether waiting seconds cannot help, since somebody has to change credentials or configuration.
+    pub fn needs_an_operator(&self) -> bool {
+        matches!(self, Self::Status(StatusReason { status: 401 | 403, .. }) | Self::OAuth)
+    }
+
+    /// The same reason with the server's last stderr lines, where the variant can carry them.
+    #[must_use]
+    pub fn with_stderr(mut self, lines: Arc<[String]>) -> Self {
+        match &mut self {
+            Self::Silent { stderr, .. } | Self::Handshake { stderr, .. } => *stderr = lines,
+            _ => {}
+        }
+        self
+    }
+}
+
+fn stderr_tail(lines: &Arc<[String]>) -> String {
+    match lines.len() {
+        0 => String::new(),
+        _ => format!("; its last words: {}", lines.join(" | ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_reasons_carry_neither_addresses_nor_stderr() {
+        let secret: Arc<[String]> = Arc::from(["token=hunter2".to_owned()]);
+        let reasons = [
+            EndReason::Exited { status: "exited with status 3".into(), stderr: secret.clone() },
+            EndReason::Connect { address: "10.0.0.1:99".into(), error: "hunter2".into() },
+            EndReason::Spawn { command: "/opt/hunter2".into(), error: "hunter2".into() },
+            EndReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: secret },
+        ];
+        for reason in reasons {
+            assert!(!reason.public().contains("hunter2"), "{}", reason.public());
+            assert!(reason.to_string().contains("hunter2") || reason.to_string().contains("10.0.0.1"));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Server-sent events, read incrementally and bounded (HTML standard, section 9.2).
+//!
+//! Of ready-made parsers none bounds an event, and all copy its data; an answer of a megabyte is one event.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::error::{EndReason, LinkError};
+
+/// One event with data.
+#[derive(Debug, PartialEq)]
+pub struct Event {
+    /// `message` when the server named none.
+    pub name: Option<String>,
+    pub data: Bytes,
+}
+
+/// The events of one response.
+#[derive(Debug)]
+pub struct EventStream {
+    body: Incoming,
+    parser: Parser,
+}
+
+impl EventStream {
+    /// No event longer than `limit` bytes is accepted.
+    pub fn new(body: Incoming, limit: usize) -> Self {
+        Self { body, parser: Parser::new(limit) }
+    }
+
+    /// The next event that carries data, or `None` at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<Event>, LinkError> {
+        loop {
+            if let Some(event) = self.parser.next()? {
+                return Ok(Some(event));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.parser.feed(data);
+                    }
+                }
+                Some(Err(error)) => return Err(LinkError::Lost(EndReason::Broken(error.to_string()))),
+            }
+        }
+    }
+
+    /// The id of the last event, from which a broken stream can be resumed.
+    pub fn last_id(&self) -> Option<&str> {
+        self.parser.last_id.as_deref()
+    }
+
+    /// How long the server asked us to wait before resuming.
+    pub fn retry(&self) -> Option<Duration> {
+        self.parser.retry
+    }
+}
+
+#[derive(Debug)]
+struct Parser {
+    buffer: BytesMut,
+    searched: usize,
+    name: Option<String>,
+    data: Data,
+    last_id: Option<String>,
+    retry: Option<Duration>,
+    limit: usize,
+}
+
+/// The data of the event being read: one line is kept as the slice it came in.
+#[derive(Debug, Default)]
+enum Data {
+    #[default]
+    None,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(line) => line.len(),
+            Self::Many(lines) => lines.len(),
+        }
+    }
+
+    fn push(&mut self, line: Bytes) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(line),
+            Self::One(first) => {
+                let mut lines = BytesMut::from(&first[..]);
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&line);
+                Self::Many(lines)
+            }
+            Self::Many(mut lines) => {
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&line);
+                Self::Many(lines)
+            }
+        };
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        match std::mem::take(self) {
+            Self::None => None,
+            Self::One(line) => Some(line),
+            Self::Many(lines) => Some(lines.freeze()),
+        }
+    }
+}
+
+impl Parser {
+    fn new(limit: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            searched: 0,
+            name: None,
+            data: Data::None,
+            last_id: None,
+            retry: None,
+            limit,
+        }
+    }
+
+    fn feed(&mut self, bytes: Bytes) {
+        if self.buffer.is_empty() {
+            match bytes.try_into_mut() {
+                Ok(owned) => self.buffer = owned,
+                Err(shared) => self.buffer.extend_from_slice(&shared),
+            }
+        } else {
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Event>, LinkError> {
+        loop {
+            let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
+                self.searched = self.buffer.len();
+                if self.buffer.len() + self.data.len() > self.limit {
+                    return Err(LinkError::TooLarge { limit: self.limit });
+                }
+                return Ok(None);
+            };
+            let mut line = self.buffer.split_to(self.searched + offset + 1).freeze();
+            self.searched = 0;
+            line.truncate(line.len() - 1);
+            if line.last() == Some(&b'\r') {
+                line.truncate(line.len() - 1);
+            }
+            if line.is_empty() {
+                let name = self.name.take();
+                if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
+                    return Ok(Some(Event { name, data }));
+                }
+                continue;
+            }
+            self.field(&line);
+            if self.data.len() > self.limit {
+                return Err(LinkError::TooLarge { limit: self.limit });
+            }
+        }
+    }
+
+    fn field(&mut self, line: &Bytes) {
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        let mut start = (colon + 1).min(line.len());
+        if line.get(start) == Some(&b' ') {
+            start += 1;
+        }
+        let value = line.slice(start..);
+        match &line[..colon] {
+            b"data" => self.data.push(value),
+            b"event" => self.name = Some(String::from_utf8_lossy(&value).into_owned()),
+            b"id" if !value.contains(&0) => {
+                self.last_id = Some(String::from_utf8_lossy(&value).into_owned());
+            }
+            b"retry" => {
+                let milliseconds = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                self.retry = milliseconds.map(Duration::from_millis).or(self.retry);
+            }
+            // Comments (an empty name) and unknown fields are ignored, as the standard wants.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(parser: &mut Parser, text: &str, chunk: usize) -> Vec<(Option<String>, String)> {
+        let mut found = Vec::new();
+        for bytes in text.as_bytes().chunks(chunk) {
+            parser.feed(Bytes::copy_from_slice(bytes));
+            while let Some(event) = parser.next().unwrap() {
+                found.push((event.name, String::from_utf8(event.data.to_vec()).unwrap()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn events_are_found_wherever_the_chunks_end() {
+        let text =
+            ": hello\nid: 7\nretry: 250\ndata:\n\nevent: endpoint\r\ndata: /m\r\n\r\ndata: a\ndata:b\n\n";
+        for chunk in [1, 2, 7, 1000] {
+            let mut parser = Parser::new(100);
+            let found = events(&mut parser, text, chunk);
+            assert_eq!(found, [(Some("endpoint".into()), "/m".into()), (None, "a\nb".into())]);
+            assert_eq!(parser.last_id.as_deref(), Some("7"));
+            assert_eq!(parser.retry, Some(Duration::from_millis(250)));
+        }
+    }
+
+    #[test]
+    fn an_event_over_the_limit_is_refused_before_it_is_whole() {
+        let mut parser = Parser::new(100);
+        parser.feed(Bytes::from(format!("data: {}", "x".repeat(200))));
+        assert!(matches!(parser.next(), Err(LinkError::TooLarge { limit: 100 })));
+        let mut parser = Parser::new(100);
+        parser.feed(Bytes::from("data: 0123456789\n".repeat(20)));
+        assert!(matches!(parser.next(), Err(LinkError::TooLarge { limit: 100 })));
+    }
+}

@@ -1,0 +1,201 @@
+//! One HTTP exchange with a server: its fixed headers, the bounds on what it may answer, and what its
+//! status codes mean. Used by both HTTP transports.
+
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use secrecy::ExposeSecret as _;
+
+use super::error::{EndReason, LinkError, StatusReason};
+use super::http_client::{HttpClient, HttpClients};
+use crate::config::HttpConfig;
+
+pub const JSON: &str = "application/json";
+pub const EVENTS: &str = "text/event-stream";
+/// What a client of streamable HTTP must accept (specification, "Sending messages to the server").
+const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// Redirects within the same origin that are followed (`/mcp` to `/mcp/`).
+const REDIRECTS: usize = 3;
+
+/// One server's address, with what every request to it carries.
+#[derive(Debug)]
+pub struct Exchange {
+    client: HttpClient,
+    url: ArcSwap<Uri>,
+    headers: HeaderMap,
+    /// The largest answer accepted, in bytes.
+    pub limit: usize,
+}
+
+impl Exchange {
+    /// Reads the secrets of `config` and checks its address.
+    pub async fn new(config: &HttpConfig, clients: &HttpClients, limit: usize) -> Result<Self, EndReason> {
+        let secret = |error: crate::config::SecretError| EndReason::Secret(error.to_string());
+        let url = config.url.resolve().map_err(secret)?;
+        let url = parse_url(url.expose_secret())?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, ACCEPT_BOTH);
+        for (name, value) in &config.headers {
+            let value = value.resolve().map_err(secret)?;
+            let name = HeaderName::try_from(name.as_str())
+                .map_err(|_| EndReason::Url(format!("`{name}` cannot be the name of a header")))?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+                EndReason::Secret(format!("the value of header `{name}` holds a line break or a control"))
+            })?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let client = clients.client(&url).await.map_err(|error| EndReason::Connect {
+            address: address(&url),
+            error: format!("the system's root certificates cannot be read: {error}"),
+        })?;
+        Ok(Self { client, url: ArcSwap::from_pointee(url), headers, limit })
+    }
+
+    pub fn url(&self) -> Uri {
+        Uri::clone(&self.url.load())
+    }
+
+    /// Sends one request and returns the answer's head, whatever its status but redirects.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &Uri,
+        extra: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<Response<Incoming>, LinkError> {
+        let mut url = url.clone();
+        for _ in 0..=REDIRECTS {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = url.clone();
+            *request.headers_mut() = self.headers.clone();
+            if method == Method::POST {
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            }
+            for (name, value) in extra {
+                request.headers_mut().insert(name, value.clone());
+            }
+            let response = self.client.request(request).await.map_err(|error| {
+                let text = with_sources(&error);
+                match error.is_connect() {
+                    true => LinkError::NotSent(EndReason::Connect { address: address(&url), error: text }),
+                    false => LinkError::Lost(EndReason::Broken(text)),
+                }
+            })?;
+            match same_origin_redirect(&url, &response) {
+                Some(target) => {
+                    if **self.url.load() == url {
+                        self.url.store(target.clone().into());
+                    }
+                    url = target;
+                }
+                None => return Ok(response),
+            }
+        }
+        Err(LinkError::Malformed("too many redirects".into()))
+    }
+
+    /// The whole body of an answer, at most `limit` bytes.
+    pub async fn body(&self, response: Response<Incoming>) -> Result<Bytes, LinkError> {
+        match Limited::new(response.into_body(), self.limit).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(LinkError::TooLarge { limit: self.limit }),
+            Err(error) => Err(LinkError::Lost(EndReason::Broken(error.to_string()))),
+        }
+    }
+}
+
+/// An absolute `http` or `https` address.
+fn parse_url(text: &str) -> Result<Uri, EndReason> {
+    let parsed = url::Url::parse(text).map_err(|error| EndReason::Url(error.to_string()))?;
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        return Err(EndReason::Url("it must start with http:// or https:// and name a host".into()));
+    }
+    Uri::try_from(parsed.as_str()).map_err(|error| EndReason::Url(error.to_string()))
+}
+
+/// Scheme, host and port: what may be logged of an address (paths and queries can hold secrets).
+pub fn address(url: &Uri) -> String {
+    let authority = url.authority().map(|authority| {
+        let text = authority.as_str();
+        text.rsplit_once('@').map_or(text, |(_user, host)| host)
+    });
+    format!("{}://{}", url.scheme_str().unwrap_or("http"), authority.unwrap_or(""))
+}
+
+/// The target of a redirect that keeps the method and stays on the same origin: the secrets that our
+/// headers carry never go elsewhere.
+fn same_origin_redirect<B>(from: &Uri, response: &Response<B>) -> Option<Uri> {
+    if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+        return None;
+    }
+    let base = url::Url::parse(&from.to_string()).ok()?;
+    let target = base.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+    if target.origin() != base.origin() {
+        return None;
+    }
+    Uri::try_from(target.as_str()).ok()
+}
+
+/// Whether the answer's media type is `wanted`, parameters aside.
+pub fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// What a status that is no success means.
+pub fn status_reason<B>(response: &Response<B>) -> StatusReason {
+    let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    StatusReason { status: response.status().as_u16(), retry_after: seconds.map(Duration::from_secs) }
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redirect(location: &str) -> Option<String> {
+        let response = Response::builder().status(307).header(LOCATION, location).body(()).unwrap();
+        same_origin_redirect(&Uri::from_static("http://a.test:81/mcp"), &response).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn redirects_stay_on_their_origin() {
+        assert_eq!(redirect("/mcp/").as_deref(), Some("http://a.test:81/mcp/"));
+        assert_eq!(redirect("http://a.test:81/x").as_deref(), Some("http://a.test:81/x"));
+        for elsewhere in ["http://b.test:81/mcp", "https://a.test:81/mcp", "http://a.test/mcp", "//b.test/"] {
+            assert_eq!(redirect(elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn addresses_hold_no_user_path_or_query() {
+        let url = Uri::from_static("https://me:pw@a.test:8443/token?key=1");
+        assert_eq!(address(&url), "https://a.test:8443");
+    }
+
+    #[test]
+    fn addresses_must_be_absolute() {
+        for bad in ["", "a.test/mcp", "ftp://a.test/", "/mcp", "unix:/x"] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
+        assert!(parse_url("http://127.0.0.1:8000/mcp").is_ok());
+    }
+}

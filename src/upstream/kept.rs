@@ -1,0 +1,88 @@
+//! Tool lists kept across restarts of the gateway, so that documents are whole while a server is down.
+//!
+//! One file a server under `tools/` in the state directory, written anew in one rename. A list counts only
+//! while the server's entry in the configuration is the same.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::tools::Definition;
+use super::{ServerInfo, ToolList};
+use crate::config::ServerConfig;
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Digest of the entry that the list belongs to.
+    entry: String,
+    info: ServerInfo,
+    tools: Vec<Definition>,
+}
+
+/// Where one server's list is kept.
+#[derive(Debug, Clone)]
+pub struct KeptTools {
+    file: PathBuf,
+    entry: String,
+}
+
+impl KeptTools {
+    pub fn new(state_dir: &Path, server: &ServerConfig) -> Self {
+        let name = server.name.as_str();
+        let clean: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .take(40)
+            .collect();
+        // The debug form redacts literal secrets and is stable for one version of the gateway.
+        let entry = digest(format!("{:?} {:?}", server.transport, server.protocol).as_bytes());
+        let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
+        Self { file, entry }
+    }
+
+    /// The list of an earlier run; `None` when there is none for this very entry.
+    pub async fn load(&self) -> Option<ToolList> {
+        let bytes = match tokio::fs::read(&self.file).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "a kept tool list cannot be read");
+                return None;
+            }
+        };
+        match serde_json::from_slice::<Kept>(&bytes) {
+            Ok(kept) if kept.entry == self.entry => {
+                Some(ToolList { info: kept.info, tools: kept.tools, revision: 0 })
+            }
+            Ok(_other_entry) => None,
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "a kept tool list is damaged; it is ignored");
+                None
+            }
+        }
+    }
+
+    /// Keeps `list`. A failure costs only completeness after a restart, so it is a warning.
+    pub async fn store(&self, list: Arc<ToolList>) {
+        let this = self.clone();
+        let stored = tokio::task::spawn_blocking(move || {
+            let kept = Kept { entry: this.entry, info: list.info.clone(), tools: list.tools.clone() };
+            let bytes = serde_json::to_vec(&kept).map_err(io::Error::other)?;
+            let directory = this.file.parent().expect("the file lies in `tools/`");
+            std::fs::create_dir_all(directory)?;
+            let draft = this.file.with_extension("json.new");
+            std::fs::write(&draft, bytes)?;
+            std::fs::rename(&draft, &this.file)
+        });
+        if let Ok(Err(error)) = stored.await {
+            tracing::warn!(file = %self.file.display(), %error, "a tool list cannot be kept; check the state directory");
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

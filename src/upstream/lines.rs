@@ -1,0 +1,259 @@
+//! Newline-delimited JSON-RPC over a pair of byte streams: the framing of stdio, also used on Unix sockets.
+//!
+//! One task owns a connection whole: the write buffer, the read buffer and the table of open requests. So
+//! the call path takes no lock, small messages that are waiting leave in one write, and a server that does
+//! not read never stops us from reading it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::error::{EndReason, LinkError};
+use super::frames::{Frame, Frames};
+use super::link::{End, INBOX, Ids, Link, Outgoing};
+use super::message::{self, Reply, Request, Sorted};
+
+/// Requests that may wait for their turn to be written.
+const QUEUE: usize = 256;
+/// While more than this waits to be written, nothing is added: the server is not reading.
+const HIGH_WATER: usize = 1 << 20;
+
+/// The near end of a connection.
+pub struct Lines {
+    commands: mpsc::Sender<Command>,
+    cancels: mpsc::UnboundedSender<u32>,
+    ids: Ids,
+    end: Arc<End>,
+}
+
+enum Command {
+    Send(Bytes),
+    Request { id: u32, line: Vec<u8>, pending: Pending },
+}
+
+struct Pending {
+    reply: oneshot::Sender<Result<Reply, LinkError>>,
+    progress: Option<Arc<Notify>>,
+}
+
+/// The far end: what the connection's task owns.
+pub struct Connection<R, W> {
+    reader: R,
+    /// `None` once closed: a server reads the end of its input as the wish that it ends.
+    writer: Option<W>,
+    commands: mpsc::Receiver<Command>,
+    cancels: mpsc::UnboundedReceiver<u32>,
+    inbox: mpsc::Sender<Bytes>,
+    pending: HashMap<u32, Pending>,
+    frames: Frames,
+    outgoing: BytesMut,
+    end: Arc<End>,
+}
+
+/// Makes both ends. No message longer than `limit` bytes is accepted from the server.
+pub fn connect<R, W>(reader: R, writer: W, limit: usize) -> (Lines, Connection<R, W>, mpsc::Receiver<Bytes>) {
+    let (commands, commands_in) = mpsc::channel(QUEUE);
+    let (cancels, cancels_in) = mpsc::unbounded_channel();
+    let (inbox, inbox_out) = mpsc::channel(INBOX);
+    let end = Arc::new(End::default());
+    let connection = Connection {
+        reader,
+        writer: Some(writer),
+        commands: commands_in,
+        cancels: cancels_in,
+        inbox,
+        pending: HashMap::new(),
+        frames: Frames::new(limit),
+        outgoing: BytesMut::new(),
+        end: end.clone(),
+    };
+    (Lines { commands, cancels, ids: Ids::default(), end }, connection, inbox_out)
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Serves the connection until the server closes its output or an error occurs. Can be dropped and
+    /// called again: what was read and not yet used stays in the connection.
+    pub async fn serve(&mut self) -> io::Result<()> {
+        loop {
+            let may_take_more = self.outgoing.len() < HIGH_WATER && self.writer.is_some();
+            tokio::select! {
+                biased;
+                written = write(&mut self.writer, &mut self.outgoing), if !self.outgoing.is_empty() => {
+                    // A server that closes its input may still have answers under way: keep reading.
+                    if written.is_err() {
+                        self.close_writer();
+                    }
+                }
+                read = self.reader.read_buf(self.frames.space()) => {
+                    if read? == 0 {
+                        return Ok(());
+                    }
+                    while let Some(frame) = self.frames.next() {
+                        self.take(frame);
+                    }
+                }
+                Some(id) = self.cancels.recv() => {
+                    if self.pending.remove(&id).is_some() && self.writer.is_some() {
+                        self.outgoing.extend_from_slice(&message::cancelled(id));
+                    }
+                }
+                Some(command) = self.commands.recv(), if may_take_more => {
+                    self.queue(command);
+                    while self.outgoing.len() < HIGH_WATER
+                        && let Ok(command) = self.commands.try_recv()
+                    {
+                        self.queue(command);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes the server's input, which asks it to end.
+    pub fn close_writer(&mut self) {
+        self.writer = None;
+        self.outgoing.clear();
+    }
+
+    /// Fails every open request with the reason of the end, which must be set. Later ones fail, too.
+    pub fn fail_open_requests(&mut self) {
+        let reason = self.end.reason();
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Request { pending, .. } = command {
+                let _caller_left = pending.reply.send(Err(LinkError::NotSent(reason.clone())));
+            }
+        }
+        for (_, pending) in self.pending.drain() {
+            let _caller_left = pending.reply.send(Err(LinkError::Lost(reason.clone())));
+        }
+    }
+
+    fn queue(&mut self, command: Command) {
+        match command {
+            Command::Send(message) => {
+                self.outgoing.extend_from_slice(&message);
+                self.outgoing.extend_from_slice(b"\n");
+            }
+            // The caller may have left while its request waited here; then the server never hears of it.
+            Command::Request { pending, .. } if pending.reply.is_closed() => {}
+            Command::Request { id, line, pending } => {
+                self.outgoing.extend_from_slice(&line);
+                self.pending.insert(id, pending);
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        match frame {
+            Frame::Message(message) => match message::sort(&message) {
+                Sorted::Result { id, range } => self.answer(id, Ok(Reply::Result(message.slice(range)))),
+                Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
+                Sorted::Progress { id } => {
+                    if let Some(Pending { progress: Some(progress), .. }) = self.pending.get(&id) {
+                        progress.notify_one();
+                    }
+                }
+                Sorted::Other => {
+                    if self.inbox.try_send(message).is_err() {
+                        tracing::debug!("a message of the server was dropped: too many are waiting");
+                    }
+                }
+            },
+            Frame::TooLong { ids, limit } => {
+                for id in ids {
+                    self.answer(id, Err(LinkError::TooLarge { limit }));
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, id: u32, reply: Result<Reply, LinkError>) {
+        if let Some(pending) = self.pending.remove(&id) {
+            let _caller_left = pending.reply.send(reply);
+        }
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(writer: &mut Option<W>, outgoing: &mut BytesMut) -> io::Result<()> {
+    match writer {
+        Some(writer) => {
+            writer.write_buf(outgoing).await?;
+            if outgoing.is_empty() {
+                writer.flush().await?;
+            }
+            Ok(())
+        }
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// Cancels the request when its caller goes away before the answer.
+struct Open<'a> {
+    cancels: &'a mpsc::UnboundedSender<u32>,
+    id: u32,
+    answered: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let _connection_ended = self.cancels.send(self.id);
+        }
+    }
+}
+
+impl Lines {
+    /// The end of this connection, for the task that serves it.
+    pub fn end_handle(&self) -> Arc<End> {
+        self.end.clone()
+    }
+}
+
+impl Link for Lines {
+    fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
+        let commands = self.commands.clone();
+        let end = self.end.clone();
+        Box::pin(async move {
+            let sent = commands.send(Command::Send(outgoing.message)).await;
+            sent.map_err(|_| LinkError::NotSent(end.reason()))
+        })
+    }
+
+    fn request<'a>(
+        &'a self,
+        request: Request<'a>,
+        progress: Option<Arc<Notify>>,
+    ) -> BoxFuture<'a, Result<Reply, LinkError>> {
+        Box::pin(async move {
+            let id = self.ids.next();
+            let (reply, answer) = oneshot::channel();
+            let command =
+                Command::Request { id, line: request.encode(id), pending: Pending { reply, progress } };
+            if self.commands.send(command).await.is_err() {
+                return Err(LinkError::NotSent(self.end.wait().await));
+            }
+            let mut open = Open { cancels: &self.cancels, id, answered: false };
+            let reply = answer.await;
+            open.answered = true;
+            match reply {
+                Ok(reply) => reply,
+                Err(_connection_gone) => Err(LinkError::Lost(self.end.wait().await)),
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.end.set(EndReason::Stopping);
+        Box::pin(async {})
+    }
+
+    fn end(&self) -> &End {
+        &self.end
+    }
+}

@@ -1,0 +1,142 @@
+//! A live connection to one server, whatever its transport: messages of rmcp go out and come in, and our
+//! own requests are answered beside them with the server's own bytes.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::error::{EndReason, LinkError};
+use super::message::{FIRST_ID, LAST_ID, Reply, Request};
+
+/// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
+pub const INBOX: usize = 256;
+
+/// One connection. Dropping the future of [`Link::request`] tells the server that the request was given up.
+pub trait Link: Send + Sync + 'static {
+    /// Sends one message of rmcp (JSON text without newline). What the server answers goes to the inbox.
+    fn send(&self, message: Outgoing) -> BoxFuture<'static, Result<(), LinkError>>;
+
+    /// Sends one of our own requests and waits for its answer. `progress` is told of each progress
+    /// notification that belongs to it.
+    fn request<'a>(
+        &'a self,
+        request: Request<'a>,
+        progress: Option<Arc<Notify>>,
+    ) -> BoxFuture<'a, Result<Reply, LinkError>>;
+
+    /// Ends the connection in an orderly way and waits until nothing of it is left.
+    fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Tells when and why the connection ended.
+    fn end(&self) -> &End;
+}
+
+/// A message of rmcp on its way out.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub message: Bytes,
+    pub step: Step,
+}
+
+/// What a transport with sessions must know of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// `initialize`: its answer opens the session.
+    Initialize,
+    /// `notifications/initialized`: the session is open, the server may be listened to.
+    Initialized,
+    Other,
+}
+
+/// A connection that was just made, before the handshake.
+pub struct Opened {
+    pub link: Arc<dyn Link>,
+    /// Everything that is not the answer to one of our own requests.
+    pub inbox: mpsc::Receiver<Bytes>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+/// The one-time end of a connection.
+#[derive(Debug, Default)]
+pub struct End {
+    reason: OnceLock<EndReason>,
+    token: CancellationToken,
+}
+
+impl End {
+    /// Records why the connection ended; only the first reason counts.
+    pub fn set(&self, reason: EndReason) {
+        let _first_reason_wins = self.reason.set(reason);
+        self.token.cancel();
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Waits for the end.
+    pub async fn wait(&self) -> EndReason {
+        self.token.cancelled().await;
+        self.reason()
+    }
+
+    /// The reason, once there is one.
+    pub fn reason(&self) -> EndReason {
+        self.reason.get().cloned().unwrap_or_else(|| EndReason::Broken("it was closed".into()))
+    }
+
+    /// A token that is cancelled at the end.
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+}
+
+/// Hands out the ids of our own requests.
+#[derive(Debug)]
+pub struct Ids(AtomicU32);
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self(AtomicU32::new(FIRST_ID))
+    }
+}
+
+impl Ids {
+    pub fn next(&self) -> u32 {
+        let id = self.0.fetch_add(1, Ordering::Relaxed);
+        FIRST_ID + (id.wrapping_sub(FIRST_ID)) % (LAST_ID - FIRST_ID + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_stay_within_thirty_two_signed_bits_for_ever() {
+        let ids = Ids(AtomicU32::new(LAST_ID));
+        assert_eq!([ids.next(), ids.next()], [LAST_ID, FIRST_ID]);
+        let ids = Ids(AtomicU32::new(u32::MAX));
+        for _ in 0..3 {
+            assert!((FIRST_ID..=LAST_ID).contains(&ids.next()));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_of_an_end_counts() {
+        let end = End::default();
+        end.set(EndReason::SessionLost);
+        end.set(EndReason::Stopping);
+        assert_eq!(end.wait().await, EndReason::SessionLost);
+    }
+}

@@ -1,0 +1,206 @@
+//! JSON-RPC messages as bytes: our own requests are written here, and what a server sends is sorted.
+//!
+//! Answers to calls never pass rmcp: its typed parsing costs milliseconds a megabyte on the task that
+//! serves the whole connection, and drops what its types do not know. So a message is only looked at far
+//! enough to know whose it is ([`sort`]); the caller parses its own answer, on its own task, once.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Ids of our own requests start here. rmcp counts its own up from 0, and servers that keep ids in 32
+/// signed bits must be able to echo ours.
+pub const FIRST_ID: u32 = 1 << 30;
+/// After this id the numbers start again at [`FIRST_ID`].
+pub const LAST_ID: u32 = i32::MAX as u32;
+
+/// A request that the gateway itself sends.
+#[derive(Debug, Clone, Copy)]
+pub enum Request<'a> {
+    /// `tools/call`; `arguments` is the JSON text of an object without raw newlines.
+    CallTool { name: &'a str, arguments: &'a [u8] },
+    /// `tools/list`, one page.
+    ListTools { cursor: Option<&'a str> },
+}
+
+impl Request<'_> {
+    /// The message as one line, newline included. The id doubles as the progress token.
+    pub fn encode(&self, id: u32) -> Vec<u8> {
+        let mut line = Vec::with_capacity(192);
+        match self {
+            Self::CallTool { name, arguments } => {
+                line.reserve(name.len() + arguments.len());
+                head(&mut line, id, "tools/call");
+                line.extend_from_slice(b"{\"name\":");
+                string(&mut line, name);
+                line.extend_from_slice(b",\"arguments\":");
+                line.extend_from_slice(arguments);
+                line.extend_from_slice(b",\"_meta\":{\"progressToken\":");
+                number(&mut line, id);
+                line.extend_from_slice(b"}}}\n");
+            }
+            Self::ListTools { cursor } => {
+                head(&mut line, id, "tools/list");
+                line.push(b'{');
+                if let Some(cursor) = cursor {
+                    line.extend_from_slice(b"\"cursor\":");
+                    string(&mut line, cursor);
+                }
+                line.extend_from_slice(b"}}\n");
+            }
+        }
+        line
+    }
+}
+
+/// The notification that a request was given up, as one line.
+pub fn cancelled(id: u32) -> Vec<u8> {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id},\
+         \"reason\":\"the caller left or its deadline passed\"}}}}\n"
+    )
+    .into_bytes()
+}
+
+fn head(line: &mut Vec<u8>, id: u32, method: &str) {
+    line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    number(line, id);
+    line.extend_from_slice(b",\"method\":\"");
+    line.extend_from_slice(method.as_bytes());
+    line.extend_from_slice(b"\",\"params\":");
+}
+
+fn number(line: &mut Vec<u8>, value: u32) {
+    use std::io::Write as _;
+    write!(line, "{value}").expect("writing into a Vec cannot fail");
+}
+
+fn string(line: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(line, text).expect("a string is always JSON, and a Vec always takes it");
+}
+
+/// Whose a message is.
+#[derive(Debug, PartialEq)]
+pub enum Sorted {
+    /// The answer to our request `id`; `result` lies at this range of the message, not yet validated.
+    Result { id: u32, range: std::ops::Range<usize> },
+    /// An error that answers our request `id`.
+    Error { id: u32, error: RpcError },
+    /// Progress of our request `id`.
+    Progress { id: u32 },
+    /// Everything else is rmcp's.
+    Other,
+}
+
+/// A JSON-RPC error as the server sent it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RpcError {
+    pub code: i64,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub data: Option<Box<RawValue>>,
+}
+
+impl PartialEq for RpcError {
+    fn eq(&self, other: &Self) -> bool {
+        self.code == other.code
+            && self.message == other.message
+            && self.data.as_ref().map(|data| data.get()) == other.data.as_ref().map(|data| data.get())
+    }
+}
+
+const PREFIX: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":";
+const RESULT_KEY: &[u8] = b",\"result\":";
+const RESULT_FIRST: &[u8] = b"{\"result\":";
+const SUFFIX: &[u8] = b",\"jsonrpc\":\"2.0\",\"id\":";
+
+/// Sorts one message. The two shapes that the official SDKs write are told by their first or last bytes,
+/// whatever lies between, so a megabyte of result costs its connection nothing.
+pub fn sort(message: &[u8]) -> Sorted {
+    shape_of_the_python_and_rust_sdks(message)
+        .or_else(|| shape_of_the_typescript_sdk(message))
+        .unwrap_or_else(|| any_shape(message))
+}
+
+/// `{"jsonrpc":"2.0","id":7,"result":...}`
+fn shape_of_the_python_and_rust_sdks(message: &[u8]) -> Option<Sorted> {
+    let rest = message.strip_prefix(PREFIX)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let id = own_id(&rest[..digits])?;
+    rest[digits..].strip_prefix(RESULT_KEY)?;
+    let end = message.len().checked_sub(1).filter(|&last| message[last] == b'}')?;
+    let start = PREFIX.len() + digits + RESULT_KEY.len();
+    // A key after `result` would end up in the range; such a message takes the long way.
+    matches!(message.get(start..end)?.last(), Some(b'}')).then_some(Sorted::Result { id, range: start..end })
+}
+
+/// `{"result":...,"jsonrpc":"2.0","id":7}`: the last brace closes the message, so what stands before it
+/// stands at the top level, too.
+fn shape_of_the_typescript_sdk(message: &[u8]) -> Option<Sorted> {
+    message.strip_prefix(RESULT_FIRST)?;
+    let body = message.strip_suffix(b"}")?;
+    let digits = body.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let id = own_id(&body[body.len() - digits..])?;
+    let before = body[..body.len() - digits].strip_suffix(SUFFIX)?;
+    Some(Sorted::Result { id, range: RESULT_FIRST.len()..before.len() })
+}
+
+fn own_id(digits: &[u8]) -> Option<u32> {
+    let id: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    method: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<RpcError>,
+    #[serde(default, borrow)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProgressParams {
+    progress_token: u32,
+}
+
+fn any_shape(message: &[u8]) -> Sorted {
+    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(message) else { return Sorted::Other };
+    if envelope.method.as_deref() == Some("notifications/progress") {
+        let params = envelope.params.and_then(|params| serde_json::from_str(params.get()).ok());
+        return match params {
+            Some(ProgressParams { progress_token: id }) if (FIRST_ID..=LAST_ID).contains(&id) => {
+                Sorted::Progress { id }
+            }
+            _ => Sorted::Other,
+        };
+    }
+    // Some servers send numeric ids back as strings.
+    let id = envelope.id.and_then(|id| own_id(id.get().trim_matches('"').as_bytes()));
+    match (id, envelope.result, envelope.error) {
+        (Some(id), Some(result), _) => {
+            let start = result.get().as_ptr() as usize - message.as_ptr() as usize;
+            Sorted::Result { id, range: start..start + result.get().len() }
+        }
+        (Some(id), None, Some(error)) => Sorted::Error { id, error },
+        _ => Sorted::Other,
+    }
+}
+
+/// What a server answered to one of our requests.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// The JSON text of `result`, as the server sent it; not validated.
+    Result(Bytes),
+    Error(RpcError),
+}
+
+#[cfg(test)]
+mod tests;

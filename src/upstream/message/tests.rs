@@ -1,0 +1,76 @@
+use super::*;
+
+const ID: u32 = FIRST_ID + 7;
+
+fn result_of(message: &str) -> Option<&str> {
+    match sort(message.as_bytes()) {
+        Sorted::Result { id, range } if id == ID => Some(&message[range]),
+        _ => None,
+    }
+}
+
+#[test]
+fn results_are_found_in_every_order_of_keys() {
+    let shapes = [
+        format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{{"a":[1,"}}"]}}}}"#),
+        format!(r#"{{"result":{{"a":[1,"}}"]}},"jsonrpc":"2.0","id":{ID}}}"#),
+        format!(r#"{{ "id" : {ID}, "result": {{"a":[1,"}}"]}} , "jsonrpc":"2.0" }}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":"{ID}","result":{{"a":[1,"}}"]}}}}"#),
+    ];
+    for shape in shapes {
+        assert_eq!(result_of(&shape), Some(r#"{"a":[1,"}"]}"#), "{shape}");
+    }
+}
+
+#[test]
+fn a_key_after_the_result_is_no_part_of_it() {
+    let message = format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{{"a":1}},"x":2}}"#);
+    assert_eq!(result_of(&message), Some(r#"{"a":1}"#));
+}
+
+#[test]
+fn a_result_that_is_no_object_is_still_ours() {
+    let message = format!(r#"{{"jsonrpc": "2.0", "id": {ID}, "result": "just a string"}}"#);
+    assert_eq!(result_of(&message), Some(r#""just a string""#));
+}
+
+#[test]
+fn ids_of_others_and_words_inside_strings_are_not_taken() {
+    for message in [
+        r#"{"jsonrpc":"2.0","id":0,"result":{}}"#.to_owned(),
+        format!(r#"{{"method":"x","params":{{"result":1,"id":{ID}}}}}"#),
+        format!(r#"{{"result":{{"t":"\",\"jsonrpc\":\"2.0\",\"id\":{ID}"}},"jsonrpc":"2.0","id":3}}"#),
+        "this is not json".to_owned(),
+        "[]".to_owned(),
+    ] {
+        assert_eq!(sort(message.as_bytes()), Sorted::Other, "{message}");
+    }
+}
+
+#[test]
+fn errors_and_progress_find_their_request() {
+    let error =
+        format!(r#"{{"jsonrpc":"2.0","id":{ID},"error":{{"code":-32602,"message":"m","data":[1]}}}}"#);
+    match sort(error.as_bytes()) {
+        Sorted::Error { id, error } => {
+            assert_eq!((id, error.code, error.message.as_str()), (ID, -32602, "m"));
+            assert_eq!(error.data.expect("data was sent").get(), "[1]");
+        }
+        other => panic!("{other:?}"),
+    }
+    let progress = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progress":1,"progressToken":{ID}}}}}"#
+    );
+    assert_eq!(sort(progress.as_bytes()), Sorted::Progress { id: ID });
+}
+
+#[test]
+fn requests_are_one_line_of_json() {
+    let call = Request::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"# }.encode(ID);
+    let list = Request::ListTools { cursor: Some("p\n2") }.encode(ID);
+    for line in [&call, &list, &cancelled(ID)] {
+        assert_eq!(memchr::memchr(b'\n', line), Some(line.len() - 1));
+        serde_json::from_slice::<serde_json::Value>(line).expect("valid JSON");
+    }
+    assert!(String::from_utf8(call).unwrap().contains(r#""arguments":{"x":1.0}"#));
+}

@@ -1,0 +1,197 @@
+//! A server as a child process: started in a group of its own, its stderr logged line by line, and ended
+//! with everything that it started.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::error::EndReason;
+use crate::config::{ServerName, StdioConfig};
+
+/// How long a process may take to end after its input was closed, and again after SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+/// How many of the last stderr lines are kept for the reason.
+const TAIL_LINES: usize = 10;
+/// A longer stderr line is cut, in the log and in the tail.
+const LINE_LENGTH: usize = 2000;
+
+/// The last stderr lines of a process. Written by one task, read when a reason is made.
+#[derive(Debug, Clone, Default)]
+pub struct StderrTail(Arc<Mutex<VecDeque<String>>>);
+
+impl StderrTail {
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    pub fn lines(&self) -> Arc<[String]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// A running child.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Pid,
+    /// Readable once the child has exited; until it is reaped its id, and so its group's, stays taken.
+    exit: AsyncFd<OwnedFd>,
+    stderr: tokio::task::JoinHandle<()>,
+    tail: StderrTail,
+}
+
+/// The pipes of a child.
+#[derive(Debug)]
+pub struct Pipes {
+    pub stdin: ChildStdin,
+    pub stdout: ChildStdout,
+}
+
+impl Process {
+    /// Starts the command of `config` with a cleared environment plus what it was given.
+    pub fn spawn(server: &ServerName, config: &StdioConfig) -> Result<(Self, Pipes), EndReason> {
+        let environment = config.environment().map_err(|error| EndReason::Secret(error.to_string()))?;
+        let failed = |error: std::io::Error| EndReason::Spawn {
+            command: config.command.clone(),
+            error: match error.kind() {
+                std::io::ErrorKind::NotFound => "no such program; give its path, or install it".into(),
+                _ => error.to_string(),
+            },
+        };
+        let mut command = Command::new(&config.command);
+        command.args(&config.args).env_clear().envs(environment);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        if let Some(directory) = &config.cwd {
+            command.current_dir(directory);
+        }
+        let mut child = command.spawn().map_err(failed)?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = group.expect("a child that was not waited for has an id");
+        let exit = rustix::process::pidfd_open(group, PidfdFlags::NONBLOCK)
+            .map_err(std::io::Error::from)
+            .and_then(|descriptor| AsyncFd::register(descriptor).map_err(Into::into))
+            .map_err(failed)?;
+        let stdin = child.stdin.take().expect("stdin is piped");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let tail = StderrTail::default();
+        let stderr = tokio::spawn(log_stderr(server.clone(), stderr, tail.clone()));
+        Ok((Self { child, group, exit, stderr, tail }, Pipes { stdin, stdout }))
+    }
+
+    pub fn tail(&self) -> StderrTail {
+        self.tail.clone()
+    }
+
+    /// Waits until the child itself has exited; it is not reaped yet, so its group can be signalled.
+    pub async fn exited(&self) {
+        if let Err(error) = self.exit.readable().await.map(|mut ready| ready.retain_ready()) {
+            tracing::debug!(%error, "the exit of a child cannot be watched");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends the process and everything in its group. Its input must be closed already: the process is
+    /// given time to end by itself, then SIGTERM, then SIGKILL.
+    pub async fn end(mut self) -> EndReason {
+        if timeout(GRACE, self.exited()).await.is_err() {
+            self.signal(Signal::TERM);
+            if timeout(GRACE, self.exited()).await.is_err() {
+                self.signal(Signal::KILL);
+                self.exited().await;
+            }
+        }
+        // The child is a zombie now, so the group's id cannot belong to anybody else: what is left of the
+        // group (what `npx` or a shell started) goes.
+        self.signal(Signal::KILL);
+        let peeked = rustix::process::waitid(
+            WaitId::Pid(self.group),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
+        );
+        tracing::trace!(?peeked, "child ended");
+        let status = match self.child.wait().await {
+            Ok(status) => describe(status),
+            Err(error) => format!("ended, and its status cannot be read: {error}"),
+        };
+        // A process that left the group may hold stderr open; its lines are not worth waiting for.
+        if timeout(Duration::from_millis(200), &mut self.stderr).await.is_err() {
+            self.stderr.abort();
+        }
+        EndReason::Exited { status, stderr: self.tail.lines() }
+    }
+
+    fn signal(&self, signal: Signal) {
+        match rustix::process::kill_process_group(self.group, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => {
+                tracing::warn!(%error, group = self.group.as_raw_nonzero(), "cannot signal a group")
+            }
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".into(),
+    }
+}
+
+async fn log_stderr(server: ServerName, stderr: ChildStderr, tail: StderrTail) {
+    let mut reader = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match bounded_line(&mut reader, &mut line).await {
+            Ok(true) => {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end();
+                if !text.is_empty() {
+                    tracing::info!(target: "mcpo::server", mcp_server = %server, "{server}: {text}");
+                    tail.push(text.to_owned());
+                }
+            }
+            Ok(false) => return,
+            Err(error) => {
+                tracing::debug!(%server, %error, "stderr of the server cannot be read");
+                return;
+            }
+        }
+    }
+}
+
+/// Reads one line into `line`, of which only the first [`LINE_LENGTH`] bytes are kept. `false` at the end.
+async fn bounded_line(reader: &mut BufReader<ChildStderr>, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    let mut any = false;
+    loop {
+        let available = reader.fill_buf().await?;
+        if available.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let newline = memchr::memchr(b'\n', available);
+        let text = &available[..newline.unwrap_or(available.len())];
+        let room = LINE_LENGTH.saturating_sub(line.len());
+        line.extend_from_slice(&text[..text.len().min(room)]);
+        let used = newline.map_or(available.len(), |at| at + 1);
+        reader.consume(used);
+        if newline.is_some() {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is known of a server at one moment.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::error::EndReason;
+
+/// The state of one server, with when it began.
+#[derive(Debug, Clone)]
+pub struct UpstreamState {
+    pub phase: Phase,
+    pub since: SystemTime,
+    /// Tries that failed since the server last lived long enough to count as healthy.
+    pub failures: u32,
+}
+
+/// The four states of product section 5.
+#[derive(Debug, Clone)]
+pub enum Phase {
+    /// A try is under way. `last` is why an earlier one failed.
+    Starting {
+        last: Option<Arc<EndReason>>,
+    },
+    Ready,
+    Unavailable {
+        reason: Arc<EndReason>,
+        tried_at: Instant,
+        /// When the supervisor tries next by itself.
+        retry_at: Instant,
+    },
+    /// The configuration says `disabled`.
+    Disabled,
+}
+
+impl UpstreamState {
+    pub fn new(phase: Phase, failures: u32) -> Self {
+        Self { phase, since: SystemTime::now(), failures }
+    }
+
+    /// The state's name as `/servers` has it.
+    pub fn name(&self) -> &'static str {
+        match self.phase {
+            Phase::Starting { .. } => "starting",
+            Phase::Ready => "ready",
+            Phase::Unavailable { .. } => "unavailable",
+            Phase::Disabled => "disabled",
+        }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
+    /// Whether the first try has ended, well or not.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self.phase, Phase::Starting { last: None })
+    }
+
+    /// Why the server is not ready, where a reason is known.
+    pub fn reason(&self) -> Option<&Arc<EndReason>> {
+        match &self.phase {
+            Phase::Unavailable { reason, .. } => Some(reason),
+            Phase::Starting { last } => last.as_ref(),
+            Phase::Ready | Phase::Disabled => None,
+        }
+    }
+}

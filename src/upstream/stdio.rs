@@ -1,0 +1,120 @@
+//! The transports that speak lines: a child process (stdio) and a Unix socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::net::UnixStream;
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::error::{EndReason, LinkError};
+use super::lines::{self, Connection, Lines};
+use super::link::{End, Link, Opened, Outgoing};
+use super::message::{Reply, Request};
+use super::process::{Process, StderrTail};
+use crate::config::{ServerName, SocketConfig, StdioConfig};
+
+/// A process that ends closes its output at the same moment; how long either may lag behind.
+const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
+
+/// A connection by lines, with the task that serves it and, for stdio, the process behind it.
+struct Served {
+    lines: Lines,
+    /// Joined by `close`, so that no process outlives its connection.
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Starts the command and connects to its pipes.
+pub fn open(
+    server: &ServerName,
+    config: &StdioConfig,
+    limit: usize,
+) -> Result<(Opened, StderrTail), EndReason> {
+    let (process, pipes) = Process::spawn(server, config)?;
+    let tail = process.tail();
+    let (lines, connection, inbox) = lines::connect(pipes.stdout, pipes.stdin, limit);
+    let task = tokio::spawn(serve_process(connection, process, lines.end_handle()));
+    Ok((opened(lines, task, inbox), tail))
+}
+
+async fn serve_process(mut connection: Connection<ChildStdout, ChildStdin>, process: Process, end: Arc<End>) {
+    tokio::select! {
+        outcome = connection.serve() => {
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "the output of a server cannot be read");
+            }
+        }
+        () = process.exited() => {
+            // Its last answers may still be in the pipe; a process that it left behind may hold it open.
+            let _pipe_is_held_open = timeout(EXIT_FOLLOWS, connection.serve()).await;
+        }
+        () = end.token().cancelled() => {}
+    }
+    connection.close_writer();
+    if timeout(EXIT_FOLLOWS, process.exited()).await.is_err() {
+        // It lives on without an output: callers need not wait until it is made to end.
+        end.set(EndReason::OutputClosed { stderr: process.tail().lines() });
+        connection.fail_open_requests();
+    }
+    end.set(process.end().await);
+    connection.fail_open_requests();
+}
+
+/// Connects to a Unix socket that speaks the framing of stdio.
+pub async fn open_socket(config: &SocketConfig, limit: usize) -> Result<Opened, EndReason> {
+    let address = config.path.display().to_string();
+    let stream = UnixStream::connect(&config.path)
+        .await
+        .map_err(|error| EndReason::Connect { address, error: error.to_string() })?;
+    let (reader, writer) = stream.into_split();
+    let (lines, connection, inbox) = lines::connect(reader, writer, limit);
+    let end = lines.end_handle();
+    let task = tokio::spawn(async move {
+        let mut connection = connection;
+        tokio::select! {
+            outcome = connection.serve() => end.set(match outcome {
+                Ok(()) => EndReason::Broken("the server closed the socket".into()),
+                Err(error) => EndReason::Broken(error.to_string()),
+            }),
+            () = end.token().cancelled() => {}
+        }
+        connection.fail_open_requests();
+    });
+    Ok(opened(lines, task, inbox))
+}
+
+fn opened(lines: Lines, task: JoinHandle<()>, inbox: tokio::sync::mpsc::Receiver<bytes::Bytes>) -> Opened {
+    Opened { link: Arc::new(Served { lines, task: Mutex::new(Some(task)) }), inbox }
+}
+
+impl Link for Served {
+    fn send(&self, message: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
+        self.lines.send(message)
+    }
+
+    fn request<'a>(
+        &'a self,
+        request: Request<'a>,
+        progress: Option<Arc<Notify>>,
+    ) -> BoxFuture<'a, Result<Reply, LinkError>> {
+        self.lines.request(request, progress)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.lines.end().set(EndReason::Stopping);
+            if let Some(task) = self.task.lock().await.take()
+                && let Err(error) = task.await
+            {
+                tracing::error!(%error, "the task of a connection failed");
+            }
+        })
+    }
+
+    fn end(&self) -> &End {
+        self.lines.end()
+    }
+}

@@ -1,0 +1,363 @@
+//! The streamable HTTP transport, as its client (specification 2025-11-25, "Transports").
+//!
+//! Each request is one POST, answered by JSON or by a stream of events; a caller reads its own answer on
+//! its own task. Beside that runs one GET stream for what the server sends by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::task::TaskTracker;
+
+use super::error::{EndReason, LinkError};
+use super::event_stream::{Event, EventStream};
+use super::exchange::{self, EVENTS, Exchange};
+use super::http_client::HttpClients;
+use super::link::{End, INBOX, Ids, Link, Opened, Outgoing, Step};
+use super::message::{self, Reply, Request, Sorted};
+use crate::config::HttpConfig;
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// How long a message may take that nobody waits for: a cancellation, the end of a session.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Waits between tries to listen again; the server's own `retry` comes first.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+const LISTEN_LONGEST: Duration = Duration::from_secs(30);
+/// How often a broken answer stream is resumed.
+const RESUMES: usize = 5;
+
+struct Streamable {
+    exchange: Exchange,
+    session: ArcSwapOption<Session>,
+    inbox: mpsc::Sender<Bytes>,
+    ids: Ids,
+    end: Arc<End>,
+    tasks: TaskTracker,
+}
+
+/// The link owns the shared state through an `Arc`, so that tasks and cancellations can outlive a caller.
+struct StreamableLink(Arc<Streamable>);
+
+/// What every message after `initialize` carries.
+#[derive(Debug)]
+struct Session {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    has_id: bool,
+}
+
+/// Prepares the connection; nothing is sent before the handshake.
+pub async fn open(config: &HttpConfig, clients: &HttpClients, limit: usize) -> Result<Opened, EndReason> {
+    let exchange = Exchange::new(config, clients, limit).await?;
+    let (inbox, inbox_out) = mpsc::channel(INBOX);
+    let shared = Streamable {
+        exchange,
+        session: ArcSwapOption::empty(),
+        inbox,
+        ids: Ids::default(),
+        end: Arc::default(),
+        tasks: TaskTracker::new(),
+    };
+    Ok(Opened { link: Arc::new(StreamableLink(Arc::new(shared))), inbox: inbox_out })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Negotiated {
+    result: NegotiatedResult,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NegotiatedResult {
+    protocol_version: String,
+}
+
+impl Streamable {
+    /// Sends one message and returns the answer's head when its status is a success.
+    async fn post(&self, message: Bytes) -> Result<Response<Incoming>, LinkError> {
+        let session = self.session.load_full();
+        let headers = session.as_ref().map_or(&[][..], |session| &session.headers);
+        let url = self.exchange.url();
+        let response = match self.exchange.send(Method::POST, &url, headers, message).await {
+            Ok(response) => response,
+            Err(error) => {
+                if let LinkError::NotSent(reason) = &error {
+                    self.end.set(reason.clone());
+                }
+                return Err(error);
+            }
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let had_session = session.is_some_and(|session| session.has_id);
+        if status == StatusCode::NOT_FOUND && had_session {
+            return Err(self.session_lost());
+        }
+        let reason = exchange::status_reason(&response);
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            self.end.set(EndReason::Status(reason.clone()));
+            return Err(LinkError::Status(reason));
+        }
+        let body = self.exchange.body(response).await.unwrap_or_default();
+        // The official TypeScript examples answer 400, not 404, to a session they do not know.
+        let names_session = memchr::memmem::find(&body.to_ascii_lowercase(), b"session").is_some();
+        if status == StatusCode::BAD_REQUEST && had_session && names_session {
+            return Err(self.session_lost());
+        }
+        Err(match message::sort(&body) {
+            Sorted::Error { error, .. } => LinkError::Malformed(format!("{reason}: {}", error.message)),
+            _ => LinkError::Status(reason),
+        })
+    }
+
+    fn session_lost(&self) -> LinkError {
+        self.end.set(EndReason::SessionLost);
+        LinkError::SessionLost
+    }
+
+    fn to_inbox(&self, message: Bytes) {
+        if self.inbox.try_send(message).is_err() {
+            tracing::debug!("a message of the server was dropped: too many are waiting");
+        }
+    }
+
+    /// Sends a message of rmcp; what the server answers goes to the inbox.
+    async fn send(self: Arc<Self>, outgoing: Outgoing) -> Result<(), LinkError> {
+        let response = self.post(outgoing.message).await?;
+        let session_id = response.headers().get(SESSION_ID).cloned();
+        if exchange::is_type(&response, EVENTS) {
+            let mut events = EventStream::new(response.into_body(), self.exchange.limit);
+            if outgoing.step == Step::Initialize {
+                // The session must be known before rmcp sends the next message.
+                while let Some(Event { data, .. }) = events.next().await? {
+                    let opened = self.open_session(&data, session_id.as_ref());
+                    self.to_inbox(data);
+                    if opened {
+                        return Ok(());
+                    }
+                }
+                return Err(LinkError::Malformed("the stream ended before the answer".into()));
+            }
+            let this = self.clone();
+            self.tasks.spawn(async move {
+                let end = this.end.clone();
+                let pump = async {
+                    while let Ok(Some(Event { data, .. })) = events.next().await {
+                        this.to_inbox(data);
+                    }
+                };
+                end.token().run_until_cancelled(pump).await;
+            });
+        } else {
+            let body = self.exchange.body(response).await?;
+            if outgoing.step == Step::Initialize {
+                self.open_session(&body, session_id.as_ref());
+            }
+            if !body.is_empty() {
+                self.to_inbox(body);
+            }
+        }
+        if outgoing.step == Step::Initialized {
+            let this = self.clone();
+            self.tasks.spawn(async move {
+                let end = this.end.clone();
+                end.token().run_until_cancelled(this.listen()).await;
+            });
+        }
+        Ok(())
+    }
+
+    fn open_session(&self, answer: &[u8], id: Option<&HeaderValue>) -> bool {
+        let Ok(Negotiated { result }) = serde_json::from_slice::<Negotiated>(answer) else { return false };
+        let mut headers = Vec::new();
+        if let Ok(version) = HeaderValue::from_str(&result.protocol_version) {
+            headers.push((PROTOCOL_VERSION, version));
+        }
+        if let Some(id) = id {
+            headers.push((SESSION_ID, id.clone()));
+        }
+        self.session.store(Some(Arc::new(Session { headers, has_id: id.is_some() })));
+        true
+    }
+
+    /// Opens an event stream with GET, from `last_id` on.
+    async fn get(&self, last_id: Option<&str>) -> Result<Response<Incoming>, LinkError> {
+        let session = self.session.load_full();
+        let mut headers = session.map(|session| session.headers.clone()).unwrap_or_default();
+        headers.push((http::header::ACCEPT, HeaderValue::from_static(EVENTS)));
+        if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+            headers.push((LAST_EVENT_ID, id));
+        }
+        self.exchange.send(Method::GET, &self.exchange.url(), &headers, Bytes::new()).await
+    }
+
+    /// Reads what the server sends by itself, for as long as it offers that.
+    async fn listen(&self) {
+        let mut last_id: Option<String> = None;
+        let mut wait = LISTEN_AGAIN;
+        loop {
+            match self.get(last_id.as_deref()).await {
+                Ok(response) if response.status().is_success() && exchange::is_type(&response, EVENTS) => {
+                    let mut events = EventStream::new(response.into_body(), self.exchange.limit);
+                    while let Ok(Some(Event { data, .. })) = events.next().await {
+                        wait = LISTEN_AGAIN;
+                        self.to_inbox(data);
+                    }
+                    last_id = events.last_id().map(str::to_owned).or(last_id);
+                    wait = events.retry().unwrap_or(wait).min(LISTEN_LONGEST);
+                }
+                Ok(response) => {
+                    let has_id = self.session.load().as_ref().is_some_and(|session| session.has_id);
+                    if response.status() == StatusCode::NOT_FOUND && has_id {
+                        self.end.set(EndReason::SessionLost);
+                    }
+                    // 405: this server does not offer a stream; other refusals are no reason to insist.
+                    tracing::debug!(status = response.status().as_u16(), "the server offers no event stream");
+                    return;
+                }
+                Err(LinkError::NotSent(reason)) => {
+                    self.end.set(reason);
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "the event stream of a server broke"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LISTEN_LONGEST);
+        }
+    }
+
+    /// Reads the answer to request `id` from the events of its POST, resuming the stream if it breaks.
+    async fn answer_in_events(
+        &self,
+        id: u32,
+        mut events: EventStream,
+        progress: Option<&Notify>,
+    ) -> Result<Reply, LinkError> {
+        for _ in 0..=RESUMES {
+            loop {
+                match events.next().await {
+                    Ok(Some(Event { data, .. })) => match message::sort(&data) {
+                        Sorted::Result { id: of, range } if of == id => {
+                            return Ok(Reply::Result(data.slice(range)));
+                        }
+                        Sorted::Error { id: of, error } if of == id => return Ok(Reply::Error(error)),
+                        Sorted::Progress { id: of } if of == id => {
+                            if let Some(progress) = progress {
+                                progress.notify_one();
+                            }
+                        }
+                        _ => self.to_inbox(data),
+                    },
+                    Ok(None) => break,
+                    Err(error @ LinkError::TooLarge { .. }) => return Err(error),
+                    Err(error) => {
+                        tracing::debug!(%error, "an answer stream broke");
+                        break;
+                    }
+                }
+            }
+            let Some(last_id) = events.last_id().map(str::to_owned) else {
+                return Err(LinkError::Lost(EndReason::Broken("the stream ended before the answer".into())));
+            };
+            tokio::time::sleep(events.retry().unwrap_or(LISTEN_AGAIN).min(LISTEN_LONGEST)).await;
+            let response = self.get(Some(&last_id)).await?;
+            if !response.status().is_success() {
+                return Err(LinkError::Status(exchange::status_reason(&response)));
+            }
+            events = EventStream::new(response.into_body(), self.exchange.limit);
+        }
+        Err(LinkError::Lost(EndReason::Broken("the answer stream broke too often".into())))
+    }
+}
+
+impl Link for StreamableLink {
+    fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
+        Box::pin(self.0.clone().send(outgoing))
+    }
+
+    fn request<'a>(
+        &'a self,
+        request: Request<'a>,
+        progress: Option<Arc<Notify>>,
+    ) -> BoxFuture<'a, Result<Reply, LinkError>> {
+        Box::pin(async move {
+            let this = &self.0;
+            if this.end.is_set() {
+                return Err(LinkError::NotSent(this.end.reason()));
+            }
+            let id = this.ids.next();
+            let mut open = Open { link: this, id, answered: false };
+            let reply = async {
+                let response = this.post(Bytes::from(request.encode(id))).await?;
+                if exchange::is_type(&response, EVENTS) {
+                    let events = EventStream::new(response.into_body(), this.exchange.limit);
+                    return this.answer_in_events(id, events, progress.as_deref()).await;
+                }
+                let body = this.exchange.body(response).await?;
+                match message::sort(&body) {
+                    Sorted::Result { id: of, range } if of == id => Ok(Reply::Result(body.slice(range))),
+                    Sorted::Error { id: of, error } if of == id => Ok(Reply::Error(error)),
+                    _ => Err(LinkError::Malformed("its answer is no answer to the request".into())),
+                }
+            };
+            let reply = reply.await;
+            open.answered = true;
+            reply
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let this = &self.0;
+            this.end.set(EndReason::Stopping);
+            let session = this.session.swap(None);
+            if let Some(session) = session.filter(|session| session.has_id)
+                && matches!(this.end.reason(), EndReason::Stopping)
+            {
+                let url = this.exchange.url();
+                let farewell = this.exchange.send(Method::DELETE, &url, &session.headers, Bytes::new());
+                if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
+                    tracing::debug!("the server was not told that the session ends");
+                }
+            }
+            this.tasks.close();
+            this.tasks.wait().await;
+        })
+    }
+
+    fn end(&self) -> &End {
+        &self.0.end
+    }
+}
+
+/// Cancels the request when its caller goes away before the answer.
+struct Open<'a> {
+    link: &'a Arc<Streamable>,
+    id: u32,
+    answered: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.answered || self.link.end.is_set() {
+            return;
+        }
+        let link = self.link.clone();
+        let message = Bytes::from(message::cancelled(self.id));
+        self.link.tasks.spawn(async move {
+            if !matches!(tokio::time::timeout(FAREWELL, link.post(message)).await, Ok(Ok(_))) {
+                tracing::debug!("the server was not told of a cancellation");
+            }
+        });
+    }
+}

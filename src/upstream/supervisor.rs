@@ -1,0 +1,231 @@
+//! The one task that starts a server, watches it, and starts it again, for ever.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::error::EndReason;
+use super::handshake::{self, Service};
+use super::http_client::HttpClients;
+use super::kept::KeptTools;
+use super::link::{Link, Opened};
+use super::process::StderrTail;
+use super::state::Phase;
+use super::{ToolList, Upstream, backoff, sse, stdio, streamable, tools};
+use crate::config::TransportConfig;
+
+/// Changes of a tool list that come in a burst are read once.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// What all supervisors share.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub clients: HttpClients,
+    /// How long a server may take from its start to its tool list.
+    pub start_timeout: Duration,
+    /// The largest message accepted from a server, in bytes.
+    pub result_limit: usize,
+    pub stop: CancellationToken,
+}
+
+/// A server that answered its handshake.
+struct Live {
+    service: Service,
+    link: Arc<dyn Link>,
+    changed: Arc<Notify>,
+}
+
+/// Keeps `upstream` running until `surroundings.stop`. Returns when nothing of the server is left.
+pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
+    if let Some(list) = match &kept {
+        Some(kept) => kept.load().await,
+        None => None,
+    } {
+        upstream.publish(list);
+    }
+    if upstream.config().disabled {
+        upstream.enter(Phase::Disabled, 0);
+        return;
+    }
+    let supervisor = Supervisor { upstream, surroundings, kept };
+    let stop = supervisor.surroundings.stop.clone();
+    let mut failures = 0;
+    let mut last = None;
+    while !stop.is_cancelled() {
+        supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
+        let began = Instant::now();
+        let reason = match stop.run_until_cancelled(supervisor.start()).await {
+            None => return,
+            Some(Ok(live)) => {
+                let ready_since = Instant::now();
+                supervisor.upstream.connect(live.link.clone());
+                supervisor.upstream.enter(Phase::Ready, 0);
+                tracing::info!(mcp_server = %supervisor.upstream.name(), "{}", supervisor.upstream.ready_line(began.elapsed()));
+                let reason = supervisor.watch(live).await;
+                supervisor.upstream.disconnect();
+                if stop.is_cancelled() {
+                    return;
+                }
+                if ready_since.elapsed() >= backoff::PROVEN
+                    || reason == EndReason::SessionLost && failures == 0
+                {
+                    tracing::warn!(mcp_server = %supervisor.upstream.name(), "{} went away: {reason}; it is started again", supervisor.upstream.name());
+                    failures = 0;
+                    last = Some(Arc::new(reason));
+                    continue;
+                }
+                reason
+            }
+            Some(Err(reason)) => reason,
+        };
+        failures += 1;
+        let reason = Arc::new(reason);
+        supervisor.wait(&reason, failures).await;
+        last = Some(reason);
+    }
+}
+
+struct Supervisor {
+    upstream: Arc<Upstream>,
+    surroundings: Arc<Surroundings>,
+    kept: Option<KeptTools>,
+}
+
+impl Supervisor {
+    /// Waits for the next try: its time, a call that wants the server, or the gateway's end.
+    async fn wait(&self, reason: &Arc<EndReason>, failures: u32) {
+        let delay = match reason.needs_an_operator() {
+            true => backoff::OPERATOR,
+            false => backoff::delay(failures, random()),
+        };
+        let name = self.upstream.name();
+        // The first failures are news, later ones are not: a flapping server must not fill the log.
+        match failures {
+            1..=3 => {
+                tracing::warn!(mcp_server = %name, "{name} is unavailable: {reason}; next try in {:.1} s", delay.as_secs_f32());
+            }
+            _ => tracing::debug!(mcp_server = %name, failures, "{name} is still unavailable: {reason}"),
+        }
+        let now = Instant::now();
+        let phase = Phase::Unavailable { reason: reason.clone(), tried_at: now, retry_at: now + delay };
+        self.upstream.enter(phase, failures);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.upstream.wanted() => {}
+            () = self.surroundings.stop.cancelled() => {}
+        }
+    }
+
+    /// One try: connection, handshake and tool list.
+    async fn start(&self) -> Result<Live, EndReason> {
+        if self.upstream.config().oauth {
+            return Err(EndReason::OAuth);
+        }
+        let after = self.surroundings.start_timeout;
+        let deadline = tokio::time::Instant::now() + after;
+        let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
+        let (opened, tail) =
+            tokio::time::timeout_at(deadline, self.open()).await.map_err(|_| silent("the connection"))??;
+        let link = opened.link.clone();
+        let started = self.greet(opened, deadline, silent).await;
+        match started {
+            Ok(live) => Ok(live),
+            Err(reason) => {
+                let ended_by_itself = link.end().is_set();
+                // Nothing of a failed try may stay behind; a process that ends by itself knows why.
+                link.close().await;
+                let reason = if ended_by_itself { link.end().reason() } else { reason };
+                Err(reason.with_stderr(tail.map(|tail| tail.lines()).unwrap_or_default()))
+            }
+        }
+    }
+
+    async fn greet(
+        &self,
+        opened: Opened,
+        deadline: tokio::time::Instant,
+        silent: impl Fn(&'static str) -> EndReason,
+    ) -> Result<Live, EndReason> {
+        let config = self.upstream.config();
+        let link = opened.link.clone();
+        let changed = Arc::new(Notify::new());
+        let handshake =
+            handshake::initialize(&config.name, opened, config.protocol.as_deref(), changed.clone());
+        let (service, info) =
+            tokio::time::timeout_at(deadline, handshake).await.map_err(|_| silent("initialize"))??;
+        let list = tools::list(&config.name, &*link);
+        let tools = tokio::time::timeout_at(deadline, list).await.map_err(|_| silent("tools/list"))??;
+        self.publish(ToolList { info, tools, revision: 0 }).await;
+        Ok(Live { service, link, changed })
+    }
+
+    async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
+        let Surroundings { clients, result_limit: limit, .. } = &*self.surroundings;
+        match &self.upstream.config().transport {
+            TransportConfig::Stdio(config) => {
+                stdio::open(self.upstream.name(), config, *limit).map(|(opened, tail)| (opened, Some(tail)))
+            }
+            TransportConfig::Socket(config) => Ok((stdio::open_socket(config, *limit).await?, None)),
+            TransportConfig::StreamableHttp(config) => {
+                Ok((streamable::open(config, clients, *limit).await?, None))
+            }
+            TransportConfig::Sse(config) => Ok((sse::open(config, clients, *limit).await?, None)),
+            TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
+        }
+    }
+
+    /// Follows a live server until its connection ends or the gateway does; returns why.
+    async fn watch(&self, live: Live) -> EndReason {
+        let Live { service, link, changed } = live;
+        let reason = loop {
+            tokio::select! {
+                reason = link.end().wait() => break reason,
+                () = self.surroundings.stop.cancelled() => break EndReason::Stopping,
+                () = changed.notified() => {
+                    tokio::time::sleep(SETTLE).await;
+                    self.list_again(&*link).await;
+                }
+            }
+        };
+        link.close().await;
+        if let Err(error) = service.cancel().await {
+            tracing::error!(mcp_server = %self.upstream.name(), %error, "the task of a connection failed");
+        }
+        reason
+    }
+
+    async fn list_again(&self, link: &dyn Link) {
+        let name = self.upstream.name();
+        let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
+        match timeout(self.surroundings.start_timeout, tools::list(name, link)).await {
+            Ok(Ok(tools)) => {
+                tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());
+                self.publish(ToolList { info, tools, revision: 0 }).await;
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(mcp_server = %name, "{name} changed its tool list, which cannot be read: {error}")
+            }
+            Err(_) => tracing::warn!(mcp_server = %name, "{name} changed its tool list and does not tell it"),
+        }
+    }
+
+    async fn publish(&self, list: ToolList) {
+        if let Some(list) = self.upstream.publish(list)
+            && let Some(kept) = &self.kept
+        {
+            kept.store(list).await;
+        }
+    }
+}
+
+/// A random number in 0..1, from the seed that the standard library draws for its hash maps.
+fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    let fraction = bits as f64 / (1u64 << 53) as f64;
+    fraction
+}

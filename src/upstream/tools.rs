@@ -1,0 +1,90 @@
+//! A server's tool list: all its pages, each tool exactly as the server defined it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::error::{EndReason, LinkError};
+use super::link::Link;
+use super::message::{Reply, Request};
+use crate::config::ServerName;
+
+/// A list longer than this is cut: a server whose pages never end must not fill the memory.
+const MOST_TOOLS: usize = 50_000;
+/// JSON-RPC's "method not found": the server has no tools.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// One tool as defined by its server; nothing is dropped.
+pub type Definition = Arc<Map<String, Value>>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    tools: Vec<Value>,
+    #[serde(default)]
+    next_cursor: Option<String>,
+}
+
+/// Reads all pages of `tools/list`. What is no tool (no object, no name) is skipped with a warning, so
+/// that it cannot take the good ones with it.
+pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition>, EndReason> {
+    let mut tools = Vec::new();
+    let mut cursor: Option<String> = None;
+    let mut seen = HashSet::new();
+    loop {
+        let page = match link.request(Request::ListTools { cursor: cursor.as_deref() }, None).await {
+            Ok(Reply::Result(bytes)) => parse_page(&bytes)?,
+            Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && tools.is_empty() => {
+                return Ok(tools);
+            }
+            Ok(Reply::Error(error)) => return Err(failed(error.message)),
+            Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return Err(reason),
+            Err(LinkError::Status(reason)) => return Err(EndReason::Status(reason)),
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        for tool in page.tools {
+            match tool {
+                Value::Object(tool) if tool.get("name").is_some_and(Value::is_string) => {
+                    tools.push(Arc::new(tool));
+                }
+                other => {
+                    tracing::warn!(mcp_server = %server, kind = kind(&other), "{server}: an entry of its tool list is no tool (an object with a `name`) and is skipped")
+                }
+            }
+        }
+        if tools.len() > MOST_TOOLS {
+            tracing::warn!(mcp_server = %server, "{server}: its tool list is cut after {MOST_TOOLS} tools");
+            tools.truncate(MOST_TOOLS);
+            return Ok(tools);
+        }
+        match page.next_cursor {
+            Some(next) if seen.insert(next.clone()) => cursor = Some(next),
+            Some(_) => {
+                tracing::warn!(mcp_server = %server, "{server}: its tool list goes in circles (a cursor came twice)");
+                return Ok(tools);
+            }
+            None => return Ok(tools),
+        }
+    }
+}
+
+fn parse_page(bytes: &[u8]) -> Result<Page, EndReason> {
+    serde_json::from_slice(bytes).map_err(|error| failed(format!("its answer is no tool list: {error}")))
+}
+
+fn failed(error: String) -> EndReason {
+    EndReason::Handshake { step: "tools/list", error, stderr: Arc::default() }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "object without a name",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "boolean",
+        Value::Null => "null",
+    }
+}
