@@ -1,3 +1,25 @@
-//! The gateway from outside: one file per behaviour.
+//! Black-box tests of the `mcpo` binary: one file per behaviour, over the fixtures in `support`.
+//!
+//! `tests/run` provisions the real servers they need; `MCPO_TESTS_SKIP` names what could not be had.
+#![expect(clippy::unwrap_used, reason = "a failed expectation in a test's own scaffolding is a failed test")]
 
+mod browser;
+mod call_result;
+mod cancellation;
 mod check;
+mod children;
+mod documents;
+mod floors;
+mod http_upstreams;
+mod isolation;
+mod limits;
+mod odd_servers;
+mod open_webui;
+mod real_servers;
+mod recordings;
+mod socket_upstream;
+mod sse_upstream;
+mod startup;
+mod support;
+mod tool_lists;
+mod under_load;

@@ -1,0 +1,59 @@
+//! Where `tests/run` put the real servers and tools.
+//!
+//! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of the part, or `None` when the part is to be skipped.
+fn file(part: &str, path: &str) -> Option<PathBuf> {
+    let skipped = std::env::var("MCPO_TESTS_SKIP").unwrap_or_default();
+    if skipped.split(',').any(|name| name == part) {
+        eprintln!("SKIP {part}: named in MCPO_TESTS_SKIP");
+        return None;
+    }
+    let file = root().join("tests/.work").join(path);
+    assert!(
+        file.exists(),
+        "{} is missing: `tests/run --provision` makes it; MCPO_TESTS_SKIP={part} skips the tests that need it",
+        file.display()
+    );
+    Some(file)
+}
+
+/// The interpreter that has the packages of `tests/provision/python`.
+pub fn python() -> Option<PathBuf> {
+    file("python", "python/bin/python")
+}
+
+/// `utils/tools.py` of Open WebUI.
+pub fn open_webui() -> Option<PathBuf> {
+    file("open-webui", "open-webui/tools.py")
+}
+
+/// Whether there is a Chromium to drive.
+pub fn browser() -> bool {
+    !std::env::var("MCPO_TESTS_SKIP").unwrap_or_default().split(',').any(|name| name == "browser")
+}
+
+/// Configuration entry of the time server.
+pub fn time() -> Option<Value> {
+    let command = file("python", "python/bin/mcp-server-time")?;
+    Some(json!({ "command": command, "args": ["--local-timezone=UTC"] }))
+}
+
+/// Path of a Node server's command.
+pub fn node(name: &str) -> Option<PathBuf> {
+    file("node", &format!("node/node_modules/.bin/{name}"))
+}
+
+/// Configuration entry of a Node server over stdio.
+pub fn node_entry(name: &str) -> Option<Value> {
+    Some(json!({ "command": node(name)? }))
+}

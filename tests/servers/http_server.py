@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""A streamable HTTP MCP server (session era) whose faults can be chosen; standard library only.
+
+Usage: http_server.py --port N [--status 401] [--events] [--token SECRET] [--log FILE]
+
+--status N      answers every POST with this status
+--events        answers as text/event-stream instead of application/json
+--token SECRET  wants `Authorization: Bearer SECRET`
+--log FILE      appends every POST as one JSON line
+
+`POST /forget` drops all sessions: later requests of theirs get 404, as the specification has it.
+"""
+import argparse, json, os, threading, uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--port", type=int, required=True)
+parser.add_argument("--status", type=int)
+parser.add_argument("--events", action="store_true")
+parser.add_argument("--token")
+parser.add_argument("--log")
+options = parser.parse_args()
+sessions, guard = set(), threading.Lock()
+
+TOOLS = [
+    {"name": name, "description": name, "inputSchema": {"type": "object", "properties": {"value": {}}}}
+    for name in ("echo", "pid")
+]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body=b"", kind="application/json", **headers):
+        self.send_response(status)
+        if body:
+            self.send_header("Content-Type", kind)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.answer(405, Allow="POST, DELETE")
+
+    def do_DELETE(self):
+        with guard:
+            sessions.discard(self.headers.get("Mcp-Session-Id"))
+        self.answer(200)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/forget":
+            with guard:
+                sessions.clear()
+            return self.answer(200, b"{}")
+        if options.log:
+            with guard, open(options.log, "a") as log:
+                log.write(json.dumps({"headers": dict(self.headers), "body": body.decode()}) + "\n")
+        if options.status:
+            return self.answer(options.status, b'{"error":"refused"}', WWW_Authenticate="Bearer")
+        if options.token and self.headers.get("Authorization") != "Bearer " + options.token:
+            return self.answer(401, b'{"error":"no token"}', WWW_Authenticate="Bearer")
+        message = json.loads(body)
+        method, ident = message.get("method"), message.get("id")
+        session, headers = self.headers.get("Mcp-Session-Id"), {}
+        if method == "initialize":
+            session = uuid.uuid4().hex
+            with guard:
+                sessions.add(session)
+            headers["Mcp_Session_Id"] = session
+        elif session is None:
+            return self.answer(400, json.dumps({"jsonrpc": "2.0", "id": ident, "error": {"code": -32600, "message": "no session"}}).encode())
+        elif session not in sessions:
+            return self.answer(404, json.dumps({"jsonrpc": "2.0", "id": ident, "error": {"code": -32001, "message": "Session not found"}}).encode())
+        if ident is None:
+            return self.answer(202)
+        reply = json.dumps({"jsonrpc": "2.0", "id": ident, **self.result(method, message.get("params") or {})}).encode()
+        if options.events:
+            self.answer(200, b"event: message\ndata: " + reply + b"\n\n", "text/event-stream", **headers)
+        else:
+            self.answer(200, reply, **headers)
+
+    def result(self, method, parameters):
+        if method == "initialize":
+            return {"result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "http", "version": "1.0.0"}}}
+        if method == "tools/list":
+            return {"result": {"tools": TOOLS}}
+        if method == "ping":
+            return {"result": {}}
+        if method == "tools/call":
+            text = str(os.getpid()) if parameters["name"] == "pid" else json.dumps(parameters.get("arguments"))
+            return {"result": {"content": [{"type": "text", "text": text}]}}
+        return {"error": {"code": -32601, "message": "no such method"}}
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+Server(("127.0.0.1", options.port), Handler).serve_forever()
