@@ -1,0 +1,139 @@
+//! From a tool's input schema to a validator, within bounds that a hostile or careless server can't break.
+//!
+//! A schema that can't be compiled here is no fault of the caller: its tool is called without local validation,
+//! and the server judges for itself.
+
+use std::collections::HashMap;
+
+use jsonschema::{PatternOptions, Validator};
+use serde_json::{Map, Value};
+
+/// Most schema nodes after every reference is written out. References let n lines mean 2^n checks of one value;
+/// large real schemas stay under a tenth of this.
+const MOST_NODES: u64 = 200_000;
+/// Bytes of one compiled regular expression, and of its cache at run time.
+const PATTERN_BYTES: usize = 1 << 20;
+/// Steps back that one regular expression with look-around or back references may take.
+const PATTERN_STEPS: usize = 100_000;
+
+/// The validator of `schema`; `None` when there is to be no local validation.
+///
+/// That is the case for a schema that is not valid in its own draft (2020-12 unless `$schema` says otherwise),
+/// that refers to anything but a place inside itself (`#` or `#/...`), or that breaks a bound of this module.
+/// `format` is an annotation in every draft: servers disagree about what it means.
+pub fn compile(schema: &Map<String, Value>) -> Option<Validator> {
+    let schema = Value::Object(schema.clone());
+    let mut size = Size { root: &schema, of_references: HashMap::new() };
+    if size.of(&schema)? > MOST_NODES {
+        return None;
+    }
+    let patterns = PatternOptions::fancy_regex()
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES)
+        .backtrack_limit(PATTERN_STEPS);
+    jsonschema::options().with_pattern_options(patterns).should_validate_formats(false).build(&schema).ok()
+}
+
+/// The place that a reference inside `root` names; `None` when there is none, or it is not written as a pointer.
+pub fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
+    let pointer = reference.strip_prefix('#')?;
+    let decoded = percent_encoding::percent_decode_str(pointer).decode_utf8().ok()?;
+    root.pointer(&decoded)
+}
+
+/// Counts nodes as if every reference were written out; a reference to a place that is being counted is one node.
+struct Size<'a> {
+    root: &'a Value,
+    of_references: HashMap<&'a str, u64>,
+}
+
+impl<'a> Size<'a> {
+    /// `None` when a reference leads out of the schema, or can only be resolved while validating.
+    fn of(&mut self, node: &'a Value) -> Option<u64> {
+        let mut size = 1_u64;
+        match node {
+            Value::Object(members) => {
+                for (keyword, value) in members {
+                    let more = match (keyword.as_str(), value) {
+                        ("$ref", Value::String(reference)) => self.of_reference(reference)?,
+                        ("$dynamicRef" | "$recursiveRef", Value::String(_)) => return None,
+                        // Data, not schemas: no reference in there counts.
+                        ("enum" | "const" | "default" | "examples", _) => 1,
+                        _ => self.of(value)?,
+                    };
+                    size = size.saturating_add(more);
+                }
+            }
+            Value::Array(elements) => {
+                for element in elements {
+                    size = size.saturating_add(self.of(element)?);
+                }
+            }
+            _ => {}
+        }
+        Some(size)
+    }
+
+    fn of_reference(&mut self, reference: &'a str) -> Option<u64> {
+        if let Some(known) = self.of_references.get(reference) {
+            return Some(*known);
+        }
+        let target = resolve(self.root, reference)?;
+        self.of_references.insert(reference, 1);
+        let size = self.of(target)?;
+        self.of_references.insert(reference, size);
+        Some(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compile;
+    use serde_json::{Value, json};
+
+    fn compiles(schema: Value) -> bool {
+        compile(schema.as_object().unwrap()).is_some()
+    }
+
+    #[test]
+    fn references_inside_the_schema_are_followed_and_others_switch_validation_off() {
+        assert!(compiles(
+            json!({"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string"}}})
+        ));
+        assert!(compiles(json!({"properties": {"a": {"type": "object"}, "b": {"$ref": "#/properties/a"}}})));
+        assert!(compiles(json!({"properties": {"next": {"$ref": "#"}}})));
+        assert!(!compiles(json!({"properties": {"a": {"$ref": "https://example.com/s.json"}}})));
+        assert!(!compiles(json!({"properties": {"a": {"$ref": "file:///etc/passwd"}}})));
+        assert!(!compiles(json!({"properties": {"a": {"$ref": "#/$defs/Ghost"}}})));
+        assert!(!compiles(json!({"properties": {"a": {"$dynamicRef": "#x"}}})));
+    }
+
+    #[test]
+    fn schemas_that_break_their_own_rules_switch_validation_off() {
+        assert!(compiles(json!({"properties": {"a": {"type": "string"}}})));
+        assert!(!compiles(json!({"properties": {"a": {"type": "str"}}})));
+        assert!(!compiles(json!({"properties": null})));
+        assert!(!compiles(json!({"properties": {"a": {"type": "string", "required": true}}})));
+        assert!(compiles(json!({"$schema": "http://json-schema.org/draft-04/schema#", "type": "object"})));
+        assert!(!compiles(json!({"$schema": "https://example.com/mine"})));
+    }
+
+    #[test]
+    fn references_that_double_at_every_step_are_refused_at_once() {
+        let chain = |length: usize| {
+            let next = |n: usize| json!({"anyOf": [{"$ref": format!("#/$defs/A{}", n + 1)}, {"$ref": format!("#/$defs/A{}", n + 1)}]});
+            let mut definitions: serde_json::Map<_, _> =
+                (0..length).map(|n| (format!("A{n}"), next(n))).collect();
+            definitions.insert(format!("A{length}"), json!({"type": "string"}));
+            json!({"properties": {"a": {"$ref": "#/$defs/A0"}}, "$defs": definitions})
+        };
+        assert!(compiles(chain(8)));
+        assert!(!compiles(chain(60)));
+    }
+
+    #[test]
+    fn a_regular_expression_of_unreasonable_size_switches_validation_off() {
+        assert!(compiles(json!({"properties": {"a": {"pattern": "^(?!x)[a-z]{1,60}$"}}})));
+        assert!(!compiles(json!({"properties": {"a": {"pattern": "((a{1,1000}){1,1000}){1,1000}"}}})));
+    }
+}

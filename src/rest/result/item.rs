@@ -1,0 +1,164 @@
+//! A tool result and its content items as slices of the server's text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{RenderError, escaped, write_string};
+
+/// The members of `CallToolResult` that the rendering needs. Of equal keys the last counts.
+#[derive(Default)]
+pub struct ToolResult<'a> {
+    pub content: Vec<Item<'a>>,
+    /// `structuredContent`, unless it is null.
+    pub structured: Option<&'a RawValue>,
+    /// `isError`; anything but `true` is no error.
+    pub is_error: bool,
+}
+
+/// One content item: its members in order, values as sent.
+pub struct Item<'a> {
+    members: Vec<(Key<'a>, &'a RawValue)>,
+}
+
+/// A member's name, borrowed unless it has escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Item<'a> {
+    /// Appends the rendered item.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match (self.kind(), self.string("text"), self.string("mimeType"), self.string("data")) {
+            ("text", Some(text), _, _) => write_text(text, out),
+            ("image" | "audio", _, Some(mime), Some(data)) => {
+                out.reserve(data.get().len() + mime.get().len() + 16);
+                for part in [b"\"data:", escaped(mime), b";base64,", escaped(data), b"\""] {
+                    out.extend_from_slice(part);
+                }
+            }
+            _ => self.write_object(out),
+        }
+    }
+
+    /// Appends the item as an object.
+    pub fn write_object(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (position, (key, value)) in self.members.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            write_string(&key.0, out);
+            out.push(b':');
+            out.extend_from_slice(value.get().as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// The string of a text item.
+    pub fn text(&self) -> Option<&'a RawValue> {
+        self.string("text").filter(|_| self.kind() == "text")
+    }
+
+    pub fn is_text_without_text(&self) -> bool {
+        self.kind() == "text" && self.string("text").is_none()
+    }
+
+    /// The kind; an escaped spelling of a known kind counts as unknown, so its item is shown as an object.
+    fn kind(&self) -> &'a str {
+        self.string("type").and_then(|kind| std::str::from_utf8(escaped(kind)).ok()).unwrap_or_default()
+    }
+
+    fn string(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.members.iter().rev().find(|(key, _)| key.0 == name)?;
+        value.get().starts_with('"').then_some(*value)
+    }
+}
+
+/// A text as the JSON that it is, else as the string that was sent.
+fn write_text(string: &RawValue, out: &mut Vec<u8>) {
+    if may_be_json(escaped(string))
+        // A half surrogate pair can't be unescaped; the string is passed on as it is.
+        && let Ok(Key(text)) = serde_json::from_str::<Key<'_>>(string.get())
+        && let Ok(json) = serde_json::from_str::<&RawValue>(&text)
+    {
+        out.extend_from_slice(json.get().as_bytes());
+    } else {
+        out.extend_from_slice(string.get().as_bytes());
+    }
+}
+
+/// Whether it can start a JSON value, seen without unescaping: most texts are prose, and need no parser.
+fn may_be_json(escaped: &[u8]) -> bool {
+    let first = escaped.iter().find(|byte| **byte != b' ');
+    // `\` may be the escape of white space or of a quote.
+    first.is_some_and(|byte| {
+        matches!(byte, b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'\\' | b'\t')
+    })
+}
+
+impl<'a> Deserialize<'a> for ToolResult<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ResultVisitor)
+    }
+}
+
+struct ResultVisitor;
+
+impl<'a> Visitor<'a> for ResultVisitor {
+    type Value = ToolResult<'a>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a tool result")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut result = ToolResult::default();
+        while let Some(Key(key)) = map.next_key()? {
+            match key.as_ref() {
+                "content" => result.content = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                "structuredContent" => {
+                    let structured: &RawValue = map.next_value()?;
+                    result.structured = Some(structured).filter(|structured| structured.get() != "null");
+                }
+                "isError" => result.is_error = map.next_value::<&RawValue>()?.get() == "true",
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(result)
+    }
+}
+
+impl<'a> Deserialize<'a> for Item<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ItemVisitor)
+    }
+}
+
+struct ItemVisitor;
+
+impl<'a> Visitor<'a> for ItemVisitor {
+    type Value = Item<'a>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a content item")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(4);
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Item { members })
+    }
+}
+
+/// Why `result` could not be read. serde's own words would quote the server's data.
+pub fn diagnose(result: &[u8]) -> RenderError {
+    match serde_json::from_slice::<&RawValue>(result) {
+        Err(_) => RenderError::NotJson,
+        Ok(value) if !value.get().starts_with('{') => RenderError::NotAnObject,
+        Ok(_) => RenderError::ContentNotAList,
+    }
+}
