@@ -70,6 +70,7 @@ fn name_and_context(fault: &ArgumentFault) -> (&'static str, Option<Value>) {
         }
         FaultKind::NotUnique => ("value_error", json!({"keyword": "uniqueItems"})),
         FaultKind::Unexpected => return ("extra_forbidden", None),
+        FaultKind::Unexplained => return ("value_error", None),
         FaultKind::Keyword { keyword } => ("value_error", json!({"keyword": keyword})),
     };
     (name, Some(context))
