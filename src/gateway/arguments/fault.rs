@@ -86,7 +86,7 @@ pub enum FaultKind {
         limit: Value,
     },
     MultipleOf {
-        factor: f64,
+        factor: Value,
     },
     /// An array with fewer elements.
     TooFewItems {

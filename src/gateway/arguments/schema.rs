@@ -18,6 +18,8 @@ const PATTERN_STEPS: usize = 100_000;
 
 /// Most errors that explaining one refusal may lead through, see [`Compiled::can_explain`].
 const MOST_EXPLANATIONS: u64 = 1_000_000;
+/// Most pairs of a value and a schema node that it may meet on the way.
+const MOST_COMPARISONS: u64 = 20_000_000;
 /// Most values in arguments whose refusal is explained: every error is kept in memory, a few hundred bytes each.
 const MOST_VALUES: usize = 20_000;
 
@@ -25,6 +27,8 @@ const MOST_VALUES: usize = 20_000;
 #[derive(Debug)]
 pub struct Compiled {
     pub validator: Validator,
+    /// Nodes of the schema after every reference is written out.
+    size: u64,
     /// How often the schema can lead back into itself from one place; 0 when it can't.
     ways_back: u64,
 }
@@ -36,9 +40,10 @@ impl Compiled {
     /// recursive schema multiplies them at every level of the arguments.
     pub fn can_explain(&self, arguments: &Value) -> bool {
         let mut values = 0;
-        depth(arguments, &mut values).is_some_and(|depth| {
-            self.ways_back.checked_pow(depth).is_some_and(|errors| errors <= MOST_EXPLANATIONS)
-        })
+        let Some(depth) = depth(arguments, &mut values) else { return false };
+        let by_depth = self.ways_back.saturating_pow(depth);
+        let by_size = self.size.saturating_mul(values as u64);
+        by_depth <= MOST_EXPLANATIONS && by_size <= MOST_COMPARISONS
     }
 }
 
@@ -72,7 +77,8 @@ fn depth(value: &Value, values: &mut usize) -> Option<u32> {
 pub fn compile(schema: &Map<String, Value>) -> Option<Compiled> {
     let schema = Value::Object(schema.clone());
     let mut size = Size { root: &schema, of_references: HashMap::new(), is_recursive: false };
-    if size.of(&schema)? > MOST_NODES {
+    let nodes = size.of(&schema)?;
+    if nodes > MOST_NODES {
         return None;
     }
     let patterns = PatternOptions::fancy_regex()
@@ -85,7 +91,7 @@ pub fn compile(schema: &Map<String, Value>) -> Option<Compiled> {
         .build(&schema)
         .ok()?;
     let ways_back = if size.is_recursive { references(&schema) } else { 0 };
-    Some(Compiled { validator, ways_back })
+    Some(Compiled { validator, size: nodes, ways_back })
 }
 
 /// The place that a reference inside `root` names; `None` when there is none, or it is not written as a pointer.
