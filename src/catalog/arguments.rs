@@ -26,10 +26,7 @@ pub use fault::{ArgumentError, ArgumentFault, FaultKind, PathSegment};
 
 use defaults::DefaultPlan;
 use edit::Edits;
-
-/// Values in a body for which all errors are collected, and repairs tried. Above it the first error is reported:
-/// the validator keeps every error in memory, a few hundred bytes for each wrong value.
-const MOST_REPAIRABLE_VALUES: usize = 20_000;
+use schema::Compiled;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -44,7 +41,7 @@ pub struct ArgumentChecker {
 
 #[derive(Debug)]
 struct Rules {
-    validator: Validator,
+    schema: Compiled,
     defaults: Option<DefaultPlan>,
 }
 
@@ -57,10 +54,10 @@ impl ArgumentChecker {
         let required = schema.and_then(|schema| schema.get("required")).and_then(Value::as_array);
         let needs_body = required.is_some_and(|required| !required.is_empty());
         let rules = schema.and_then(|schema| {
-            let validator = schema::compile(schema)?;
-            let accepts = |key: &str, value: &Value| accepts_member(&validator, key, value);
+            let compiled = schema::compile(schema)?;
+            let accepts = |key: &str, value: &Value| accepts_member(&compiled.validator, key, value);
             let defaults = DefaultPlan::of(&Value::Object(schema.clone()), accepts);
-            Some(Rules { validator, defaults })
+            Some(Rules { schema: compiled, defaults })
         });
         Self { needs_body, rules }
     }
@@ -98,12 +95,13 @@ impl ArgumentChecker {
     }
 
     fn check_object(&self, body: Bytes, mut arguments: Value) -> Result<Bytes, ArgumentError> {
-        let Some(Rules { validator, defaults }) = &self.rules else {
+        let Some(Rules { schema, defaults }) = &self.rules else {
             return Ok(on_one_line(body));
         };
+        let validator = &schema.validator;
         let mut edits = Edits::default();
         if !validator.is_valid(&arguments) {
-            (arguments, edits) = repaired(validator, arguments)?;
+            (arguments, edits) = repaired(schema, arguments)?;
         }
         if let Some(defaults) = defaults {
             let mut with_defaults = edits.clone();
@@ -120,13 +118,10 @@ impl ArgumentChecker {
 }
 
 /// Arguments that the validator refused, put right.
-fn repaired(validator: &Validator, arguments: Value) -> Result<(Value, Edits), ArgumentError> {
-    if !fewer_values_than(MOST_REPAIRABLE_VALUES, &arguments) {
-        let first = validator.validate(&arguments).err().filter(|error| !report::is_undecided(error));
-        return match first {
-            Some(error) => Err(ArgumentError { faults: report::faults([&error], &arguments) }),
-            None => Ok((arguments, Edits::default())),
-        };
+fn repaired(schema: &Compiled, arguments: Value) -> Result<(Value, Edits), ArgumentError> {
+    let validator = &schema.validator;
+    if !schema.can_explain(&arguments) {
+        return Err(ArgumentError::unexplained());
     }
     let errors = errors_in(validator, &arguments);
     let (repairs, mut left) = repair::split(&errors, &arguments);
@@ -158,18 +153,6 @@ fn accepts_member(validator: &Validator, key: &str, value: &Value) -> bool {
     let alone = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
     let member = [fault::PathSegment::Key(key.to_owned())];
     validator.iter_errors(&alone).all(|error| !report::path(&error, &alone).starts_with(&member))
-}
-
-fn fewer_values_than(most: usize, value: &Value) -> bool {
-    fn count(value: &Value, left: &mut usize) -> Option<()> {
-        *left = left.checked_sub(1)?;
-        match value {
-            Value::Object(members) => members.values().try_for_each(|member| count(member, left)),
-            Value::Array(elements) => elements.iter().try_for_each(|element| count(element, left)),
-            _ => Some(()),
-        }
-    }
-    count(value, &mut { most }).is_some()
 }
 
 /// In JSON a raw line break can only be white space between tokens.

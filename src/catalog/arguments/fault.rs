@@ -86,7 +86,7 @@ pub enum FaultKind {
         limit: Value,
     },
     MultipleOf {
-        factor: f64,
+        factor: Value,
     },
     /// An array with fewer elements.
     TooFewItems {
@@ -116,6 +116,8 @@ pub enum FaultKind {
     Keyword {
         keyword: String,
     },
+    /// Against the schema, but too large or too deep to say where.
+    Unexplained,
 }
 
 impl ArgumentError {
@@ -127,6 +129,11 @@ impl ArgumentError {
     /// A body that had to be there.
     pub(super) fn missing_body() -> Self {
         Self::one(Vec::new(), FaultKind::MissingBody, Value::Null)
+    }
+
+    /// Arguments too large or too deep to collect all that is wrong with them. They are not shown.
+    pub(super) fn unexplained() -> Self {
+        Self::one(Vec::new(), FaultKind::Unexplained, Value::Object(serde_json::Map::new()))
     }
 
     /// A body that is no JSON.
@@ -205,6 +212,9 @@ fn sentence(kind: &FaultKind, input: &Value) -> String {
         FaultKind::Unexpected => "Extra inputs are not permitted".into(),
         FaultKind::Keyword { keyword } if keyword == "anyOf" || keyword == "oneOf" => {
             format!("Input should match one of the forms that the schema lists under '{keyword}'")
+        }
+        FaultKind::Unexplained => {
+            "Input does not satisfy the schema, and is too large or too deep to say where".into()
         }
         FaultKind::Keyword { keyword } => format!("Input does not satisfy the schema's '{keyword}'"),
     }

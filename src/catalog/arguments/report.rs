@@ -114,7 +114,7 @@ fn plain(kind: &ValidationErrorKind, error: &ValidationError<'_>) -> FaultKind {
         Kind::ExclusiveMinimum { limit } => FaultKind::ExclusiveMinimum { limit: limit.clone() },
         Kind::Maximum { limit } => FaultKind::Maximum { limit: limit.clone() },
         Kind::ExclusiveMaximum { limit } => FaultKind::ExclusiveMaximum { limit: limit.clone() },
-        Kind::MultipleOf { multiple_of } => FaultKind::MultipleOf { factor: *multiple_of },
+        Kind::MultipleOf { multiple_of } => FaultKind::MultipleOf { factor: number(*multiple_of) },
         Kind::MinItems { limit } => FaultKind::TooFewItems { limit: *limit, actual: items() },
         Kind::MaxItems { limit } => FaultKind::TooManyItems { limit: *limit, actual: items() },
         Kind::AdditionalItems { limit } => FaultKind::TooManyItems { limit: *limit as u64, actual: items() },
@@ -124,6 +124,12 @@ fn plain(kind: &ValidationErrorKind, error: &ValidationError<'_>) -> FaultKind {
         Kind::FalseSchema => FaultKind::Unexpected,
         other => FaultKind::Keyword { keyword: other.keyword().into() },
     }
+}
+
+/// A factor as the schema most likely had it: the validator keeps only a double.
+fn number(factor: f64) -> Value {
+    let text = factor.to_string();
+    serde_json::from_str(&text).unwrap_or_else(|_| Value::from(factor))
 }
 
 fn without_null(mut types: Vec<JsonType>) -> Vec<JsonType> {

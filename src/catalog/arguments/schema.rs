@@ -16,22 +16,82 @@ const PATTERN_BYTES: usize = 1 << 20;
 /// Steps back that one regular expression with look-around or back references may take.
 const PATTERN_STEPS: usize = 100_000;
 
+/// Most errors that explaining one refusal may lead through, see [`Compiled::can_explain`].
+const MOST_EXPLANATIONS: u64 = 1_000_000;
+/// Most pairs of a value and a schema node that it may meet on the way.
+const MOST_COMPARISONS: u64 = 20_000_000;
+/// Most values in arguments whose refusal is explained: every error is kept in memory, a few hundred bytes each.
+const MOST_VALUES: usize = 20_000;
+
+/// A compiled schema.
+#[derive(Debug)]
+pub struct Compiled {
+    pub validator: Validator,
+    /// Nodes of the schema after every reference is written out.
+    size: u64,
+    /// How often the schema can lead back into itself from one place; 0 when it can't.
+    ways_back: u64,
+}
+
+impl Compiled {
+    /// Whether all errors of these arguments can be collected in reasonable time and space.
+    ///
+    /// Validity is decided in about linear time, but errors of unions are collected from every alternative: a
+    /// recursive schema multiplies them at every level of the arguments.
+    pub fn can_explain(&self, arguments: &Value) -> bool {
+        let mut values = 0;
+        let Some(depth) = depth(arguments, &mut values) else { return false };
+        let by_depth = self.ways_back.saturating_pow(depth);
+        let by_size = self.size.saturating_mul(values as u64);
+        by_depth <= MOST_EXPLANATIONS && by_size <= MOST_COMPARISONS
+    }
+}
+
+/// How deep containers are nested; `None` past [`MOST_VALUES`].
+fn depth(value: &Value, values: &mut usize) -> Option<u32> {
+    *values += 1;
+    if *values > MOST_VALUES {
+        return None;
+    }
+    let inner = |deepest: u32, value: &Value, values: &mut usize| {
+        depth(value, values).map(|depth| deepest.max(depth))
+    };
+    match value {
+        Value::Object(members) => members
+            .values()
+            .try_fold(0, |deepest, member| inner(deepest, member, values))
+            .map(|depth| depth + 1),
+        Value::Array(elements) => elements
+            .iter()
+            .try_fold(0, |deepest, element| inner(deepest, element, values))
+            .map(|depth| depth + 1),
+        _ => Some(0),
+    }
+}
+
 /// The validator of `schema`; `None` when there is to be no local validation.
 ///
 /// That is the case for a schema that is not valid in its own draft (2020-12 unless `$schema` says otherwise),
 /// that refers to anything but a place inside itself (`#` or `#/...`), or that breaks a bound of this module.
 /// `format` is an annotation in every draft: servers disagree about what it means.
-pub fn compile(schema: &Map<String, Value>) -> Option<Validator> {
+pub fn compile(schema: &Map<String, Value>) -> Option<Compiled> {
     let schema = Value::Object(schema.clone());
-    let mut size = Size { root: &schema, of_references: HashMap::new() };
-    if size.of(&schema)? > MOST_NODES {
+    let mut size = Size { root: &schema, of_references: HashMap::new(), is_recursive: false };
+    let nodes = size.of(&schema)?;
+    if nodes > MOST_NODES {
         return None;
     }
     let patterns = PatternOptions::fancy_regex()
         .size_limit(PATTERN_BYTES)
         .dfa_size_limit(PATTERN_BYTES)
         .backtrack_limit(PATTERN_STEPS);
-    jsonschema::options().with_pattern_options(patterns).should_validate_formats(false).build(&schema).ok()
+    let validator = jsonschema::options()
+        .with_pattern_options(patterns)
+        .should_validate_formats(false)
+        .build(&schema)
+        .ok()?;
+    let ways_back = if size.is_recursive { references(&schema) } else { 0 };
+    Some(Compiled { validator, size: nodes, ways_back })
 }
 
 /// The place that a reference inside `root` names; `None` when there is none, or it is not written as a pointer.
@@ -41,10 +101,23 @@ pub fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     root.pointer(&decoded)
 }
 
+/// How many references are written in the schema.
+fn references(schema: &Value) -> u64 {
+    match schema {
+        Value::Object(members) => {
+            u64::from(members.contains_key("$ref")) + members.values().map(references).sum::<u64>()
+        }
+        Value::Array(elements) => elements.iter().map(references).sum(),
+        _ => 0,
+    }
+}
+
 /// Counts nodes as if every reference were written out; a reference to a place that is being counted is one node.
 struct Size<'a> {
     root: &'a Value,
-    of_references: HashMap<&'a str, u64>,
+    /// `None` while its target is being counted.
+    of_references: HashMap<&'a str, Option<u64>>,
+    is_recursive: bool,
 }
 
 impl<'a> Size<'a> {
@@ -76,12 +149,13 @@ impl<'a> Size<'a> {
 
     fn of_reference(&mut self, reference: &'a str) -> Option<u64> {
         if let Some(known) = self.of_references.get(reference) {
-            return Some(*known);
+            self.is_recursive |= known.is_none();
+            return Some(known.unwrap_or(1));
         }
         let target = resolve(self.root, reference)?;
-        self.of_references.insert(reference, 1);
+        self.of_references.insert(reference, None);
         let size = self.of(target)?;
-        self.of_references.insert(reference, size);
+        self.of_references.insert(reference, Some(size));
         Some(size)
     }
 }

@@ -93,9 +93,7 @@ fn write_text(string: &RawValue, out: &mut Vec<u8>) {
 fn may_be_json(escaped: &[u8]) -> bool {
     let first = escaped.iter().find(|byte| **byte != b' ');
     // `\` may be the escape of white space or of a quote.
-    first.is_some_and(|byte| {
-        matches!(byte, b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'\\' | b'\t')
-    })
+    first.is_some_and(|byte| matches!(byte, b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'\\'))
 }
 
 impl<'a> Deserialize<'a> for ToolResult<'a> {
