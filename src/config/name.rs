@@ -28,9 +28,7 @@ pub struct ServerName(Arc<str>);
 pub enum NameError {
     #[error("a server name must not be empty")]
     Empty,
-    #[error(
-        "`{0}` is a path of the gateway itself and cannot name a server; rename it, for instance `{0}-server`"
-    )]
+    #[error("`{0}` is a path of the gateway itself and cannot name a server")]
     Reserved(String),
 }
 
@@ -54,5 +52,21 @@ impl ServerName {
 impl fmt::Display for ServerName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_and_empty_names_are_refused_and_odd_ones_are_not() {
+        assert_eq!(ServerName::new(""), Err(NameError::Empty));
+        for reserved in RESERVED {
+            assert_eq!(ServerName::new(reserved), Err(NameError::Reserved(reserved.to_owned())));
+        }
+        for odd in ["time", "Docs", "a b", "a/b", "mcp-server", "ä", "{x}", "?"] {
+            assert_eq!(ServerName::new(odd).unwrap().as_str(), odd);
+        }
     }
 }

@@ -1,19 +1,37 @@
 //! Text that may hold secrets: `${env:NAME}`, `${file:/path}`, `${credential:name}`; `$${` is a literal `${`.
 //!
 //! Parsing never reads anything; [`SecretText::resolve`] does, each time a server is started, so that a
-//! secret which appears later heals the server that waited for it.
+//! secret which appears later heals the server that waited for it. Resolved text is never looked at for
+//! further references.
+
+mod read;
+mod template;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
 
 use secrecy::SecretString;
 
+pub use template::SecretSyntaxError;
+use template::{Part, Reference};
+
 /// A text of the configuration, with the references it holds still unread.
-#[derive(Debug, Clone)]
-pub struct SecretText(String);
+///
+/// `Debug` shows the template when it holds references, and `[redacted]` for plain text, which may be a
+/// secret that somebody wrote into the file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText {
+    parts: Vec<Part>,
+}
 
 /// A reference that could not be read. Its text names the reference and never a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     #[error("environment variable `{0}` is not set")]
     Environment(String),
+    #[error("environment variable `{0}` is not UTF-8")]
+    EnvironmentNotText(String),
     #[error("secret file `{path}` cannot be read: {reason}")]
     File { path: String, reason: String },
     #[error("credential `{name}` cannot be read: {reason}")]
@@ -21,7 +39,72 @@ pub enum SecretError {
 }
 
 impl SecretText {
+    /// `text` as it stands, with nothing in it read as a reference.
+    pub fn literal(text: &str) -> Self {
+        Self { parts: vec![Part::Literal(text.to_owned())] }
+    }
+
+    /// Reads the references in `text`; a relative `${file:}` is relative to the working directory.
+    pub fn parse(text: &str) -> Result<Self, SecretSyntaxError> {
+        Self::parse_in(text, Path::new(""))
+    }
+
+    /// Reads the references in `text`; a relative `${file:}` is relative to `directory`.
+    pub fn parse_in(text: &str, directory: &Path) -> Result<Self, SecretSyntaxError> {
+        Ok(Self { parts: template::parse(text, directory)? })
+    }
+
+    /// Whether the text holds a reference, so that its value is known only after [`SecretText::resolve`].
+    pub fn is_secret(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Reference(_)))
+    }
+
+    /// The text itself when it holds no reference. It may still be a secret: never log it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Names of the environment variables that the text refers to.
+    pub fn environment_names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Reference(Reference::Environment(name)) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Reads every reference and puts the text together. One newline at the end of a file is dropped.
     pub fn resolve(&self) -> Result<SecretString, SecretError> {
-        Ok(SecretString::from(self.0.clone()))
+        self.resolve_with(&|name| std::env::var_os(name))
+    }
+
+    fn resolve_with(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<SecretString, SecretError> {
+        // Reserving the whole length first keeps the text from being copied, and its old copies from
+        // staying behind in freed memory.
+        let parts =
+            self.parts.iter().map(|part| read::part(part, variable)).collect::<Result<Vec<_>, _>>()?;
+        let mut text = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+        for part in &parts {
+            text.push_str(part);
+        }
+        Ok(SecretString::from(text))
     }
 }
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_secret() {
+            return formatter.write_str("[redacted]");
+        }
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => formatter.write_str(&text.replace("${", "$${")),
+            Part::Reference(reference) => write!(formatter, "{reference}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! `mcpo check`: every problem of a configuration at once, for people and for build scripts.
+
+use std::io::{self, Write};
+
+use super::exit;
+use crate::config::{self, Config, Problem, Severity, Sources, TransportConfig};
+
+/// Checks what `sources` name; problems go to `problems_to`, the verdict on a good one to `verdict_to`.
+/// Gives the exit code.
+///
+/// # Errors
+///
+/// When one of the two cannot be written.
+pub fn run(sources: &Sources, verdict_to: &mut impl Write, problems_to: &mut impl Write) -> io::Result<u8> {
+    match config::load(sources) {
+        Ok(loaded) => {
+            print(&loaded.warnings, problems_to)?;
+            writeln!(verdict_to, "{}", summary(&loaded.config))?;
+            Ok(exit::SUCCESS)
+        }
+        Err(problems) => {
+            print(&problems, problems_to)?;
+            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            let warnings = problems.len() - errors;
+            writeln!(problems_to, "{}, {}", counted(errors, "error"), counted(warnings, "warning"))?;
+            Ok(exit::CONFIGURATION)
+        }
+    }
+}
+
+/// Prints `problems`, a block each.
+///
+/// # Errors
+///
+/// When `to` cannot be written.
+pub fn print(problems: &[Problem], to: &mut impl Write) -> io::Result<()> {
+    problems.iter().try_for_each(|problem| writeln!(to, "{problem}"))
+}
+
+fn summary(config: &Config) -> String {
+    let described = config.servers.iter().map(|server| {
+        let transport = match &server.transport {
+            TransportConfig::Stdio(_) => "stdio",
+            TransportConfig::StreamableHttp(_) => "streamable-http",
+            TransportConfig::Sse(_) => "sse",
+            TransportConfig::Socket(_) => "socket",
+            TransportConfig::Gateway => "built in",
+        };
+        let state = if server.disabled { ", disabled" } else { "" };
+        format!("{} ({transport}{state})", server.name)
+    });
+    let list = described.collect::<Vec<_>>().join(", ");
+    let separator = if list.is_empty() { "" } else { ": " };
+    format!("ok: {}{separator}{list}", counted(config.servers.len(), "server"))
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}

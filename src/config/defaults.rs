@@ -1,0 +1,117 @@
+//! What holds when the operator says nothing, and why.
+
+use std::time::Duration;
+
+use super::{
+    AuthConfig, Config, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, ServerConfig,
+    ServerName, TransportConfig,
+};
+
+/// Loopback: without an API key everything is open, so nobody else may reach it unless asked for.
+/// (mcpo listens on every address.)
+pub const HOST: &str = "127.0.0.1";
+/// As mcpo.
+pub const PORT: u16 = 8000;
+/// As mcpo.
+pub const NAME: &str = "MCP OpenAPI Proxy";
+/// As mcpo.
+pub const DESCRIPTION: &str = "Automatically generated API from MCP Tool Schemas";
+/// As mcpo.
+pub const VERSION: &str = "1.0";
+/// Every server and call at one line each, nothing of our inner workings.
+pub const LOG_LEVEL: &str = "info";
+/// Arguments are JSON written by a model or a program; files in base64 of some megabytes still fit.
+pub const BODY_BYTES: usize = 10 * 1024 * 1024;
+/// Screenshots and whole documents come back in results; above this a server has lost its way.
+pub const RESULT_BYTES: usize = 64 * 1024 * 1024;
+/// Without progress. Open WebUI and the MCP SDKs give a call five minutes too.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(300);
+/// A first start through a package runner downloads the server.
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Below the 1024 descriptors of a plain shell the system's limit decides; above, this one.
+pub const CONNECTIONS: usize = 4096;
+/// A request head is one packet; ten seconds forgive any link and starve out a slow attack.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below the 90 seconds after which systemd kills, and what most calls need.
+pub const DRAIN: Duration = Duration::from_secs(20);
+/// Calls in flight per server: more than any model asks for at once, few enough for a small server.
+pub const CONCURRENCY: usize = 64;
+/// The name of the built-in server when nothing is configured.
+pub const BUILTIN_NAME: &str = "gateway";
+
+impl Default for Config {
+    /// What `mcpo` without arguments serves: the built-in server alone, open, on loopback.
+    fn default() -> Self {
+        let name = ServerName::new(BUILTIN_NAME).expect("the built-in server's name is not reserved");
+        Self {
+            listen: ListenConfig::default(),
+            auth: AuthConfig::default(),
+            limits: LimitsConfig::default(),
+            document: DocumentConfig::default(),
+            log: LogConfig::default(),
+            state_dir: None,
+            single: false,
+            servers: vec![ServerConfig::new(name, TransportConfig::Gateway)],
+        }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            host: HOST.to_owned(),
+            port: PORT,
+            tls: None,
+            path_prefix: "/".to_owned(),
+            root_path: String::new(),
+            cors_allow_origins: vec!["*".to_owned()],
+            allowed_hosts: Vec::new(),
+            public_url: None,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            body_bytes: BODY_BYTES,
+            result_bytes: RESULT_BYTES,
+            call_timeout: CALL_TIMEOUT,
+            start_timeout: START_TIMEOUT,
+            connections: CONNECTIONS,
+            header_timeout: HEADER_TIMEOUT,
+            drain: DRAIN,
+        }
+    }
+}
+
+impl Default for DocumentConfig {
+    fn default() -> Self {
+        Self { name: NAME.to_owned(), description: DESCRIPTION.to_owned(), version: VERSION.to_owned() }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: LOG_LEVEL.to_owned(), format: LogFormat::Auto }
+    }
+}
+
+impl ServerConfig {
+    /// A server reached by `transport`, with the default for everything else.
+    pub fn new(name: ServerName, transport: TransportConfig) -> Self {
+        Self {
+            name,
+            transport,
+            enabled_tools: Vec::new(),
+            disabled_tools: Vec::new(),
+            read_only_tools: None,
+            timeout: None,
+            required: false,
+            disabled: false,
+            concurrency: CONCURRENCY,
+            protocol: None,
+            oauth: false,
+        }
+    }
+}

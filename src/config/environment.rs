@@ -1,0 +1,215 @@
+//! The process's environment: what a child gets of it, and the few variables that other floors ask about.
+//!
+//! A child starts from a cleared environment, because the gateway's own holds secrets that are no business
+//! of a server. It gets, later wins: a short list of harmless variables, the values of `-e` and
+//! `--env-path`, the variables named in its `passEnv`, and its `env` with secrets resolved.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+
+use super::{SecretError, StdioConfig};
+
+/// Variables that every child gets: where programs, homes and temporary files are, language and time,
+/// the caches of package runners, proxies and certificate authorities.
+const ALLOWED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LOCALE_ARCHIVE",
+    "TZ",
+    "TZDIR",
+    "TMPDIR",
+    "TERM",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+];
+
+/// Variables that systemd gives to the gateway alone: its credentials and its sockets.
+const OWN: &[&str] = &[
+    "CREDENTIALS_DIRECTORY",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "JOURNAL_STREAM",
+    "STATE_DIRECTORY",
+];
+
+/// Whether `name` belongs to the gateway itself and never reaches a child through `passEnv` or `--env-path`.
+pub(super) fn is_own(name: &str) -> bool {
+    OWN.contains(&name) || name.starts_with("MCPO_")
+}
+
+/// The whole environment as text; what is not UTF-8 cannot be one of our settings and is left out.
+pub fn variables() -> Vec<(String, String)> {
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Where tool lists and tokens are kept unless the configuration says otherwise: `$STATE_DIRECTORY` (the
+/// first one, as systemd gives it), `$XDG_STATE_HOME/mcpo`, `~/.local/state/mcpo`; `None` without a home.
+pub fn state_directory() -> Option<PathBuf> {
+    state_directory_from(&|name| env::var_os(name).filter(|value| !value.is_empty()))
+}
+
+/// The variable by which systemd says that stderr is the journal (`device:inode`), when it is set.
+pub fn journal_stream() -> Option<OsString> {
+    env::var_os("JOURNAL_STREAM")
+}
+
+pub(super) fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    if let Some(directories) = variable("STATE_DIRECTORY") {
+        return env::split_paths(&directories).next();
+    }
+    // The base directory specification has relative paths ignored.
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    Some(base.join("mcpo"))
+}
+
+impl StdioConfig {
+    /// The whole environment of the child, each name once. Secrets are read now, so this can fail and can
+    /// block on a slow disk.
+    pub fn environment(&self) -> Result<Vec<(OsString, OsString)>, SecretError> {
+        self.environment_from(env::vars_os())
+    }
+
+    fn environment_from(
+        &self,
+        own: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Vec<(OsString, OsString)>, SecretError> {
+        let own: Vec<(OsString, OsString)> = own.collect();
+        let mut child = Vec::new();
+        for (name, value) in &own {
+            if is_allowed(name) {
+                set(&mut child, name.clone(), value.clone());
+            }
+        }
+        for (name, value) in &self.given_env {
+            set(&mut child, name.into(), value.resolve()?.expose_secret().into());
+        }
+        for name in self.pass_env.iter().filter(|name| !is_own(name)) {
+            if let Some((_, value)) = own.iter().find(|(known, _)| known == OsStr::new(name)) {
+                set(&mut child, name.into(), value.clone());
+            }
+        }
+        for (name, value) in &self.env {
+            set(&mut child, name.into(), value.resolve()?.expose_secret().into());
+        }
+        Ok(child)
+    }
+}
+
+fn is_allowed(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| ALLOWED.contains(&name) || name.starts_with("LC_"))
+}
+
+fn set(environment: &mut Vec<(OsString, OsString)>, name: OsString, value: OsString) {
+    match environment.iter_mut().find(|(known, _)| *known == name) {
+        Some(entry) => entry.1 = value,
+        None => environment.push((name, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SecretText;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        list.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn a_child_gets_the_allow_list_and_nothing_else_of_ours() {
+        let own = pairs(&[
+            ("PATH", "/bin"),
+            ("LC_ALL", "C"),
+            ("https_proxy", "p"),
+            ("MCPO_API_KEY", "secret"),
+            ("CREDENTIALS_DIRECTORY", "/run/credentials"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("LD_PRELOAD", "x.so"),
+        ]);
+        let child = StdioConfig::default().environment_from(own.into_iter()).unwrap();
+        assert_eq!(child, pairs(&[("PATH", "/bin"), ("LC_ALL", "C"), ("https_proxy", "p")]));
+    }
+
+    #[test]
+    fn the_later_layer_wins_and_our_own_variables_cannot_be_passed_on() {
+        let stdio = StdioConfig {
+            given_env: vec![
+                ("A".to_owned(), SecretText::literal("given")),
+                ("B".to_owned(), SecretText::literal("given")),
+                ("TZ".to_owned(), SecretText::literal("given")),
+            ],
+            pass_env: ["B", "C", "ABSENT", "MCPO_API_KEY", "CREDENTIALS_DIRECTORY"]
+                .map(str::to_owned)
+                .to_vec(),
+            env: vec![("C".to_owned(), SecretText::parse("own $${x}").unwrap())],
+            ..StdioConfig::default()
+        };
+        let own = pairs(&[
+            ("TZ", "UTC"),
+            ("B", "passed"),
+            ("C", "passed"),
+            ("MCPO_API_KEY", "secret"),
+            ("CREDENTIALS_DIRECTORY", "/run/credentials"),
+        ]);
+        let child = stdio.environment_from(own.into_iter()).unwrap();
+        assert_eq!(child, pairs(&[("TZ", "given"), ("A", "given"), ("B", "passed"), ("C", "own ${x}")]));
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_an_error_that_names_it() {
+        let stdio = StdioConfig {
+            env: vec![("TOKEN".to_owned(), SecretText::parse("${file:/gone/token}").unwrap())],
+            ..StdioConfig::default()
+        };
+        let error = stdio.environment_from(std::iter::empty()).unwrap_err();
+        assert!(error.to_string().contains("/gone/token"), "{error}");
+    }
+
+    #[test]
+    fn the_state_directory_follows_systemd_then_the_base_directories() {
+        let found = |list: &[(&str, &str)]| {
+            let lookup = |name: &str| {
+                list.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+            };
+            state_directory_from(&lookup)
+        };
+        let home = ("HOME", "/home/u");
+        let state = Some(PathBuf::from("/home/u/.local/state/mcpo"));
+        assert_eq!(found(&[("STATE_DIRECTORY", "/var/lib/mcpo:/x"), home]), Some("/var/lib/mcpo".into()));
+        assert_eq!(found(&[("XDG_STATE_HOME", "/s"), home]), Some("/s/mcpo".into()));
+        assert_eq!(found(&[("XDG_STATE_HOME", "relative"), home]), state);
+        assert_eq!(found(&[home]), state);
+        assert_eq!(found(&[]), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! API keys: the one of `--api-key` and the named ones of `apiKeys`.
+
+use globset::Glob;
+
+use super::document::NodeValue;
+use super::fields::Fields;
+use super::layers::Layers;
+use super::problem::{Place, Problems, nearest};
+use super::settings::{Settings, secret};
+use super::{ApiKeyConfig, SecretText, ServerConfig, TransportConfig, servers};
+
+/// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
+const ONLY_KEY: &str = "default";
+
+/// All keys, checked against each other and against the servers they open.
+pub(super) fn collect(
+    documents: &[Fields<'_>],
+    layers: &Layers,
+    settings: &Settings,
+    configured: &[ServerConfig],
+    problems: &mut Problems,
+) -> Vec<ApiKeyConfig> {
+    let mut keys: Vec<(ApiKeyConfig, Place)> = Vec::new();
+    if let Some((key, place)) = &settings.api_key {
+        // The operator's one key opens everything, as in mcpo, and so it may see the reasons of faults too.
+        let key = ApiKeyConfig {
+            name: ONLY_KEY.to_owned(),
+            key: key.clone(),
+            servers: None,
+            read_only: false,
+            admin: true,
+        };
+        keys.push((key, place.clone()));
+    }
+    let names = servers::names(documents);
+    for document in documents {
+        let Some((node, place)) = document.get("apiKeys") else { continue };
+        let Some(entries) = Fields::new(node, place, problems) else { continue };
+        for (name, node, place) in entries.iter() {
+            if name.is_empty() || (name == ONLY_KEY && settings.api_key.is_some()) {
+                let message = if name.is_empty() {
+                    "a key needs a name"
+                } else {
+                    "`default` is the name of the key given by `apiKey` or --api-key"
+                };
+                problems.error(&place, message, "name the key after whoever uses it; logs show that name");
+                continue;
+            }
+            let key = match &node.value {
+                NodeValue::Text(text) => secret(text, &place, problems).map(|key| (key, None)),
+                _ => Fields::new(node, place.clone(), problems)
+                    .and_then(|fields| Some((named_text(&fields, problems)?, Some(fields)))),
+            };
+            let Some((key, fields)) = key else { continue };
+            let key = named(name, key, fields.as_ref(), &names, problems);
+            keys.retain(|(known, _)| known.name != key.name);
+            keys.push((key, place));
+        }
+    }
+    check(&keys, configured, problems);
+    if keys.is_empty() {
+        open_gateway(layers, settings, problems);
+    }
+    keys.into_iter().map(|(key, _)| key).collect()
+}
+
+fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
+    fields.report_unknown("an API key", &["key", "servers", "readOnly", "admin"], &["description"], problems);
+    if fields.get("key").is_none() {
+        problems.error(
+            &fields.place,
+            "`key` is missing",
+            "add `\"key\": \"${env:NAME}\"` or `${file:/path}`",
+        );
+    }
+    let (text, place) = fields.text("key", problems)?;
+    secret(text, &place, problems)
+}
+
+fn named(
+    name: &str,
+    key: SecretText,
+    fields: Option<&Fields<'_>>,
+    names: &[String],
+    problems: &mut Problems,
+) -> ApiKeyConfig {
+    let scope = fields.and_then(|fields| fields.texts("servers", problems));
+    for (pattern, place) in scope.iter().flatten() {
+        match Glob::new(pattern) {
+            Err(error) => {
+                let message = format!("this is no pattern over server names: {}", error.kind());
+                problems.error(place, message, "write a server's name, with `*` and `?` as wildcards");
+            }
+            Ok(glob) => {
+                let matcher = glob.compile_matcher();
+                if !names.iter().any(|name| matcher.is_match(name)) {
+                    let fix = match nearest(pattern, names.iter().map(String::as_str)) {
+                        Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
+                        None => "name a server of `mcpServers`, or remove it".to_owned(),
+                    };
+                    problems.warning(place, format!("no server is called `{pattern}`"), fix);
+                }
+            }
+        }
+    }
+    ApiKeyConfig {
+        name: name.to_owned(),
+        key,
+        servers: scope.map(|list| list.into_iter().map(|(pattern, _)| pattern).collect()),
+        read_only: fields.and_then(|fields| fields.boolean("readOnly", problems)).unwrap_or(false),
+        admin: fields.and_then(|fields| fields.boolean("admin", problems)).unwrap_or(false),
+    }
+}
+
+fn check(keys: &[(ApiKeyConfig, Place)], servers: &[ServerConfig], problems: &mut Problems) {
+    for (index, (key, place)) in keys.iter().enumerate() {
+        if key.key.as_literal().is_some_and(|text| text.trim().is_empty()) {
+            problems.error(
+                place,
+                "the API key is empty",
+                "give a key, or remove the setting to serve openly",
+            );
+        }
+        if let Some((twin, _)) = keys[..index].iter().find(|(earlier, _)| earlier.key == key.key) {
+            problems.error(
+                place,
+                format!(
+                    "`{}` and `{}` are the same key, so nobody could tell who calls",
+                    twin.name, key.name
+                ),
+                "give each its own key",
+            );
+        }
+        for server in servers {
+            let TransportConfig::Stdio(stdio) = &server.transport else { continue };
+            for name in
+                key.key.environment_names().filter(|name| stdio.pass_env.iter().any(|pass| pass == name))
+            {
+                problems.error(
+                    place,
+                    format!("`passEnv` of the server `{}` would hand it this key, in `{name}`", server.name),
+                    "remove the variable from `passEnv`",
+                );
+            }
+        }
+    }
+}
+
+/// What deserves a loud word when no key is configured.
+fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
+    if settings.strict_auth {
+        problems.warning(
+            &layers.place("strictAuth"),
+            "strict mode protects nothing, because no API key is configured: everything is OPEN",
+            "give --api-key, MCPO_API_KEY, `apiKey` or `apiKeys`",
+        );
+    }
+    let host = &settings.listen.host;
+    let loopback = match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    if !loopback {
+        problems.warning(
+            &layers.place("host"),
+            format!(
+                "listening on {host} without an API key: ANYONE who reaches this address can call every tool"
+            ),
+            "give --api-key, or listen on 127.0.0.1",
+        );
+    }
+}

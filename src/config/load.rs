@@ -1,0 +1,117 @@
+//! From sources to a [`Config`]: read, parse, layer and check, collecting every problem on the way.
+
+use std::path::PathBuf;
+
+use super::document::{self, Node};
+use super::environment;
+use super::fields::Fields;
+use super::layers::Layers;
+use super::problem::{Place, Problem, Problems, Severity};
+use super::{AuthConfig, Config, SecretText, Sources, dotenv, keys, servers, settings};
+
+/// A configuration that can be served, and what is odd about it.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// Each is to be logged once, at the start.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks everything; no secret is read and no server is touched.
+///
+/// # Errors
+///
+/// Every problem of the sources when one of them is an error; the warnings are in the list too.
+pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Problems::new(sources.purpose);
+    let config = collect(sources, &mut problems);
+    let problems = problems.into_sorted();
+    match config {
+        Some(config) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
+            Ok(Loaded { config, warnings: problems })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
+    let roots: Vec<Option<Node>> = sources.files.iter().map(|path| document::read(path, problems)).collect();
+    let mut documents = Vec::new();
+    for (path, root) in sources.files.iter().zip(&roots) {
+        if let Some(root) = root {
+            let place = Place { position: Some(root.position), ..Place::file(path) };
+            documents.extend(Fields::new(root, place, problems));
+        }
+    }
+    let layers = Layers::new(&documents, sources, problems);
+    let settings = settings::collect(&layers, problems);
+    let given = given_environment(sources, problems);
+    if sources.hot_reload {
+        problems.warning(
+            &Place::outside_files("--hot-reload"),
+            "hot reload is not there yet; changes of the file need a restart",
+            "leave the flag out",
+        );
+    }
+    let single = sources.single.as_ref().filter(|_| sources.files.is_empty());
+    let mut servers = match (single, sources.files.is_empty()) {
+        (Some(single), _) => vec![servers::single(single, settings.concurrency, problems)?],
+        (None, true) => Config::default().servers,
+        (None, false) => servers::collect(&documents, settings.concurrency, problems),
+    };
+    if sources.single.is_some() && single.is_none() {
+        problems.warning(
+            &Place::outside_files("--"),
+            "the command line names a single server beside --config; it is ignored",
+            "leave out --config, or what follows `--` and its --type and --header",
+        );
+    }
+    servers::give_environment(&mut servers, &given);
+    let keys = keys::collect(&documents, &layers, &settings, &servers, problems);
+    Some(Config {
+        listen: settings.listen,
+        auth: AuthConfig { keys, strict: settings.strict_auth },
+        limits: settings.limits,
+        document: settings.document,
+        log: settings.log,
+        state_dir: state_dir(settings.state_dir, sources),
+        single: single.is_some(),
+        servers,
+    })
+}
+
+/// The directory as set, or the usual one of this user or service; set to nothing, none.
+fn state_dir(set: Option<PathBuf>, sources: &Sources) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        let found = sources.environment.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| value.into())
+    };
+    match set {
+        Some(directory) => Some(directory).filter(|directory| !directory.as_os_str().is_empty()),
+        None => environment::state_directory_from(&variable),
+    }
+}
+
+/// The values of `--env-path` and `-e`, in this order, so that `-e` wins.
+///
+/// As in mcpo, a variable that the environment has already is not overridden by the file; it is given in
+/// the file's stead, since the child would not get it otherwise.
+fn given_environment(sources: &Sources, problems: &mut Problems) -> Vec<(String, SecretText)> {
+    let mut given = Vec::new();
+    if let Some(path) = &sources.env_path {
+        for (name, value) in dotenv::read(path, problems) {
+            if environment::is_own(&name) {
+                continue;
+            }
+            let present = sources.environment.iter().find(|(known, _)| *known == name);
+            let value = present.map_or(value, |(_, value)| value.clone());
+            given.push((name, SecretText::literal(&value)));
+        }
+    }
+    let flags = sources.given_env.iter();
+    given.extend(flags.map(|(name, value)| (name.clone(), SecretText::literal(value))));
+    given
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Reading what a reference refers to.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use super::SecretError;
+use super::template::{Part, Reference};
+
+/// No key or token is longer; a device named by mistake must not fill the memory. In bytes.
+const LONGEST_SECRET: u64 = 1024 * 1024;
+
+/// Files that were warned about already: secrets are read at every start of a server.
+static WARNED: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+
+/// The text of `part`, with variables of the environment taken from `variable`.
+pub(super) fn part<'a>(
+    part: &'a Part,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Cow<'a, str>, SecretError> {
+    match part {
+        Part::Literal(text) => Ok(Cow::Borrowed(text)),
+        Part::Reference(Reference::Environment(name)) => {
+            let value = variable(name).ok_or_else(|| SecretError::Environment(name.clone()))?;
+            let text = value.into_string().map_err(|_| SecretError::EnvironmentNotText(name.clone()))?;
+            Ok(Cow::Owned(text))
+        }
+        Part::Reference(Reference::File(path)) => {
+            let text = file(path)
+                .map_err(|reason| SecretError::File { path: path.display().to_string(), reason })?;
+            let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+            if !credentials.is_some_and(|directory| path.starts_with(directory)) {
+                warn_when_open_to_all(path);
+            }
+            Ok(Cow::Owned(text))
+        }
+        Part::Reference(Reference::Credential(name)) => {
+            let failed = |reason| SecretError::Credential { name: name.clone(), reason };
+            let directory = variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                failed("CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=".to_owned())
+            })?;
+            file(&Path::new(&directory).join(name)).map(Cow::Owned).map_err(failed)
+        }
+    }
+}
+
+fn file(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_SECRET + 1).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > LONGEST_SECRET {
+        return Err(format!("it is longer than {LONGEST_SECRET} bytes"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    // Editors and `echo` end a file with a newline that is no part of the secret; a second one was meant.
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+/// Warns the first time that `path` is found readable by everyone; tells whether it did.
+fn warn_when_open_to_all(path: &Path) -> bool {
+    let open = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
+    let first = open && WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    if first {
+        tracing::warn!(
+            file = %path.display(),
+            "every user of this machine can read this secret file; take the right away with chmod o-r"
+        );
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_everyone_can_read_is_warned_about_once_and_a_private_one_never() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, mode, warned) in [("open", 0o644, [true, false]), ("private", 0o640, [false, false])] {
+            let path = directory.path().join(name);
+            write(&path, "x").unwrap();
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!([warn_when_open_to_all(&path), warn_when_open_to_all(&path)], warned, "{name}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
+
+mod remote;
+mod stdio;
+mod transport;
+
+use std::path::Path;
+
+use globset::Glob;
+
+use super::document::NodeValue;
+use super::fields::{Fields, mismatch};
+use super::problem::{Place, Problems, nearest};
+use super::{SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig};
+
+/// The keys of an entry.
+const KNOWN: &[&str] = &[
+    "type",
+    "command",
+    "args",
+    "env",
+    "passEnv",
+    "cwd",
+    "url",
+    "headers",
+    "socket",
+    "builtin",
+    "enabledTools",
+    "enabled_tools",
+    "disabledTools",
+    "disabled_tools",
+    "readOnlyTools",
+    "timeout",
+    "required",
+    "disabled",
+    "enabled",
+    "concurrency",
+    "protocol",
+    "oauth",
+    "client_header_forwarding",
+    "clientHeaderForwarding",
+];
+
+/// Keys that other clients put into an entry and that say nothing to a gateway.
+const FOREIGN: &[&str] = &[
+    "autoApprove",
+    "alwaysAllow",
+    "inputs",
+    "name",
+    "title",
+    "description",
+    "icon",
+    "iconUrl",
+    "gallery",
+    "metadata",
+    "tags",
+    "version",
+    "note",
+    "notes",
+    "comment",
+    "trust",
+];
+
+/// Protocol revisions that can be pinned.
+const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+
+/// Reads the entries of all `documents`; an entry of a later file replaces the one of that name.
+pub(super) fn collect(
+    documents: &[Fields<'_>],
+    concurrency: usize,
+    problems: &mut Problems,
+) -> Vec<ServerConfig> {
+    let mut servers: Vec<ServerConfig> = Vec::new();
+    let mut found = false;
+    let check = problems.is_check();
+    for document in documents {
+        let mut names: Vec<&str> = Vec::new();
+        for key in ["mcpServers", "servers"] {
+            let Some((node, place)) = document.get(key) else { continue };
+            found = true;
+            let Some(entries) = Fields::new(node, place, problems) else { continue };
+            // A gateway that starts has no use for an entry that another one replaces.
+            for (name, node, place) in entries.replaced().filter(|_| check) {
+                if let Some(fields) = Fields::new(node, place, problems) {
+                    entry(name, &fields, concurrency, problems);
+                }
+            }
+            for (name, node, place) in entries.iter() {
+                if names.contains(&name) {
+                    problems.slip(
+                        &place,
+                        format!("`{name}` stands under `mcpServers` too"),
+                        "keep one of the two; without that this one counts",
+                    );
+                }
+                names.push(name);
+                let Some(fields) = Fields::new(node, place, problems) else { continue };
+                let Some(server) = entry(name, &fields, concurrency, problems) else { continue };
+                match servers.iter_mut().find(|known| known.name == server.name) {
+                    Some(known) => *known = server,
+                    None => servers.push(server),
+                }
+            }
+        }
+    }
+    let Some(first) = documents.first() else { return servers };
+    if !found {
+        problems.error(
+            &first.place,
+            "no `mcpServers` found, so there is nothing to serve",
+            "add `\"mcpServers\": { \"name\": { \"command\": \"...\" } }`, as Claude Desktop has it",
+        );
+    } else if servers.is_empty() {
+        problems.warning(&first.place, "no server is configured", "add an entry to `mcpServers`");
+    }
+    servers
+}
+
+/// The names of all entries, also of those that cannot be used.
+pub(super) fn names(documents: &[Fields<'_>]) -> Vec<String> {
+    let maps = documents.iter().flat_map(|document| ["mcpServers", "servers"].map(|key| document.get(key)));
+    let mut names = Vec::new();
+    for (node, _) in maps.flatten() {
+        if let NodeValue::Object(members) = &node.value {
+            names.extend(members.iter().map(|member| member.name.clone()));
+        }
+    }
+    names
+}
+
+/// The one server of `mcpo -- command` or `mcpo --type sse -- URL`.
+pub(super) fn single(
+    server: &SingleServer,
+    concurrency: usize,
+    problems: &mut Problems,
+) -> Option<ServerConfig> {
+    let transport = transport::of_command_line(server, problems)?;
+    let spoken = match &transport {
+        TransportConfig::Stdio(stdio) => {
+            Path::new(&stdio.command).file_name().map(|name| name.to_string_lossy().into_owned())
+        }
+        _ => None,
+    };
+    // Only logs and the state directory see this name; the tools are at the root.
+    let name = ServerName::new(&spoken.unwrap_or_default())
+        .or_else(|_| ServerName::new("server"))
+        .expect("`server` is not reserved");
+    let mut server = ServerConfig::new(name, transport);
+    server.concurrency = concurrency;
+    Some(server)
+}
+
+/// Puts the values of `-e` and `--env-path` into every child process.
+pub(super) fn give_environment(servers: &mut [ServerConfig], given: &[(String, SecretText)]) {
+    for server in servers {
+        if let TransportConfig::Stdio(StdioConfig { given_env, .. }) = &mut server.transport {
+            *given_env = given.to_vec();
+        }
+    }
+}
+
+fn entry(
+    name: &str,
+    fields: &Fields<'_>,
+    concurrency: usize,
+    problems: &mut Problems,
+) -> Option<ServerConfig> {
+    let name = ServerName::new(name)
+        .map_err(|error| {
+            let fix = if name.is_empty() {
+                "give the server a name".to_owned()
+            } else {
+                format!("rename it, for instance to `{name}-server`")
+            };
+            problems.error(&fields.place, error.to_string(), fix);
+        })
+        .ok();
+    fields.report_unknown("a server", KNOWN, FOREIGN, problems);
+    let transport = transport::of_entry(fields, problems);
+    let enabled_tools = patterns(fields, &["enabledTools", "enabled_tools"], problems).unwrap_or_default();
+    let disabled_tools = patterns(fields, &["disabledTools", "disabled_tools"], problems).unwrap_or_default();
+    let read_only_tools = patterns(fields, &["readOnlyTools"], problems);
+    let timeout = fields.seconds("timeout", problems);
+    let required = fields.boolean("required", problems).unwrap_or(false);
+    let enabled = fields.boolean("enabled", problems).unwrap_or(true);
+    let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
+    let concurrency = fields.count("concurrency", problems).unwrap_or(concurrency);
+    let protocol = protocol(fields, problems);
+    let oauth = oauth(fields, transport.as_ref(), problems);
+    header_forwarding(fields, problems);
+    if required && disabled {
+        problems.slip(
+            &fields.place,
+            "the server is both required and disabled, so `/ready` would never answer 200",
+            "remove one of `required` and `disabled`",
+        );
+    }
+    Some(ServerConfig {
+        name: name?,
+        transport: transport?,
+        enabled_tools,
+        disabled_tools,
+        read_only_tools,
+        timeout,
+        required,
+        disabled,
+        concurrency,
+        protocol,
+        oauth,
+    })
+}
+
+/// The globs under any of `names`, which are spellings of one key.
+fn patterns(fields: &Fields<'_>, names: &[&str], problems: &mut Problems) -> Option<Vec<String>> {
+    let mut all = None;
+    for name in names {
+        let Some(texts) = fields.texts(name, problems) else { continue };
+        let list: &mut Vec<String> = all.get_or_insert_default();
+        for (text, place) in texts {
+            if let Err(error) = Glob::new(&text) {
+                problems.error(
+                    &place,
+                    format!("this is no pattern over tool names: {}", error.kind()),
+                    "write a tool's name, with `*` and `?` as wildcards and `\\` before a literal one",
+                );
+            }
+            list.push(text);
+        }
+    }
+    all
+}
+
+fn protocol(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
+    let (revision, place) = fields.text("protocol", problems)?;
+    if REVISIONS.contains(&revision) {
+        return Some(revision.to_owned());
+    }
+    let fix = match nearest(revision, REVISIONS) {
+        Some(candidate) => format!("write `{candidate}`, or leave the key out to have it negotiated"),
+        None => "leave the key out to have the revision negotiated".to_owned(),
+    };
+    let known = REVISIONS.join(", ");
+    problems.error(&place, format!("this is not a revision of the protocol; they are {known}"), fix);
+    None
+}
+
+/// Whether the entry asks for OAuth where that means something.
+fn oauth(fields: &Fields<'_>, transport: Option<&TransportConfig>, problems: &mut Problems) -> bool {
+    let Some((node, place)) = fields.get("oauth") else { return false };
+    let Some(members) = Fields::new(node, place.clone(), problems) else { return false };
+    if members.iter().next().is_none() {
+        return false;
+    }
+    match transport {
+        None => false,
+        Some(TransportConfig::StreamableHttp(_)) => {
+            problems.warning(
+                &place,
+                "OAuth is not there yet, so this server will be unavailable",
+                "give a token in `headers`: \"Authorization\": \"Bearer ${env:TOKEN}\"",
+            );
+            true
+        }
+        Some(_) => {
+            problems.warning(&place, "OAuth is only for streamable HTTP and is ignored here", "remove it");
+            false
+        }
+    }
+}
+
+/// mcpo checks this key and then forwards nothing; it is checked in the same way.
+fn header_forwarding(fields: &Fields<'_>, problems: &mut Problems) {
+    for name in ["client_header_forwarding", "clientHeaderForwarding"] {
+        let Some((node, place)) = fields.get(name) else { continue };
+        let Some(members) = Fields::new(node, place.clone(), problems) else { continue };
+        const MEMBERS: &[&str] = &["enabled", "whitelist", "blacklist", "debug_headers"];
+        members.report_unknown(&format!("`{name}`"), MEMBERS, &[], problems);
+        let enabled = members.boolean("enabled", problems).unwrap_or(false);
+        members.texts("whitelist", problems);
+        members.texts("blacklist", problems);
+        members.boolean("debug_headers", problems);
+        if enabled {
+            problems.warning(
+                &place,
+                "headers of callers are not forwarded yet",
+                "give fixed headers in `headers`, or set `enabled` to false to silence this",
+            );
+        }
+    }
+}
+
+/// The one value `gateway` that `type` and `builtin` take for the built-in server.
+fn is_builtin(fields: &Fields<'_>, problems: &mut Problems) -> bool {
+    let Some((name, place)) = fields.text("builtin", problems) else { return false };
+    if name != "gateway" {
+        problems.error(&place, format!("there is no built-in server `{name}`"), "write `gateway`");
+    }
+    true
+}
+
+/// A member that must be an object of texts, as `env` and `headers` are.
+fn object<'a>(fields: &Fields<'a>, name: &str, problems: &mut Problems) -> Option<Fields<'a>> {
+    let (node, place) = fields.get(name)?;
+    match &node.value {
+        NodeValue::Object(_) => Fields::new(node, place, problems),
+        _ => mismatch(&place, "an object of strings", node, problems),
+    }
+}
+
+/// The directory that relative paths of this entry start from.
+fn directory(place: &Place) -> &Path {
+    place.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+}
+
+#[cfg(test)]
+mod tests;

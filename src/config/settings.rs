@@ -1,0 +1,260 @@
+//! The gateway's own settings, taken out of the layers and checked.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::filter::Targets;
+use url::Url;
+
+use super::fields;
+use super::layers::Layers;
+use super::problem::{Place, Problems, nearest};
+use super::{
+    DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, SecretText, TlsConfig, defaults,
+};
+
+/// What the layers say, apart from servers and named keys.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub listen: ListenConfig,
+    pub strict_auth: bool,
+    /// The one key of `--api-key`, with its place.
+    pub api_key: Option<(SecretText, Place)>,
+    pub limits: LimitsConfig,
+    /// Calls in flight of a server that does not say otherwise.
+    pub concurrency: usize,
+    pub document: DocumentConfig,
+    pub log: LogConfig,
+    /// As it was set; empty to have none.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Takes all settings out of `layers`. Where one is wrong its default stands in, and the problem is noted.
+pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
+    Settings {
+        listen: listen(layers, problems),
+        strict_auth: layers.get("strictAuth", "true or false", problems).unwrap_or(false),
+        api_key: text(layers, "apiKey", problems).and_then(|key| {
+            let place = layers.place("apiKey");
+            Some((secret(&key, &place, problems)?, place))
+        }),
+        limits: limits(layers, problems),
+        concurrency: count(layers, "limits.concurrency", problems).unwrap_or(defaults::CONCURRENCY),
+        document: document(layers, problems),
+        log: log(layers, problems),
+        state_dir: text(layers, "stateDir", problems).map(PathBuf::from),
+    }
+}
+
+/// Reads the references in `text`; relative files are relative to the file of `place`.
+pub(super) fn secret(text: &str, place: &Place, problems: &mut Problems) -> Option<SecretText> {
+    let directory = place.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    match SecretText::parse_in(text, directory) {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            problems.error(place, error.to_string(), error.fix());
+            None
+        }
+    }
+}
+
+fn listen(layers: &Layers, problems: &mut Problems) -> ListenConfig {
+    let default = ListenConfig::default();
+    let mut host = text(layers, "host", problems).unwrap_or(default.host);
+    if host.trim().is_empty() {
+        problems.error(
+            &layers.place("host"),
+            "the address is empty",
+            "write 127.0.0.1, or 0.0.0.0 for every address",
+        );
+    }
+    // Users copy addresses out of URLs.
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        host = inner.to_owned();
+    }
+    ListenConfig {
+        host,
+        port: layers.get("port", "a port number from 0 to 65535", problems).unwrap_or(default.port),
+        tls: tls(layers, problems),
+        path_prefix: path(layers, "pathPrefix", problems)
+            .map_or(default.path_prefix, |path| format!("{path}/")),
+        root_path: path(layers, "rootPath", problems).unwrap_or_default(),
+        cors_allow_origins: origins(layers, problems).unwrap_or(default.cors_allow_origins),
+        allowed_hosts: allowed_hosts(layers, problems),
+        public_url: public_url(layers, problems),
+    }
+}
+
+fn tls(layers: &Layers, problems: &mut Problems) -> Option<TlsConfig> {
+    let certificate: Option<String> = text(layers, "tls.certificate", problems);
+    let key: Option<String> = text(layers, "tls.key", problems);
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            Some(TlsConfig { certificate: certificate.into(), key: key.into() })
+        }
+        (None, None) => None,
+        (given, _) => {
+            let (there, missing) =
+                if given.is_some() { ("tls.certificate", "tls.key") } else { ("tls.key", "tls.certificate") };
+            problems.error(
+                &layers.place(there),
+                format!("`{missing}` is missing beside this; TLS needs a certificate and its key"),
+                "give both --ssl-certfile and --ssl-keyfile, or `tls.certificate` and `tls.key`, as PEM files",
+            );
+            None
+        }
+    }
+}
+
+/// A path that begins with `/` and does not end with one; empty for none.
+fn path(layers: &Layers, key: &str, problems: &mut Problems) -> Option<String> {
+    let path: String = text(layers, key, problems)?;
+    let inner = path.trim_matches('/');
+    if inner.contains(|character: char| character.is_whitespace() || "?#\\".contains(character)) {
+        problems.error(
+            &layers.place(key),
+            "a path cannot hold white space, `?`, `#` or `\\`",
+            "write a path such as /tools",
+        );
+        return None;
+    }
+    Some(if inner.is_empty() { String::new() } else { format!("/{inner}") })
+}
+
+fn origins(layers: &Layers, problems: &mut Problems) -> Option<Vec<String>> {
+    let origins: Vec<String> = layers.get("corsAllowOrigins", "a list of origins", problems)?;
+    for origin in origins.iter().filter(|origin| *origin != "*" && *origin != "null") {
+        let exact = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        if !exact {
+            problems.slip(
+                &layers.place("corsAllowOrigins"),
+                format!("`{origin}` is no origin, so no browser will ever match it"),
+                "write scheme, host and port as browsers send them, such as https://chat.example.org, or `*`",
+            );
+        }
+    }
+    Some(origins)
+}
+
+fn allowed_hosts(layers: &Layers, problems: &mut Problems) -> Vec<String> {
+    let hosts: Vec<String> = layers.get("allowedHosts", "a list of host names", problems).unwrap_or_default();
+    for host in hosts.iter().filter(|host| host.is_empty() || host.contains('/')) {
+        problems.error(
+            &layers.place("allowedHosts"),
+            format!("`{host}` is no host name"),
+            "write the name alone, such as mcp.example.org, without scheme and path",
+        );
+    }
+    hosts
+}
+
+fn public_url(layers: &Layers, problems: &mut Problems) -> Option<String> {
+    let url: String = text(layers, "publicUrl", problems)?;
+    let good = Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !good {
+        problems.error(
+            &layers.place("publicUrl"),
+            "this is no http or https URL",
+            "write the address that users type, such as https://mcp.example.org",
+        );
+    }
+    Some(url)
+}
+
+fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
+    let default = LimitsConfig::default();
+    LimitsConfig {
+        body_bytes: count(layers, "limits.bodyBytes", problems).unwrap_or(default.body_bytes),
+        result_bytes: count(layers, "limits.resultBytes", problems).unwrap_or(default.result_bytes),
+        call_timeout: seconds(layers, "timeout", problems).unwrap_or(default.call_timeout),
+        start_timeout: seconds(layers, "limits.startTimeout", problems).unwrap_or(default.start_timeout),
+        connections: count(layers, "limits.connections", problems).unwrap_or(default.connections),
+        header_timeout: seconds(layers, "limits.headerTimeout", problems).unwrap_or(default.header_timeout),
+        drain: seconds(layers, "limits.drain", problems).unwrap_or(default.drain),
+    }
+}
+
+fn document(layers: &Layers, problems: &mut Problems) -> DocumentConfig {
+    let default = DocumentConfig::default();
+    DocumentConfig {
+        name: text(layers, "name", problems).unwrap_or(default.name),
+        description: text(layers, "description", problems).unwrap_or(default.description),
+        version: text(layers, "version", problems).unwrap_or(default.version),
+    }
+}
+
+fn log(layers: &Layers, problems: &mut Problems) -> LogConfig {
+    const FORMATS: [(&str, LogFormat); 4] = [
+        ("auto", LogFormat::Auto),
+        ("text", LogFormat::Text),
+        ("json", LogFormat::Json),
+        ("journald", LogFormat::Journald),
+    ];
+    let level = match text(layers, "log.level", problems) {
+        None => defaults::LOG_LEVEL.to_owned(),
+        Some(written) => log_level(&written).unwrap_or_else(|| {
+            // A gateway that is silent about its trouble for a typing error in the level would be worse.
+            problems.warning(
+                &layers.place("log.level"),
+                format!("`{written}` is not a log level, defaulting to INFO"),
+                "write error, warning, info, debug or trace, or a filter such as info,mcpo=debug",
+            );
+            defaults::LOG_LEVEL.to_owned()
+        }),
+    };
+    let mut format = LogFormat::Auto;
+    if let Some(written) = text(layers, "log.format", problems) {
+        match FORMATS.iter().find(|(name, _)| *name == written) {
+            Some((_, known)) => format = *known,
+            None => {
+                let candidate = nearest(&written, FORMATS.map(|(name, _)| name)).unwrap_or("auto");
+                problems.error(
+                    &layers.place("log.format"),
+                    format!("`{written}` is not a form of the log"),
+                    format!("write `{candidate}`; the forms are auto, text, json and journald"),
+                );
+            }
+        }
+    }
+    LogConfig { level, format }
+}
+
+/// The filter directive for a level as Python or Rust name it, or for a whole filter.
+fn log_level(written: &str) -> Option<String> {
+    let level = match written.trim().to_lowercase().as_str() {
+        "critical" | "fatal" | "error" => "error",
+        "warning" | "warn" => "warn",
+        "info" => "info",
+        "debug" => "debug",
+        "trace" | "notset" => "trace",
+        "off" => "off",
+        // A bare word would be taken for the name of a module, so only what sets a level is a filter.
+        filter if filter.contains('=') => {
+            return filter.parse::<Targets>().is_ok().then(|| written.trim().to_owned());
+        }
+        _ => return None,
+    };
+    Some(level.to_owned())
+}
+
+fn text(layers: &Layers, key: &str, problems: &mut Problems) -> Option<String> {
+    layers.get(key, "a string", problems)
+}
+
+fn count(layers: &Layers, key: &str, problems: &mut Problems) -> Option<usize> {
+    let count = layers.get(key, "a whole number of at least 1", problems)?;
+    if count == 0 {
+        problems.error(
+            &layers.place(key),
+            "this must be at least 1",
+            "write a larger number, or leave it out",
+        );
+        return None;
+    }
+    Some(count)
+}
+
+fn seconds(layers: &Layers, key: &str, problems: &mut Problems) -> Option<Duration> {
+    let seconds = layers.get(key, "a number of seconds", problems)?;
+    fields::seconds(seconds, &layers.place(key), problems)
+}

@@ -1,0 +1,3 @@
+//! The gateway from outside: one file per behaviour.
+
+mod check;
