@@ -110,7 +110,7 @@ pub(super) fn collect(
             "no `mcpServers` found, so there is nothing to serve",
             "add `\"mcpServers\": { \"name\": { \"command\": \"...\" } }`, as Claude Desktop has it",
         );
-    } else if servers.is_empty() {
+    } else if names(documents).is_empty() {
         problems.warning(&first.place, "no server is configured", "add an entry to `mcpServers`");
     }
     servers

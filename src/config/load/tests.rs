@@ -88,7 +88,7 @@ fn what_mcpo_refuses_is_refused_with_the_key_at_fault() {
         let problem = refused(&format!("{{\"mcpServers\": {{\n\"a\": {entry}}}}}"));
         assert!(problem.contains("error: a.json:2:"), "{problem}");
         assert!(problem.contains(&format!(": mcpServers.{key}\n")), "{problem}");
-        assert!(problem.contains(message), "{problem}");
+        assert!(problem.contains(message) && !problem.contains("no server is configured"), "{problem}");
     }
     for (text, message) in [("{}", "no `mcpServers` found"), ("[]", "must be an object, but it is a list")] {
         assert!(refused(text).contains(message), "{text}");
