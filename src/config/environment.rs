@@ -83,7 +83,7 @@ pub fn journal_stream() -> Option<OsString> {
     env::var_os("JOURNAL_STREAM")
 }
 
-fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+pub(super) fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     if let Some(directories) = variable("STATE_DIRECTORY") {
         return env::split_paths(&directories).next();
     }

@@ -51,6 +51,17 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The values that a later one of the same name replaces; they are read for their problems alone.
+    pub fn replaced(&self) -> impl Iterator<Item = (&'a str, &'a Node, Place)> {
+        let members = self.members.iter().enumerate();
+        let replaced = members.filter(|(index, member)| {
+            self.members[index + 1..].iter().any(|later| later.name == member.name)
+        });
+        replaced.map(|(_, member)| {
+            (member.name.as_str(), &member.value, self.place.member(&member.name, member.position))
+        })
+    }
+
     /// The value of `name`; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<(&'a Node, Place)> {
         let member = self.members.iter().rfind(|member| member.name == name)?;

@@ -4,18 +4,20 @@ use globset::Glob;
 
 use super::document::NodeValue;
 use super::fields::Fields;
+use super::layers::Layers;
 use super::problem::{Place, Problems, nearest};
 use super::settings::{Settings, secret};
-use super::{ApiKeyConfig, SecretText, ServerConfig, TransportConfig};
+use super::{ApiKeyConfig, SecretText, ServerConfig, TransportConfig, servers};
 
 /// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
 const ONLY_KEY: &str = "default";
 
-/// All keys, checked against each other and against the `servers` they open.
+/// All keys, checked against each other and against the servers they open.
 pub(super) fn collect(
     documents: &[Fields<'_>],
+    layers: &Layers,
     settings: &Settings,
-    servers: &[ServerConfig],
+    configured: &[ServerConfig],
     problems: &mut Problems,
 ) -> Vec<ApiKeyConfig> {
     let mut keys: Vec<(ApiKeyConfig, Place)> = Vec::new();
@@ -30,6 +32,7 @@ pub(super) fn collect(
         };
         keys.push((key, place.clone()));
     }
+    let names = servers::names(documents);
     for document in documents {
         let Some((node, place)) = document.get("apiKeys") else { continue };
         let Some(entries) = Fields::new(node, place, problems) else { continue };
@@ -44,17 +47,20 @@ pub(super) fn collect(
                 continue;
             }
             let key = match &node.value {
-                NodeValue::Text(text) => key_text(text, &place, problems).map(|key| (key, None)),
+                NodeValue::Text(text) => secret(text, &place, problems).map(|key| (key, None)),
                 _ => Fields::new(node, place.clone(), problems)
                     .and_then(|fields| Some((named_text(&fields, problems)?, Some(fields)))),
             };
             let Some((key, fields)) = key else { continue };
-            let key = named(name, key, fields.as_ref(), servers, problems);
+            let key = named(name, key, fields.as_ref(), &names, problems);
             keys.retain(|(known, _)| known.name != key.name);
             keys.push((key, place));
         }
     }
-    check(&keys, settings, servers, problems);
+    check(&keys, configured, problems);
+    if keys.is_empty() {
+        open_gateway(layers, settings, problems);
+    }
     keys.into_iter().map(|(key, _)| key).collect()
 }
 
@@ -68,18 +74,14 @@ fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText
         );
     }
     let (text, place) = fields.text("key", problems)?;
-    key_text(text, &place, problems)
-}
-
-fn key_text(text: &str, place: &Place, problems: &mut Problems) -> Option<SecretText> {
-    secret(text, place, problems)
+    secret(text, &place, problems)
 }
 
 fn named(
     name: &str,
     key: SecretText,
     fields: Option<&Fields<'_>>,
-    servers: &[ServerConfig],
+    names: &[String],
     problems: &mut Problems,
 ) -> ApiKeyConfig {
     let scope = fields.and_then(|fields| fields.texts("servers", problems));
@@ -91,9 +93,8 @@ fn named(
             }
             Ok(glob) => {
                 let matcher = glob.compile_matcher();
-                if !servers.iter().any(|server| matcher.is_match(server.name.as_str())) {
-                    let names = servers.iter().map(|server| server.name.as_str());
-                    let fix = match nearest(pattern, names) {
+                if !names.iter().any(|name| matcher.is_match(name)) {
+                    let fix = match nearest(pattern, names.iter().map(String::as_str)) {
                         Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
                         None => "name a server of `mcpServers`, or remove it".to_owned(),
                     };
@@ -111,12 +112,7 @@ fn named(
     }
 }
 
-fn check(
-    keys: &[(ApiKeyConfig, Place)],
-    settings: &Settings,
-    servers: &[ServerConfig],
-    problems: &mut Problems,
-) {
+fn check(keys: &[(ApiKeyConfig, Place)], servers: &[ServerConfig], problems: &mut Problems) {
     for (index, (key, place)) in keys.iter().enumerate() {
         if key.key.as_literal().is_some_and(|text| text.trim().is_empty()) {
             problems.error(
@@ -148,15 +144,13 @@ fn check(
             }
         }
     }
-    if keys.is_empty() {
-        open_gateway(settings, problems);
-    }
 }
 
-fn open_gateway(settings: &Settings, problems: &mut Problems) {
+/// What deserves a loud word when no key is configured.
+fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
     if settings.strict_auth {
         problems.warning(
-            &Place::outside_files("strictAuth"),
+            &layers.place("strictAuth"),
             "strict mode protects nothing, because no API key is configured: everything is OPEN",
             "give --api-key, MCPO_API_KEY, `apiKey` or `apiKeys`",
         );
@@ -168,7 +162,7 @@ fn open_gateway(settings: &Settings, problems: &mut Problems) {
     };
     if !loopback {
         problems.warning(
-            &Place::outside_files("host"),
+            &layers.place("host"),
             format!(
                 "listening on {host} without an API key: ANYONE who reaches this address can call every tool"
             ),

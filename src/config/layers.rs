@@ -110,12 +110,16 @@ impl Layers {
             Ok(value) => Some(value),
             Err(error) => {
                 for error in error {
-                    let found = match &error.kind {
-                        Kind::InvalidType(actual, _) => format!(", but it is {}", kind_of(actual)),
-                        _ => String::new(),
+                    let place = self.place(key);
+                    let (found, quoted) = match &error.kind {
+                        Kind::InvalidType(actual, _) => {
+                            (format!(", but it is {}", kind_of(actual)), kind_of(actual) == "a string")
+                        }
+                        _ => (String::new(), false),
                     };
+                    let hint = if quoted && place.file.is_some() { ", without quotes around it" } else { "" };
                     let message = format!("this must be {expected}{found}");
-                    problems.error(&self.place(key), message, format!("write {expected}"));
+                    problems.error(&place, message, format!("write {expected}{hint}"));
                 }
                 None
             }
@@ -132,6 +136,7 @@ impl Layers {
     fn merge(&mut self, layer: &str, values: Vec<(&'static str, Value, Place)>) {
         let mut settings = Dict::new();
         for (key, value, place) in values {
+            debug_assert!(SETTINGS.iter().any(|(known, ..)| *known == key), "`{key}` is no setting");
             insert(&mut settings, key, value);
             self.places.insert((layer.to_owned(), key), place);
         }
@@ -180,7 +185,8 @@ fn from_document(root: &Fields<'_>, problems: &mut Problems) -> Vec<(&'static st
         };
         let Some((node, place)) = found else { continue };
         let value = match (&node.value, form) {
-            (NodeValue::Text(text), Form::Path) => {
+            // An empty one means none, and is no name of the directory itself.
+            (NodeValue::Text(text), Form::Path) if !text.is_empty() => {
                 Value::from(directory.join(text).to_string_lossy().into_owned())
             }
             _ => to_value(node),

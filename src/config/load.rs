@@ -1,5 +1,7 @@
 //! From sources to a [`Config`]: read, parse, layer and check, collecting every problem on the way.
 
+use std::path::PathBuf;
+
 use super::document::{self, Node};
 use super::environment;
 use super::fields::Fields;
@@ -37,7 +39,8 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
     let mut documents = Vec::new();
     for (path, root) in sources.files.iter().zip(&roots) {
         if let Some(root) = root {
-            documents.extend(Fields::new(root, Place::file(path), problems));
+            let place = Place { position: Some(root.position), ..Place::file(path) };
+            documents.extend(Fields::new(root, place, problems));
         }
     }
     let layers = Layers::new(&documents, sources, problems);
@@ -50,16 +53,11 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
             "leave the flag out",
         );
     }
-    // Without the files that could not be read, what is missing in the others would only be noise.
-    let complete = documents.len() == sources.files.len();
     let single = sources.single.as_ref().filter(|_| sources.files.is_empty());
     let mut servers = match (single, sources.files.is_empty()) {
         (Some(single), _) => vec![servers::single(single, settings.concurrency, problems)?],
         (None, true) => Config::default().servers,
-        (None, false) if complete || !documents.is_empty() => {
-            servers::collect(&documents, settings.concurrency, problems)
-        }
-        (None, false) => Vec::new(),
+        (None, false) => servers::collect(&documents, settings.concurrency, problems),
     };
     if sources.single.is_some() && single.is_none() {
         problems.warning(
@@ -69,17 +67,29 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         );
     }
     servers::give_environment(&mut servers, &given);
-    let keys = keys::collect(&documents, &settings, &servers, problems);
+    let keys = keys::collect(&documents, &layers, &settings, &servers, problems);
     Some(Config {
         listen: settings.listen,
         auth: AuthConfig { keys, strict: settings.strict_auth },
         limits: settings.limits,
         document: settings.document,
         log: settings.log,
-        state_dir: settings.state_dir,
+        state_dir: state_dir(settings.state_dir, sources),
         single: single.is_some(),
         servers,
     })
+}
+
+/// The directory as set, or the usual one of this user or service; set to nothing, none.
+fn state_dir(set: Option<PathBuf>, sources: &Sources) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        let found = sources.environment.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| value.into())
+    };
+    match set {
+        Some(directory) => Some(directory).filter(|directory| !directory.as_os_str().is_empty()),
+        None => environment::state_directory_from(&variable),
+    }
 }
 
 /// The values of `--env-path` and `-e`, in this order, so that `-e` wins.

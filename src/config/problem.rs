@@ -1,8 +1,8 @@
 //! What is wrong with a configuration, said so that it can be mended: where, why, and what to do.
 //!
 //! Loading collects every problem instead of stopping at the first; [`Problems`] is the list that the
-//! readers write into, [`Place`] is where in the sources a reader stands. No problem ever quotes a value,
-//! since any value may be a secret; keys and names are quoted.
+//! readers write into, [`Place`] is where in the sources a reader stands. No problem quotes a value that
+//! may be a secret; keys, names and words from a fixed list are quoted.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -113,6 +113,11 @@ pub(super) struct Problems {
 impl Problems {
     pub fn new(purpose: Purpose) -> Self {
         Self { purpose, list: Vec::new() }
+    }
+
+    /// Whether also what the configuration does not use in the end is to be looked at.
+    pub fn is_check(&self) -> bool {
+        self.purpose == Purpose::Check
     }
 
     pub fn error(&mut self, place: &Place, message: impl Into<String>, fix: impl Into<String>) {

@@ -1,11 +1,14 @@
 //! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
 
+mod remote;
+mod stdio;
 mod transport;
 
 use std::path::Path;
 
 use globset::Glob;
 
+use super::document::NodeValue;
 use super::fields::{Fields, mismatch};
 use super::problem::{Place, Problems, nearest};
 use super::{SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig};
@@ -69,12 +72,19 @@ pub(super) fn collect(
 ) -> Vec<ServerConfig> {
     let mut servers: Vec<ServerConfig> = Vec::new();
     let mut found = false;
+    let check = problems.is_check();
     for document in documents {
         let mut names: Vec<&str> = Vec::new();
         for key in ["mcpServers", "servers"] {
             let Some((node, place)) = document.get(key) else { continue };
             found = true;
             let Some(entries) = Fields::new(node, place, problems) else { continue };
+            // A gateway that starts has no use for an entry that another one replaces.
+            for (name, node, place) in entries.replaced().filter(|_| check) {
+                if let Some(fields) = Fields::new(node, place, problems) {
+                    entry(name, &fields, concurrency, problems);
+                }
+            }
             for (name, node, place) in entries.iter() {
                 if names.contains(&name) {
                     problems.slip(
@@ -100,10 +110,22 @@ pub(super) fn collect(
             "no `mcpServers` found, so there is nothing to serve",
             "add `\"mcpServers\": { \"name\": { \"command\": \"...\" } }`, as Claude Desktop has it",
         );
-    } else if servers.is_empty() {
+    } else if names(documents).is_empty() {
         problems.warning(&first.place, "no server is configured", "add an entry to `mcpServers`");
     }
     servers
+}
+
+/// The names of all entries, also of those that cannot be used.
+pub(super) fn names(documents: &[Fields<'_>]) -> Vec<String> {
+    let maps = documents.iter().flat_map(|document| ["mcpServers", "servers"].map(|key| document.get(key)));
+    let mut names = Vec::new();
+    for (node, _) in maps.flatten() {
+        if let NodeValue::Object(members) = &node.value {
+            names.extend(members.iter().map(|member| member.name.clone()));
+        }
+    }
+    names
 }
 
 /// The one server of `mcpo -- command` or `mcpo --type sse -- URL`.
@@ -280,7 +302,7 @@ fn is_builtin(fields: &Fields<'_>, problems: &mut Problems) -> bool {
 fn object<'a>(fields: &Fields<'a>, name: &str, problems: &mut Problems) -> Option<Fields<'a>> {
     let (node, place) = fields.get(name)?;
     match &node.value {
-        super::document::NodeValue::Object(_) => Fields::new(node, place, problems),
+        NodeValue::Object(_) => Fields::new(node, place, problems),
         _ => mismatch(&place, "an object of strings", node, problems),
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub concurrency: usize,
     pub document: DocumentConfig,
     pub log: LogConfig,
+    /// As it was set; empty to have none.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         concurrency: count(layers, "limits.concurrency", problems).unwrap_or(defaults::CONCURRENCY),
         document: document(layers, problems),
         log: log(layers, problems),
-        state_dir: text(layers, "stateDir", problems).filter(|path| !path.is_empty()).map(PathBuf::from),
+        state_dir: text(layers, "stateDir", problems).map(PathBuf::from),
     }
 }
 

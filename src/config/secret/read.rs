@@ -68,15 +68,33 @@ fn file(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-fn warn_when_open_to_all(path: &Path) {
+/// Warns the first time that `path` is found readable by everyone; tells whether it did.
+fn warn_when_open_to_all(path: &Path) -> bool {
     let open = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
-    if !open {
-        return;
-    }
-    if WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
+    let first = open && WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    if first {
         tracing::warn!(
             file = %path.display(),
             "every user of this machine can read this secret file; take the right away with chmod o-r"
         );
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_everyone_can_read_is_warned_about_once_and_a_private_one_never() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, mode, warned) in [("open", 0o644, [true, false]), ("private", 0o640, [false, false])] {
+            let path = directory.path().join(name);
+            write(&path, "x").unwrap();
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!([warn_when_open_to_all(&path), warn_when_open_to_all(&path)], warned, "{name}");
+        }
     }
 }

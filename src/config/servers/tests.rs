@@ -1,1 +1,191 @@
+use std::path::PathBuf;
+use std::time::Duration;
 
+use super::super::Purpose;
+use super::super::document;
+use super::*;
+
+/// Reads `{"mcpServers": {"a": entry}}` of `/etc/mcpo/c.json`.
+fn read(entry: &str) -> (Option<ServerConfig>, Vec<String>) {
+    let mut problems = Problems::new(Purpose::Serve);
+    let path = Path::new("/etc/mcpo/c.json");
+    let text = format!(r#"{{"mcpServers": {{"a": {entry}}}}}"#);
+    let root = document::parse(path, &text, &mut problems).expect("the test writes good JSON");
+    let fields = Fields::new(&root, Place::file(path), &mut problems).expect("the root is an object");
+    let server = collect(&[fields], 7, &mut problems).pop();
+    (server, problems.into_sorted().iter().map(ToString::to_string).collect())
+}
+
+fn accepted(entry: &str) -> ServerConfig {
+    let (server, problems) = read(entry);
+    assert_eq!(problems, Vec::<String>::new(), "{entry}");
+    server.unwrap()
+}
+
+fn kind(transport: &TransportConfig) -> &'static str {
+    match transport {
+        TransportConfig::Stdio(_) => "stdio",
+        TransportConfig::StreamableHttp(_) => "http",
+        TransportConfig::Sse(_) => "sse",
+        TransportConfig::Socket(_) => "socket",
+        TransportConfig::Gateway => "gateway",
+    }
+}
+
+#[test]
+fn the_transport_follows_type_and_keys() {
+    for (entry, expected) in [
+        (r#"{"command": "x"}"#, "stdio"),
+        (r#"{"type": "stdio", "command": "x"}"#, "stdio"),
+        (r#"{"type": "http", "url": "http://h/mcp"}"#, "http"),
+        (r#"{"type": "streamable-http", "url": "https://h/mcp"}"#, "http"),
+        (r#"{"type": "streamable_http", "url": "http://h/mcp"}"#, "http"),
+        (r#"{"type": "streamableHttp", "url": "http://h/mcp"}"#, "http"),
+        (r#"{"type": "sse", "url": "http://h/sse"}"#, "sse"),
+        (r#"{"type": "http", "url": "${env:URL}"}"#, "http"),
+        (r#"{"socket": "/run/a.sock"}"#, "socket"),
+        (r#"{"type": "socket", "socket": "/run/a.sock"}"#, "socket"),
+        (r#"{"type": "gateway"}"#, "gateway"),
+        (r#"{"builtin": "gateway"}"#, "gateway"),
+    ] {
+        assert_eq!(kind(&accepted(entry).transport), expected, "{entry}");
+    }
+}
+
+#[test]
+fn ambiguous_transports_are_decided_with_a_warning_that_names_the_fix() {
+    for (entry, expected, warning) in [
+        (r#"{"url": "http://h/mcp"}"#, "sse", "add `\"type\": \"http\"`"),
+        (r#"{"command": "x", "url": "http://h/sse"}"#, "sse", "`url` wins"),
+        (r#"{"type": "http", "command": "x", "url": "http://h/mcp"}"#, "http", "`url` wins"),
+        (r#"{"type": "stdio", "command": "x", "url": "http://h/mcp"}"#, "stdio", "`command` wins"),
+        (r#"{"command": "x", "headers": {"A": "b"}}"#, "stdio", "`headers` means nothing to a stdio server"),
+        (r#"{"type": "sse", "url": "http://h", "env": {}}"#, "sse", "`env` means nothing to a remote server"),
+    ] {
+        let (server, problems) = read(entry);
+        assert_eq!(kind(&server.unwrap().transport), expected, "{entry}");
+        assert!(problems.iter().any(|problem| problem.contains(warning)), "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.starts_with("warning: ")), "{problems:?}");
+    }
+}
+
+#[test]
+fn wrong_entries_are_refused_with_their_key() {
+    for (entry, expected) in [
+        (r#"{"command": ""}"#, "mcpServers.a.command\n  the command is empty"),
+        (r#"{"type": "stdio"}"#, "mcpServers.a\n  a server of type `stdio` needs a `command`"),
+        (r#"{"type": "stdio", "url": "http://h"}"#, "a server of type `stdio` needs a `command`"),
+        (r#"{"type": "http"}"#, "a server of type `streamable-http` needs a `url`"),
+        (r#"{"type": "socket"}"#, "a server of type `socket` needs a `socket`"),
+        (r#"{"type": "htp", "url": "http://h"}"#, "`htp` is not a type of server\n  fix: write `http`"),
+        (r#"{"type": 5, "url": "http://h"}"#, "mcpServers.a.type\n  this must be a string"),
+        (r#"{"builtin": "other"}"#, "there is no built-in server `other`"),
+        (r#"{"socket": "/s", "command": "x"}"#, "`socket` stands beside"),
+        (r#"{"socket": ""}"#, "a socket's path has 1 to 107 bytes"),
+        (r#"{"type": "http", "url": "localhost:8000"}"#, "mcpServers.a.url\n  this is no http or https URL"),
+        (r#"{"type": "http", "url": "ftp://h"}"#, "this is no http or https URL"),
+        (r#"{"type": "http", "url": "http://h/${X}"}"#, "`${X}` is not a reference"),
+        (r#"{"type": "http", "url": "http://h", "headers": {"a b": "c"}}"#, "cannot be the name of a header"),
+        (r#"{"type": "http", "url": "http://h", "headers": {"a": "b\nc"}}"#, "cannot stand in a header"),
+        (
+            r#"{"type": "http", "url": "http://h", "headers": []}"#,
+            "headers\n  this must be an object of strings",
+        ),
+        (r#"{"command": "x", "env": []}"#, "mcpServers.a.env\n  this must be an object of strings"),
+        (r#"{"command": "x", "env": {"A=B": "c"}}"#, "this cannot be the name of a variable"),
+        (r#"{"command": "x", "env": {"A": "${file:}"}}"#, "mcpServers.a.env.A\n  `${file:}` names nothing"),
+        (r#"{"command": "x", "env": {"A": ["b"]}}"#, "mcpServers.a.env.A\n  this must be a string"),
+        (
+            r#"{"command": "x", "args": [{}]}"#,
+            "mcpServers.a.args[0]\n  this must be a string, but it is an object",
+        ),
+        (
+            r#"{"command": "x", "passEnv": ["MCPO_API_KEY"]}"#,
+            "mcpServers.a.passEnv[0]\n  `MCPO_API_KEY` belongs",
+        ),
+        (r#"{"command": "x", "passEnv": ["CREDENTIALS_DIRECTORY"]}"#, "is never passed on"),
+        (
+            r#"{"command": "x", "enabledTools": ["[a"]}"#,
+            "enabledTools[0]\n  this is no pattern over tool names",
+        ),
+        (r#"{"command": "x", "timeout": 0}"#, "mcpServers.a.timeout\n  this must be more than 0"),
+        (r#"{"command": "x", "timeout": "5"}"#, "mcpServers.a.timeout\n  this must be a number of seconds"),
+        (r#"{"command": "x", "timeout": 1e300}"#, "this must be more than 0 and at most"),
+        (r#"{"command": "x", "concurrency": 0}"#, "concurrency\n  this must be a whole number of at least 1"),
+        (r#"{"command": "x", "concurrency": 1.5}"#, "this must be a whole number of at least 1"),
+        (r#"{"command": "x", "required": "yes"}"#, "mcpServers.a.required\n  this must be true or false"),
+        (r#"{"command": "x", "protocol": "2025-06-81"}"#, "fix: write `2025-06-18`"),
+        (r#"{"command": "x", "oauth": true}"#, "mcpServers.a.oauth\n  this must be an object"),
+        (r#""x""#, "mcpServers.a\n  this must be an object, but it is a string"),
+    ] {
+        let errors: Vec<String> =
+            read(entry).1.into_iter().filter(|problem| problem.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{entry}: {errors:?}");
+    }
+}
+
+#[test]
+fn reserved_and_empty_names_are_refused_with_a_better_one() {
+    let mut problems = Problems::new(Purpose::Serve);
+    let path = Path::new("c.json");
+    let text =
+        r#"{"mcpServers": {"docs": {"command": "x"}, "": {"command": "x"}, "Docs": {"command": "x"}}}"#;
+    let root = document::parse(path, text, &mut problems).unwrap();
+    let fields = Fields::new(&root, Place::file(path), &mut problems).unwrap();
+    let servers = collect(&[fields], 1, &mut problems);
+    assert_eq!(servers.len(), 1);
+    let problems = problems.into_sorted();
+    assert_eq!(problems[0].fix, "rename it, for instance to `docs-server`");
+    assert_eq!(problems[1].message, "a server name must not be empty");
+    assert_eq!(problems.len(), 2);
+}
+
+#[test]
+fn every_key_of_an_entry_is_taken_over() {
+    let server = accepted(
+        r#"{"command": "x", "args": ["-y", "p"], "env": {"T": "${env:T}", "U": "u"}, "passEnv": ["V"], "cwd": "work",
+            "enabledTools": ["get_*"], "disabledTools": ["get_a"], "disabled_tools": ["get_b"],
+            "readOnlyTools": ["get_c"], "timeout": 1.5, "required": true, "concurrency": 2,
+            "protocol": "2025-06-18", "client_header_forwarding": {"enabled": false, "blacklist": []}}"#,
+    );
+    let TransportConfig::Stdio(stdio) = &server.transport else { panic!("a command was given") };
+    assert_eq!((stdio.command.as_str(), stdio.args.join(" ").as_str()), ("x", "-y p"));
+    assert_eq!(format!("{:?}", stdio.env), r#"[("T", ${env:T}), ("U", [redacted])]"#);
+    assert_eq!(stdio.pass_env, ["V"]);
+    assert_eq!(stdio.cwd, Some(PathBuf::from("/etc/mcpo/work")));
+    assert_eq!(server.enabled_tools, ["get_*"]);
+    assert_eq!(server.disabled_tools, ["get_a", "get_b"]);
+    assert_eq!(server.read_only_tools, Some(vec!["get_c".to_owned()]));
+    assert_eq!(server.timeout, Some(Duration::from_millis(1500)));
+    assert_eq!((server.required, server.disabled, server.concurrency), (true, false, 2));
+    assert_eq!(server.protocol.as_deref(), Some("2025-06-18"));
+    let plain = accepted(r#"{"command": "x", "args": null}"#);
+    assert_eq!((plain.concurrency, plain.required, plain.read_only_tools), (7, false, None));
+}
+
+#[test]
+fn a_server_is_switched_off_in_either_spelling() {
+    for (entry, disabled) in [
+        (r#"{"command": "x", "disabled": true}"#, true),
+        (r#"{"command": "x", "enabled": false}"#, true),
+        (r#"{"command": "x", "enabled": true}"#, false),
+        (r#"{"command": "x", "disabled": false}"#, false),
+    ] {
+        assert_eq!(accepted(entry).disabled, disabled, "{entry}");
+    }
+}
+
+#[test]
+fn what_is_not_there_yet_is_accepted_and_said() {
+    for (entry, oauth, warning) in [
+        (r#"{"type": "http", "url": "http://h", "oauth": {"server_url": "u"}}"#, true, "will be unavailable"),
+        (r#"{"type": "sse", "url": "http://h", "oauth": {"server_url": "u"}}"#, false, "is ignored here"),
+        (r#"{"command": "x", "oauth": {"server_url": "u"}}"#, false, "is ignored here"),
+        (r#"{"command": "x", "client_header_forwarding": {"enabled": true}}"#, false, "not forwarded yet"),
+        (r#"{"command": "x", "timeout": 120000}"#, false, "looks like milliseconds"),
+    ] {
+        let (server, problems) = read(entry);
+        assert_eq!(server.unwrap().oauth, oauth, "{entry}");
+        assert!(problems.len() == 1 && problems[0].contains(warning), "{problems:?}");
+    }
+}

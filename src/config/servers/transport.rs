@@ -1,14 +1,9 @@
 //! How an entry says that its server is reached: `command`, `url`, `socket`, or the built-in server.
 
-use http::{HeaderName, HeaderValue};
-use url::Url;
-
-use super::super::environment;
-use super::super::fields::{Fields, lenient_text};
+use super::super::fields::Fields;
 use super::super::problem::{Place, Problems, nearest};
-use super::super::settings::secret;
-use super::super::{HttpConfig, SecretText, SingleServer, SocketConfig, StdioConfig, TransportConfig};
-use super::{directory, is_builtin, object};
+use super::super::{HttpConfig, SingleServer, SocketConfig, StdioConfig, TransportConfig};
+use super::{directory, is_builtin, remote, stdio};
 
 /// A socket's path and its closing zero must fit into `sockaddr_un`. In bytes.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -39,9 +34,15 @@ const TYPES: &[(&str, Type)] = &[
 pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
     let built_in = is_builtin(fields, problems);
     let declared = match fields.text("type", problems) {
-        None if fields.get("type").is_some() => return None,
-        None => None,
-        Some((written, place)) => Some(declared_type(written, &place, problems)?),
+        None if fields.get("type").is_none() => None,
+        written => {
+            let declared = written.and_then(|(written, place)| declared_type(written, &place, problems));
+            if declared.is_none() {
+                check_members(fields, problems);
+                return None;
+            }
+            declared
+        }
     };
     if built_in || declared == Some(Type::Gateway) {
         return Some(TransportConfig::Gateway);
@@ -65,10 +66,10 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<T
         );
     }
     match declared {
-        Some(Type::Stdio) => stdio(fields, problems),
-        Some(Type::Sse) => http(fields, "sse", problems).map(TransportConfig::Sse),
+        Some(Type::Stdio) => stdio::transport(fields, problems),
+        Some(Type::Sse) => remote::http_config(fields, "sse", problems).map(TransportConfig::Sse),
         Some(Type::StreamableHttp) => {
-            http(fields, "streamable-http", problems).map(TransportConfig::StreamableHttp)
+            remote::http_config(fields, "streamable-http", problems).map(TransportConfig::StreamableHttp)
         }
         Some(Type::Socket) => socket_transport(fields, problems),
         Some(Type::Gateway) => Some(TransportConfig::Gateway),
@@ -79,16 +80,17 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<T
                 "a `url` without `type` is legacy SSE, as in mcpo",
                 "add `\"type\": \"http\"` for streamable HTTP, which most servers speak, or `\"type\": \"sse\"`",
             );
-            http(fields, "sse", problems).map(TransportConfig::Sse)
+            remote::http_config(fields, "sse", problems).map(TransportConfig::Sse)
         }
         None if socket.is_some() => socket_transport(fields, problems),
-        None if command.is_some() => stdio(fields, problems),
+        None if command.is_some() => stdio::transport(fields, problems),
         None => {
             problems.error(
                 &fields.place,
                 "the entry says neither `command` (stdio) nor `type` and `url` (remote) nor `socket`",
                 "add `\"command\": \"...\"`, or `\"type\": \"http\", \"url\": \"...\"`",
             );
+            check_members(fields, problems);
             None
         }
     }
@@ -116,10 +118,12 @@ pub(super) fn of_command_line(server: &SingleServer, problems: &mut Problems) ->
             if !rest.is_empty() {
                 problems.warning(&place, "only the URL counts; the rest is ignored", "give the URL alone");
             }
-            let url = url(first, &place, problems)?;
+            let url = remote::address(first, &place, problems)?;
             let place = Place::outside_files("--header");
-            let headers =
-                server.headers.iter().filter_map(|(name, value)| header(name, value, &place, problems));
+            let headers = server
+                .headers
+                .iter()
+                .filter_map(|(name, value)| remote::header(name, value, &place, problems));
             let http = HttpConfig { headers: headers.collect(), url };
             Some(match declared {
                 Type::Sse => TransportConfig::Sse(http),
@@ -129,6 +133,14 @@ pub(super) fn of_command_line(server: &SingleServer, problems: &mut Problems) ->
         Type::Socket => Some(TransportConfig::Socket(SocketConfig { path: first.into() })),
         Type::Gateway => Some(TransportConfig::Gateway),
     }
+}
+
+/// Looks for further problems in an entry of which nobody can tell what it is.
+fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
+    if fields.get("url").is_some() || fields.get("headers").is_some() {
+        remote::check_members(fields, problems);
+    }
+    stdio::check_members(fields, problems);
 }
 
 fn declared_type(written: &str, place: &Place, problems: &mut Problems) -> Option<Type> {
@@ -141,150 +153,6 @@ fn declared_type(written: &str, place: &Place, problems: &mut Problems) -> Optio
     };
     problems.error(place, format!("`{written}` is not a type of server"), fix);
     None
-}
-
-fn stdio(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
-    warn_unused(fields, &["headers"], "a stdio server", problems);
-    let command = match fields.text("command", problems) {
-        Some((command, place)) if command.trim().is_empty() => {
-            problems.error(&place, "the command is empty", "write the program to run");
-            None
-        }
-        Some((command, _)) => Some(command.to_owned()),
-        None => {
-            if fields.get("command").is_none() {
-                problems.error(
-                    &fields.place,
-                    "a server of type `stdio` needs a `command`",
-                    "add `\"command\": \"...\"`, or give the `type` that goes with `url`",
-                );
-            }
-            None
-        }
-    };
-    let args = args(fields, problems);
-    let env = env(fields, problems);
-    let pass_env = pass_env(fields, problems);
-    let cwd = fields.text("cwd", problems).map(|(path, place)| directory(&place).join(path));
-    Some(TransportConfig::Stdio(StdioConfig {
-        command: command?,
-        args,
-        env,
-        pass_env,
-        cwd,
-        given_env: Vec::new(),
-    }))
-}
-
-fn args(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
-    use super::super::document::NodeValue;
-    let Some((node, place)) = fields.get("args") else { return Vec::new() };
-    let NodeValue::List(elements) = &node.value else {
-        super::mismatch::<()>(&place, "a list of strings", node, problems);
-        return Vec::new();
-    };
-    let elements = elements.iter().enumerate();
-    elements
-        .filter_map(|(index, element)| {
-            lenient_text(element, &place.element(index, element.position), problems)
-        })
-        .collect()
-}
-
-fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)> {
-    let Some(members) = object(fields, "env", problems) else { return Vec::new() };
-    let mut env = Vec::new();
-    for (name, node, place) in members.iter() {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            problems.error(&place, "this cannot be the name of a variable", "use a name without `=`");
-        }
-        let Some(text) = lenient_text(node, &place, problems) else { continue };
-        if text.contains('\0') {
-            problems.error(&place, "a variable cannot hold a zero byte", "remove `\\u0000`");
-        }
-        if let Some(value) = secret(&text, &place, problems) {
-            env.push((name.to_owned(), value));
-        }
-    }
-    env
-}
-
-fn pass_env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
-    let names = fields.texts("passEnv", problems).unwrap_or_default();
-    for (name, place) in names.iter().filter(|(name, _)| environment::is_own(name)) {
-        problems.error(
-            place,
-            format!("`{name}` belongs to the gateway itself and is never passed on"),
-            "remove it; give the server its own value in `env`",
-        );
-    }
-    names.into_iter().map(|(name, _)| name).collect()
-}
-
-fn http(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<HttpConfig> {
-    if fields.get("command").is_none() {
-        warn_unused(fields, &["args", "env", "passEnv", "cwd"], "a remote server", problems);
-    }
-    let address = match fields.text("url", problems) {
-        Some((written, place)) => url(written, &place, problems),
-        None => {
-            if fields.get("url").is_none() {
-                problems.error(
-                    &fields.place,
-                    format!("a server of type `{name}` needs a `url`"),
-                    "add `\"url\": \"http://...\"`",
-                );
-            }
-            None
-        }
-    };
-    let mut headers: Vec<(String, SecretText)> = Vec::new();
-    if let Some(members) = object(fields, "headers", problems) {
-        for (name, node, place) in members.iter() {
-            let Some(text) = lenient_text(node, &place, problems) else { continue };
-            let Some(parsed) = header(name, &text, &place, problems) else { continue };
-            if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                problems.slip(
-                    &place,
-                    format!("the header `{name}` stands here twice"),
-                    "keep one; upper and lower case do not matter",
-                );
-            }
-            headers.push(parsed);
-        }
-    }
-    Some(HttpConfig { url: address?, headers })
-}
-
-/// The URL; one with references can only be checked when those are read.
-fn url(written: &str, place: &Place, problems: &mut Problems) -> Option<SecretText> {
-    let text = secret(written, place, problems)?;
-    let Some(literal) = text.as_literal() else { return Some(text) };
-    let good =
-        Url::parse(literal).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !good {
-        problems.error(place, "this is no http or https URL", "write one such as http://localhost:25531/mcp");
-        return None;
-    }
-    Some(text)
-}
-
-fn header(name: &str, value: &str, place: &Place, problems: &mut Problems) -> Option<(String, SecretText)> {
-    if HeaderName::from_bytes(name.as_bytes()).is_err() {
-        problems.error(
-            place,
-            format!("{name:?} cannot be the name of a header"),
-            "use letters, digits and `-`",
-        );
-        return None;
-    }
-    let text = secret(value, place, problems)?;
-    if text.as_literal().is_some_and(|literal| HeaderValue::from_str(literal).is_err()) {
-        let message = format!("the value of `{name}` cannot stand in a header");
-        problems.error(place, message, "remove line breaks and control characters");
-        return None;
-    }
-    Some((name.to_owned(), text))
 }
 
 fn socket_transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
@@ -305,7 +173,8 @@ fn socket_transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<Tran
     Some(TransportConfig::Socket(SocketConfig { path }))
 }
 
-fn warn_unused(fields: &Fields<'_>, keys: &[&str], owner: &str, problems: &mut Problems) {
+/// Warns of members that say nothing to the kind of server that the entry turned out to be.
+pub(super) fn warn_unused(fields: &Fields<'_>, keys: &[&str], owner: &str, problems: &mut Problems) {
     for (key, place) in keys.iter().filter_map(|key| Some((key, fields.get(key)?.1))) {
         problems.warning(&place, format!("`{key}` means nothing to {owner} and is ignored"), "remove it");
     }

@@ -1,0 +1,177 @@
+//! The gateway's own settings and keys, through the whole of loading.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::config::Overrides;
+
+#[test]
+fn wrong_settings_name_their_line_flag_or_variable() {
+    for (setting, message) in [
+        (r#""port": "8000""#, "port\n  this must be a port number from 0 to 65535, but it is a string"),
+        (r#""port": 65536"#, "port\n  this must be a port number"),
+        (r#""strictAuth": "yes""#, "strictAuth\n  this must be true or false, but it is a string"),
+        (r#""limits": {"bodyBytes": 0}"#, "limits.bodyBytes\n  this must be at least 1"),
+        (r#""limits": {"drain": -1}"#, "limits.drain\n  this must be more than 0"),
+        (r#""limits": 5"#, "limits\n  this must be an object"),
+        (r#""timeout": "5""#, "timeout\n  this must be a number of seconds, but it is a string"),
+        (r#""pathPrefix": "/a b""#, "pathPrefix\n  a path cannot hold white space"),
+        (r#""tls": {"key": "k.pem"}"#, "tls.key\n  `tls.certificate` is missing"),
+        (r#""publicUrl": "mcp.example.org""#, "publicUrl\n  this is no http or https URL"),
+        (r#""allowedHosts": ["http://x"]"#, "allowedHosts\n  `http://x` is no host name"),
+        (r#""log": {"format": "jsn"}"#, "log.format\n  `jsn` is not a form of the log\n  fix: write `json`"),
+        (r#""host": """#, "host\n  the address is empty"),
+        (
+            r#""apiKey": "${KEY}""#,
+            "apiKey\n  `${KEY}` is not a reference that this gateway knows\n  fix: write `${env:KEY}`",
+        ),
+    ] {
+        let problem = refused(&format!("{{{TIME},\n{setting}}}"));
+        assert!(problem.contains("error: a.json:2:") && problem.contains(message), "{problem}");
+    }
+    let fixture = Fixture::new(&[]).environment(&[("MCPO_PORT", "many"), ("MCPO_STRICT_AUTH", "perhaps")]);
+    let problems = fixture.load().unwrap_err();
+    assert!(problems.contains("error: MCPO_PORT\n  this must be a port number"), "{problems}");
+    assert!(problems.contains("error: MCPO_STRICT_AUTH\n  this must be true or false"), "{problems}");
+    let stray = Fixture::new(&[]).environment(&[("MCPO_API_KEYS", "x")]);
+    assert!(stray.load().unwrap().warnings[0].fix.contains("MCPO_API_KEY if that was meant"));
+}
+
+#[test]
+fn settings_are_put_into_their_one_form() {
+    let config = loaded(&format!(
+        r#"{{{TIME}, "pathPrefix": "api/v2", "rootPath": "/root/", "timeout": 2.5, "host": "[::1]",
+            "stateDir": "state", "tls": {{"certificate": "c.pem", "key": "/k.pem"}}, "limits": {{"concurrency": 3}}}}"#
+    ))
+    .config;
+    assert_eq!((config.listen.path_prefix.as_str(), config.listen.root_path.as_str()), ("/api/v2/", "/root"));
+    assert_eq!(config.listen.host, "::1");
+    assert_eq!(config.limits.call_timeout, Duration::from_millis(2500));
+    assert_eq!(config.servers[0].concurrency, 3);
+    let tls = config.listen.tls.unwrap();
+    assert!(tls.certificate.is_absolute() && tls.certificate.ends_with("c.pem"));
+    assert_eq!(tls.key, PathBuf::from("/k.pem"));
+    assert!(config.state_dir.unwrap().is_absolute());
+    for slashes in ["/", "", "//"] {
+        let config =
+            loaded(&format!(r#"{{{TIME}, "pathPrefix": "{slashes}", "rootPath": "{slashes}"}}"#)).config;
+        assert_eq!((config.listen.path_prefix.as_str(), config.listen.root_path.as_str()), ("/", ""));
+    }
+}
+
+#[test]
+fn the_state_directory_is_the_usual_one_unless_set_and_none_when_set_to_nothing() {
+    let state_dir = |set: Option<&str>| {
+        let mut fixture = Fixture::new(&[]).environment(&[("HOME", "/home/u")]);
+        fixture.sources.overrides.set("stateDir", "--state-dir", set.map(str::to_owned));
+        fixture.load().unwrap().config.state_dir
+    };
+    assert_eq!(state_dir(None), Some("/home/u/.local/state/mcpo".into()));
+    assert_eq!(state_dir(Some("/s")), Some("/s".into()));
+    assert_eq!(state_dir(Some("")), None);
+}
+
+#[test]
+fn log_levels_are_read_as_python_and_rust_name_them_and_a_bad_one_falls_back() {
+    for (written, level) in [
+        ("INFO", "info"),
+        ("WARNING", "warn"),
+        ("critical", "error"),
+        ("Debug", "debug"),
+        ("info,mcpo=debug", "info,mcpo=debug"),
+    ] {
+        let mut overrides = Overrides::default();
+        overrides.set("log.level", "--log-level", Some(written.to_owned()));
+        let loaded = load(&Sources { overrides, ..Sources::default() }).unwrap();
+        assert_eq!((loaded.config.log.level.as_str(), loaded.warnings.len()), (level, 0));
+    }
+    for written in ["verbose", "mcpo=loud"] {
+        let mut overrides = Overrides::default();
+        overrides.set("log.level", "--log-level", Some(written.to_owned()));
+        let loaded = load(&Sources { overrides, ..Sources::default() }).unwrap();
+        assert_eq!(loaded.config.log.level, "info");
+        assert_eq!(loaded.warnings[0].key_path, "--log-level");
+        assert!(loaded.warnings[0].message.contains("defaulting to INFO"));
+    }
+}
+
+#[test]
+fn an_open_gateway_beyond_loopback_is_warned_about_and_a_locked_one_is_not() {
+    for (settings, warned) in [
+        (r#""host": "0.0.0.0""#, true),
+        (r#""host": "::""#, true),
+        (r#""host": "miranda.incus""#, true),
+        (r#""host": "0.0.0.0", "apiKey": "k""#, false),
+        (r#""host": "localhost""#, false),
+        (r#""host": "127.0.0.9""#, false),
+        (r#""host": "::1""#, false),
+    ] {
+        let warnings = loaded(&format!("{{{TIME}, {settings}}}")).warnings;
+        assert_eq!(warnings.iter().any(|problem| problem.message.contains("ANYONE")), warned, "{settings}");
+    }
+    let strict = loaded(&format!(r#"{{{TIME}, "strictAuth": true}}"#)).warnings;
+    assert!(strict[0].message.contains("OPEN"));
+    assert!(strict[0].line.is_some());
+}
+
+#[test]
+fn a_key_of_digits_stays_text_in_every_layer() {
+    let mut fixture = Fixture::new(&[]).environment(&[("MCPO_API_KEY", "0123")]);
+    let key = |fixture: &Fixture| {
+        let keys = fixture.load().unwrap().config.auth.keys;
+        assert_eq!((keys.len(), keys[0].name.as_str(), keys[0].admin), (1, "default", true));
+        keys[0].key.resolve().unwrap().expose_secret().to_owned()
+    };
+    assert_eq!(key(&fixture), "0123");
+    fixture.sources.overrides.set("apiKey", "--api-key", Some("true".to_owned()));
+    assert_eq!(key(&fixture), "true");
+    let problem = refused(&format!(r#"{{{TIME}, "apiKey": 4242}}"#));
+    assert!(problem.contains("apiKey\n  this must be a string, but it is a number"), "{problem}");
+    assert!(!problem.contains("4242"), "a value is never quoted: {problem}");
+    let empty = Fixture::new(&[]).environment(&[("MCPO_API_KEY", "")]);
+    assert!(empty.load().unwrap_err().contains("error: MCPO_API_KEY\n  the API key is empty"));
+}
+
+#[test]
+fn keys_are_named_scoped_and_told_apart() {
+    let keys = loaded(&format!(
+        r#"{{{TIME}, "apiKey": "one", "apiKeys": {{
+            "chat": {{"key": "${{env:CHAT}}", "servers": ["ti*"], "readOnly": true}}, "ops": {{"key": "x", "admin": true}},
+            "plain": "y"}}}}"#
+    ))
+    .config
+    .auth
+    .keys;
+    let rights: Vec<_> =
+        keys.iter().map(|key| (key.name.as_str(), &key.servers, key.read_only, key.admin)).collect();
+    let scope = Some(vec!["ti*".to_owned()]);
+    assert_eq!(
+        rights,
+        [
+            ("default", &None, false, true),
+            ("chat", &scope, true, false),
+            ("ops", &None, false, true),
+            ("plain", &None, false, false)
+        ]
+    );
+    for (keys, message) in [
+        (r#"{"a": {}}"#, "apiKeys.a\n  `key` is missing"),
+        (r#"{"a": {"key": ""}}"#, "apiKeys.a\n  the API key is empty"),
+        (r#"{"a": "same", "b": "same"}"#, "apiKeys.b\n  `a` and `b` are the same key"),
+        (r#"{"a": {"key": "x", "servers": "time"}}"#, "apiKeys.a.servers\n  this must be a list of strings"),
+        (r#"{"a": {"key": "x", "servers": ["[time"]}}"#, "apiKeys.a.servers[0]\n  this is no pattern"),
+        (r#"{"a": "${env:}"}"#, "apiKeys.a\n  `${env:}` names nothing"),
+        (r#"{"": "x"}"#, "a key needs a name"),
+        (r#"{"a": 42}"#, "apiKeys.a\n  this must be an object, but it is a number"),
+    ] {
+        let problem = refused(&format!(r#"{{{TIME}, "apiKeys": {keys}}}"#));
+        assert!(problem.contains(message) && !problem.contains("same key`"), "{problem}");
+    }
+    let warned = loaded(&format!(r#"{{{TIME}, "apiKeys": {{"a": {{"key": "x", "servers": ["tim"]}}}}}}"#));
+    assert!(warned.warnings[0].fix.contains("write `time`"), "{:?}", warned.warnings);
+    let passed =
+        refused(r#"{"mcpServers": {"t": {"command": "t", "passEnv": ["K"]}}, "apiKeys": {"a": "${env:K}"}}"#);
+    assert!(passed.contains("would hand it this key, in `K`"), "{passed}");
+}

@@ -1,0 +1,97 @@
+//! Entries with a `command`: a child process that speaks over its standard streams.
+
+use super::super::document::NodeValue;
+use super::super::environment;
+use super::super::fields::{Fields, lenient_text, mismatch};
+use super::super::problem::Problems;
+use super::super::settings::secret;
+use super::super::{SecretText, StdioConfig, TransportConfig};
+use super::transport::warn_unused;
+use super::{directory, object};
+
+/// The transport of an entry whose `command` is to be run.
+pub(super) fn transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
+    warn_unused(fields, &["headers"], "a stdio server", problems);
+    let command = match fields.text("command", problems) {
+        Some((command, place)) if command.trim().is_empty() => {
+            problems.error(&place, "the command is empty", "write the program to run");
+            None
+        }
+        Some((command, _)) => Some(command.to_owned()),
+        None => {
+            if fields.get("command").is_none() {
+                problems.error(
+                    &fields.place,
+                    "a server of type `stdio` needs a `command`",
+                    "add `\"command\": \"...\"`, or give the `type` that goes with `url`",
+                );
+            }
+            None
+        }
+    };
+    let args = args(fields, problems);
+    let env = env(fields, problems);
+    let pass_env = pass_env(fields, problems);
+    let cwd = fields.text("cwd", problems).map(|(path, place)| directory(&place).join(path));
+    Some(TransportConfig::Stdio(StdioConfig {
+        command: command?,
+        args,
+        env,
+        pass_env,
+        cwd,
+        given_env: Vec::new(),
+    }))
+}
+
+/// Reads what an entry has of a command, for the problems in it.
+pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
+    fields.text("command", problems);
+    args(fields, problems);
+    env(fields, problems);
+    pass_env(fields, problems);
+    fields.text("cwd", problems);
+}
+
+fn args(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+    let Some((node, place)) = fields.get("args") else { return Vec::new() };
+    let NodeValue::List(elements) = &node.value else {
+        mismatch::<()>(&place, "a list of strings", node, problems);
+        return Vec::new();
+    };
+    let elements = elements.iter().enumerate();
+    elements
+        .filter_map(|(index, element)| {
+            lenient_text(element, &place.element(index, element.position), problems)
+        })
+        .collect()
+}
+
+fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)> {
+    let Some(members) = object(fields, "env", problems) else { return Vec::new() };
+    let mut env = Vec::new();
+    for (name, node, place) in members.iter() {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            problems.error(&place, "this cannot be the name of a variable", "use a name without `=`");
+        }
+        let Some(text) = lenient_text(node, &place, problems) else { continue };
+        if text.contains('\0') {
+            problems.error(&place, "a variable cannot hold a zero byte", "remove `\\u0000`");
+        }
+        if let Some(value) = secret(&text, &place, problems) {
+            env.push((name.to_owned(), value));
+        }
+    }
+    env
+}
+
+fn pass_env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+    let names = fields.texts("passEnv", problems).unwrap_or_default();
+    for (name, place) in names.iter().filter(|(name, _)| environment::is_own(name)) {
+        problems.error(
+            place,
+            format!("`{name}` belongs to the gateway itself and is never passed on"),
+            "remove it; give the server its own value in `env`",
+        );
+    }
+    names.into_iter().map(|(name, _)| name).collect()
+}
