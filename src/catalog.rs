@@ -3,9 +3,13 @@
 //! A snapshot is built when a server's tools or state change, and swapped in whole; a call reads it
 //! without a lock.
 
+pub mod document;
+pub mod openapi;
+pub mod operation_id;
 pub mod scope;
 pub mod tool;
 
+pub use document::Document;
 pub use scope::{Caller, Scope};
 pub use tool::CatalogTool;
 

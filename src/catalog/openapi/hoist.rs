@@ -1,0 +1,302 @@
+//! Moves a self-contained JSON Schema into components of a document, losing nothing.
+//!
+//! Inside a document `#/$defs/X` would point at the document's own root. So the definitions at the root of the
+//! schema become components of their own, and each reference is rewritten to where its target stands now. A
+//! target that only a reader with full JSON Pointer could reach (through a list, or an escaped name) gets a
+//! component too; the original stays in its place.
+
+mod writer;
+
+use std::collections::HashMap;
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+use url::Url;
+
+use self::writer::Writer;
+use super::keyword::{self, Holds};
+use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
+
+/// Why a schema cannot stand in an OpenAPI 3.1 document.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("it is not valid JSON Schema 2020-12 at `{0}`")]
+    Invalid(String),
+    #[error("it refers to `{0}`, outside of itself")]
+    Outside(String),
+    #[error("it refers to `{0}`, which it does not hold")]
+    Dangling(String),
+    #[error("its reference to `{0}` leads in a circle")]
+    Circle(String),
+}
+
+/// The components that `schema` becomes; the first is the schema itself, under the key `base`, the others
+/// have keys that start with `base` and `_`.
+///
+/// # Errors
+///
+/// When the schema is invalid against the meta-schema of 2020-12, or refers to anything outside itself.
+pub(super) fn hoist(schema: &Value, base: &str) -> Result<Vec<(String, Value)>, Unfit> {
+    check(schema, "")?;
+    let mut hoist = Hoist::new(schema);
+    hoist.place_all()?;
+    Ok(hoist.into_components(base))
+}
+
+fn check(schema: &Value, pointer: &str) -> Result<(), Unfit> {
+    jsonschema::draft202012::meta::validate(schema)
+        .map_err(|error| Unfit::Invalid(format!("#{pointer}{}", error.instance_path())))
+}
+
+/// Where the target of a reference stands in the document.
+struct Place {
+    /// Index of the part it lies in; `None` for the schema itself.
+    part: Option<usize>,
+    /// The pointer below that part.
+    rest: String,
+}
+
+/// Pointers are canonical JSON Pointers (RFC 6901) from the root of the schema.
+struct Hoist<'a> {
+    root: &'a Value,
+    /// `$id` to the pointer of the schema that has it.
+    ids: HashMap<&'a str, String>,
+    /// Pointer of the enclosing resource and `$anchor`, to the pointer of the schema that has it.
+    anchors: HashMap<(String, &'a str), String>,
+    /// Each reference with the pointer of the resource that it is relative to.
+    references: Vec<(String, &'a str)>,
+    /// Pointers of what becomes a component of its own.
+    parts: Vec<String>,
+    /// By the pointer of the target.
+    places: HashMap<String, Place>,
+}
+
+impl<'a> Hoist<'a> {
+    fn new(root: &'a Value) -> Self {
+        let mut hoist = Self {
+            root,
+            ids: HashMap::new(),
+            anchors: HashMap::new(),
+            references: Vec::new(),
+            parts: Vec::new(),
+            places: HashMap::new(),
+        };
+        for keyword in ["$defs", "definitions"] {
+            if let Some(definitions) = root.get(keyword).and_then(Value::as_object) {
+                hoist.parts.extend(definitions.keys().map(|name| format!("/{keyword}/{}", escape(name))));
+            }
+        }
+        hoist.scan(root, &mut String::new(), "");
+        hoist
+    }
+
+    /// Collects ids, anchors and references at and below `schema`.
+    fn scan(&mut self, schema: &'a Value, pointer: &mut String, resource: &str) {
+        let Some(members) = schema.as_object() else { return };
+        let own;
+        let resource = match members.get("$id").and_then(Value::as_str) {
+            Some(id) => {
+                self.ids.insert(id, pointer.clone());
+                own = pointer.clone();
+                &own
+            }
+            None => resource,
+        };
+        for (keyword, value) in members {
+            match (keyword.as_str(), value) {
+                ("$ref", Value::String(text)) => self.references.push((resource.to_owned(), text)),
+                ("$anchor", Value::String(name)) => {
+                    self.anchors.insert((resource.to_owned(), name), pointer.clone());
+                }
+                ("discriminator", _) => {
+                    let targets = mapping(value).filter(|target| self.resolve(resource, target).is_ok());
+                    let targets: Vec<_> = targets.map(|target| (resource.to_owned(), target)).collect();
+                    self.references.extend(targets);
+                }
+                _ => {
+                    let Some(holds) = keyword::holds(keyword) else { continue };
+                    let length = pointer.len();
+                    pointer.push('/');
+                    pointer.push_str(keyword);
+                    keyword::visit(holds, value, &mut |step, child| {
+                        let length = pointer.len();
+                        if let Some(step) = step {
+                            pointer.push('/');
+                            pointer.push_str(&escape(step));
+                        }
+                        self.scan(child, pointer, resource);
+                        pointer.truncate(length);
+                    });
+                    pointer.truncate(length);
+                }
+            }
+        }
+    }
+
+    /// The pointer of what `reference` means inside the resource at the pointer `resource`.
+    fn resolve(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
+        let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        let resource = if uri.is_empty() {
+            resource
+        } else {
+            self.resource(uri).ok_or_else(|| Unfit::Outside(reference.to_owned()))?
+        };
+        let dangling = || Unfit::Dangling(reference.to_owned());
+        let fragment = percent_decode_str(fragment).decode_utf8().map_err(|_| dangling())?;
+        let pointer = if fragment.is_empty() || fragment.starts_with('/') {
+            format!("{resource}{fragment}")
+        } else {
+            let anchor = (resource.to_owned(), &*fragment);
+            self.anchors.get(&anchor).ok_or_else(dangling)?.clone()
+        };
+        match self.root.pointer(&pointer) {
+            Some(Value::Object(_) | Value::Bool(_)) => Ok(pointer),
+            _ => Err(dangling()),
+        }
+    }
+
+    /// The pointer of the schema whose `$id` is `uri`, as written or below the root's `$id`.
+    fn resource(&self, uri: &str) -> Option<&str> {
+        if let Some(pointer) = self.ids.get(uri) {
+            return Some(pointer);
+        }
+        let base = Url::parse(self.root.get("$id")?.as_str()?).ok()?;
+        let wanted = base.join(uri).ok()?;
+        let found = self.ids.iter().find(|(id, _)| base.join(id).is_ok_and(|known| known == wanted));
+        found.map(|(_, pointer)| pointer.as_str())
+    }
+
+    /// Finds a place for the target of each reference; a new part may bring further references.
+    fn place_all(&mut self) -> Result<(), Unfit> {
+        let mut part_of: HashMap<String, usize> = self.parts.iter().cloned().zip(0..).collect();
+        let mut next = 0;
+        while let Some((resource, text)) = self.references.get(next) {
+            next += 1;
+            let pointer = self.resolve(resource, text)?;
+            if self.leads_in_a_circle(&pointer)? {
+                return Err(Unfit::Circle((*text).to_owned()));
+            }
+            if self.places.contains_key(&pointer) {
+                continue;
+            }
+            let (part, rest) = match definition(&pointer) {
+                Some((head, rest)) => (part_of.get(head).copied(), rest),
+                None => (None, pointer.as_str()),
+            };
+            let inside = part.map_or(self.root, |part| {
+                self.root.pointer(&self.parts[part]).expect("parts are pointers into the schema")
+            });
+            let place = if is_plain(inside, rest) {
+                Place { part, rest: rest.to_owned() }
+            } else {
+                let target = self.root.pointer(&pointer).expect("resolve found it");
+                check(target, &pointer)?;
+                // What lies under an unknown keyword was not scanned as a schema yet.
+                let enclosing = self.enclosing_resource(&pointer).to_owned();
+                self.scan(target, &mut pointer.clone(), &enclosing);
+                part_of.insert(pointer.clone(), self.parts.len());
+                self.parts.push(pointer.clone());
+                Place { part: Some(self.parts.len() - 1), rest: String::new() }
+            };
+            self.places.insert(pointer, place);
+        }
+        Ok(())
+    }
+
+    /// Whether the schema at `pointer` refers to another one, and so on without end. A schema that refers to
+    /// itself further down is recursive and fine; this one means nothing, and readers that inline overflow.
+    fn leads_in_a_circle(&self, pointer: &str) -> Result<bool, Unfit> {
+        let mut pointer = pointer.to_owned();
+        for _ in 0..=self.references.len() {
+            let Some(Value::String(text)) = self.root.pointer(&pointer).and_then(|at| at.get("$ref")) else {
+                return Ok(false);
+            };
+            pointer = self.resolve(self.enclosing_resource(&pointer), text)?;
+        }
+        Ok(true)
+    }
+
+    /// The pointer of the innermost schema with an `$id` at or above `pointer`.
+    fn enclosing_resource(&self, pointer: &str) -> &str {
+        let holders = self.ids.values().filter(|id| {
+            pointer.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        holders.max_by_key(|id| id.len()).map_or("", String::as_str)
+    }
+
+    fn into_components(self, base: &str) -> Vec<(String, Value)> {
+        let keys = part_keys(&self.parts, base);
+        let writer = Writer { hoist: &self, base, keys: &keys };
+        let mut components = vec![(base.to_owned(), writer.root())];
+        for (pointer, key) in self.parts.iter().zip(&keys) {
+            let part = self.root.pointer(pointer).expect("parts are pointers into the schema");
+            components.push((key.clone(), writer.component(part, self.enclosing_resource(pointer))));
+        }
+        components
+    }
+}
+
+/// The references in a `discriminator`'s `mapping`; names of schemas are none.
+fn mapping(discriminator: &Value) -> impl Iterator<Item = &str> {
+    let mapping = discriminator.get("mapping").and_then(Value::as_object);
+    mapping.into_iter().flat_map(Map::values).filter_map(Value::as_str).filter(|text| text.starts_with('#'))
+}
+
+/// Splits a pointer below a root definition into that definition's pointer and the rest.
+fn definition(pointer: &str) -> Option<(&str, &str)> {
+    let name = pointer.strip_prefix("/$defs/").or_else(|| pointer.strip_prefix("/definitions/"))?;
+    let end = name.find('/').unwrap_or(name.len());
+    Some(pointer.split_at(pointer.len() - name.len() + end))
+}
+
+/// Whether simple readers, which split a reference at `/` and look up objects, find the schema at `pointer`.
+fn is_plain(schema: &Value, pointer: &str) -> bool {
+    let simple = |token: &str| {
+        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"$._-".contains(&byte))
+    };
+    let mut schema = schema;
+    let mut tokens = pointer.split('/').skip(1);
+    while let Some(keyword) = tokens.next() {
+        let held = match keyword::holds(keyword) {
+            Some(Holds::One | Holds::OneOrList) => schema.get(keyword),
+            Some(Holds::Map) => {
+                let name = tokens.next().filter(|name| simple(name));
+                name.and_then(|name| schema.get(keyword)?.get(name))
+            }
+            Some(Holds::List) | None => None,
+        };
+        match held {
+            Some(held) if !held.is_array() => schema = held,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// One component key for each part: the definition's own name where it can stand in a key.
+fn part_keys(parts: &[String], base: &str) -> Vec<String> {
+    let fits = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+    let wishes: Vec<_> = parts
+        .iter()
+        .map(|pointer| {
+            let named = definition(pointer).filter(|(_, rest)| rest.is_empty());
+            let name = match named {
+                Some((head, _)) => head.rsplit('/').next().unwrap_or(head),
+                None => pointer.trim_start_matches('/'),
+            };
+            let exact = named.is_some() && !name.is_empty() && name.chars().all(fits);
+            let claim = if exact { Claim::Exact } else { Claim::None };
+            Wish { raw: pointer.clone(), stem: clean(name, fits), claim }
+        })
+        .collect();
+    let keys = assign(&wishes, Form { prefix: "", suffix: "", limit: 200 });
+    keys.into_iter().map(|key| format!("{base}_{key}")).collect()
+}
+
+/// One token of a JSON Pointer.
+fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests;
