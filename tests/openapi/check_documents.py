@@ -11,6 +11,7 @@ import re
 import sys
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing.exceptions import PointerToNowhere
 
 FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 COMPONENT_KEY = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -43,8 +44,11 @@ def leads_somewhere(document, reference):
 def faults(document):
     if document.get("openapi") != "3.1.0":
         yield f"openapi is {document.get('openapi')!r}, not '3.1.0'"
-    for error in OpenAPIV31SpecValidator(document).iter_errors():
-        yield f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+    try:
+        for error in OpenAPIV31SpecValidator(document).iter_errors():
+            yield f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+    except (PointerToNowhere, RecursionError) as error:
+        yield f"the validator cannot follow the references: {str(error)[:100]}"
     seen = set()
     for path, item in document["paths"].items():
         operation_id = item["post"]["operationId"]
