@@ -2,12 +2,13 @@
 //!
 //! Tool schemas go in losslessly. A schema that is invalid, or that refers outside itself, becomes a permissive
 //! object with the original under `x-mcp-input-schema` (`x-mcp-output-schema`), so that the tool still works and
-//! the document stays valid. What OpenAPI has no place for (title, annotations, `_meta`, icons, vendor keys, and
+//! the document stays valid; one that is valid by an earlier draft is respelled, with the original beside it. What OpenAPI has no place for (title, annotations, `_meta`, icons, vendor keys, and
 //! the schema of a tool without arguments) stands under the operation's `x-mcp`.
 
 mod component;
 mod hoist;
 mod keyword;
+mod legacy;
 mod operation;
 mod path;
 mod skeleton;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::hoist::{Unfit, hoist};
+use super::legacy;
 use crate::catalog::CatalogTool;
 use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
 
@@ -25,17 +26,7 @@ pub(super) fn add_form_model(tool: &CatalogTool, stem: &str, schemas: &mut Map<S
     if body == Body::None {
         return body;
     }
-    let key = format!("{stem}_form_model");
-    let hoisted = if schema.is_object() { hoist(schema, &key) } else { Err(Unfit::Invalid("#".to_owned())) };
-    let mut components = hoisted.unwrap_or_else(|unfit| {
-        let permissive = json!({
-            "type": "object",
-            "additionalProperties": true,
-            "description": apology(&unfit, "input"),
-            "x-mcp-input-schema": schema,
-        });
-        vec![(key, permissive)]
-    });
+    let mut components = components(schema, format!("{stem}_form_model"), &INPUT);
     if let Some(Value::Object(root)) = components.first_mut().map(|(_, root)| root) {
         // Arguments are an object by MCP's own definition; readers want to see it said.
         root.entry("type").or_insert_with(|| json!("object"));
@@ -52,16 +43,44 @@ pub(super) fn add_response_model(
 ) -> Option<String> {
     let schema = tool.definition.get("outputSchema").filter(|schema| !schema.is_null())?;
     let key = format!("{stem}_response_model");
-    let hoisted = if schema.is_object() { hoist(schema, &key) } else { Err(Unfit::Invalid("#".to_owned())) };
-    schemas.extend(hoisted.unwrap_or_else(|unfit| {
-        let permissive = json!({ "description": apology(&unfit, "output"), "x-mcp-output-schema": schema });
-        vec![(key.clone(), permissive)]
-    }));
+    schemas.extend(components(schema, key.clone(), &OUTPUT));
     Some(key)
 }
 
-fn apology(unfit: &Unfit, which: &str) -> String {
-    format!("Any object: the server's schema cannot stand here, since {unfit}. See `x-mcp-{which}-schema`.")
+/// What differs between the schemas of arguments and of results.
+struct Side {
+    /// Where the original goes when something else must stand in its place.
+    set_aside: &'static str,
+    /// What stands there when nothing of the original can.
+    permissive: fn() -> Value,
+}
+
+const INPUT: Side = Side {
+    set_aside: "x-mcp-input-schema",
+    permissive: || json!({"type": "object", "additionalProperties": true}),
+};
+
+const OUTPUT: Side = Side { set_aside: "x-mcp-output-schema", permissive: || json!({}) };
+
+/// The components that `schema` becomes, or what stands in its place.
+fn components(schema: &Value, key: String, side: &Side) -> Vec<(String, Value)> {
+    let whole = || Unfit::Invalid("#".to_owned());
+    let unfit = match if schema.is_object() { hoist(schema, &key) } else { Err(whole()) } {
+        Ok(components) => return components,
+        Err(unfit) => unfit,
+    };
+    let respelled = legacy::translate(schema);
+    let respelled = if respelled == *schema { None } else { hoist(&respelled, &key).ok() };
+    let mut components = respelled.unwrap_or_else(|| {
+        let mut permissive = (side.permissive)();
+        let set_aside = side.set_aside;
+        permissive["description"] =
+            format!("Any object: the server's schema cannot stand here, since {unfit}. See `{set_aside}`.")
+                .into();
+        vec![(key, permissive)]
+    });
+    components[0].1[side.set_aside] = schema.clone();
+    components
 }
 
 /// Keywords that say nothing about which arguments there are.

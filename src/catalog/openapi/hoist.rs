@@ -5,12 +5,15 @@
 //! target that only a reader with full JSON Pointer could reach (through a list, or an escaped name) gets a
 //! component too; the original stays in its place.
 
+mod writer;
+
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use url::Url;
 
+use self::writer::Writer;
 use super::keyword::{self, Holds};
 use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
 
@@ -23,6 +26,8 @@ pub(super) enum Unfit {
     Outside(String),
     #[error("it refers to `{0}`, which it does not hold")]
     Dangling(String),
+    #[error("its reference to `{0}` leads in a circle")]
+    Circle(String),
 }
 
 /// The components that `schema` becomes; the first is the schema itself, under the key `base`, the others
@@ -168,6 +173,9 @@ impl<'a> Hoist<'a> {
         while let Some((resource, text)) = self.references.get(next) {
             next += 1;
             let pointer = self.resolve(resource, text)?;
+            if self.leads_in_a_circle(&pointer)? {
+                return Err(Unfit::Circle((*text).to_owned()));
+            }
             if self.places.contains_key(&pointer) {
                 continue;
             }
@@ -195,6 +203,20 @@ impl<'a> Hoist<'a> {
         Ok(())
     }
 
+    /// Whether the schema at `pointer` refers to another one, and so on without end. A schema that refers to
+    /// itself further down is recursive and fine; this one means nothing, and readers that inline overflow.
+    fn leads_in_a_circle(&self, pointer: &str) -> Result<bool, Unfit> {
+        let mut pointer = pointer.to_owned();
+        for _ in 0..=self.references.len() {
+            let Some(Value::String(text)) = self.root.pointer(&pointer).and_then(|at| at.get("$ref")) else {
+                return Ok(false);
+            };
+            pointer = self.resolve(self.enclosing_resource(&pointer), text)?;
+        }
+        Ok(true)
+    }
+
+    /// The pointer of the innermost schema with an `$id` at or above `pointer`.
     fn enclosing_resource(&self, pointer: &str) -> &str {
         let holders = self.ids.values().filter(|id| {
             pointer.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -211,86 +233,6 @@ impl<'a> Hoist<'a> {
             components.push((key.clone(), writer.component(part, self.enclosing_resource(pointer))));
         }
         components
-    }
-}
-
-/// Writes schemas with their references rewritten.
-struct Writer<'a> {
-    hoist: &'a Hoist<'a>,
-    base: &'a str,
-    keys: &'a [String],
-}
-
-impl Writer<'_> {
-    /// The schema without the definitions that became components.
-    fn root(&self) -> Value {
-        let Some(members) = self.hoist.root.as_object() else { return self.component(self.hoist.root, "") };
-        let kept = members.iter().filter(|(keyword, _)| !matches!(keyword.as_str(), "$defs" | "definitions"));
-        Value::Object(self.members(kept, ""))
-    }
-
-    fn component(&self, schema: &Value, resource: &str) -> Value {
-        match self.schema(schema, resource) {
-            Value::Bool(true) => Value::Object(Map::new()),
-            other => other,
-        }
-    }
-
-    fn schema(&self, schema: &Value, resource: &str) -> Value {
-        let Some(members) = schema.as_object() else { return schema.clone() };
-        let own = members.get("$id").and_then(Value::as_str).and_then(|id| self.hoist.ids.get(id));
-        Value::Object(self.members(members.iter(), own.map_or(resource, String::as_str)))
-    }
-
-    fn members<'m>(
-        &self,
-        members: impl Iterator<Item = (&'m String, &'m Value)>,
-        resource: &str,
-    ) -> Map<String, Value> {
-        let mut written = Map::new();
-        for (keyword, value) in members {
-            let name = keyword::document_name(keyword, value);
-            let value = match (name, value) {
-                ("$ref", Value::String(text)) => Value::String(self.reference(text, resource)),
-                ("discriminator", _) => self.discriminator(value, resource),
-                _ => match keyword::holds(name) {
-                    Some(holds) => self.children(name, holds, value, resource),
-                    None => value.clone(),
-                },
-            };
-            written.insert(name.to_owned(), value);
-        }
-        written
-    }
-
-    fn children(&self, keyword: &str, holds: Holds, value: &Value, resource: &str) -> Value {
-        keyword::map(holds, value, &mut |child| {
-            if keyword::wants_object(keyword) {
-                self.component(child, resource)
-            } else {
-                self.schema(child, resource)
-            }
-        })
-    }
-
-    fn reference(&self, text: &str, resource: &str) -> String {
-        let pointer = self.hoist.resolve(resource, text).expect("each reference was resolved before");
-        let place = &self.hoist.places[&pointer];
-        let key = place.part.map_or(self.base, |part| &self.keys[part]);
-        format!("#/components/schemas/{key}{}", place.rest)
-    }
-
-    fn discriminator(&self, value: &Value, resource: &str) -> Value {
-        let mut value = value.clone();
-        if let Some(mapping) = value.get_mut("mapping").and_then(Value::as_object_mut) {
-            for target in mapping.values_mut() {
-                let text = target.as_str().filter(|text| text.starts_with('#')).unwrap_or_default();
-                if !text.is_empty() && self.hoist.resolve(resource, text).is_ok() {
-                    *target = Value::String(self.reference(text, resource));
-                }
-            }
-        }
-        value
     }
 }
 

@@ -1,9 +1,9 @@
-//! Documents of every tool of the synthetic test server, and of tools that it does not have.
+//! Documents of tools and servers, case by case.
 
-use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Write};
+mod lossless;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use serde_json::json;
@@ -54,95 +54,16 @@ fn combined_of(servers: &[(&str, &[Arc<CatalogTool>])], prefix: &str) -> Value {
     combined_document(&CombinedDocument { servers: &servers, prefix, secured: false, document: &SETTINGS })
 }
 
-/// The tools of each group of the synthetic server, as it lists them.
+/// The tools of each group of the synthetic server; its table ends where it reads its arguments.
 fn quirks() -> Vec<(String, Vec<Arc<CatalogTool>>)> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/quirk_server.py");
-    let source = std::fs::read_to_string(&script).unwrap();
-    let groups = source.lines().filter_map(|line| line.strip_prefix("G[\"")?.split('"').next());
-    groups
-        .map(|group| {
-            let mut child = Command::new("python3")
-                .arg(&script)
-                .arg(group)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut input = child.stdin.take().unwrap();
-            input.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n").unwrap();
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            drop(input);
-            child.wait().unwrap();
-            let reply: Value = serde_json::from_str(&line).unwrap();
-            let tools = reply["result"]["tools"].as_array().unwrap().iter().cloned().map(tool);
-            (group.to_owned(), tools.collect())
-        })
-        .collect()
-}
-
-/// Compares a schema with what a document made of it.
-struct Comparison<'a> {
-    original: &'a Value,
-    document: &'a Value,
-    /// The key of the schema's component.
-    key: &'a str,
-    followed: HashSet<&'a str>,
-}
-
-impl<'a> Comparison<'a> {
-    fn assert_nothing_lost(original: &'a Value, document: &'a Value, key: &'a str) {
-        let kept = &document["components"]["schemas"][key];
-        if let Some(set_aside) = kept.get("x-mcp-input-schema").or_else(|| kept.get("x-mcp-output-schema")) {
-            assert_eq!(set_aside, original);
-            return;
-        }
-        Comparison { original, document, key, followed: HashSet::new() }.compare(original, kept);
-    }
-
-    /// `kept` says all that `original` says; a reference may be spelled differently, but leads to the same.
-    fn compare(&mut self, original: &'a Value, kept: &'a Value) {
-        match (original, kept) {
-            (Value::Bool(true), Value::Object(members)) => assert!(members.is_empty(), "true became {kept}"),
-            (Value::Object(members), Value::Object(_)) => {
-                for (keyword, value) in members {
-                    self.compare_keyword(original, keyword, value, kept);
-                }
-            }
-            (Value::Array(items), Value::Array(kept)) => {
-                assert_eq!(items.len(), kept.len());
-                items.iter().zip(kept).for_each(|(item, kept)| self.compare(item, kept));
-            }
-            _ => assert_eq!(original, kept),
-        }
-    }
-
-    fn compare_keyword(&mut self, holder: &Value, keyword: &str, value: &'a Value, kept: &'a Value) {
-        if holder == self.original && matches!(keyword, "$defs" | "definitions") {
-            for (name, definition) in value.as_object().unwrap() {
-                let key = format!("{}_{name}", self.key);
-                self.compare(definition, &self.document["components"]["schemas"][key]);
-            }
-            return;
-        }
-        let name = match keyword {
-            "$schema" => "x-mcp-schema",
-            "$id" => "x-mcp-id",
-            other => other,
-        };
-        let kept = kept.get(name).unwrap_or_else(|| panic!("{keyword} of {holder} is lost in {kept}"));
-        match value {
-            Value::String(text) if keyword == "$ref" => {
-                let target = self.original.pointer(text.strip_prefix('#').unwrap()).unwrap();
-                let place = kept.as_str().unwrap().strip_prefix('#').unwrap();
-                let place = self.document.pointer(place).unwrap_or_else(|| panic!("{place} leads nowhere"));
-                if self.followed.insert(text) {
-                    self.compare(target, place);
-                }
-            }
-            value => self.compare(value, kept),
-        }
-    }
+    let table = "import sys, json; table = {}; \
+        exec(open(sys.argv[1]).read().split('\\ngroups = ')[0], table); print(json.dumps(table['G']))";
+    let output = Command::new("python3").args(["-c", table]).arg(script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let groups: Map<String, Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let tools = |list: &Value| list.as_array().unwrap().iter().cloned().map(tool).collect();
+    groups.iter().map(|(group, list)| (group.clone(), tools(list))).collect()
 }
 
 /// The operation of a tool in the document of its server.
@@ -153,62 +74,6 @@ fn operation<'a>(document: &'a Value, tool: &CatalogTool) -> &'a Value {
 fn form_key(operation: &Value) -> Option<&str> {
     let reference = operation.pointer("/requestBody/content/application~1json/schema/$ref")?;
     reference.as_str()?.strip_prefix("#/components/schemas/")
-}
-
-#[test]
-fn nothing_that_a_server_sends_is_lost_in_its_document() {
-    let quirks = quirks();
-    assert_eq!(quirks.len(), 39);
-    for (group, tools) in &quirks {
-        let document = server_of(tools);
-        let mut names = HashSet::new();
-        for tool in tools.iter().filter(|tool| names.insert(tool.name.clone())) {
-            let operation = operation(&document, tool);
-            for (keyword, value) in tool.definition.iter() {
-                match keyword.as_str() {
-                    "description" if value != "" => assert_eq!(operation["description"], *value),
-                    "inputSchema" => match form_key(operation) {
-                        Some(key) => Comparison::assert_nothing_lost(value, &document, key),
-                        None => {
-                            assert_eq!(operation["x-mcp"]["inputSchema"], *value, "{group}: {}", tool.name)
-                        }
-                    },
-                    "outputSchema" => {
-                        let key = format!("{}_response_model", tool.name);
-                        Comparison::assert_nothing_lost(value, &document, &key);
-                    }
-                    other => assert_eq!(operation["x-mcp"][other], *value, "{group}: {}", tool.name),
-                }
-            }
-        }
-        assert_eq!(document["paths"].as_object().unwrap().len(), names.len(), "{group}");
-    }
-}
-
-#[test]
-fn the_combined_document_holds_every_tool_of_every_server_under_ids_of_its_own() {
-    let quirks = quirks();
-    let servers: Vec<_> = quirks.iter().map(|(group, tools)| (group.as_str(), tools.as_slice())).collect();
-    let document = combined_of(&servers, "/");
-    let paths = document["paths"].as_object().unwrap();
-    let distinct: HashSet<_> =
-        quirks.iter().flat_map(|(group, tools)| tools.iter().map(move |tool| (group, &tool.name))).collect();
-    assert_eq!(paths.len(), distinct.len());
-    let ids: HashSet<_> = paths.values().map(|item| item["post"]["operationId"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), distinct.len());
-    let operation = &paths["/s_defs/defs"]["post"];
-    assert_eq!(operation["operationId"], "s_defs_defs");
-    assert_eq!(operation["tags"], json!(["s_defs"]));
-    for (group, tools) in &quirks {
-        for tool in
-            tools.iter().filter(|tool| group != "dup" || tool.definition["inputSchema"]["required"].is_null())
-        {
-            let item = &paths[&format!("/{group}/{}", path_segment(&tool.name))]["post"];
-            if let Some(key) = form_key(item) {
-                Comparison::assert_nothing_lost(&tool.definition["inputSchema"], &document, key);
-            }
-        }
-    }
 }
 
 #[test]
@@ -401,26 +266,32 @@ fn instructions_are_the_description() {
 }
 
 #[test]
-fn zz_dump() {
-    let quirks = quirks();
-    std::fs::create_dir_all("/tmp/oa/docs").unwrap();
-    for (group, tools) in &quirks {
-        std::fs::write(
-            format!("/tmp/oa/docs/{group}.json"),
-            serde_json::to_vec_pretty(&server_of(tools)).unwrap(),
-        )
-        .unwrap();
+fn a_schema_of_an_earlier_draft_is_respelled_with_the_original_beside_it() {
+    let old = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {"pair": {"type": "array", "items": [{"$ref": "#/definitions/N"}, {"type": "string"}]}},
+        "definitions": {"N": {"type": "integer", "minimum": 0, "exclusiveMinimum": true}},
+    });
+    let document = server_of(&[tool_with("t", old.clone())]);
+    let form = &document["components"]["schemas"]["t_form_model"];
+    assert_eq!(
+        form["properties"]["pair"]["prefixItems"],
+        json!([{"$ref": "#/components/schemas/t_form_model_N"}, {"type": "string"}])
+    );
+    assert_eq!(
+        document["components"]["schemas"]["t_form_model_N"],
+        json!({"type": "integer", "exclusiveMinimum": 0})
+    );
+    assert_eq!(form["x-mcp-input-schema"], old);
+}
+
+#[test]
+fn the_same_tools_give_the_same_bytes() {
+    for (group, tools) in quirks().iter().filter(|(group, _)| matches!(group.as_str(), "s_defs" | "dup_us")) {
+        let bytes = |document: Value| crate::catalog::Document::new(&document).bytes;
+        assert_eq!(bytes(server_of(tools)), bytes(server_of(tools)), "{group}");
+        let servers = [("one", tools.as_slice()), ("two", tools.as_slice())];
+        assert_eq!(bytes(combined_of(&servers, "/")), bytes(combined_of(&servers, "/")), "{group}");
     }
-    let servers: Vec<_> = quirks.iter().map(|(group, tools)| (group.as_str(), tools.as_slice())).collect();
-    std::fs::write(
-        "/tmp/oa/docs/combined.json",
-        serde_json::to_vec_pretty(&combined_of(&servers, "/")).unwrap(),
-    )
-    .unwrap();
-    let t: Vec<_> = (0..10000).map(|i| tool_with(&format!("tool_{i}"), json!({"type":"object","properties":{"a":{"type":"string","description":"x"},"b":{"type":"integer","minimum":1},"c":{"$ref":"#/$defs/C"}},"required":["a"],"$defs":{"C":{"type":"object","properties":{"d":{"type":"array","items":{"type":"string"}}}}}}))).collect();
-    let start = std::time::Instant::now();
-    let d = server_of(&t);
-    eprintln!("10k build {:?}", start.elapsed());
-    let d = super::super::Document::new(&d);
-    eprintln!("10k total {:?} {} bytes", start.elapsed(), d.bytes.len());
 }

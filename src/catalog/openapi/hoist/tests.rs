@@ -203,3 +203,19 @@ fn references_that_lead_nowhere_or_outside_are_unfit() {
         assert_eq!(unfit(schema), Unfit::Dangling(reference.to_owned()));
     }
 }
+
+#[test]
+fn references_that_lead_only_to_references_are_unfit() {
+    let pair = json!({"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}});
+    for (schema, reference) in [
+        (json!({"$ref": "#"}), "#"),
+        (json!({"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": pair}), "#/$defs/A"),
+    ] {
+        assert_eq!(unfit(schema), Unfit::Circle(reference.to_owned()));
+    }
+    let chain = json!({
+        "properties": {"a": {"$ref": "#/$defs/A"}},
+        "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"properties": {"again": {"$ref": "#/$defs/A"}}}},
+    });
+    assert_eq!(components(chain)["t_A"], json!({"$ref": "#/components/schemas/t_B"}));
+}

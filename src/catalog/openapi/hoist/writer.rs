@@ -1,0 +1,89 @@
+//! Writes the schemas of a [`Hoist`] as components: references rewritten, everything else as it was.
+
+use serde_json::{Map, Value};
+
+use super::Hoist;
+use crate::catalog::openapi::keyword::{self, Holds};
+
+/// Writes schemas with their references rewritten.
+pub(super) struct Writer<'a> {
+    pub hoist: &'a Hoist<'a>,
+    /// The key of the schema's own component.
+    pub base: &'a str,
+    /// The keys of the parts.
+    pub keys: &'a [String],
+}
+
+impl Writer<'_> {
+    /// The schema without the definitions that became components.
+    pub fn root(&self) -> Value {
+        let Some(members) = self.hoist.root.as_object() else { return self.component(self.hoist.root, "") };
+        let kept = members.iter().filter(|(keyword, _)| !matches!(keyword.as_str(), "$defs" | "definitions"));
+        Value::Object(self.members(kept, ""))
+    }
+
+    /// What stands at the top of a component, where readers look for an object.
+    pub fn component(&self, schema: &Value, resource: &str) -> Value {
+        match self.schema(schema, resource) {
+            Value::Bool(true) => Value::Object(Map::new()),
+            other => other,
+        }
+    }
+
+    fn schema(&self, schema: &Value, resource: &str) -> Value {
+        let Some(members) = schema.as_object() else { return schema.clone() };
+        let own = members.get("$id").and_then(Value::as_str).and_then(|id| self.hoist.ids.get(id));
+        Value::Object(self.members(members.iter(), own.map_or(resource, String::as_str)))
+    }
+
+    fn members<'m>(
+        &self,
+        members: impl Iterator<Item = (&'m String, &'m Value)>,
+        resource: &str,
+    ) -> Map<String, Value> {
+        let mut written = Map::new();
+        for (keyword, value) in members {
+            let name = keyword::document_name(keyword, value);
+            let value = match (name, value) {
+                ("$ref", Value::String(text)) => Value::String(self.reference(text, resource)),
+                ("discriminator", _) => self.discriminator(value, resource),
+                _ => match keyword::holds(name) {
+                    Some(holds) => self.children(name, holds, value, resource),
+                    None => value.clone(),
+                },
+            };
+            written.insert(name.to_owned(), value);
+        }
+        written
+    }
+
+    fn children(&self, keyword: &str, holds: Holds, value: &Value, resource: &str) -> Value {
+        keyword::map(holds, value, &mut |child| {
+            if keyword::wants_object(keyword) {
+                self.component(child, resource)
+            } else {
+                self.schema(child, resource)
+            }
+        })
+    }
+
+    fn reference(&self, text: &str, resource: &str) -> String {
+        let pointer = self.hoist.resolve(resource, text).expect("each reference was resolved before");
+        let place = &self.hoist.places[&pointer];
+        let key = place.part.map_or(self.base, |part| &self.keys[part]);
+        format!("#/components/schemas/{key}{}", place.rest)
+    }
+
+    fn discriminator(&self, value: &Value, resource: &str) -> Value {
+        let mut value = value.clone();
+        if let Some(mapping) = value.get_mut("mapping").and_then(Value::as_object_mut) {
+            for target in mapping.values_mut() {
+                let text = target.as_str().filter(|text| text.starts_with('#')).unwrap_or_default();
+                if !text.is_empty() && self.hoist.resolve(resource, text).is_ok() {
+                    *target = Value::String(self.reference(text, resource));
+                }
+            }
+        }
+        value
+    }
+}
