@@ -80,7 +80,10 @@ fn named(text: &str) -> Vec<String> {
 /// The imports of `module` in `text` that the floors forbid.
 fn forbidden(module: &str, text: &str) -> Vec<String> {
     let own = floor_of(module).unwrap_or(7);
-    let allowed = |name: &str| name == module || floor_of(name).is_none_or(|floor| floor < own);
+    // The top floor is one house: `main` runs what `cli` read.
+    let allowed = |name: &str| {
+        name == module || floor_of(name).is_none_or(|floor| floor < own || (module == "main" && floor == own))
+    };
     named(text).into_iter().filter(|name| !allowed(name)).collect()
 }
 
@@ -115,6 +118,8 @@ fn the_table_is_the_one_in_the_crates_documentation() {
 fn a_downward_import_passes_and_an_upward_or_sideways_one_does_not() {
     assert!(forbidden("rest", "use crate::gateway::Call;\nuse crate::{catalog, rest};").is_empty());
     assert_eq!(forbidden("upstream", "use crate::gateway::Call;"), ["gateway"]);
+    assert!(forbidden("main", "use mcpo::{app, cli};").is_empty());
+    assert_eq!(forbidden("app", "use crate::cli::Cli;"), ["cli"]);
     assert_eq!(forbidden("gateway", "let x = crate::http::Answer;"), ["http"]);
     assert_eq!(forbidden("config", "use crate::{secret, upstream::Peer};"), ["upstream"]);
     assert!(forbidden("config", "// crate::app is above").is_empty());
@@ -132,7 +137,7 @@ fn no_source_file_passes_four_hundred_lines() {
 
 #[test]
 fn every_module_says_first_what_it_is_for() {
-    for path in sources() {
+    for path in sources().into_iter().filter(|path| !path.ends_with("tests.rs")) {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("//! "), "{} does not open with `//!`", path.display());
     }

@@ -130,13 +130,14 @@ async fn a_server_that_comes_later_is_found_without_a_restart() {
 #[tokio::test]
 async fn a_call_to_an_unavailable_server_is_told_to_come_back() {
     let folder = tempfile::tempdir().unwrap();
-    let config = json!({ "s": servers::scripted(&[]) });
-    let mut first = Gateway::serving(config).state(folder.path()).start().await;
+    let (fault, state) = (folder.path().join("fault"), folder.path().join("state"));
+    let config = json!({ "s": servers::scripted(&["--unless", fault.to_str().unwrap()]) });
+    let mut first = Gateway::serving(config.clone()).state(&state).start().await;
     first.ready(&["s"]).await;
     first.stop().await;
     // The tools are known from before; the server no longer starts.
-    let broken = json!({ "s": servers::scripted(&["--start", "exit"]) });
-    let gateway = Gateway::serving(broken).state(folder.path()).start().await;
+    std::fs::write(&fault, "").unwrap();
+    let gateway = Gateway::serving(config).state(&state).start().await;
     gateway.in_state("s", "unavailable").await;
     let answer = gateway.post("/s/echo", &json!({ "value": 1 })).await;
     assert_eq!(answer.status, 503, "{}", answer.text());

@@ -59,13 +59,16 @@ async fn a_new_list_after_a_restart_of_the_server_is_followed() {
 #[tokio::test]
 async fn tools_are_kept_across_restarts_of_the_gateway_while_their_server_is_down() {
     let folder = tempfile::tempdir().unwrap();
-    let config = json!({ "s": servers::scripted(&["--tools", "special"]) });
-    let mut first = Gateway::serving(config).state(folder.path()).start().await;
+    let fault = folder.path().join("fault");
+    let options = ["--tools", "special", "--unless", fault.to_str().unwrap()];
+    let config = json!({ "s": servers::scripted(&options) });
+    let state = folder.path().join("state");
+    let mut first = Gateway::serving(config.clone()).state(&state).start().await;
     first.ready(&["s"]).await;
     assert!(offers(&first, "s", "special").await);
     first.stop().await;
-    let config = json!({ "s": servers::scripted(&["--tools", "special", "--start", "exit"]) });
-    let second = Gateway::serving(config.clone()).state(folder.path()).start().await;
+    std::fs::write(&fault, "").unwrap();
+    let second = Gateway::serving(config.clone()).state(&state).start().await;
     second.in_state("s", "unavailable").await;
     assert!(offers(&second, "s", "special").await, "the tools of a known server are forgotten");
     assert_eq!(second.post("/s/special", &json!({})).await.status, 503);

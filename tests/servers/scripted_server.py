@@ -8,6 +8,7 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 --delay N      answers `initialize` after N seconds
 --tools A,B    further tools that echo their arguments
 --tools-file F further tools, one a line, read at every tools/list
+--unless FILE  begins with the fault `exit` when the file exists
 --start FAULT  exit (writes two lines to stderr, leaves with status 7) | hang (never answers initialize) |
                garbage (writes what is no JSON and goes on) | noise (only garbage, never an answer) |
                stubborn (ignores SIGTERM and the end of its input)
@@ -15,7 +16,7 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 import argparse, json, os, signal, socket, subprocess, sys, threading, time
 
 parser = argparse.ArgumentParser()
-for option in ("--log", "--socket", "--start", "--tools", "--tools-file"):
+for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--unless"):
     parser.add_argument(option)
 parser.add_argument("--delay", type=float, default=0)
 options = parser.parse_args()
@@ -146,7 +147,7 @@ class Session:
 
 
 note(event="start")
-if options.start == "exit":
+if options.start == "exit" or (options.unless and os.path.exists(options.unless)):
     sys.stderr.write("cannot read the licence\ngiving up: no licence\n")
     sys.exit(7)
 if options.start == "stubborn":
