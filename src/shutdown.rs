@@ -1,1 +1,129 @@
-//! (to be written)
+//! The end of the process: one signal asks everyone to stop, a second one cuts short what is left.
+//!
+//! [`Shutdown`] is handed to whoever owns tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The two steps of ending. Clones are the same shutdown.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+/// The process's SIGTERM and SIGINT, caught from the moment of [`Signals::catch`].
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Shutdown {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks everyone to stop: nothing new is begun, what runs is drained.
+    pub fn request(&self) {
+        self.stop.cancel();
+    }
+
+    /// Ends the draining: what still runs is cancelled. Implies [`Shutdown::request`].
+    pub fn cut_short(&self) {
+        self.stop.cancel();
+        self.cut.cancel();
+    }
+
+    pub fn is_requested(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Resolves once the end is asked for.
+    pub async fn requested(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// The first step as a token, for owners that derive children from it.
+    pub fn token(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Lets `work` finish within `limit`, or until the shutdown is cut short: `None` when it did not.
+    pub async fn drain<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = work => Some(output),
+            () = self.cut.cancelled() => None,
+            () = tokio::time::sleep(limit) => None,
+        }
+    }
+}
+
+impl Signals {
+    /// Catches the signals; fails where the system allows no handler. Needs a tokio runtime.
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Forwards the first signal as [`Shutdown::request`] and the second as [`Shutdown::cut_short`], then
+    /// ends. The caller owns the task that this runs in.
+    pub async fn forward(mut self, shutdown: Shutdown) {
+        let name = self.next().await;
+        tracing::info!("{name} received: draining calls in flight; another signal stops at once");
+        shutdown.request();
+        let name = self.next().await;
+        tracing::warn!("{name} received again: calls in flight are cut");
+        shutdown.cut_short();
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{Signal as Number, raise};
+
+    #[tokio::test]
+    async fn work_that_ends_in_time_is_drained() {
+        let shutdown = Shutdown::new();
+        let work = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        assert_eq!(shutdown.drain(Duration::from_secs(60), work).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn work_is_given_up_at_the_limit_or_when_cut_short() {
+        let shutdown = Shutdown::new();
+        let endless = std::future::pending::<()>();
+        assert_eq!(shutdown.drain(Duration::from_millis(5), endless).await, None);
+        assert!(!shutdown.is_requested());
+        shutdown.cut_short();
+        assert!(shutdown.is_requested());
+        assert_eq!(shutdown.drain(Duration::from_secs(3600), std::future::pending::<()>()).await, None);
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_asks_and_the_second_cuts() {
+        let shutdown = Shutdown::new();
+        let forwarding = tokio::spawn(Signals::catch().unwrap().forward(shutdown.clone()));
+        raise(Number::SIGTERM).unwrap();
+        shutdown.requested().await;
+        assert!(!shutdown.cut.is_cancelled());
+        raise(Number::SIGINT).unwrap();
+        shutdown.cut.cancelled().await;
+        forwarding.await.unwrap();
+    }
+}
