@@ -1,0 +1,195 @@
+//! Answers that every face shares: errors in FastAPI's shape with a stable code, and documents with an ETag.
+//!
+//! An error's body is `{"detail": ...}` (contract section 2.5), and its header `x-mcpo-error` is a code that
+//! clients may rely on where the sentence may change.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// Carries the stable code of a fault of the gateway itself.
+pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-mcpo-error");
+
+/// The content type of every JSON answer, exactly as LobeChat wants it: without a charset.
+pub const JSON: &str = "application/json";
+
+/// A refusal or fault that ends a request: status, stable code, and a plain sentence for the caller.
+///
+/// The sentence must hold no secret, no path of this machine and nothing a server wrote to its stderr.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), headers: Vec::new() }
+    }
+
+    /// The answer for a path that leads nowhere, in FastAPI's words.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not Found")
+    }
+
+    /// The answer for our own faults; the log has the rest.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal Server Error")
+    }
+
+    /// Adds a header to the answer.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds `Retry-After`, in whole seconds.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = error_answer(self.status, self.code, &self.detail);
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// `{"detail": detail}` with `code` in [`ERROR_CODE`]; for details that are more than a sentence (422).
+pub fn error_answer(status: StatusCode, code: &'static str, detail: &(impl Serialize + ?Sized)) -> Response {
+    #[derive(Serialize)]
+    struct Body<'a, D: ?Sized> {
+        detail: &'a D,
+    }
+    match serde_json::to_vec(&Body { detail }) {
+        Ok(bytes) => {
+            let mut response = json_answer(status, Bytes::from(bytes));
+            response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(code));
+            response
+        }
+        Err(error) => {
+            tracing::error!(code, %error, "an error's detail could not be written as JSON");
+            json_answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Bytes::from_static(br#"{"detail":"Internal Server Error"}"#),
+            )
+        }
+    }
+}
+
+/// An answer whose body is JSON already.
+pub fn json_answer(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    response
+}
+
+/// Answers a prebuilt document: 200 with its bytes, or 304 when the caller has them already.
+///
+/// `etag` is the quoted entity tag. Documents differ by key, so shared caches are told to tell callers apart
+/// (`Vary: Authorization`), and every cache to ask again (`no-cache`). `HEAD` needs nothing from here: the
+/// router drops the body and keeps the head.
+pub fn document_answer(
+    body: &Bytes,
+    etag: &str,
+    content_type: &'static str,
+    request: &HeaderMap,
+) -> Response {
+    let mut response = if is_known(etag, request) {
+        let mut unchanged = Response::new(Body::empty());
+        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+        unchanged
+    } else {
+        let mut whole = Response::new(Body::from(body.clone()));
+        whole.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        whole
+    };
+    let headers = response.headers_mut();
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    response
+}
+
+/// Whether `If-None-Match` names `etag`, by the weak comparison of RFC 9110 section 13.1.2.
+fn is_known(etag: &str, request: &HeaderMap) -> bool {
+    fn opaque(tag: &str) -> &str {
+        tag.strip_prefix("W/").unwrap_or(tag)
+    }
+    request
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        .any(|tag| tag == "*" || opaque(tag) == opaque(etag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(if_none_match: &str) -> Response {
+        let mut request = HeaderMap::new();
+        request.insert(header::IF_NONE_MATCH, if_none_match.parse().unwrap());
+        document_answer(&Bytes::from_static(b"{}"), "\"abc\"", JSON, &request)
+    }
+
+    async fn text(response: Response) -> String {
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_fastapis_detail_with_a_stable_code() {
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server_unavailable", "not now").retry_after(3);
+        let response = problem.into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[ERROR_CODE], "server_unavailable");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "3");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        assert_eq!(text(response).await, r#"{"detail":"not now"}"#);
+    }
+
+    #[test]
+    fn a_known_document_is_not_sent_again() {
+        for known in ["\"abc\"", "W/\"abc\"", "\"x\", \"abc\"", "*"] {
+            assert_eq!(asked(known).status(), 304, "{known}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_document_is_sent_whole_and_never_cached_across_keys() {
+        let response = asked("\"abcd\"");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[header::ETAG], "\"abc\"");
+        assert_eq!(response.headers()[header::VARY], "Authorization");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-cache");
+        assert_eq!(text(response).await, "{}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Who calls: API keys, compared in constant time, before anything of the body is read.
+//!
+//! A key comes as `Authorization: Bearer KEY`, or as the password of Basic (any user), on every route alike.
+//! The refusals are mcpo's to the letter (contract section 2.5), except that a right Basic password opens
+//! tools too, and that the scheme's case never matters (RFC 9110 section 11.1).
+
+mod presented;
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use super::answer::Problem;
+use crate::catalog::{Caller, Scope};
+use crate::config::{ApiKeyConfig, AuthConfig, SecretError};
+use presented::Presented;
+
+/// What a route asks of its caller once a key is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing (`/health`, `/ready`, the empty docs page). A valid key still makes the caller that key.
+    Open,
+    /// A key in strict mode or when any key is limited; else nothing (documents, pages).
+    Document,
+    /// A key, always (calls and everything that is not a document).
+    Call,
+}
+
+/// The configured keys, resolved; built once at start.
+#[derive(Debug)]
+pub struct Keys {
+    keys: Vec<Key>,
+    scopes: Vec<Arc<Scope>>,
+    anonymous: Caller,
+    strict: bool,
+    /// Documents need a key: strict mode, or a key that does not see everything.
+    locked: bool,
+}
+
+/// A key as it is compared. Digests have one length, so that nothing about a key's length leaks.
+#[derive(Debug)]
+struct Key {
+    digest: [u8; 32],
+    caller: Caller,
+}
+
+/// Why the keys cannot be used; the gateway does not start then.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error("API key `{name}`: {source}")]
+    Secret { name: String, source: SecretError },
+    #[error("API key `{name}` is empty; give it a value, or remove it to leave the gateway open")]
+    Empty { name: String },
+    #[error("API keys `{first}` and `{second}` have the same value; give each a value of its own")]
+    Same { first: String, second: String },
+    #[error("API key `{name}`: `servers` has a bad pattern: {source}")]
+    Servers { name: String, source: globset::Error },
+}
+
+/// A caller that was turned away; answers 401 or 403.
+#[derive(Debug, Clone)]
+pub struct Refusal(Problem);
+
+/// What a scope is made of: its sorted server patterns (`None` for all) and whether it is read-only.
+type ScopeShape = (Option<Vec<String>>, bool);
+
+impl Keys {
+    /// Reads every key's secret and prepares the callers and scopes.
+    pub fn new(config: &AuthConfig) -> Result<Self, KeysError> {
+        let everything = Arc::new(Scope::default());
+        let mut shapes: Vec<ScopeShape> = vec![(None, false)];
+        let mut scopes = vec![Arc::clone(&everything)];
+        let mut keys: Vec<Key> = Vec::with_capacity(config.keys.len());
+        for entry in &config.keys {
+            let digest = digest_of(entry)?;
+            if let Some(same) = keys.iter().position(|key| key.digest == digest) {
+                return Err(KeysError::Same {
+                    first: config.keys[same].name.clone(),
+                    second: entry.name.clone(),
+                });
+            }
+            let shape = shape_of(entry);
+            let index = match shapes.iter().position(|known| *known == shape) {
+                Some(index) => index,
+                None => {
+                    let scope = Scope::new(shape.0.as_deref(), shape.1, scopes.len())
+                        .map_err(|source| KeysError::Servers { name: entry.name.clone(), source })?;
+                    scopes.push(Arc::new(scope));
+                    shapes.push(shape);
+                    scopes.len() - 1
+                }
+            };
+            let caller = Caller {
+                key_name: Some(Arc::from(entry.name.as_str())),
+                scope: Arc::clone(&scopes[index]),
+                admin: entry.admin,
+            };
+            keys.push(Key { digest, caller });
+        }
+        let locked = !keys.is_empty() && (config.strict || scopes.len() > 1);
+        let anonymous_scope = if locked {
+            let nothing =
+                Scope::new(Some(&[]), true, scopes.len()).expect("a scope without patterns is valid");
+            scopes.push(Arc::new(nothing));
+            Arc::clone(&scopes[scopes.len() - 1])
+        } else {
+            everything
+        };
+        let anonymous = Caller { key_name: None, scope: anonymous_scope, admin: keys.is_empty() };
+        Ok(Self { keys, scopes, anonymous, strict: config.strict, locked })
+    }
+
+    /// Whether no key is configured, so that everything is open (and the Host rule holds instead).
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Every distinct scope, in the order of [`Scope::index`]; documents are prebuilt for each. The first sees
+    /// everything; where documents are locked, the last sees nothing (it is the anonymous caller's).
+    pub fn scopes(&self) -> &[Arc<Scope>] {
+        &self.scopes
+    }
+
+    /// Decides from a request's head who calls, or refuses.
+    ///
+    /// On an open route a wrong key is no key: nothing is refused there.
+    pub fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Caller, Refusal> {
+        if self.keys.is_empty() {
+            return Ok(self.anonymous.clone());
+        }
+        let presented = Presented::read(headers);
+        if let Some(caller) = presented.secret().and_then(|secret| self.find(secret)) {
+            return Ok(caller.clone());
+        }
+        match access {
+            Access::Open => Ok(self.anonymous.clone()),
+            Access::Document if !self.locked => Ok(self.anonymous.clone()),
+            Access::Document | Access::Call => Err(self.refuse(&presented, access)),
+        }
+    }
+
+    /// Compares with every key and never stops early, so that time tells nothing about which one matched.
+    fn find(&self, secret: &[u8]) -> Option<&Caller> {
+        let digest: [u8; 32] = Sha256::digest(secret).into();
+        let none = u64::MAX;
+        let mut found = none;
+        for (index, key) in (0u64..).zip(&self.keys) {
+            found.conditional_assign(&index, key.digest.ct_eq(&digest));
+        }
+        usize::try_from(found).ok().and_then(|index| self.keys.get(index)).map(|key| &key.caller)
+    }
+
+    fn refuse(&self, presented: &Presented, access: Access) -> Refusal {
+        let unauthenticated = |detail: &'static str| {
+            // A browser that opens a locked document can be asked for a password, which is the key.
+            let both = self.strict || access == Access::Document;
+            let challenge = if both { "Bearer, Basic" } else { "Bearer" };
+            Refusal(
+                Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+                    .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+            )
+        };
+        let wrong = |detail: &'static str| Refusal(Problem::new(StatusCode::FORBIDDEN, "wrong_key", detail));
+        match presented {
+            Presented::Bearer(_) => wrong("Invalid API key"),
+            Presented::Basic(_) if self.strict => wrong("Invalid credentials"),
+            Presented::BadBasic if self.strict => unauthenticated("Invalid Basic Authentication format"),
+            Presented::Other if self.strict => unauthenticated("Unsupported authorization method"),
+            Presented::Nothing | Presented::Basic(_) | Presented::BadBasic | Presented::Other => {
+                unauthenticated("Missing or invalid Authorization header")
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// What is answered.
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+fn digest_of(entry: &ApiKeyConfig) -> Result<[u8; 32], KeysError> {
+    let secret =
+        entry.key.resolve().map_err(|source| KeysError::Secret { name: entry.name.clone(), source })?;
+    // A header's value comes without the white space around it, so a key can never be presented with any.
+    let secret = secret.expose_secret().trim();
+    if secret.is_empty() {
+        return Err(KeysError::Empty { name: entry.name.clone() });
+    }
+    Ok(Sha256::digest(secret.as_bytes()).into())
+}
+
+/// Brings equal scopes to one form: `["*"]` is all servers, and order and repetition do not matter.
+fn shape_of(entry: &ApiKeyConfig) -> ScopeShape {
+    let servers = entry.servers.as_ref().filter(|patterns| !patterns.iter().any(|pattern| pattern == "*"));
+    let servers = servers.map(|patterns| {
+        let mut patterns = patterns.clone();
+        patterns.sort();
+        patterns.dedup();
+        patterns
+    });
+    (servers, entry.read_only)
+}
+
+#[cfg(test)]
+mod tests;

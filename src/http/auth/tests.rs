@@ -1,0 +1,189 @@
+//! The recordings' labels stand in the tables; where ours differs on purpose, a comment says so.
+
+use super::*;
+use crate::config::SecretText;
+
+const BASIC_OK: &str = "Basic YW55OnMzY3IzdA==";
+const BASIC_BAD: &str = "Basic YW55Ong=";
+
+fn key(name: &str, key: &str) -> ApiKeyConfig {
+    ApiKeyConfig {
+        name: name.to_owned(),
+        key: SecretText::literal(key),
+        servers: None,
+        read_only: false,
+        admin: false,
+    }
+}
+
+fn keys(keys: Vec<ApiKeyConfig>, strict: bool) -> Keys {
+    Keys::new(&AuthConfig { keys, strict }).unwrap()
+}
+
+fn head(authorization: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = authorization {
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+    }
+    headers
+}
+
+/// Status, sentence and challenge of a refusal; 200 for a caller that was let in.
+async fn outcome(keys: &Keys, authorization: Option<&str>, access: Access) -> (u16, String, String) {
+    match keys.admit(&head(authorization), access) {
+        Ok(_) => (200, String::new(), String::new()),
+        Err(refusal) => {
+            let response = refusal.into_response();
+            let challenge = response.headers().get(header::WWW_AUTHENTICATE);
+            let challenge = challenge.map_or("", |value| value.to_str().unwrap()).to_owned();
+            let status = response.status().as_u16();
+            let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            (status, body["detail"].as_str().unwrap().to_owned(), challenge)
+        }
+    }
+}
+
+async fn expect(keys: &Keys, table: &[(Option<&str>, u16, &str, &str)]) {
+    for (authorization, status, detail, challenge) in table {
+        let found = outcome(keys, *authorization, Access::Call).await;
+        assert_eq!(
+            found,
+            (*status, (*detail).to_owned(), (*challenge).to_owned()),
+            "Authorization: {authorization:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn calls_are_refused_in_mcpos_words() {
+    let missing = "Missing or invalid Authorization header";
+    expect(
+        &keys(vec![key("one", "s3cr3t")], false),
+        &[
+            (None, 401, missing, "Bearer"),
+            (Some("Bearer s3cr3t"), 200, "", ""),
+            (Some("bearer s3cr3t"), 200, "", ""),
+            (Some("Bearer nope"), 403, "Invalid API key", ""),
+            (Some("Bearer "), 401, missing, "Bearer"),
+            (Some("Bearer"), 401, missing, "Bearer"),
+            (Some("Bearer s3cr3t "), 200, "", ""),
+            // mcpo: 401. Basic opens everything here, not only documents.
+            (Some(BASIC_OK), 200, "", ""),
+            (Some(BASIC_BAD), 401, missing, "Bearer"),
+            (Some("Basic !!!"), 401, missing, "Bearer"),
+            (Some("Digest x"), 401, missing, "Bearer"),
+            (Some("s3cr3t"), 401, missing, "Bearer"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn strict_refusals_are_mcpos_too() {
+    let both = "Bearer, Basic";
+    expect(
+        &keys(vec![key("one", "s3cr3t")], true),
+        &[
+            (None, 401, "Missing or invalid Authorization header", both),
+            (Some("Bearer s3cr3t"), 200, "", ""),
+            // mcpo: 401 Unsupported authorization method. A scheme has no case (RFC 9110).
+            (Some("bearer s3cr3t"), 200, "", ""),
+            (Some("Bearer nope"), 403, "Invalid API key", ""),
+            (Some("Bearer "), 401, "Unsupported authorization method", both),
+            // mcpo: opens documents and fails on tools.
+            (Some(BASIC_OK), 200, "", ""),
+            (Some(BASIC_BAD), 403, "Invalid credentials", ""),
+            (Some("Basic !!!"), 401, "Invalid Basic Authentication format", both),
+            (Some("Basic czNjcjN0"), 401, "Invalid Basic Authentication format", both),
+            (Some("Digest x"), 401, "Unsupported authorization method", both),
+            (Some("s3cr3t"), 401, "Unsupported authorization method", both),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn documents_are_open_until_strict_mode_or_a_limited_key_locks_them() {
+    let mut limited = key("reader", "r");
+    limited.read_only = true;
+    for (keys, status, challenge) in [
+        (keys(vec![key("one", "s")], false), 200, ""),
+        (keys(vec![key("one", "s")], true), 401, "Bearer, Basic"),
+        (keys(vec![key("one", "s"), limited], false), 401, "Bearer, Basic"),
+    ] {
+        let (found, _, found_challenge) = outcome(&keys, None, Access::Document).await;
+        assert_eq!((found, found_challenge.as_str()), (status, challenge));
+        assert_eq!(outcome(&keys, None, Access::Open).await.0, 200);
+        assert_eq!(outcome(&keys, Some("Bearer wrong"), Access::Open).await.0, 200);
+        assert_eq!(outcome(&keys, None, Access::Call).await.0, 401);
+        assert_eq!(outcome(&keys, Some("Bearer s"), Access::Document).await.0, 200);
+    }
+}
+
+#[test]
+fn without_keys_anybody_is_admin_of_everything() {
+    let keys = keys(vec![], true);
+    let caller = keys.admit(&head(None), Access::Call).unwrap();
+    assert!(keys.is_empty() && caller.admin && caller.scope.is_unlimited() && caller.key_name.is_none());
+}
+
+#[test]
+fn the_caller_is_the_key_it_presents_on_every_route() {
+    let mut admin = key("admin", "a");
+    admin.admin = true;
+    let keys = keys(vec![key("one", "o"), admin, key("three", "t")], false);
+    for access in [Access::Open, Access::Document, Access::Call] {
+        let caller = keys.admit(&head(Some("Bearer a")), access).unwrap();
+        assert_eq!((caller.key_name.as_deref(), caller.admin), (Some("admin"), true));
+        let caller = keys.admit(&head(Some("Bearer t")), access).unwrap();
+        assert_eq!((caller.key_name.as_deref(), caller.admin), (Some("three"), false));
+    }
+    assert!(!keys.admit(&head(None), Access::Open).unwrap().admin);
+}
+
+#[test]
+fn equal_scopes_share_an_index_and_the_anonymous_scope_sees_nothing() {
+    let limited = |name: &str, servers: &[&str], read_only| ApiKeyConfig {
+        servers: Some(servers.iter().map(|server| (*server).to_owned()).collect()),
+        read_only,
+        ..key(name, name)
+    };
+    let keys = keys(
+        vec![
+            key("all", "all"),
+            limited("everything", &["*"], false),
+            limited("a", &["x", "y*"], false),
+            limited("b", &["y*", "x", "x"], false),
+            limited("c", &["x"], true),
+        ],
+        false,
+    );
+    let index =
+        |name: &str| keys.admit(&head(Some(&format!("Bearer {name}"))), Access::Call).unwrap().scope.index;
+    assert_eq!(["all", "everything", "a", "b", "c"].map(index), [0, 0, 1, 1, 2]);
+    assert_eq!(keys.scopes().iter().map(|scope| scope.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let anonymous = keys.admit(&head(None), Access::Open).unwrap().scope;
+    let server = crate::config::ServerName::new("x").unwrap();
+    assert!(keys.scopes()[1].allows_server(&server));
+    assert!(anonymous.index == 3 && !anonymous.allows_server(&server) && !anonymous.allows_tool(false));
+}
+
+#[test]
+fn two_authorization_headers_open_nothing() {
+    let keys = keys(vec![key("one", "s")], false);
+    let mut headers = head(Some("Bearer s"));
+    headers.append(header::AUTHORIZATION, "Bearer s".parse().unwrap());
+    assert!(keys.admit(&headers, Access::Call).is_err());
+}
+
+#[test]
+fn unusable_keys_stop_the_start_and_are_named() {
+    let unusable =
+        |keys: Vec<ApiKeyConfig>| Keys::new(&AuthConfig { keys, strict: false }).unwrap_err().to_string();
+    assert!(unusable(vec![key("blank", " \n")]).contains("`blank` is empty"));
+    let same = unusable(vec![key("one", "s3cr3t"), key("two", "s3cr3t")]);
+    assert!(same.contains("`one` and `two`") && !same.contains("s3cr3t"), "{same}");
+    let bad = ApiKeyConfig { servers: Some(vec!["a[".to_owned()]), ..key("glob", "g") };
+    assert!(unusable(vec![bad]).contains("`glob`"));
+}

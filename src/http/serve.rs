@@ -1,0 +1,134 @@
+//! The accept loop: connections on one port, bounded in number, in idleness and at the end.
+//!
+//! HTTP/1.1 and HTTP/2 are told apart by what the client sends first. Nothing here takes a lock per request:
+//! each connection hears of the shutdown through a channel of its own, and one coarse timer per connection
+//! watches for clients that hold it without using it.
+
+mod connection;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::layers::Edge;
+use super::listener::Listener;
+use crate::config::LimitsConfig;
+use crate::shutdown::Shutdown;
+
+/// The pause after an accept that failed for want of something (descriptors, memory), doubled up to
+/// [`LONGEST_PAUSE`]: such a failure returns at once, and a loop without pause would burn a core.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The bounds of the loop.
+#[derive(Debug, Clone, Copy)]
+pub struct ServeOptions {
+    /// Open connections at one time; further ones wait in the system's backlog.
+    pub connections: usize,
+    /// How long a client may take for the TLS handshake, and from there to its first whole request head.
+    pub header_timeout: Duration,
+    /// How long requests in flight may go on after the shutdown was asked for.
+    pub drain: Duration,
+}
+
+impl From<&LimitsConfig> for ServeOptions {
+    fn from(limits: &LimitsConfig) -> Self {
+        Self { connections: limits.connections, header_timeout: limits.header_timeout, drain: limits.drain }
+    }
+}
+
+/// The connections that are open: their tasks, and the channel that tells each to finish.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    finish: HashMap<Id, oneshot::Sender<()>>,
+}
+
+/// Serves `edge` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
+/// finish within `options.drain`, and cuts what is left. Every connection has ended when it returns.
+pub async fn serve(listener: Listener, edge: Arc<Edge>, options: ServeOptions, shutdown: Shutdown) {
+    let mut connections = Connections::default();
+    let mut pause = Duration::ZERO;
+    loop {
+        let accepted = async {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            listener.accept().await
+        };
+        tokio::select! {
+            () = shutdown.requested() => break,
+            Some(ended) = connections.tasks.join_next_with_id(), if !connections.tasks.is_empty() => {
+                connections.forget(ended);
+            }
+            accepted = accepted, if connections.tasks.len() < options.connections.max(1) => match accepted {
+                Ok((stream, peer)) => {
+                    pause = Duration::ZERO;
+                    let (finish, finished) = oneshot::channel();
+                    let tls = listener.acceptor().cloned();
+                    let edge = Arc::clone(&edge);
+                    let limit = options.header_timeout;
+                    let task =
+                        connections.tasks.spawn(connection::serve(stream, peer, tls, edge, limit, finished));
+                    connections.finish.insert(task.id(), finish);
+                }
+                Err(error) if concerns_one_connection(&error) => {
+                    tracing::debug!(%error, "a connection was gone before it was accepted");
+                }
+                Err(error) => {
+                    pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                    tracing::warn!(
+                        %error,
+                        open = connections.tasks.len(),
+                        "no connection can be accepted; trying again (raise `LimitNOFILE` or lower \
+                         `limits.connections` when descriptors run out)"
+                    );
+                }
+            },
+        }
+    }
+    // Closing the port first sends new clients elsewhere at once, instead of into a backlog nobody reads.
+    drop(listener);
+    connections.end(options.drain, &shutdown).await;
+}
+
+impl Connections {
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "a connection's task panicked");
+                }
+                error.id()
+            }
+        };
+        self.finish.remove(&id);
+    }
+
+    async fn end(mut self, limit: Duration, shutdown: &Shutdown) {
+        // A dropped sender is the message.
+        self.finish.clear();
+        let tasks = &mut self.tasks;
+        let drained = shutdown.drain(limit, async { while tasks.join_next().await.is_some() {} }).await;
+        if drained.is_none() {
+            tracing::warn!(open = self.tasks.len(), "connections with requests in flight are cut");
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Errors that accept reports about the connection it took up, and not about us.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

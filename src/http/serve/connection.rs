@@ -1,0 +1,156 @@
+//! One connection, from the TLS handshake to its last byte.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use super::Edge;
+
+/// How long a connection may rest between requests, at least (at most twice that). Longer than the clients' pools keep theirs (aiohttp 15 s,
+/// httpx 5 s, undici 4 s), so that it is they who close, and no request is lost to a close that crosses it.
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
+
+/// Bounds a request's head, and with it what an unauthenticated client can make us hold.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Requests at one time on one HTTP/2 connection.
+const STREAMS: u32 = 250;
+
+/// A peer that vanished without a word is noticed by an unanswered ping after this time.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What the watch over a connection needs to know of its requests.
+#[derive(Default)]
+struct Activity {
+    begun: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+/// Counts a request as in flight until its answer's head is ready, or the client has left.
+struct InFlight<'a>(&'a Activity);
+
+/// Serves one connection until it ends. `finish` resolves (or its sender is dropped) when it should end
+/// after the requests in flight.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    edge: Arc<Edge>,
+    header_timeout: Duration,
+    finish: oneshot::Receiver<()>,
+) {
+    // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+    }
+    // Notices clients that vanished while a call runs, so that the call is cancelled some day.
+    if let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true) {
+        tracing::debug!(%error, %peer, "SO_KEEPALIVE could not be set");
+    }
+    let Some(tls) = tls else {
+        return converse(stream, peer, &edge, header_timeout, finish).await;
+    };
+    match tokio::time::timeout(header_timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => converse(stream, peer, &edge, header_timeout, finish).await,
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: SocketAddr,
+    edge: &Arc<Edge>,
+    header_timeout: Duration,
+    mut finish: oneshot::Receiver<()>,
+) {
+    let activity = Arc::new(Activity::default());
+    let service = service_fn(|request: Request<Incoming>| {
+        let (edge, activity) = (Arc::clone(edge), Arc::clone(&activity));
+        async move {
+            let _in_flight = InFlight::begin(&activity);
+            Ok::<_, Infallible>(edge.respond(request, peer).await)
+        }
+    });
+    let builder = builder();
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut watch = pin!(tokio::time::sleep(header_timeout));
+    let mut seen = 0;
+    let mut finishing = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    // Clients leave as they like; nothing here is a fault of ours.
+                    tracing::debug!(error, %peer, "connection ended early");
+                }
+                return;
+            }
+            _ = &mut finish, if !finishing => {
+                // Nothing was asked yet, so nothing is lost.
+                if activity.begun.load(Ordering::Relaxed) == 0 {
+                    return;
+                }
+                finishing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = watch.as_mut() => {
+                let begun = activity.begun.load(Ordering::Relaxed);
+                if begun == 0 {
+                    tracing::debug!(%peer, "no request came in time");
+                    return;
+                }
+                let resting = begun == seen && activity.in_flight.load(Ordering::Relaxed) == 0;
+                if resting && !finishing {
+                    // Closes at once, in the middle of a head too; an answer that still streams goes on.
+                    finishing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                seen = begun;
+                watch.as_mut().reset(Instant::now() + IDLE_LIMIT);
+            }
+        }
+    }
+}
+
+/// No header timeout of hyper's own: it would set and clear a timer with every request.
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX));
+    builder
+}
+
+impl<'a> InFlight<'a> {
+    fn begin(activity: &'a Activity) -> Self {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(activity)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
