@@ -1,1 +1,3 @@
-//! (to be written)
+//! The REST face.
+
+pub mod swagger;
