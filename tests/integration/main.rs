@@ -1,3 +1,4 @@
 //! The gateway from outside: one file per behaviour.
 
 mod check;
+mod edge;
