@@ -6,9 +6,10 @@ use http::request::Parts;
 use serde_json::json;
 
 use super::route::Route;
-use super::{Refused, Rest, json, redirect, swagger};
+use super::swagger::DocumentLink;
+use super::{Refused, Rest, json, swagger};
 use crate::catalog::openapi::path_segment;
-use crate::catalog::{Caller, CatalogServer};
+use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::http::answer::JSON;
 use crate::http::{Access, Problem, document_answer, health};
@@ -16,7 +17,7 @@ use crate::http::{Access, Problem, document_answer, health};
 /// Answers `GET` and `HEAD`.
 pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
     match route {
-        Route::Root => Ok(redirect(&format!("{}/docs", rest.mount.base()))),
+        Route::Root => Ok(swagger::redirect("docs")),
         Route::Health => Ok(health::health().await),
         Route::Ready => Ok(ready(rest)),
         Route::Servers => {
@@ -40,20 +41,27 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
             Ok(document_answer(&document.bytes, &document.etag, JSON, &head.headers))
         }
         Route::Docs => {
-            let documents = rest.documents_of(admit_page(rest, head)?.as_ref());
-            Ok(swagger::page(&rest.config.document.name, &documents, &head.headers))
+            admit_page(rest, head)?;
+            Ok(swagger::page(&rest.config.document.name, "", &head.headers))
+        }
+        Route::Initializer { prefixed } => {
+            let caller = admit_page(rest, head)?;
+            let documents = rest.documents_of(caller.as_ref(), prefixed);
+            let links: Vec<DocumentLink<'_>> =
+                documents.iter().map(|(name, url)| DocumentLink { name, url }).collect();
+            Ok(swagger::initializer(&links, None, &head.headers))
         }
         Route::ServerDocs { server } => {
-            if let Some(caller) = admit_page(rest, head)? {
-                rest.visible_server(&caller, &server)?;
-            }
-            Ok(swagger::page(&server, &[rest.document_of(&server)], &head.headers))
+            rest.admit_server_page(head, &server)?;
+            Ok(swagger::page(&server, "../", &head.headers))
         }
-        Route::Redoc => Ok(redirect(&format!("{}/docs", rest.mount.base()))),
-        Route::ServerRedoc { server } => {
-            let base = rest.mount.base();
-            Ok(redirect(&format!("{base}/{}/docs", path_segment(&server))))
+        Route::ServerInitializer { server } => {
+            rest.admit_server_page(head, &server)?;
+            // Relative to the page `/{server}/docs`, not to this script.
+            let document = DocumentLink { name: &server, url: "openapi.json" };
+            Ok(swagger::initializer(&[document], None, &head.headers))
         }
+        Route::Page { to } => Ok(swagger::redirect(to)),
         Route::Asset { file } => Ok(swagger::asset(&file, &head.headers)),
         Route::ServerRoot { .. } | Route::Tool { .. } | Route::Moved { .. } | Route::Nothing => {
             Err(Problem::not_found().into())
@@ -88,21 +96,31 @@ impl Rest {
         Ok(server.ok_or_else(Problem::not_found)?.name.clone())
     }
 
-    /// Name and address of each document that the selector of `/docs` offers.
-    fn documents_of(&self, caller: Option<&Caller>) -> Vec<(String, String)> {
-        let combined = format!("{}/openapi.json", self.mount.base());
-        let mut documents = vec![(self.config.document.name.clone(), combined)];
-        if let Some(caller) = caller.filter(|_| !self.config.single) {
-            let catalog = self.gateway.keeper().catalog();
-            let visible = |server: &&std::sync::Arc<CatalogServer>| caller.scope.allows_server(&server.name);
-            let servers = catalog.servers.iter().filter(visible);
-            documents.extend(servers.map(|server| self.document_of(server.name.as_str())));
+    /// Somebody who may see no documents may see the empty page, and does not learn from it whether the
+    /// server exists.
+    fn admit_server_page(&self, head: &Parts, server: &str) -> Result<(), Refused> {
+        match admit_page(self, head)? {
+            Some(caller) => self.visible_server(&caller, server).map(drop),
+            None => Ok(()),
         }
-        documents
     }
 
-    fn document_of(&self, server: &str) -> (String, String) {
-        let path = format!("{}/{}/openapi.json", self.mount.base(), path_segment(server));
-        (server.to_owned(), path)
+    /// Name and address of each document that the selector of `/docs` offers. Addresses are relative to
+    /// the page, so that whatever a proxy adds or strips before it does not matter.
+    fn documents_of(&self, caller: Option<&Caller>, prefixed: bool) -> Vec<(String, String)> {
+        let mut documents = vec![(self.config.document.name.clone(), "openapi.json".to_owned())];
+        if let Some(caller) = caller.filter(|_| !self.config.single) {
+            let to_servers = match self.mount.prefix() {
+                prefix if prefixed || prefix.is_empty() => String::new(),
+                prefix => format!("{prefix}/"),
+            };
+            let catalog = self.gateway.keeper().catalog();
+            let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
+            documents.extend(visible.map(|server| {
+                let name = server.name.as_str();
+                (name.to_owned(), format!("{to_servers}{}/openapi.json", path_segment(name)))
+            }));
+        }
+        documents
     }
 }

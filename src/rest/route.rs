@@ -18,7 +18,8 @@ pub enum Route<'a> {
     Document,
     /// `/docs`
     Docs,
-    Redoc,
+    /// `/docs/swagger-initializer.js`; `prefixed` when it was asked for under the path prefix.
+    Initializer { prefixed: bool },
     /// `/assets/swagger/{file}`
     Asset {
         file: Cow<'a, str>,
@@ -63,12 +64,9 @@ impl Mount {
         Self { prefix, root_path: listen.root_path.clone(), single }
     }
 
-    /// The path of the whole gateway as browsers see it: root path and prefix, no slash at the end.
-    pub fn base(&self) -> String {
-        match self.single {
-            true => self.root_path.clone(),
-            false => format!("{}{}", self.root_path, self.prefix),
-        }
+    /// The path prefix without its slashes at both ends; empty when there is none.
+    pub fn prefix(&self) -> &str {
+        self.prefix.trim_start_matches('/')
     }
 
     /// Sorts a raw path (percent-encoded, without query).
@@ -78,7 +76,10 @@ impl Mount {
     pub fn route<'a>(&self, raw: &'a str) -> Route<'a> {
         let path = strip(raw, &self.root_path).unwrap_or(raw);
         let inside = strip(path, &self.prefix);
-        if let Some(route) = whole_gateway(path).or_else(|| whole_gateway(inside?)) {
+        let prefixed = inside.filter(|_| !self.prefix.is_empty());
+        if let Some(route) =
+            whole_gateway(path, false).or_else(|| whole_gateway(prefixed?, true))
+        {
             return route;
         }
         if self.single {
@@ -108,15 +109,17 @@ fn strip<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))
 }
 
-fn whole_gateway(path: &str) -> Option<Route<'_>> {
+fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
     Some(match path {
         "/" => Route::Root,
         "/health" => Route::Health,
         "/ready" => Route::Ready,
         "/servers" => Route::Servers,
         "/openapi.json" => Route::Document,
-        "/docs" | "/docs/" => Route::Docs,
-        "/redoc" | "/redoc/" => Route::Redoc,
+        "/docs" => Route::Docs,
+        "/docs/swagger-initializer.js" => Route::Initializer { prefixed },
+        "/redoc" => Route::Page { to: "docs" },
+        "/docs/" | "/redoc/" => Route::Page { to: "../docs" },
         _ => {
             let file = path.strip_prefix("/assets/swagger/")?;
             decode(file).map_or(Route::Nothing, |file| Route::Asset { file })
@@ -129,8 +132,10 @@ fn one_server<'a>(raw: &'a str, server: &'a str, inner: &'a str) -> Route<'a> {
     match inner {
         "" => Route::ServerRoot { server },
         "openapi.json" => Route::ServerDocument { server },
-        "docs" | "docs/" => Route::ServerDocs { server },
-        "redoc" | "redoc/" => Route::ServerRedoc { server },
+        "docs" => Route::ServerDocs { server },
+        "docs/swagger-initializer.js" => Route::ServerInitializer { server },
+        "redoc" => Route::Page { to: "docs" },
+        "docs/" | "redoc/" => Route::Page { to: "../docs" },
         _ => match inner.split_once('/') {
             None => decode(inner).map_or(Route::Nothing, |tool| Route::Tool { server: Some(server), tool }),
             Some((_, "")) => without_slash(raw),

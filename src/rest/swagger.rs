@@ -1,9 +1,237 @@
-//! stub
-use axum::response::Response;
-use http::HeaderMap;
-pub fn page(_title: &str, _documents: &[(String, String)], _headers: &HeaderMap) -> Response {
-    Response::new("docs".into())
+//! Swagger UI from assets in the binary, under a Content-Security-Policy that lets nothing in from outside.
+//!
+//! Endpoints, which the router maps to the functions here:
+//!
+//! - `GET /docs`, `GET /{server}/docs`: [`page`], at exactly this path, because health checks ask for it
+//! - `GET /docs/swagger-initializer.js`, `GET /{server}/docs/swagger-initializer.js`: [`initializer`]
+//! - `GET /assets/swagger/{file}`: [`asset`]
+//! - `GET /docs/`, `/redoc`, `/{server}/docs/`, `/{server}/redoc`: [`redirect`]
+//!
+//! Every link is relative to the page, so that a path prefix, a root path or a reverse proxy changes nothing.
+//! The page holds no data; what it shows comes from the documents, which have access rules of their own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
+use utoipa_swagger_ui::{Config, Url};
+
+use crate::http::{Problem, document_answer};
+
+/// `style-src` needs `unsafe-inline`, because Swagger UI sets style attributes; scripts do not.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+
+/// The files that the page asks for, with the type they are served as.
+const ASSETS: [(&str, &str); 6] = [
+    ("swagger-ui.css", "text/css; charset=utf-8"),
+    ("index.css", "text/css; charset=utf-8"),
+    ("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+    ("swagger-ui-standalone-preset.js", "text/javascript; charset=utf-8"),
+    ("favicon-32x32.png", "image/png"),
+    ("favicon-16x16.png", "image/png"),
+];
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// One document that the page can show.
+#[derive(Debug, Clone, Copy)]
+pub struct DocumentLink<'a> {
+    /// What the selector shows.
+    pub name: &'a str,
+    /// Relative to the page, percent-encoded: `openapi.json`, or `time/openapi.json`.
+    pub url: &'a str,
 }
-pub fn asset(_file: &str, _headers: &HeaderMap) -> Response {
-    Response::new("docs".into())
+
+/// An asset's bytes, type and quoted entity tag.
+struct Asset {
+    bytes: Bytes,
+    content_type: &'static str,
+    etag: String,
+}
+
+static FILES: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
+    let files = ASSETS.iter().filter_map(|(name, content_type)| {
+        let bytes = embedded(name, Config::default())?;
+        let etag = etag_of(&bytes);
+        Some((*name, Asset { bytes, content_type, etag }))
+    });
+    files.collect()
+});
+
+/// The page itself. `to_root` leads from the page's folder to where `assets/` is: empty for `/docs`, `../`
+/// for `/{server}/docs`. `title` is the gateway's or the server's name.
+pub fn page(title: &str, to_root: &str, request: &HeaderMap) -> Response {
+    let Some(index) = embedded("index.html", Config::default()) else { return missing("index.html") };
+    let assets = format!("{to_root}assets/swagger/");
+    let html = String::from_utf8_lossy(&index)
+        .replace("<title>Swagger UI</title>", &format!("<title>{}</title>", escaped(title)))
+        .replace("\"./swagger-initializer.js\"", "\"docs/swagger-initializer.js\"")
+        .replace("\"./", &format!("\"{assets}"))
+        .replace("\"index.css\"", &format!("\"{assets}index.css\""));
+    let html = Bytes::from(html);
+    with_policy(document_answer(&html, &etag_of(&html), HTML, request))
+}
+
+/// The script that starts the page of `documents` (at least one). `primary` is the name of the one shown
+/// first; the first of the list without it. Nothing is remembered in the browser, keys least of all.
+pub fn initializer(documents: &[DocumentLink], primary: Option<&str>, request: &HeaderMap) -> Response {
+    let urls = documents
+        .iter()
+        .map(|document| Url::with_primary(document.name, document.url, primary == Some(document.name)));
+    let config = Config::new(urls)
+        // The default asks an outside service to validate the document, and so tells it the address.
+        .validator_url("none")
+        .persist_authorization(false)
+        .query_config_enabled(false)
+        .deep_linking(true)
+        .display_request_duration(true)
+        .try_it_out_enabled(true);
+    match embedded("swagger-initializer.js", config) {
+        Some(script) => with_policy(document_answer(&script, &etag_of(&script), SCRIPT, request)),
+        None => missing("swagger-initializer.js"),
+    }
+}
+
+/// A file of the page; 404 for every other name.
+pub fn asset(name: &str, request: &HeaderMap) -> Response {
+    match FILES.get(name) {
+        Some(asset) => with_policy(document_answer(&asset.bytes, &asset.etag, asset.content_type, request)),
+        None => Problem::not_found().into_response(),
+    }
+}
+
+/// Sends the browser to `location`, which is relative to the path asked for: `docs` for `/redoc`, `../docs`
+/// for `/docs/`. Relative, because a proxy in front may have another scheme, host and prefix.
+pub fn redirect(location: &str) -> Response {
+    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+    match HeaderValue::from_str(location) {
+        Ok(location) => {
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        Err(_) => Problem::not_found().into_response(),
+    }
+}
+
+fn with_policy(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+fn embedded(name: &str, config: Config) -> Option<Bytes> {
+    match utoipa_swagger_ui::serve(name, Arc::new(config)) {
+        Ok(Some(file)) => Some(Bytes::from(file.bytes.into_owned())),
+        Ok(None) => None,
+        Err(error) => {
+            tracing::error!(name, %error, "a file of Swagger UI could not be made");
+            None
+        }
+    }
+}
+
+fn missing(name: &str) -> Response {
+    tracing::error!(name, "this build holds no Swagger UI");
+    Problem::internal().into_response()
+}
+
+fn etag_of(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What `src="..."` and `href="..."` name, in order.
+    fn links(html: &str) -> Vec<&str> {
+        let parts = html.split(['"']).collect::<Vec<_>>();
+        let pairs = parts.windows(2).filter(|pair| pair[0].ends_with("src=") || pair[0].ends_with("href="));
+        pairs.map(|pair| pair[1]).collect()
+    }
+
+    #[tokio::test]
+    async fn every_link_of_the_page_is_served() {
+        let html = text(page("Tools", "../", &HeaderMap::new())).await;
+        let links = links(&html);
+        assert_eq!(links.len(), 7, "{html}");
+        for link in links {
+            if link == "docs/swagger-initializer.js" {
+                continue;
+            }
+            let name = link.strip_prefix("../assets/swagger/").unwrap_or_else(|| panic!("{link}"));
+            let response = asset(name, &HeaderMap::new());
+            assert_eq!(response.status(), 200, "{link}");
+            assert!(!text(response).await.is_empty(), "{link}");
+        }
+        assert!(!html.contains("http"), "{html}");
+    }
+
+    #[tokio::test]
+    async fn the_title_is_the_gateways_and_cannot_become_markup() {
+        let html = text(page("A </title><script>x & y", "", &HeaderMap::new())).await;
+        assert!(html.contains("<title>A &lt;/title&gt;&lt;script&gt;x &amp; y</title>"), "{html}");
+        assert!(html.contains("href=\"assets/swagger/swagger-ui.css\""), "{html}");
+    }
+
+    #[tokio::test]
+    async fn the_initializer_names_the_documents_and_no_validator() {
+        let documents = [
+            DocumentLink { name: "All", url: "openapi.json" },
+            DocumentLink { name: "ti\"me", url: "time/openapi.json" },
+        ];
+        let script = text(initializer(&documents, Some("ti\"me"), &HeaderMap::new())).await;
+        assert!(script.contains(r#""urls.primaryName": "ti\"me""#), "{script}");
+        assert!(script.contains(r#""url": "time/openapi.json""#), "{script}");
+        assert!(script.contains(r#""validatorUrl": "none""#), "{script}");
+        assert!(script.contains(r#""persistAuthorization": false"#), "{script}");
+        let one = text(initializer(&documents[..1], None, &HeaderMap::new())).await;
+        assert!(one.contains(r#""url": "openapi.json""#) && !one.contains("{{config}}"), "{one}");
+    }
+
+    #[test]
+    fn everything_is_under_the_policy_and_known_files_are_not_sent_again() {
+        let first = asset("swagger-ui.css", &HeaderMap::new());
+        assert_eq!(first.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
+        let mut again = HeaderMap::new();
+        again.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
+        assert_eq!(asset("swagger-ui.css", &again).status(), 304);
+        assert_eq!(asset("index.css", &again).status(), 200);
+        assert_eq!(page("x", "", &again).headers()[header::CONTENT_SECURITY_POLICY], POLICY);
+    }
+
+    #[test]
+    fn other_files_are_not_found() {
+        for name in ["index.html", "oauth2-redirect.html", "../Cargo.toml", "", "swagger-ui.js"] {
+            assert_eq!(asset(name, &HeaderMap::new()).status(), 404, "{name}");
+        }
+    }
+
+    #[test]
+    fn redirects_are_relative() {
+        let response = redirect("../docs");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[header::LOCATION]),
+            (307, &"../docs".parse().unwrap())
+        );
+    }
 }

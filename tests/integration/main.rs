@@ -9,6 +9,7 @@ mod cancellation;
 mod check;
 mod children;
 mod documents;
+mod edge;
 mod floors;
 mod http_upstreams;
 mod isolation;

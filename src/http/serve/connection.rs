@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Edge;
 
-/// How long a connection may rest between requests. Longer than the clients' pools keep theirs (aiohttp 15 s,
+/// How long a connection may rest between requests, at least (at most twice that). Longer than the clients' pools keep theirs (aiohttp 15 s,
 /// httpx 5 s, undici 4 s), so that it is they who close, and no request is lost to a close that crosses it.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
 
@@ -116,12 +116,8 @@ async fn converse(
                     return;
                 }
                 let resting = begun == seen && activity.in_flight.load(Ordering::Relaxed) == 0;
-                if resting && finishing {
-                    // Asked to end one period ago, and all that it does is a head that never gets whole or
-                    // an answer that is not taken.
-                    return;
-                }
-                if resting {
+                if resting && !finishing {
+                    // Closes at once, in the middle of a head too; an answer that still streams goes on.
                     finishing = true;
                     connection.as_mut().graceful_shutdown();
                 }

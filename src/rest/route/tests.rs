@@ -35,7 +35,11 @@ fn paths_of_the_gateway_and_of_servers_are_told_apart() {
         ("/docs", Route::Docs),
         ("/openapi.json", Route::Document),
         ("/assets/swagger/ui.css", Route::Asset { file: "ui.css".into() }),
+        ("/docs/", Route::Page { to: "../docs" }),
+        ("/docs/swagger-initializer.js", Route::Initializer { prefixed: false }),
         ("/s/docs", Route::ServerDocs { server: server() }),
+        ("/s/docs/swagger-initializer.js", Route::ServerInitializer { server: server() }),
+        ("/s/redoc", Route::Page { to: "docs" }),
         ("/s/openapi.json", Route::ServerDocument { server: server() }),
         ("/s/", Route::ServerRoot { server: server() }),
         ("/s", Route::Moved { to: "/s/".into() }),
@@ -57,6 +61,8 @@ fn a_prefix_is_needed_for_servers_and_optional_for_the_rest() {
     assert_eq!(prefixed.route("/prefix/s"), Route::Nothing);
     assert_eq!(prefixed.route("/docs"), Route::Docs);
     assert_eq!(prefixed.route("/pre/docs"), Route::Docs);
+    let script = "/pre/docs/swagger-initializer.js";
+    assert_eq!(prefixed.route(script), Route::Initializer { prefixed: true });
 }
 
 #[test]
