@@ -19,7 +19,9 @@ pub enum Route<'a> {
     /// `/docs`
     Docs,
     /// `/docs/swagger-initializer.js`; `prefixed` when it was asked for under the path prefix.
-    Initializer { prefixed: bool },
+    Initializer {
+        prefixed: bool,
+    },
     /// `/assets/swagger/{file}`
     Asset {
         file: Cow<'a, str>,
@@ -30,8 +32,12 @@ pub enum Route<'a> {
     ServerDocs {
         server: Cow<'a, str>,
     },
-    ServerRedoc {
+    ServerInitializer {
         server: Cow<'a, str>,
+    },
+    /// Another path for a docs page, which is at `to`, relative to the path asked for.
+    Page {
+        to: &'static str,
     },
     /// `/{server}/`, where nothing is.
     ServerRoot {
@@ -77,9 +83,7 @@ impl Mount {
         let path = strip(raw, &self.root_path).unwrap_or(raw);
         let inside = strip(path, &self.prefix);
         let prefixed = inside.filter(|_| !self.prefix.is_empty());
-        if let Some(route) =
-            whole_gateway(path, false).or_else(|| whole_gateway(prefixed?, true))
-        {
+        if let Some(route) = whole_gateway(path, false).or_else(|| whole_gateway(prefixed?, true)) {
             return route;
         }
         if self.single {

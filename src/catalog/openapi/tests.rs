@@ -25,7 +25,13 @@ static INFO: LazyLock<ServerInfo> = LazyLock::new(|| ServerInfo {
 fn tool(definition: Value) -> Arc<CatalogTool> {
     let name: Arc<str> = definition["name"].as_str().unwrap().into();
     let definition = Arc::new(definition.as_object().unwrap().clone());
-    Arc::new(CatalogTool { exposed_name: name.clone(), name, definition, read_only: false, checker: Default::default() })
+    Arc::new(CatalogTool {
+        exposed_name: name.clone(),
+        name,
+        definition,
+        read_only: false,
+        checker: Default::default(),
+    })
 }
 
 fn tool_with(name: &str, schema: Value) -> Arc<CatalogTool> {
