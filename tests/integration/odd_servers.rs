@@ -142,3 +142,17 @@ async fn numbers_beyond_floating_point_arrive_digit_for_digit() {
     assert!(answer.text().contains("123456789012345678901234567890"), "{}", answer.text());
     assert!(answer.text().contains("1.0"), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn entries_that_are_no_proper_tools_take_nothing_from_their_neighbours() {
+    let gateway = Gateway::serving(json!({ "s": servers::scripted(&["--tools-odd"]) })).start().await;
+    gateway.ready(&["s"]).await;
+    let document = gateway.get("/s/openapi.json").await.ok();
+    for tool in ["echo", "pid", "environment"] {
+        assert!(document["paths"].get(format!("/{tool}")).is_some(), "{tool} is gone: {}", document["paths"]);
+    }
+    assert_eq!(gateway.post("/s/echo", &json!({ "value": 1 })).await.ok()["arguments"], json!({ "value": 1 }));
+    // A tool without a schema takes any arguments.
+    let bare = gateway.post("/s/bare", &json!({ "any": "thing" })).await.ok();
+    assert_eq!(bare["arguments"], json!({ "any": "thing" }));
+}

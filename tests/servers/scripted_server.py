@@ -7,6 +7,7 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 --socket PATH  listens there and serves one session per connection, with the framing of stdio
 --delay N      answers `initialize` after N seconds
 --tools A,B    further tools that echo their arguments
+--tools-odd    further entries in the list that are no proper tools
 --tools-file F further tools, one a line, read at every tools/list
 --unless FILE  begins with the fault `exit` when the file exists
 --start FAULT  exit (writes two lines to stderr, leaves with status 7) | hang (never answers initialize) |
@@ -18,6 +19,7 @@ import argparse, json, os, signal, socket, subprocess, sys, threading, time
 parser = argparse.ArgumentParser()
 for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--unless"):
     parser.add_argument(option)
+parser.add_argument("--tools-odd", action="store_true")
 parser.add_argument("--delay", type=float, default=0)
 options = parser.parse_args()
 guard = threading.Lock()
@@ -45,6 +47,8 @@ TOOLS = [
     tool("vendor"),
     tool("environment"),
 ]
+# With `--tools-odd`: entries that no typed reading accepts.
+ODD_TOOLS = [{"name": "bare"}, {"name": "text", "inputSchema": "no object"}, {"inputSchema": {}}, "no tool at all", None]
 
 # Everything that a typed reading could lose: unknown keys, unknown kinds, order, numbers beyond f64.
 VENDOR = (
@@ -82,7 +86,7 @@ class Session:
         if options.tools_file and os.path.exists(options.tools_file):
             with open(options.tools_file) as names:
                 extra += [tool(name.strip(), {"value": {}}) for name in names if name.strip()]
-        return TOOLS + extra
+        return TOOLS + extra + (ODD_TOOLS if options.tools_odd else [])
 
     def handle(self, message):
         method, ident, parameters = message.get("method"), message.get("id"), message.get("params") or {}
