@@ -151,7 +151,10 @@ async fn entries_that_are_no_proper_tools_take_nothing_from_their_neighbours() {
     for tool in ["echo", "pid", "environment"] {
         assert!(document["paths"].get(format!("/{tool}")).is_some(), "{tool} is gone: {}", document["paths"]);
     }
-    assert_eq!(gateway.post("/s/echo", &json!({ "value": 1 })).await.ok()["arguments"], json!({ "value": 1 }));
+    assert_eq!(
+        gateway.post("/s/echo", &json!({ "value": 1 })).await.ok()["arguments"],
+        json!({ "value": 1 })
+    );
     // A tool without a schema takes any arguments.
     let bare = gateway.post("/s/bare", &json!({ "any": "thing" })).await.ok();
     assert_eq!(bare["arguments"], json!({ "any": "thing" }));
