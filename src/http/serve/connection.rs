@@ -20,8 +20,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Edge;
 
-/// How long a connection may rest between requests, at least (at most twice that). Longer than the clients' pools keep theirs (aiohttp 15 s,
-/// httpx 5 s, undici 4 s), so that it is they who close, and no request is lost to a close that crosses it.
+/// How long a connection may rest between requests, at least; at most twice that. Longer than the clients'
+/// pools keep theirs (aiohttp 15 s, httpx 5 s, undici 4 s), so that it is they who close, and no request is
+/// lost to a close that crosses it.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
 
 /// Bounds a request's head, and with it what an unauthenticated client can make us hold.
