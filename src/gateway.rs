@@ -91,7 +91,8 @@ impl Gateway {
     ///
     /// [`CallError`] for everything but an answer; a tool's own failure (`isError`) is an answer.
     pub async fn call(&self, caller: &Caller, target: &Target, arguments: Bytes) -> Result<Reply, CallError> {
-        let arguments = target.tool.checker().check(arguments)?;
+        let checker = target.tool.checker();
+        let arguments = apart_if_large(arguments.len(), || checker.check(arguments))?;
         match &target.server.source {
             ServerSource::Gateway => {
                 let answer = builtin::call(self, caller, &target.tool.name, arguments);
@@ -141,6 +142,13 @@ impl Gateway {
     fn timeout_of(&self, upstream: &Upstream) -> Duration {
         upstream.config().timeout.unwrap_or(self.call_timeout)
     }
+}
+
+/// Runs `work` over `size` bytes: at once when they are few, else while other tasks go on on another thread,
+/// so that a megabyte of one caller does not delay the small calls of others.
+pub fn apart_if_large<T>(size: usize, work: impl FnOnce() -> T) -> T {
+    const LARGE: usize = 64 << 10;
+    if size < LARGE { work() } else { tokio::task::block_in_place(work) }
 }
 
 /// Sends `request`; `None` when `after` has passed since it was sent or since the last progress.

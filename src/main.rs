@@ -28,7 +28,8 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime cannot be started");
@@ -51,6 +52,12 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
             }
         }
     }
+}
+
+/// Half of the cores: the servers behind us need the others, and one worker passes on more calls than most
+/// servers can answer. More workers than work only wake each other up.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 fn form(format: LogFormat) -> Form {

@@ -25,11 +25,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::{Keys, Problem, json_answer};
+use crate::http::{Access, Keys, Problem, json_answer};
 use route::{Mount, Route};
 
 /// What the handlers share.
@@ -55,19 +56,30 @@ pub fn router(rest: Arc<Rest>) -> Router {
 
 async fn dispatch(rest: Arc<Rest>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    let route = rest.mount.route(head.uri.path());
-    let answer = match (&head.method, route) {
-        (_, Route::Nothing) => Err(Problem::not_found().into()),
-        (&Method::POST, Route::Tool { server, tool }) => {
+    let route = rest.mount.route(head.uri.path(), head.method == Method::POST);
+    let answer = match route {
+        Route::Tool { server, tool } if head.method == Method::POST => {
             return call::call(&rest, &head, body, server.as_deref(), &tool).await;
         }
-        (_, Route::Tool { server, tool }) => Err(call::wrong_method(&rest, server.as_deref(), &tool)),
-        (_, Route::Moved { to }) => rest.moved(&to),
-        (&Method::GET | &Method::HEAD, route) => pages::page(&rest, &head, route).await,
-        (_, _) => Err(method_not_allowed("GET, HEAD")),
+        route => other_than_call(&rest, &head, route).await,
     };
     let answer = answer.unwrap_or_else(|refusal| *refusal);
     if head.method == Method::HEAD { without_body(answer) } else { answer }
+}
+
+async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
+    let is_open = matches!(route, Route::Health | Route::Ready | Route::Asset { .. });
+    if rest.config.auth.strict && !is_open {
+        // Not even whether a path exists is told without a key.
+        pages::admit(rest, head, Access::Document)?;
+    }
+    match route {
+        Route::Nothing => Err(Problem::not_found().into()),
+        Route::Tool { server, tool } => Err(call::wrong_method(rest, server.as_deref(), &tool)),
+        Route::Moved { to } => rest.moved(&to, head.method == Method::POST),
+        route if matches!(head.method, Method::GET | Method::HEAD) => pages::page(rest, head, route).await,
+        _ => Err(method_not_allowed("GET, HEAD")),
+    }
 }
 
 /// An answer that ends a request early; boxed, since it is rare and large.
@@ -82,9 +94,8 @@ impl From<Problem> for Refused {
 
 impl Rest {
     /// A path that is only missing or carrying a slash, when there is something behind it.
-    fn moved(&self, to: &str) -> Result<Response, Refused> {
-        let target = to.split_once('?').map_or(to, |(path, _)| path);
-        let exists = match self.mount.route(target) {
+    fn moved(&self, to: &str, is_call: bool) -> Result<Response, Refused> {
+        let exists = match self.mount.route(to, is_call) {
             Route::Tool { server, tool } => call::exists(self, server.as_deref(), &tool),
             Route::ServerRoot { server } => self.gateway.keeper().catalog().server(&server).is_some(),
             _ => false,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Refused, Rest, failure, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
 use crate::catalog::{Caller, ServerSource};
-use crate::gateway::{CallError, CallRecord, Outcome, Target};
+use crate::gateway::{CallError, CallRecord, Outcome, Target, apart_if_large};
 use crate::http::{Access, Problem, json_answer, read_body};
 use crate::upstream::Reply;
 
@@ -36,7 +36,8 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     };
     match reply {
         Ok(Reply::Result(bytes)) => {
-            let (outcome, response) = answer(&head.headers, bytes);
+            let size = bytes.len();
+            let (outcome, response) = apart_if_large(size, || answer(&head.headers, bytes));
             record.answered(outcome);
             response
         }

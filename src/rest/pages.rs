@@ -69,7 +69,8 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
     }
 }
 
-fn admit(rest: &Rest, head: &Parts, access: Access) -> Result<Caller, Refused> {
+/// Who asks, or the refusal.
+pub fn admit(rest: &Rest, head: &Parts, access: Access) -> Result<Caller, Refused> {
     rest.keys.admit(&head.headers, access).map_err(|refusal| Refused::new(refusal.into_response()))
 }
 

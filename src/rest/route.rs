@@ -79,7 +79,9 @@ impl Mount {
     ///
     /// A reverse proxy may or may not have stripped the root path, so it is optional. The prefix is
     /// optional for what belongs to the whole gateway, and needed for servers.
-    pub fn route<'a>(&self, raw: &'a str) -> Route<'a> {
+    ///
+    /// Calls come as `POST` (`is_call`), pages as anything else: so a tool may share its path with a page.
+    pub fn route<'a>(&self, raw: &'a str, is_call: bool) -> Route<'a> {
         let path = strip(raw, &self.root_path).unwrap_or(raw);
         let inside = strip(path, &self.prefix);
         let prefixed = inside.filter(|_| !self.prefix.is_empty());
@@ -87,24 +89,24 @@ impl Mount {
             return route;
         }
         if self.single {
-            return self.single_server(raw, path);
+            return single_server(raw, path);
         }
         let Some(rest) = inside.and_then(|inside| inside.strip_prefix('/')) else { return Route::Nothing };
         match rest.split_once('/') {
             None if rest.is_empty() => Route::Nothing,
             None => Route::Moved { to: format!("{raw}/") },
             Some(("", _)) => Route::Nothing,
-            Some((server, inner)) => one_server(raw, server, inner),
+            Some((server, inner)) => one_server(raw, server, inner, is_call),
         }
     }
+}
 
-    fn single_server<'a>(&self, raw: &'a str, path: &'a str) -> Route<'a> {
-        let Some(tool) = path.strip_prefix('/') else { return Route::Nothing };
-        match tool.split_once('/') {
-            None => decode(tool).map_or(Route::Nothing, |tool| Route::Tool { server: None, tool }),
-            Some((tool, "")) if !tool.is_empty() => without_slash(raw),
-            Some(_) => Route::Nothing,
-        }
+fn single_server<'a>(raw: &'a str, path: &'a str) -> Route<'a> {
+    let Some(tool) = path.strip_prefix('/') else { return Route::Nothing };
+    match tool.split_once('/') {
+        None => decode(tool).map_or(Route::Nothing, |tool| Route::Tool { server: None, tool }),
+        Some((tool, "")) if !tool.is_empty() => without_slash(raw),
+        Some(_) => Route::Nothing,
     }
 }
 
@@ -131,14 +133,14 @@ fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
     })
 }
 
-fn one_server<'a>(raw: &'a str, server: &'a str, inner: &'a str) -> Route<'a> {
+fn one_server<'a>(raw: &'a str, server: &'a str, inner: &'a str, is_call: bool) -> Route<'a> {
     let Some(server) = decode(server) else { return Route::Nothing };
     match inner {
-        "" => Route::ServerRoot { server },
+        "" if !is_call => Route::ServerRoot { server },
         "openapi.json" => Route::ServerDocument { server },
         "docs" => Route::ServerDocs { server },
         "docs/swagger-initializer.js" => Route::ServerInitializer { server },
-        "redoc" => Route::Page { to: "docs" },
+        "redoc" if !is_call => Route::Page { to: "docs" },
         "docs/" | "redoc/" => Route::Page { to: "../docs" },
         _ => match inner.split_once('/') {
             None => decode(inner).map_or(Route::Nothing, |tool| Route::Tool { server: Some(server), tool }),

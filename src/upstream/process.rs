@@ -19,6 +19,8 @@ use crate::config::{ServerName, StdioConfig};
 
 /// How long a process may take to end after its input was closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
+/// Room in the pipe from the child, in bytes; the most that an unprivileged process may ask for.
+const PIPE_SIZE: usize = 1 << 20;
 /// How many of the last stderr lines are kept for the reason.
 const TAIL_LINES: usize = 10;
 /// A longer stderr line is cut, in the log and in the tail.
@@ -88,6 +90,9 @@ impl Process {
         let stdin = child.stdin.take().expect("stdin is piped");
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
+        // A megabyte of result then takes a few turns of the two processes instead of dozens. Where the
+        // system has no more such memory to give, the usual pipe does.
+        let _usual_size = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
         let tail = StderrTail::default();
         let stderr = tokio::spawn(log_stderr(server.clone(), stderr, tail.clone()));
         Ok((Self { child, group, exit, stderr, tail }, Pipes { stdin, stdout }))

@@ -21,9 +21,9 @@ fn tools_are_found_whatever_their_names_hold() {
         ("/s/%E6%97%A5%E6%9C%AC", "日本"),
         ("/s/health", "health"),
     ] {
-        assert_eq!(plain.route(path), tool("s", name), "{path}");
+        assert_eq!(plain.route(path, false), tool("s", name), "{path}");
     }
-    assert_eq!(plain.route("/a%20b/t"), tool("a b", "t"));
+    assert_eq!(plain.route("/a%20b/t", false), tool("a b", "t"));
 }
 
 #[test]
@@ -49,35 +49,43 @@ fn paths_of_the_gateway_and_of_servers_are_told_apart() {
         ("/s/t/u", Route::Nothing),
         ("/s/%FF", Route::Nothing),
     ] {
-        assert_eq!(plain.route(path), route, "{path}");
+        assert_eq!(plain.route(path, false), route, "{path}");
     }
 }
 
 #[test]
 fn a_prefix_is_needed_for_servers_and_optional_for_the_rest() {
     let prefixed = mount("/pre", "", false);
-    assert_eq!(prefixed.route("/pre/s/t"), tool("s", "t"));
-    assert_eq!(prefixed.route("/s/t"), Route::Nothing);
-    assert_eq!(prefixed.route("/prefix/s"), Route::Nothing);
-    assert_eq!(prefixed.route("/docs"), Route::Docs);
-    assert_eq!(prefixed.route("/pre/docs"), Route::Docs);
+    assert_eq!(prefixed.route("/pre/s/t", false), tool("s", "t"));
+    assert_eq!(prefixed.route("/s/t", false), Route::Nothing);
+    assert_eq!(prefixed.route("/prefix/s", false), Route::Nothing);
+    assert_eq!(prefixed.route("/docs", false), Route::Docs);
+    assert_eq!(prefixed.route("/pre/docs", false), Route::Docs);
     let script = "/pre/docs/swagger-initializer.js";
-    assert_eq!(prefixed.route(script), Route::Initializer { prefixed: true });
+    assert_eq!(prefixed.route(script, false), Route::Initializer { prefixed: true });
 }
 
 #[test]
 fn a_root_path_may_be_stripped_by_the_proxy_or_not() {
     let behind = mount("", "/api", false);
-    assert_eq!(behind.route("/api/s/t"), tool("s", "t"));
-    assert_eq!(behind.route("/s/t"), tool("s", "t"));
-    assert_eq!(behind.route("/api/docs"), Route::Docs);
+    assert_eq!(behind.route("/api/s/t", false), tool("s", "t"));
+    assert_eq!(behind.route("/s/t", false), tool("s", "t"));
+    assert_eq!(behind.route("/api/docs", false), Route::Docs);
 }
 
 #[test]
 fn a_single_server_has_its_tools_at_the_root() {
     let single = mount("", "", true);
-    assert_eq!(single.route("/t"), Route::Tool { server: None, tool: "t".into() });
-    assert_eq!(single.route("/docs"), Route::Docs);
-    assert_eq!(single.route("/t/"), Route::Moved { to: "/t".into() });
-    assert_eq!(single.route("/s/t"), Route::Nothing);
+    assert_eq!(single.route("/t", false), Route::Tool { server: None, tool: "t".into() });
+    assert_eq!(single.route("/docs", false), Route::Docs);
+    assert_eq!(single.route("/t/", false), Route::Moved { to: "/t".into() });
+    assert_eq!(single.route("/s/t", false), Route::Nothing);
+}
+
+#[test]
+fn a_call_finds_tools_where_others_find_pages() {
+    let plain = mount("", "", false);
+    assert_eq!(plain.route("/s/redoc", true), tool("s", "redoc"));
+    assert_eq!(plain.route("/s/", true), tool("s", ""));
+    assert_eq!(plain.route("/s/docs", true), Route::ServerDocs { server: "s".into() });
 }
