@@ -9,6 +9,7 @@ pub mod documents;
 pub mod keeper;
 pub mod openapi;
 pub mod operation_id;
+pub mod progress;
 pub mod scope;
 pub mod server;
 pub mod tool;

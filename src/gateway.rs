@@ -120,8 +120,7 @@ impl Gateway {
                 Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
                 Err(_) => return Err(late()),
             };
-            let request = Request::CallTool { name: &tool.name, arguments };
-            let error = match within(&*link, request, after).await {
+            let error = match within(&*link, tool, arguments, after).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),
@@ -151,19 +150,39 @@ pub fn apart_if_large<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size < LARGE { work() } else { tokio::task::block_in_place(work) }
 }
 
-/// Sends `request`; `None` when `after` has passed since it was sent or since the last progress.
-async fn within(link: &dyn Link, request: Request<'_>, after: Duration) -> Option<Result<Reply, LinkError>> {
-    let progress = Arc::new(Notify::new());
-    let mut reply = link.request(request, Some(progress.clone()));
-    let mut deadline = Instant::now() + after;
-    loop {
+/// Makes one call; `None` when `after` has passed since it was sent or since the last progress.
+async fn within(
+    link: &dyn Link,
+    tool: &CatalogTool,
+    arguments: &[u8],
+    after: Duration,
+) -> Option<Result<Reply, LinkError>> {
+    let began = Instant::now();
+    let ask_progress = tool.progress.is_asked();
+    let progress = ask_progress.then(|| Arc::new(Notify::new()));
+    let request = Request::CallTool { name: &tool.name, arguments, ask_progress };
+    let mut reply = link.request(request, progress.clone());
+    let mut deadline = began + after;
+    let mut told = false;
+    let reply = loop {
+        let progressed = async {
+            match &progress {
+                Some(progress) => progress.notified().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            reply = &mut reply => return Some(reply),
-            () = progress.notified() => deadline = Instant::now() + after,
-            () = sleep_until(deadline) => return None,
+            reply = &mut reply => break Some(reply),
+            () = progressed => {
+                told = true;
+                deadline = Instant::now() + after;
+            }
+            () = sleep_until(deadline) => break None,
         }
-    }
+    };
+    tool.progress.learn(began.elapsed(), told);
+    reply
 }
 
 fn visible(

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 
+use super::progress::ProgressHabit;
 use super::tool::CatalogTool;
 use crate::config::{ServerConfig, ServerName};
 use crate::upstream::{Definition, ServerInfo, ToolList, Upstream};
@@ -78,6 +79,7 @@ impl CatalogServer {
                 read_only: filter.is_read_only(definition),
                 definition: definition.clone(),
                 checker: OnceLock::new(),
+                progress: ProgressHabit::default(),
             }));
         }
         expose_hidden(&mut tools, &taken);

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 use super::arguments::ArgumentChecker;
+use super::progress::ProgressHabit;
 use super::server::hint;
 
 /// A tool as its server defined it, and as we expose it.
@@ -20,6 +21,8 @@ pub struct CatalogTool {
     pub read_only: bool,
     /// The compiled input schema: made at the first call, since most tools are never called.
     pub checker: OnceLock<ArgumentChecker>,
+    /// Whether its calls ask for progress.
+    pub progress: ProgressHabit,
 }
 
 impl CatalogTool {

@@ -99,10 +99,9 @@ fn answer(headers: &HeaderMap, bytes: Bytes) -> (Outcome, Response) {
     }
 }
 
-/// The result as the server sent it, once it is known to be JSON.
+/// The result as the server sent it, once it is known to be an object.
 fn whole(bytes: Bytes) -> (Outcome, Response) {
-    let object = serde_json::from_slice::<&RawValue>(&bytes).is_ok_and(|raw| raw.get().starts_with('{'));
-    if !object {
+    if !is_object(&bytes) {
         let message = "the server's answer is not a tool result";
         return (Outcome::Unrenderable, failure::protocol(message));
     }
@@ -110,6 +109,17 @@ fn whole(bytes: Bytes) -> (Outcome, Response) {
     let kind = http::HeaderValue::from_static(CALL_RESULT);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     (Outcome::Ok, response)
+}
+
+/// Reading a large result through costs more than passing it on, and only finds out what its reader finds
+/// out, too: it is held to being text in braces.
+fn is_object(bytes: &[u8]) -> bool {
+    const LARGE: usize = 64 << 10;
+    if bytes.len() < LARGE {
+        return serde_json::from_slice::<&RawValue>(bytes).is_ok_and(|raw| raw.get().starts_with('{'));
+    }
+    let bytes = bytes.trim_ascii();
+    bytes.starts_with(b"{") && bytes.ends_with(b"}") && std::str::from_utf8(bytes).is_ok()
 }
 
 /// The answer to another method than POST on a tool's path.

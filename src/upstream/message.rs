@@ -18,7 +18,7 @@ pub const LAST_ID: u32 = i32::MAX as u32;
 #[derive(Debug, Clone, Copy)]
 pub enum Request<'a> {
     /// `tools/call`; `arguments` is the JSON text of an object without raw newlines.
-    CallTool { name: &'a str, arguments: &'a [u8] },
+    CallTool { name: &'a str, arguments: &'a [u8], ask_progress: bool },
     /// `tools/list`, one page.
     ListTools { cursor: Option<&'a str> },
 }
@@ -28,16 +28,19 @@ impl Request<'_> {
     pub fn encode(&self, id: u32) -> Vec<u8> {
         let mut line = Vec::with_capacity(192);
         match self {
-            Self::CallTool { name, arguments } => {
+            Self::CallTool { name, arguments, ask_progress } => {
                 line.reserve(name.len() + arguments.len());
                 head(&mut line, id, "tools/call");
                 line.extend_from_slice(b"{\"name\":");
                 string(&mut line, name);
                 line.extend_from_slice(b",\"arguments\":");
                 line.extend_from_slice(arguments);
-                line.extend_from_slice(b",\"_meta\":{\"progressToken\":");
-                number(&mut line, id);
-                line.extend_from_slice(b"}}}\n");
+                if *ask_progress {
+                    line.extend_from_slice(b",\"_meta\":{\"progressToken\":");
+                    number(&mut line, id);
+                    line.push(b'}');
+                }
+                line.extend_from_slice(b"}}\n");
             }
             Self::ListTools { cursor } => {
                 head(&mut line, id, "tools/list");

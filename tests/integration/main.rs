@@ -16,6 +16,7 @@ mod isolation;
 mod limits;
 mod odd_servers;
 mod open_webui;
+mod readme;
 mod real_servers;
 mod recordings;
 mod socket_upstream;

@@ -31,6 +31,7 @@ fn tool(definition: Value) -> Arc<CatalogTool> {
         definition,
         read_only: false,
         checker: Default::default(),
+        progress: Default::default(),
     })
 }
 

@@ -66,11 +66,15 @@ fn errors_and_progress_find_their_request() {
 
 #[test]
 fn requests_are_one_line_of_json() {
-    let call = Request::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"# }.encode(ID);
+    let request = |ask_progress| Request::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"#, ask_progress };
+    let (call, plain) = (request(true).encode(ID), request(false).encode(ID));
     let list = Request::ListTools { cursor: Some("p\n2") }.encode(ID);
-    for line in [&call, &list, &cancelled(ID)] {
+    for line in [&call, &plain, &list, &cancelled(ID)] {
         assert_eq!(memchr::memchr(b'\n', line), Some(line.len() - 1));
         serde_json::from_slice::<serde_json::Value>(line).expect("valid JSON");
     }
-    assert!(String::from_utf8(call).unwrap().contains(r#""arguments":{"x":1.0}"#));
+    let token = format!("\"progressToken\":{ID}");
+    let (call, plain) = (String::from_utf8(call).unwrap(), String::from_utf8(plain).unwrap());
+    assert!(call.contains(r#""arguments":{"x":1.0}"#) && call.contains(&token), "{call}");
+    assert!(plain.contains(r#""arguments":{"x":1.0}"#) && !plain.contains(&token), "{plain}");
 }

@@ -1,0 +1,81 @@
+//! Whether a tool is asked for progress, learnt from its calls.
+//!
+//! Progress extends a call's deadline, so at first every call asks for it. But asking costs a server work:
+//! a Python one answers about a twentieth fewer calls. So a tool that has answered many calls at once,
+//! without a word of progress, is not asked again until one of its calls takes long.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+/// So many quick calls without progress, in a row, settle it.
+const ENOUGH: u8 = 16;
+/// A call that takes longer than this is one that could have told progress.
+const LONG: Duration = Duration::from_secs(1);
+/// The count of a tool that has told progress once: it is asked for ever.
+const TELLS: u8 = u8::MAX;
+
+/// What is known of one tool.
+#[derive(Debug, Default)]
+pub struct ProgressHabit(AtomicU8);
+
+impl ProgressHabit {
+    /// Whether the next call should ask for progress.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != ENOUGH
+    }
+
+    /// Takes in how a call went: how long it took, and whether progress was told. Races between calls
+    /// only shift when it is settled.
+    pub fn learn(&self, took: Duration, told: bool) {
+        let known = self.0.load(Ordering::Relaxed);
+        let now = match known {
+            TELLS => return,
+            _ if told => TELLS,
+            _ if took > LONG => 0,
+            ENOUGH => return,
+            quick => quick + 1,
+        };
+        self.0.store(now, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Duration = Duration::from_millis(3);
+
+    fn settled() -> ProgressHabit {
+        let habit = ProgressHabit::default();
+        for _ in 0..ENOUGH {
+            assert!(habit.is_asked());
+            habit.learn(QUICK, false);
+        }
+        habit
+    }
+
+    #[test]
+    fn a_tool_that_is_quick_and_silent_is_asked_no_more() {
+        let habit = settled();
+        assert!(!habit.is_asked());
+        habit.learn(QUICK, false);
+        assert!(!habit.is_asked());
+    }
+
+    #[test]
+    fn one_long_call_makes_it_asked_again() {
+        let habit = settled();
+        habit.learn(Duration::from_secs(2), false);
+        assert!(habit.is_asked());
+    }
+
+    #[test]
+    fn a_tool_that_told_progress_is_asked_for_ever() {
+        let habit = ProgressHabit::default();
+        habit.learn(QUICK, true);
+        for _ in 0..100 {
+            habit.learn(QUICK, false);
+        }
+        assert!(habit.is_asked());
+    }
+}
