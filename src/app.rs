@@ -75,8 +75,10 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         stop: servers_stop.clone(),
     });
     let tasks = TaskTracker::new();
+    let turn = Arc::default();
     for upstream in upstreams {
-        let kept = config.state_dir.as_deref().map(|directory| KeptTools::new(directory, upstream.config()));
+        let directory = config.state_dir.as_deref();
+        let kept = directory.map(|directory| KeptTools::new(directory, upstream.config(), Arc::clone(&turn)));
         tasks.spawn(supervise(upstream, surroundings.clone(), kept));
     }
     tasks.spawn(keeper.run(servers_stop.clone()));

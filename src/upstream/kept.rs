@@ -27,10 +27,15 @@ struct Kept {
 pub struct KeptTools {
     file: PathBuf,
     entry: String,
+    turn: Turn,
 }
 
+/// One file is read or written at a time, whatever the number of servers: each thread that touches files
+/// would keep memory of its own for as long as the gateway runs.
+pub type Turn = Arc<tokio::sync::Mutex<()>>;
+
 impl KeptTools {
-    pub fn new(state_dir: &Path, server: &ServerConfig) -> Self {
+    pub fn new(state_dir: &Path, server: &ServerConfig, turn: Turn) -> Self {
         let name = server.name.as_str();
         let clean: String = name
             .chars()
@@ -40,11 +45,12 @@ impl KeptTools {
         // The debug form redacts literal secrets and is stable for one version of the gateway.
         let entry = digest(format!("{:?} {:?}", server.transport, server.protocol).as_bytes());
         let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
-        Self { file, entry }
+        Self { file, entry, turn }
     }
 
     /// The list of an earlier run; `None` when there is none for this very entry.
     pub async fn load(&self) -> Option<ToolList> {
+        let _turn = self.turn.lock().await;
         let bytes = match tokio::fs::read(&self.file).await {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -67,6 +73,7 @@ impl KeptTools {
 
     /// Keeps `list`. A failure costs only completeness after a restart, so it is a warning.
     pub async fn store(&self, list: Arc<ToolList>) {
+        let _turn = self.turn.lock().await;
         let this = self.clone();
         let stored = tokio::task::spawn_blocking(move || {
             let kept = Kept { entry: this.entry, info: list.info.clone(), tools: list.tools.clone() };
