@@ -237,8 +237,10 @@ async fn tls_is_spoken_with_both_versions_and_a_silent_client_is_cut() {
 }
 
 #[tokio::test]
-#[ignore = "needs Chromium and chromedriver; run with --run-ignored"]
 async fn a_browser_executes_a_call_from_the_docs_page() {
+    if !crate::support::provisioned::browser() {
+        return;
+    }
     let running = Running::start(support::docs(), options()).await;
     for (path, operation, document) in [
         ("/docs", "echo_say", None),
