@@ -72,7 +72,8 @@ impl Gateway {
             Err(_) => return Err(FindError::Deadline { after: self.timeout_of(upstream) }),
         }
         if let Some(list) = upstream.tools() {
-            self.keeper.reach(upstream.name(), list.revision).await;
+            let reached = timeout_at(deadline, self.keeper.reach(upstream.name(), list.revision)).await;
+            reached.map_err(|_| FindError::Deadline { after: self.timeout_of(upstream) })?;
         }
         let entry = self.keeper.catalog().server(server).cloned().ok_or(FindError::Server)?;
         let tool = entry.tool(tool).ok_or(FindError::Tool)?;
@@ -120,7 +121,7 @@ impl Gateway {
                 Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
                 Err(_) => return Err(late()),
             };
-            let error = match within(&*link, tool, arguments, after).await {
+            let error = match within(&*link, tool, arguments, deadline, after).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),
@@ -150,11 +151,12 @@ pub fn apart_if_large<T>(size: usize, work: impl FnOnce() -> T) -> T {
     if size < LARGE { work() } else { tokio::task::block_in_place(work) }
 }
 
-/// Makes one call; `None` when `after` has passed since it was sent or since the last progress.
+/// Makes one call; `None` when `deadline` has passed, or `after` since the last progress.
 async fn within(
     link: &dyn Link,
     tool: &CatalogTool,
     arguments: &[u8],
+    mut deadline: Instant,
     after: Duration,
 ) -> Option<Result<Reply, LinkError>> {
     let began = Instant::now();
@@ -162,7 +164,6 @@ async fn within(
     let progress = ask_progress.then(|| Arc::new(Notify::new()));
     let request = Request::CallTool { name: &tool.name, arguments, ask_progress };
     let mut reply = link.request(request, progress.clone());
-    let mut deadline = began + after;
     let mut told = false;
     let reply = loop {
         let progressed = async {

@@ -75,8 +75,8 @@ async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<
     }
     match route {
         Route::Nothing => Err(Problem::not_found().into()),
-        Route::Tool { server, tool } => Err(call::wrong_method(rest, server.as_deref(), &tool)),
-        Route::Moved { to } => rest.moved(&to, head.method == Method::POST),
+        Route::Tool { server, tool } => Err(call::wrong_method(rest, head, server.as_deref(), &tool)),
+        Route::Moved { to } => rest.moved(head, &to),
         route if matches!(head.method, Method::GET | Method::HEAD) => pages::page(rest, head, route).await,
         _ => Err(method_not_allowed("GET, HEAD")),
     }
@@ -94,16 +94,22 @@ impl From<Problem> for Refused {
 
 impl Rest {
     /// A path that is only missing or carrying a slash, when there is something behind it.
-    fn moved(&self, to: &str, is_call: bool) -> Result<Response, Refused> {
-        let exists = match self.mount.route(to, is_call) {
-            Route::Tool { server, tool } => call::exists(self, server.as_deref(), &tool),
-            Route::ServerRoot { server } => self.gateway.keeper().catalog().server(&server).is_some(),
+    fn moved(&self, head: &Parts, to: &str) -> Result<Response, Refused> {
+        let exists = match self.mount.route(to, head.method == Method::POST) {
+            Route::Tool { server, tool } if head.method != Method::POST || !tool.is_empty() => {
+                call::exists(self, head, server.as_deref(), &tool)
+            }
+            Route::ServerRoot { server } | Route::Tool { server: Some(server), .. } => {
+                let caller = pages::admit(self, head, Access::Document);
+                caller.is_ok_and(|caller| self.visible_server(&caller, &server).is_ok())
+            }
             _ => false,
         };
         if !exists {
             return Err(Problem::not_found().into());
         }
-        Ok(redirect(to))
+        let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Ok(redirect(&format!("{to}{query}")))
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Shutdown {
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Shutdown {
@@ -67,7 +68,11 @@ impl Shutdown {
 impl Signals {
     /// Catches the signals; fails where the system allows no handler. Needs a tokio runtime.
     pub fn catch() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Forwards the first signal as [`Shutdown::request`] and the second as [`Shutdown::cut_short`], then
@@ -82,9 +87,15 @@ impl Signals {
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                // By default this signal would end the process and every call in it.
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP received: this version cannot reload; restart it to read the configuration");
+                }
+            }
         }
     }
 }

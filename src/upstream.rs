@@ -153,12 +153,13 @@ impl Upstream {
         let mut state = self.state.subscribe();
         let mut asked = false;
         loop {
+            // In this order: whoever enters `Ready` has stored the connection before.
+            let phase = state.borrow_and_update().phase.clone();
             if let Some(live) = &*self.link.load()
                 && !live.0.end().is_set()
             {
                 return Ok(live.0.clone());
             }
-            let phase = state.borrow_and_update().phase.clone();
             match phase {
                 Phase::Disabled => {
                     return Err(Unavailable { reason: None, retry_after: backoff::LONGEST });
@@ -187,6 +188,12 @@ impl Upstream {
     /// Waits until a call wants the unavailable server.
     async fn wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    /// Forgets wishes from before now: they were answered by the try that has just failed.
+    fn forget_wishes(&self) {
+        use futures_util::FutureExt as _;
+        let _old_wish = self.wanted.notified().now_or_never();
     }
 
     fn enter(&self, phase: Phase, failures: u32) {

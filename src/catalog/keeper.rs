@@ -75,6 +75,8 @@ impl Keeper {
     /// Builds snapshots until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut changes = self.changes.subscribe();
+        // What was announced before this task's first turn counts, too.
+        changes.mark_changed();
         while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
             tokio::time::sleep(SETTLE).await;
             changes.borrow_and_update();

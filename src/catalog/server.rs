@@ -115,8 +115,7 @@ fn expose_hidden(tools: &mut [Arc<CatalogTool>], taken: &HashMap<&str, ()>) {
     }
 }
 
-/// The operator's globs over tool names, compiled. `check` has told about globs that do not compile; at
-/// run time such a glob is taken as the name it spells.
+/// The operator's globs over tool names, compiled.
 struct Filter {
     enabled: Option<GlobSet>,
     disabled: GlobSet,
@@ -153,9 +152,12 @@ pub fn hint(definition: &Definition, key: &str) -> bool {
 fn globs(patterns: &[String]) -> GlobSet {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let glob = Glob::new(pattern).or_else(|_| Glob::new(&globset::escape(pattern)));
-        if let Ok(glob) = glob {
-            set.add(glob);
+        // The name itself, too: a tool may be called `delete[all]`, and a list that was exact in mcpo
+        // must not fail open.
+        for text in [pattern.clone(), globset::escape(pattern)] {
+            if let Ok(glob) = Glob::new(&text) {
+                set.add(glob);
+            }
         }
     }
     set.build().unwrap_or_default()

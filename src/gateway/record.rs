@@ -63,6 +63,8 @@ impl CallRecord {
         let milliseconds = self.began.elapsed().as_secs_f64() * 1000.0;
         let (server, tool) = (&self.target.server.name, &*self.target.tool.name);
         let key = self.key_name.as_deref().unwrap_or("-");
+        let reason = reason.replace(char::is_control, " ");
+        let shown = tool.escape_debug();
         let separator = if reason.is_empty() { "" } else { ": " };
         tracing::info!(
             target: "mcpo::call",
@@ -71,7 +73,7 @@ impl CallRecord {
             outcome,
             duration_ms = milliseconds,
             api_key_name = key,
-            "{server}/{tool} {outcome} {milliseconds:.1} ms by {key}{separator}{reason}"
+            "{server}/{shown} {outcome} {milliseconds:.1} ms by {key}{separator}{reason}"
         );
     }
 }

@@ -110,7 +110,7 @@ fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAdd
     }
     let code = response.headers().get(ERROR_CODE).and_then(|code| code.to_str().ok()).unwrap_or("refused");
     let status = response.status().as_u16();
-    tracing::info!(outcome = code, status, %method, path = uri.path(), %peer, "request refused: {code}");
+    tracing::info!(outcome = code, status, %method, path = uri.path(), %peer, "{method} {} from {peer} refused: {status} {code}", uri.path());
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -123,23 +123,24 @@ fn is_object(bytes: &[u8]) -> bool {
 }
 
 /// The answer to another method than POST on a tool's path.
-pub fn wrong_method(rest: &Rest, server: Option<&str>, tool: &str) -> Refused {
-    match exists(rest, server, tool) {
+pub fn wrong_method(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> Refused {
+    match exists(rest, head, server, tool) {
         true => method_not_allowed("POST"),
         false => Problem::not_found().into(),
     }
 }
 
-/// Whether the tool is known now. Tells nothing that the documents do not tell, except where those need a
-/// key; there, callers without one learn nothing.
-pub fn exists(rest: &Rest, server: Option<&str>, tool: &str) -> bool {
-    let Ok(caller) = rest.keys.admit(&HeaderMap::new(), Access::Document) else { return false };
+/// Whether the tool is known now. Tells a caller nothing that its documents do not tell.
+pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bool {
+    let Ok(caller) = rest.keys.admit(&head.headers, Access::Document) else { return false };
     let catalog = rest.gateway.keeper().catalog();
     let server = match server {
         Some(server) => catalog.server(server),
         None => catalog.servers.first(),
     };
-    server.is_some_and(|server| caller.scope.allows_server(&server.name) && server.tool(tool).is_some())
+    server
+        .filter(|server| caller.scope.allows_server(&server.name))
+        .is_some_and(|server| server.tool(tool).is_some_and(|tool| caller.scope.allows_tool(tool.read_only)))
 }
 
 impl Rest {

@@ -91,7 +91,8 @@ fn ready(rest: &Rest) -> Response {
 }
 
 impl Rest {
-    fn visible_server(&self, caller: &Caller, name: &str) -> Result<ServerName, Refused> {
+    /// The server's own name, if the caller may see it.
+    pub fn visible_server(&self, caller: &Caller, name: &str) -> Result<ServerName, Refused> {
         let catalog = self.gateway.keeper().catalog();
         let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
         Ok(server.ok_or_else(Problem::not_found)?.name.clone())

@@ -83,6 +83,9 @@ impl Mount {
     /// Calls come as `POST` (`is_call`), pages as anything else: so a tool may share its path with a page.
     pub fn route<'a>(&self, raw: &'a str, is_call: bool) -> Route<'a> {
         let path = strip(raw, &self.root_path).unwrap_or(raw);
+        if self.single && is_call {
+            return single_server(raw, path);
+        }
         let inside = strip(path, &self.prefix);
         let prefixed = inside.filter(|_| !self.prefix.is_empty());
         if let Some(route) = whole_gateway(path, false).or_else(|| whole_gateway(prefixed?, true)) {

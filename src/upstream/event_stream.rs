@@ -31,6 +31,18 @@ impl EventStream {
         Self { body, parser: Parser::new(limit) }
     }
 
+    /// Goes on with a stream whose last event was `last_id`.
+    pub fn resumed(body: Incoming, limit: usize, last_id: String) -> Self {
+        let mut stream = Self::new(body, limit);
+        stream.parser.last_id = Some(last_id);
+        stream
+    }
+
+    /// Whether the whole response has been read.
+    pub fn is_at_end(&self) -> bool {
+        hyper::body::Body::is_end_stream(&self.body)
+    }
+
     /// The next event that carries data, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<Event>, LinkError> {
         loop {

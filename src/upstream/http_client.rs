@@ -25,6 +25,9 @@ use tokio::sync::OnceCell;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pings on HTTP/2 connections with open requests, and how long their answers may take.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Unused connections kept for each server.
 const IDLE_PER_HOST: usize = 64;
 
@@ -73,6 +76,10 @@ impl HttpClients {
 fn client(connector: HttpsConnector<QuickAckConnector>) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
+        // Without this a connection that a router silently forgot would take calls for a quarter of an hour.
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .build(connector)

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::tools::Definition;
 use super::{ServerInfo, ToolList};
-use crate::config::ServerConfig;
+use crate::config::{SecretText, ServerConfig, TransportConfig};
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -42,8 +42,7 @@ impl KeptTools {
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
             .take(40)
             .collect();
-        // The debug form redacts literal secrets and is stable for one version of the gateway.
-        let entry = digest(format!("{:?} {:?}", server.transport, server.protocol).as_bytes());
+        let entry = digest(entry_text(server).as_bytes());
         let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
         Self { file, entry, turn }
     }
@@ -88,6 +87,25 @@ impl KeptTools {
             tracing::warn!(file = %self.file.display(), %error, "a tool list cannot be kept; check the state directory");
         }
     }
+}
+
+/// What the list depends on, as it stands in the configuration: references to secrets, never their values,
+/// and of literal texts only what goes into the digest.
+fn entry_text(server: &ServerConfig) -> String {
+    let texts = |texts: &[(String, SecretText)]| -> Vec<String> {
+        texts.iter().map(|(name, text)| format!("{name}={text:?}{:?}", text.as_literal())).collect()
+    };
+    let transport = match &server.transport {
+        TransportConfig::Stdio(config) => {
+            format!("{:?} {:?} {:?} {:?}", config.command, config.args, texts(&config.env), config.cwd)
+        }
+        TransportConfig::StreamableHttp(config) | TransportConfig::Sse(config) => {
+            format!("{:?} {:?} {:?}", config.url, config.url.as_literal(), texts(&config.headers))
+        }
+        TransportConfig::Socket(config) => format!("{:?}", config.path),
+        TransportConfig::Gateway => String::new(),
+    };
+    format!("{transport} {:?}", server.protocol)
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
@@ -22,6 +24,9 @@ use super::message::{self, Reply, Request, Sorted};
 const QUEUE: usize = 256;
 /// While more than this waits to be written, nothing is added: the server is not reading.
 const HIGH_WATER: usize = 1 << 20;
+
+/// How long a server that has closed its input may go on answering.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The near end of a connection.
 pub struct Lines {
@@ -52,6 +57,8 @@ pub struct Connection<R, W> {
     pending: HashMap<u32, Pending>,
     frames: Frames,
     outgoing: BytesMut,
+    /// Set when the server has closed its input: until then its last answers are awaited.
+    input_refused: Option<Instant>,
     end: Arc<End>,
 }
 
@@ -70,6 +77,7 @@ pub fn connect<R, W>(reader: R, writer: W, limit: usize) -> (Lines, Connection<R
         pending: HashMap::new(),
         frames: Frames::new(limit),
         outgoing: BytesMut::new(),
+        input_refused: None,
         end: end.clone(),
     };
     (Lines { commands, cancels, ids: Ids::default(), end }, connection, inbox_out)
@@ -81,12 +89,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub async fn serve(&mut self) -> io::Result<()> {
         loop {
             let may_take_more = self.outgoing.len() < HIGH_WATER && self.writer.is_some();
+            let input_refused = self.input_refused;
             tokio::select! {
-                biased;
                 written = write(&mut self.writer, &mut self.outgoing), if !self.outgoing.is_empty() => {
                     // A server that closes its input may still have answers under way: keep reading.
                     if written.is_err() {
                         self.close_writer();
+                        self.input_refused.get_or_insert(Instant::now() + LAST_ANSWERS);
                     }
                 }
                 read = self.reader.read_buf(self.frames.space()) => {
@@ -96,6 +105,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     while let Some(frame) = self.frames.next() {
                         self.take(frame);
                     }
+                    // A server that floods us must not keep the worker from the other servers.
+                    tokio::task::coop::consume_budget().await;
+                }
+                // It takes no more requests, so it is of no more use.
+                () = sleep_until(input_refused.unwrap_or_else(Instant::now)), if input_refused.is_some() => {
+                    return Ok(());
                 }
                 Some(id) = self.cancels.recv() => {
                     if self.pending.remove(&id).is_some() && self.writer.is_some() {

@@ -4,6 +4,9 @@
 //! serves the whole connection, and drops what its types do not know. So a message is only looked at far
 //! enough to know whose it is ([`sort`]); the caller parses its own answer, on its own task, once.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -105,6 +108,23 @@ pub struct RpcError {
     pub data: Option<Box<RawValue>>,
 }
 
+impl RpcError {
+    /// JSON-RPC's "internal error", for errors that name no code.
+    const INTERNAL: i64 = -32603;
+
+    fn lenient(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|_| {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+            let message = value.get("message").or(Some(&value)).and_then(serde_json::Value::as_str);
+            Self {
+                code: value.get("code").and_then(serde_json::Value::as_i64).unwrap_or(Self::INTERNAL),
+                message: message.unwrap_or("the server answered with an error that says nothing").to_owned(),
+                data: None,
+            }
+        })
+    }
+}
+
 impl PartialEq for RpcError {
     fn eq(&self, other: &Self) -> bool {
         self.code == other.code
@@ -155,29 +175,20 @@ fn own_id(digits: &[u8]) -> Option<u32> {
 }
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(default, borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    method: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default, borrow)]
-    result: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<RpcError>,
-    #[serde(default, borrow)]
-    params: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ProgressParams {
     progress_token: u32,
 }
 
+/// The long way: every shape that is JSON. Members are kept as text, so that an odd one (an error without
+/// a code, a result that is null) does not hide whose answer it is.
 fn any_shape(message: &[u8]) -> Sorted {
-    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(message) else { return Sorted::Other };
-    if envelope.method.as_deref() == Some("notifications/progress") {
-        let params = envelope.params.and_then(|params| serde_json::from_str(params.get()).ok());
+    let Ok(members) = serde_json::from_slice::<HashMap<Cow<'_, str>, &RawValue>>(message) else {
+        return Sorted::Other;
+    };
+    let text = |name: &str| members.get(name).map(|value| value.get());
+    if text("method") == Some(r#""notifications/progress""#) {
+        let params = text("params").and_then(|params| serde_json::from_str(params).ok());
         return match params {
             Some(ProgressParams { progress_token: id }) if (FIRST_ID..=LAST_ID).contains(&id) => {
                 Sorted::Progress { id }
@@ -186,13 +197,13 @@ fn any_shape(message: &[u8]) -> Sorted {
         };
     }
     // Some servers send numeric ids back as strings.
-    let id = envelope.id.and_then(|id| own_id(id.get().trim_matches('"').as_bytes()));
-    match (id, envelope.result, envelope.error) {
-        (Some(id), Some(result), _) => {
-            let start = result.get().as_ptr() as usize - message.as_ptr() as usize;
-            Sorted::Result { id, range: start..start + result.get().len() }
+    let id = text("id").and_then(|id| own_id(id.trim_matches('"').as_bytes()));
+    match (id, text("error").filter(|error| *error != "null"), text("result")) {
+        (Some(id), Some(error), _) => Sorted::Error { id, error: RpcError::lenient(error) },
+        (Some(id), None, Some(result)) => {
+            let start = result.as_ptr() as usize - message.as_ptr() as usize;
+            Sorted::Result { id, range: start..start + result.len() }
         }
-        (Some(id), None, Some(error)) => Sorted::Error { id, error },
         _ => Sorted::Other,
     }
 }

@@ -170,10 +170,11 @@ async fn log_stderr(server: ServerName, stderr: ChildStderr, tail: StderrTail) {
         match bounded_line(&mut reader, &mut line).await {
             Ok(true) => {
                 let text = String::from_utf8_lossy(&line);
-                let text = text.trim_end();
+                // A server must not be able to write escape sequences to the operator's terminal.
+                let text = text.trim_end().replace(char::is_control, " ");
                 if !text.is_empty() {
                     tracing::info!(target: "mcpo::server", mcp_server = %server, "{server}: {text}");
-                    tail.push(text.to_owned());
+                    tail.push(text);
                 }
             }
             Ok(false) => return,

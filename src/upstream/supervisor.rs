@@ -21,6 +21,9 @@ use crate::config::TransportConfig;
 /// Changes of a tool list that come in a burst are read once.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// How long the state directory may take.
+const KEPT_LIMIT: Duration = Duration::from_secs(5);
+
 /// What all supervisors share.
 #[derive(Debug)]
 pub struct Surroundings {
@@ -37,19 +40,20 @@ struct Live {
     service: Service,
     link: Arc<dyn Link>,
     changed: Arc<Notify>,
+    /// Its tool list, when it differs from the one known before.
+    news: Option<Arc<ToolList>>,
 }
 
 /// Keeps `upstream` running until `surroundings.stop`. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
-    if let Some(list) = match &kept {
-        Some(kept) => kept.load().await,
-        None => None,
-    } {
-        upstream.publish(list);
-    }
     if upstream.config().disabled {
         upstream.enter(Phase::Disabled, 0);
         return;
+    }
+    if let Some(kept) = &kept
+        && let Ok(Some(list)) = timeout(KEPT_LIMIT, kept.load()).await
+    {
+        upstream.publish(list);
     }
     let supervisor = Supervisor { upstream, surroundings, kept };
     let stop = supervisor.surroundings.stop.clone();
@@ -58,9 +62,9 @@ pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>,
     while !stop.is_cancelled() {
         supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
         let began = Instant::now();
-        let reason = match stop.run_until_cancelled(supervisor.start()).await {
-            None => return,
-            Some(Ok(live)) => {
+        let reason = match supervisor.start().await {
+            Err(EndReason::Stopping) => return,
+            Ok(live) => {
                 let ready_since = Instant::now();
                 supervisor.upstream.connect(live.link.clone());
                 supervisor.upstream.enter(Phase::Ready, 0);
@@ -70,17 +74,17 @@ pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>,
                 if stop.is_cancelled() {
                     return;
                 }
-                if ready_since.elapsed() >= backoff::PROVEN
-                    || reason == EndReason::SessionLost && failures == 0
-                {
+                let proven = ready_since.elapsed() >= backoff::PROVEN;
+                // A forgotten session is no failure of the server, unless it keeps forgetting.
+                if proven || reason == EndReason::SessionLost && failures == 0 {
                     tracing::warn!(mcp_server = %supervisor.upstream.name(), "{} went away: {reason}; it is started again", supervisor.upstream.name());
-                    failures = 0;
+                    failures = u32::from(!proven);
                     last = Some(Arc::new(reason));
                     continue;
                 }
                 reason
             }
-            Some(Err(reason)) => reason,
+            Err(reason) => reason,
         };
         failures += 1;
         let reason = Arc::new(reason);
@@ -111,6 +115,7 @@ impl Supervisor {
             _ => tracing::debug!(mcp_server = %name, failures, "{name} is still unavailable: {reason}"),
         }
         let now = Instant::now();
+        self.upstream.forget_wishes();
         let phase = Phase::Unavailable { reason: reason.clone(), tried_at: now, retry_at: now + delay };
         self.upstream.enter(phase, failures);
         tokio::select! {
@@ -128,14 +133,17 @@ impl Supervisor {
         let after = self.surroundings.start_timeout;
         let deadline = tokio::time::Instant::now() + after;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
-        let (opened, tail) =
-            tokio::time::timeout_at(deadline, self.open()).await.map_err(|_| silent("the connection"))??;
+        let opening = tokio::time::timeout_at(deadline, self.open());
+        let opening = self.surroundings.stop.run_until_cancelled(opening).await;
+        let (opened, tail) = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
         let link = opened.link.clone();
-        let started = self.greet(opened, deadline, silent).await;
-        match started {
+        // A try is never just dropped: the process or session that it has begun must be ended.
+        let greeting = self.greet(opened, deadline, silent);
+        let started = self.surroundings.stop.run_until_cancelled(greeting).await;
+        match started.unwrap_or(Err(EndReason::Stopping)) {
             Ok(live) => Ok(live),
             Err(reason) => {
-                let ended_by_itself = link.end().is_set();
+                let ended_by_itself = link.end().is_set() && reason != EndReason::Stopping;
                 // Nothing of a failed try may stay behind; a process that ends by itself knows why.
                 link.close().await;
                 let reason = if ended_by_itself { link.end().reason() } else { reason };
@@ -159,8 +167,8 @@ impl Supervisor {
             tokio::time::timeout_at(deadline, handshake).await.map_err(|_| silent("initialize"))??;
         let list = tools::list(&config.name, &*link);
         let tools = tokio::time::timeout_at(deadline, list).await.map_err(|_| silent("tools/list"))??;
-        self.publish(ToolList { info, tools, revision: 0 }).await;
-        Ok(Live { service, link, changed })
+        let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
+        Ok(Live { service, link, changed, news })
     }
 
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
@@ -180,14 +188,18 @@ impl Supervisor {
 
     /// Follows a live server until its connection ends or the gateway does; returns why.
     async fn watch(&self, live: Live) -> EndReason {
-        let Live { service, link, changed } = live;
+        let Live { service, link, changed, news } = live;
+        self.keep(news).await;
         let reason = loop {
             tokio::select! {
                 reason = link.end().wait() => break reason,
                 () = self.surroundings.stop.cancelled() => break EndReason::Stopping,
                 () = changed.notified() => {
-                    tokio::time::sleep(SETTLE).await;
-                    self.list_again(&*link).await;
+                    tokio::select! {
+                        () = self.list_again(&*link) => {}
+                        _ = link.end().wait() => {}
+                        () = self.surroundings.stop.cancelled() => {}
+                    }
                 }
             }
         };
@@ -199,12 +211,13 @@ impl Supervisor {
     }
 
     async fn list_again(&self, link: &dyn Link) {
+        tokio::time::sleep(SETTLE).await;
         let name = self.upstream.name();
         let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
         match timeout(self.surroundings.start_timeout, tools::list(name, link)).await {
             Ok(Ok(tools)) => {
                 tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());
-                self.publish(ToolList { info, tools, revision: 0 }).await;
+                self.keep(self.upstream.publish(ToolList { info, tools, revision: 0 })).await;
             }
             Ok(Err(error)) => {
                 tracing::warn!(mcp_server = %name, "{name} changed its tool list, which cannot be read: {error}")
@@ -213,11 +226,12 @@ impl Supervisor {
         }
     }
 
-    async fn publish(&self, list: ToolList) {
-        if let Some(list) = self.upstream.publish(list)
-            && let Some(kept) = &self.kept
+    /// Keeps a new list for the next run. Calls go on meanwhile; a disk that hangs is not waited for.
+    async fn keep(&self, news: Option<Arc<ToolList>>) {
+        if let (Some(list), Some(kept)) = (news, &self.kept)
+            && timeout(KEPT_LIMIT, kept.store(list)).await.is_err()
         {
-            kept.store(list).await;
+            tracing::warn!(mcp_server = %self.upstream.name(), "a tool list is not kept: the state directory does not answer");
         }
     }
 }

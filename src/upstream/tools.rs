@@ -13,6 +13,9 @@ use crate::config::ServerName;
 
 /// A list longer than this is cut: a server whose pages never end must not fill the memory.
 const MOST_TOOLS: usize = 50_000;
+/// Bytes of all pages together, for the same reason.
+const MOST_BYTES: usize = 128 << 20;
+const MOST_PAGES: usize = 10_000;
 /// JSON-RPC's "method not found": the server has no tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -33,9 +36,13 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
     let mut tools = Vec::new();
     let mut cursor: Option<String> = None;
     let mut seen = HashSet::new();
+    let mut bytes_read = 0;
     loop {
         let page = match link.request(Request::ListTools { cursor: cursor.as_deref() }, None).await {
-            Ok(Reply::Result(bytes)) => parse_page(&bytes)?,
+            Ok(Reply::Result(bytes)) => {
+                bytes_read += bytes.len();
+                parse_page(&bytes)?
+            }
             Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && tools.is_empty() => {
                 return Ok(tools);
             }
@@ -54,8 +61,9 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
                 }
             }
         }
-        if tools.len() > MOST_TOOLS {
-            tracing::warn!(mcp_server = %server, "{server}: its tool list is cut after {MOST_TOOLS} tools");
+        if tools.len() > MOST_TOOLS || bytes_read > MOST_BYTES || seen.len() > MOST_PAGES {
+            let count = tools.len().min(MOST_TOOLS);
+            tracing::warn!(mcp_server = %server, "{server}: its tool list is cut after {count} tools");
             tools.truncate(MOST_TOOLS);
             return Ok(tools);
         }

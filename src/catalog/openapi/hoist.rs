@@ -10,7 +10,7 @@ mod writer;
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use self::writer::Writer;
@@ -45,7 +45,25 @@ pub(super) fn hoist(schema: &Value, base: &str) -> Result<Vec<(String, Value)>, 
 
 fn check(schema: &Value, pointer: &str) -> Result<(), Unfit> {
     jsonschema::draft202012::meta::validate(schema)
-        .map_err(|error| Unfit::Invalid(format!("#{pointer}{}", error.instance_path())))
+        .map_err(|error| Unfit::Invalid(format!("#{pointer}{}", error.instance_path())))?;
+    check_patterns(schema, pointer)
+}
+
+/// The meta-schema takes any string for a pattern; readers of the document compile them.
+fn check_patterns(schema: &Value, pointer: &str) -> Result<(), Unfit> {
+    let compiles = |pattern: &str| jsonschema::draft202012::new(&json!({ "pattern": pattern })).is_ok();
+    let unfit = |key: &str| Unfit::Invalid(format!("#{pointer}/{key}"));
+    match schema {
+        Value::Object(members) => members.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
+            ("pattern", Value::String(pattern)) if !compiles(pattern) => Err(unfit(key)),
+            ("patternProperties", Value::Object(patterns)) if !patterns.keys().all(|key| compiles(key)) => {
+                Err(unfit(key))
+            }
+            _ => check_patterns(value, &format!("{pointer}/{key}")),
+        }),
+        Value::Array(items) => items.iter().try_for_each(|item| check_patterns(item, pointer)),
+        _ => Ok(()),
+    }
 }
 
 /// Where the target of a reference stands in the document.

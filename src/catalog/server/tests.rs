@@ -44,6 +44,12 @@ fn globs_choose_tools_and_disabled_ones_win() {
 }
 
 #[test]
+fn a_disabled_name_is_meant_literally_too() {
+    let server = build(&["delete[all]", "keep"], |config| config.disabled_tools = vec!["delete[all]".into()]);
+    assert_eq!(exposed(&server), ["keep"]);
+}
+
+#[test]
 fn read_only_is_the_servers_claim_unless_the_operator_says_otherwise() {
     let read_only =
         |server: &CatalogServer| -> Vec<bool> { server.tools.iter().map(|tool| tool.read_only).collect() };

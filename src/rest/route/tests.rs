@@ -80,6 +80,10 @@ fn a_single_server_has_its_tools_at_the_root() {
     assert_eq!(single.route("/docs", false), Route::Docs);
     assert_eq!(single.route("/t/", false), Route::Moved { to: "/t".into() });
     assert_eq!(single.route("/s/t", false), Route::Nothing);
+    for name in ["health", "redoc", ""] {
+        let path = format!("/{name}");
+        assert_eq!(single.route(&path, true), Route::Tool { server: None, tool: name.into() }, "{name}");
+    }
 }
 
 #[test]

@@ -65,6 +65,18 @@ fn errors_and_progress_find_their_request() {
 }
 
 #[test]
+fn an_odd_error_or_a_null_result_still_finds_its_request() {
+    for error in [r#"{"message":null}"#, r#""boom""#, r#"{"code":"x"}"#] {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":{ID},"error":{error}}}"#);
+        match sort(message.as_bytes()) {
+            Sorted::Error { id, error } => assert_eq!((id, error.code), (ID, -32603)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(result_of(&format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":null}}"#)), Some("null"));
+}
+
+#[test]
 fn requests_are_one_line_of_json() {
     let request = |ask_progress| Request::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"#, ask_progress };
     let (call, plain) = (request(true).encode(ID), request(false).encode(ID));
