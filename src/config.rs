@@ -182,10 +182,12 @@ pub struct StdioConfig {
     pub command: String,
     pub args: Vec<String>,
     pub env: Vec<(String, SecretText)>,
+    /// A dotenv file, read each time the server is started; weaker than `pass_env` and `env`.
+    pub env_file: Option<PathBuf>,
     /// Variables of the gateway's own environment that the child gets besides the short allow-list.
     pub pass_env: Vec<String>,
     pub cwd: Option<PathBuf>,
-    /// What `-e` and `--env-path` give to every child; weaker than `pass_env` and `env`.
+    /// What `-e` and `--env-path` give to every child; weaker than `env_file`, `pass_env` and `env`.
     pub given_env: Vec<(String, SecretText)>,
 }
 

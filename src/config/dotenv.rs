@@ -1,4 +1,4 @@
-//! The dotenv files of `--env-path`: `NAME=value` a line, with `export`, comments and quotes.
+//! The dotenv files of `--env-path` and `envFile`: `NAME=value` a line, with `export`, comments and quotes.
 //!
 //! Values are taken as they are written; nothing in them is expanded.
 
@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::problem::{Place, Position, Problems};
+use super::secret::{SecretError, read_file};
+use super::{Purpose, environment};
 
 /// The variables of the file at `path`, in its order; what is wrong with it is among the problems.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, String)> {
@@ -22,6 +24,20 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, String)
             Vec::new()
         }
     }
+}
+
+/// The variables of the `envFile` at `path`, read at the start of its server. The gateway's own are left
+/// out, as they are from `--env-path`: such files are often shared.
+pub(super) fn read_at_start(path: &Path) -> Result<Vec<(String, String)>, SecretError> {
+    let failed = |reason| SecretError::EnvFile { path: path.display().to_string(), reason };
+    let text = read_file(path).map_err(failed)?;
+    let mut problems = Problems::new(Purpose::Serve);
+    let mut variables = parse(path, &text, &mut problems);
+    if let Some(problem) = problems.into_sorted().first() {
+        return Err(failed(format!("line {}: {}", problem.line.unwrap_or(1), problem.message)));
+    }
+    variables.retain(|(name, _)| !environment::is_own(name));
+    Ok(variables)
 }
 
 fn parse(path: &Path, text: &str, problems: &mut Problems) -> Vec<(String, String)> {
@@ -88,7 +104,6 @@ fn is_rest(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Purpose;
 
     #[test]
     fn values_are_read_with_quotes_comments_and_export() {

@@ -2,7 +2,7 @@
 //!
 //! A child starts from a cleared environment, because the gateway's own holds secrets that are no business
 //! of a server. It gets, later wins: a short list of harmless variables, the values of `-e` and
-//! `--env-path`, the variables named in its `passEnv`, and its `env` with secrets resolved.
+//! `--env-path`, those of its `envFile`, the variables named in its `passEnv`, and its `env` with secrets resolved.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
-use super::{SecretError, StdioConfig};
+use super::{SecretError, StdioConfig, dotenv};
 
 /// Variables that every child gets: where programs, homes and temporary files are, language and time,
 /// the caches of package runners, proxies and certificate authorities.
@@ -114,6 +114,11 @@ impl StdioConfig {
         for (name, value) in &self.given_env {
             set(&mut child, name.into(), value.resolve()?.expose_secret().into());
         }
+        if let Some(path) = &self.env_file {
+            for (name, value) in dotenv::read_at_start(path)? {
+                set(&mut child, name.into(), value.into());
+            }
+        }
         for name in self.pass_env.iter().filter(|name| !is_own(name)) {
             if let Some((_, value)) = own.iter().find(|(known, _)| known == OsStr::new(name)) {
                 set(&mut child, name.into(), value.clone());
@@ -184,6 +189,29 @@ mod tests {
         ]);
         let child = stdio.environment_from(own.into_iter()).unwrap();
         assert_eq!(child, pairs(&[("TZ", "given"), ("A", "given"), ("B", "passed"), ("C", "own ${x}")]));
+    }
+
+    #[test]
+    fn an_env_file_is_read_at_each_start_between_the_given_variables_and_those_of_the_entry() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server.env");
+        let stdio = StdioConfig {
+            given_env: vec![("A".to_owned(), SecretText::literal("given"))],
+            env_file: Some(path.clone()),
+            pass_env: vec!["B".to_owned()],
+            env: vec![("C".to_owned(), SecretText::literal("own"))],
+            ..StdioConfig::default()
+        };
+        let start = || stdio.environment_from(pairs(&[("B", "passed")]).into_iter());
+        let missing = start().unwrap_err().to_string();
+        assert!(missing.contains("server.env` cannot be read: No such file"), "{missing}");
+        std::fs::write(&path, "A=file\nB=file\nC=file\nexport D='${D}'\nMCPO_API_KEY=secret\n").unwrap();
+        let expected = pairs(&[("A", "file"), ("B", "passed"), ("C", "own"), ("D", "${D}")]);
+        assert_eq!(start().unwrap(), expected);
+        std::fs::write(&path, "A=1\nhunter2\n").unwrap();
+        let broken = start().unwrap_err().to_string();
+        assert!(broken.ends_with("line 2: the line does not set a variable"), "{broken}");
+        assert!(!broken.contains("hunter2"), "{broken}");
     }
 
     #[test]

@@ -37,22 +37,26 @@ pub(super) fn collect(
         let Some((node, place)) = document.get("apiKeys") else { continue };
         let Some(entries) = Fields::new(node, place, problems) else { continue };
         for (name, node, place) in entries.iter() {
-            if name.is_empty() || (name == ONLY_KEY && settings.api_key.is_some()) {
+            let good_name = !name.is_empty() && (name != ONLY_KEY || settings.api_key.is_none());
+            if !good_name {
                 let message = if name.is_empty() {
                     "a key needs a name"
                 } else {
                     "`default` is the name of the key given by `apiKey` or --api-key"
                 };
                 problems.error(&place, message, "name the key after whoever uses it; logs show that name");
-                continue;
             }
             let key = match &node.value {
-                NodeValue::Text(text) => secret(text, &place, problems).map(|key| (key, None)),
-                _ => Fields::new(node, place.clone(), problems)
-                    .and_then(|fields| Some((named_text(&fields, problems)?, Some(fields)))),
+                NodeValue::Text(text) => {
+                    secret(text, &place, problems).map(|key| named(name, key, Rights::default()))
+                }
+                _ => Fields::new(node, place.clone(), problems).and_then(|fields| {
+                    let key = named_text(&fields, problems);
+                    let rights = rights(&fields, &names, problems);
+                    key.map(|key| named(name, key, rights))
+                }),
             };
-            let Some((key, fields)) = key else { continue };
-            let key = named(name, key, fields.as_ref(), &names, problems);
+            let Some(key) = key.filter(|_| good_name) else { continue };
             keys.retain(|(known, _)| known.name != key.name);
             keys.push((key, place));
         }
@@ -77,14 +81,22 @@ fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText
     secret(text, &place, problems)
 }
 
-fn named(
-    name: &str,
-    key: SecretText,
-    fields: Option<&Fields<'_>>,
-    names: &[String],
-    problems: &mut Problems,
-) -> ApiKeyConfig {
-    let scope = fields.and_then(|fields| fields.texts("servers", problems));
+/// What a key opens, as its entry says; nothing said opens every server to calls alone.
+#[derive(Debug, Default)]
+struct Rights {
+    servers: Option<Vec<String>>,
+    read_only: bool,
+    admin: bool,
+}
+
+fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
+    let Rights { servers, read_only, admin } = rights;
+    ApiKeyConfig { name: name.to_owned(), key, servers, read_only, admin }
+}
+
+/// The members beside `key`; they are read for their problems also when there is no key to go with them.
+fn rights(fields: &Fields<'_>, names: &[String], problems: &mut Problems) -> Rights {
+    let scope = fields.texts("servers", problems);
     for (pattern, place) in scope.iter().flatten() {
         match Glob::new(pattern) {
             Err(error) => {
@@ -103,12 +115,10 @@ fn named(
             }
         }
     }
-    ApiKeyConfig {
-        name: name.to_owned(),
-        key,
+    Rights {
         servers: scope.map(|list| list.into_iter().map(|(pattern, _)| pattern).collect()),
-        read_only: fields.and_then(|fields| fields.boolean("readOnly", problems)).unwrap_or(false),
-        admin: fields.and_then(|fields| fields.boolean("admin", problems)).unwrap_or(false),
+        read_only: fields.boolean("readOnly", problems).unwrap_or(false),
+        admin: fields.boolean("admin", problems).unwrap_or(false),
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+pub(super) use read::file as read_file;
 pub use template::SecretSyntaxError;
 use template::{Part, Reference};
 
@@ -36,6 +37,8 @@ pub enum SecretError {
     File { path: String, reason: String },
     #[error("credential `{name}` cannot be read: {reason}")]
     Credential { name: String, reason: String },
+    #[error("`envFile` `{path}` cannot be read: {reason}")]
+    EnvFile { path: String, reason: String },
 }
 
 impl SecretText {

@@ -19,6 +19,7 @@ const KNOWN: &[&str] = &[
     "command",
     "args",
     "env",
+    "envFile",
     "passEnv",
     "cwd",
     "url",
@@ -61,8 +62,11 @@ const FOREIGN: &[&str] = &[
     "trust",
 ];
 
-/// Protocol revisions that can be pinned.
-const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+/// Protocol revisions that can be pinned: those with `initialize`, in which a revision is agreed upon.
+const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// The revision without `initialize`, which is not spoken to servers yet. It is no misspelt older one.
+const WITHOUT_INITIALIZE: &str = "2026-07-28";
 
 /// Reads the entries of all `documents`; an entry of a later file replaces the one of that name.
 pub(super) fn collect(
@@ -236,11 +240,14 @@ fn protocol(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
         return Some(revision.to_owned());
     }
     let fix = match nearest(revision, REVISIONS) {
-        Some(candidate) => format!("write `{candidate}`, or leave the key out to have it negotiated"),
-        None => "leave the key out to have the revision negotiated".to_owned(),
+        Some(candidate) if revision != WITHOUT_INITIALIZE => {
+            format!("write `{candidate}`, or leave the key out to have it negotiated")
+        }
+        _ => "leave the key out to have the revision negotiated".to_owned(),
     };
     let known = REVISIONS.join(", ");
-    problems.error(&place, format!("this is not a revision of the protocol; they are {known}"), fix);
+    let message = format!("this is not a revision that can be agreed upon with a server; those are {known}");
+    problems.error(&place, message, fix);
     None
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use globset::{GlobBuilder, GlobSet};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
@@ -138,11 +139,33 @@ fn origins(layers: &Layers, problems: &mut Problems) -> Option<Vec<String>> {
 
 fn allowed_hosts(layers: &Layers, problems: &mut Problems) -> Vec<String> {
     let hosts: Vec<String> = layers.get("allowedHosts", "a list of host names", problems).unwrap_or_default();
-    for host in hosts.iter().filter(|host| host.is_empty() || host.contains('/')) {
+    let mut globs = GlobSet::builder();
+    for host in &hosts {
+        if host.is_empty() || host.contains('/') {
+            problems.error(
+                &layers.place("allowedHosts"),
+                format!("`{host}` is no host name"),
+                "write the name alone, such as mcp.example.org, without scheme and path",
+            );
+            continue;
+        }
+        match GlobBuilder::new(host).case_insensitive(true).build() {
+            Ok(glob) => {
+                globs.add(glob);
+            }
+            Err(error) => problems.error(
+                &layers.place("allowedHosts"),
+                format!("`{host}` is no pattern over host names: {}", error.kind()),
+                "write a host's name, with `*` and `?` as wildcards, such as *.example.org",
+            ),
+        }
+    }
+    // Each may be good and all together still be more than one matcher can hold.
+    if let Err(error) = globs.build() {
         problems.error(
             &layers.place("allowedHosts"),
-            format!("`{host}` is no host name"),
-            "write the name alone, such as mcp.example.org, without scheme and path",
+            format!("these patterns cannot be used together: {}", error.kind()),
+            "list fewer or shorter patterns",
         );
     }
     hosts

@@ -158,3 +158,60 @@ fn a_gateway_refuses_a_bad_configuration_with_the_same_code_and_a_bad_command_li
     assert_eq!(code, Some(0));
     assert!(help.contains("mcpo check --config FILE"));
 }
+
+#[test]
+fn a_bad_host_rule_is_found_by_the_check_and_before_anything_is_bound() {
+    let directory = tempfile::tempdir().unwrap();
+    // A gateway that binds before it judges fails for the port, with another code.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (rule, problem) in [
+        (r#""allowedHosts": ["[bad"]"#, "allowedHosts\n  `[bad` is no pattern over host names"),
+        (r#""publicUrl": "mcp.example.org""#, "publicUrl\n  this is no http or https URL"),
+    ] {
+        let text = format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "port": {port}, {rule}}}"#);
+        fs::write(directory.path().join("config.json"), text).unwrap();
+        for arguments in [["check", "--config", "config.json"].as_slice(), &["--config", "config.json"]] {
+            let (code, _, problems) = mcpo(&directory, arguments);
+            assert_eq!(code, Some(64), "{arguments:?}: {problems}");
+            assert!(problems.contains(problem), "{problems}");
+        }
+    }
+    let (code, _, problems) = check(
+        r#"{"mcpServers": {"a": {"command": "x", "envFile": "not-there.env"}},
+            "allowedHosts": ["*.example.org"], "publicUrl": "https://mcp.example.org"}"#,
+    );
+    assert_eq!((code, problems.as_str()), (Some(0), ""));
+}
+
+/// Where the check is meant to judge otherwise than mcpo does at its start, and why.
+const WANTED_DIFFERENCES: &[(&str, &str)] = &[
+    ("empty", "a gateway without servers is odd, not broken: it warns and serves"),
+    ("type http", "`http` is how most clients spell streamable HTTP"),
+    ("servers (vscode key)", "VS Code's `servers` means the same as `mcpServers`"),
+    ("unknown keys", "`x` is surely a slip: the check refuses it, a gateway starts with a warning"),
+];
+
+#[test]
+fn what_mcpo_refuses_is_refused_and_what_it_accepts_passes() {
+    let recording: serde_json::Value =
+        serde_json::from_str(include_str!("../oracle/recordings/config-validation.json")).unwrap();
+    let cases = recording["cases"].as_array().unwrap();
+    let mut compared = 0;
+    let mut differing = Vec::new();
+    // The cases without `config` are about files that are no plain JSON.
+    for case in cases.iter().filter(|case| case.get("config").is_some()) {
+        let accepted = case["ready"].as_bool().unwrap();
+        let (code, _, problems) = check(&case["config"].to_string());
+        assert!(matches!(code, Some(0 | 64)), "{case}: {code:?} {problems}");
+        if (code == Some(0)) != accepted {
+            differing.push(case["case"].as_str().unwrap());
+        }
+        compared += 1;
+    }
+    assert!(compared > 15, "only {compared} cases were compared");
+    differing.sort_unstable();
+    let mut wanted: Vec<&str> = WANTED_DIFFERENCES.iter().map(|(name, _)| *name).collect();
+    wanted.sort_unstable();
+    assert_eq!(differing, wanted);
+}

@@ -98,6 +98,25 @@ async fn a_child_sees_only_what_it_was_given() {
 }
 
 #[tokio::test]
+async fn an_env_file_that_appears_later_heals_its_server_and_stays_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.env");
+    let mut filed = servers::scripted(&[]);
+    filed["envFile"] = json!(path);
+    filed["env"] = json!({ "PLAIN": "entry" });
+    let gateway = Gateway::serving(json!({ "filed": filed, "bare": servers::scripted(&[]) })).start().await;
+    let waiting = gateway.in_state("filed", "unavailable").await;
+    assert!(waiting["reason"].to_string().contains("server.env` cannot be read: No such file"), "{waiting}");
+    std::fs::write(&path, "FILED='from the file'\nPLAIN=file\n").unwrap();
+    gateway.ready(&["filed", "bare"]).await;
+    let given = gateway.post("/filed/environment", &json!({})).await.ok();
+    assert_eq!((&given["FILED"], &given["PLAIN"]), (&json!("from the file"), &json!("entry")));
+    let bare = gateway.post("/bare/environment", &json!({})).await.ok();
+    assert!(bare.get("FILED").is_none(), "leaked: {bare}");
+    assert!(!gateway.log().contains("from the file"), "a value of the file stands in the log");
+}
+
+#[tokio::test]
 async fn a_call_in_flight_is_finished_before_the_gateway_ends() {
     let mut gateway = Gateway::serving(json!({ "s": servers::scripted(&[]) })).start().await;
     gateway.ready(&["s"]).await;

@@ -55,7 +55,7 @@ fn every_recording_of_pairs_is_replayed() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let replayed = FILES.contains(&name.as_str()) || name.starts_with("openapi-");
-        // The validation cases are held by the configuration's own table tests; the last one is a list of packages.
+        // The validation cases are replayed by the tests of `mcpo check`; the last one is a list of packages.
         let elsewhere = ["config-validation.json", "mcpo-0.0.20-requirements.txt"].contains(&name.as_str());
         assert!(replayed || elsewhere, "{name} is replayed by no test");
     }

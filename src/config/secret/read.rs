@@ -49,7 +49,8 @@ pub(super) fn part<'a>(
     }
 }
 
-fn file(path: &Path) -> Result<String, String> {
+/// The text at `path` without the one newline at its end, or the reason why there is none.
+pub(in crate::config) fn file(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST_SECRET + 1).read_to_end(&mut bytes))

@@ -1,5 +1,7 @@
 //! Entries with a `command`: a child process that speaks over its standard streams.
 
+use std::path::PathBuf;
+
 use super::super::document::NodeValue;
 use super::super::environment;
 use super::super::fields::{Fields, lenient_text, mismatch};
@@ -31,12 +33,14 @@ pub(super) fn transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<
     };
     let args = args(fields, problems);
     let env = env(fields, problems);
+    let env_file = env_file(fields, problems);
     let pass_env = pass_env(fields, problems);
     let cwd = fields.text("cwd", problems).map(|(path, place)| directory(&place).join(path));
     Some(TransportConfig::Stdio(StdioConfig {
         command: command?,
         args,
         env,
+        env_file,
         pass_env,
         cwd,
         given_env: Vec::new(),
@@ -48,6 +52,7 @@ pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
     fields.text("command", problems);
     args(fields, problems);
     env(fields, problems);
+    env_file(fields, problems);
     pass_env(fields, problems);
     fields.text("cwd", problems);
 }
@@ -82,6 +87,23 @@ fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)
         }
     }
     env
+}
+
+/// VS Code's key. The file is not looked at here: it may come later, as a secret may.
+fn env_file(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    let (path, place) = fields.text("envFile", problems)?;
+    if path.is_empty() {
+        problems.error(&place, "the path is empty", "write the path of the file, or leave the key out");
+        return None;
+    }
+    if path.contains("${") {
+        problems.slip(
+            &place,
+            "a path is taken as it stands, and `${...}` in it is not replaced",
+            "write the path itself; a relative one starts at the directory of this file",
+        );
+    }
+    Some(directory(&place).join(path))
 }
 
 fn pass_env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {

@@ -60,6 +60,17 @@ fn ambiguous_transports_are_decided_with_a_warning_that_names_the_fix() {
         (r#"{"type": "http", "command": "x", "url": "http://h/mcp"}"#, "http", "`url` wins"),
         (r#"{"type": "stdio", "command": "x", "url": "http://h/mcp"}"#, "stdio", "`command` wins"),
         (r#"{"command": "x", "headers": {"A": "b"}}"#, "stdio", "`headers` means nothing to a stdio server"),
+        (
+            r#"{"type": "sse", "url": "http://h", "envFile": "e"}"#,
+            "sse",
+            "`envFile` means nothing to a remote server",
+        ),
+        (r#"{"socket": "/s", "envFile": "e"}"#, "socket", "`envFile` means nothing to a socket"),
+        (
+            r#"{"command": "x", "envFile": "${workspaceFolder}/.env"}"#,
+            "stdio",
+            "`${...}` in it is not replaced",
+        ),
         (r#"{"type": "sse", "url": "http://h", "env": {}}"#, "sse", "`env` means nothing to a remote server"),
     ] {
         let (server, problems) = read(entry);
@@ -114,6 +125,11 @@ fn wrong_entries_are_refused_with_their_key() {
         (r#"{"command": "x", "concurrency": 0}"#, "concurrency\n  this must be a whole number of at least 1"),
         (r#"{"command": "x", "concurrency": 1.5}"#, "this must be a whole number of at least 1"),
         (r#"{"command": "x", "required": "yes"}"#, "mcpServers.a.required\n  this must be true or false"),
+        (r#"{"command": "x", "protocol": "draft"}"#, "2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25\n"),
+        (r#"{"command": "x", "protocol": "2026-07-28"}"#, "2025-11-25\n  fix: leave the key out"),
+        (r#"{"command": "x", "protocol": 2025}"#, "mcpServers.a.protocol\n  this must be a string"),
+        (r#"{"command": "x", "envFile": ""}"#, "mcpServers.a.envFile\n  the path is empty"),
+        (r#"{"command": "x", "envFile": ["a"]}"#, "mcpServers.a.envFile\n  this must be a string"),
         (r#"{"command": "x", "protocol": "2025-06-81"}"#, "fix: write `2025-06-18`"),
         (r#"{"command": "x", "oauth": true}"#, "mcpServers.a.oauth\n  this must be an object"),
         (r#""x""#, "mcpServers.a\n  this must be an object, but it is a string"),
@@ -121,6 +137,30 @@ fn wrong_entries_are_refused_with_their_key() {
         let errors: Vec<String> =
             read(entry).1.into_iter().filter(|problem| problem.starts_with("error: ")).collect();
         assert!(errors.len() == 1 && errors[0].contains(expected), "{entry}: {errors:?}");
+    }
+}
+
+#[test]
+fn an_entry_of_which_nobody_can_tell_what_it_is_shows_its_other_problems_too() {
+    for (entry, expected) in [
+        (r#"{"type": "htp", "socket": 7}"#, ["`htp` is not a type", "a.socket\n  this must be a string"]),
+        (r#"{"type": 5, "socket": ""}"#, ["a.type\n  this must be", "a socket's path has 1 to 107 bytes"]),
+        (r#"{"type": "htp", "envFile": 7}"#, ["`htp` is not a type", "a.envFile\n  this must be a string"]),
+        (r#"{"socket": 7, "command": "x"}"#, ["`socket` stands beside", "a.socket\n  this must be a string"]),
+    ] {
+        let (server, problems) = read(entry);
+        assert!(server.is_none() && problems.len() == 2, "{entry}: {problems:?}");
+        for part in expected {
+            assert!(problems.iter().any(|problem| problem.contains(part)), "{entry}: {problems:?}");
+        }
+    }
+}
+
+#[test]
+fn every_revision_with_initialize_can_be_pinned() {
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let server = accepted(&format!(r#"{{"command": "x", "protocol": "{revision}"}}"#));
+        assert_eq!(server.protocol.as_deref(), Some(revision));
     }
 }
 
@@ -144,6 +184,7 @@ fn reserved_and_empty_names_are_refused_with_a_better_one() {
 fn every_key_of_an_entry_is_taken_over() {
     let server = accepted(
         r#"{"command": "x", "args": ["-y", "p"], "env": {"T": "${env:T}", "U": "u"}, "passEnv": ["V"], "cwd": "work",
+            "envFile": "work/.env",
             "enabledTools": ["get_*"], "disabledTools": ["get_a"], "disabled_tools": ["get_b"],
             "readOnlyTools": ["get_c"], "timeout": 1.5, "required": true, "concurrency": 2,
             "protocol": "2025-06-18", "client_header_forwarding": {"enabled": false, "blacklist": []}}"#,
@@ -153,6 +194,7 @@ fn every_key_of_an_entry_is_taken_over() {
     assert_eq!(format!("{:?}", stdio.env), r#"[("T", ${env:T}), ("U", [redacted])]"#);
     assert_eq!(stdio.pass_env, ["V"]);
     assert_eq!(stdio.cwd, Some(PathBuf::from("/etc/mcpo/work")));
+    assert_eq!(stdio.env_file, Some(PathBuf::from("/etc/mcpo/work/.env")));
     assert_eq!(server.enabled_tools, ["get_*"]);
     assert_eq!(server.disabled_tools, ["get_a", "get_b"]);
     assert_eq!(server.read_only_tools, Some(vec!["get_c".to_owned()]));

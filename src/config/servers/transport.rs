@@ -1,5 +1,7 @@
 //! How an entry says that its server is reached: `command`, `url`, `socket`, or the built-in server.
 
+use std::path::PathBuf;
+
 use super::super::fields::Fields;
 use super::super::problem::{Place, Problems, nearest};
 use super::super::{HttpConfig, SingleServer, SocketConfig, StdioConfig, TransportConfig};
@@ -54,6 +56,7 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<T
             "`socket` stands beside `command` or `url`; a server is reached in one way",
             "keep one of them",
         );
+        check_members(fields, problems);
         return None;
     }
     if let (Some((_, command)), Some((_, url))) = (&command, &url) {
@@ -140,6 +143,7 @@ fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
     if fields.get("url").is_some() || fields.get("headers").is_some() {
         remote::check_members(fields, problems);
     }
+    socket_path(fields, problems);
     stdio::check_members(fields, problems);
 }
 
@@ -156,21 +160,23 @@ fn declared_type(written: &str, place: &Place, problems: &mut Problems) -> Optio
 }
 
 fn socket_transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
-    warn_unused(fields, &["args", "env", "passEnv", "cwd", "headers"], "a socket", problems);
-    let Some((written, place)) = fields.text("socket", problems) else {
-        if fields.get("socket").is_none() {
-            let message = "a server of type `socket` needs a `socket`";
-            problems.error(&fields.place, message, "add `\"socket\": \"/run/...\"`");
-        }
-        return None;
-    };
+    warn_unused(fields, &["args", "env", "envFile", "passEnv", "cwd", "headers"], "a socket", problems);
+    if fields.get("socket").is_none() {
+        let message = "a server of type `socket` needs a `socket`";
+        problems.error(&fields.place, message, "add `\"socket\": \"/run/...\"`");
+    }
+    socket_path(fields, problems).map(|path| TransportConfig::Socket(SocketConfig { path }))
+}
+
+fn socket_path(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    let (written, place) = fields.text("socket", problems)?;
     let path = directory(&place).join(written);
     if written.is_empty() || path.as_os_str().len() > LONGEST_SOCKET_PATH {
         let message = format!("a socket's path has 1 to {LONGEST_SOCKET_PATH} bytes");
         problems.error(&place, message, "write the path of a Unix socket, such as /run/mcpo/time.sock");
         return None;
     }
-    Some(TransportConfig::Socket(SocketConfig { path }))
+    Some(path)
 }
 
 /// Warns of members that say nothing to the kind of server that the entry turned out to be.

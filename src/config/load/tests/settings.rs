@@ -21,6 +21,9 @@ fn wrong_settings_name_their_line_flag_or_variable() {
         (r#""tls": {"key": "k.pem"}"#, "tls.key\n  `tls.certificate` is missing"),
         (r#""publicUrl": "mcp.example.org""#, "publicUrl\n  this is no http or https URL"),
         (r#""allowedHosts": ["http://x"]"#, "allowedHosts\n  `http://x` is no host name"),
+        (r#""publicUrl": "ftp://mcp.example.org""#, "publicUrl\n  this is no http or https URL"),
+        (r#""allowedHosts": [""]"#, "allowedHosts\n  `` is no host name"),
+        (r#""allowedHosts": ["a.example", "[bad"]"#, "allowedHosts\n  `[bad` is no pattern over host names"),
         (r#""log": {"format": "jsn"}"#, "log.format\n  `jsn` is not a form of the log\n  fix: write `json`"),
         (r#""host": """#, "host\n  the address is empty"),
         (
@@ -43,11 +46,14 @@ fn wrong_settings_name_their_line_flag_or_variable() {
 fn settings_are_put_into_their_one_form() {
     let config = loaded(&format!(
         r#"{{{TIME}, "pathPrefix": "api/v2", "rootPath": "/root/", "timeout": 2.5, "host": "[::1]",
+            "publicUrl": "https://mcp.example.org", "allowedHosts": ["*.example.org", "{{a,b}}.example"],
             "stateDir": "state", "tls": {{"certificate": "c.pem", "key": "/k.pem"}}, "limits": {{"concurrency": 3}}}}"#
     ))
     .config;
     assert_eq!((config.listen.path_prefix.as_str(), config.listen.root_path.as_str()), ("/api/v2/", "/root"));
     assert_eq!(config.listen.host, "::1");
+    assert_eq!(config.listen.public_url.as_deref(), Some("https://mcp.example.org"));
+    assert_eq!(config.listen.allowed_hosts, ["*.example.org", "{a,b}.example"]);
     assert_eq!(config.limits.call_timeout, Duration::from_millis(2500));
     assert_eq!(config.servers[0].concurrency, 3);
     let tls = config.listen.tls.unwrap();
@@ -168,6 +174,19 @@ fn keys_are_named_scoped_and_told_apart() {
     ] {
         let problem = refused(&format!(r#"{{{TIME}, "apiKeys": {keys}}}"#));
         assert!(problem.contains(message) && !problem.contains("same key`"), "{problem}");
+    }
+    for (key, expected) in [
+        (r#""a": {"#, "`key` is missing"),
+        (r#""a": {"key": 7, "#, "apiKeys.a.key\n  this must be a string"),
+        (r#""a": {"key": "${KEY}", "#, "`${KEY}` is not a reference"),
+        (r#""": {"key": "x", "#, "a key needs a name"),
+    ] {
+        let problem = refused(&format!(
+            r#"{{{TIME}, "apiKeys": {{{key}"servers": ["[t"], "readOnly": "yes", "admin": 1, "sevrers": []}}}}}}"#
+        ));
+        for part in [expected, "servers[0]\n", ".readOnly\n", ".admin\n", "`sevrers` is not a key"] {
+            assert!(problem.contains(part), "{key} {part}: {problem}");
+        }
     }
     let warned = loaded(&format!(r#"{{{TIME}, "apiKeys": {{"a": {{"key": "x", "servers": ["tim"]}}}}}}"#));
     assert!(warned.warnings[0].fix.contains("write `time`"), "{:?}", warned.warnings);
