@@ -124,6 +124,14 @@ struct Call<'a> {
     arguments: Option<&'a RawValue>,
 }
 
+/// What the log wants to know of a result.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claims {
+    #[serde(default)]
+    is_error: bool,
+}
+
 /// Calls built-in tool `tool`; the answer is the JSON text of a `CallToolResult`.
 pub async fn call(
     gateway: &Gateway,
@@ -132,7 +140,7 @@ pub async fn call(
     arguments: Bytes,
 ) -> Result<Bytes, CallError> {
     let answer = match tool {
-        "list_servers" => Ok(list_servers(gateway, caller)),
+        "list_servers" => Ok(list_servers(gateway, caller).await),
         "search_tools" => parse(&arguments).map(|search| search_tools(gateway, caller, &search)),
         "describe_tool" => match parse::<Name>(&arguments) {
             Ok(name) => describe_tool(gateway, caller, &name).await,
@@ -151,9 +159,10 @@ fn parse<'a, T: Deserialize<'a>>(arguments: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(arguments).map_err(|error| format!("the arguments do not fit: {error}"))
 }
 
-fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
+async fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
     let servers: Vec<Value> = gateway
         .servers(caller)
+        .await
         .into_iter()
         .map(|server| {
             let mut entry = json!({
@@ -225,7 +234,8 @@ async fn call_tool(gateway: &Gateway, caller: &Caller, arguments: &[u8]) -> Resu
     let record = CallRecord::new(caller, &target);
     match gateway.call(caller, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
         Ok(Reply::Result(result)) => {
-            record.answered(Outcome::Ok);
+            let claims = serde_json::from_slice::<Claims>(&result).unwrap_or_default();
+            record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
             Ok(result)
         }
         Ok(Reply::Error(error)) => {
@@ -234,7 +244,7 @@ async fn call_tool(gateway: &Gateway, caller: &Caller, arguments: &[u8]) -> Resu
         }
         Err(error) => {
             record.failed(&error);
-            Ok(failure(&explain(&error)))
+            Ok(failure(&format!("{}: {}", name.server, explain(&error))))
         }
     }
 }

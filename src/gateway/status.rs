@@ -1,6 +1,6 @@
 //! What the gateway tells about its servers, to people and programs alike.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -8,6 +8,9 @@ use super::Gateway;
 use crate::catalog::{Caller, CatalogServer, ServerSource};
 use crate::config::TransportConfig;
 use crate::upstream::{Phase, UpstreamState};
+
+/// How long a new snapshot is waited for.
+const SNAPSHOT: Duration = Duration::from_secs(1);
 
 /// One server, as far as the caller may see it.
 #[derive(Debug, Serialize)]
@@ -43,8 +46,15 @@ pub struct ServerStatus {
 }
 
 impl Gateway {
-    /// The servers that `caller` may see, in the order of the configuration.
-    pub fn servers(&self, caller: &Caller) -> Vec<ServerStatus> {
+    /// The servers that `caller` may see, in the order of the configuration. A server that is ready is shown
+    /// with its tools: the snapshot that holds them is waited for, which takes milliseconds.
+    pub async fn servers(&self, caller: &Caller) -> Vec<ServerStatus> {
+        for upstream in self.keeper().upstreams() {
+            if let Some(list) = upstream.tools() {
+                let built = self.keeper().reach(upstream.name(), list.revision);
+                let _shown_without_its_tools = tokio::time::timeout(SNAPSHOT, built).await;
+            }
+        }
         let catalog = self.keeper().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
         visible.map(|server| status(server, caller)).collect()

@@ -22,7 +22,8 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
         Route::Ready => Ok(ready(rest)),
         Route::Servers => {
             let caller = admit(rest, head, Access::Call)?;
-            Ok(json(StatusCode::OK, &json!({ "servers": rest.gateway.servers(&caller) })))
+            let servers = rest.gateway.servers(&caller).await;
+            Ok(json(StatusCode::OK, &json!({ "servers": servers })))
         }
         Route::Document => {
             let caller = admit(rest, head, Access::Document)?;

@@ -3,6 +3,8 @@
 //! Each request is one POST, answered by JSON or by a stream of events; a caller reads its own answer on
 //! its own task. Beside that runs one GET stream for what the server sends by itself.
 
+mod streams;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,16 +30,6 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-versi
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How long a message may take that nobody waits for: a cancellation, the end of a session.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Waits between tries to listen again; the server's own `retry` comes first.
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
-const LISTEN_LONGEST: Duration = Duration::from_secs(30);
-const LISTEN_SHORTEST: Duration = Duration::from_millis(50);
-/// How long the end of an answered stream may take.
-const DRAIN: Duration = Duration::from_millis(50);
-/// What stands for whatever a broken stream may have brought.
-const TOOLS_CHANGED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-/// How often a broken answer stream is resumed without anything new coming from it.
-const RESUMES: usize = 5;
 
 struct Streamable {
     exchange: Exchange,
@@ -206,127 +198,6 @@ impl Streamable {
         }
         self.exchange.send(Method::GET, &self.exchange.url(), &headers, Bytes::new()).await
     }
-
-    /// Reads what the server sends by itself, for as long as it offers that.
-    async fn listen(&self) {
-        let mut last_id: Option<String> = None;
-        let mut wait = LISTEN_AGAIN;
-        let mut listened = false;
-        loop {
-            match self.get(last_id.as_deref()).await {
-                Ok(response) if response.status().is_success() && exchange::is_type(&response, EVENTS) => {
-                    if listened {
-                        // What the server said in between is lost, a changed tool list perhaps.
-                        self.to_inbox(Bytes::from_static(TOOLS_CHANGED));
-                    }
-                    listened = true;
-                    let mut events = EventStream::new(response.into_body(), self.exchange.limit);
-                    while let Ok(Some(Event { data, .. })) = events.next().await {
-                        wait = LISTEN_AGAIN;
-                        self.to_inbox(data);
-                    }
-                    last_id = events.last_id().map(str::to_owned).or(last_id);
-                    wait = events.retry().unwrap_or(wait).clamp(LISTEN_SHORTEST, LISTEN_LONGEST);
-                }
-                Ok(response) if is_passing(response.status()) => {
-                    tracing::debug!(
-                        status = response.status().as_u16(),
-                        "the event stream of a server is away"
-                    );
-                }
-                Ok(response) => {
-                    // Before the first stream 404 only says that this path takes no GET.
-                    if response.status() == StatusCode::NOT_FOUND && listened {
-                        self.end.set(EndReason::SessionLost);
-                    }
-                    // 405: this server does not offer a stream; other refusals are no reason to insist.
-                    tracing::debug!(status = response.status().as_u16(), "the server offers no event stream");
-                    return;
-                }
-                Err(LinkError::NotSent(reason)) => {
-                    self.end.set(reason);
-                    return;
-                }
-                Err(error) => tracing::debug!(%error, "the event stream of a server broke"),
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LISTEN_LONGEST);
-        }
-    }
-
-    /// Reads the answer to request `id` from the events of its POST, resuming the stream if it breaks.
-    async fn answer_in_events(
-        &self,
-        id: u32,
-        mut events: EventStream,
-        progress: Option<&Notify>,
-    ) -> Result<Reply, LinkError> {
-        let mut resumes = 0;
-        while resumes < RESUMES {
-            resumes += 1;
-            loop {
-                match events.next().await {
-                    Ok(Some(Event { data, .. })) => {
-                        resumes = 0;
-                        match message::sort(&data) {
-                            Sorted::Result { id: of, range } if of == id => {
-                                self.drain(events);
-                                return Ok(Reply::Result(data.slice(range)));
-                            }
-                            Sorted::Error { id: of, error } if of == id => {
-                                self.drain(events);
-                                return Ok(Reply::Error(error));
-                            }
-                            Sorted::Progress { id: of } if of == id => {
-                                if let Some(progress) = progress {
-                                    progress.notify_one();
-                                }
-                            }
-                            _ => self.to_inbox(data),
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(error @ LinkError::TooLarge { .. }) => return Err(error),
-                    Err(error) => {
-                        tracing::debug!(%error, "an answer stream broke");
-                        break;
-                    }
-                }
-            }
-            let Some(last_id) = events.last_id().map(str::to_owned) else {
-                return Err(LinkError::Lost(EndReason::Broken("the stream ended before the answer".into())));
-            };
-            let wait = events.retry().unwrap_or(LISTEN_AGAIN).clamp(LISTEN_SHORTEST, LISTEN_LONGEST);
-            tokio::time::sleep(wait).await;
-            let response = match self.get(Some(&last_id)).await {
-                Ok(response) if response.status().is_success() => response,
-                Ok(response) => return Err(LinkError::Status(exchange::status_reason(&response))),
-                // The request itself was sent long ago, and may have been carried out.
-                Err(LinkError::NotSent(reason)) => return Err(LinkError::Lost(reason)),
-                Err(error) => return Err(error),
-            };
-            events = EventStream::resumed(response.into_body(), self.exchange.limit, last_id);
-        }
-        Err(LinkError::Lost(EndReason::Broken("the answer stream broke too often".into())))
-    }
-}
-
-impl Streamable {
-    /// Reads what is left of an answered stream, so that its connection can be used again.
-    fn drain(&self, mut events: EventStream) {
-        if events.is_at_end() {
-            return;
-        }
-        self.tasks.spawn(async move {
-            let rest = async { while let Ok(Some(_)) = events.next().await {} };
-            let _stream_stays_open = tokio::time::timeout(DRAIN, rest).await;
-        });
-    }
-}
-
-/// Statuses that a proxy or a restarting server gives for a while.
-fn is_passing(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
 impl Link for StreamableLink {

@@ -21,6 +21,8 @@ use crate::config::TransportConfig;
 /// Changes of a tool list that come in a burst are read once.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// Sessions that a server may forget in a row, each soon after its start, before it is given time.
+const FORGIVEN: u32 = 5;
 /// How long the state directory may take.
 const KEPT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,6 +60,7 @@ pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>,
     let supervisor = Supervisor { upstream, surroundings, kept };
     let stop = supervisor.surroundings.stop.clone();
     let mut failures = 0;
+    let mut lost_sessions = 0;
     let mut last = None;
     while !stop.is_cancelled() {
         supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
@@ -76,9 +79,10 @@ pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>,
                 }
                 let proven = ready_since.elapsed() >= backoff::PROVEN;
                 // A forgotten session is no failure of the server, unless it keeps forgetting.
-                if proven || reason == EndReason::SessionLost && failures == 0 {
+                lost_sessions = if proven { 0 } else { lost_sessions + 1 };
+                if proven || reason == EndReason::SessionLost && lost_sessions <= FORGIVEN {
                     tracing::warn!(mcp_server = %supervisor.upstream.name(), "{} went away: {reason}; it is started again", supervisor.upstream.name());
-                    failures = u32::from(!proven);
+                    failures = 0;
                     last = Some(Arc::new(reason));
                     continue;
                 }
