@@ -1,9 +1,11 @@
 //! The built-in server beside others: it finds, describes and calls their tools, and opens no more than its caller
 //! may see anyway.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Gateway, servers};
+use crate::support::{Answer, Gateway, servers, until};
 
 const LIMITED: &str = "key-limited";
 const READER: &str = "key-reader";
@@ -25,7 +27,7 @@ async fn gateway() -> Gateway {
         },
     });
     let gateway = Gateway::with(config).flag("--api-key", FULL).start().await;
-    gateway.ready(&["a", "b", "faults", "gateway"]).await;
+    gateway.listed(&["a", "b", "faults", "gateway"]).await;
     gateway.in_state("broken", "unavailable").await;
     gateway
 }
@@ -148,7 +150,7 @@ async fn what_fails_behind_it_fails_before_it() {
         ("faults", "e_internal", json!({}), "msg for e_internal"),
         ("b", "missing", json!({}), "no tool `missing`"),
         ("missing", "echo", json!({}), "no server `missing`"),
-        ("broken", "echo", json!({}), "broken"),
+        ("broken", "echo", json!({}), "unavailable"),
         ("b", "big", json!({ "bytes": "many" }), "bytes"),
         ("b", "complain", json!({}), ""),
     ] {
@@ -161,4 +163,19 @@ async fn what_fails_behind_it_fails_before_it() {
     // Its own arguments are checked like those of every tool.
     let answer = use_tool(&gateway, FULL, "call_tool", json!({ "server": "b" })).await;
     assert_eq!(answer.status, 422, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_server_that_is_said_to_be_ready_is_said_to_have_its_tools() {
+    let entry = servers::scripted(&[]);
+    let config = json!({ "a": entry, "b": entry, "c": entry, "gateway": { "type": "gateway" } });
+    let gateway = Gateway::serving(config).start().await;
+    until(Duration::from_secs(60), "all servers are ready", async || {
+        let answer = gateway.post("/gateway/list_servers", &json!({})).await.ok();
+        let servers = answer["servers"].as_array().unwrap();
+        let ready: Vec<&Value> = servers.iter().filter(|server| server["state"] == "ready").collect();
+        assert!(ready.iter().all(|server| server["tools"] != 0), "ready without tools: {ready:?}");
+        (ready.len() == servers.len()).then_some(())
+    })
+    .await;
 }
