@@ -281,3 +281,26 @@ async fn a_key_is_accepted_as_the_password_of_basic_and_keeps_its_limits() {
         assert_eq!(answer.status, status, "{password}: {method} {path}: {}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn the_page_offers_the_documents_that_the_key_may_see() {
+    let gateway = gateway().await;
+    let path = "/docs/swagger-initializer.js";
+    let anonymous = gateway.ask("GET", path).send().await;
+    for (key, offered) in [
+        (Some(PLAIN), &["a", "b", "broken"][..]),
+        (Some(READER), &["a", "b", "broken"]),
+        (Some(LIMITED), &["a"]),
+        (None, &[]),
+    ] {
+        let script = match key {
+            Some(key) => get(&gateway, key, path).await,
+            None => anonymous.clone(),
+        };
+        assert_eq!(script.status, 200, "{key:?}");
+        for server in ["a", "b", "broken"] {
+            let named = script.text().contains(&format!("{server}/openapi.json"));
+            assert_eq!(named, offered.contains(&server), "{server} for {key:?}: {}", script.text());
+        }
+    }
+}

@@ -179,3 +179,20 @@ async fn a_server_that_is_said_to_be_ready_is_said_to_have_its_tools() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_log_tells_the_outcome_of_the_call_behind_it() {
+    let gateway = gateway().await;
+    for (server, tool, outcome) in
+        [("a", "echo", "ok"), ("faults", "e_internal", "rpc_error"), ("faults", "iserr_text", "tool_error")]
+    {
+        use_tool(&gateway, FULL, "call_tool", json!({ "server": server, "tool": tool })).await;
+        gateway.post(&format!("/{server}/{tool}"), &json!({})).await;
+        // Called through `call_tool` and called directly: the same line twice.
+        let wanted = format!("{server}/{tool} {outcome} ");
+        until(Duration::from_secs(5), &format!("{wanted:?} twice in the log"), async || {
+            (gateway.log().matches(&wanted).count() == 2).then_some(())
+        })
+        .await;
+    }
+}
