@@ -3,6 +3,7 @@
 //! `tests/run` provisions the real servers they need; `MCPO_TESTS_SKIP` names what could not be had.
 #![expect(clippy::unwrap_used, reason = "a failed expectation in a test's own scaffolding is a failed test")]
 
+mod access;
 mod browser;
 mod call_result;
 mod cancellation;
@@ -14,8 +15,10 @@ mod floors;
 mod http_upstreams;
 mod isolation;
 mod limits;
+mod mounts;
 mod odd_servers;
 mod open_webui;
+mod own_tools;
 mod readme;
 mod real_servers;
 mod recordings;

@@ -7,6 +7,7 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 --socket PATH  listens there and serves one session per connection, with the framing of stdio
 --delay N      answers `initialize` after N seconds
 --tools A,B    further tools that echo their arguments
+--tools-read-only A,B  further tools that echo their arguments and claim to change nothing
 --tools-odd    further entries in the list that are no proper tools
 --tools-file F further tools, one a line, read at every tools/list
 --unless FILE  begins with the fault `exit` when the file exists
@@ -17,7 +18,7 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 import argparse, json, os, signal, socket, subprocess, sys, threading, time
 
 parser = argparse.ArgumentParser()
-for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--unless"):
+for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--tools-read-only", "--unless"):
     parser.add_argument(option)
 parser.add_argument("--tools-odd", action="store_true")
 parser.add_argument("--delay", type=float, default=0)
@@ -83,6 +84,8 @@ class Session:
 
     def tools(self):
         extra = [tool(name, {"value": {}}) for name in (options.tools or "").split(",") if name]
+        hint = {"annotations": {"readOnlyHint": True}}
+        extra += [tool(name, {"value": {}}, **hint) for name in (options.tools_read_only or "").split(",") if name]
         if options.tools_file and os.path.exists(options.tools_file):
             with open(options.tools_file) as names:
                 extra += [tool(name.strip(), {"value": {}}) for name in names if name.strip()]

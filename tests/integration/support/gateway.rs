@@ -215,6 +215,18 @@ impl Gateway {
         }
     }
 
+    /// Waits until every named server is ready and its tools are listed, which is a moment later.
+    pub async fn listed(&self, names: &[&str]) -> &Self {
+        self.ready(names).await;
+        for name in names {
+            until(READY_LIMIT, &format!("{name} has tools in /servers"), async || {
+                (self.server(name).await["tools"] != json!([])).then_some(())
+            })
+            .await;
+        }
+        self
+    }
+
     /// Everything that the process wrote until now.
     pub fn log(&self) -> String {
         log_of(self.folder.path())
