@@ -24,7 +24,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config, warnings: &[Problem]) -> u8 {
-    let telemetry = Telemetry::start(&config.log.level, form(config.log.format));
+    let telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("mcpo: the log cannot be started: {error}");
+            return exit::FAILURE;
+        }
+    };
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -3,19 +3,20 @@
 //! Lines are written by a thread of their own, from a bounded queue: a slow terminal or pipe never blocks
 //! a call. What had to be dropped is counted and told at the end.
 
+mod writer;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 
 use tracing::Level;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// Lines that may wait for the writer.
-const QUEUE: usize = 16_384;
+use writer::Writer;
+
 /// Libraries whose lower levels hold whole messages, secrets included.
 const QUIET: &str = "rmcp=warn,hyper=warn,hyper_util=warn,h2=warn,rustls=warn";
 
@@ -30,13 +31,16 @@ pub enum Form {
 /// Keeps the log's writer alive; dropping it writes what is still queued.
 #[derive(Debug)]
 pub struct Telemetry {
-    dropped: Option<ErrorCounter>,
-    _writer: Option<WorkerGuard>,
+    writer: Option<Writer>,
 }
 
 impl Telemetry {
     /// Starts the log. `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand.
-    pub fn start(level: &str, form: Form) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started for the writer.
+    pub fn start(level: &str, form: Form) -> io::Result<Self> {
         let level = level.to_ascii_lowercase();
         let filter = EnvFilter::try_new(format!("{level},{QUIET}"));
         let filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("info,{QUIET}")));
@@ -48,11 +52,10 @@ impl Telemetry {
                 .with_field_prefix(None)
                 .with_priority_mappings(priorities());
             tracing_subscriber::registry().with(filter).with(journal).init();
-            return Self { dropped: None, _writer: None };
+            return Ok(Self { writer: None });
         }
-        let (writer, guard) = queue();
-        let dropped = writer.error_counter();
-        let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+        let (lines, writer) = writer::start(io::stderr())?;
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines);
         let layer = match form {
             Form::Json => layer.json().boxed(),
             Form::Text | Form::Journal => {
@@ -68,21 +71,13 @@ impl Telemetry {
             }
         };
         tracing_subscriber::registry().with(filter).with(layer).init();
-        Self { dropped: Some(dropped), _writer: Some(guard) }
+        Ok(Self { writer: Some(writer) })
     }
 
     /// Lines that were lost because the writer could not keep up.
     pub fn dropped_lines(&self) -> usize {
-        self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines)
+        self.writer.as_ref().map_or(0, Writer::dropped_lines)
     }
-}
-
-fn queue() -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUE)
-        .thread_name("mcpo-log")
-        .finish(io::stderr())
 }
 
 /// `journalctl -p info` must not show what we call debug.
