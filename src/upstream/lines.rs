@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
-use super::link::{End, INBOX, Ids, Link, Outgoing};
+use super::link::{self, End, INBOX, Ids, Link, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
 
 /// Requests that may wait for their turn to be written.
@@ -174,11 +174,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         progress.notify_one();
                     }
                 }
-                Sorted::Other => {
-                    if self.inbox.try_send(message).is_err() {
-                        tracing::debug!("a message of the server was dropped: too many are waiting");
-                    }
-                }
+                Sorted::Other => link::offer(&self.inbox, message),
             },
             Frame::TooLong { ids, limit } => {
                 for id in ids {

@@ -16,6 +16,13 @@ use super::message::{FIRST_ID, LAST_ID, Reply, Request};
 /// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
 pub const INBOX: usize = 256;
 
+/// Hands a message to rmcp, or drops it when too many are waiting already.
+pub fn offer(inbox: &mpsc::Sender<Bytes>, message: Bytes) {
+    if inbox.try_send(message).is_err() {
+        tracing::debug!("a message of the server was dropped: too many are waiting");
+    }
+}
+
 /// One connection. Dropping the future of [`Link::request`] tells the server that the request was given up.
 pub trait Link: Send + Sync + 'static {
     /// Sends one message of rmcp (JSON text without newline). What the server answers goes to the inbox.

@@ -17,7 +17,7 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
-use super::link::{End, INBOX, Ids, Link, Opened, Outgoing};
+use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
 use crate::config::HttpConfig;
 
@@ -133,12 +133,7 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other => {
-                if inbox.try_send(message).is_err() {
-                    tracing::debug!("a message of the server was dropped: too many are waiting");
-                }
-                return;
-            }
+            Sorted::Other => return link::offer(inbox, message),
         };
         let pending = self.pending().remove(&id);
         if let Some(pending) = pending {

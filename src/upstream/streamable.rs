@@ -21,7 +21,7 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
-use super::link::{End, INBOX, Ids, Link, Opened, Outgoing, Step};
+use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Step};
 use super::message::{self, Reply, Request, Sorted};
 use crate::config::HttpConfig;
 
@@ -124,9 +124,7 @@ impl Streamable {
     }
 
     fn to_inbox(&self, message: Bytes) {
-        if self.inbox.try_send(message).is_err() {
-            tracing::debug!("a message of the server was dropped: too many are waiting");
-        }
+        link::offer(&self.inbox, message);
     }
 
     /// Sends a message of rmcp; what the server answers goes to the inbox.
