@@ -5,6 +5,7 @@
 //! mean in its own terms.
 
 pub mod builtin;
+pub mod context;
 pub mod error;
 pub mod record;
 pub mod status;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub use context::CallContext;
 pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
@@ -91,12 +93,17 @@ impl Gateway {
     /// # Errors
     ///
     /// [`CallError`] for everything but an answer; a tool's own failure (`isError`) is an answer.
-    pub async fn call(&self, caller: &Caller, target: &Target, arguments: Bytes) -> Result<Reply, CallError> {
+    pub async fn call(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        arguments: Bytes,
+    ) -> Result<Reply, CallError> {
         let checker = target.tool.checker();
         let arguments = apart_if_large(arguments.len(), || checker.check(arguments))?;
         match &target.server.source {
             ServerSource::Gateway => {
-                let answer = builtin::call(self, caller, &target.tool.name, arguments);
+                let answer = builtin::call(self, context, &target.tool.name, arguments);
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => self.call_upstream(upstream, &target.tool, &arguments).await,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{CallError, CallRecord, FindError, Gateway, Outcome};
+use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, OwnTools, ServerInfo, ServerSource};
 use crate::upstream::{Definition, Reply};
 
@@ -135,10 +135,11 @@ struct Claims {
 /// Calls built-in tool `tool`; the answer is the JSON text of a `CallToolResult`.
 pub async fn call(
     gateway: &Gateway,
-    caller: &Caller,
+    context: &CallContext,
     tool: &str,
     arguments: Bytes,
 ) -> Result<Bytes, CallError> {
+    let caller = &context.caller;
     let answer = match tool {
         "list_servers" => Ok(list_servers(gateway, caller).await),
         "search_tools" => parse(&arguments).map(|search| search_tools(gateway, caller, &search)),
@@ -146,7 +147,7 @@ pub async fn call(
             Ok(name) => describe_tool(gateway, caller, &name).await,
             Err(error) => Err(error),
         },
-        "call_tool" => return call_tool(gateway, caller, &arguments).await,
+        "call_tool" => return call_tool(gateway, context, &arguments).await,
         other => Err(format!("the gateway has no tool `{other}`")),
     };
     Ok(match answer {
@@ -217,22 +218,22 @@ async fn describe_tool(gateway: &Gateway, caller: &Caller, name: &Name) -> Resul
     Ok(Value::Object(tool))
 }
 
-async fn call_tool(gateway: &Gateway, caller: &Caller, arguments: &[u8]) -> Result<Bytes, CallError> {
+async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -> Result<Bytes, CallError> {
     let call: Call<'_> = match parse(arguments) {
         Ok(call) => call,
         Err(message) => return Ok(failure(&message)),
     };
     let inner = call.arguments.map_or("{}", RawValue::get);
     let name = Name { server: call.server, tool: call.tool };
-    let target = match gateway.find(caller, &name.server, &name.tool).await {
+    let target = match gateway.find(&context.caller, &name.server, &name.tool).await {
         Ok(target) => target,
         Err(error) => return Ok(failure(&not_found(&name, &error))),
     };
     if matches!(target.server.source, ServerSource::Gateway) {
         return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
     }
-    let record = CallRecord::new(caller, &target);
-    match gateway.call(caller, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
+    let record = CallRecord::new(context, &target);
+    match gateway.call(context, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
         Ok(Reply::Result(result)) => {
             let claims = serde_json::from_slice::<Claims>(&result).unwrap_or_default();
             record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });

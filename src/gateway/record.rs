@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CallError, Target};
-use crate::catalog::Caller;
+use super::{CallContext, CallError, Target};
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +38,10 @@ pub struct CallRecord {
 }
 
 impl CallRecord {
-    pub fn new(caller: &Caller, target: &Target) -> Self {
+    pub fn new(context: &CallContext, target: &Target) -> Self {
         Self {
             target: target.clone(),
-            key_name: caller.key_name.clone(),
+            key_name: context.caller.key_name.clone(),
             began: Instant::now(),
             ended: false,
         }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Refused, Rest, failure, method_not_allowed, result};
+use crate::catalog::ServerSource;
 use crate::catalog::arguments::ArgumentError;
-use crate::catalog::{Caller, ServerSource};
-use crate::gateway::{CallError, CallRecord, Outcome, Target, apart_if_large};
+use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large};
 use crate::http::{Access, Problem, json_answer, read_body};
 use crate::upstream::Reply;
 
@@ -21,7 +21,7 @@ const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
 /// Serves one call. Who calls and what is settled before the body is read.
 pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, tool: &str) -> Response {
     let prepared = prepare(rest, head, server, tool).await;
-    let (caller, target) = match prepared {
+    let (context, target) = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => return *refused,
     };
@@ -29,9 +29,9 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
-    let record = CallRecord::new(&caller, &target);
+    let record = CallRecord::new(&context, &target);
     let reply = match arguments(&head.headers, body) {
-        Ok(arguments) => rest.gateway.call(&caller, &target, arguments).await,
+        Ok(arguments) => rest.gateway.call(&context, &target, arguments).await,
         Err(error) => Err(CallError::Arguments(error)),
     };
     match reply {
@@ -57,7 +57,7 @@ async fn prepare(
     head: &Parts,
     server: Option<&str>,
     tool: &str,
-) -> Result<(Caller, Target), Refused> {
+) -> Result<(CallContext, Target), Refused> {
     let caller = rest
         .keys
         .admit(&head.headers, Access::Call)
@@ -68,7 +68,7 @@ async fn prepare(
     };
     let target = rest.gateway.find(&caller, &server, tool).await;
     let target = target.map_err(|error| Refused::new(failure::find(&server, &error)))?;
-    Ok((caller, target))
+    Ok((CallContext::new(caller), target))
 }
 
 /// The bytes that stand for the arguments. A body that is declared to be something other than JSON is a
