@@ -7,6 +7,7 @@ mod fleet;
 mod followed_files;
 mod generation;
 mod greeting;
+pub mod local;
 mod reload;
 
 use std::sync::Arc;

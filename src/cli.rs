@@ -1,27 +1,67 @@
-//! The command line: what may be typed, as [`Sources`] for the configuration, and `mcpo check`.
+//! The command line: what may be typed, as [`Sources`] for the configuration, and the commands for operators.
 //!
-//! [`parse`] gives an [`Invocation`] or a usage error; `main` carries it out. Flags are those of mcpo
-//! (contract section 1.1): `-h` is the host, and the help is `--help`.
+//! [`parse`] gives an [`Invocation`] or a usage error; `main` serves, [`carry_out`] does the rest. Flags are those
+//! of mcpo (contract section 1.1): `-h` is the host, and the help is `--help`.
+//!
+//! Commands ask a gateway through one of two doors ([`door`]), and both give the same answers: over HTTP, or into
+//! a gateway inside this process that ends with the command.
 
 mod arguments;
+mod call;
 pub mod check;
+mod completions;
+mod door;
+mod errand;
 pub mod exit;
+mod explain;
+mod openapi;
+mod output;
+mod plan;
+mod reach;
+mod states;
+mod tools;
+mod trouble;
 
 use std::ffi::OsString;
+use std::io;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
+use clap_complete::Shell;
 
 use crate::config::{Overrides, Purpose, SingleServer, Sources};
-use arguments::{Arguments, CheckArguments, ServeArguments, Subcommand};
+use arguments::{
+    Arguments, CallArguments, CheckArguments, OpenApiArguments, PlanArguments, ServeArguments, Subcommand,
+    ToolsArguments,
+};
+use call::Call;
+use errand::{Errand, Question};
+use output::Output;
+use plan::Telling;
+use reach::{Address, Reach};
+use tools::Show;
+use trouble::Trouble;
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
     /// Serve what these sources configure.
     Serve(Sources),
-    /// Report on these sources and end.
+    /// Anything that ends by itself.
+    Command(Box<Command>),
+}
+
+/// A command that ends by itself; see [`carry_out`].
+#[derive(Debug)]
+pub enum Command {
+    /// Report on these sources.
     Check(Sources),
+    /// Ask a gateway.
+    Ask(Errand),
+    /// Tell what leads from one configuration to another.
+    Compare { old: Sources, new: Sources, telling: Telling },
+    /// Print a completion script.
+    Completions(Shell),
 }
 
 /// Reads the command line, the first of `arguments` being the program's name. `environment` is that of the
@@ -37,18 +77,95 @@ pub fn parse(
     let typed: Vec<OsString> = arguments.into_iter().collect();
     let matches = Arguments::command().try_get_matches_from(&typed)?;
     let parsed = Arguments::from_arg_matches(&matches)?;
-    match parsed.subcommand {
-        Some(Subcommand::Check(check)) => Ok(Invocation::Check(check_sources(check))),
+    let command = match parsed.subcommand {
         None => {
             let bare = typed.iter().any(|argument| argument == "--") && parsed.serve.command.is_empty();
-            serve_sources(parsed.serve, bare, environment).map(Invocation::Serve)
+            return serve_sources(parsed.serve, bare, environment).map(Invocation::Serve);
         }
+        Some(Subcommand::Check(CheckArguments { config })) => Command::Check(files(config)),
+        Some(Subcommand::Completions(completions)) => Command::Completions(completions.shell),
+        Some(Subcommand::Tools(tools)) => Command::Ask(tools_errand(tools, environment)?),
+        Some(Subcommand::Call(call)) => Command::Ask(call_errand(call, environment)?),
+        Some(Subcommand::OpenApi(openapi)) => Command::Ask(openapi_errand(openapi, environment)?),
+        Some(Subcommand::Plan(plan)) => plan_command(plan, &environment)?,
+    };
+    Ok(Invocation::Command(Box::new(command)))
+}
+
+/// Does what `command` says, and tells on the standard error what went wrong; gives the exit code.
+pub fn carry_out(command: Command) -> u8 {
+    let output = Output::standard();
+    let outcome = match command {
+        Command::Check(sources) => {
+            check::run(&sources, &mut io::stdout(), &mut io::stderr()).map_err(Trouble::from)
+        }
+        Command::Ask(errand) => errand.run(output),
+        Command::Compare { old, new, telling } => plan::compare(&old, &new, telling, output),
+        Command::Completions(shell) => {
+            output.text(&completions::script(shell)).map(|()| exit::SUCCESS).map_err(Trouble::from)
+        }
+    };
+    outcome.unwrap_or_else(|trouble| {
+        match &trouble {
+            // The blocks of a configuration's problems begin with `error:` themselves.
+            Trouble::Configuration(problems) => eprintln!("{problems}"),
+            trouble if trouble.is_worth_a_word() => eprintln!("mcpo: {trouble}"),
+            _ => {}
+        }
+        trouble.exit_code()
+    })
+}
+
+/// Files alone: the verdict on them holds wherever they are taken.
+fn files(files: Vec<std::path::PathBuf>) -> Sources {
+    Sources { purpose: Purpose::Check, files, ..Sources::default() }
+}
+
+fn tools_errand(tools: ToolsArguments, environment: Vec<(String, String)>) -> Result<Errand, clap::Error> {
+    let reach = Reach::new(tools.reach, environment)?;
+    no_name_beside_a_command(&reach, tools.server.as_deref())?;
+    let is_command = reach.is_command();
+    Ok(Errand {
+        reach,
+        question: Question::Tools(Show { server: tools.server, json: tools.json, is_command }),
+    })
+}
+
+fn openapi_errand(
+    openapi: OpenApiArguments,
+    environment: Vec<(String, String)>,
+) -> Result<Errand, clap::Error> {
+    let reach = Reach::new(openapi.reach, environment)?;
+    no_name_beside_a_command(&reach, openapi.server.as_deref())?;
+    Ok(Errand { reach, question: Question::OpenApi { server: openapi.server } })
+}
+
+fn no_name_beside_a_command(reach: &Reach, server: Option<&str>) -> Result<(), clap::Error> {
+    match server.filter(|_| reach.is_command()) {
+        Some(_) => Err(usage("what follows `--` is the only server: leave the name of a SERVER out")),
+        None => Ok(()),
     }
 }
 
-/// `mcpo check` looks at the files alone: its verdict holds wherever the files are taken.
-fn check_sources(check: CheckArguments) -> Sources {
-    Sources { purpose: Purpose::Check, files: check.config, ..Sources::default() }
+fn call_errand(call: CallArguments, environment: Vec<(String, String)>) -> Result<Errand, clap::Error> {
+    let CallArguments { server, tool, arguments, raw, reach } = call;
+    let reach = Reach::new(reach, environment)?;
+    let mut words = server.into_iter().chain(tool).chain(arguments);
+    let server = if reach.is_command() { None } else { words.next() };
+    let Some(tool) = words.next() else {
+        return Err(usage("name the tool, too: `mcpo call SERVER TOOL`; `mcpo tools SERVER` shows them"));
+    };
+    Ok(Errand { reach, question: Question::Call(Call { server, tool, words: words.collect(), raw }) })
+}
+
+fn plan_command(plan: PlanArguments, environment: &[(String, String)]) -> Result<Command, clap::Error> {
+    let PlanArguments { config, against, exit_code, json, gateway } = plan;
+    let telling = Telling { json, exit_code };
+    if !config.is_empty() {
+        return Ok(Command::Compare { old: files(against), new: files(config), telling });
+    }
+    let reach = Reach::Gateway(Address::new(gateway, environment)?);
+    Ok(Command::Ask(Errand { reach, question: Question::Plan(telling) }))
 }
 
 fn serve_sources(

@@ -13,14 +13,16 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
-    let outcome = match invocation {
-        Invocation::Check(sources) => check::run(&sources, &mut io::stdout(), &mut io::stderr()),
+    ExitCode::from(match invocation {
+        Invocation::Command(command) => cli::carry_out(*command),
         Invocation::Serve(sources) => match config::load(&sources) {
-            Ok(loaded) => Ok(serve(loaded, sources)),
-            Err(problems) => check::print(&problems, &mut io::stderr()).map(|()| exit::CONFIGURATION),
+            Ok(loaded) => serve(loaded, sources),
+            Err(problems) => {
+                let printed = check::print(&problems, &mut io::stderr());
+                printed.map_or(exit::FAILURE, |()| exit::CONFIGURATION)
+            }
         },
-    };
-    ExitCode::from(outcome.unwrap_or(exit::FAILURE))
+    })
 }
 
 fn serve(loaded: Loaded, sources: Sources) -> u8 {

@@ -9,7 +9,7 @@ mod event_stream;
 mod exchange;
 mod frames;
 mod handshake;
-mod http_client;
+pub mod http_client;
 mod kept;
 mod lines;
 pub mod link;

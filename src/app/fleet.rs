@@ -16,7 +16,7 @@ use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{Changes, KeptTools, Turn, Upstream};
 
 /// How long servers may take to end after the last call.
-const SERVERS_END: Duration = Duration::from_secs(10);
+pub(super) const SERVERS_END: Duration = Duration::from_secs(10);
 
 /// Owns the tasks of all servers.
 #[derive(Debug)]

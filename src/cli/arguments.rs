@@ -1,21 +1,48 @@
-//! The clap types; their doc comments are the help.
+//! The clap types; their doc comments are the help. Here what serves, in [`operator`] what asks.
+
+mod operator;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 
-/// Many MCP servers behind one HTTP port, as REST with OpenAPI.
+pub(super) use operator::{
+    CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, OpenApiArguments, PlanArguments,
+    ReachArguments, ToolsArguments,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  mcpo --config config.json                        serve the servers of a file
+  mcpo --config config.json --api-key '${file:/run/secrets/mcpo}'
+  mcpo --port 9000 -- uvx mcp-server-time          serve one command, its tools at the root
+  mcpo check --config config.json                  is the file right?
+  mcpo tools                                       what does the running gateway offer?
+  mcpo call time get_current_time timezone=UTC     call a tool
+  mcpo tools -- uvx mcp-server-time                what does a command offer, without any gateway?
+
+Exit codes:
+  0  success, also after SIGTERM        3   `plan --exit-code`: something would change
+  1  failure, also of a called tool     64  the configuration has errors
+  2  the command line is wrong          69  the port is in use
+                                        130 interrupted, after all servers were ended
+
+`mcpo COMMAND --help` tells more about a command. `-h` is the host, as in mcpo.";
+
+/// One port for many MCP servers: each tool is a REST endpoint, described by OpenAPI.
 ///
-/// `mcpo --config FILE` serves many servers, `mcpo -- COMMAND ARGS...` a single one, and `mcpo` alone a
-/// built-in one to try things out.
+/// `mcpo --config FILE` serves many servers, `mcpo -- COMMAND` a single one, and `mcpo` alone a built-in one
+/// to try things out; the commands ask a running gateway, or look at servers without one.
 #[derive(Debug, Parser)]
 #[command(
     name = "mcpo",
+    version,
     disable_help_flag = true,
-    disable_help_subcommand = true,
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
-    override_usage = "mcpo [OPTIONS] [-- COMMAND ARGS...]\n       mcpo check --config FILE"
+    subcommand_help_heading = "Commands",
+    override_usage = "mcpo [OPTIONS] [-- COMMAND [ARGUMENTS]...]\n       mcpo <COMMAND> [OPTIONS]",
+    after_help = EXAMPLES
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -23,89 +50,90 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub serve: ServeArguments,
     /// Print this help
-    #[arg(long, action = ArgAction::Help, global = true)]
+    #[arg(long, action = ArgAction::Help, global = true, help_heading = "About")]
     help: Option<bool>,
+    /// Print the version of this program
+    #[arg(short = 'V', action = ArgAction::Version, help_heading = "About")]
+    about_version: Option<bool>,
 }
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Subcommand {
-    /// Report every problem of a configuration, without reading a secret or starting anything
+    Tools(ToolsArguments),
+    Call(CallArguments),
+    #[command(name = "openapi")]
+    OpenApi(OpenApiArguments),
+    Plan(PlanArguments),
     Check(CheckArguments),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CheckArguments {
-    /// Configuration file; repeatable, a later one wins
-    #[arg(long, short = 'c', value_name = "FILE", required = true)]
-    pub config: Vec<PathBuf>,
+    Completions(CompletionsArguments),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// Address to listen on [default: 127.0.0.1]
-    #[arg(long, short = 'h', value_name = "ADDRESS")]
-    pub host: Option<String>,
-    /// Port to listen on [default: 8000]
-    #[arg(long, short = 'p', value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Origin that browsers may call from; repeatable [default: *]
-    #[arg(long, value_name = "ORIGIN")]
-    pub cors_allow_origins: Vec<String>,
-    /// Key that callers must show; also MCPO_API_KEY, and ${file:/path} keeps it off the command line
-    #[arg(long, short = 'k', value_name = "KEY")]
-    pub api_key: Option<String>,
-    /// Ask for the key on documents and pages too
-    #[arg(long)]
-    pub strict_auth: bool,
+    /// Configuration file (`mcpServers`); repeatable, a later one wins
+    #[arg(long, short = 'c', value_name = "FILE", help_heading = "Servers")]
+    pub config: Vec<PathBuf>,
+    /// Reload when a configuration file changes; SIGHUP always reloads
+    #[arg(long, help_heading = "Servers")]
+    pub hot_reload: bool,
+    /// The command of a single server with its arguments, or its URL
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Servers")]
+    pub command: Vec<String>,
+    /// What follows `--`: stdio (a command), or sse or streamable-http (a URL) [default: stdio]
+    #[arg(long = "type", alias = "server-type", value_name = "TYPE", help_heading = "Servers")]
+    pub transport: Option<String>,
+    /// Headers for a single remote server, as one JSON object
+    #[arg(long, short = 'H', value_name = "JSON", help_heading = "Servers")]
+    pub header: Option<String>,
     /// Variable for every child process; repeatable
-    #[arg(long, short = 'e', value_name = "NAME=VALUE")]
+    #[arg(long, short = 'e', value_name = "NAME=VALUE", help_heading = "Servers")]
     pub env: Vec<String>,
     /// File of variables (dotenv) for every child process
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Servers")]
     pub env_path: Option<PathBuf>,
-    /// What follows `--`: stdio (a command), or sse or streamable-http (a URL) [default: stdio]
-    #[arg(long = "type", alias = "server-type", value_name = "TYPE")]
-    pub transport: Option<String>,
-    /// Configuration file (`mcpServers`); repeatable, a later one wins
-    #[arg(long, short = 'c', value_name = "FILE")]
-    pub config: Vec<PathBuf>,
-    /// Title of the combined document
-    #[arg(long, short = 'n', value_name = "TEXT")]
-    pub name: Option<String>,
-    /// Description of the combined document
-    #[arg(long, short = 'd', value_name = "TEXT")]
-    pub description: Option<String>,
-    /// Version of the combined document
-    #[arg(long, short = 'v', value_name = "TEXT")]
-    pub version: Option<String>,
+    /// Directory where tool lists are kept across restarts
+    #[arg(long, value_name = "DIRECTORY", help_heading = "Servers")]
+    pub state_dir: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, short = 'h', value_name = "ADDRESS", help_heading = "Listening")]
+    pub host: Option<String>,
+    /// Port to listen on [default: 8000]
+    #[arg(long, short = 'p', value_name = "PORT", help_heading = "Listening")]
+    pub port: Option<u16>,
     /// Certificate chain for TLS, as PEM
-    #[arg(long, short = 't', value_name = "FILE")]
+    #[arg(long, short = 't', value_name = "FILE", help_heading = "Listening")]
     pub ssl_certfile: Option<PathBuf>,
     /// Private key for TLS, as PEM
-    #[arg(long, short = 'K', value_name = "FILE")]
+    #[arg(long, short = 'K', value_name = "FILE", help_heading = "Listening")]
     pub ssl_keyfile: Option<PathBuf>,
-    /// Path that a reverse proxy strips
-    #[arg(long, value_name = "PATH")]
-    pub root_path: Option<String>,
     /// Path under which the servers are mounted [default: /]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Listening")]
     pub path_prefix: Option<String>,
-    /// Headers for a single remote server, as one JSON object
-    #[arg(long, short = 'H', value_name = "JSON")]
-    pub header: Option<String>,
-    /// Reload when a configuration file changes; SIGHUP always reloads
-    #[arg(long)]
-    pub hot_reload: bool,
+    /// Path that a reverse proxy strips
+    #[arg(long, value_name = "PATH", help_heading = "Listening")]
+    pub root_path: Option<String>,
+    /// Key that callers must show; also MCPO_API_KEY, and ${file:/path} keeps it off the command line
+    #[arg(long, short = 'k', value_name = "KEY", help_heading = "Access")]
+    pub api_key: Option<String>,
+    /// Ask for the key on documents and pages too
+    #[arg(long, help_heading = "Access")]
+    pub strict_auth: bool,
+    /// Origin that browsers may call from; repeatable [default: *]
+    #[arg(long, value_name = "ORIGIN", help_heading = "Access")]
+    pub cors_allow_origins: Vec<String>,
+    /// Title of the combined document
+    #[arg(long, short = 'n', value_name = "TEXT", help_heading = "Documents")]
+    pub name: Option<String>,
+    /// Description of the combined document
+    #[arg(long, short = 'd', value_name = "TEXT", help_heading = "Documents")]
+    pub description: Option<String>,
+    /// Version of the combined document
+    #[arg(long, short = 'v', value_name = "TEXT", help_heading = "Documents")]
+    pub version: Option<String>,
     /// error, warning, info, debug, trace, or a filter; also LOG_LEVEL [default: info]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", help_heading = "Logging")]
     pub log_level: Option<String>,
     /// auto, text, json or journald [default: auto]
-    #[arg(long, value_name = "FORM")]
+    #[arg(long, value_name = "FORM", help_heading = "Logging")]
     pub log_format: Option<String>,
-    /// Directory where tool lists are kept across restarts
-    #[arg(long, value_name = "DIRECTORY")]
-    pub state_dir: Option<PathBuf>,
-    /// The command of a single server with its arguments, or its URL
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
 }

@@ -161,7 +161,10 @@ fn nothing_a_file_and_a_check_are_told_apart() {
     assert_eq!(file.files, ["a.json", "b.json"].map(std::path::PathBuf::from));
     assert!(file.hot_reload && file.env_path.is_some());
     assert!(served(&["--config", "a.json", "--"]).single.is_none(), "what follows is ignored, even nothing");
-    let Ok(Invocation::Check(check)) = parsed(&["check", "--config", "a.json"]) else { panic!("a check") };
+    let Ok(Invocation::Command(command)) = parsed(&["check", "--config", "a.json"]) else {
+        panic!("a command")
+    };
+    let Command::Check(check) = *command else { panic!("a check") };
     assert_eq!((check.purpose, check.files.len(), check.environment.len()), (Purpose::Check, 1, 0));
 }
 

@@ -57,6 +57,9 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("version", "MCPO_VERSION", Form::Text),
 ];
 
+/// Where the commands for operators look for a gateway: no setting of the gateway, and no misspelt one.
+const OF_COMMANDS: &str = "MCPO_URL";
+
 /// Top-level keys beside the settings.
 const BESIDE: &[&str] = &["mcpServers", "servers", "apiKeys"];
 
@@ -225,7 +228,8 @@ fn from_environment(
     {
         values.push(("log.level", Value::from(level.as_str()), Place::outside_files("LOG_LEVEL")));
     }
-    for (name, text) in variables.iter().filter(|(name, _)| name.starts_with("MCPO_")) {
+    for (name, text) in variables.iter().filter(|(name, _)| name.starts_with("MCPO_") && name != OF_COMMANDS)
+    {
         let place = Place::outside_files(name);
         let Some((key, _, form)) = SETTINGS.iter().find(|(_, variable, _)| variable == name) else {
             let fix = match nearest(name, SETTINGS.iter().map(|(_, variable, _)| *variable)) {

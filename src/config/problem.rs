@@ -161,7 +161,7 @@ impl Problems {
 }
 
 /// The candidate most like `word`, when one is like enough to be what was meant.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lowered = word.to_lowercase();
     candidates
         .into_iter()

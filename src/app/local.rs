@@ -1,0 +1,86 @@
+//! A gateway inside this very process, for commands that an operator types: without a port and without keys
+//! (whoever can start it can start its servers anyway), and with the servers that are wanted only.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+
+use super::AppError;
+use super::fleet::Fleet;
+use super::generation::Generation;
+use crate::config::{AuthConfig, Config, Sources, TransportConfig};
+use crate::gateway::Configuration;
+use crate::http::Served;
+use crate::shutdown::Shutdown;
+
+/// The servers of one configuration at work, and the edge before them. [`Local::end`] ends the servers.
+pub struct Local {
+    fleet: Fleet,
+    generation: Generation,
+    served: Served,
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Local").field("servers", &self.generation.upstreams).finish_non_exhaustive()
+    }
+}
+
+impl Local {
+    /// Builds what `config`, the configuration of `sources`, asks for, and starts its servers: all of them, or
+    /// only the one that is `wanted`. Nothing is kept in the state directory, so that what is shown is what the
+    /// servers say now, and a gateway that runs beside this one is not disturbed.
+    ///
+    /// # Errors
+    ///
+    /// When a host rule of the configuration is bad; then nothing was started.
+    pub fn start(mut config: Config, sources: Sources, wanted: Option<&str>) -> Result<Self, AppError> {
+        config.auth = AuthConfig::default();
+        config.state_dir = None;
+        if let Some(wanted) = wanted {
+            // The built-in server has the others behind it.
+            let needs_all = config.servers.iter().any(|server| {
+                server.name.as_str() == wanted && matches!(server.transport, TransportConfig::Gateway)
+            });
+            config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
+        }
+        let fleet = Fleet::new(&config.limits, None);
+        let configuration = Arc::new(Configuration::new(Arc::new(sources)));
+        let (generation, served) = Generation::build(config, None, &fleet, configuration)?;
+        generation.start(None, &fleet);
+        Ok(Self { fleet, generation, served })
+    }
+
+    /// Waits until the first try of each server has ended, well or not; `limits.startTimeout` bounds each.
+    pub async fn settled(&self) {
+        for upstream in &self.generation.upstreams {
+            let mut state = upstream.watch();
+            // The sender lives in the upstream, which is held here.
+            let _never_closed = state.wait_for(|state| state.is_settled()).await;
+        }
+    }
+
+    /// Answers one request as a port would.
+    ///
+    /// # Errors
+    ///
+    /// When the answer's body breaks off.
+    pub async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, axum::Error> {
+        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (head, body) = self.served.edge.respond(request, nobody).await.into_parts();
+        Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+    }
+
+    /// Ends the servers and waits for it; `shutdown` may cut the waiting short.
+    pub async fn end(self, shutdown: &Shutdown) {
+        drop(self.served);
+        let limit = super::fleet::SERVERS_END;
+        if shutdown.drain(limit, self.fleet.end()).await.is_none() {
+            tracing::warn!("some servers did not end in time; their processes are killed");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The door to a running gateway, over HTTP.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Uri, header};
+use http_body_util::BodyExt as _;
+use secrecy::ExposeSecret as _;
+
+use super::{Answer, Ask};
+use crate::cli::explain;
+use crate::cli::reach::Address;
+use crate::cli::trouble::Trouble;
+use crate::upstream::http_client::HttpClients;
+
+/// How long an answer that is no call's may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gateway somewhere, with what it is to be shown.
+pub struct Remote {
+    clients: HttpClients,
+    origin: String,
+    /// `Authorization`, marked so that nothing prints it.
+    authorization: Option<HeaderValue>,
+    key_source: Option<&'static str>,
+    timeout: Option<Duration>,
+}
+
+impl Remote {
+    /// Reads the key.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or cannot stand in a header.
+    pub fn new(address: &Address) -> Result<Self, Trouble> {
+        let authorization = match &address.key {
+            None => None,
+            Some(key) => {
+                let text = format!("Bearer {}", key.read()?.expose_secret());
+                let value = HeaderValue::from_str(&text).map_err(|_| {
+                    Trouble::Failed(format!("{}: a key must not hold a line break or a control", key.source))
+                });
+                let mut value = value?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(Self {
+            clients: HttpClients::default(),
+            origin: address.origin.clone(),
+            authorization,
+            key_source: address.key.as_ref().map(|key| key.source),
+            timeout: address.timeout,
+        })
+    }
+
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The flag or variable that the key came from.
+    pub fn key_source(&self) -> Option<&'static str> {
+        self.key_source
+    }
+
+    /// Sends one request; follows no redirect, which could carry the key elsewhere.
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, Trouble> {
+        // The gateway bounds calls itself, and knows better how long each may take.
+        let limit = self.timeout.or((ask.method == http::Method::GET).then_some(PATIENCE));
+        let exchange = self.exchange(ask);
+        match limit {
+            None => exchange.await,
+            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
+                let seconds = limit.as_secs_f32();
+                Err(Trouble::Failed(format!("{}: no answer within {seconds} s (--timeout)", self.origin)))
+            }),
+        }
+    }
+
+    async fn exchange(&self, ask: Ask) -> Result<Answer, Trouble> {
+        let failed = |reason: String| Trouble::Failed(explain::unreachable(&self.origin, &reason));
+        let address = format!("{}{}", self.origin, ask.path);
+        let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
+        let client = self.clients.client(&uri).await.map_err(|error| failed(error.to_string()))?;
+        let authorization = self.authorization.clone().map(|value| (header::AUTHORIZATION, value));
+        let request = ask.request(&address, authorization).map_err(|error| failed(error.to_string()))?;
+        let response = client.request(request).await.map_err(|error| failed(innermost(&error)))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| {
+            Trouble::Failed(format!("{}: the answer broke off: {}", self.origin, innermost(&error)))
+        })?;
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+}
+
+/// The last cause, which says what happened; those before only say where.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

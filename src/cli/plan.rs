@@ -1,0 +1,78 @@
+//! `mcpo plan`: what a reload would change, of a running gateway or between two files.
+
+use serde_json::{Value, json};
+
+use super::door::Door;
+use super::output::{Output, shown};
+use super::trouble::Trouble;
+use super::{check, exit, explain};
+use crate::config::{self, Config, Plan, Sources};
+
+/// How a plan is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling {
+    pub json: bool,
+    /// Changes have an exit code of their own.
+    pub exit_code: bool,
+}
+
+/// Compares the configurations of two sets of files; gives the exit code.
+///
+/// # Errors
+///
+/// When one of them has errors.
+pub fn compare(old: &Sources, new: &Sources, telling: Telling, output: Output) -> Result<u8, Trouble> {
+    let (old, new) = (load(old), load(new));
+    let (old, new) = match (old, new) {
+        (Ok(old), Ok(new)) => (old, new),
+        (old, new) => {
+            let texts: Vec<String> = [old.err(), new.err()].into_iter().flatten().collect();
+            return Err(Trouble::Configuration(texts.join("\n")));
+        }
+    };
+    let plan = Plan::between(&old, &new);
+    tell(&plan.to_string(), &json!(plan), !plan.is_empty(), telling, output)
+}
+
+fn load(sources: &Sources) -> Result<Config, String> {
+    match config::load(sources) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(problems) => {
+            let mut text = Vec::new();
+            check::print(&problems, &mut text).expect("memory can be written");
+            Err(String::from_utf8_lossy(&text).trim_end().to_owned())
+        }
+    }
+}
+
+/// Asks the running gateway; gives the exit code.
+///
+/// # Errors
+///
+/// When it does not tell, or its files have errors.
+pub async fn run(door: &Door, telling: Telling, output: Output) -> Result<u8, Trouble> {
+    let answer = door.json("servers/plan").await?;
+    if let Some(problems) = answer["problems"].as_array() {
+        let texts: Vec<String> = problems.iter().filter_map(Value::as_str).map(shown).collect();
+        return Err(Trouble::Configuration(texts.join("\n")));
+    }
+    let (Some(text), Some(plan)) = (answer["text"].as_str(), answer.get("plan")) else {
+        return Err(Trouble::Failed(explain::no_gateway(&door.name())));
+    };
+    let is_empty = |list: &str| plan[list].as_array().is_none_or(Vec::is_empty);
+    tell(&shown(text), plan, !(is_empty("servers") && is_empty("settings")), telling, output)
+}
+
+fn tell(
+    text: &str,
+    plan: &Value,
+    has_changes: bool,
+    telling: Telling,
+    output: Output,
+) -> Result<u8, Trouble> {
+    match telling.json {
+        true => output.json(plan.to_string().as_bytes())?,
+        false => output.text(text)?,
+    }
+    Ok(if telling.exit_code && has_changes { exit::CHANGES } else { exit::SUCCESS })
+}

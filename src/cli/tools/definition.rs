@@ -1,0 +1,134 @@
+//! A tool's definition, put together again from the OpenAPI document that it was spread over.
+
+use serde_json::{Map, Value, json};
+
+const COMPONENTS: &str = "#/components/schemas/";
+
+/// The definition behind `operation` of `document`: what stands under `x-mcp`, the description, and the schemas
+/// with what they refer to under `$defs`.
+pub fn of(document: &Value, operation: &Value) -> Map<String, Value> {
+    let mut definition = Map::new();
+    let kept = operation["x-mcp"].as_object().cloned().unwrap_or_default();
+    let described = operation.get("description").map(|text| ("description", text.clone()));
+    let input = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let output = &operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0];
+    let schemas =
+        [("inputSchema", input, "x-mcp-input-schema"), ("outputSchema", output, "x-mcp-output-schema")];
+    let schemas = schemas.into_iter().filter_map(|(keyword, schema, set_aside)| {
+        let key = schema["$ref"].as_str()?.strip_prefix(COMPONENTS)?;
+        Some((keyword, schema_of(document, key, set_aside)?))
+    });
+    // In the order in which definitions are usually written.
+    let parts: Vec<(&str, Value)> = described.into_iter().chain(schemas).collect();
+    for (keyword, value) in kept.iter().filter(|(keyword, _)| matches!(keyword.as_str(), "name" | "title")) {
+        definition.insert(keyword.clone(), value.clone());
+    }
+    definition.extend(parts.into_iter().map(|(keyword, value)| (keyword.to_owned(), value)));
+    for (keyword, value) in kept {
+        definition.entry(keyword).or_insert(value);
+    }
+    definition
+}
+
+/// The schema that became the component `key`: the original where it was set aside, else the component, with the
+/// components that it refers to.
+fn schema_of(document: &Value, key: &str, set_aside: &str) -> Option<Value> {
+    let components = &document["components"]["schemas"];
+    let root = components.get(key)?;
+    if let Some(original) = root.get(set_aside) {
+        return Some(original.clone());
+    }
+    let mut wanted = Vec::new();
+    let mut schema = rewritten(root, key, &mut wanted);
+    if let Some(members) = schema.as_object_mut()
+        && let Some(dialect) = members.shift_remove("x-mcp-schema")
+    {
+        members.insert("$schema".to_owned(), dialect);
+    }
+    let mut definitions = Map::new();
+    while let Some(name) = wanted.pop() {
+        if !definitions.contains_key(&name) {
+            let part = rewritten(components.get(&name).unwrap_or(&Value::Null), key, &mut wanted);
+            definitions.insert(name, part);
+        }
+    }
+    if !definitions.is_empty() {
+        definitions.sort_keys();
+        schema["$defs"] = Value::Object(definitions);
+    }
+    Some(schema)
+}
+
+/// `schema` with references into the document's components turned into references into its own `$defs`, or to
+/// itself where they lead to `root`; the others are put to `wanted`.
+fn rewritten(schema: &Value, root: &str, wanted: &mut Vec<String>) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let members = members.iter().map(|(keyword, value)| {
+                let value = match (keyword.as_str(), value) {
+                    ("$ref", Value::String(text)) => Value::String(reference(text, root, wanted)),
+                    ("mapping", Value::Object(targets)) => {
+                        let targets = targets.iter().map(|(name, target)| {
+                            let target = target.as_str().map(|text| json!(reference(text, root, wanted)));
+                            (name.clone(), target.unwrap_or_default())
+                        });
+                        Value::Object(targets.collect())
+                    }
+                    _ => rewritten(value, root, wanted),
+                };
+                (keyword.clone(), value)
+            });
+            Value::Object(members.collect())
+        }
+        Value::Array(items) => items.iter().map(|item| rewritten(item, root, wanted)).collect(),
+        other => other.clone(),
+    }
+}
+
+fn reference(text: &str, root: &str, wanted: &mut Vec<String>) -> String {
+    let Some(target) = text.strip_prefix(COMPONENTS) else { return text.to_owned() };
+    let (key, rest) = target.split_at(target.find('/').unwrap_or(target.len()));
+    if key == root {
+        return format!("#{rest}");
+    }
+    wanted.push(key.to_owned());
+    format!("#/$defs/{key}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_whole_again() {
+        let document = json!({ "components": { "schemas": {
+            "t_form_model": {
+                "type": "object", "x-mcp-schema": "https://json-schema.org/draft/2020-12/schema",
+                "properties": {
+                    "unit": { "$ref": "#/components/schemas/t_form_model_Unit" },
+                    "again": { "$ref": "#/components/schemas/t_form_model" },
+                },
+            },
+            "t_form_model_Unit": { "anyOf": [{ "$ref": "#/components/schemas/t_form_model_Inner/properties/a" }] },
+            "t_form_model_Inner": { "properties": { "a": { "type": "string" } } },
+            "t_response_model": { "type": "object", "x-mcp-output-schema": { "id": "as it was" } },
+            "u_form_model": { "type": "object" },
+        }}});
+        let operation = json!({
+            "description": "Does it.",
+            "requestBody": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/t_form_model" } } } },
+            "responses": { "200": { "content": { "application/json": { "schema": {
+                "anyOf": [{ "$ref": "#/components/schemas/t_response_model" }, {}]
+            } } } } },
+            "x-mcp": { "name": "t", "annotations": { "readOnlyHint": true }, "title": "T" },
+        });
+        insta::assert_snapshot!(serde_json::to_string_pretty(&of(&document, &operation)).unwrap(), @"");
+    }
+
+    #[test]
+    fn a_tool_without_arguments_keeps_its_schema() {
+        let schema = json!({ "type": "object", "properties": {} });
+        let operation = json!({ "x-mcp": { "name": "t", "inputSchema": schema } });
+        assert_eq!(of(&json!({}), &operation)["inputSchema"], schema);
+    }
+}

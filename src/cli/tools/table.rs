@@ -1,0 +1,153 @@
+//! The table of servers and tools, for people.
+
+use serde_json::Value;
+
+use super::super::output::on_one_line;
+use super::signature::signature;
+use super::{Server, Tool};
+
+/// Longer names get a line of their own.
+const LONGEST_NAME: usize = 28;
+/// A first sentence is cut off behind this many characters.
+const LONGEST_SENTENCE: usize = 240;
+
+/// A heading for each server, and below it each tool with its arguments and the first sentence of its
+/// description. Lines are wrapped to `width` columns, when there are any.
+pub fn table(servers: &[Server], width: Option<usize>) -> String {
+    if servers.is_empty() {
+        return "no servers\n".to_owned();
+    }
+    let blocks: Vec<String> = servers.iter().map(|server| block(server, width)).collect();
+    blocks.join("\n")
+}
+
+fn block(server: &Server, width: Option<usize>) -> String {
+    let mut facts = vec![server.state.state().to_owned()];
+    facts.extend(server.state.text("version").map(|version| format!("version {version}")));
+    let count = server.tools.len();
+    if count > 0 || server.state.is_ready() {
+        facts.push(format!("{count} tool{}", if count == 1 { "" } else { "s" }));
+    }
+    let mut text = on_one_line(&format!("{}: {}", server.state.name, facts.join(", ")));
+    text.push('\n');
+    let names: Vec<String> = server.tools.iter().map(|tool| on_one_line(&tool.name)).collect();
+    let lengths = names.iter().map(|name| name.chars().count());
+    let column = lengths.filter(|length| *length <= LONGEST_NAME).max().unwrap_or(8);
+    for (name, tool) in names.iter().zip(&server.tools) {
+        let indent = column + 4;
+        let room = width.map(|width| width.saturating_sub(indent).max(20));
+        let mut lines = Vec::new();
+        wrap(&signature(tool.definition.get("inputSchema").unwrap_or(&Value::Null)), room, &mut lines);
+        wrap(&description(tool), room, &mut lines);
+        let mut lines = lines.into_iter();
+        let first = if name.chars().count() > column { None } else { lines.next() };
+        text.push_str(format!("  {name:column$}  {}", first.unwrap_or_default()).trim_end());
+        text.push('\n');
+        for line in lines {
+            text.push_str(&format!("{:indent$}{line}\n", ""));
+        }
+    }
+    text
+}
+
+fn description(tool: &Tool) -> String {
+    let text = tool.definition.get("description").and_then(Value::as_str).unwrap_or_default();
+    let mark = if tool.is_read_only() { " (read-only)" } else { "" };
+    format!("{}{mark}", first_sentence(text)).trim_start().to_owned()
+}
+
+/// The first sentence of the first paragraph.
+fn first_sentence(text: &str) -> String {
+    let paragraph = text.trim().split("\n\n").next().unwrap_or_default();
+    let text = on_one_line(paragraph);
+    let end = text.char_indices().find(|(at, character)| {
+        let rest = &text[at + character.len_utf8()..];
+        match character {
+            // `e.g. this` goes on, and so does `1.5`.
+            '.' | '!' | '?' => {
+                let next = rest.strip_prefix(' ').map(|rest| rest.chars().next());
+                next.is_some_and(|next| next.is_none_or(|next| !next.is_lowercase()))
+            }
+            '。' => true,
+            _ => false,
+        }
+    });
+    let sentence = end.map_or(&*text, |(at, character)| &text[..at + character.len_utf8()]);
+    match sentence.char_indices().nth(LONGEST_SENTENCE) {
+        Some((end, _)) => format!("{}...", sentence[..end].trim_end()),
+        None => sentence.to_owned(),
+    }
+}
+
+/// Adds `text` to `lines`, broken at blanks so that none is longer than `room` where that can be had.
+fn wrap(text: &str, room: Option<usize>, lines: &mut Vec<String>) {
+    if text.is_empty() {
+        return;
+    }
+    let Some(room) = room else {
+        lines.push(text.to_owned());
+        return;
+    };
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::states::ServerState;
+
+    fn server() -> Server {
+        let tool = |definition: Value| {
+            let definition = definition.as_object().unwrap().clone();
+            Tool { name: definition["name"].as_str().unwrap().to_owned(), definition }
+        };
+        let entry = json!({ "name": "time", "state": "ready", "version": "1.2" });
+        let schema =
+            json!({ "properties": { "timezone": { "type": "string" }, "n": {} }, "required": ["timezone"] });
+        Server {
+            state: ServerState { name: "time".to_owned(), entry: entry.as_object().unwrap().clone() },
+            tools: vec![
+                tool(json!({
+                    "name": "now", "inputSchema": schema, "annotations": { "readOnlyHint": true },
+                    "description": "Gives the current time, e.g. in UTC or another time zone. Not more.",
+                })),
+                tool(json!({ "name": "a_name_that_is_longer_than_all_others", "inputSchema": schema })),
+                tool(json!({ "name": "bare" })),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_wrapped_lines_and_a_pipe_whole_ones() {
+        insta::assert_snapshot!(table(&[server()], Some(44)), @"");
+        insta::assert_snapshot!(table(&[server()], None), @"");
+        assert_eq!(table(&[], None), "no servers\n");
+    }
+
+    #[test]
+    fn the_first_sentence_is_told_from_an_abbreviation() {
+        for (text, sentence) in [
+            ("", ""),
+            ("One. Two.", "One."),
+            ("Takes 1.5 s, e.g. here. Then", "Takes 1.5 s, e.g. here."),
+            ("No end\nof line\n\nNext", "No end of line"),
+            ("Only one.", "Only one."),
+            ("日本語。次", "日本語。"),
+        ] {
+            assert_eq!(first_sentence(text), sentence);
+        }
+        assert!(first_sentence(&"x ".repeat(500)).ends_with("..."));
+    }
+}

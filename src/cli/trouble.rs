@@ -1,0 +1,40 @@
+//! What may end a command early, each with its exit code.
+
+use std::io;
+
+use super::exit;
+
+/// Why a command did not do what was asked; its text is for the standard error.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(String),
+    /// The problems were printed already, or are the text.
+    #[error("{0}")]
+    Configuration(String),
+    #[error("interrupted; the servers of this process were ended")]
+    Interrupted,
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Trouble {
+    /// The code to exit with. Somebody who stops reading (`| head`) has got what they wanted.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => exit::USAGE,
+            Self::Configuration(_) => exit::CONFIGURATION,
+            Self::Interrupted => exit::INTERRUPTED,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::SUCCESS,
+            Self::Failed(_) | Self::Output(_) => exit::FAILURE,
+        }
+    }
+
+    /// Whether there is something to say about it.
+    pub fn is_worth_a_word(&self) -> bool {
+        self.exit_code() != exit::SUCCESS && !self.to_string().is_empty()
+    }
+}
