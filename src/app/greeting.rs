@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, TransportConfig};
 use crate::http::Listener;
-use crate::upstream::Upstream;
+use crate::upstream::{Phase, Upstream, UpstreamState};
 
 /// Says where the gateway listens, loudly when anybody may call.
 pub fn address(config: &Config, listener: &Listener) {
@@ -15,6 +15,16 @@ pub fn address(config: &Config, listener: &Listener) {
     let Ok(address) = listener.local_address() else { return };
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!("mcpo {version} listens on {scheme}://{address}; its page is {scheme}://{address}/docs");
+    let enabled = config.servers.iter().filter(|server| !server.disabled);
+    let starting: Vec<&str> = enabled
+        .filter(|server| !matches!(server.transport, TransportConfig::Gateway))
+        .map(|server| server.name.as_str())
+        .collect();
+    match starting.as_slice() {
+        [] => {}
+        [only] => tracing::info!("starting {only}"),
+        several => tracing::info!("starting {} servers: {}", several.len(), several.join(", ")),
+    }
     if config.auth.keys.is_empty() && !address.ip().is_loopback() {
         tracing::warn!(
             "ANYBODY who reaches {address} can call every tool: no API key is configured. Set --api-key (or \
@@ -37,19 +47,27 @@ pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
         return;
     }
     let states: Vec<_> = upstreams.iter().map(|upstream| (upstream.name(), upstream.state())).collect();
+    let is_disabled = |state: &UpstreamState| matches!(state.phase, Phase::Disabled);
+    let disabled = states.iter().filter(|(_, state)| is_disabled(state)).count();
     let ready = states.iter().filter(|(_, state)| state.is_ready()).count();
     let others: Vec<String> = states
         .iter()
-        .filter(|(_, state)| !state.is_ready())
-        .map(|(name, state)| format!("{name} ({})", state.name()))
+        .filter(|(_, state)| !state.is_ready() && !is_disabled(state))
+        .map(|(name, state)| match state.reason() {
+            Some(reason) => format!("{name} is {}: {reason}", state.name()),
+            None => format!("{name} is {}", state.name()),
+        })
         .collect();
     let seconds = began.elapsed().as_secs_f32();
-    match others.is_empty() {
-        true => tracing::info!("all {ready} servers are ready, {seconds:.1} s after the start"),
-        false => tracing::warn!(
-            "{ready} of {} servers are ready, {seconds:.1} s after the start; not so: {}",
-            states.len(),
-            others.join(", ")
+    let off = if disabled > 0 { format!(", {disabled} disabled") } else { String::new() };
+    match (others.is_empty(), ready) {
+        (true, 0) => {}
+        (true, 1) => tracing::info!("the server is ready, {seconds:.1} s after the start{off}"),
+        (true, ready) => tracing::info!("all {ready} servers are ready, {seconds:.1} s after the start{off}"),
+        (false, _) => tracing::warn!(
+            "{ready} of {} servers are ready, {seconds:.1} s after the start{off}; {}",
+            states.len() - disabled,
+            others.join("; ")
         ),
     }
 }

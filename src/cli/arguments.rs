@@ -22,21 +22,27 @@ Examples:
   mcpo tools -- uvx mcp-server-time                what does a command offer, without any gateway?
 
 Exit codes:
-  0  success, also after SIGTERM        3   `plan --exit-code`: something would change
-  1  failure, also of a called tool     64  the configuration has errors
-  2  the command line is wrong          69  the port is in use
-                                        130 interrupted, after all servers were ended
+  0    success, also after SIGTERM
+  1    failure, also of a called tool
+  2    the command line is wrong
+  3    `plan --exit-code`: something would change
+  64   the configuration has errors
+  69   the port is in use
+  130  a command was interrupted; the servers that it had started were ended
 
 `mcpo COMMAND --help` tells more about a command. `-h` is the host, as in mcpo.";
 
-/// One port for many MCP servers: each tool is a REST endpoint, described by OpenAPI.
-///
-/// `mcpo --config FILE` serves many servers, `mcpo -- COMMAND` a single one, and `mcpo` alone a built-in one
-/// to try things out; the commands ask a running gateway, or look at servers without one.
+const ABOUT: &str = "\
+One port for many MCP servers: each tool is a REST endpoint, described by OpenAPI.
+`mcpo --config FILE` serves the servers of a file, `mcpo -- COMMAND` a single one, and `mcpo` alone a built-in one to \
+try things out. The commands ask a running gateway, or look at servers without one.";
+
+/// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "mcpo",
     version,
+    about = ABOUT,
     disable_help_flag = true,
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
@@ -50,7 +56,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub serve: ServeArguments,
     /// Print this help
-    #[arg(long, action = ArgAction::Help, global = true, help_heading = "About")]
+    #[arg(long, action = ArgAction::HelpShort, global = true, help_heading = "About")]
     help: Option<bool>,
     /// Print the version of this program
     #[arg(short = 'V', action = ArgAction::Version, help_heading = "About")]

@@ -55,7 +55,7 @@ pub enum Mount {
 }
 
 enum Way {
-    Remote(Remote),
+    Remote(Box<Remote>),
     Here(Box<Local>),
 }
 
@@ -114,7 +114,11 @@ impl Door {
     /// When the key cannot be read.
     pub fn remote(address: &Address) -> Result<Self, Trouble> {
         let base = address.path.clone();
-        Ok(Self { way: Way::Remote(Remote::new(address)?), mount: Mount::Servers(base.clone()), base })
+        Ok(Self {
+            way: Way::Remote(Box::new(Remote::new(address)?)),
+            mount: Mount::Servers(base.clone()),
+            base,
+        })
     }
 
     /// A gateway in this process with the servers of `here`, or only the one that is `wanted`, once the first

@@ -9,6 +9,8 @@ mod call_result;
 mod cancellation;
 mod check;
 mod children;
+mod command_line;
+mod command_line_in_process;
 mod documents;
 mod edge;
 mod floors;

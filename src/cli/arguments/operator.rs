@@ -9,13 +9,12 @@ const LOOK: &str = "Where to look";
 const SERVERS: &str = "Servers of this process (with --config or --)";
 
 /// Show servers and their tools, with arguments
-///
-/// The tools of the running gateway by server, each with its arguments (those in brackets may be left out) and
-/// the first sentence of its description. Exits with 1 when the server named is not ready.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "mcpo tools [OPTIONS] [SERVER]\n       mcpo tools [OPTIONS] -- COMMAND [ARGUMENTS]...",
-    after_help = "Examples:
+    after_help = "The tools of the running gateway by server, each with its arguments (those in brackets may be left out) and the first sentence of its description. Exits with 1 when the server named is not ready.
+
+Examples:
   mcpo tools                               of the gateway at http://127.0.0.1:8000
   mcpo tools time --json                   the whole definitions, with their JSON Schemas
   mcpo tools --config config.json time     starts `time` of the file, without a gateway
@@ -32,13 +31,12 @@ pub struct ToolsArguments {
 }
 
 /// Call a tool and print its result
-///
-/// The result goes to the standard output as REST answers it, indented when that is a terminal. A failure goes to
-/// the standard error, also that of the tool itself; the exit code is 1 then.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "mcpo call [OPTIONS] SERVER TOOL [ARGUMENTS]...\n       mcpo call [OPTIONS] TOOL [ARGUMENTS]... -- COMMAND [ARGUMENTS]...",
-    after_help = "Examples:
+    after_help = "The result goes to the standard output as REST answers it, indented when that is a terminal. A failure goes to the standard error, also that of the tool itself; the exit code is 1 then.
+
+Examples:
   mcpo call time get_current_time '{\"timezone\": \"UTC\"}'
   mcpo call time get_current_time timezone=UTC
   mcpo call search query text='two words' limit:=5 tags:='[\"a\"]'
@@ -78,14 +76,12 @@ pub struct OpenApiArguments {
 }
 
 /// Show what a reload would change
-///
-/// Asks the running gateway to compare what it serves with its files as they are now; nothing is changed. That
-/// takes a key with the `admin` right, where keys are configured. With --against, two files are compared without
-/// any gateway. Problems of a file go to the standard error, with exit code 64.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "mcpo plan [OPTIONS]\n       mcpo plan [OPTIONS] --config NEW --against OLD",
-    after_help = "Examples:
+    after_help = "Asks the running gateway to compare what it serves with its files as they are now; nothing is changed. That takes a key with the `admin` right, where keys are configured. With --against, two files are compared without any gateway. Problems of a file go to the standard error, with exit code 64.
+
+Examples:
   mcpo plan && systemctl reload mcpo
   mcpo plan --config new.json --against config.json --exit-code"
 )]
@@ -106,7 +102,7 @@ pub struct PlanArguments {
     pub gateway: GatewayArguments,
 }
 
-/// Report every problem of a configuration, without reading a secret or starting anything
+/// Report every problem of a configuration; reads no secret, starts nothing
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mcpo check --config config.json && systemctl reload mcpo")]
 pub struct CheckArguments {

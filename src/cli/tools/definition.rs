@@ -47,9 +47,10 @@ fn schema_of(document: &Value, key: &str, set_aside: &str) -> Option<Value> {
     }
     let mut definitions = Map::new();
     while let Some(name) = wanted.pop() {
-        if !definitions.contains_key(&name) {
+        let own_name = own_name(&name, key);
+        if !definitions.contains_key(own_name) {
             let part = rewritten(components.get(&name).unwrap_or(&Value::Null), key, &mut wanted);
-            definitions.insert(name, part);
+            definitions.insert(own_name.to_owned(), part);
         }
     }
     if !definitions.is_empty() {
@@ -92,7 +93,15 @@ fn reference(text: &str, root: &str, wanted: &mut Vec<String>) -> String {
         return format!("#{rest}");
     }
     wanted.push(key.to_owned());
-    format!("#/$defs/{key}{rest}")
+    format!("#/$defs/{}{rest}", own_name(key, root))
+}
+
+/// A part's name without that of the whole schema, which starts the keys of all its parts.
+fn own_name<'a>(key: &'a str, root: &str) -> &'a str {
+    key.strip_prefix(root)
+        .and_then(|rest| rest.strip_prefix('_'))
+        .filter(|name| !name.is_empty())
+        .unwrap_or(key)
 }
 
 #[cfg(test)]

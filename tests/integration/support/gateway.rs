@@ -167,6 +167,11 @@ impl Gateway {
         self.keyed(self.ask("POST", path)).json(body).send().await
     }
 
+    /// The key that the gateway was started with, if any.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// `ask` with the key that the gateway was started with, if any.
     pub fn keyed(&self, ask: Ask) -> Ask {
         match &self.key {
