@@ -36,23 +36,15 @@ pub struct Call {
 pub async fn run(door: &mut Door, call: &Call, arguments: Bytes, output: Output) -> Result<u8, Trouble> {
     let server = call.server.as_deref();
     let mut answer = ask(door, call, arguments.clone()).await?;
-    if answer.is_nothing_there() {
-        // Nothing was called, so it is safe to ask somewhere else.
-        let asked = door.mount().clone();
-        door.look_around().await?;
-        if *door.mount() != asked {
-            answer = ask(door, call, arguments).await?;
-        }
+    // Nothing was called when nothing is there, so it is safe to ask somewhere else.
+    if answer.is_nothing_there() && door.look_around(server).await? {
+        answer = ask(door, call, arguments).await?;
     }
     if answer.is_nothing_there() {
         return Err(states::not_there(door, server, Some(&call.tool)).await);
     }
     if answer.status != StatusCode::OK {
-        let whole_reason = states::unavailable(door, server, answer.status).await;
-        return Err(match whole_reason {
-            Some(reason) => Trouble::Failed(reason),
-            None => door.failure(&answer),
-        });
+        return Err(states::with_reason(door, server, answer.status, door.failure(&answer)).await);
     }
     output.json(&answer.body)?;
     Ok(if call.raw && is_error(&answer) { exit::FAILURE } else { exit::SUCCESS })

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::explain;
 use super::reach::{Address, Here};
+use super::states::States;
 use super::trouble::Trouble;
 use crate::app::local::Local;
 use crate::catalog::openapi::path_segment;
@@ -218,18 +219,25 @@ impl Door {
         Trouble::Failed(explain::failure(answer, &self.name(), key))
     }
 
-    /// Finds out where a running gateway has its tools, from its own document: behind a path prefix, or at the
-    /// root in single-server mode.
+    /// Finds out where a running gateway has the tools of `server`, from its own document: behind a path prefix,
+    /// or at the root in single-server mode. Gives whether that is elsewhere than was thought until now.
     ///
     /// # Errors
     ///
-    /// When the document cannot be had.
-    pub async fn look_around(&mut self) -> Result<(), Trouble> {
-        if matches!(self.way, Way::Remote(_)) {
-            let document = self.json("openapi.json").await?;
-            self.mount = mount_of(&document, &self.base);
+    /// When the gateway does not tell, or has another server only.
+    pub async fn look_around(&mut self, server: Option<&str>) -> Result<bool, Trouble> {
+        if matches!(self.way, Way::Here(_)) {
+            return Ok(false);
         }
-        Ok(())
+        let document = self.json("openapi.json").await?;
+        let mount = mount_of(&document, &self.base);
+        if matches!(mount, Mount::Single(_)) {
+            // No name is asked for there: the tool would be called whatever the server's is.
+            States::ask(self).await?.server(server)?;
+        }
+        let is_elsewhere = mount != self.mount;
+        self.mount = mount;
+        Ok(is_elsewhere)
     }
 
     /// What the gateway is called in messages.

@@ -21,12 +21,8 @@ pub async fn run(
     output: Output,
 ) -> Result<u8, Trouble> {
     let mut answer = ask(door, server).await?;
-    if server.is_some() && answer.is_nothing_there() {
-        let asked = door.mount().clone();
-        door.look_around().await?;
-        if *door.mount() != asked {
-            answer = ask(door, server).await?;
-        }
+    if server.is_some() && answer.is_nothing_there() && door.look_around(server).await? {
+        answer = ask(door, server).await?;
     }
     if answer.is_nothing_there() {
         return Err(states::not_there(door, server, None).await);

@@ -115,12 +115,17 @@ pub async fn not_there(door: &Door, server: Option<&str>, tool: Option<&str>) ->
     }
 }
 
-/// The gateway's words for a server that is not there, and the whole reason where it tells that.
-pub async fn unavailable(door: &Door, server: Option<&str>, status: StatusCode) -> Option<String> {
-    if status != StatusCode::SERVICE_UNAVAILABLE {
-        return None;
+/// `trouble` with a call that was answered with `status`, and the server's state where that is the cause: it holds
+/// more than callers are told.
+pub async fn with_reason(door: &Door, server: Option<&str>, status: StatusCode, trouble: Trouble) -> Trouble {
+    if !matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY) {
+        return trouble;
     }
-    let states = States::ask(door).await.ok()?;
-    let server = states.server(server).ok()?;
-    (!server.is_ready()).then(|| server.sentence())
+    let Ok(states) = States::ask(door).await else { return trouble };
+    match (states.server(server), status) {
+        (Ok(state), _) if state.is_ready() => trouble,
+        (Ok(state), StatusCode::SERVICE_UNAVAILABLE) => Trouble::Failed(state.sentence()),
+        (Ok(state), _) => Trouble::Failed(format!("{trouble}\n{}", state.sentence())),
+        (Err(_), _) => trouble,
+    }
 }

@@ -1,6 +1,6 @@
 //! A tool's definition, put together again from the OpenAPI document that it was spread over.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 const COMPONENTS: &str = "#/components/schemas/";
 
@@ -68,10 +68,11 @@ fn rewritten(schema: &Value, root: &str, wanted: &mut Vec<String>) -> Value {
             let members = members.iter().map(|(keyword, value)| {
                 let value = match (keyword.as_str(), value) {
                     ("$ref", Value::String(text)) => Value::String(reference(text, root, wanted)),
-                    ("mapping", Value::Object(targets)) => {
+                    // A discriminator's; an argument of that name is an object of something else.
+                    ("mapping", Value::Object(targets)) if targets.values().all(Value::is_string) => {
                         let targets = targets.iter().map(|(name, target)| {
-                            let target = target.as_str().map(|text| json!(reference(text, root, wanted)));
-                            (name.clone(), target.unwrap_or_default())
+                            let target = target.as_str().unwrap_or_default();
+                            (name.clone(), Value::from(reference(target, root, wanted)))
                         });
                         Value::Object(targets.collect())
                     }
@@ -106,6 +107,8 @@ fn own_name<'a>(key: &'a str, root: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -131,7 +134,60 @@ mod tests {
             } } } } },
             "x-mcp": { "name": "t", "annotations": { "readOnlyHint": true }, "title": "T" },
         });
-        insta::assert_snapshot!(serde_json::to_string_pretty(&of(&document, &operation)).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&of(&document, &operation)).unwrap(), @r###"
+        {
+          "name": "t",
+          "title": "T",
+          "description": "Does it.",
+          "inputSchema": {
+            "type": "object",
+            "properties": {
+              "unit": {
+                "$ref": "#/$defs/Unit"
+              },
+              "again": {
+                "$ref": "#"
+              }
+            },
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": {
+              "Inner": {
+                "properties": {
+                  "a": {
+                    "type": "string"
+                  }
+                }
+              },
+              "Unit": {
+                "anyOf": [
+                  {
+                    "$ref": "#/$defs/Inner/properties/a"
+                  }
+                ]
+              }
+            }
+          },
+          "outputSchema": {
+            "id": "as it was"
+          },
+          "annotations": {
+            "readOnlyHint": true
+          }
+        }
+        "###);
+    }
+
+    #[test]
+    fn an_argument_called_mapping_stays_and_a_discriminators_is_rewritten() {
+        let mapping = json!({ "properties": { "type": { "enum": ["a"] }, "deep": {} } });
+        let schema = json!({ "properties": { "mapping": mapping, "ref": { "mapping": {
+            "a": "#/components/schemas/t_form_model_A", "b": "B"
+        } } } });
+        let mut wanted = Vec::new();
+        let written = rewritten(&schema, "t_form_model", &mut wanted);
+        assert_eq!(written["properties"]["mapping"], mapping);
+        assert_eq!(written["properties"]["ref"]["mapping"], json!({ "a": "#/$defs/A", "b": "B" }));
+        assert_eq!(wanted, ["t_form_model_A"]);
     }
 
     #[test]

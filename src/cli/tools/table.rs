@@ -131,8 +131,23 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_wrapped_lines_and_a_pipe_whole_ones() {
-        insta::assert_snapshot!(table(&[server()], Some(44)), @"");
-        insta::assert_snapshot!(table(&[server()], None), @"");
+        insta::assert_snapshot!(table(&[server()], Some(44)), @r###"
+        time: ready, version 1.2, 3 tools
+          now   timezone: string, [n: any]
+                Gives the current time, e.g. in UTC
+                or another time zone. (read-only)
+          a_name_that_is_longer_than_all_others
+                timezone: string, [n: any]
+          bare
+        "###);
+        insta::assert_snapshot!(table(&[server()], None), @r###"
+        time: ready, version 1.2, 3 tools
+          now   timezone: string, [n: any]
+                Gives the current time, e.g. in UTC or another time zone. (read-only)
+          a_name_that_is_longer_than_all_others
+                timezone: string, [n: any]
+          bare
+        "###);
         assert_eq!(table(&[], None), "no servers\n");
     }
 
