@@ -29,7 +29,7 @@ pub use load::{Loaded, load};
 pub use name::{NameError, ServerName};
 pub use plan::Plan;
 pub use problem::{Problem, Severity};
-pub use secret::{SecretError, SecretSyntaxError, SecretText};
+pub use secret::{SecretError, SecretSyntaxError, SecretText, SecretsDigest};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 
 /// Everything one run of the gateway needs to know.

@@ -38,7 +38,7 @@ pub use message::{Reply, Request, RpcError};
 pub use state::{Phase, UpstreamState};
 pub use tools::Definition;
 
-use crate::config::{ServerConfig, ServerName};
+use crate::config::{SecretsDigest, ServerConfig, ServerName};
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -77,6 +77,8 @@ pub struct Upstream {
     changes: Changes,
     permits: ArcSwap<Semaphore>,
     revision: AtomicU64,
+    /// Of the secrets that the last try read.
+    secrets: ArcSwapOption<SecretsDigest>,
     stop: CancellationToken,
 }
 
@@ -123,6 +125,7 @@ impl Upstream {
             changes,
             permits,
             revision: AtomicU64::new(0),
+            secrets: ArcSwapOption::empty(),
             stop,
         })
     }
@@ -147,6 +150,14 @@ impl Upstream {
             let ToolList { info, tools, .. } = &*list;
             self.announce_tools(ToolList { info: info.clone(), tools: tools.clone(), revision: 0 });
         }
+    }
+
+    /// Whether the secrets of the entry have other values than at the last try. May block on a slow disk.
+    /// One that cannot be read now is no other value: what runs with the old one goes on.
+    pub fn secrets_rotated(&self) -> bool {
+        let used = self.secrets.load();
+        let now = self.config().transport.secrets_digest();
+        matches!((used.as_deref(), now), (Some(used), Ok(now)) if *used != now)
     }
 
     /// Ends the server for good: its connection is closed, and its supervisor returns.

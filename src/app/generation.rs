@@ -26,31 +26,33 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Builds what `config` asks for over the servers of `fleet`, of which `before` already uses some. New
-    /// servers are not started yet, and nothing is served before [`Served`] is.
+    /// Builds what `config` asks for over the servers of `fleet`, of which the generation `before` already
+    /// uses some; the plan says which may stay. New servers are not started yet, and nothing is served
+    /// before [`Served`] is.
     ///
     /// # Errors
     ///
     /// When a key cannot be read or a host rule is bad; then nothing has happened.
     pub fn build(
         config: Config,
-        before: Option<&Self>,
+        before: Option<(&Self, &Plan)>,
         fleet: &Fleet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
         let keys = Arc::new(Keys::new(&config.auth)?);
         HostRule::new(&config.listen, keys.is_empty())?;
         let config = Arc::new(config);
-        let plan = before.map(|before| Plan::between(&before.config, &config)).unwrap_or_default();
-        let running = before.map_or(&[][..], |before| &before.upstreams);
-        let upstreams = fleet.muster(&config, &plan, running);
+        let upstreams = match before {
+            Some((before, plan)) => fleet.muster(&config, plan, &before.upstreams),
+            None => fleet.muster(&config, &Plan::default(), &[]),
+        };
         let keeper = Arc::new(Keeper::new(
             config.clone(),
             upstreams.clone(),
             fleet.changes().clone(),
             builtin::tools(),
             keys.scopes().to_vec(),
-            before.map(|before| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
+            before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
         ));
         let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout, configuration));
         let keyless = keys.is_empty();

@@ -44,12 +44,9 @@ pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
         .map(|(name, state)| format!("{name} ({})", state.name()))
         .collect();
     let seconds = began.elapsed().as_secs_f32();
+    let summary = format!("{ready} of {} servers ready, {seconds:.1} s after the start", states.len());
     match others.is_empty() {
-        true => tracing::info!("all {ready} servers are ready, {seconds:.1} s after the start"),
-        false => tracing::warn!(
-            "{ready} of {} servers are ready, {seconds:.1} s after the start; not so: {}",
-            states.len(),
-            others.join(", ")
-        ),
+        true => tracing::info!("{summary}"),
+        false => tracing::warn!("{summary}; not ready: {}", others.join(", ")),
     }
 }

@@ -92,8 +92,9 @@ async fn plan(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
         let needs_admin = "the plan of a reload is for keys with the `admin` right";
         return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin).into());
     }
-    Ok(match rest.gateway.configuration().plan(&rest.config).await {
-        Ok(plan) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
+    let upstreams = rest.gateway.keeper().upstreams().to_vec();
+    Ok(match rest.gateway.configuration().plan(rest.config.clone(), upstreams).await {
+        Ok((_, plan)) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
         Err(failed) => json(StatusCode::OK, &json!({ "problems": failed.texts() })),
     })
 }

@@ -183,6 +183,8 @@ impl Supervisor {
         let Surroundings { clients, limits } = &*self.surroundings;
         let limit = limits.load().result_bytes;
         let entry = Guard::into_inner(self.upstream.config());
+        // What cannot be read is told by the transport itself, in a moment.
+        self.upstream.secrets.store(entry.transport.secrets_digest().ok().map(Arc::new));
         match &entry.transport {
             TransportConfig::Stdio(config) => {
                 stdio::open(self.upstream.name(), config, limit).map(|(opened, tail)| (opened, Some(tail)))
