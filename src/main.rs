@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config, warnings: &[Problem]) -> u8 {
-    let telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
+    let _telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("mcpo: the log cannot be started: {error}");
@@ -43,10 +43,6 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
         }
     };
     let outcome = runtime.block_on(app::run(config));
-    let dropped = telemetry.dropped_lines();
-    if dropped > 0 {
-        tracing::warn!("{dropped} log lines were dropped: stderr was read too slowly");
-    }
     match outcome {
         Ok(()) => exit::SUCCESS,
         Err(error) => {
