@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod correlation;
 pub mod cors;
 pub mod health;
 pub mod host;
@@ -18,6 +19,6 @@ pub mod serve;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, read_body};
-pub use layers::{Edge, Peer};
+pub use layers::{Edge, KeyName, Peer};
 pub use listener::{ListenError, Listener};
 pub use serve::{ServeOptions, serve};

@@ -1,6 +1,6 @@
 //! The id of one request: the caller's own, or one that no other request of this process has.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +28,9 @@ impl RequestId {
         static COUNTER: AtomicU64 = AtomicU64::new(1);
         static PROCESS: LazyLock<u32> = LazyLock::new(|| (*SEED >> 32) as u32);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        Self(format!("{:08x}-{number:x}", *PROCESS).into())
+        let mut text = String::with_capacity(24);
+        write!(text, "{:08x}-{number:x}", *PROCESS).expect("writing into a String cannot fail");
+        Self(text.into())
     }
 
     pub fn as_str(&self) -> &str {

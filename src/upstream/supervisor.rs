@@ -177,15 +177,16 @@ impl Supervisor {
 
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
         let Surroundings { clients, result_limit: limit, .. } = &*self.surroundings;
+        let name = self.upstream.name();
         match &self.upstream.config().transport {
             TransportConfig::Stdio(config) => {
-                stdio::open(self.upstream.name(), config, *limit).map(|(opened, tail)| (opened, Some(tail)))
+                stdio::open(name, config, *limit).map(|(opened, tail)| (opened, Some(tail)))
             }
-            TransportConfig::Socket(config) => Ok((stdio::open_socket(config, *limit).await?, None)),
+            TransportConfig::Socket(config) => Ok((stdio::open_socket(name, config, *limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(config, clients, *limit).await?, None))
+                Ok((streamable::open(name, config, clients, *limit).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(config, clients, *limit).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(name, config, clients, *limit).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }

@@ -227,6 +227,11 @@ impl Gateway {
         self
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything that the process wrote until now.
     pub fn log(&self) -> String {
         log_of(self.folder.path())
