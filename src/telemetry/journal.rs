@@ -125,9 +125,12 @@ mod tests {
     use super::super::queue;
     use super::*;
 
-    /// What arrives: level, target, and the fields in their order as the journal would get them.
+    /// Level, target, and the fields in their order as the journal would get them.
+    type Seen = (String, String, Vec<(String, String)>);
+
+    /// Keeps what arrives.
     #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<(String, String, Vec<(String, String)>)>>>);
+    struct Captured(Arc<Mutex<Vec<Seen>>>);
 
     struct Fields(Vec<(String, String)>);
 
@@ -153,7 +156,7 @@ mod tests {
 
     /// Runs `work` with the copying layer behind the filter `info`; gives what arrives at the far end, and
     /// what a layer in its place would have seen.
-    fn both_ways(work: impl Fn()) -> [Vec<(String, String, Vec<(String, String)>)>; 2] {
+    fn both_ways(work: impl Fn()) -> [Vec<Seen>; 2] {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let (far, near) = (Captured::default(), Captured::default());
         let (queue, writer) =

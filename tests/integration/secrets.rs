@@ -374,7 +374,8 @@ fn is_word_of_the_shouter(line: &str) -> bool {
     match serde_json::from_str::<Value>(line) {
         Ok(line) => {
             let fields = &line["fields"];
-            let is_reason = fields["message"].as_str().unwrap().contains("; its last words: ");
+            let message = fields["message"].as_str().unwrap();
+            let is_reason = message.starts_with("shouter is ") && message.contains("; its last words: ");
             fields["mcp_server"] == "shouter" && (fields["mcp_stream"] == "stderr" || is_reason)
         }
         Err(_) => line.contains("shouter: the token is") || line.contains("shouter is unavailable: "),
