@@ -1,6 +1,6 @@
 //! The shared edge: the port, its connections, and the rules that hold for every request on it. It knows no tools.
 //!
-//! A request passes [`Edge::respond`] (CORS, Host and Origin rules, panic catcher, security headers) and then
+//! A request passes [`Edge::respond`] (its id, CORS, Host and Origin rules, panic catcher, security headers) and then
 //! the router that `app` has put together. A handler calls [`Keys::admit`] on the head before it touches the
 //! body, reads the body with [`read_body`], and answers errors with [`Problem`]. [`health`] serves
 //! `GET /health`; everything else on the port belongs to the faces.
