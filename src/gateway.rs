@@ -24,6 +24,7 @@ pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::trace::TraceContext;
 use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -113,12 +114,15 @@ impl Gateway {
                 let answer = builtin::call(self, context, &target.tool.name, arguments);
                 Box::pin(answer).await.map(Reply::Result)
             }
-            ServerSource::Upstream(upstream) => self.call_upstream(upstream, &target.tool, &arguments).await,
+            ServerSource::Upstream(upstream) => {
+                self.call_upstream(context, upstream, &target.tool, &arguments).await
+            }
         }
     }
 
     async fn call_upstream(
         &self,
+        context: &CallContext,
         upstream: &Upstream,
         tool: &CatalogTool,
         arguments: &Bytes,
@@ -128,6 +132,7 @@ impl Gateway {
         let late = || CallError::Deadline { after };
         let permit = timeout_at(deadline, upstream.permits().acquire_owned()).await.map_err(|_| late())?;
         let _permit = permit.expect("the semaphore is never closed");
+        let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         loop {
             let link = match timeout_at(deadline, upstream.ready()).await {
@@ -135,7 +140,7 @@ impl Gateway {
                 Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
                 Err(_) => return Err(late()),
             };
-            let error = match within(&*link, tool, arguments, deadline, after).await {
+            let error = match within(&*link, tool, arguments, trace.as_ref(), deadline, after).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),
@@ -144,7 +149,10 @@ impl Gateway {
             let may_repeat = match &error {
                 LinkError::NotSent(_) | LinkError::SessionLost => true,
                 LinkError::Lost(_) => tool.is_idempotent(),
-                LinkError::Status(_) | LinkError::TooLarge { .. } | LinkError::Malformed(_) => false,
+                LinkError::Status(_)
+                | LinkError::Refused { .. }
+                | LinkError::TooLarge { .. }
+                | LinkError::Malformed(_) => false,
             };
             if repeated || !may_repeat {
                 return Err(CallError::Link(error));
@@ -170,13 +178,14 @@ async fn within(
     link: &dyn Link,
     tool: &CatalogTool,
     arguments: &[u8],
+    trace: Option<&TraceContext>,
     mut deadline: Instant,
     after: Duration,
 ) -> Option<Result<Reply, LinkError>> {
     let began = Instant::now();
     let ask_progress = tool.progress.is_asked();
     let progress = ask_progress.then(|| Arc::new(Notify::new()));
-    let request = Request::CallTool { name: &tool.name, arguments, ask_progress };
+    let request = Request::CallTool { name: &tool.name, arguments, ask_progress, trace };
     let mut reply = link.request(request, progress.clone());
     let mut told = false;
     let reply = loop {

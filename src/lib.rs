@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  telemetry, shutdown
+//! 0  telemetry, shutdown, trace
 //! ```
 //!
 //! # Invariants
@@ -37,4 +37,5 @@ pub mod http;
 pub mod rest;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;

@@ -181,19 +181,20 @@ impl Supervisor {
 
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
         let Surroundings { clients, limits } = &*self.surroundings;
+        let name = self.upstream.name();
         let limit = limits.load().result_bytes;
         let entry = Guard::into_inner(self.upstream.config());
         // What cannot be read is told by the transport itself, in a moment.
         self.upstream.secrets.store(entry.transport.secrets_digest().ok().map(Arc::new));
         match &entry.transport {
             TransportConfig::Stdio(config) => {
-                stdio::open(self.upstream.name(), config, limit).map(|(opened, tail)| (opened, Some(tail)))
+                stdio::open(name, config, limit).map(|(opened, tail)| (opened, Some(tail)))
             }
-            TransportConfig::Socket(config) => Ok((stdio::open_socket(config, limit).await?, None)),
+            TransportConfig::Socket(config) => Ok((stdio::open_socket(name, config, limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(config, clients, limit).await?, None))
+                Ok((streamable::open(name, config, clients, limit).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(config, clients, limit).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(name, config, clients, limit).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }
