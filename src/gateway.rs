@@ -22,7 +22,7 @@ pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
-use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
+use crate::upstream::{Identity, Link, LinkError, NoConnection, Reply, Request, Upstream};
 
 /// The gateway proper. One for the whole process, shared by the faces.
 #[derive(Debug)]
@@ -106,13 +106,17 @@ impl Gateway {
                 let answer = builtin::call(self, context, &target.tool.name, arguments);
                 Box::pin(answer).await.map(Reply::Result)
             }
-            ServerSource::Upstream(upstream) => self.call_upstream(upstream, &target.tool, &arguments).await,
+            ServerSource::Upstream(upstream) => {
+                let identity = upstream.identity(&context.forwarded);
+                self.call_upstream(upstream, identity.as_ref(), &target.tool, &arguments).await
+            }
         }
     }
 
     async fn call_upstream(
         &self,
         upstream: &Upstream,
+        identity: Option<&Identity>,
         tool: &CatalogTool,
         arguments: &Bytes,
     ) -> Result<Reply, CallError> {
@@ -123,12 +127,17 @@ impl Gateway {
         let _permit = permit.expect("the semaphore is never closed");
         let mut repeated = false;
         loop {
-            let link = match timeout_at(deadline, upstream.ready()).await {
-                Ok(Ok(link)) => link,
-                Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
+            let connection = match timeout_at(deadline, upstream.connection(identity)).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(NoConnection::Unavailable(unavailable))) => {
+                    return Err(CallError::Unavailable(unavailable));
+                }
+                Ok(Err(NoConnection::Refused(status))) => {
+                    return Err(CallError::Link(LinkError::Status(status)));
+                }
                 Err(_) => return Err(late()),
             };
-            let error = match within(&*link, tool, arguments, deadline, after).await {
+            let error = match within(&*connection, tool, arguments, deadline, after).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),

@@ -14,6 +14,7 @@
 
 mod call;
 mod failure;
+mod forwarding;
 mod pages;
 pub mod problem;
 pub mod result;

@@ -4,12 +4,15 @@
 //! which gives the connection a call goes over.
 
 mod backoff;
+mod dedicated;
 pub mod error;
 mod event_stream;
 mod exchange;
 mod frames;
 mod handshake;
 mod http_client;
+pub mod identities;
+pub mod identity;
 mod kept;
 mod lines;
 pub mod link;
@@ -31,6 +34,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub use error::{EndReason, LinkError};
+pub use identities::{Lease, NoConnection};
+pub use identity::{CallerHeaders, Identity};
 pub use kept::KeptTools;
 pub use link::Link;
 pub use message::{Reply, Request, RpcError};
@@ -74,10 +79,38 @@ pub struct Upstream {
     changes: Changes,
     permits: Semaphore,
     revision: AtomicU64,
+    /// The connections for callers with forwarded headers, when the entry lets any through.
+    identities: Option<identities::Identities>,
 }
 
 /// A sized holder, since `ArcSwap` cannot hold a trait object itself.
 struct LiveLink(Arc<dyn Link>);
+
+/// A connection for the time of one call.
+pub enum Connection {
+    Shared(Arc<dyn Link>),
+    Dedicated(Lease),
+}
+
+impl std::ops::Deref for Connection {
+    type Target = dyn Link;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Shared(link) => &**link,
+            Self::Dedicated(lease) => &**lease,
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Shared(_) => "Shared",
+            Self::Dedicated(_) => "Dedicated",
+        })
+    }
+}
 
 /// Tells that some server's state or tools changed. The number has no meaning of its own.
 pub type Changes = Arc<watch::Sender<u64>>;
@@ -102,6 +135,7 @@ impl Upstream {
     pub fn new(config: ServerConfig, changes: Changes) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
         let permits = Semaphore::new(config.concurrency);
+        let identities = config.forwarding.as_ref().map(identities::Identities::new);
         Arc::new(Self {
             config,
             state,
@@ -111,6 +145,7 @@ impl Upstream {
             changes,
             permits,
             revision: AtomicU64::new(0),
+            identities,
         })
     }
 
@@ -182,6 +217,22 @@ impl Upstream {
                     retry_after: TRY_AGAIN,
                 });
             }
+        }
+    }
+
+    /// What goes along to this server of a caller's headers; `None` when that is nothing.
+    pub fn identity(&self, headers: &CallerHeaders) -> Option<Identity> {
+        Identity::new(self.config.forwarding.as_ref()?, headers)
+    }
+
+    /// The connection that a call goes over: the shared one, as [`Upstream::ready`] gives it, or the one of
+    /// `identity`, which no other identity ever uses. The caller bounds the wait with its deadline.
+    pub async fn connection(&self, identity: Option<&Identity>) -> Result<Connection, NoConnection> {
+        match (identity, &self.identities) {
+            (Some(identity), Some(identities)) if !self.config.disabled => {
+                identities.lease(identity).await.map(Connection::Dedicated)
+            }
+            _ => self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable),
         }
     }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Refused, Rest, failure, method_not_allowed, result};
+use super::{Refused, Rest, failure, forwarding, method_not_allowed, result};
 use crate::catalog::ServerSource;
 use crate::catalog::arguments::ArgumentError;
 use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large};
@@ -68,7 +68,9 @@ async fn prepare(
     };
     let target = rest.gateway.find(&caller, &server, tool).await;
     let target = target.map_err(|error| Refused::new(failure::find(&server, &error)))?;
-    Ok((CallContext::new(caller), target))
+    let mut context = CallContext::new(caller);
+    context.forwarded = forwarding::headers(rest, &head.headers, &target);
+    Ok((context, target))
 }
 
 /// The bytes that stand for the arguments. A body that is declared to be something other than JSON is a

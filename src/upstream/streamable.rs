@@ -21,6 +21,7 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
+use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Step};
 use super::message::{self, Reply, Request, Sorted};
 use crate::config::HttpConfig;
@@ -50,9 +51,14 @@ struct Session {
     has_id: bool,
 }
 
-/// Prepares the connection; nothing is sent before the handshake.
-pub async fn open(config: &HttpConfig, clients: &HttpClients, limit: usize) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(config, clients, limit).await?;
+/// Prepares the connection, for `identity` if there is one; nothing is sent before the handshake.
+pub async fn open(
+    config: &HttpConfig,
+    clients: &HttpClients,
+    limit: usize,
+    identity: Option<&Identity>,
+) -> Result<Opened, EndReason> {
+    let exchange = Exchange::new(config, clients, limit, identity).await?;
     let (inbox, inbox_out) = mpsc::channel(INBOX);
     let shared = Streamable {
         exchange,

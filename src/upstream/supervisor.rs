@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::dedicated::ServerOpener;
 use super::error::EndReason;
 use super::handshake::{self, Service};
 use super::http_client::HttpClients;
@@ -48,6 +49,16 @@ struct Live {
 
 /// Keeps `upstream` running until `surroundings.stop`. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
+    let Some(identities) = upstream.identities.as_ref().filter(|_| !upstream.config().disabled) else {
+        return keep_running(upstream, surroundings, kept).await;
+    };
+    identities.start(Arc::new(ServerOpener::new(upstream.config().clone(), surroundings.clone())));
+    keep_running(upstream.clone(), surroundings, kept).await;
+    identities.close().await;
+}
+
+/// The same for the shared connection alone.
+async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
     if upstream.config().disabled {
         upstream.enter(Phase::Disabled, 0);
         return;
@@ -183,9 +194,9 @@ impl Supervisor {
             }
             TransportConfig::Socket(config) => Ok((stdio::open_socket(config, *limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(config, clients, *limit).await?, None))
+                Ok((streamable::open(config, clients, *limit, None).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(config, clients, *limit).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(config, clients, *limit, None).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }
