@@ -12,6 +12,7 @@ mod children;
 mod documents;
 mod edge;
 mod floors;
+mod forwarding;
 mod http_upstreams;
 mod isolation;
 mod limits;
