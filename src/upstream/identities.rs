@@ -4,22 +4,25 @@
 //! No supervisor stands behind these. A try that fails is told to the calls that waited for it, says nothing
 //! about the shared connection, and is repeated by a later call, at most once a second.
 
+mod place;
+
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{SetOnce, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::dedicated::{Dedicated, Opener};
+use super::dedicated::Opener;
 use super::error::{EndReason, StatusReason};
 use super::identity::{Identity, IdentityKey};
 use super::link::Link;
 use super::{TRY_AGAIN, Unavailable};
 use crate::config::ForwardingConfig;
+use place::{Place, tend};
 
 /// All dedicated connections of one server.
 pub struct Identities(Arc<Pool>);
@@ -211,76 +214,6 @@ impl Entry {
             Outcome::Opening => true,
             Outcome::Open(link) => !link.end().is_set(),
             Outcome::Failed { at, .. } => at.elapsed() < TRY_AGAIN,
-        }
-    }
-}
-
-/// Keeps one connection from its opening to its end.
-async fn tend(
-    place: Place,
-    opener: Arc<dyn Opener>,
-    identity: Identity,
-    tell: watch::Sender<Outcome>,
-    closing: CancellationToken,
-) {
-    match opener.open(&identity, &closing).await {
-        Ok(dedicated) => {
-            tell.send_replace(Outcome::Open(dedicated.link.clone()));
-            place.serve(&dedicated, &closing).await;
-            // Before the end is awaited: the next call gets a new connection.
-            drop(place);
-            dedicated.close().await;
-        }
-        Err(reason) => {
-            let at = Instant::now();
-            tell.send_replace(Outcome::Failed { reason: Arc::new(reason), at });
-            closing.run_until_cancelled(sleep_until(at + TRY_AGAIN)).await;
-        }
-    }
-}
-
-/// Where a task stands in the pool, until it is dropped.
-struct Place {
-    pool: Arc<Pool>,
-    key: IdentityKey,
-    serial: u64,
-}
-
-impl Place {
-    /// Returns when the connection has ended, is to end, or was unused for long enough.
-    async fn serve(&self, dedicated: &Dedicated, closing: &CancellationToken) {
-        let mut look_again = Instant::now() + self.pool.idle;
-        loop {
-            tokio::select! {
-                _ = dedicated.link.end().wait() => return,
-                () = closing.cancelled() => return,
-                () = sleep_until(look_again) => match self.unused_until() {
-                    Some(until) => look_again = until,
-                    None => return,
-                },
-            }
-        }
-    }
-
-    /// When the connection is to be ended unless it is used before; `None` when that is now, and done.
-    fn unused_until(&self) -> Option<Instant> {
-        let mut entries = self.pool.entries();
-        let entry = entries.by_key.get(&self.key).filter(|entry| entry.serial == self.serial)?;
-        let now = Instant::now();
-        let until = if entry.users > 0 { now } else { entry.used_at } + self.pool.idle;
-        if until <= now {
-            entries.by_key.remove(&self.key);
-            return None;
-        }
-        Some(until)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut entries = self.pool.entries();
-        if entries.by_key.get(&self.key).is_some_and(|entry| entry.serial == self.serial) {
-            entries.by_key.remove(&self.key);
         }
     }
 }

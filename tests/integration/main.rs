@@ -14,6 +14,7 @@ mod edge;
 mod floors;
 mod forwarding;
 mod http_upstreams;
+mod identities;
 mod isolation;
 mod limits;
 mod mounts;

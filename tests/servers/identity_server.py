@@ -4,7 +4,7 @@
 Usage: identity_server.py PORT streamable-http|sse
 
 `whoami` answers with the session and the headers of its own request, `wait` after a while.
-`GET /seen` lists every request so far, whatever it was: method, session and headers.
+`GET /seen` lists every request so far, whatever it was: method, session and headers; a cancelled `wait` too.
 Requests with `X-User: refused` get 401; those with `X-User: slow` are held for a second before `initialize`.
 """
 import asyncio, json, sys
@@ -37,7 +37,11 @@ async def whoami(ctx: Context) -> dict:
 @server.tool()
 async def wait(seconds: float, ctx: Context) -> dict:
     """The same after a while."""
-    await asyncio.sleep(seconds)
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        seen.append({"method": "cancelled", "headers": {}, "session": tell(ctx)["session"]})
+        raise
     return tell(ctx)
 
 

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::config::HeaderPattern;
+use crate::upstream::dedicated::Dedicated;
 use crate::upstream::error::LinkError;
 use crate::upstream::identity::CallerHeaders;
 use crate::upstream::link::{End, Outgoing};
