@@ -3,24 +3,25 @@
 //! Order matters. Keys are resolved and the port is bound before any server is started, so that a gateway
 //! that cannot serve starts nothing; the port is served at once, whatever the servers do.
 
+mod fleet;
+mod followed_files;
+mod generation;
+mod greeting;
+mod reload;
+
 use std::sync::Arc;
 
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
-use crate::catalog::Keeper;
-use crate::config::{Config, TransportConfig};
-use crate::gateway::{Gateway, builtin};
+use crate::config::{Config, Sources};
+use crate::gateway::Configuration;
 use crate::http::host::HostRuleError;
-use crate::http::{Edge, Keys, KeysError, ListenError, Listener, ServeOptions, serve};
-use crate::rest::{self, Rest};
+use crate::http::{KeysError, ListenError, Listener, serve};
 use crate::shutdown::{Shutdown, Signals};
-use crate::upstream::supervisor::{Surroundings, supervise};
-use crate::upstream::{KeptTools, Upstream};
-
-/// How long servers may take to end after the last call.
-const SERVERS_END: std::time::Duration = std::time::Duration::from_secs(10);
+use fleet::Fleet;
+use generation::Generation;
+use reload::Reloader;
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,82 +36,47 @@ pub enum AppError {
     Signals(#[source] std::io::Error),
 }
 
-/// Serves `config` until a signal asks for the end, then drains.
+/// Serves `config` until a signal asks for the end, then drains. `sources` are read again at each reload.
 ///
 /// # Errors
 ///
 /// [`AppError`] when the gateway's own key cannot be read or the port cannot be opened. A server that
 /// cannot be started is no error: it is tried again, for ever.
-pub async fn run(config: Config) -> Result<(), AppError> {
-    let config = Arc::new(config);
-    let keys = Arc::new(Keys::new(&config.auth)?);
-    let listener = Listener::bind(&config.listen).await?;
+pub async fn run(config: Config, sources: Sources) -> Result<(), AppError> {
+    let sources = Arc::new(sources);
+    let configuration = Arc::new(Configuration::new(sources.clone()));
+    let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone()));
+    let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
+    let listener = Listener::bind(&generation.config.listen).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
-    greet(&config, &listener);
+    greeting::address(&generation.config, &listener);
 
-    let changes = Arc::new(watch::Sender::new(0));
-    let upstreams: Vec<Arc<Upstream>> = config
-        .servers
-        .iter()
-        .filter(|server| !matches!(server.transport, TransportConfig::Gateway))
-        .map(|server| Upstream::new(server.clone(), changes.clone()))
-        .collect();
-    let keeper = Arc::new(Keeper::new(
-        config.clone(),
-        upstreams.clone(),
-        changes,
-        builtin::tools(),
-        keys.scopes().to_vec(),
-    ));
-    let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout));
-    let keyless = keys.is_empty();
-    let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
-    let edge = Arc::new(Edge::new(router, &config.listen, keyless)?);
-
-    let servers_stop = CancellationToken::new();
-    let surroundings = Arc::new(Surroundings {
-        clients: Default::default(),
-        start_timeout: config.limits.start_timeout,
-        result_limit: config.limits.result_bytes,
-        stop: servers_stop.clone(),
-    });
-    let tasks = TaskTracker::new();
-    let turn = Arc::default();
-    for upstream in upstreams {
-        let directory = config.state_dir.as_deref();
-        let kept = directory.map(|directory| KeptTools::new(directory, upstream.config(), Arc::clone(&turn)));
-        tasks.spawn(supervise(upstream, surroundings.clone(), kept));
-    }
-    tasks.spawn(keeper.run(servers_stop.clone()));
+    let serving = Arc::new(ArcSwap::from_pointee(served));
+    generation.start(None, &fleet);
+    fleet.tasks().spawn(greeting::servers(generation.upstreams.clone(), fleet.stop().clone()));
 
     let shutdown = Shutdown::new();
-    let options = ServeOptions {
-        connections: config.limits.connections,
-        header_timeout: config.limits.header_timeout,
-        drain: config.limits.drain,
+    let reload = Arc::new(Notify::new());
+    if sources.hot_reload {
+        fleet.tasks().spawn(followed_files::follow(sources, reload.clone(), shutdown.token().clone()));
+    }
+    let earlier = Vec::new();
+    let reloader = Reloader {
+        fleet: fleet.clone(),
+        configuration,
+        serving: serving.clone(),
+        current: generation,
+        earlier,
     };
-    let catching = tokio::spawn(signals.forward(shutdown.clone()));
-    serve(listener, edge, options, shutdown).await;
+    let reloading = tokio::spawn(reloader.run(reload.clone(), shutdown.token().clone()));
+    let catching = tokio::spawn(signals.forward(shutdown.clone(), reload));
+    serve(listener, serving, shutdown).await;
     catching.abort();
+    if let Err(error) = reloading.await {
+        tracing::error!(%error, "the task that reloads failed");
+    }
 
     tracing::info!("all calls are done; the servers are ended");
-    servers_stop.cancel();
-    tasks.close();
-    if tokio::time::timeout(SERVERS_END, tasks.wait()).await.is_err() {
-        tracing::warn!("some servers did not end in time; their processes are killed with the gateway");
-    }
+    fleet.end().await;
     Ok(())
-}
-
-fn greet(config: &Config, listener: &Listener) {
-    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
-    let Ok(address) = listener.local_address() else { return };
-    let version = env!("CARGO_PKG_VERSION");
-    tracing::info!("mcpo {version} listens on {scheme}://{address}; its page is {scheme}://{address}/docs");
-    if config.auth.keys.is_empty() && !address.ip().is_loopback() {
-        tracing::warn!(
-            "ANYBODY who reaches {address} can call every tool: no API key is configured. Set --api-key (or \
-             `apiKeys` in the file), or listen on 127.0.0.1"
-        );
-    }
 }

@@ -45,6 +45,13 @@ impl Catalog {
         Self { servers, by_name, documents }
     }
 
+    /// What the catalog of a new configuration may take over: the entries of servers, but no document, since
+    /// scopes and settings may have changed, and not the gateway's own tools, whose rules may have.
+    pub fn for_successor(&self) -> Self {
+        let kept = self.servers.iter().filter(|server| server.upstream().is_some());
+        Self::new(kept.cloned().collect(), Vec::new())
+    }
+
     /// The server called `name`.
     pub fn server(&self, name: &str) -> Option<&Arc<CatalogServer>> {
         self.by_name.get(name).map(|&index| &self.servers[index])

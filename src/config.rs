@@ -16,6 +16,7 @@ mod keys;
 mod layers;
 mod load;
 pub mod name;
+pub mod plan;
 pub mod problem;
 pub mod secret;
 mod servers;
@@ -28,12 +29,13 @@ use std::time::Duration;
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use load::{Loaded, load};
 pub use name::{NameError, ServerName};
+pub use plan::Plan;
 pub use problem::{Problem, Severity};
-pub use secret::{SecretError, SecretSyntaxError, SecretText};
+pub use secret::{SecretError, SecretSyntaxError, SecretText, SecretsDigest};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 
 /// Everything one run of the gateway needs to know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub listen: ListenConfig,
     pub auth: AuthConfig,
@@ -50,7 +52,7 @@ pub struct Config {
 }
 
 /// Where and how the one port is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListenConfig {
     /// Host name or address; `127.0.0.1` unless told otherwise.
     pub host: String,
@@ -70,14 +72,14 @@ pub struct ListenConfig {
 }
 
 /// PEM files of the listener's certificate chain and key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TlsConfig {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
 /// Who may call.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuthConfig {
     /// Empty: everything is open, on loopback.
     pub keys: Vec<ApiKeyConfig>,
@@ -86,7 +88,7 @@ pub struct AuthConfig {
 }
 
 /// One named API key and what it opens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ApiKeyConfig {
     pub name: String,
     pub key: SecretText,
@@ -99,7 +101,7 @@ pub struct ApiKeyConfig {
 }
 
 /// Bounds on size, number and time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LimitsConfig {
     /// Largest request body, in bytes; above it 413.
     pub body_bytes: usize,
@@ -118,7 +120,7 @@ pub struct LimitsConfig {
 }
 
 /// What the combined document says of itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DocumentConfig {
     pub name: String,
     pub description: String,
@@ -126,7 +128,7 @@ pub struct DocumentConfig {
 }
 
 /// How much is logged, and in which form.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// A `tracing` filter directive such as `info` or `debug`.
     pub level: String,
@@ -144,7 +146,7 @@ pub enum LogFormat {
 }
 
 /// One entry of `mcpServers`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
     pub name: ServerName,
     pub transport: TransportConfig,
@@ -170,7 +172,7 @@ pub struct ServerConfig {
 }
 
 /// How the gateway reaches one server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum TransportConfig {
     Stdio(StdioConfig),
     StreamableHttp(HttpConfig),
@@ -181,7 +183,7 @@ pub enum TransportConfig {
 }
 
 /// A child process that speaks newline-delimited JSON-RPC.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StdioConfig {
     pub command: String,
     pub args: Vec<String>,
@@ -196,14 +198,14 @@ pub struct StdioConfig {
 }
 
 /// A remote server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpConfig {
     pub url: SecretText,
     pub headers: Vec<(String, SecretText)>,
 }
 
 /// A Unix socket that speaks the framing of stdio.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SocketConfig {
     pub path: PathBuf,
 }

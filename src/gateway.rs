@@ -5,6 +5,7 @@
 //! mean in its own terms.
 
 pub mod builtin;
+pub mod configuration;
 pub mod context;
 pub mod error;
 pub mod record;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
@@ -24,11 +26,12 @@ pub use record::{CallRecord, Outcome};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::upstream::{Identity, Link, LinkError, NoConnection, Reply, Request, Upstream};
 
-/// The gateway proper. One for the whole process, shared by the faces.
+/// The gateway proper. One for each configuration at work, shared by the faces.
 #[derive(Debug)]
 pub struct Gateway {
     keeper: Arc<Keeper>,
     call_timeout: Duration,
+    configuration: Arc<Configuration>,
 }
 
 /// A tool that was found and that the caller may call. Cheap to make: two reference counts.
@@ -40,12 +43,16 @@ pub struct Target {
 
 impl Gateway {
     /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
-    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration) -> Self {
-        Self { keeper, call_timeout }
+    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration, configuration: Arc<Configuration>) -> Self {
+        Self { keeper, call_timeout, configuration }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {
         &self.keeper
+    }
+
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
     }
 
     /// The tool that `server` exposes as `tool`, if `caller` may see it. When the tool is not known and the
@@ -123,7 +130,7 @@ impl Gateway {
         let after = self.timeout_of(upstream);
         let deadline = Instant::now() + after;
         let late = || CallError::Deadline { after };
-        let permit = timeout_at(deadline, upstream.permits().acquire()).await.map_err(|_| late())?;
+        let permit = timeout_at(deadline, upstream.permits().acquire_owned()).await.map_err(|_| late())?;
         let _permit = permit.expect("the semaphore is never closed");
         let mut repeated = false;
         loop {

@@ -20,4 +20,4 @@ pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, read_body};
 pub use layers::{Edge, Peer};
 pub use listener::{ListenError, Listener};
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeOptions, Served, Serving, serve};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use mcpo::app::{self, AppError};
 use mcpo::cli::{self, Invocation, check, exit};
-use mcpo::config::{self, Config, LogFormat, Problem, environment};
+use mcpo::config::{self, Loaded, LogFormat, Sources, environment};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
 
 fn main() -> ExitCode {
@@ -16,14 +16,15 @@ fn main() -> ExitCode {
     let outcome = match invocation {
         Invocation::Check(sources) => check::run(&sources, &mut io::stdout(), &mut io::stderr()),
         Invocation::Serve(sources) => match config::load(&sources) {
-            Ok(loaded) => Ok(serve(loaded.config, &loaded.warnings)),
+            Ok(loaded) => Ok(serve(loaded, sources)),
             Err(problems) => check::print(&problems, &mut io::stderr()).map(|()| exit::CONFIGURATION),
         },
     };
     ExitCode::from(outcome.unwrap_or(exit::FAILURE))
 }
 
-fn serve(config: Config, warnings: &[Problem]) -> u8 {
+fn serve(loaded: Loaded, sources: Sources) -> u8 {
+    let Loaded { config, warnings } = loaded;
     let telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -31,7 +32,7 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
             return exit::FAILURE;
         }
     };
-    for warning in warnings {
+    for warning in &warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
@@ -42,7 +43,7 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
             return exit::FAILURE;
         }
     };
-    let outcome = runtime.block_on(app::run(config));
+    let outcome = runtime.block_on(app::run(config, sources));
     let dropped = telemetry.dropped_lines();
     if dropped > 0 {
         tracing::warn!("{dropped} log lines were dropped: stderr was read too slowly");

@@ -5,7 +5,8 @@
 //! | `POST /{server}/{tool}` | one call; `POST /{tool}` in single-server mode |
 //! | `GET /openapi.json`, `/{server}/openapi.json` | OpenAPI 3.1 of all tools, of one server's |
 //! | `GET /docs`, `/{server}/docs` | Swagger UI; `/redoc` leads there |
-//! | `GET /servers` | the servers and their state as JSON |
+//! | `GET /servers` | the servers and their state, and that of the configuration, as JSON |
+//! | `GET /servers/plan` | what a reload would change now, for `admin` keys |
 //! | `GET /health`, `/ready` | alive; every required server is up |
 //! | `GET /` | leads to `/docs` |
 //!

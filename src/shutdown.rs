@@ -1,12 +1,15 @@
 //! The end of the process: one signal asks everyone to stop, a second one cuts short what is left.
 //!
-//! [`Shutdown`] is handed to whoever owns tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps.
+//! [`Shutdown`] is handed to whoever owns tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps, and
+//! SIGHUP into the wish to reload.
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The two steps of ending. Clones are the same shutdown.
@@ -16,7 +19,7 @@ pub struct Shutdown {
     cut: CancellationToken,
 }
 
-/// The process's SIGTERM and SIGINT, caught from the moment of [`Signals::catch`].
+/// The process's SIGTERM, SIGINT and SIGHUP, caught from the moment of [`Signals::catch`].
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -75,26 +78,23 @@ impl Signals {
         })
     }
 
-    /// Forwards the first signal as [`Shutdown::request`] and the second as [`Shutdown::cut_short`], then
-    /// ends. The caller owns the task that this runs in.
-    pub async fn forward(mut self, shutdown: Shutdown) {
-        let name = self.next().await;
+    /// Forwards the first signal to end as [`Shutdown::request`] and the second as [`Shutdown::cut_short`],
+    /// then ends; each SIGHUP until then is told to `reload`. The caller owns the task that this runs in.
+    pub async fn forward(mut self, shutdown: Shutdown, reload: Arc<Notify>) {
+        let name = self.next(&reload).await;
         tracing::info!("{name} received: draining calls in flight; another signal stops at once");
         shutdown.request();
-        let name = self.next().await;
+        let name = self.next(&reload).await;
         tracing::warn!("{name} received again: calls in flight are cut");
         shutdown.cut_short();
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self, reload: &Notify) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                // By default this signal would end the process and every call in it.
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP received: this version cannot reload; restart it to read the configuration");
-                }
+                _ = self.hangup.recv() => reload.notify_one(),
             }
         }
     }
@@ -127,9 +127,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_signal_asks_and_the_second_cuts() {
+    async fn a_hangup_reloads_the_first_signal_to_end_asks_and_the_second_cuts() {
         let shutdown = Shutdown::new();
-        let forwarding = tokio::spawn(Signals::catch().unwrap().forward(shutdown.clone()));
+        let reload = Arc::new(Notify::new());
+        let forwarding = tokio::spawn(Signals::catch().unwrap().forward(shutdown.clone(), reload.clone()));
+        raise(Number::SIGHUP).unwrap();
+        reload.notified().await;
+        assert!(!shutdown.is_requested());
         raise(Number::SIGTERM).unwrap();
         shutdown.requested().await;
         assert!(!shutdown.cut.is_cancelled());

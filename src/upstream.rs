@@ -29,20 +29,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use error::{EndReason, LinkError};
 pub use identities::{Lease, NoConnection};
 pub use identity::{CallerHeaders, Identity};
-pub use kept::KeptTools;
+pub use kept::{KeptTools, Turn};
 pub use link::Link;
 pub use message::{Reply, Request, RpcError};
 pub use state::{Phase, UpstreamState};
 pub use tools::Definition;
 
-use crate::config::{ServerConfig, ServerName};
+use crate::config::{SecretsDigest, ServerConfig, ServerName};
+use identities::Identities;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -71,16 +73,21 @@ pub struct ToolList {
 
 /// One server as the floors above see it.
 pub struct Upstream {
-    config: ServerConfig,
+    name: ServerName,
+    /// Swapped when a reload changes the gateway's own rules for the server.
+    config: ArcSwap<ServerConfig>,
     state: watch::Sender<UpstreamState>,
     link: ArcSwapOption<LiveLink>,
     tools: ArcSwapOption<ToolList>,
     wanted: Notify,
     changes: Changes,
-    permits: Semaphore,
+    permits: ArcSwap<Semaphore>,
     revision: AtomicU64,
-    /// The connections for callers with forwarded headers, when the entry lets any through.
-    identities: Option<identities::Identities>,
+    /// The connections for callers with forwarded headers.
+    identities: Identities,
+    /// Of the secrets that the last try read.
+    secrets: ArcSwapOption<SecretsDigest>,
+    stop: CancellationToken,
 }
 
 /// A sized holder, since `ArcSwap` cannot hold a trait object itself.
@@ -124,20 +131,28 @@ pub struct Unavailable {
     pub retry_after: Duration,
 }
 
+impl Unavailable {
+    /// The server was taken out of service by a reload, or the gateway ends.
+    fn retired() -> Self {
+        Self { reason: Some(Arc::new(EndReason::Stopping)), retry_after: TRY_AGAIN }
+    }
+}
+
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Upstream").field("name", &self.config.name).finish_non_exhaustive()
+        formatter.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl Upstream {
-    /// A server that nobody has started yet; [`supervisor::supervise`] does.
-    pub fn new(config: ServerConfig, changes: Changes) -> Arc<Self> {
+    /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
+    pub fn new(config: ServerConfig, changes: Changes, stop: CancellationToken) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
-        let permits = Semaphore::new(config.concurrency);
-        let identities = config.forwarding.as_ref().map(identities::Identities::new);
+        let identities = Identities::new(config.forwarding.as_ref());
+        let permits = ArcSwap::from_pointee(Semaphore::new(config.concurrency));
         Arc::new(Self {
-            config,
+            name: config.name.clone(),
+            config: ArcSwap::from_pointee(config),
             state,
             link: ArcSwapOption::empty(),
             tools: ArcSwapOption::empty(),
@@ -146,15 +161,47 @@ impl Upstream {
             permits,
             revision: AtomicU64::new(0),
             identities,
+            secrets: ArcSwapOption::empty(),
+            stop,
         })
     }
 
     pub fn name(&self) -> &ServerName {
-        &self.config.name
+        &self.name
     }
 
-    pub fn config(&self) -> &ServerConfig {
-        &self.config
+    /// The entry as it counts now. Takes no lock.
+    pub fn config(&self) -> Guard<Arc<ServerConfig>> {
+        self.config.load()
+    }
+
+    /// Takes up new rules for the same connection ([`crate::config::plan::Action::Update`]). Calls in flight
+    /// go on under the old ones; the tool list counts as new, so that it is filtered anew.
+    pub fn adopt(&self, config: ServerConfig) {
+        if config.concurrency != self.config().concurrency {
+            self.permits.store(Arc::new(Semaphore::new(config.concurrency)));
+        }
+        if let Some(forwarding) = &config.forwarding {
+            self.identities.adopt(forwarding);
+        }
+        self.config.store(Arc::new(config));
+        if let Some(list) = self.tools() {
+            let ToolList { info, tools, .. } = &*list;
+            self.announce_tools(ToolList { info: info.clone(), tools: tools.clone(), revision: 0 });
+        }
+    }
+
+    /// Whether the secrets of the entry have other values than at the last try. May block on a slow disk.
+    /// One that cannot be read now is no other value: what runs with the old one goes on.
+    pub fn secrets_rotated(&self) -> bool {
+        let used = self.secrets.load();
+        let now = self.config().transport.secrets_digest();
+        matches!((used.as_deref(), now), (Some(used), Ok(now)) if *used != now)
+    }
+
+    /// Ends the server for good: its connection is closed, and its supervisor returns.
+    pub fn retire(&self) {
+        self.stop.cancel();
     }
 
     pub fn state(&self) -> UpstreamState {
@@ -172,8 +219,8 @@ impl Upstream {
     }
 
     /// Bounds the calls in flight (`concurrency` of the entry).
-    pub fn permits(&self) -> &Semaphore {
-        &self.permits
+    pub fn permits(&self) -> Arc<Semaphore> {
+        self.permits.load_full()
     }
 
     /// The connection, at once when the server is ready. While it is starting, waits for the outcome;
@@ -208,32 +255,33 @@ impl Upstream {
                     self.wanted.notify_one();
                 }
                 Phase::Starting { .. } => asked = true,
+                Phase::Retired => return Err(Unavailable::retired()),
                 // Its connection has just ended; the supervisor is about to say so.
                 Phase::Ready => {}
             }
             if state.changed().await.is_err() {
-                return Err(Unavailable {
-                    reason: Some(Arc::new(EndReason::Stopping)),
-                    retry_after: TRY_AGAIN,
-                });
+                return Err(Unavailable::retired());
             }
         }
     }
 
     /// What goes along to this server of a caller's headers; `None` when that is nothing.
     pub fn identity(&self, headers: &CallerHeaders) -> Option<Identity> {
-        Identity::new(self.config.forwarding.as_ref()?, headers)
+        if headers.is_empty() {
+            return None;
+        }
+        Identity::new(self.config().forwarding.as_ref()?, headers)
     }
 
     /// The connection that a call goes over: the shared one, as [`Upstream::ready`] gives it, or the one of
     /// `identity`, which no other identity ever uses. The caller bounds the wait with its deadline.
     pub async fn connection(&self, identity: Option<&Identity>) -> Result<Connection, NoConnection> {
-        match (identity, &self.identities) {
-            (Some(identity), Some(identities)) if !self.config.disabled => {
-                identities.lease(identity).await.map(Connection::Dedicated)
-            }
-            _ => self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable),
+        if let Some(identity) = identity
+            && !self.config().disabled
+        {
+            return self.identities.lease(identity).await.map(Connection::Dedicated);
         }
+        self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable)
     }
 
     /// Waits until a call wants the unavailable server.
@@ -261,18 +309,22 @@ impl Upstream {
     }
 
     /// Takes a new tool list; `None` when it equals the known one.
-    fn publish(&self, mut list: ToolList) -> Option<Arc<ToolList>> {
+    fn publish(&self, list: ToolList) -> Option<Arc<ToolList>> {
         if let Some(known) = self.tools.load_full()
             && known.info == list.info
             && known.tools == list.tools
         {
             return None;
         }
+        Some(self.announce_tools(list))
+    }
+
+    fn announce_tools(&self, mut list: ToolList) -> Arc<ToolList> {
         list.revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
         let list = Arc::new(list);
         self.tools.store(Some(list.clone()));
         self.announce();
-        Some(list)
+        list
     }
 
     fn announce(&self) {

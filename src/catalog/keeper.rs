@@ -39,18 +39,20 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper over servers of which nothing is known yet. `scopes` are the distinct scopes of callers,
-    /// the unlimited one first.
+    /// A keeper over `upstreams`, which are those of `config` in its order. `scopes` are the distinct scopes
+    /// of callers, the unlimited one first. Servers that `before` (the catalog of the configuration that this
+    /// one follows) holds as they are keep their entries, and with them the compiled schemas of their tools.
     pub fn new(
         config: Arc<Config>,
         upstreams: Vec<Arc<Upstream>>,
         changes: Changes,
         own: OwnTools,
         scopes: Vec<Arc<Scope>>,
+        before: Option<&Catalog>,
     ) -> Self {
         let settings = DocumentSettings::new(&config);
         let keeper = Self {
-            current: ArcSwap::from_pointee(Catalog::default()),
+            current: ArcSwap::from_pointee(before.map(Catalog::for_successor).unwrap_or_default()),
             swapped: watch::Sender::new(()),
             changes,
             upstreams,
@@ -156,7 +158,7 @@ impl Keeper {
             let revision = list.as_ref().map_or(0, |list| list.revision);
             // An unchanged server keeps its entry, and with it the compiled schemas of its tools.
             let server = match old.server(config.name.as_str()) {
-                Some(known) if known.revision == revision => known.clone(),
+                Some(known) if known.revision == revision && known.is_of(upstream) => known.clone(),
                 _ => Arc::new(CatalogServer::of_upstream(upstream, list.as_deref())),
             };
             servers.push(server);

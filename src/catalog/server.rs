@@ -41,7 +41,7 @@ impl CatalogServer {
     pub fn of_upstream(upstream: &Arc<Upstream>, list: Option<&ToolList>) -> Self {
         let definitions = list.map_or(&[][..], |list| &list.tools);
         Self::new(
-            upstream.config(),
+            &upstream.config(),
             ServerSource::Upstream(upstream.clone()),
             list.map(|list| list.info.clone()),
             definitions,
@@ -91,6 +91,11 @@ impl CatalogServer {
     /// The tool that is exposed as `name`.
     pub fn tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
         self.by_exposed_name.get(name).map(|&index| &self.tools[index])
+    }
+
+    /// Whether this is the entry of `upstream`, and not of another server of the same name.
+    pub fn is_of(&self, upstream: &Arc<Upstream>) -> bool {
+        self.upstream().is_some_and(|own| Arc::ptr_eq(own, upstream))
     }
 
     /// The live side, for servers that have one.

@@ -93,7 +93,7 @@ pub(super) struct ServeArguments {
     /// Headers for a single remote server, as one JSON object
     #[arg(long, short = 'H', value_name = "JSON")]
     pub header: Option<String>,
-    /// Follow changes of the configuration file (not there yet)
+    /// Reload when a configuration file changes; SIGHUP always reloads
     #[arg(long)]
     pub hot_reload: bool,
     /// error, warning, info, debug, trace, or a filter; also LOG_LEVEL [default: info]

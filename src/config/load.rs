@@ -46,11 +46,11 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
     let layers = Layers::new(&documents, sources, problems);
     let settings = settings::collect(&layers, problems);
     let given = given_environment(sources, problems);
-    if sources.hot_reload {
+    if sources.hot_reload && sources.files.is_empty() {
         problems.warning(
             &Place::outside_files("--hot-reload"),
-            "hot reload is not there yet; changes of the file need a restart",
-            "leave the flag out",
+            "there is no file to follow",
+            "name one with --config, or leave the flag out",
         );
     }
     let common = servers::Common {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::Guard;
 use serde::Serialize;
 
 use super::Gateway;
@@ -68,12 +69,11 @@ impl Gateway {
 }
 
 fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
-    let (state, transport, required) = match &server.source {
-        ServerSource::Upstream(upstream) => {
-            (upstream.state(), Some(&upstream.config().transport), upstream.config().required)
-        }
-        ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None, false),
+    let (state, entry) = match &server.source {
+        ServerSource::Upstream(upstream) => (upstream.state(), Some(Guard::into_inner(upstream.config()))),
+        ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None),
     };
+    let transport = entry.as_ref().map(|entry| &entry.transport);
     let reason = match (&state.phase, state.reason()) {
         (_, Some(reason)) if caller.admin => Some(reason.to_string()),
         (_, Some(reason)) => Some(reason.public()),
@@ -96,7 +96,7 @@ fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
         failures: state.failures,
         transport: transport.map_or("gateway", name_of),
         location: transport.filter(|_| caller.admin).and_then(location_of),
-        required,
+        required: entry.as_ref().is_some_and(|entry| entry.required),
         version: server.info.as_ref().map(|info| info.version.clone()).filter(|text| !text.is_empty()),
         protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
         tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),

@@ -11,8 +11,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::DropGuard;
 
 use super::layers::Edge;
 use super::listener::Listener;
@@ -41,6 +43,19 @@ impl From<&LimitsConfig> for ServeOptions {
     }
 }
 
+/// What is served by one configuration. A reload swaps it in whole: each request is answered by the one that
+/// it began under, whatever comes meanwhile.
+#[derive(Debug)]
+pub struct Served {
+    pub edge: Edge,
+    pub options: ServeOptions,
+    /// Tells that the last request which began under this configuration has been answered.
+    pub ended: DropGuard,
+}
+
+/// What is served now.
+pub type Serving = Arc<ArcSwap<Served>>;
+
 /// The connections that are open: their tasks, and the channel that tells each to finish.
 #[derive(Default)]
 struct Connections {
@@ -48,12 +63,13 @@ struct Connections {
     finish: HashMap<Id, oneshot::Sender<()>>,
 }
 
-/// Serves `edge` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
-/// finish within `options.drain`, and cuts what is left. Every connection has ended when it returns.
-pub async fn serve(listener: Listener, edge: Arc<Edge>, options: ServeOptions, shutdown: Shutdown) {
+/// Serves `serving` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
+/// finish within the configured time, and cuts what is left. Every connection has ended when it returns.
+pub async fn serve(listener: Listener, serving: Serving, shutdown: Shutdown) {
     let mut connections = Connections::default();
     let mut pause = Duration::ZERO;
     loop {
+        let options = serving.load().options;
         let accepted = async {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -70,10 +86,10 @@ pub async fn serve(listener: Listener, edge: Arc<Edge>, options: ServeOptions, s
                     pause = Duration::ZERO;
                     let (finish, finished) = oneshot::channel();
                     let tls = listener.acceptor().cloned();
-                    let edge = Arc::clone(&edge);
+                    let serving = Arc::clone(&serving);
                     let limit = options.header_timeout;
                     let task =
-                        connections.tasks.spawn(connection::serve(stream, peer, tls, edge, limit, finished));
+                        connections.tasks.spawn(connection::serve(stream, peer, tls, serving, limit, finished));
                     connections.finish.insert(task.id(), finish);
                 }
                 Err(error) if concerns_one_connection(&error) => {
@@ -93,7 +109,7 @@ pub async fn serve(listener: Listener, edge: Arc<Edge>, options: ServeOptions, s
     }
     // Closing the port first sends new clients elsewhere at once, instead of into a backlog nobody reads.
     drop(listener);
-    connections.end(options.drain, &shutdown).await;
+    connections.end(serving.load().options.drain, &shutdown).await;
 }
 
 impl Connections {

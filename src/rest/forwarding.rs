@@ -1,5 +1,6 @@
 //! Which headers of a request are taken along for the servers that it may reach.
 
+use arc_swap::Guard;
 use http::HeaderMap;
 
 use super::Rest;
@@ -19,8 +20,8 @@ pub fn headers(rest: &Rest, headers: &HeaderMap, target: &Target) -> CallerHeade
         ServerSource::Gateway => {
             let catalog = rest.gateway.keeper().catalog();
             let upstreams = catalog.servers.iter().filter_map(|server| server.upstream());
-            let rules: Vec<_> =
-                upstreams.filter_map(|upstream| upstream.config().forwarding.as_ref()).collect();
+            let entries: Vec<_> = upstreams.map(|upstream| Guard::into_inner(upstream.config())).collect();
+            let rules: Vec<_> = entries.iter().filter_map(|entry| entry.forwarding.as_ref()).collect();
             collect(rest, headers, &rules)
         }
     }

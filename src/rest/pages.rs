@@ -23,8 +23,10 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
         Route::Servers => {
             let caller = admit(rest, head, Access::Call)?;
             let servers = rest.gateway.servers(&caller).await;
-            Ok(json(StatusCode::OK, &json!({ "servers": servers })))
+            let configuration = rest.gateway.configuration().status(&caller);
+            Ok(json(StatusCode::OK, &json!({ "configuration": configuration, "servers": servers })))
         }
+        Route::Plan => plan(rest, &admit(rest, head, Access::Call)?).await,
         Route::Document => {
             let caller = admit(rest, head, Access::Document)?;
             let keeper = rest.gateway.keeper();
@@ -82,6 +84,19 @@ fn admit_page(rest: &Rest, head: &Parts) -> Result<Option<Caller>, Refused> {
         Err(refused) if rest.config.auth.strict => Err(refused),
         Err(_) => Ok(None),
     }
+}
+
+/// What a reload would change. It names servers of every scope, and its problems name files.
+async fn plan(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
+    if !caller.admin {
+        let needs_admin = "the plan of a reload is for keys with the `admin` right";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin).into());
+    }
+    let upstreams = rest.gateway.keeper().upstreams().to_vec();
+    Ok(match rest.gateway.configuration().plan(rest.config.clone(), upstreams).await {
+        Ok((_, plan)) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
+        Err(failed) => json(StatusCode::OK, &json!({ "problems": failed.texts() })),
+    })
 }
 
 fn ready(rest: &Rest) -> Response {

@@ -14,6 +14,8 @@ pub enum Route<'a> {
     Health,
     Ready,
     Servers,
+    /// `/servers/plan`
+    Plan,
     /// `/openapi.json`
     Document,
     /// `/docs`
@@ -124,6 +126,7 @@ fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
         "/health" => Route::Health,
         "/ready" => Route::Ready,
         "/servers" => Route::Servers,
+        "/servers/plan" => Route::Plan,
         "/openapi.json" => Route::Document,
         "/docs" => Route::Docs,
         "/docs/swagger-initializer.js" => Route::Initializer { prefixed },

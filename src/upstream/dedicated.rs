@@ -53,13 +53,13 @@ pub trait Opener: Send + Sync + 'static {
 /// Makes them to the server of one entry.
 #[derive(Debug)]
 pub struct ServerOpener {
-    config: ServerConfig,
+    entry: Arc<ServerConfig>,
     surroundings: Arc<Surroundings>,
 }
 
 impl ServerOpener {
-    pub fn new(config: ServerConfig, surroundings: Arc<Surroundings>) -> Self {
-        Self { config, surroundings }
+    pub fn new(entry: Arc<ServerConfig>, surroundings: Arc<Surroundings>) -> Self {
+        Self { entry, surroundings }
     }
 
     async fn try_to_open(
@@ -67,19 +67,20 @@ impl ServerOpener {
         identity: &Identity,
         give_up: &CancellationToken,
     ) -> Result<Dedicated, EndReason> {
-        let Surroundings { clients, start_timeout, result_limit: limit, .. } = &*self.surroundings;
-        if self.config.oauth {
+        let Surroundings { clients, limits } = &*self.surroundings;
+        let (limit, after) = (limits.load().result_bytes, limits.load().start_timeout);
+        if self.entry.oauth {
             return Err(EndReason::OAuth);
         }
-        let name = &self.config.name;
-        let deadline = tokio::time::Instant::now() + *start_timeout;
-        let silent = |step| EndReason::Silent { step, after: *start_timeout, stderr: Arc::default() };
+        let name = &self.entry.name;
+        let deadline = tokio::time::Instant::now() + after;
+        let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
         let opening = async {
-            match &self.config.transport {
+            match &self.entry.transport {
                 TransportConfig::StreamableHttp(config) => {
-                    streamable::open(config, clients, *limit, Some(identity)).await
+                    streamable::open(config, clients, limit, Some(identity)).await
                 }
-                TransportConfig::Sse(config) => sse::open(config, clients, *limit, Some(identity)).await,
+                TransportConfig::Sse(config) => sse::open(config, clients, limit, Some(identity)).await,
                 TransportConfig::Stdio(_) | TransportConfig::Socket(_) | TransportConfig::Gateway => {
                     unreachable!("a configuration lets headers through to servers over HTTP alone")
                 }
@@ -90,7 +91,7 @@ impl ServerOpener {
         let link = opened.link.clone();
         // The tools are those of the shared connection, so nobody waits for news of them here.
         let unheard = Arc::new(Notify::new());
-        let handshake = handshake::initialize(name, opened, self.config.protocol.as_deref(), unheard);
+        let handshake = handshake::initialize(name, opened, self.entry.protocol.as_deref(), unheard);
         let handshake = give_up.run_until_cancelled(timeout_at(deadline, handshake)).await;
         let reason = match handshake {
             Some(Ok(Ok((service, _info)))) => {
@@ -115,7 +116,7 @@ impl Opener for ServerOpener {
         Box::pin(async move {
             let opened = self.try_to_open(identity, give_up).await;
             if let Err(reason) = &opened {
-                let name = &self.config.name;
+                let name = &self.entry.name;
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: no connection for forwarded headers: {reason}");
             }
             opened

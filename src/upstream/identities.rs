@@ -43,8 +43,6 @@ pub struct Lease {
 }
 
 struct Pool {
-    limit: usize,
-    idle: Duration,
     /// Set when the server is started; calls wait for that.
     opener: SetOnce<Arc<dyn Opener>>,
     entries: Mutex<Entries>,
@@ -54,6 +52,8 @@ struct Pool {
 
 #[derive(Default)]
 struct Entries {
+    limit: usize,
+    idle: Duration,
     by_key: HashMap<IdentityKey, Entry>,
     serials: u64,
     closed: bool,
@@ -80,16 +80,25 @@ enum Outcome {
 }
 
 impl Identities {
-    /// None yet. Calls wait until [`Identities::start`].
-    pub fn new(config: &ForwardingConfig) -> Self {
-        Self(Arc::new(Pool {
-            limit: config.identities,
-            idle: config.idle,
+    /// None yet, and none ever while there is no `config`. Calls wait until [`Identities::start`].
+    pub fn new(config: Option<&ForwardingConfig>) -> Self {
+        let this = Self(Arc::new(Pool {
             opener: SetOnce::new(),
             entries: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        }))
+        }));
+        if let Some(config) = config {
+            this.adopt(config);
+        }
+        this
+    }
+
+    /// Takes up new bounds. Connections beyond them end once they are not used.
+    pub fn adopt(&self, config: &ForwardingConfig) {
+        let mut entries = self.0.entries();
+        entries.limit = config.identities;
+        entries.idle = config.idle;
     }
 
     /// Lets connections be made by `opener`. Only the first one counts.
@@ -168,9 +177,10 @@ impl Pool {
         }
         // Those that are just ending count too, so that a caller who changes his headers with each call
         // cannot make ever more of them.
-        let crowded = self.tasks.len() >= self.limit.saturating_mul(2);
-        if crowded || !entries.make_room(self.limit) {
-            let reason = Arc::new(EndReason::AllInUse { limit: self.limit });
+        let limit = entries.limit;
+        let crowded = self.tasks.len() >= limit.saturating_mul(2);
+        if crowded || !entries.make_room() {
+            let reason = Arc::new(EndReason::AllInUse { limit });
             let unavailable = Unavailable { reason: Some(reason), retry_after: TRY_AGAIN };
             return Err(NoConnection::Unavailable(unavailable));
         }
@@ -194,8 +204,8 @@ impl Pool {
 
 impl Entries {
     /// Whether one more fits, after the end of the one that was unused for longest if need be.
-    fn make_room(&mut self, limit: usize) -> bool {
-        if self.by_key.len() < limit {
+    fn make_room(&mut self) -> bool {
+        if self.by_key.len() < self.limit {
             return true;
         }
         let unused = self.by_key.iter().filter(|(_, entry)| entry.users == 0);

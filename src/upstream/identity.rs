@@ -45,6 +45,11 @@ impl CallerHeaders {
         }
         Self((!taken.is_empty()).then(|| Arc::new(taken)))
     }
+
+    /// Whether there is nothing that could go along.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl Identity {

@@ -14,7 +14,7 @@ pub struct UpstreamState {
     pub failures: u32,
 }
 
-/// The four states of product section 5.
+/// The four states of product section 5, and the end.
 #[derive(Debug, Clone)]
 pub enum Phase {
     /// A try is under way. `last` is why an earlier one failed.
@@ -30,6 +30,8 @@ pub enum Phase {
     },
     /// The configuration says `disabled`.
     Disabled,
+    /// Taken out of service: nothing of the server is left.
+    Retired,
 }
 
 impl UpstreamState {
@@ -44,6 +46,7 @@ impl UpstreamState {
             Phase::Ready => "ready",
             Phase::Unavailable { .. } => "unavailable",
             Phase::Disabled => "disabled",
+            Phase::Retired => "retired",
         }
     }
 
@@ -61,7 +64,7 @@ impl UpstreamState {
         match &self.phase {
             Phase::Unavailable { reason, .. } => Some(reason),
             Phase::Starting { last } => last.as_ref(),
-            Phase::Ready | Phase::Disabled => None,
+            Phase::Ready | Phase::Disabled | Phase::Retired => None,
         }
     }
 }

@@ -4,9 +4,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::dedicated::ServerOpener;
 use super::error::EndReason;
@@ -17,7 +17,7 @@ use super::link::{Link, Opened};
 use super::process::StderrTail;
 use super::state::Phase;
 use super::{ToolList, Upstream, backoff, sse, stdio, streamable, tools};
-use crate::config::TransportConfig;
+use crate::config::{LimitsConfig, TransportConfig};
 
 /// Changes of a tool list that come in a burst are read once.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -28,14 +28,11 @@ const FORGIVEN: u32 = 5;
 const KEPT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What all supervisors share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Surroundings {
     pub clients: HttpClients,
-    /// How long a server may take from its start to its tool list.
-    pub start_timeout: Duration,
-    /// The largest message accepted from a server, in bytes.
-    pub result_limit: usize,
-    pub stop: CancellationToken,
+    /// `start_timeout` and `result_bytes` count for each server from its next start on.
+    pub limits: ArcSwap<LimitsConfig>,
 }
 
 /// A server that answered its handshake.
@@ -47,14 +44,15 @@ struct Live {
     news: Option<Arc<ToolList>>,
 }
 
-/// Keeps `upstream` running until `surroundings.stop`. Returns when nothing of the server is left.
+/// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
-    let Some(identities) = upstream.identities.as_ref().filter(|_| !upstream.config().disabled) else {
-        return keep_running(upstream, surroundings, kept).await;
-    };
-    identities.start(Arc::new(ServerOpener::new(upstream.config().clone(), surroundings.clone())));
+    let entry = Guard::into_inner(upstream.config());
+    upstream.identities.start(Arc::new(ServerOpener::new(entry, surroundings.clone())));
     keep_running(upstream.clone(), surroundings, kept).await;
-    identities.close().await;
+    if upstream.stop.is_cancelled() {
+        upstream.enter(Phase::Retired, 0);
+    }
+    upstream.identities.close().await;
 }
 
 /// The same for the shared connection alone.
@@ -69,7 +67,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
         upstream.publish(list);
     }
     let supervisor = Supervisor { upstream, surroundings, kept };
-    let stop = supervisor.surroundings.stop.clone();
+    let stop = supervisor.upstream.stop.clone();
     let mut failures = 0;
     let mut lost_sessions = 0;
     let mut last = None;
@@ -136,7 +134,7 @@ impl Supervisor {
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = self.upstream.wanted() => {}
-            () = self.surroundings.stop.cancelled() => {}
+            () = self.upstream.stop.cancelled() => {}
         }
     }
 
@@ -145,16 +143,16 @@ impl Supervisor {
         if self.upstream.config().oauth {
             return Err(EndReason::OAuth);
         }
-        let after = self.surroundings.start_timeout;
+        let after = self.surroundings.limits.load().start_timeout;
         let deadline = tokio::time::Instant::now() + after;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
         let opening = tokio::time::timeout_at(deadline, self.open());
-        let opening = self.surroundings.stop.run_until_cancelled(opening).await;
+        let opening = self.upstream.stop.run_until_cancelled(opening).await;
         let (opened, tail) = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
         let link = opened.link.clone();
         // A try is never just dropped: the process or session that it has begun must be ended.
         let greeting = self.greet(opened, deadline, silent);
-        let started = self.surroundings.stop.run_until_cancelled(greeting).await;
+        let started = self.upstream.stop.run_until_cancelled(greeting).await;
         match started.unwrap_or(Err(EndReason::Stopping)) {
             Ok(live) => Ok(live),
             Err(reason) => {
@@ -173,7 +171,7 @@ impl Supervisor {
         deadline: tokio::time::Instant,
         silent: impl Fn(&'static str) -> EndReason,
     ) -> Result<Live, EndReason> {
-        let config = self.upstream.config();
+        let config = Guard::into_inner(self.upstream.config());
         let link = opened.link.clone();
         let changed = Arc::new(Notify::new());
         let handshake =
@@ -187,16 +185,20 @@ impl Supervisor {
     }
 
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
-        let Surroundings { clients, result_limit: limit, .. } = &*self.surroundings;
-        match &self.upstream.config().transport {
+        let Surroundings { clients, limits } = &*self.surroundings;
+        let limit = limits.load().result_bytes;
+        let entry = Guard::into_inner(self.upstream.config());
+        // What cannot be read is told by the transport itself, in a moment.
+        self.upstream.secrets.store(entry.transport.secrets_digest().ok().map(Arc::new));
+        match &entry.transport {
             TransportConfig::Stdio(config) => {
-                stdio::open(self.upstream.name(), config, *limit).map(|(opened, tail)| (opened, Some(tail)))
+                stdio::open(self.upstream.name(), config, limit).map(|(opened, tail)| (opened, Some(tail)))
             }
-            TransportConfig::Socket(config) => Ok((stdio::open_socket(config, *limit).await?, None)),
+            TransportConfig::Socket(config) => Ok((stdio::open_socket(config, limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(config, clients, *limit, None).await?, None))
+                Ok((streamable::open(config, clients, limit, None).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(config, clients, *limit, None).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(config, clients, limit, None).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }
@@ -208,12 +210,12 @@ impl Supervisor {
         let reason = loop {
             tokio::select! {
                 reason = link.end().wait() => break reason,
-                () = self.surroundings.stop.cancelled() => break EndReason::Stopping,
+                () = self.upstream.stop.cancelled() => break EndReason::Stopping,
                 () = changed.notified() => {
                     tokio::select! {
                         () = self.list_again(&*link) => {}
                         _ = link.end().wait() => {}
-                        () = self.surroundings.stop.cancelled() => {}
+                        () = self.upstream.stop.cancelled() => {}
                     }
                 }
             }
@@ -229,7 +231,7 @@ impl Supervisor {
         tokio::time::sleep(SETTLE).await;
         let name = self.upstream.name();
         let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
-        match timeout(self.surroundings.start_timeout, tools::list(name, link)).await {
+        match timeout(self.surroundings.limits.load().start_timeout, tools::list(name, link)).await {
             Ok(Ok(tools)) => {
                 tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());
                 self.keep(self.upstream.publish(ToolList { info, tools, revision: 0 })).await;

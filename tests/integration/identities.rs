@@ -256,3 +256,36 @@ async fn a_session_that_the_server_forgot_costs_no_caller_a_call() {
         assert_eq!(opened.count(), rounds, "sessions of {user}");
     }
 }
+
+#[tokio::test]
+async fn a_reload_takes_up_new_rules_and_leaves_the_shared_session() {
+    let Some(python) = provisioned::python() else { return };
+    let server = Server::start(&python, "streamable-http").await;
+    let with = |forward: &[&str]| json!({ "mcpServers": { "s": server.entry(forward) } });
+    let gateway = Gateway::with(with(&[])).start().await;
+    gateway.listed(&["s"]).await;
+    let headers = [("X-User", "ada"), ("X-Team", "blue")];
+    let shared = whoami(&gateway, &headers).await;
+    assert_eq!(shared["headers"]["x-user"], Value::Null);
+    let mut sessions = BTreeSet::from([session(&shared)]);
+    for (forward, user, team) in [
+        (&["X-User"][..], json!("ada"), Value::Null),
+        (&["X-User", "X-Team"], json!("ada"), json!("blue")),
+        (&["X-Team"], Value::Null, json!("blue")),
+    ] {
+        gateway.reload(&with(forward)).await;
+        let seen = whoami(&gateway, &headers).await;
+        assert_eq!((&seen["headers"]["x-user"], &seen["headers"]["x-team"]), (&user, &team), "{seen}");
+        assert!(sessions.insert(session(&seen)), "a session of other headers is used again: {seen}");
+    }
+    gateway.reload(&with(&[])).await;
+    assert_eq!(session(&whoami(&gateway, &headers).await), session(&shared));
+    // A removed server ends the sessions of its callers.
+    gateway.reload(&json!({ "mcpServers": {} })).await;
+    until(Duration::from_secs(10), "all sessions to be ended", async || {
+        let seen = server.seen().await;
+        let ended = seen.iter().filter(|request| request["method"] == "DELETE");
+        (ended.count() == sessions.len()).then_some(())
+    })
+    .await;
+}

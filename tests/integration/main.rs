@@ -24,6 +24,8 @@ mod own_tools;
 mod readme;
 mod real_servers;
 mod recordings;
+mod reload;
+mod reload_under_load;
 mod socket_upstream;
 mod sse_upstream;
 mod startup;

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::Edge;
+use super::Serving;
 
 /// How long a connection may rest between requests, at least; at most twice that. Longer than the clients'
 /// pools keep theirs (aiohttp 15 s, httpx 5 s, undici 4 s), so that it is they who close, and no request is
@@ -50,7 +50,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    edge: Arc<Edge>,
+    serving: Serving,
     header_timeout: Duration,
     finish: oneshot::Receiver<()>,
 ) {
@@ -63,10 +63,10 @@ pub(super) async fn serve(
         tracing::debug!(%error, %peer, "SO_KEEPALIVE could not be set");
     }
     let Some(tls) = tls else {
-        return converse(stream, peer, &edge, header_timeout, finish).await;
+        return converse(stream, peer, &serving, header_timeout, finish).await;
     };
     match tokio::time::timeout(header_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, peer, &edge, header_timeout, finish).await,
+        Ok(Ok(stream)) => converse(stream, peer, &serving, header_timeout, finish).await,
         Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
     }
@@ -75,16 +75,16 @@ pub(super) async fn serve(
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: SocketAddr,
-    edge: &Arc<Edge>,
+    serving: &Serving,
     header_timeout: Duration,
     mut finish: oneshot::Receiver<()>,
 ) {
     let activity = Arc::new(Activity::default());
     let service = service_fn(|request: Request<Incoming>| {
-        let (edge, activity) = (Arc::clone(edge), Arc::clone(&activity));
+        let (served, activity) = (serving.load_full(), Arc::clone(&activity));
         async move {
             let _in_flight = InFlight::begin(&activity);
-            Ok::<_, Infallible>(edge.respond(request, peer).await)
+            Ok::<_, Infallible>(served.edge.respond(request, peer).await)
         }
     });
     let builder = builder();

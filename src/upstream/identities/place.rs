@@ -45,7 +45,7 @@ pub(super) struct Place {
 impl Place {
     /// Returns when the connection has ended, is to end, or was unused for long enough.
     async fn serve(&self, dedicated: &Dedicated, closing: &CancellationToken) {
-        let mut look_again = Instant::now() + self.pool.idle;
+        let mut look_again = Instant::now() + self.pool.entries().idle;
         loop {
             tokio::select! {
                 _ = dedicated.link.end().wait() => return,
@@ -63,7 +63,7 @@ impl Place {
         let mut entries = self.pool.entries();
         let entry = entries.by_key.get(&self.key).filter(|entry| entry.serial == self.serial)?;
         let now = Instant::now();
-        let until = if entry.users > 0 { now } else { entry.used_at } + self.pool.idle;
+        let until = if entry.users > 0 { now } else { entry.used_at } + entries.idle;
         if until <= now {
             entries.by_key.remove(&self.key);
             return None;

@@ -95,7 +95,7 @@ fn user(name: &str) -> Identity {
 }
 
 fn pool(limit: usize, server: Server) -> (Identities, Arc<Server>) {
-    let identities = Identities::new(&rules(limit));
+    let identities = Identities::new(Some(&rules(limit)));
     let server = Arc::new(server);
     identities.start(server.clone());
     (identities, server)
@@ -250,7 +250,7 @@ async fn a_caller_who_leaves_does_not_end_the_try_of_others() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_wait_for_the_start_of_the_server() {
-    let identities = Identities::new(&rules(1));
+    let identities = Identities::new(Some(&rules(1)));
     let start = async {
         sleep(Duration::from_secs(1)).await;
         identities.start(Arc::new(Server::default()));
@@ -258,6 +258,20 @@ async fn calls_wait_for_the_start_of_the_server() {
     let identity = user("a");
     let (lease, ()) = tokio::join!(identities.lease(&identity), start);
     assert!(lease.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_bounds_count_for_what_is_there() {
+    let (identities, server) = pool(1, Server::default());
+    let first = identities.lease(&user("a")).await.unwrap();
+    assert!(identities.lease(&user("b")).await.is_err());
+    identities.adopt(&ForwardingConfig { idle: IDLE * 2, ..rules(2) });
+    drop(identities.lease(&user("b")).await.unwrap());
+    drop(first);
+    sleep(IDLE + MOMENT).await;
+    assert_eq!(counts(&server), (2, 0));
+    sleep(IDLE).await;
+    assert_eq!(counts(&server), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Path as Segment;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcpo::config::{ListenConfig, TlsConfig};
-use mcpo::http::{Edge, Listener, ServeOptions, json_answer, serve};
+use mcpo::http::{Edge, Listener, ServeOptions, Served, json_answer, serve};
 use mcpo::rest::swagger::{self, DocumentLink};
 use mcpo::shutdown::Shutdown;
 use rustls::pki_types::pem::PemObject;
@@ -23,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 /// An edge that serves until it is stopped.
 pub struct Running {
@@ -39,9 +41,11 @@ impl Running {
     pub async fn start_on(router: Router, listen: &ListenConfig, options: ServeOptions) -> Self {
         let listener = Listener::bind(listen).await.unwrap();
         let address = listener.local_address().unwrap();
-        let edge = Arc::new(Edge::new(router, listen, true).unwrap());
+        let edge = Edge::new(router, listen, true).unwrap();
+        let ended = CancellationToken::new().drop_guard();
+        let served = Arc::new(ArcSwap::from_pointee(Served { edge, options, ended }));
         let shutdown = Shutdown::new();
-        let serving = tokio::spawn(serve(listener, edge, options, shutdown.clone()));
+        let serving = tokio::spawn(serve(listener, served, shutdown.clone()));
         Self { address, shutdown, serving }
     }
 

@@ -227,6 +227,43 @@ impl Gateway {
         self
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    /// The configuration file, if the gateway has one.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("config.json")
+    }
+
+    /// Writes the configuration file anew, in one rename as editors do.
+    pub fn rewrite(&self, text: &str) {
+        let draft = self.folder.path().join("config.json.new");
+        std::fs::write(&draft, text).unwrap();
+        std::fs::rename(&draft, self.config_file()).unwrap();
+    }
+
+    /// What `/servers` says of the configuration.
+    pub async fn configuration(&self) -> Value {
+        self.get("/servers").await.ok()["configuration"].clone()
+    }
+
+    /// Asks for a reload with this file, and waits until its configuration is served.
+    pub async fn reload(&self, config: &Value) {
+        let before = self.configuration().await["revision"].clone();
+        self.rewrite(&config.to_string());
+        signal(&self.child, Signal::SIGHUP);
+        until(Duration::from_secs(20), "the new configuration to be served", async || {
+            (self.configuration().await["revision"] != before).then_some(())
+        })
+        .await;
+    }
+
+    /// Asks for a reload.
+    pub fn hang_up(&self) {
+        signal(&self.child, Signal::SIGHUP);
+    }
+
     /// Everything that the process wrote until now.
     pub fn log(&self) -> String {
         log_of(self.folder.path())

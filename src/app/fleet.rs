@@ -1,0 +1,120 @@
+//! The servers that run: started once, kept by reloads that do not concern them, and taken out of service
+//! when the last call that may use them has ended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::plan::Action;
+use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
+use crate::upstream::supervisor::{Surroundings, supervise};
+use crate::upstream::{Changes, KeptTools, Turn, Upstream};
+
+/// How long servers may take to end after the last call.
+const SERVERS_END: Duration = Duration::from_secs(10);
+
+/// Owns the tasks of all servers.
+#[derive(Debug)]
+pub struct Fleet {
+    surroundings: Arc<Surroundings>,
+    changes: Changes,
+    state_dir: Option<PathBuf>,
+    turn: Turn,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Fleet {
+    /// No server yet. `state_dir` keeps tool lists across restarts.
+    pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>) -> Self {
+        let surroundings = Surroundings::default();
+        surroundings.limits.store(Arc::new(limits.clone()));
+        Self {
+            surroundings: Arc::new(surroundings),
+            changes: Arc::new(watch::Sender::new(0)),
+            state_dir,
+            turn: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Tells of each change of a server's state or tools.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Ends everything that belongs to the servers.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// The tasks that end with the servers.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// The servers of `config` in its order: those of `running` that `plan` keeps, the others new and not
+    /// started yet. Changed rules are taken up at once.
+    pub fn muster(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
+        self.surroundings.limits.store(Arc::new(config.limits.clone()));
+        let of_config = config.servers.iter().filter(|server| has_upstream(server));
+        of_config
+            .map(|server| {
+                let known = running.iter().find(|known| *known.name() == server.name);
+                match (plan.action(&server.name), known) {
+                    (None, Some(known)) => known.clone(),
+                    (Some(Action::Update), Some(known)) => {
+                        known.adopt(server.clone());
+                        known.clone()
+                    }
+                    _ => Upstream::new(server.clone(), self.changes.clone(), self.stop.child_token()),
+                }
+            })
+            .collect()
+    }
+
+    /// Starts `upstream`, and keeps it running until it is retired.
+    pub fn start(&self, upstream: Arc<Upstream>) {
+        let directory = self.state_dir.as_deref();
+        let kept =
+            directory.map(|directory| KeptTools::new(directory, &upstream.config(), Arc::clone(&self.turn)));
+        self.tasks.spawn(supervise(upstream, self.surroundings.clone(), kept));
+    }
+
+    /// Takes `upstreams` out of service once every token of `callers` is cancelled, or after `limit`: calls
+    /// that are still in flight then are cut.
+    pub fn retire(&self, upstreams: Vec<Arc<Upstream>>, callers: Vec<CancellationToken>, limit: Duration) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let last_call = join_all(callers.iter().map(CancellationToken::cancelled));
+            let drained = stop.run_until_cancelled(tokio::time::timeout(limit, last_call)).await;
+            for upstream in upstreams {
+                let name = upstream.name();
+                match drained {
+                    Some(Err(_)) => tracing::warn!(mcp_server = %name, "{name} is out of service; calls that still ran on it after {} s are cut", limit.as_secs_f32()),
+                    _ => tracing::info!(mcp_server = %name, "{name} is out of service"),
+                }
+                upstream.retire();
+            }
+        });
+    }
+
+    /// Ends all servers, and waits for it.
+    pub async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(SERVERS_END, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some servers did not end in time; their processes are killed with the gateway");
+        }
+    }
+}
+
+fn has_upstream(server: &ServerConfig) -> bool {
+    !matches!(server.transport, TransportConfig::Gateway)
+}

@@ -1,0 +1,78 @@
+//! `--hot-reload`: follows the configuration files and asks for a reload when what they say has changed.
+//!
+//! Files are looked at by name, twice a second, instead of being watched: a name may stand for another file
+//! from one moment to the next at any step of its path (an editor's rename, Kubernetes' `..data`, NixOS'
+//! `/etc/static`), on file systems that tell nobody about it. Looking costs a few microseconds.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Sources;
+
+/// How often the files are looked at. A change counts once they have looked the same twice, so that a file
+/// which is just being written is not read half.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// What tells one state of a file from another without reading it; `None` where there is no file.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// Tells `changed` of each change of the content of the files of `sources`, until `stop`.
+pub async fn follow(sources: Arc<Sources>, changed: Arc<Notify>, stop: CancellationToken) {
+    let mut files: Vec<PathBuf> = sources.files.clone();
+    files.extend(sources.env_path.clone());
+    let mut known = look(&files, &[]).await;
+    let mut settled = known.clone();
+    loop {
+        if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+            return;
+        }
+        let now = look(&files, &known).await;
+        let same = now == known;
+        known = now;
+        if same && contents(&known) != contents(&settled) {
+            settled.clone_from(&known);
+            tracing::info!("a configuration file has changed");
+            changed.notify_one();
+        }
+    }
+}
+
+/// A file as it was found: its stamp, and the digest of its content.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    stamp: Stamp,
+    content: Option<[u8; 32]>,
+}
+
+fn contents(seen: &[Seen]) -> Vec<Option<[u8; 32]>> {
+    seen.iter().map(|seen| seen.content).collect()
+}
+
+/// Looks at `files`; those whose stamp is the one in `before` are not read again.
+async fn look(files: &[PathBuf], before: &[Seen]) -> Vec<Seen> {
+    let mut seen = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        let stamp = stamp(file).await;
+        seen.push(match before.get(index) {
+            Some(known) if known.stamp == stamp => known.clone(),
+            _ => Seen { stamp, content: content(file).await },
+        });
+    }
+    seen
+}
+
+async fn stamp(file: &Path) -> Stamp {
+    let data = tokio::fs::metadata(file).await.ok()?;
+    Some((data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
+}
+
+async fn content(file: &Path) -> Option<[u8; 32]> {
+    let bytes = tokio::fs::read(file).await.ok()?;
+    Some(Sha256::digest(bytes).into())
+}

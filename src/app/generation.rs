@@ -1,0 +1,81 @@
+//! Everything that one configuration makes, from its keys to its edge. A reload builds the next one beside
+//! it and swaps; requests go on under the one that they began with.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use super::fleet::Fleet;
+use crate::catalog::Keeper;
+use crate::config::{Config, Plan};
+use crate::gateway::configuration::Configuration;
+use crate::gateway::{Gateway, builtin};
+use crate::http::host::HostRule;
+use crate::http::{Edge, Keys, ServeOptions, Served};
+use crate::rest::{self, Rest};
+use crate::upstream::Upstream;
+
+/// One configuration at work.
+pub struct Generation {
+    pub config: Arc<Config>,
+    pub upstreams: Vec<Arc<Upstream>>,
+    pub keeper: Arc<Keeper>,
+    /// Cancelled when the last request of this generation has been answered.
+    pub ended: CancellationToken,
+}
+
+impl Generation {
+    /// Builds what `config` asks for over the servers of `fleet`, of which the generation `before` already
+    /// uses some; the plan says which may stay. New servers are not started yet, and nothing is served
+    /// before [`Served`] is.
+    ///
+    /// # Errors
+    ///
+    /// When a key cannot be read or a host rule is bad; then nothing has happened.
+    pub fn build(
+        config: Config,
+        before: Option<(&Self, &Plan)>,
+        fleet: &Fleet,
+        configuration: Arc<Configuration>,
+    ) -> Result<(Self, Served), AppError> {
+        let keys = Arc::new(Keys::new(&config.auth)?);
+        HostRule::new(&config.listen, keys.is_empty())?;
+        let config = Arc::new(config);
+        let upstreams = match before {
+            Some((before, plan)) => fleet.muster(&config, plan, &before.upstreams),
+            None => fleet.muster(&config, &Plan::default(), &[]),
+        };
+        let keeper = Arc::new(Keeper::new(
+            config.clone(),
+            upstreams.clone(),
+            fleet.changes().clone(),
+            builtin::tools(),
+            keys.scopes().to_vec(),
+            before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
+        ));
+        let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout, configuration));
+        let keyless = keys.is_empty();
+        let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
+        let edge = Edge::new(router, &config.listen, keyless)?;
+        let ended = fleet.stop().child_token();
+        let served =
+            Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
+        Ok((Self { config, upstreams, keeper, ended }, served))
+    }
+
+    /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
+    pub fn start(&self, before: Option<&Self>, fleet: &Fleet) {
+        fleet.tasks().spawn(self.keeper.clone().run(self.ended.clone()));
+        for upstream in &self.upstreams {
+            if !before.is_some_and(|before| before.uses(upstream)) {
+                fleet.start(upstream.clone());
+            }
+        }
+    }
+
+    /// Whether `upstream` itself, and not only one of its name, is among the servers.
+    pub fn uses(&self, upstream: &Arc<Upstream>) -> bool {
+        self.upstreams.iter().any(|own| Arc::ptr_eq(own, upstream))
+    }
+}

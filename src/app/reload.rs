@@ -1,0 +1,82 @@
+//! Reload: read the configuration again, check it, say what changes, and change just that.
+//!
+//! A configuration that has errors changes nothing: the running one stays, and the reason stands in the log,
+//! in the service manager's status and in `/servers`.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use super::fleet::Fleet;
+use super::generation::Generation;
+use crate::config::{Config, Loaded, Plan};
+use crate::gateway::configuration::Configuration;
+use crate::http::Serving;
+
+/// The one task that changes what is served.
+pub struct Reloader {
+    pub fleet: Arc<Fleet>,
+    pub configuration: Arc<Configuration>,
+    pub serving: Serving,
+    pub current: Generation,
+    /// Earlier generations that may still have a request in flight.
+    pub earlier: Vec<CancellationToken>,
+}
+
+impl Reloader {
+    /// Reloads each time `wanted` is told, until `stop`.
+    pub async fn run(mut self, wanted: Arc<Notify>, stop: CancellationToken) {
+        while stop.run_until_cancelled(wanted.notified()).await.is_some() {
+            tracing::info!("reloading the configuration");
+            self.configuration.reloading();
+            match self.reload().await {
+                Ok(()) => {
+                    self.configuration.loaded();
+                    tracing::info!("the new configuration is served");
+                }
+                Err(problems) => {
+                    for problem in &problems {
+                        tracing::error!("{problem}");
+                    }
+                    tracing::error!("the running configuration stays: nothing was changed");
+                    self.configuration.rejected(problems);
+                }
+            }
+        }
+    }
+
+    /// One reload; what is wrong is told in blocks of lines.
+    async fn reload(&mut self) -> Result<(), Vec<String>> {
+        let planning =
+            self.configuration.plan(self.current.config.clone(), self.current.upstreams.clone()).await;
+        let (Loaded { config: wanted, warnings }, plan) = planning.map_err(|failed| failed.texts())?;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        for line in plan.to_string().lines() {
+            tracing::info!("reload: {line}");
+        }
+        let wanted = wanted.without_restart(&self.current.config);
+        self.swap(wanted, &plan).map_err(|error| vec![error.to_string()])
+    }
+
+    /// Serves `config` from now on. What it no longer needs ends after its last call.
+    fn swap(&mut self, config: Config, plan: &Plan) -> Result<(), AppError> {
+        let before = Some((&self.current, plan));
+        let built = Generation::build(config, before, &self.fleet, self.configuration.clone());
+        let (next, served) = built?;
+        next.start(Some(&self.current), &self.fleet);
+        self.serving.store(Arc::new(served));
+        let before = std::mem::replace(&mut self.current, next);
+        self.earlier.retain(|ended| !ended.is_cancelled());
+        self.earlier.push(before.ended);
+        let gone: Vec<_> =
+            before.upstreams.into_iter().filter(|upstream| !self.current.uses(upstream)).collect();
+        if !gone.is_empty() {
+            self.fleet.retire(gone, self.earlier.clone(), self.current.config.limits.drain);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! What a reload would do: the difference between two configurations, as the operator is told it.
+//!
+//! Pure. The plan names servers and keys and never a value, since any value may be a secret. Keys that were
+//! added to the types must be sorted in here: every struct is taken apart by name.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    AuthConfig, Config, HttpConfig, LimitsConfig, ListenConfig, ServerConfig, ServerName, SocketConfig,
+    StdioConfig, TransportConfig,
+};
+
+/// Stands among the keys for a secret that has another value now.
+const ROTATED: &str = "a secret's value";
+
+/// The difference between a running configuration and another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// In the order of the new configuration, removed ones last. Unchanged servers are not listed.
+    pub servers: Vec<ServerChange>,
+    pub settings: Vec<SettingChange>,
+    /// Servers that nothing happens to.
+    pub unchanged: usize,
+}
+
+/// What happens to one server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerChange {
+    pub name: String,
+    pub action: Action,
+    /// The keys of its entry that differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<&'static str>,
+}
+
+/// How a server is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is new, and is started.
+    Add,
+    /// It is started anew beside the old one, which ends after its last call.
+    Replace,
+    /// Only the gateway's own rules for it differ; its connection and process stay as they are.
+    Update,
+    /// It ends after its last call.
+    Remove,
+}
+
+/// A setting of the gateway itself that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SettingChange {
+    pub key: &'static str,
+    pub effect: Effect,
+}
+
+/// When a changed setting counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// For every request from the reload on.
+    AtOnce,
+    /// For each server from its next start on.
+    NextServerStart,
+    /// Not before the gateway itself is started again.
+    Restart,
+}
+
+impl Plan {
+    /// What it takes to come from `running` to `wanted`. `rotated` are running servers whose secrets have
+    /// other values now, though their entries may read the same.
+    pub fn between(running: &Config, wanted: &Config, rotated: &[ServerName]) -> Self {
+        let mut plan = Self { settings: settings(running, wanted), ..Self::default() };
+        for server in &wanted.servers {
+            let known = running.servers.iter().find(|known| known.name == server.name);
+            let changed = known.map(|known| {
+                let mut changed = changed_keys(known, server);
+                if rotated.contains(&server.name) {
+                    changed.connection.push(ROTATED);
+                }
+                changed
+            });
+            match changed {
+                None => plan.add(server, Action::Add, Vec::new()),
+                Some(Changed { connection, rules }) if connection.is_empty() => match rules.is_empty() {
+                    true => plan.unchanged += 1,
+                    false => plan.add(server, Action::Update, rules),
+                },
+                Some(Changed { mut connection, rules }) => {
+                    connection.extend(rules);
+                    plan.add(server, Action::Replace, connection);
+                }
+            }
+        }
+        let gone = |server: &&ServerConfig| !wanted.servers.iter().any(|kept| kept.name == server.name);
+        for server in running.servers.iter().filter(gone) {
+            plan.add(server, Action::Remove, Vec::new());
+        }
+        plan
+    }
+
+    /// Whether nothing would happen.
+    pub fn is_empty(&self) -> bool {
+        self.servers.is_empty() && self.settings.is_empty()
+    }
+
+    /// What happens to the server `name`; `None` for one that stays as it is.
+    pub fn action(&self, name: &ServerName) -> Option<Action> {
+        self.servers.iter().find(|change| change.name == name.as_str()).map(|change| change.action)
+    }
+
+    fn add(&mut self, server: &ServerConfig, action: Action, keys: Vec<&'static str>) {
+        self.servers.push(ServerChange { name: server.name.to_string(), action, keys });
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return write!(formatter, "no change: {} servers stay as they are", self.unchanged);
+        }
+        for change in &self.servers {
+            let keys = change.keys.join(", ");
+            match change.action {
+                Action::Add => writeln!(formatter, "+ {}: is started", change.name)?,
+                Action::Remove => writeln!(formatter, "- {}: ends after its last call", change.name)?,
+                Action::Replace => writeln!(
+                    formatter,
+                    "~ {}: is replaced, the old one ends after its last call ({keys})",
+                    change.name
+                )?,
+                Action::Update => {
+                    writeln!(formatter, "~ {}: new rules, its connection stays ({keys})", change.name)?;
+                }
+            }
+        }
+        for SettingChange { key, effect } in &self.settings {
+            match effect {
+                Effect::AtOnce => writeln!(formatter, "~ {key}: counts at once")?,
+                Effect::NextServerStart => writeln!(formatter, "~ {key}: counts from a server's next start")?,
+                Effect::Restart => {
+                    writeln!(formatter, "! {key}: counts only after the gateway is restarted")?;
+                }
+            }
+        }
+        write!(formatter, "= {} servers stay as they are", self.unchanged)
+    }
+}
+
+impl Config {
+    /// This configuration as a running gateway can take it up: what needs a restart stays as in `running`,
+    /// so that the next plan says again that it is outstanding.
+    pub fn without_restart(mut self, running: &Self) -> Self {
+        self.listen.host.clone_from(&running.listen.host);
+        self.listen.port = running.listen.port;
+        self.listen.tls.clone_from(&running.listen.tls);
+        self.log.clone_from(&running.log);
+        self.state_dir.clone_from(&running.state_dir);
+        self
+    }
+}
+
+/// The keys of an entry that differ: those that its connection was made with, and the gateway's own rules.
+struct Changed {
+    connection: Vec<&'static str>,
+    rules: Vec<&'static str>,
+}
+
+fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
+    let ServerConfig {
+        name: _,
+        transport,
+        enabled_tools,
+        disabled_tools,
+        read_only_tools,
+        timeout,
+        required,
+        disabled,
+        concurrency,
+        protocol,
+        forwarding,
+        oauth,
+    } = new;
+    let mut connection = transport_keys(&old.transport, transport);
+    connection.extend(differing([
+        ("disabled", old.disabled == *disabled),
+        ("protocol", old.protocol == *protocol),
+        ("oauth", old.oauth == *oauth),
+    ]));
+    let rules = differing([
+        ("enabledTools", old.enabled_tools == *enabled_tools),
+        ("disabledTools", old.disabled_tools == *disabled_tools),
+        ("readOnlyTools", old.read_only_tools == *read_only_tools),
+        ("timeout", old.timeout == *timeout),
+        ("required", old.required == *required),
+        ("concurrency", old.concurrency == *concurrency),
+        ("forwardHeaders or its limits", old.forwarding == *forwarding),
+    ]);
+    Changed { connection, rules: rules.collect() }
+}
+
+fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static str> {
+    match (old, new) {
+        (TransportConfig::Stdio(old), TransportConfig::Stdio(new)) => {
+            let StdioConfig { command, args, env, env_file, pass_env, cwd, given_env } = new;
+            differing([
+                ("command", old.command == *command),
+                ("args", old.args == *args),
+                ("env", old.env == *env),
+                ("envFile", old.env_file == *env_file),
+                ("passEnv", old.pass_env == *pass_env),
+                ("cwd", old.cwd == *cwd),
+                ("--env-path", old.given_env == *given_env),
+            ])
+            .collect()
+        }
+        (TransportConfig::StreamableHttp(old), TransportConfig::StreamableHttp(new))
+        | (TransportConfig::Sse(old), TransportConfig::Sse(new)) => {
+            let HttpConfig { url, headers } = new;
+            differing([("url", old.url == *url), ("headers", old.headers == *headers)]).collect()
+        }
+        (TransportConfig::Socket(old), TransportConfig::Socket(new)) => {
+            let SocketConfig { path } = new;
+            differing([("socket", old.path == *path)]).collect()
+        }
+        (TransportConfig::Gateway, TransportConfig::Gateway) => Vec::new(),
+        _ => vec!["type"],
+    }
+}
+
+fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
+    let Config { listen, auth, limits, document, log, state_dir, single: _, servers: _ } = new;
+    let ListenConfig {
+        host,
+        port,
+        tls,
+        path_prefix,
+        root_path,
+        cors_allow_origins,
+        allowed_hosts,
+        public_url,
+    } = listen;
+    let AuthConfig { keys, strict } = auth;
+    let LimitsConfig {
+        body_bytes,
+        result_bytes,
+        call_timeout,
+        start_timeout,
+        connections,
+        header_timeout,
+        drain,
+    } = limits;
+    let at_once = differing([
+        ("pathPrefix", old.listen.path_prefix == *path_prefix),
+        ("rootPath", old.listen.root_path == *root_path),
+        ("corsAllowOrigins", old.listen.cors_allow_origins == *cors_allow_origins),
+        ("allowedHosts", old.listen.allowed_hosts == *allowed_hosts),
+        ("publicUrl", old.listen.public_url == *public_url),
+        ("apiKeys", old.auth.keys == *keys),
+        ("strictAuth", old.auth.strict == *strict),
+        ("limits.bodyBytes", old.limits.body_bytes == *body_bytes),
+        ("timeout", old.limits.call_timeout == *call_timeout),
+        ("limits.connections", old.limits.connections == *connections),
+        ("limits.headerTimeout", old.limits.header_timeout == *header_timeout),
+        ("limits.drain", old.limits.drain == *drain),
+        ("name, description or version", old.document == *document),
+    ]);
+    let next_start = differing([
+        ("limits.resultBytes", old.limits.result_bytes == *result_bytes),
+        ("limits.startTimeout", old.limits.start_timeout == *start_timeout),
+    ]);
+    let restart = differing([
+        ("host", old.listen.host == *host),
+        ("port", old.listen.port == *port),
+        ("tls", old.listen.tls == *tls),
+        ("log", old.log == *log),
+        ("stateDir", old.state_dir == *state_dir),
+    ]);
+    let change = |effect| move |key| SettingChange { key, effect };
+    at_once
+        .map(change(Effect::AtOnce))
+        .chain(next_start.map(change(Effect::NextServerStart)))
+        .chain(restart.map(change(Effect::Restart)))
+        .collect()
+}
+
+/// The keys whose values are not the same.
+fn differing<const N: usize>(keys: [(&'static str, bool); N]) -> impl Iterator<Item = &'static str> {
+    keys.into_iter().filter_map(|(key, same)| (!same).then_some(key))
+}
+
+#[cfg(test)]
+mod tests;
