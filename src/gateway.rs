@@ -25,7 +25,7 @@ pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::trace::TraceContext;
-use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
+use crate::upstream::{Identity, Link, LinkError, NoConnection, Reply, Request, Upstream};
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
 #[derive(Debug)]
@@ -115,7 +115,8 @@ impl Gateway {
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
-                self.call_upstream(context, upstream, &target.tool, &arguments).await
+                let identity = upstream.identity(&context.forwarded);
+                self.call_upstream(context, upstream, identity.as_ref(), &target.tool, &arguments).await
             }
         }
     }
@@ -124,6 +125,7 @@ impl Gateway {
         &self,
         context: &CallContext,
         upstream: &Upstream,
+        identity: Option<&Identity>,
         tool: &CatalogTool,
         arguments: &Bytes,
     ) -> Result<Reply, CallError> {
@@ -135,12 +137,17 @@ impl Gateway {
         let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         loop {
-            let link = match timeout_at(deadline, upstream.ready()).await {
-                Ok(Ok(link)) => link,
-                Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
+            let connection = match timeout_at(deadline, upstream.connection(identity)).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(NoConnection::Unavailable(unavailable))) => {
+                    return Err(CallError::Unavailable(unavailable));
+                }
+                Ok(Err(NoConnection::Refused(status))) => {
+                    return Err(CallError::Link(LinkError::Status(status)));
+                }
                 Err(_) => return Err(late()),
             };
-            let error = match within(&*link, tool, arguments, trace.as_ref(), deadline, after).await {
+            let error = match within(&*connection, tool, arguments, trace.as_ref(), deadline, after).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),

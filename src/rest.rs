@@ -15,6 +15,7 @@
 
 mod call;
 mod failure;
+mod forwarding;
 mod pages;
 pub mod problem;
 pub mod result;

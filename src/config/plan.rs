@@ -180,6 +180,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         disabled,
         concurrency,
         protocol,
+        forwarding,
         oauth,
     } = new;
     let mut connection = transport_keys(&old.transport, transport);
@@ -195,6 +196,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         ("timeout", old.timeout == *timeout),
         ("required", old.required == *required),
         ("concurrency", old.concurrency == *concurrency),
+        ("forwardHeaders or its limits", old.forwarding == *forwarding),
     ]);
     Changed { connection, rules: rules.collect() }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::catalog::Caller;
 use crate::trace::{RequestId, TraceContext};
+use crate::upstream::CallerHeaders;
 
 /// Who calls, and what goes along with the call. Made by a face once per request.
 #[derive(Debug, Clone)]
@@ -15,11 +16,14 @@ pub struct CallContext {
     pub trace: Option<TraceContext>,
     /// Where the request came from, for the log only.
     pub peer: Option<IpAddr>,
+    /// Headers of the caller that may go along. Each server that is called for this request, the inner one of
+    /// `call_tool` too, gets what its own entry lets through, and nothing else.
+    pub forwarded: CallerHeaders,
 }
 
 impl CallContext {
-    /// Without a trace and without a peer.
+    /// Without a trace, a peer, and headers that go along.
     pub fn new(caller: Caller, request_id: RequestId) -> Self {
-        Self { caller, request_id, trace: None, peer: None }
+        Self { caller, request_id, trace: None, peer: None, forwarded: CallerHeaders::default() }
     }
 }

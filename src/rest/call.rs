@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Refused, Rest, failure, method_not_allowed, result};
+use super::{Refused, Rest, failure, forwarding, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
 use crate::catalog::{Caller, ServerSource};
 use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large, record};
@@ -70,12 +70,13 @@ async fn prepare(
         Some(server) => server.to_owned(),
         None => rest.only_server().ok_or_else(Problem::not_found)?,
     };
-    let context = context(head, caller);
+    let mut context = context(head, caller);
     let target = rest.gateway.find(&context.caller, &server, tool).await;
     let target = target.map_err(|error| {
         record::not_found(&context, &server, tool, began, &error);
         Refused::new(failure::find(&server, &error))
     })?;
+    context.forwarded = forwarding::headers(rest, &head.headers, &target);
     Ok((context, target))
 }
 

@@ -80,6 +80,9 @@ pub enum EndReason {
     Url(String),
     #[error("`oauth` is configured, and signing in to servers is not part of this version")]
     OAuth,
+    /// Every connection that callers with forwarded headers may have is in use.
+    #[error("all {limit} connections for callers with forwarded headers are in use (limits.identities)")]
+    AllInUse { limit: usize },
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -102,7 +105,7 @@ impl EndReason {
             Self::Secret(_) => "a secret of its configuration cannot be read".into(),
             Self::Url(_) => "its `url` is invalid".into(),
             Self::OAuth => "it is configured with `oauth`, which this version cannot do".into(),
-            Self::Stopping => "the gateway is stopping".into(),
+            Self::AllInUse { .. } | Self::Stopping => self.to_string(),
         }
     }
 

@@ -13,6 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use super::error::{EndReason, LinkError, StatusReason};
 use super::http_client::{HttpClient, HttpClients};
+use super::identity::Identity;
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
 
@@ -36,17 +37,22 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Reads the secrets of `config` and checks its address.
+    /// Reads the secrets of `config` and checks its address. Every request carries the headers of `identity`,
+    /// too; the fixed ones win over them.
     pub async fn new(
         server: &ServerName,
         config: &HttpConfig,
         clients: &HttpClients,
         limit: usize,
+        identity: Option<&Identity>,
     ) -> Result<Self, EndReason> {
         let secret = |error: crate::config::SecretError| EndReason::Secret(error.to_string());
         let url = config.url.resolve().map_err(secret)?;
         let url = parse_url(url.expose_secret())?;
         let mut headers = HeaderMap::new();
+        for (name, value) in identity.into_iter().flat_map(Identity::headers) {
+            headers.append(name, value.clone());
+        }
         headers.insert(ACCEPT, ACCEPT_BOTH);
         for (name, value) in &config.headers {
             let value = value.resolve().map_err(secret)?;

@@ -17,6 +17,7 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
+use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
 use crate::config::{HttpConfig, ServerName};
@@ -43,14 +44,15 @@ struct Pending {
     progress: Option<Arc<Notify>>,
 }
 
-/// Opens the stream and waits for the address of messages.
+/// Opens the stream, for `identity` if there is one, and waits for the address of messages.
 pub async fn open(
     server: &ServerName,
     config: &HttpConfig,
     clients: &HttpClients,
     limit: usize,
+    identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(server, config, clients, limit).await?;
+    let exchange = Exchange::new(server, config, clients, limit, identity).await?;
     let url = exchange.url();
     let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENTS))];
     let response = exchange.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;

@@ -22,6 +22,7 @@ use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
+use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Step};
 use super::message::{self, Reply, Request, Sorted};
 use crate::config::{HttpConfig, ServerName};
@@ -52,14 +53,15 @@ struct Session {
     has_id: bool,
 }
 
-/// Prepares the connection; nothing is sent before the handshake.
+/// Prepares the connection, for `identity` if there is one; nothing is sent before the handshake.
 pub async fn open(
     server: &ServerName,
     config: &HttpConfig,
     clients: &HttpClients,
     limit: usize,
+    identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(server, config, clients, limit).await?;
+    let exchange = Exchange::new(server, config, clients, limit, identity).await?;
     let (inbox, inbox_out) = mpsc::channel(INBOX);
     let shared = Streamable {
         exchange,

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::dedicated::ServerOpener;
 use super::error::EndReason;
 use super::handshake::{self, Service};
 use super::http_client::HttpClients;
@@ -45,12 +46,16 @@ struct Live {
 
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
+    let entry = Guard::into_inner(upstream.config());
+    upstream.identities.start(Arc::new(ServerOpener::new(entry, surroundings.clone())));
     keep_running(upstream.clone(), surroundings, kept).await;
     if upstream.stop.is_cancelled() {
         upstream.enter(Phase::Retired, 0);
     }
+    upstream.identities.close().await;
 }
 
+/// The same for the shared connection alone.
 async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
     if upstream.config().disabled {
         upstream.enter(Phase::Disabled, 0);
@@ -192,9 +197,9 @@ impl Supervisor {
             }
             TransportConfig::Socket(config) => Ok((stdio::open_socket(name, config, limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(name, config, clients, limit).await?, None))
+                Ok((streamable::open(name, config, clients, limit, None).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(name, config, clients, limit).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(name, config, clients, limit, None).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }

@@ -47,6 +47,21 @@ fn every_kind_of_change_is_told_apart() {
 }
 
 #[test]
+fn new_rules_for_headers_leave_the_connection() {
+    let with = |limits: &str, names: &str| {
+        let entry = format!(r#"{{"type": "http", "url": "http://h/mcp", "forwardHeaders": [{names}]}}"#);
+        format!(r#"{{"limits": {{{limits}}}, "mcpServers": {{"a": {entry}}}}}"#)
+    };
+    let running = with("", r#""X-User""#);
+    for changed in [with("", r#""X-Team""#), with("", ""), with(r#""identities": 2"#, r#""X-User""#)] {
+        let plan = Plan::between(&config(&running), &config(&changed), &[]);
+        assert_eq!(plan.action(&ServerName::new("a").unwrap()), Some(Action::Update), "{changed}: {plan}");
+        assert!(plan.to_string().contains("forwardHeaders"), "{plan}");
+    }
+    assert!(Plan::between(&config(&running), &config(&with("", r#""X-User""#)), &[]).is_empty());
+}
+
+#[test]
 fn a_plan_holds_no_value() {
     let old = r#"{"apiKey": "hunter2", "mcpServers": {"a": {"url": "http://h/hunter3", "headers": {"K": "hunter4"}}}}"#;
     let new = r#"{"apiKey": "hunter5", "mcpServers": {"a": {"url": "http://h/hunter6", "headers": {"K": "hunter7"}}}}"#;
