@@ -14,8 +14,10 @@ use crate::config::{Config, TransportConfig};
 use crate::gateway::{Gateway, builtin};
 use crate::http::host::HostRuleError;
 use crate::http::{Edge, Keys, KeysError, ListenError, Listener, ServeOptions, serve};
+use crate::metrics::Metrics;
 use crate::rest::{self, Rest};
 use crate::shutdown::{Shutdown, Signals};
+use crate::telemetry;
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{KeptTools, Upstream};
 
@@ -62,10 +64,12 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         builtin::tools(),
         keys.scopes().to_vec(),
     ));
-    let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout));
+    let metrics = Arc::new(Metrics::new(telemetry::dropped_lines));
+    metrics.http().limit_connections(config.limits.connections);
+    let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout, metrics.clone()));
     let keyless = keys.is_empty();
     let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
-    let edge = Arc::new(Edge::new(router, &config.listen, keyless)?);
+    let edge = Arc::new(Edge::new(router, &config.listen, keyless)?.counted_with(metrics.http().clone()));
 
     let servers_stop = CancellationToken::new();
     let surroundings = Arc::new(Surroundings {
@@ -73,6 +77,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         start_timeout: config.limits.start_timeout,
         result_limit: config.limits.result_bytes,
         stop: servers_stop.clone(),
+        metrics,
     });
     let tasks = TaskTracker::new();
     let turn = Arc::default();

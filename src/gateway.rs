@@ -7,6 +7,7 @@
 pub mod builtin;
 pub mod context;
 pub mod error;
+mod metrics;
 pub mod record;
 pub mod status;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use context::CallContext;
@@ -22,6 +23,7 @@ pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::metrics::Metrics;
 use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
 
 /// The gateway proper. One for the whole process, shared by the faces.
@@ -29,6 +31,9 @@ use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
 pub struct Gateway {
     keeper: Arc<Keeper>,
     call_timeout: Duration,
+    metrics: Arc<Metrics>,
+    /// One text of metrics is written at a time.
+    scrape: Semaphore,
 }
 
 /// A tool that was found and that the caller may call. Cheap to make: two reference counts.
@@ -40,8 +45,8 @@ pub struct Target {
 
 impl Gateway {
     /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
-    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration) -> Self {
-        Self { keeper, call_timeout }
+    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { keeper, call_timeout, metrics, scrape: Semaphore::new(1) }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {

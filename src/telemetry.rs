@@ -8,6 +8,7 @@ mod writer;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, OnceLock, Weak};
 
 use tracing::Level;
 use tracing_journald::{Priority, PriorityMappings};
@@ -31,7 +32,14 @@ pub enum Form {
 /// Keeps the log's writer alive; dropping it writes what is still queued.
 #[derive(Debug)]
 pub struct Telemetry {
-    writer: Option<Writer>,
+    writer: Option<Arc<Writer>>,
+}
+
+static WRITER: OnceLock<Weak<Writer>> = OnceLock::new();
+
+/// Lines of the log that this process has lost so far, because they came faster than they could be written.
+pub fn dropped_lines() -> u64 {
+    WRITER.get().and_then(Weak::upgrade).map_or(0, |writer| writer.dropped_lines() as u64)
 }
 
 impl Telemetry {
@@ -71,12 +79,14 @@ impl Telemetry {
             }
         };
         tracing_subscriber::registry().with(filter).with(layer).init();
+        let writer = Arc::new(writer);
+        let _started_twice = WRITER.set(Arc::downgrade(&writer));
         Ok(Self { writer: Some(writer) })
     }
 
     /// Lines that were lost because the writer could not keep up.
     pub fn dropped_lines(&self) -> usize {
-        self.writer.as_ref().map_or(0, Writer::dropped_lines)
+        self.writer.as_ref().map_or(0, |writer| writer.dropped_lines())
     }
 }
 

@@ -1,9 +1,9 @@
-//! One line about each call, whatever its end: who called what, for how long, and how it ended.
+//! One line and one count of each call, whatever its end: who called what, for how long, and how it ended.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CallContext, CallError, Target};
+use super::{CallContext, CallError, Gateway, Target};
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub struct CallRecord {
 }
 
 impl CallRecord {
-    pub fn new(context: &CallContext, target: &Target) -> Self {
+    pub fn new(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
+        gateway.meter(target).began();
         Self {
             target: target.clone(),
             key_name: context.caller.key_name.clone(),
@@ -59,7 +60,9 @@ impl CallRecord {
 
     fn write(&mut self, outcome: &'static str, reason: &str) {
         self.ended = true;
-        let milliseconds = self.began.elapsed().as_secs_f64() * 1000.0;
+        let took = self.began.elapsed();
+        self.target.tool.meter.get().expect("it was looked up when the call began").ended(outcome, took);
+        let milliseconds = took.as_secs_f64() * 1000.0;
         let (server, tool) = (&self.target.server.name, &*self.target.tool.name);
         let key = self.key_name.as_deref().unwrap_or("-");
         let reason = reason.replace(char::is_control, " ");

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +19,7 @@ use super::answer::{ERROR_CODE, Problem};
 use super::cors::Cors;
 use super::host::{HostRule, HostRuleError};
 use crate::config::ListenConfig;
+use crate::metrics::HttpMetrics;
 
 /// Where a request came from, as an extension of the request. Behind a proxy or a port forward it proves
 /// nothing about who calls.
@@ -30,6 +32,7 @@ pub struct Edge {
     router: Router,
     cors: Cors,
     hosts: HostRule,
+    metrics: Arc<HttpMetrics>,
 }
 
 impl Edge {
@@ -37,7 +40,18 @@ impl Edge {
     pub fn new(router: Router, listen: &ListenConfig, keyless: bool) -> Result<Self, HostRuleError> {
         // A router is prepared for its first request once, here, and not by each connection.
         let router = router.with_state(());
-        Ok(Self { router, cors: Cors::new(listen, keyless), hosts: HostRule::new(listen, keyless)? })
+        let hosts = HostRule::new(listen, keyless)?;
+        Ok(Self { router, cors: Cors::new(listen, keyless), hosts, metrics: Arc::default() })
+    }
+
+    /// Counts connections, refusals, and the requests that do not reach the router, with `metrics`.
+    #[must_use]
+    pub fn counted_with(self, metrics: Arc<HttpMetrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    pub fn metrics(&self) -> &HttpMetrics {
+        &self.metrics
     }
 
     /// Answers one request; never fails and never panics. From the outside in:
@@ -58,6 +72,7 @@ impl Edge {
         if origin.is_some()
             && let Some(preflight) = self.cors.preflight(request.method(), request.headers())
         {
+            self.metrics.request("OPTIONS", "").answered(preflight.status().as_u16());
             return preflight;
         }
         let method = request.method().clone();
@@ -65,9 +80,14 @@ impl Edge {
         request.extensions_mut().insert(Peer(peer));
         let mut response = match self.hosts.check(&uri, request.headers()) {
             Ok(()) => self.route(request).await,
-            Err(problem) => problem.into_response(),
+            Err(problem) => {
+                self.metrics.request(method.as_str(), "").answered(problem.status().as_u16());
+                problem.into_response()
+            }
         };
-        note_refusal(&response, &method, &uri, peer);
+        if let Some(code) = note_refusal(&response, &method, &uri, peer) {
+            self.metrics.refused(code);
+        }
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(origin) = origin {
@@ -95,8 +115,8 @@ impl Edge {
     }
 }
 
-/// One line per refusal, at info. The query is left out: people put secrets there.
-fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAddr) {
+/// One line per refusal, at info. The query is left out: people put secrets there. Gives the code of a refusal.
+fn note_refusal<'a>(response: &'a Response, method: &Method, uri: &Uri, peer: SocketAddr) -> Option<&'a str> {
     let refused = matches!(
         response.status(),
         StatusCode::UNAUTHORIZED
@@ -106,11 +126,12 @@ fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAdd
             | StatusCode::MISDIRECTED_REQUEST
     );
     if !refused {
-        return;
+        return None;
     }
     let code = response.headers().get(ERROR_CODE).and_then(|code| code.to_str().ok()).unwrap_or("refused");
     let status = response.status().as_u16();
     tracing::info!(outcome = code, status, %method, path = uri.path(), %peer, "{method} {} from {peer} refused: {status} {code}", uri.path());
+    Some(code)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -15,6 +15,7 @@ mod floors;
 mod http_upstreams;
 mod isolation;
 mod limits;
+mod metrics;
 mod mounts;
 mod odd_servers;
 mod open_webui;
