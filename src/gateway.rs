@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod configuration;
 pub mod context;
 pub mod error;
+mod metrics;
 pub mod record;
 pub mod status;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use configuration::Configuration;
@@ -24,6 +25,7 @@ pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::metrics::Metrics;
 use crate::trace::TraceContext;
 use crate::upstream::{Identity, Link, LinkError, NoConnection, Reply, Request, Upstream};
 
@@ -33,6 +35,9 @@ pub struct Gateway {
     keeper: Arc<Keeper>,
     call_timeout: Duration,
     configuration: Arc<Configuration>,
+    metrics: Arc<Metrics>,
+    /// One text of metrics is written at a time.
+    scrape: Semaphore,
 }
 
 /// A tool that was found and that the caller may call. Cheap to make: two reference counts.
@@ -44,8 +49,13 @@ pub struct Target {
 
 impl Gateway {
     /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
-    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration, configuration: Arc<Configuration>) -> Self {
-        Self { keeper, call_timeout, configuration }
+    pub fn new(
+        keeper: Arc<Keeper>,
+        call_timeout: Duration,
+        configuration: Arc<Configuration>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { keeper, call_timeout, configuration, metrics, scrape: Semaphore::new(1) }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {

@@ -35,6 +35,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{EndReason, LinkError};
+pub use http_client::HttpClients;
 pub use identities::{Lease, NoConnection};
 pub use identity::{CallerHeaders, Identity};
 pub use kept::{KeptTools, Turn};

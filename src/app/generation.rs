@@ -54,10 +54,15 @@ impl Generation {
             keys.scopes().to_vec(),
             before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
         ));
-        let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout, configuration));
+        let gateway = Arc::new(Gateway::new(
+            keeper.clone(),
+            config.limits.call_timeout,
+            configuration,
+            fleet.metrics().clone(),
+        ));
         let keyless = keys.is_empty();
         let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
-        let edge = Edge::new(router, &config.listen, keyless)?;
+        let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
@@ -66,6 +71,7 @@ impl Generation {
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
     pub fn start(&self, before: Option<&Self>, fleet: &Fleet) {
+        fleet.metrics().http().limit_connections(self.config.limits.connections);
         fleet.tasks().spawn(self.keeper.clone().run(self.ended.clone()));
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {

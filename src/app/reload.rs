@@ -33,10 +33,12 @@ impl Reloader {
             self.configuration.reloading();
             match self.reload().await {
                 Ok(()) => {
+                    self.fleet.metrics().reloaded(true);
                     self.configuration.loaded();
                     tracing::info!("the new configuration is served");
                 }
                 Err(problems) => {
+                    self.fleet.metrics().reloaded(false);
                     for problem in &problems {
                         tracing::error!("{problem}");
                     }

@@ -80,6 +80,7 @@ impl CatalogServer {
                 definition: definition.clone(),
                 checker: OnceLock::new(),
                 progress: ProgressHabit::default(),
+                meter: OnceLock::new(),
             }));
         }
         expose_hidden(&mut tools, &taken);

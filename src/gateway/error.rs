@@ -120,3 +120,28 @@ pub fn public_unavailable(unavailable: &Unavailable) -> String {
         None => "the server is disabled in the configuration".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::server::CALL_ENDS;
+    use crate::upstream::EndReason;
+    use crate::upstream::error::StatusReason;
+
+    #[test]
+    fn every_outcome_has_a_label_of_its_own_in_the_metrics() {
+        let unavailable = Unavailable { reason: None, retry_after: Duration::ZERO };
+        let links = [
+            LinkError::NotSent(EndReason::Stopping),
+            LinkError::Lost(EndReason::Stopping),
+            LinkError::SessionLost,
+            LinkError::Status(StatusReason { status: 500, retry_after: None }),
+            LinkError::TooLarge { limit: 1 },
+            LinkError::Malformed(String::new()),
+        ];
+        let others = [CallError::Unavailable(unavailable), CallError::Deadline { after: Duration::ZERO }];
+        for error in links.map(CallError::Link).iter().chain(&others) {
+            assert!(CALL_ENDS[1..].contains(&error.outcome()), "{error:?}");
+        }
+    }
+}

@@ -1,10 +1,10 @@
-//! One line about each call, whatever its end: who called what, for how long, and how it ended.
+//! One line and one count of each call, whatever its end: who called what, for how long, and how it ended.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::{CallContext, CallError, FindError, Target};
+use super::{CallContext, CallError, FindError, Gateway, Target};
 use crate::trace::TraceContext;
 
 /// How a call ended.
@@ -40,7 +40,8 @@ pub struct CallRecord {
 }
 
 impl CallRecord {
-    pub fn new(context: &CallContext, target: &Target) -> Self {
+    pub fn new(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
+        gateway.meter(target).began();
         Self { target: target.clone(), context: context.clone(), began: Instant::now(), ended: false }
     }
 
@@ -57,6 +58,8 @@ impl CallRecord {
     fn write(&mut self, outcome: &'static str, reason: &str) {
         self.ended = true;
         let (server, tool) = (self.target.server.name.as_str(), &*self.target.tool.name);
+        let meter = self.target.tool.meter.get().expect("it was looked up when the call began");
+        meter.ended(outcome, self.began.elapsed());
         write_line(&self.context, server, tool, self.began, outcome, reason);
     }
 }

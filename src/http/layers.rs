@@ -20,6 +20,7 @@ use super::correlation;
 use super::cors::Cors;
 use super::host::{HostRule, HostRuleError};
 use crate::config::ListenConfig;
+use crate::metrics::HttpMetrics;
 use crate::trace::RequestId;
 
 /// Where a request came from, as an extension of the request. Behind a proxy or a port forward it proves
@@ -40,6 +41,7 @@ pub struct Edge {
     router: Router,
     cors: Cors,
     hosts: HostRule,
+    metrics: Arc<HttpMetrics>,
 }
 
 impl Edge {
@@ -47,7 +49,18 @@ impl Edge {
     pub fn new(router: Router, listen: &ListenConfig, keyless: bool) -> Result<Self, HostRuleError> {
         // A router is prepared for its first request once, here, and not by each connection.
         let router = router.with_state(());
-        Ok(Self { router, cors: Cors::new(listen, keyless), hosts: HostRule::new(listen, keyless)? })
+        let hosts = HostRule::new(listen, keyless)?;
+        Ok(Self { router, cors: Cors::new(listen, keyless), hosts, metrics: Arc::default() })
+    }
+
+    /// Counts connections, refusals, and the requests that do not reach the router, with `metrics`.
+    #[must_use]
+    pub fn counted_with(self, metrics: Arc<HttpMetrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    pub fn metrics(&self) -> &HttpMetrics {
+        &self.metrics
     }
 
     /// Answers one request; never fails and never panics. From the outside in:
@@ -72,6 +85,7 @@ impl Edge {
             && let Some(mut preflight) = self.cors.preflight(request.method(), request.headers())
         {
             correlation::mark(&id, preflight.headers_mut());
+            self.metrics.request("OPTIONS", "").answered(preflight.status().as_u16());
             return preflight;
         }
         let method = request.method().clone();
@@ -80,9 +94,14 @@ impl Edge {
         request.extensions_mut().insert(id.clone());
         let mut response = match self.hosts.check(&uri, request.headers()) {
             Ok(()) => self.route(request, &id).await,
-            Err(problem) => problem.into_response(),
+            Err(problem) => {
+                self.metrics.request(method.as_str(), "").answered(problem.status().as_u16());
+                problem.into_response()
+            }
         };
-        note_refusal(&response, &method, &uri, peer, &id);
+        if let Some(code) = note_refusal(&response, &method, &uri, peer, &id) {
+            self.metrics.refused(code);
+        }
         let headers = response.headers_mut();
         correlation::mark(&id, headers);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -112,8 +131,14 @@ impl Edge {
     }
 }
 
-/// One line per refusal, at info. The query is left out: people put secrets there.
-fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAddr, id: &RequestId) {
+/// One line per refusal, at info. The query is left out: people put secrets there. Gives the code of a refusal.
+fn note_refusal<'a>(
+    response: &'a Response,
+    method: &Method,
+    uri: &Uri,
+    peer: SocketAddr,
+    id: &RequestId,
+) -> Option<&'a str> {
     let refused = matches!(
         response.status(),
         StatusCode::UNAUTHORIZED
@@ -123,7 +148,7 @@ fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAdd
             | StatusCode::MISDIRECTED_REQUEST
     );
     if !refused {
-        return;
+        return None;
     }
     let code = response.headers().get(ERROR_CODE).and_then(|code| code.to_str().ok()).unwrap_or("refused");
     let status = response.status().as_u16();
@@ -141,6 +166,7 @@ fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAdd
         request_id = id.as_str(),
         "{method} {path} refused: {status} {code} by {by} from {peer} ({id})"
     );
+    Some(code)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

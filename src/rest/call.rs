@@ -32,7 +32,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(body) => body,
         Err(error) => return under_key(&context, error.into_response()),
     };
-    let record = CallRecord::new(&context, &target);
+    let record = CallRecord::new(&rest.gateway, &context, &target);
     let reply = match arguments(&head.headers, body) {
         Ok(arguments) => rest.gateway.call(&context, &target, arguments).await,
         Err(error) => Err(CallError::Arguments(error)),

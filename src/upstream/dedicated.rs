@@ -67,7 +67,7 @@ impl ServerOpener {
         identity: &Identity,
         give_up: &CancellationToken,
     ) -> Result<Dedicated, EndReason> {
-        let Surroundings { clients, limits } = &*self.surroundings;
+        let Surroundings { clients, limits, metrics: _ } = &*self.surroundings;
         let (limit, after) = (limits.load().result_bytes, limits.load().start_timeout);
         if self.entry.oauth {
             return Err(EndReason::OAuth);

@@ -109,6 +109,27 @@ impl EndReason {
         }
     }
 
+    /// What kind of reason it is, as a label of metrics: a closed set.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Spawn { .. } => "cannot_start",
+            Self::Exited { .. } => "exited",
+            Self::OutputClosed { .. } => "output_closed",
+            Self::Connect { .. } => "cannot_connect",
+            Self::Status(StatusReason { status: 401 | 403, .. }) => "not_authorized",
+            Self::Status(_) => "upstream_status",
+            Self::SessionLost => "session_lost",
+            Self::Broken(_) => "connection_lost",
+            Self::Silent { .. } => "deadline",
+            Self::Handshake { .. } => "protocol_fault",
+            Self::Secret(_) => "secret_missing",
+            Self::Url(_) => "bad_url",
+            Self::OAuth => "oauth",
+            Self::AllInUse { .. } => "all_in_use",
+            Self::Stopping => "stopping",
+        }
+    }
+
     /// Whether waiting seconds cannot help, since somebody has to change credentials or configuration.
     pub fn needs_an_operator(&self) -> bool {
         matches!(self, Self::Status(StatusReason { status: 401 | 403, .. }) | Self::OAuth)

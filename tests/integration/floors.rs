@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 2),
     ("config", 1),
     ("telemetry", 0),
+    ("metrics", 0),
     ("shutdown", 0),
     ("trace", 0),
 ];

@@ -18,6 +18,7 @@ mod identities;
 mod isolation;
 mod limits;
 mod logs;
+mod metrics;
 mod mounts;
 mod odd_servers;
 mod open_webui;
