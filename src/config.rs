@@ -11,6 +11,7 @@ mod document;
 mod dotenv;
 pub mod environment;
 mod fields;
+pub mod forwarding;
 mod keys;
 mod layers;
 mod load;
@@ -25,11 +26,12 @@ mod sources;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use load::{Loaded, load};
 pub use name::{NameError, ServerName};
 pub use plan::Plan;
 pub use problem::{Problem, Severity};
-pub use secret::{SecretError, SecretSyntaxError, SecretText};
+pub use secret::{SecretError, SecretSyntaxError, SecretText, SecretsDigest};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 
 /// Everything one run of the gateway needs to know.
@@ -163,6 +165,8 @@ pub struct ServerConfig {
     pub concurrency: usize,
     /// The protocol revision to offer in `initialize`, when pinned.
     pub protocol: Option<String>,
+    /// Headers of callers that go along, when there are any; only of servers that are reached over HTTP.
+    pub forwarding: Option<ForwardingConfig>,
     /// The entry asks for OAuth, which this version cannot do: the server is unavailable and says so.
     pub oauth: bool,
 }

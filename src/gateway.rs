@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod configuration;
 pub mod context;
 pub mod error;
+mod metrics;
 pub mod record;
 pub mod status;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use configuration::Configuration;
@@ -24,7 +25,9 @@ pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
-use crate::upstream::{Link, LinkError, Reply, Request, Upstream};
+use crate::metrics::Metrics;
+use crate::trace::TraceContext;
+use crate::upstream::{Identity, Link, LinkError, NoConnection, Reply, Request, Upstream};
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ pub struct Gateway {
     keeper: Arc<Keeper>,
     call_timeout: Duration,
     configuration: Arc<Configuration>,
+    metrics: Arc<Metrics>,
+    /// One text of metrics is written at a time.
+    scrape: Semaphore,
 }
 
 /// A tool that was found and that the caller may call. Cheap to make: two reference counts.
@@ -43,8 +49,13 @@ pub struct Target {
 
 impl Gateway {
     /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
-    pub fn new(keeper: Arc<Keeper>, call_timeout: Duration, configuration: Arc<Configuration>) -> Self {
-        Self { keeper, call_timeout, configuration }
+    pub fn new(
+        keeper: Arc<Keeper>,
+        call_timeout: Duration,
+        configuration: Arc<Configuration>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { keeper, call_timeout, configuration, metrics, scrape: Semaphore::new(1) }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {
@@ -113,13 +124,18 @@ impl Gateway {
                 let answer = builtin::call(self, context, &target.tool.name, arguments);
                 Box::pin(answer).await.map(Reply::Result)
             }
-            ServerSource::Upstream(upstream) => self.call_upstream(upstream, &target.tool, &arguments).await,
+            ServerSource::Upstream(upstream) => {
+                let identity = upstream.identity(&context.forwarded);
+                self.call_upstream(context, upstream, identity.as_ref(), &target.tool, &arguments).await
+            }
         }
     }
 
     async fn call_upstream(
         &self,
+        context: &CallContext,
         upstream: &Upstream,
+        identity: Option<&Identity>,
         tool: &CatalogTool,
         arguments: &Bytes,
     ) -> Result<Reply, CallError> {
@@ -128,14 +144,20 @@ impl Gateway {
         let late = || CallError::Deadline { after };
         let permit = timeout_at(deadline, upstream.permits().acquire_owned()).await.map_err(|_| late())?;
         let _permit = permit.expect("the semaphore is never closed");
+        let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         loop {
-            let link = match timeout_at(deadline, upstream.ready()).await {
-                Ok(Ok(link)) => link,
-                Ok(Err(unavailable)) => return Err(CallError::Unavailable(unavailable)),
+            let connection = match timeout_at(deadline, upstream.connection(identity)).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(NoConnection::Unavailable(unavailable))) => {
+                    return Err(CallError::Unavailable(unavailable));
+                }
+                Ok(Err(NoConnection::Refused(status))) => {
+                    return Err(CallError::Link(LinkError::Status(status)));
+                }
                 Err(_) => return Err(late()),
             };
-            let error = match within(&*link, tool, arguments, deadline, after).await {
+            let error = match within(&*connection, tool, arguments, trace.as_ref(), deadline, after).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),
@@ -144,7 +166,10 @@ impl Gateway {
             let may_repeat = match &error {
                 LinkError::NotSent(_) | LinkError::SessionLost => true,
                 LinkError::Lost(_) => tool.is_idempotent(),
-                LinkError::Status(_) | LinkError::TooLarge { .. } | LinkError::Malformed(_) => false,
+                LinkError::Status(_)
+                | LinkError::Refused { .. }
+                | LinkError::TooLarge { .. }
+                | LinkError::Malformed(_) => false,
             };
             if repeated || !may_repeat {
                 return Err(CallError::Link(error));
@@ -170,13 +195,14 @@ async fn within(
     link: &dyn Link,
     tool: &CatalogTool,
     arguments: &[u8],
+    trace: Option<&TraceContext>,
     mut deadline: Instant,
     after: Duration,
 ) -> Option<Result<Reply, LinkError>> {
     let began = Instant::now();
     let ask_progress = tool.progress.is_asked();
     let progress = ask_progress.then(|| Arc::new(Notify::new()));
-    let request = Request::CallTool { name: &tool.name, arguments, ask_progress };
+    let request = Request::CallTool { name: &tool.name, arguments, ask_progress, trace };
     let mut reply = link.request(request, progress.clone());
     let mut told = false;
     let reply = loop {

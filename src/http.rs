@@ -1,6 +1,6 @@
 //! The shared edge: the port, its connections, and the rules that hold for every request on it. It knows no tools.
 //!
-//! A request passes [`Edge::respond`] (CORS, Host and Origin rules, panic catcher, security headers) and then
+//! A request passes [`Edge::respond`] (its id, CORS, Host and Origin rules, panic catcher, security headers) and then
 //! the router that `app` has put together. A handler calls [`Keys::admit`] on the head before it touches the
 //! body, reads the body with [`read_body`], and answers errors with [`Problem`]. [`health`] serves
 //! `GET /health`; everything else on the port belongs to the faces.
@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod auth;
 pub mod body;
+pub mod correlation;
 pub mod cors;
 pub mod health;
 pub mod host;
@@ -18,6 +19,6 @@ pub mod serve;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, read_body};
-pub use layers::{Edge, Peer};
+pub use layers::{Edge, KeyName, Peer};
 pub use listener::{ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};

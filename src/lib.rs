@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  telemetry, shutdown
+//! 0  telemetry, metrics, shutdown, trace
 //! ```
 //!
 //! # Invariants
@@ -34,7 +34,9 @@ pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod http;
+pub mod metrics;
 pub mod rest;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 fn serve(loaded: Loaded, sources: Sources) -> u8 {
     let Loaded { config, warnings } = loaded;
-    let telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
+    let _telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("mcpo: the log cannot be started: {error}");
@@ -46,10 +46,6 @@ fn serve(loaded: Loaded, sources: Sources) -> u8 {
         }
     };
     let outcome = runtime.block_on(app::run(config, sources));
-    let dropped = telemetry.dropped_lines();
-    if dropped > 0 {
-        tracing::warn!("{dropped} log lines were dropped: stderr was read too slowly");
-    }
     match outcome {
         Ok(()) => exit::SUCCESS,
         Err(error) => {

@@ -7,6 +7,7 @@
 //! | `GET /docs`, `/{server}/docs` | Swagger UI; `/redoc` leads there |
 //! | `GET /servers` | the servers and their state, and that of the configuration, as JSON |
 //! | `GET /servers/plan` | what a reload would change now, for `admin` keys |
+//! | `GET /metrics` | what Prometheus scrapes; for keys that may see all |
 //! | `GET /health`, `/ready` | alive; every required server is up |
 //! | `GET /` | leads to `/docs` |
 //!
@@ -15,6 +16,7 @@
 
 mod call;
 mod failure;
+mod forwarding;
 mod pages;
 pub mod problem;
 pub mod result;
@@ -58,14 +60,18 @@ pub fn router(rest: Arc<Rest>) -> Router {
 async fn dispatch(rest: Arc<Rest>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let route = rest.mount.route(head.uri.path(), head.method == Method::POST);
+    let timer = rest.gateway.metrics().http().request(head.method.as_str(), route.template());
     let answer = match route {
         Route::Tool { server, tool } if head.method == Method::POST => {
-            return call::call(&rest, &head, body, server.as_deref(), &tool).await;
+            call::call(&rest, &head, body, server.as_deref(), &tool).await
         }
-        route => other_than_call(&rest, &head, route).await,
+        route => {
+            let answer = other_than_call(&rest, &head, route).await.unwrap_or_else(|refusal| *refusal);
+            if head.method == Method::HEAD { without_body(answer) } else { answer }
+        }
     };
-    let answer = answer.unwrap_or_else(|refusal| *refusal);
-    if head.method == Method::HEAD { without_body(answer) } else { answer }
+    timer.answered(answer.status().as_u16());
+    answer
 }
 
 async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {

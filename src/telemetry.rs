@@ -1,21 +1,38 @@
 //! The log: the journal's native protocol under systemd, lines of text elsewhere, JSON when asked.
 //!
-//! Lines are written by a thread of their own, from a bounded queue: a slow terminal or pipe never blocks
-//! a call. What had to be dropped is counted and told at the end.
+//! Whatever its form, the log leaves on a thread of its own, from a bounded queue: neither a slow terminal
+//! nor a busy journal blocks a call. What had to be dropped is counted ([`dropped_lines`]), and told once in
+//! a while.
+//!
+//! Fields are named for the journal, which shows them in capitals: `mcp_server`, `mcp_tool`, `outcome`,
+//! `duration_ms`, `request_id`, `api_key_name`, `trace_id` of a call, `mcp_stream` of a server's own words.
+//! None may hold a secret: no header, no argument, no result, no path or query of a server's address.
 
-mod writer;
+mod journal;
+mod lines;
+mod queue;
+mod text;
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::Level;
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use writer::Writer;
+use journal::{Copied, Copying};
+use lines::{Lines, Stream};
+use queue::Writer;
+
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines of the log that this process has lost so far, because they came faster than they could be written.
+pub fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Libraries whose lower levels hold whole messages, secrets included.
 const QUIET: &str = "rmcp=warn,hyper=warn,hyper_util=warn,h2=warn,rustls=warn";
@@ -31,11 +48,19 @@ pub enum Form {
 /// Keeps the log's writer alive; dropping it writes what is still queued.
 #[derive(Debug)]
 pub struct Telemetry {
-    writer: Option<Writer>,
+    _writer: Thread,
+}
+
+#[expect(dead_code, reason = "the writers are held for the sake of their end")]
+#[derive(Debug)]
+enum Thread {
+    Lines(Writer<Box<[u8]>>),
+    Journal(Writer<Box<Copied>>),
 }
 
 impl Telemetry {
     /// Starts the log. `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand.
+    /// Where there is no journal, [`Form::Journal`] is text.
     ///
     /// # Errors
     ///
@@ -44,50 +69,25 @@ impl Telemetry {
         let level = level.to_ascii_lowercase();
         let filter = EnvFilter::try_new(format!("{level},{QUIET}"));
         let filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("info,{QUIET}")));
+        let registry = tracing_subscriber::registry().with(filter);
         if form == Form::Journal
-            && let Ok(journal) = tracing_journald::layer()
+            && let Ok(journal) = journal::journal()
         {
-            let journal = journal
-                .with_syslog_identifier("mcpo".into())
-                .with_field_prefix(None)
-                .with_priority_mappings(priorities());
-            tracing_subscriber::registry().with(filter).with(journal).init();
-            return Ok(Self { writer: None });
+            let (queue, writer) = queue::start(journal, &DROPPED)?;
+            registry.with(Copying::new(queue)).init();
+            return Ok(Self { _writer: Thread::Journal(writer) });
         }
-        let (lines, writer) = writer::start(io::stderr())?;
-        let layer = tracing_subscriber::fmt::layer().with_writer(lines);
+        let (queue, writer) = queue::start(Stream::new(io::stderr()), &DROPPED)?;
+        let layer = tracing_subscriber::fmt::layer().with_writer(Lines::new(queue));
         let layer = match form {
             Form::Json => layer.json().boxed(),
             Form::Text | Form::Journal => {
                 let colours = io::IsTerminal::is_terminal(&io::stderr());
-                // The message says it all; the fields are for programs.
-                let message_only = tracing_subscriber::fmt::format::debug_fn(|out, field, value| {
-                    if field.name() == "message" || field.name() == "error" {
-                        write!(out, "{value:?} ")?;
-                    }
-                    Ok(())
-                });
-                layer.with_target(false).with_ansi(colours).fmt_fields(message_only).boxed()
+                layer.with_target(false).with_ansi(colours).fmt_fields(text::message_only()).boxed()
             }
         };
-        tracing_subscriber::registry().with(filter).with(layer).init();
-        Ok(Self { writer: Some(writer) })
-    }
-
-    /// Lines that were lost because the writer could not keep up.
-    pub fn dropped_lines(&self) -> usize {
-        self.writer.as_ref().map_or(0, Writer::dropped_lines)
-    }
-}
-
-/// `journalctl -p info` must not show what we call debug.
-fn priorities() -> PriorityMappings {
-    PriorityMappings {
-        error: Priority::Error,
-        warn: Priority::Warning,
-        info: Priority::Informational,
-        debug: Priority::Debug,
-        trace: Priority::Debug,
+        registry.with(layer).init();
+        Ok(Self { _writer: Thread::Lines(writer) })
     }
 }
 

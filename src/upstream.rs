@@ -4,12 +4,15 @@
 //! which gives the connection a call goes over.
 
 mod backoff;
+mod dedicated;
 pub mod error;
 mod event_stream;
 mod exchange;
 mod frames;
 mod handshake;
 pub mod http_client;
+pub mod identities;
+pub mod identity;
 mod kept;
 mod lines;
 pub mod link;
@@ -32,13 +35,17 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{EndReason, LinkError};
+pub use http_client::HttpClients;
+pub use identities::{Lease, NoConnection};
+pub use identity::{CallerHeaders, Identity};
 pub use kept::{KeptTools, Turn};
 pub use link::Link;
 pub use message::{Reply, Request, RpcError};
 pub use state::{Phase, UpstreamState};
 pub use tools::Definition;
 
-use crate::config::{ServerConfig, ServerName};
+use crate::config::{SecretsDigest, ServerConfig, ServerName};
+use identities::Identities;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -77,11 +84,41 @@ pub struct Upstream {
     changes: Changes,
     permits: ArcSwap<Semaphore>,
     revision: AtomicU64,
+    /// The connections for callers with forwarded headers.
+    identities: Identities,
+    /// Of the secrets that the last try read.
+    secrets: ArcSwapOption<SecretsDigest>,
     stop: CancellationToken,
 }
 
 /// A sized holder, since `ArcSwap` cannot hold a trait object itself.
 struct LiveLink(Arc<dyn Link>);
+
+/// A connection for the time of one call.
+pub enum Connection {
+    Shared(Arc<dyn Link>),
+    Dedicated(Lease),
+}
+
+impl std::ops::Deref for Connection {
+    type Target = dyn Link;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Shared(link) => &**link,
+            Self::Dedicated(lease) => &**lease,
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Shared(_) => "Shared",
+            Self::Dedicated(_) => "Dedicated",
+        })
+    }
+}
 
 /// Tells that some server's state or tools changed. The number has no meaning of its own.
 pub type Changes = Arc<watch::Sender<u64>>;
@@ -112,6 +149,7 @@ impl Upstream {
     /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
     pub fn new(config: ServerConfig, changes: Changes, stop: CancellationToken) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
+        let identities = Identities::new(config.forwarding.as_ref());
         let permits = ArcSwap::from_pointee(Semaphore::new(config.concurrency));
         Arc::new(Self {
             name: config.name.clone(),
@@ -123,6 +161,8 @@ impl Upstream {
             changes,
             permits,
             revision: AtomicU64::new(0),
+            identities,
+            secrets: ArcSwapOption::empty(),
             stop,
         })
     }
@@ -142,11 +182,22 @@ impl Upstream {
         if config.concurrency != self.config().concurrency {
             self.permits.store(Arc::new(Semaphore::new(config.concurrency)));
         }
+        if let Some(forwarding) = &config.forwarding {
+            self.identities.adopt(forwarding);
+        }
         self.config.store(Arc::new(config));
         if let Some(list) = self.tools() {
             let ToolList { info, tools, .. } = &*list;
             self.announce_tools(ToolList { info: info.clone(), tools: tools.clone(), revision: 0 });
         }
+    }
+
+    /// Whether the secrets of the entry have other values than at the last try. May block on a slow disk.
+    /// One that cannot be read now is no other value: what runs with the old one goes on.
+    pub fn secrets_rotated(&self) -> bool {
+        let used = self.secrets.load();
+        let now = self.config().transport.secrets_digest();
+        matches!((used.as_deref(), now), (Some(used), Ok(now)) if *used != now)
     }
 
     /// Ends the server for good: its connection is closed, and its supervisor returns.
@@ -213,6 +264,25 @@ impl Upstream {
                 return Err(Unavailable::retired());
             }
         }
+    }
+
+    /// What goes along to this server of a caller's headers; `None` when that is nothing.
+    pub fn identity(&self, headers: &CallerHeaders) -> Option<Identity> {
+        if headers.is_empty() {
+            return None;
+        }
+        Identity::new(self.config().forwarding.as_ref()?, headers)
+    }
+
+    /// The connection that a call goes over: the shared one, as [`Upstream::ready`] gives it, or the one of
+    /// `identity`, which no other identity ever uses. The caller bounds the wait with its deadline.
+    pub async fn connection(&self, identity: Option<&Identity>) -> Result<Connection, NoConnection> {
+        if let Some(identity) = identity
+            && !self.config().disabled
+        {
+            return self.identities.lease(identity).await.map(Connection::Dedicated);
+        }
+        self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable)
     }
 
     /// Waits until a call wants the unavailable server.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::plan::Action;
 use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
+use crate::metrics::Metrics;
+use crate::telemetry;
 use crate::upstream::supervisor::{Surroundings, supervise};
-use crate::upstream::{Changes, KeptTools, Turn, Upstream};
+use crate::upstream::{Changes, HttpClients, KeptTools, Turn, Upstream};
 
 /// How long servers may take to end after the last call.
 pub(super) const SERVERS_END: Duration = Duration::from_secs(10);
@@ -32,10 +35,12 @@ pub struct Fleet {
 impl Fleet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>) -> Self {
-        let surroundings = Surroundings::default();
-        surroundings.limits.store(Arc::new(limits.clone()));
         Self {
-            surroundings: Arc::new(surroundings),
+            surroundings: Arc::new(Surroundings {
+                clients: HttpClients::default(),
+                limits: ArcSwap::from_pointee(limits.clone()),
+                metrics: Arc::new(Metrics::new(telemetry::dropped_lines)),
+            }),
             changes: Arc::new(watch::Sender::new(0)),
             state_dir,
             turn: Arc::default(),
@@ -47,6 +52,10 @@ impl Fleet {
     /// Tells of each change of a server's state or tools.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.surroundings.metrics
     }
 
     /// Ends everything that belongs to the servers.

@@ -26,36 +26,43 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Builds what `config` asks for over the servers of `fleet`, of which `before` already uses some. New
-    /// servers are not started yet, and nothing is served before [`Served`] is.
+    /// Builds what `config` asks for over the servers of `fleet`, of which the generation `before` already
+    /// uses some; the plan says which may stay. New servers are not started yet, and nothing is served
+    /// before [`Served`] is.
     ///
     /// # Errors
     ///
     /// When a key cannot be read or a host rule is bad; then nothing has happened.
     pub fn build(
         config: Config,
-        before: Option<&Self>,
+        before: Option<(&Self, &Plan)>,
         fleet: &Fleet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
         let keys = Arc::new(Keys::new(&config.auth)?);
         HostRule::new(&config.listen, keys.is_empty())?;
         let config = Arc::new(config);
-        let plan = before.map(|before| Plan::between(&before.config, &config)).unwrap_or_default();
-        let running = before.map_or(&[][..], |before| &before.upstreams);
-        let upstreams = fleet.muster(&config, &plan, running);
+        let upstreams = match before {
+            Some((before, plan)) => fleet.muster(&config, plan, &before.upstreams),
+            None => fleet.muster(&config, &Plan::default(), &[]),
+        };
         let keeper = Arc::new(Keeper::new(
             config.clone(),
             upstreams.clone(),
             fleet.changes().clone(),
             builtin::tools(),
             keys.scopes().to_vec(),
-            before.map(|before| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
+            before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
         ));
-        let gateway = Arc::new(Gateway::new(keeper.clone(), config.limits.call_timeout, configuration));
+        let gateway = Arc::new(Gateway::new(
+            keeper.clone(),
+            config.limits.call_timeout,
+            configuration,
+            fleet.metrics().clone(),
+        ));
         let keyless = keys.is_empty();
         let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
-        let edge = Edge::new(router, &config.listen, keyless)?;
+        let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
@@ -64,6 +71,7 @@ impl Generation {
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
     pub fn start(&self, before: Option<&Self>, fleet: &Fleet) {
+        fleet.metrics().http().limit_connections(self.config.limits.connections);
         fleet.tasks().spawn(self.keeper.clone().run(self.ended.clone()));
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {

@@ -60,14 +60,10 @@ pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
         .collect();
     let seconds = began.elapsed().as_secs_f32();
     let off = if disabled > 0 { format!(", {disabled} disabled") } else { String::new() };
-    match (others.is_empty(), ready) {
-        (true, 0) => {}
-        (true, 1) => tracing::info!("the server is ready, {seconds:.1} s after the start{off}"),
-        (true, ready) => tracing::info!("all {ready} servers are ready, {seconds:.1} s after the start{off}"),
-        (false, _) => tracing::warn!(
-            "{ready} of {} servers are ready, {seconds:.1} s after the start{off}; {}",
-            states.len() - disabled,
-            others.join("; ")
-        ),
+    let summary =
+        format!("{ready} of {} servers ready, {seconds:.1} s after the start{off}", states.len() - disabled);
+    match others.is_empty() {
+        true => tracing::info!("{summary}"),
+        false => tracing::warn!("{summary}; {}", others.join("; ")),
     }
 }

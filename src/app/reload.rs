@@ -33,10 +33,12 @@ impl Reloader {
             self.configuration.reloading();
             match self.reload().await {
                 Ok(()) => {
+                    self.fleet.metrics().reloaded(true);
                     self.configuration.loaded();
                     tracing::info!("the new configuration is served");
                 }
                 Err(problems) => {
+                    self.fleet.metrics().reloaded(false);
                     for problem in &problems {
                         tracing::error!("{problem}");
                     }
@@ -49,22 +51,23 @@ impl Reloader {
 
     /// One reload; what is wrong is told in blocks of lines.
     async fn reload(&mut self) -> Result<(), Vec<String>> {
-        let Loaded { config: wanted, warnings } =
-            self.configuration.load().await.map_err(|failed| failed.texts())?;
+        let planning =
+            self.configuration.plan(self.current.config.clone(), self.current.upstreams.clone()).await;
+        let (Loaded { config: wanted, warnings }, plan) = planning.map_err(|failed| failed.texts())?;
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let plan = Plan::between(&self.current.config, &wanted);
         for line in plan.to_string().lines() {
             tracing::info!("reload: {line}");
         }
         let wanted = wanted.without_restart(&self.current.config);
-        self.swap(wanted).map_err(|error| vec![error.to_string()])
+        self.swap(wanted, &plan).map_err(|error| vec![error.to_string()])
     }
 
     /// Serves `config` from now on. What it no longer needs ends after its last call.
-    fn swap(&mut self, config: Config) -> Result<(), AppError> {
-        let built = Generation::build(config, Some(&self.current), &self.fleet, self.configuration.clone());
+    fn swap(&mut self, config: Config, plan: &Plan) -> Result<(), AppError> {
+        let before = Some((&self.current, plan));
+        let built = Generation::build(config, before, &self.fleet, self.configuration.clone());
         let (next, served) = built?;
         next.start(Some(&self.current), &self.fleet);
         self.serving.store(Arc::new(served));

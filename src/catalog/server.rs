@@ -70,7 +70,7 @@ impl CatalogServer {
                 continue;
             }
             if taken.insert(name, ()).is_some() {
-                tracing::warn!(mcp_server = %config.name, tool = name, "{}: two tools are named `{name}`; the first is served", config.name);
+                tracing::warn!(mcp_server = %config.name, mcp_tool = name, "{}: two tools are named `{name}`; the first is served", config.name);
                 continue;
             }
             tools.push(Arc::new(CatalogTool {
@@ -80,6 +80,7 @@ impl CatalogServer {
                 definition: definition.clone(),
                 checker: OnceLock::new(),
                 progress: ProgressHabit::default(),
+                meter: OnceLock::new(),
             }));
         }
         expose_hidden(&mut tools, &taken);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::arguments::ArgumentChecker;
 use super::progress::ProgressHabit;
 use super::server::hint;
+use crate::metrics::CallMeter;
 
 /// A tool as its server defined it, and as we expose it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct CatalogTool {
     pub checker: OnceLock<ArgumentChecker>,
     /// Whether its calls ask for progress.
     pub progress: ProgressHabit,
+    /// What its calls are counted with: looked up at the first call.
+    pub meter: OnceLock<CallMeter>,
 }
 
 impl CatalogTool {

@@ -30,7 +30,7 @@ pub fn compare(old: &Sources, new: &Sources, telling: Telling, output: Output) -
             return Err(Trouble::Configuration(texts.join("\n")));
         }
     };
-    let plan = Plan::between(&old, &new);
+    let plan = Plan::between(&old, &new, &[]);
     tell(&plan.to_string(), &json!(plan), !plan.is_empty(), telling, output)
 }
 

@@ -36,6 +36,11 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DRAIN: Duration = Duration::from_secs(20);
 /// Calls in flight per server: more than any model asks for at once, few enough for a small server.
 pub const CONCURRENCY: usize = 64;
+/// Callers with forwarded headers that have a connection to one server at one time: each costs the server a
+/// session, and a household or a team is smaller than this.
+pub const IDENTITIES: usize = 64;
+/// Conversations pause for minutes; a session that is opened anew costs one round trip or two.
+pub const IDENTITY_IDLE: Duration = Duration::from_secs(300);
 /// The name of the built-in server when nothing is configured.
 pub const BUILTIN_NAME: &str = "gateway";
 
@@ -111,6 +116,7 @@ impl ServerConfig {
             disabled: false,
             concurrency: CONCURRENCY,
             protocol: None,
+            forwarding: None,
             oauth: false,
         }
     }

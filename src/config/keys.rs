@@ -12,6 +12,13 @@ use super::{ApiKeyConfig, SecretText, ServerConfig, TransportConfig, servers};
 /// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
 const ONLY_KEY: &str = "default";
 
+/// Whether callers need a key, as far as can be told before the keys are read.
+pub(super) fn are_wanted(documents: &[Fields<'_>], settings: &Settings) -> bool {
+    let named = documents.iter().filter_map(|document| document.get("apiKeys"));
+    let mut named = named.map(|(node, _)| matches!(&node.value, NodeValue::Object(keys) if !keys.is_empty()));
+    settings.api_key.is_some() || named.any(|some| some)
+}
+
 /// All keys, checked against each other and against the servers they open.
 pub(super) fn collect(
     documents: &[Fields<'_>],

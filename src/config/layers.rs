@@ -50,6 +50,8 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("limits.headerTimeout", "MCPO_LIMITS_HEADER_TIMEOUT", Form::Number),
     ("limits.drain", "MCPO_LIMITS_DRAIN", Form::Number),
     ("limits.concurrency", "MCPO_LIMITS_CONCURRENCY", Form::Number),
+    ("limits.identities", "MCPO_LIMITS_IDENTITIES", Form::Number),
+    ("limits.identityIdle", "MCPO_LIMITS_IDENTITY_IDLE", Form::Number),
     ("log.level", "MCPO_LOG_LEVEL", Form::Text),
     ("log.format", "MCPO_LOG_FORMAT", Form::Text),
     ("name", "MCPO_NAME", Form::Text),

@@ -53,11 +53,17 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
             "name one with --config, or leave the flag out",
         );
     }
+    let common = servers::Common {
+        concurrency: settings.concurrency,
+        identities: settings.identities,
+        identity_idle: settings.identity_idle,
+        keyed: keys::are_wanted(&documents, &settings),
+    };
     let single = sources.single.as_ref().filter(|_| sources.files.is_empty());
     let mut servers = match (single, sources.files.is_empty()) {
-        (Some(single), _) => vec![servers::single(single, settings.concurrency, problems)?],
+        (Some(single), _) => vec![servers::single(single, &common, problems)?],
         (None, true) => Config::default().servers,
-        (None, false) => servers::collect(&documents, settings.concurrency, problems),
+        (None, false) => servers::collect(&documents, &common, problems),
     };
     if sources.single.is_some() && single.is_none() {
         problems.warning(

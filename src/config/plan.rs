@@ -12,6 +12,9 @@ use super::{
     StdioConfig, TransportConfig,
 };
 
+/// Stands among the keys for a secret that has another value now.
+const ROTATED: &str = "a secret's value";
+
 /// The difference between a running configuration and another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -66,12 +69,20 @@ pub enum Effect {
 }
 
 impl Plan {
-    /// What it takes to come from `running` to `wanted`.
-    pub fn between(running: &Config, wanted: &Config) -> Self {
+    /// What it takes to come from `running` to `wanted`. `rotated` are running servers whose secrets have
+    /// other values now, though their entries may read the same.
+    pub fn between(running: &Config, wanted: &Config, rotated: &[ServerName]) -> Self {
         let mut plan = Self { settings: settings(running, wanted), ..Self::default() };
         for server in &wanted.servers {
             let known = running.servers.iter().find(|known| known.name == server.name);
-            match known.map(|known| changed_keys(known, server)) {
+            let changed = known.map(|known| {
+                let mut changed = changed_keys(known, server);
+                if rotated.contains(&server.name) {
+                    changed.connection.push(ROTATED);
+                }
+                changed
+            });
+            match changed {
                 None => plan.add(server, Action::Add, Vec::new()),
                 Some(Changed { connection, rules }) if connection.is_empty() => match rules.is_empty() {
                     true => plan.unchanged += 1,
@@ -169,6 +180,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         disabled,
         concurrency,
         protocol,
+        forwarding,
         oauth,
     } = new;
     let mut connection = transport_keys(&old.transport, transport);
@@ -184,6 +196,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         ("timeout", old.timeout == *timeout),
         ("required", old.required == *required),
         ("concurrency", old.concurrency == *concurrency),
+        ("forwardHeaders or its limits", old.forwarding == *forwarding),
     ]);
     Changed { connection, rules: rules.collect() }
 }

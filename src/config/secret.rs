@@ -4,6 +4,7 @@
 //! secret which appears later heals the server that waited for it. Resolved text is never looked at for
 //! further references.
 
+mod digest;
 mod read;
 mod template;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+pub use digest::SecretsDigest;
 pub(super) use read::file as read_file;
 pub use template::SecretSyntaxError;
 use template::{Part, Reference};

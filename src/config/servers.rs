@@ -1,10 +1,12 @@
 //! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
 
+mod forwarding;
 mod remote;
 mod stdio;
 mod transport;
 
 use std::path::Path;
+use std::time::Duration;
 
 use globset::Glob;
 
@@ -38,6 +40,8 @@ const KNOWN: &[&str] = &[
     "concurrency",
     "protocol",
     "oauth",
+    "forwardHeaders",
+    "forward_headers",
     "client_header_forwarding",
     "clientHeaderForwarding",
 ];
@@ -68,10 +72,22 @@ const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11
 /// The revision without `initialize`, which is not spoken to servers yet. It is no misspelt older one.
 const WITHOUT_INITIALIZE: &str = "2026-07-28";
 
+/// What the gateway's own settings say to every entry.
+#[derive(Debug)]
+pub(super) struct Common {
+    /// Calls in flight of a server that does not say otherwise.
+    pub concurrency: usize,
+    /// `limits.identities` and `limits.identityIdle`.
+    pub identities: usize,
+    pub identity_idle: Duration,
+    /// An API key is configured, which callers present in `Authorization`.
+    pub keyed: bool,
+}
+
 /// Reads the entries of all `documents`; an entry of a later file replaces the one of that name.
 pub(super) fn collect(
     documents: &[Fields<'_>],
-    concurrency: usize,
+    common: &Common,
     problems: &mut Problems,
 ) -> Vec<ServerConfig> {
     let mut servers: Vec<ServerConfig> = Vec::new();
@@ -86,7 +102,7 @@ pub(super) fn collect(
             // A gateway that starts has no use for an entry that another one replaces.
             for (name, node, place) in entries.replaced().filter(|_| check) {
                 if let Some(fields) = Fields::new(node, place, problems) {
-                    entry(name, &fields, concurrency, problems);
+                    entry(name, &fields, common, problems);
                 }
             }
             for (name, node, place) in entries.iter() {
@@ -99,7 +115,7 @@ pub(super) fn collect(
                 }
                 names.push(name);
                 let Some(fields) = Fields::new(node, place, problems) else { continue };
-                let Some(server) = entry(name, &fields, concurrency, problems) else { continue };
+                let Some(server) = entry(name, &fields, common, problems) else { continue };
                 match servers.iter_mut().find(|known| known.name == server.name) {
                     Some(known) => *known = server,
                     None => servers.push(server),
@@ -135,7 +151,7 @@ pub(super) fn names(documents: &[Fields<'_>]) -> Vec<String> {
 /// The one server of `mcpo -- command` or `mcpo --type sse -- URL`.
 pub(super) fn single(
     server: &SingleServer,
-    concurrency: usize,
+    common: &Common,
     problems: &mut Problems,
 ) -> Option<ServerConfig> {
     let transport = transport::of_command_line(server, problems)?;
@@ -150,7 +166,7 @@ pub(super) fn single(
         .or_else(|_| ServerName::new("server"))
         .expect("`server` is not reserved");
     let mut server = ServerConfig::new(name, transport);
-    server.concurrency = concurrency;
+    server.concurrency = common.concurrency;
     Some(server)
 }
 
@@ -163,12 +179,7 @@ pub(super) fn give_environment(servers: &mut [ServerConfig], given: &[(String, S
     }
 }
 
-fn entry(
-    name: &str,
-    fields: &Fields<'_>,
-    concurrency: usize,
-    problems: &mut Problems,
-) -> Option<ServerConfig> {
+fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Problems) -> Option<ServerConfig> {
     let name = ServerName::new(name)
         .map_err(|error| {
             let fix = if name.is_empty() {
@@ -188,10 +199,10 @@ fn entry(
     let required = fields.boolean("required", problems).unwrap_or(false);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
     let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
-    let concurrency = fields.count("concurrency", problems).unwrap_or(concurrency);
+    let concurrency = fields.count("concurrency", problems).unwrap_or(common.concurrency);
     let protocol = protocol(fields, problems);
     let oauth = oauth(fields, transport.as_ref(), problems);
-    header_forwarding(fields, problems);
+    let forwarding = forwarding::of_entry(fields, transport.as_ref(), common, problems);
     if required && disabled {
         problems.slip(
             &fields.place,
@@ -210,6 +221,7 @@ fn entry(
         disabled,
         concurrency,
         protocol,
+        forwarding,
         oauth,
     })
 }
@@ -271,27 +283,6 @@ fn oauth(fields: &Fields<'_>, transport: Option<&TransportConfig>, problems: &mu
         Some(_) => {
             problems.warning(&place, "OAuth is only for streamable HTTP and is ignored here", "remove it");
             false
-        }
-    }
-}
-
-/// mcpo checks this key and then forwards nothing; it is checked in the same way.
-fn header_forwarding(fields: &Fields<'_>, problems: &mut Problems) {
-    for name in ["client_header_forwarding", "clientHeaderForwarding"] {
-        let Some((node, place)) = fields.get(name) else { continue };
-        let Some(members) = Fields::new(node, place.clone(), problems) else { continue };
-        const MEMBERS: &[&str] = &["enabled", "whitelist", "blacklist", "debug_headers"];
-        members.report_unknown(&format!("`{name}`"), MEMBERS, &[], problems);
-        let enabled = members.boolean("enabled", problems).unwrap_or(false);
-        members.texts("whitelist", problems);
-        members.texts("blacklist", problems);
-        members.boolean("debug_headers", problems);
-        if enabled {
-            problems.warning(
-                &place,
-                "headers of callers are not forwarded yet",
-                "give fixed headers in `headers`, or set `enabled` to false to silence this",
-            );
         }
     }
 }

@@ -24,6 +24,10 @@ pub(super) struct Settings {
     pub limits: LimitsConfig,
     /// Calls in flight of a server that does not say otherwise.
     pub concurrency: usize,
+    /// Callers with forwarded headers that have a connection to one server at one time.
+    pub identities: usize,
+    /// How long such a connection is kept without a call.
+    pub identity_idle: Duration,
     pub document: DocumentConfig,
     pub log: LogConfig,
     /// As it was set; empty to have none.
@@ -41,6 +45,8 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         }),
         limits: limits(layers, problems),
         concurrency: count(layers, "limits.concurrency", problems).unwrap_or(defaults::CONCURRENCY),
+        identities: count(layers, "limits.identities", problems).unwrap_or(defaults::IDENTITIES),
+        identity_idle: seconds(layers, "limits.identityIdle", problems).unwrap_or(defaults::IDENTITY_IDLE),
         document: document(layers, problems),
         log: log(layers, problems),
         state_dir: text(layers, "stateDir", problems).map(PathBuf::from),

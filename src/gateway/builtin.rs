@@ -232,7 +232,7 @@ async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -
     if matches!(target.server.source, ServerSource::Gateway) {
         return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
     }
-    let record = CallRecord::new(context, &target);
+    let record = CallRecord::new(gateway, context, &target);
     match gateway.call(context, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
         Ok(Reply::Result(result)) => {
             let claims = serde_json::from_slice::<Claims>(&result).unwrap_or_default();

@@ -8,7 +8,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::catalog::Caller;
-use crate::config::{self, Config, Loaded, Plan, Problem, Sources};
+use crate::config::{self, Config, Loaded, Plan, Problem, ServerName, Sources};
+use crate::upstream::Upstream;
 
 /// The configuration's sources and its state, shared by all generations of a running gateway.
 #[derive(Debug)]
@@ -129,24 +130,27 @@ impl Configuration {
         }
     }
 
-    /// What a reload would do now to a gateway that serves `running`.
+    /// What the sources say now, and what a reload would do with it to a gateway that serves `running` over
+    /// `upstreams`.
     ///
     /// # Errors
     ///
     /// Every problem of the sources, when there is an error among them.
-    pub async fn plan(&self, running: &Config) -> Result<Plan, LoadFailed> {
-        Ok(Plan::between(running, &self.load().await?.config))
-    }
-
-    /// Reads the sources again.
-    ///
-    /// # Errors
-    ///
-    /// Every problem of the sources, when there is an error among them.
-    pub async fn load(&self) -> Result<Loaded, LoadFailed> {
+    pub async fn plan(
+        &self,
+        running: Arc<Config>,
+        upstreams: Vec<Arc<Upstream>>,
+    ) -> Result<(Loaded, Plan), LoadFailed> {
         let sources = self.sources.clone();
+        let planning = move || {
+            let loaded = config::load(&sources)?;
+            let rotated = upstreams.iter().filter(|upstream| upstream.secrets_rotated());
+            let rotated: Vec<ServerName> = rotated.map(|upstream| upstream.name().clone()).collect();
+            let plan = Plan::between(&running, &loaded.config, &rotated);
+            Ok((loaded, plan))
+        };
         // Reading files may block, and must not hold a thread that serves calls.
-        Ok(tokio::task::spawn_blocking(move || config::load(&sources)).await??)
+        tokio::task::spawn_blocking(planning).await?
     }
 
     fn set(&self, state: State) {

@@ -1,15 +1,29 @@
 //! What a face knows of one call besides the tool and its arguments.
 
+use std::net::IpAddr;
+
 use crate::catalog::Caller;
+use crate::trace::{RequestId, TraceContext};
+use crate::upstream::CallerHeaders;
 
 /// Who calls, and what goes along with the call. Made by a face once per request.
 #[derive(Debug, Clone)]
 pub struct CallContext {
     pub caller: Caller,
+    /// What the caller and the log know the request by.
+    pub request_id: RequestId,
+    /// The trace that the caller is part of; the server gets it with a span of its own.
+    pub trace: Option<TraceContext>,
+    /// Where the request came from, for the log only.
+    pub peer: Option<IpAddr>,
+    /// Headers of the caller that may go along. Each server that is called for this request, the inner one of
+    /// `call_tool` too, gets what its own entry lets through, and nothing else.
+    pub forwarded: CallerHeaders,
 }
 
 impl CallContext {
-    pub fn new(caller: Caller) -> Self {
-        Self { caller }
+    /// Without a trace, a peer, and headers that go along.
+    pub fn new(caller: Caller, request_id: RequestId) -> Self {
+        Self { caller, request_id, trace: None, peer: None, forwarded: CallerHeaders::default() }
     }
 }

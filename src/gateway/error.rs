@@ -18,6 +18,29 @@ pub enum FindError {
     Deadline { after: Duration },
 }
 
+impl FindError {
+    /// The outcome's name in logs.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Server | Self::Tool => "not_found",
+            Self::Unavailable(_) => "unavailable",
+            Self::Deadline { .. } => "deadline",
+        }
+    }
+
+    /// What happened, for the log.
+    pub fn full(&self) -> String {
+        match self {
+            Self::Server => "no such server for this caller".into(),
+            Self::Tool => "no such tool for this caller".into(),
+            Self::Unavailable(unavailable) => full_unavailable(unavailable),
+            Self::Deadline { after } => {
+                format!("the server did not get ready within {} s", after.as_secs_f32())
+            }
+        }
+    }
+}
+
 /// Why a call got no answer.
 #[derive(Debug)]
 pub enum CallError {
@@ -62,19 +85,31 @@ impl CallError {
             Self::Deadline { .. } => "deadline",
             Self::Link(LinkError::Lost(_)) => "connection_lost",
             Self::Link(LinkError::SessionLost) => "session_lost",
-            Self::Link(LinkError::Status(_)) => "upstream_status",
+            Self::Link(LinkError::Status(_) | LinkError::Refused { .. }) => "upstream_status",
             Self::Link(LinkError::TooLarge { .. }) => "result_too_large",
             Self::Link(LinkError::Malformed(_)) => "protocol_fault",
         }
     }
 
-    /// The whole chain, for the log.
+    /// The whole chain, for the log: more than callers are told, and nothing of what a server wrote. That
+    /// may hold anything, arguments of this call included; what it writes to its stderr is logged as its own.
     pub fn full(&self) -> String {
         match self {
-            Self::Unavailable(Unavailable { reason: Some(reason), .. }) => reason.to_string(),
+            Self::Unavailable(unavailable) => full_unavailable(unavailable),
+            Self::Link(LinkError::NotSent(reason)) => LinkError::NotSent(reason.without_words()).to_string(),
+            Self::Link(LinkError::Lost(reason)) => LinkError::Lost(reason.without_words()).to_string(),
+            Self::Link(LinkError::Refused { status, .. }) => status.to_string(),
             Self::Link(error) => error.to_string(),
-            other => other.public(),
+            Self::Arguments(_) | Self::Deadline { .. } => self.public(),
         }
+    }
+}
+
+/// Why a server cannot take calls, for the log.
+fn full_unavailable(unavailable: &Unavailable) -> String {
+    match &unavailable.reason {
+        Some(reason) => reason.without_words().to_string(),
+        None => public_unavailable(unavailable),
     }
 }
 
@@ -83,5 +118,30 @@ pub fn public_unavailable(unavailable: &Unavailable) -> String {
     match &unavailable.reason {
         Some(reason) => format!("the server is unavailable: {}", reason.public()),
         None => "the server is disabled in the configuration".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::server::CALL_ENDS;
+    use crate::upstream::EndReason;
+    use crate::upstream::error::StatusReason;
+
+    #[test]
+    fn every_outcome_has_a_label_of_its_own_in_the_metrics() {
+        let unavailable = Unavailable { reason: None, retry_after: Duration::ZERO };
+        let links = [
+            LinkError::NotSent(EndReason::Stopping),
+            LinkError::Lost(EndReason::Stopping),
+            LinkError::SessionLost,
+            LinkError::Status(StatusReason { status: 500, retry_after: None }),
+            LinkError::TooLarge { limit: 1 },
+            LinkError::Malformed(String::new()),
+        ];
+        let others = [CallError::Unavailable(unavailable), CallError::Deadline { after: Duration::ZERO }];
+        for error in links.map(CallError::Link).iter().chain(&others) {
+            assert!(CALL_ENDS[1..].contains(&error.outcome()), "{error:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod presented;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
@@ -141,6 +141,19 @@ impl Keys {
             Access::Document if !self.locked => Ok(self.anonymous.clone()),
             Access::Document | Access::Call => Err(self.refuse(&presented, access)),
         }
+    }
+
+    /// Whether a header may hold what opens this gateway, which must not leave it: with keys, `Authorization`
+    /// always does, and a caller may repeat a key anywhere else.
+    pub fn is_own(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        if self.keys.is_empty() {
+            return false;
+        }
+        let value = value.as_bytes();
+        let inner = Presented::of(value);
+        name == header::AUTHORIZATION
+            || self.find(value.trim_ascii()).is_some()
+            || inner.secret().is_some_and(|secret| self.find(secret).is_some())
     }
 
     /// Compares with every key and never stops early, so that time tells nothing about which one matched.

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use crate::config::ListenConfig;
 
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Retry-After, X-Mcpo-Error");
+const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Retry-After, X-Mcpo-Error, X-Request-Id");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const STAR: HeaderValue = HeaderValue::from_static("*");
 const VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
@@ -145,7 +145,10 @@ mod tests {
     fn answers_name_the_star_or_the_listed_origin() {
         let any = marked(&Cors::new(&listen(&["*"]), false), "http://x.test");
         assert_eq!(any[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-        assert_eq!(any[header::ACCESS_CONTROL_EXPOSE_HEADERS], "ETag, Retry-After, X-Mcpo-Error");
+        assert_eq!(
+            any[header::ACCESS_CONTROL_EXPOSE_HEADERS],
+            "ETag, Retry-After, X-Mcpo-Error, X-Request-Id"
+        );
         let listed = Cors::new(&listen(&["https://Chat.example/"]), true);
         let ours = marked(&listed, "https://chat.example");
         assert_eq!(ours[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://chat.example");

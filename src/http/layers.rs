@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -15,14 +16,24 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tower::Service;
 
 use super::answer::{ERROR_CODE, Problem};
+use super::correlation;
 use super::cors::Cors;
 use super::host::{HostRule, HostRuleError};
 use crate::config::ListenConfig;
+use crate::metrics::HttpMetrics;
+use crate::trace::RequestId;
 
 /// Where a request came from, as an extension of the request. Behind a proxy or a port forward it proves
 /// nothing about who calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
+
+/// The key of a caller who was let in and refused later, as an extension of the answer: for the log.
+#[derive(Debug, Clone)]
+pub struct KeyName(pub Arc<str>);
+
+/// A path in the log is cut here, in bytes: it is whatever anybody asked for.
+const PATH_LENGTH: usize = 200;
 
 /// The router with the rules that stand before it; shared by all connections.
 #[derive(Debug)]
@@ -30,6 +41,7 @@ pub struct Edge {
     router: Router,
     cors: Cors,
     hosts: HostRule,
+    metrics: Arc<HttpMetrics>,
 }
 
 impl Edge {
@@ -37,38 +49,61 @@ impl Edge {
     pub fn new(router: Router, listen: &ListenConfig, keyless: bool) -> Result<Self, HostRuleError> {
         // A router is prepared for its first request once, here, and not by each connection.
         let router = router.with_state(());
-        Ok(Self { router, cors: Cors::new(listen, keyless), hosts: HostRule::new(listen, keyless)? })
+        let hosts = HostRule::new(listen, keyless)?;
+        Ok(Self { router, cors: Cors::new(listen, keyless), hosts, metrics: Arc::default() })
+    }
+
+    /// Counts connections, refusals, and the requests that do not reach the router, with `metrics`.
+    #[must_use]
+    pub fn counted_with(self, metrics: Arc<HttpMetrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    pub fn metrics(&self) -> &HttpMetrics {
+        &self.metrics
     }
 
     /// Answers one request; never fails and never panics. From the outside in:
     ///
-    /// 1. **CORS**: answers preflights, and marks every answer that leaves, refusals and faults included.
-    /// 2. **`nosniff`** on every answer.
-    /// 3. **The log line of a refusal**, so that whoever answered it, it is written once.
-    /// 4. **Host and Origin rules**, before anything else may be learnt.
-    /// 5. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
-    /// 6. **The router.** Keys are checked in there, because only a route knows what it asks of a caller;
+    /// 1. **The request's id**, the caller's or a new one: handlers find it as an extension of the request
+    ///    ([`RequestId`]), and every answer carries it.
+    /// 2. **CORS**: answers preflights, and marks every answer that leaves, refusals and faults included.
+    /// 3. **`nosniff`** on every answer.
+    /// 4. **The log line of a refusal**, so that whoever answered it, it is written once.
+    /// 5. **Host and Origin rules**, before anything else may be learnt.
+    /// 6. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
+    /// 7. **The router.** Keys are checked in there, because only a route knows what it asks of a caller;
     ///    bodies are read in there, after that, because only a route knows whether it wants one.
     pub async fn respond<B>(&self, mut request: Request<B>, peer: SocketAddr) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
+        let id = correlation::request_id(request.headers());
         let origin = request.headers().get(header::ORIGIN).cloned();
         if origin.is_some()
-            && let Some(preflight) = self.cors.preflight(request.method(), request.headers())
+            && let Some(mut preflight) = self.cors.preflight(request.method(), request.headers())
         {
+            correlation::mark(&id, preflight.headers_mut());
+            self.metrics.request("OPTIONS", "").answered(preflight.status().as_u16());
             return preflight;
         }
         let method = request.method().clone();
         let uri = request.uri().clone();
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(id.clone());
         let mut response = match self.hosts.check(&uri, request.headers()) {
-            Ok(()) => self.route(request).await,
-            Err(problem) => problem.into_response(),
+            Ok(()) => self.route(request, &id).await,
+            Err(problem) => {
+                self.metrics.request(method.as_str(), "").answered(problem.status().as_u16());
+                problem.into_response()
+            }
         };
-        note_refusal(&response, &method, &uri, peer);
+        if let Some(code) = note_refusal(&response, &method, &uri, peer, &id) {
+            self.metrics.refused(code);
+        }
         let headers = response.headers_mut();
+        correlation::mark(&id, headers);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(origin) = origin {
             self.cors.mark(&origin, headers);
@@ -76,7 +111,7 @@ impl Edge {
         response
     }
 
-    async fn route<B>(&self, request: Request<B>) -> Response
+    async fn route<B>(&self, request: Request<B>, id: &RequestId) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -88,15 +123,22 @@ impl Edge {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
             Err(panic) => {
-                tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
+                let text = panic_text(panic.as_ref());
+                tracing::error!(panic = text, request_id = id.as_str(), "a handler panicked: {text} ({id})");
                 Problem::internal().into_response()
             }
         }
     }
 }
 
-/// One line per refusal, at info. The query is left out: people put secrets there.
-fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAddr) {
+/// One line per refusal, at info. The query is left out: people put secrets there. Gives the code of a refusal.
+fn note_refusal<'a>(
+    response: &'a Response,
+    method: &Method,
+    uri: &Uri,
+    peer: SocketAddr,
+    id: &RequestId,
+) -> Option<&'a str> {
     let refused = matches!(
         response.status(),
         StatusCode::UNAUTHORIZED
@@ -106,11 +148,25 @@ fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAdd
             | StatusCode::MISDIRECTED_REQUEST
     );
     if !refused {
-        return;
+        return None;
     }
     let code = response.headers().get(ERROR_CODE).and_then(|code| code.to_str().ok()).unwrap_or("refused");
     let status = response.status().as_u16();
-    tracing::info!(outcome = code, status, %method, path = uri.path(), %peer, "{method} {} from {peer} refused: {status} {code}", uri.path());
+    let key = response.extensions().get::<KeyName>().map(|KeyName(name)| &**name);
+    let by = key.unwrap_or("-");
+    let path = &uri.path()[..uri.path().floor_char_boundary(PATH_LENGTH)];
+    tracing::info!(
+        target: "mcpo::refusal",
+        outcome = code,
+        status,
+        %method,
+        path,
+        %peer,
+        api_key_name = key,
+        request_id = id.as_str(),
+        "{method} {path} refused: {status} {code} by {by} from {peer} ({id})"
+    );
+    Some(code)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -123,6 +179,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::correlation::REQUEST_ID;
     use super::*;
     use axum::body::Body;
     use axum::routing::{get, post};
@@ -169,6 +226,28 @@ mod tests {
             assert_eq!(response.status(), status, "{path}");
             assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{path}");
             assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_answer_carries_the_id_of_its_request() {
+        let edge = edge(true);
+        let local = ("host", "localhost");
+        let preflight = [local, ("origin", "http://localhost"), ("access-control-request-method", "POST")];
+        for (method, path, headers, status) in [
+            ("GET", "/ok", &[local][..], 200),
+            ("GET", "/none", &[local], 404),
+            ("GET", "/boom", &[local], 500),
+            ("POST", "/refuse", &[local], 403),
+            ("GET", "/ok", &[("host", "evil.example")], 421),
+            ("OPTIONS", "/ok", &preflight, 400),
+        ] {
+            let (made, _) = ask(&edge, method, path, headers).await;
+            assert_eq!(made.status(), status, "{path}");
+            assert!(made.headers().contains_key(REQUEST_ID), "{path}");
+            let headers = [headers, &[("x-request-id", "mine/1")]].concat();
+            let (given, _) = ask(&edge, method, path, &headers).await;
+            assert_eq!(given.headers()[REQUEST_ID], "mine/1", "{path}");
         }
     }
 

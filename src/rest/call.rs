@@ -1,5 +1,7 @@
 //! `POST /{server}/{tool}`: one call, from the request's head to the rendered answer.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -8,11 +10,12 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Refused, Rest, failure, method_not_allowed, result};
-use crate::catalog::ServerSource;
+use super::{Refused, Rest, failure, forwarding, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
-use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large};
-use crate::http::{Access, Problem, json_answer, read_body};
+use crate::catalog::{Caller, ServerSource};
+use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large, record};
+use crate::http::{Access, KeyName, Peer, Problem, correlation, json_answer, read_body};
+use crate::trace::RequestId;
 use crate::upstream::Reply;
 
 /// Asks for the server's own `CallToolResult`.
@@ -27,9 +30,9 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     };
     let body = match read_body(body, rest.config.limits.body_bytes).await {
         Ok(body) => body,
-        Err(error) => return error.into_response(),
+        Err(error) => return under_key(&context, error.into_response()),
     };
-    let record = CallRecord::new(&context, &target);
+    let record = CallRecord::new(&rest.gateway, &context, &target);
     let reply = match arguments(&head.headers, body) {
         Ok(arguments) => rest.gateway.call(&context, &target, arguments).await,
         Err(error) => Err(CallError::Arguments(error)),
@@ -58,6 +61,7 @@ async fn prepare(
     server: Option<&str>,
     tool: &str,
 ) -> Result<(CallContext, Target), Refused> {
+    let began = Instant::now();
     let caller = rest
         .keys
         .admit(&head.headers, Access::Call)
@@ -66,9 +70,30 @@ async fn prepare(
         Some(server) => server.to_owned(),
         None => rest.only_server().ok_or_else(Problem::not_found)?,
     };
-    let target = rest.gateway.find(&caller, &server, tool).await;
-    let target = target.map_err(|error| Refused::new(failure::find(&server, &error)))?;
-    Ok((CallContext::new(caller), target))
+    let mut context = context(head, caller);
+    let target = rest.gateway.find(&context.caller, &server, tool).await;
+    let target = target.map_err(|error| {
+        record::not_found(&context, &server, tool, began, &error);
+        Refused::new(failure::find(&server, &error))
+    })?;
+    context.forwarded = forwarding::headers(rest, &head.headers, &target);
+    Ok((context, target))
+}
+
+fn context(head: &Parts, caller: Caller) -> CallContext {
+    let request_id = head.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    let mut context = CallContext::new(caller, request_id);
+    context.trace = correlation::trace(&head.headers);
+    context.peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    context
+}
+
+/// A refusal of somebody whose key was good: its line in the log says whose.
+fn under_key(context: &CallContext, mut refusal: Response) -> Response {
+    if let Some(name) = &context.caller.key_name {
+        refusal.extensions_mut().insert(KeyName(name.clone()));
+    }
+    refusal
 }
 
 /// The bytes that stand for the arguments. A body that is declared to be something other than JSON is a

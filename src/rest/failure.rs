@@ -32,7 +32,9 @@ pub fn call(server: &ServerName, error: &CallError) -> Response {
                 LinkError::NotSent(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_unavailable"),
                 LinkError::Lost(_) => (StatusCode::BAD_GATEWAY, "connection_lost"),
                 LinkError::SessionLost => (StatusCode::BAD_GATEWAY, "session_lost"),
-                LinkError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
+                LinkError::Status(_) | LinkError::Refused { .. } => {
+                    (StatusCode::BAD_GATEWAY, "server_status")
+                }
                 LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
                 LinkError::Malformed(_) => (StatusCode::BAD_GATEWAY, "protocol_fault"),
             };

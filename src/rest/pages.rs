@@ -1,8 +1,8 @@
 //! What `GET` answers: documents, pages, and the state of the servers.
 
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::route::Route;
@@ -13,6 +13,7 @@ use crate::catalog::openapi::path_segment;
 use crate::config::ServerName;
 use crate::http::answer::JSON;
 use crate::http::{Access, Problem, document_answer, health};
+use crate::metrics::CONTENT_TYPE;
 
 /// Answers `GET` and `HEAD`.
 pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
@@ -27,6 +28,7 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
             Ok(json(StatusCode::OK, &json!({ "configuration": configuration, "servers": servers })))
         }
         Route::Plan => plan(rest, &admit(rest, head, Access::Call)?).await,
+        Route::Metrics => metrics(rest, head).await,
         Route::Document => {
             let caller = admit(rest, head, Access::Document)?;
             let keeper = rest.gateway.keeper();
@@ -92,10 +94,32 @@ async fn plan(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
         let needs_admin = "the plan of a reload is for keys with the `admin` right";
         return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin).into());
     }
-    Ok(match rest.gateway.configuration().plan(&rest.config).await {
-        Ok(plan) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
+    let upstreams = rest.gateway.keeper().upstreams().to_vec();
+    Ok(match rest.gateway.configuration().plan(rest.config.clone(), upstreams).await {
+        Ok((_, plan)) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
         Err(failed) => json(StatusCode::OK, &json!({ "problems": failed.texts() })),
     })
+}
+
+/// Every server and tool is named there, and nothing is left out for a key that may not see them all.
+async fn metrics(rest: &Rest, head: &Parts) -> Result<Response, Refused> {
+    let caller = admit(rest, head, Access::Call)?;
+    if !caller.scope.is_unlimited() {
+        let sentence = "Metrics name every server and tool, and this API key is limited to some of them: use a key \
+                        without `servers` and `readOnly`";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "limited_key", sentence).into());
+    }
+    match rest.gateway.scrape().await {
+        Ok(text) => {
+            let mut response = Response::new(text.into());
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+            Ok(response)
+        }
+        Err(error) => {
+            tracing::error!(error, "the metrics could not be written: {error}");
+            Err(Problem::internal().into())
+        }
+    }
 }
 
 fn ready(rest: &Rest) -> Response {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::config::ListenConfig;
+use crate::metrics::http::CALL_ROUTE;
 
 /// What a path asks for. Names are percent-decoded.
 #[derive(Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub enum Route<'a> {
     Servers,
     /// `/servers/plan`
     Plan,
+    /// `/metrics`
+    Metrics,
     /// `/openapi.json`
     Document,
     /// `/docs`
@@ -55,6 +58,32 @@ pub enum Route<'a> {
         to: String,
     },
     Nothing,
+}
+
+impl Route<'_> {
+    /// The route as a template that holds nothing of the path itself; empty when the path leads nowhere.
+    pub fn template(&self) -> &'static str {
+        match self {
+            Self::Root => "/",
+            Self::Health => "/health",
+            Self::Ready => "/ready",
+            Self::Servers => "/servers",
+            Self::Plan => "/servers/plan",
+            Self::Metrics => "/metrics",
+            Self::Document => "/openapi.json",
+            Self::Docs => "/docs",
+            Self::Initializer { .. } => "/docs/swagger-initializer.js",
+            Self::Asset { .. } => "/assets/swagger/{file}",
+            Self::ServerDocument { .. } => "/{server}/openapi.json",
+            Self::ServerDocs { .. } => "/{server}/docs",
+            Self::ServerInitializer { .. } => "/{server}/docs/swagger-initializer.js",
+            Self::Page { .. } => "/redoc",
+            Self::ServerRoot { .. } => "/{server}/",
+            // In single-server mode, too: dashboards need not tell the modes apart.
+            Self::Tool { .. } => CALL_ROUTE,
+            Self::Moved { .. } | Self::Nothing => "",
+        }
+    }
 }
 
 /// Where in the path space this gateway stands.
@@ -127,6 +156,7 @@ fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
         "/ready" => Route::Ready,
         "/servers" => Route::Servers,
         "/servers/plan" => Route::Plan,
+        "/metrics" => Route::Metrics,
         "/openapi.json" => Route::Document,
         "/docs" => Route::Docs,
         "/docs/swagger-initializer.js" => Route::Initializer { prefixed },

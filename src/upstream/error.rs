@@ -18,6 +18,9 @@ pub enum LinkError {
     /// The HTTP server answered with a status that is no success.
     #[error("{0}")]
     Status(StatusReason),
+    /// The same, with the JSON-RPC error that came along: the server's words, for its caller only.
+    #[error("{status}: {message}")]
+    Refused { status: StatusReason, message: String },
     /// The answer is longer than `limits.resultBytes`.
     #[error("the answer is larger than the limit of {limit} bytes (limits.resultBytes)")]
     TooLarge { limit: usize },
@@ -77,6 +80,9 @@ pub enum EndReason {
     Url(String),
     #[error("`oauth` is configured, and signing in to servers is not part of this version")]
     OAuth,
+    /// Every connection that callers with forwarded headers may have is in use.
+    #[error("all {limit} connections for callers with forwarded headers are in use (limits.identities)")]
+    AllInUse { limit: usize },
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -99,7 +105,28 @@ impl EndReason {
             Self::Secret(_) => "a secret of its configuration cannot be read".into(),
             Self::Url(_) => "its `url` is invalid".into(),
             Self::OAuth => "it is configured with `oauth`, which this version cannot do".into(),
-            Self::Stopping => "the gateway is stopping".into(),
+            Self::AllInUse { .. } | Self::Stopping => self.to_string(),
+        }
+    }
+
+    /// What kind of reason it is, as a label of metrics: a closed set.
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Spawn { .. } => "cannot_start",
+            Self::Exited { .. } => "exited",
+            Self::OutputClosed { .. } => "output_closed",
+            Self::Connect { .. } => "cannot_connect",
+            Self::Status(StatusReason { status: 401 | 403, .. }) => "not_authorized",
+            Self::Status(_) => "upstream_status",
+            Self::SessionLost => "session_lost",
+            Self::Broken(_) => "connection_lost",
+            Self::Silent { .. } => "deadline",
+            Self::Handshake { .. } => "protocol_fault",
+            Self::Secret(_) => "secret_missing",
+            Self::Url(_) => "bad_url",
+            Self::OAuth => "oauth",
+            Self::AllInUse { .. } => "all_in_use",
+            Self::Stopping => "stopping",
         }
     }
 
@@ -117,6 +144,26 @@ impl EndReason {
         }
         self
     }
+
+    /// The same reason without anything that the server itself has written.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        let mut reason = self.clone().with_stderr(Arc::default());
+        match &mut reason {
+            Self::Exited { stderr, .. } | Self::OutputClosed { stderr } => *stderr = Arc::default(),
+            Self::Handshake { error, .. } => *error = "the server's words are in its state".into(),
+            _ => {}
+        }
+        reason
+    }
+}
+
+/// What is kept of a server's error message, in bytes.
+const WORDS: usize = 1000;
+
+/// A server's error message, cut to a length that a reason may keep for as long as the server is away.
+pub fn cut_words(message: &str) -> String {
+    message[..message.floor_char_boundary(WORDS)].to_owned()
 }
 
 fn stderr_tail(lines: &Arc<[String]>) -> String {
@@ -143,5 +190,29 @@ mod tests {
             assert!(!reason.public().contains("hunter2"), "{}", reason.public());
             assert!(reason.to_string().contains("hunter2") || reason.to_string().contains("10.0.0.1"));
         }
+    }
+
+    #[test]
+    fn a_reason_without_words_carries_nothing_that_the_server_wrote() {
+        let words: Arc<[String]> = Arc::from(["token=hunter2".to_owned()]);
+        let after = Duration::from_secs(3);
+        let reasons = [
+            EndReason::Exited { status: "exited with status 3".into(), stderr: words.clone() },
+            EndReason::OutputClosed { stderr: words.clone() },
+            EndReason::Silent { step: "initialize", after, stderr: words.clone() },
+            EndReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: words },
+        ];
+        for reason in reasons {
+            assert!(reason.to_string().contains("hunter2"));
+            assert!(!reason.without_words().to_string().contains("hunter2"), "{reason}");
+        }
+        let address = EndReason::Connect { address: "http://a.test".into(), error: "refused".into() };
+        assert_eq!(address.without_words(), address);
+    }
+
+    #[test]
+    fn words_are_cut_between_characters() {
+        assert_eq!(cut_words("short"), "short");
+        assert_eq!(cut_words(&"ü".repeat(600)).len(), WORDS);
     }
 }

@@ -13,7 +13,9 @@ use secrecy::ExposeSecret as _;
 
 use super::error::{EndReason, LinkError, StatusReason};
 use super::http_client::{HttpClient, HttpClients};
-use crate::config::HttpConfig;
+use super::identity::Identity;
+use crate::config::{HttpConfig, ServerName};
+use crate::trace::TraceContext;
 
 pub const JSON: &str = "application/json";
 pub const EVENTS: &str = "text/event-stream";
@@ -25,6 +27,8 @@ const REDIRECTS: usize = 3;
 /// One server's address, with what every request to it carries.
 #[derive(Debug)]
 pub struct Exchange {
+    /// Whose it is, for the log.
+    pub server: ServerName,
     client: HttpClient,
     url: ArcSwap<Uri>,
     headers: HeaderMap,
@@ -33,12 +37,22 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Reads the secrets of `config` and checks its address.
-    pub async fn new(config: &HttpConfig, clients: &HttpClients, limit: usize) -> Result<Self, EndReason> {
+    /// Reads the secrets of `config` and checks its address. Every request carries the headers of `identity`,
+    /// too; the fixed ones win over them.
+    pub async fn new(
+        server: &ServerName,
+        config: &HttpConfig,
+        clients: &HttpClients,
+        limit: usize,
+        identity: Option<&Identity>,
+    ) -> Result<Self, EndReason> {
         let secret = |error: crate::config::SecretError| EndReason::Secret(error.to_string());
         let url = config.url.resolve().map_err(secret)?;
         let url = parse_url(url.expose_secret())?;
         let mut headers = HeaderMap::new();
+        for (name, value) in identity.into_iter().flat_map(Identity::headers) {
+            headers.append(name, value.clone());
+        }
         headers.insert(ACCEPT, ACCEPT_BOTH);
         for (name, value) in &config.headers {
             let value = value.resolve().map_err(secret)?;
@@ -54,7 +68,7 @@ impl Exchange {
             address: address(&url),
             error: format!("the system's root certificates cannot be read: {error}"),
         })?;
-        Ok(Self { client, url: ArcSwap::from_pointee(url), headers, limit })
+        Ok(Self { server: server.clone(), client, url: ArcSwap::from_pointee(url), headers, limit })
     }
 
     pub fn url(&self) -> Uri {
@@ -109,6 +123,14 @@ impl Exchange {
             Err(error) => Err(LinkError::Lost(EndReason::Broken(error.to_string()))),
         }
     }
+}
+
+/// The headers that pass a trace on.
+pub fn trace_headers(trace: &TraceContext) -> Vec<(HeaderName, HeaderValue)> {
+    let parent = (HeaderName::from_static("traceparent"), Some(trace.traceparent()));
+    let state = (HeaderName::from_static("tracestate"), trace.tracestate());
+    let value = |text: &str| HeaderValue::from_str(text).expect("a trace is printable ASCII");
+    [parent, state].into_iter().filter_map(|(name, text)| Some((name, value(text?)))).collect()
 }
 
 /// An absolute `http` or `https` address.

@@ -13,7 +13,7 @@ use rmcp::{ClientHandler, model::ClientCapabilities};
 use tokio::sync::{Notify, mpsc};
 
 use super::ServerInfo;
-use super::error::{EndReason, LinkError};
+use super::error::{EndReason, LinkError, cut_words};
 use super::link::{Link, Opened, Outgoing, Step};
 use crate::config::ServerName;
 
@@ -30,7 +30,8 @@ pub async fn initialize(
 ) -> Result<(Service, ServerInfo), EndReason> {
     let link = opened.link.clone();
     let handler = Handler { server: server.clone(), protocol: offered(protocol), changed };
-    let service = serve_client(handler, LinkTransport { link: opened.link, inbox: opened.inbox }).await;
+    let transport = LinkTransport { server: server.clone(), link: opened.link, inbox: opened.inbox };
+    let service = serve_client(handler, transport).await;
     let service = service.map_err(|error| why(&link, error))?;
     let info = service.peer_info().map(|info| ServerInfo {
         name: info.server_info.as_ref().map(|server| server.name.clone()).unwrap_or_default(),
@@ -62,8 +63,8 @@ fn why(link: &Arc<dyn Link>, error: ClientInitializeError) -> EndReason {
         }
     }
     let error = match error {
-        ClientInitializeError::JsonRpcError(error) => error.message.into_owned(),
-        other => other.to_string(),
+        ClientInitializeError::JsonRpcError(error) => cut_words(&error.message),
+        other => cut_words(&other.to_string()),
     };
     EndReason::Handshake { step: "initialize", error, stderr: Arc::default() }
 }
@@ -94,12 +95,15 @@ impl ClientHandler for Handler {
         params: rmcp::model::LoggingMessageNotificationParam,
         _context: NotificationContext<RoleClient>,
     ) {
-        tracing::debug!(mcp_server = %self.server, level = ?params.level, data = %params.data, "the server logs");
+        // Its data is left out: it may hold arguments and results of anybody's call.
+        let server = &self.server;
+        tracing::debug!(mcp_server = %server, level = ?params.level, "{server} sent a log message");
     }
 }
 
 /// rmcp's view of a link.
 struct LinkTransport {
+    server: ServerName,
     link: Arc<dyn Link>,
     inbox: mpsc::Receiver<Bytes>,
 }
@@ -144,7 +148,12 @@ impl Transport<RoleClient> for LinkTransport {
             };
             match serde_json::from_slice(&message) {
                 Ok(message) => return Some(message),
-                Err(error) => tracing::debug!(%error, "the server sent what is no message; it is ignored"),
+                // The error's own text quotes what it stumbles over.
+                Err(error) => {
+                    let (server, bytes) = (&self.server, message.len());
+                    let why = error.classify();
+                    tracing::debug!(mcp_server = %server, bytes, ?why, "{server} sent what is no message; it is ignored");
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::tools::Definition;
 use super::{ServerInfo, ToolList};
-use crate::config::{SecretText, ServerConfig, TransportConfig};
+use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -25,6 +25,7 @@ struct Kept {
 /// Where one server's list is kept.
 #[derive(Debug, Clone)]
 pub struct KeptTools {
+    server: ServerName,
     file: PathBuf,
     entry: String,
     turn: Turn,
@@ -44,7 +45,7 @@ impl KeptTools {
             .collect();
         let entry = digest(entry_text(server).as_bytes());
         let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
-        Self { file, entry, turn }
+        Self { server: server.name.clone(), file, entry, turn }
     }
 
     /// The list of an earlier run; `None` when there is none for this very entry.
@@ -54,7 +55,7 @@ impl KeptTools {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "a kept tool list cannot be read");
+                tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its kept tool list cannot be read", self.server);
                 return None;
             }
         };
@@ -64,7 +65,7 @@ impl KeptTools {
             }
             Ok(_other_entry) => None,
             Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "a kept tool list is damaged; it is ignored");
+                tracing::warn!(mcp_server = %self.server, file = %self.file.display(), line = error.line(), "{}: its kept tool list is damaged and ignored", self.server);
                 None
             }
         }
@@ -84,7 +85,7 @@ impl KeptTools {
             std::fs::rename(&draft, &this.file)
         });
         if let Ok(Err(error)) = stored.await {
-            tracing::warn!(file = %self.file.display(), %error, "a tool list cannot be kept; check the state directory");
+            tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its tool list cannot be kept; check the state directory", self.server);
         }
     }
 }

@@ -19,6 +19,7 @@ use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
 use super::link::{self, End, INBOX, Ids, Link, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
+use crate::config::ServerName;
 
 /// Requests that may wait for their turn to be written.
 const QUEUE: usize = 256;
@@ -48,6 +49,7 @@ struct Pending {
 
 /// The far end: what the connection's task owns.
 pub struct Connection<R, W> {
+    server: ServerName,
     reader: R,
     /// `None` once closed: a server reads the end of its input as the wish that it ends.
     writer: Option<W>,
@@ -62,13 +64,19 @@ pub struct Connection<R, W> {
     end: Arc<End>,
 }
 
-/// Makes both ends. No message longer than `limit` bytes is accepted from the server.
-pub fn connect<R, W>(reader: R, writer: W, limit: usize) -> (Lines, Connection<R, W>, mpsc::Receiver<Bytes>) {
+/// Makes both ends of a connection to `server`. No message longer than `limit` bytes is accepted from the server.
+pub fn connect<R, W>(
+    server: &ServerName,
+    reader: R,
+    writer: W,
+    limit: usize,
+) -> (Lines, Connection<R, W>, mpsc::Receiver<Bytes>) {
     let (commands, commands_in) = mpsc::channel(QUEUE);
     let (cancels, cancels_in) = mpsc::unbounded_channel();
     let (inbox, inbox_out) = mpsc::channel(INBOX);
     let end = Arc::new(End::default());
     let connection = Connection {
+        server: server.clone(),
         reader,
         writer: Some(writer),
         commands: commands_in,
@@ -174,7 +182,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         progress.notify_one();
                     }
                 }
-                Sorted::Other => link::offer(&self.inbox, message),
+                Sorted::Other => link::offer(&self.server, &self.inbox, message),
             },
             Frame::TooLong { ids, limit } => {
                 for id in ids {

@@ -12,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{EndReason, LinkError};
 use super::message::{FIRST_ID, LAST_ID, Reply, Request};
+use crate::config::ServerName;
 
 /// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
 pub const INBOX: usize = 256;
 
 /// Hands a message to rmcp, or drops it when too many are waiting already.
-pub fn offer(inbox: &mpsc::Sender<Bytes>, message: Bytes) {
+pub fn offer(server: &ServerName, inbox: &mpsc::Sender<Bytes>, message: Bytes) {
     if inbox.try_send(message).is_err() {
-        tracing::debug!("a message of the server was dropped: too many are waiting");
+        tracing::debug!(mcp_server = %server, "{server}: a message was dropped: too many are waiting");
     }
 }
 

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::trace::TraceContext;
+
 /// Ids of our own requests start here. rmcp counts its own up from 0, and servers that keep ids in 32
 /// signed bits must be able to echo ours.
 pub const FIRST_ID: u32 = 1 << 30;
@@ -21,7 +23,13 @@ pub const LAST_ID: u32 = i32::MAX as u32;
 #[derive(Debug, Clone, Copy)]
 pub enum Request<'a> {
     /// `tools/call`; `arguments` is the JSON text of an object without raw newlines.
-    CallTool { name: &'a str, arguments: &'a [u8], ask_progress: bool },
+    CallTool {
+        name: &'a str,
+        arguments: &'a [u8],
+        ask_progress: bool,
+        /// The trace that the call belongs to, with the span that the server is to hang its own on.
+        trace: Option<&'a TraceContext>,
+    },
     /// `tools/list`, one page.
     ListTools { cursor: Option<&'a str> },
 }
@@ -31,18 +39,14 @@ impl Request<'_> {
     pub fn encode(&self, id: u32) -> Vec<u8> {
         let mut line = Vec::with_capacity(192);
         match self {
-            Self::CallTool { name, arguments, ask_progress } => {
+            Self::CallTool { name, arguments, ask_progress, trace } => {
                 line.reserve(name.len() + arguments.len());
                 head(&mut line, id, "tools/call");
                 line.extend_from_slice(b"{\"name\":");
                 string(&mut line, name);
                 line.extend_from_slice(b",\"arguments\":");
                 line.extend_from_slice(arguments);
-                if *ask_progress {
-                    line.extend_from_slice(b",\"_meta\":{\"progressToken\":");
-                    number(&mut line, id);
-                    line.push(b'}');
-                }
+                meta(&mut line, ask_progress.then_some(id), *trace);
                 line.extend_from_slice(b"}}\n");
             }
             Self::ListTools { cursor } => {
@@ -56,6 +60,37 @@ impl Request<'_> {
             }
         }
         line
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The trace that the request belongs to; transports with headers pass it on there, too.
+    pub fn trace(&self) -> Option<&'a TraceContext> {
+        match self {
+            Self::CallTool { trace, .. } => *trace,
+            Self::ListTools { .. } => None,
+        }
+    }
+}
+
+/// `_meta`, when there is something in it. The names of the trace are those of SEP-414.
+fn meta(line: &mut Vec<u8>, progress_token: Option<u32>, trace: Option<&TraceContext>) {
+    let start = line.len();
+    if let Some(token) = progress_token {
+        line.extend_from_slice(b",\"progressToken\":");
+        number(line, token);
+    }
+    if let Some(trace) = trace {
+        line.extend_from_slice(b",\"traceparent\":");
+        string(line, trace.traceparent());
+        if let Some(state) = trace.tracestate() {
+            line.extend_from_slice(b",\"tracestate\":");
+            string(line, state);
+        }
+    }
+    if line.len() > start {
+        line.splice(start..=start, *b",\"_meta\":{");
+        line.push(b'}');
     }
 }
 

@@ -47,6 +47,7 @@ impl StderrTail {
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
+    server: ServerName,
     child: Child,
     group: Pid,
     /// Readable once the child has exited; until it is reaped its id, and so its group's, stays taken.
@@ -95,7 +96,7 @@ impl Process {
         let _usual_size = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
         let tail = StderrTail::default();
         let stderr = tokio::spawn(log_stderr(server.clone(), stderr, tail.clone()));
-        Ok((Self { child, group, exit, stderr, tail }, Pipes { stdin, stdout }))
+        Ok((Self { server: server.clone(), child, group, exit, stderr, tail }, Pipes { stdin, stdout }))
     }
 
     pub fn tail(&self) -> StderrTail {
@@ -105,7 +106,8 @@ impl Process {
     /// Waits until the child itself has exited; it is not reaped yet, so its group can be signalled.
     pub async fn exited(&self) {
         if let Err(error) = self.exit.readable().await.map(|mut ready| ready.retain_ready()) {
-            tracing::debug!(%error, "the exit of a child cannot be watched");
+            let server = &self.server;
+            tracing::debug!(mcp_server = %server, %error, "{server}: its exit cannot be watched");
             std::future::pending::<()>().await;
         }
     }
@@ -127,7 +129,7 @@ impl Process {
             WaitId::Pid(self.group),
             WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
         );
-        tracing::trace!(?peeked, "child ended");
+        tracing::trace!(mcp_server = %self.server, ?peeked, "{}: its process ended", self.server);
         let status = match self.child.wait().await {
             Ok(status) => describe(status),
             Err(error) => format!("ended, and its status cannot be read: {error}"),
@@ -143,7 +145,8 @@ impl Process {
         match rustix::process::kill_process_group(self.group, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
             Err(error) => {
-                tracing::warn!(%error, group = self.group.as_raw_nonzero(), "cannot signal a group")
+                let (server, group) = (&self.server, self.group.as_raw_nonzero());
+                tracing::warn!(mcp_server = %server, %error, group, "{server}: its processes cannot be signalled")
             }
         }
     }
@@ -173,13 +176,13 @@ async fn log_stderr(server: ServerName, stderr: ChildStderr, tail: StderrTail) {
                 // A server must not be able to write escape sequences to the operator's terminal.
                 let text = text.trim_end().replace(char::is_control, " ");
                 if !text.is_empty() {
-                    tracing::info!(target: "mcpo::server", mcp_server = %server, "{server}: {text}");
+                    tracing::info!(target: "mcpo::server", mcp_server = %server, mcp_stream = "stderr", "{server}: {text}");
                     tail.push(text);
                 }
             }
             Ok(false) => return,
             Err(error) => {
-                tracing::debug!(%server, %error, "stderr of the server cannot be read");
+                tracing::debug!(mcp_server = %server, %error, "{server}: its stderr cannot be read");
                 return;
             }
         }

@@ -17,9 +17,11 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
+use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, ServerName};
+use crate::trace::TraceContext;
 
 /// How long a cancellation may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -42,9 +44,15 @@ struct Pending {
     progress: Option<Arc<Notify>>,
 }
 
-/// Opens the stream and waits for the address of messages.
-pub async fn open(config: &HttpConfig, clients: &HttpClients, limit: usize) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(config, clients, limit).await?;
+/// Opens the stream, for `identity` if there is one, and waits for the address of messages.
+pub async fn open(
+    server: &ServerName,
+    config: &HttpConfig,
+    clients: &HttpClients,
+    limit: usize,
+    identity: Option<&Identity>,
+) -> Result<Opened, EndReason> {
+    let exchange = Exchange::new(server, config, clients, limit, identity).await?;
     let url = exchange.url();
     let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENTS))];
     let response = exchange.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;
@@ -133,7 +141,7 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other => return link::offer(inbox, message),
+            Sorted::Other => return link::offer(&self.exchange.server, inbox, message),
         };
         let pending = self.pending().remove(&id);
         if let Some(pending) = pending {
@@ -141,8 +149,9 @@ impl Sse {
         }
     }
 
-    async fn post(&self, message: Bytes) -> Result<(), LinkError> {
-        let response = self.exchange.send(Method::POST, &self.messages, &[], message).await;
+    async fn post(&self, message: Bytes, trace: Option<&TraceContext>) -> Result<(), LinkError> {
+        let headers = trace.map(exchange::trace_headers).unwrap_or_default();
+        let response = self.exchange.send(Method::POST, &self.messages, &headers, message).await;
         let response = response.inspect_err(|error| {
             if let LinkError::NotSent(reason) = error {
                 self.end.set(reason.clone());
@@ -164,7 +173,7 @@ impl Sse {
 impl Link for SseLink {
     fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
         let this = self.0.clone();
-        Box::pin(async move { this.post(outgoing.message).await })
+        Box::pin(async move { this.post(outgoing.message, None).await })
     }
 
     fn request<'a>(
@@ -182,7 +191,7 @@ impl Link for SseLink {
                 return Err(LinkError::NotSent(this.end.reason()));
             }
             let _open = Open { link: this, id };
-            this.post(Bytes::from(request.encode(id))).await?;
+            this.post(Bytes::from(request.encode(id)), request.trace()).await?;
             match answer.await {
                 Ok(reply) => reply,
                 Err(_connection_gone) => Err(LinkError::Lost(this.end.reason())),
@@ -218,8 +227,9 @@ impl Drop for Open<'_> {
         let link = self.link.clone();
         let message = Bytes::from(message::cancelled(self.id));
         self.link.tasks.spawn(async move {
-            if !matches!(tokio::time::timeout(FAREWELL, link.post(message)).await, Ok(Ok(()))) {
-                tracing::debug!("the server was not told of a cancellation");
+            if !matches!(tokio::time::timeout(FAREWELL, link.post(message, None)).await, Ok(Ok(()))) {
+                let server = &link.exchange.server;
+                tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
             }
         });
     }

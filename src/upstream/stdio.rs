@@ -35,16 +35,21 @@ pub fn open(
 ) -> Result<(Opened, StderrTail), EndReason> {
     let (process, pipes) = Process::spawn(server, config)?;
     let tail = process.tail();
-    let (lines, connection, inbox) = lines::connect(pipes.stdout, pipes.stdin, limit);
-    let task = tokio::spawn(serve_process(connection, process, lines.end_handle()));
+    let (lines, connection, inbox) = lines::connect(server, pipes.stdout, pipes.stdin, limit);
+    let task = tokio::spawn(serve_process(server.clone(), connection, process, lines.end_handle()));
     Ok((opened(lines, task, inbox), tail))
 }
 
-async fn serve_process(mut connection: Connection<ChildStdout, ChildStdin>, process: Process, end: Arc<End>) {
+async fn serve_process(
+    server: ServerName,
+    mut connection: Connection<ChildStdout, ChildStdin>,
+    process: Process,
+    end: Arc<End>,
+) {
     tokio::select! {
         outcome = connection.serve() => {
             if let Err(error) = outcome {
-                tracing::debug!(%error, "the output of a server cannot be read");
+                tracing::debug!(mcp_server = %server, %error, "{server}: its output cannot be read");
             }
         }
         () = process.exited() => {
@@ -64,13 +69,17 @@ async fn serve_process(mut connection: Connection<ChildStdout, ChildStdin>, proc
 }
 
 /// Connects to a Unix socket that speaks the framing of stdio.
-pub async fn open_socket(config: &SocketConfig, limit: usize) -> Result<Opened, EndReason> {
+pub async fn open_socket(
+    server: &ServerName,
+    config: &SocketConfig,
+    limit: usize,
+) -> Result<Opened, EndReason> {
     let address = config.path.display().to_string();
     let stream = UnixStream::connect(&config.path)
         .await
         .map_err(|error| EndReason::Connect { address, error: error.to_string() })?;
     let (reader, writer) = stream.into_split();
-    let (lines, connection, inbox) = lines::connect(reader, writer, limit);
+    let (lines, connection, inbox) = lines::connect(server, reader, writer, limit);
     let end = lines.end_handle();
     let task = tokio::spawn(async move {
         let mut connection = connection;

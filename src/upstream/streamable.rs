@@ -5,6 +5,7 @@
 
 mod streams;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +18,15 @@ use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::error::{EndReason, LinkError};
+use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
+use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Step};
 use super::message::{self, Reply, Request, Sorted};
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, ServerName};
+use crate::trace::TraceContext;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -50,9 +53,15 @@ struct Session {
     has_id: bool,
 }
 
-/// Prepares the connection; nothing is sent before the handshake.
-pub async fn open(config: &HttpConfig, clients: &HttpClients, limit: usize) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(config, clients, limit).await?;
+/// Prepares the connection, for `identity` if there is one; nothing is sent before the handshake.
+pub async fn open(
+    server: &ServerName,
+    config: &HttpConfig,
+    clients: &HttpClients,
+    limit: usize,
+    identity: Option<&Identity>,
+) -> Result<Opened, EndReason> {
+    let exchange = Exchange::new(server, config, clients, limit, identity).await?;
     let (inbox, inbox_out) = mpsc::channel(INBOX);
     let shared = Streamable {
         exchange,
@@ -79,11 +88,18 @@ struct NegotiatedResult {
 
 impl Streamable {
     /// Sends one message and returns the answer's head when its status is a success.
-    async fn post(&self, message: Bytes) -> Result<Response<Incoming>, LinkError> {
+    async fn post(
+        &self,
+        message: Bytes,
+        trace: Option<&TraceContext>,
+    ) -> Result<Response<Incoming>, LinkError> {
         let session = self.session.load_full();
-        let headers = session.as_ref().map_or(&[][..], |session| &session.headers);
+        let mut headers = Cow::Borrowed(session.as_ref().map_or(&[][..], |session| &session.headers));
+        if let Some(trace) = trace {
+            headers.to_mut().extend(exchange::trace_headers(trace));
+        }
         let url = self.exchange.url();
-        let response = match self.exchange.send(Method::POST, &url, headers, message).await {
+        let response = match self.exchange.send(Method::POST, &url, &headers, message).await {
             Ok(response) => response,
             Err(error) => {
                 if let LinkError::NotSent(reason) = &error {
@@ -113,7 +129,9 @@ impl Streamable {
             return Err(self.session_lost());
         }
         Err(match message::sort(&body) {
-            Sorted::Error { error, .. } => LinkError::Malformed(format!("{reason}: {}", error.message)),
+            Sorted::Error { error, .. } => {
+                LinkError::Refused { status: reason, message: cut_words(&error.message) }
+            }
             _ => LinkError::Status(reason),
         })
     }
@@ -124,12 +142,12 @@ impl Streamable {
     }
 
     fn to_inbox(&self, message: Bytes) {
-        link::offer(&self.inbox, message);
+        link::offer(&self.exchange.server, &self.inbox, message);
     }
 
     /// Sends a message of rmcp; what the server answers goes to the inbox.
     async fn send(self: Arc<Self>, outgoing: Outgoing) -> Result<(), LinkError> {
-        let response = self.post(outgoing.message).await?;
+        let response = self.post(outgoing.message, None).await?;
         let session_id = response.headers().get(SESSION_ID).cloned();
         if exchange::is_type(&response, EVENTS) {
             let mut events = EventStream::new(response.into_body(), self.exchange.limit);
@@ -216,7 +234,7 @@ impl Link for StreamableLink {
             let id = this.ids.next();
             let mut open = Open { link: this, id, answered: false };
             let reply = async {
-                let response = this.post(Bytes::from(request.encode(id))).await?;
+                let response = this.post(Bytes::from(request.encode(id)), request.trace()).await?;
                 if exchange::is_type(&response, EVENTS) {
                     let events = EventStream::new(response.into_body(), this.exchange.limit);
                     return this.answer_in_events(id, events, progress.as_deref()).await;
@@ -245,7 +263,8 @@ impl Link for StreamableLink {
                 let url = this.exchange.url();
                 let farewell = this.exchange.send(Method::DELETE, &url, &session.headers, Bytes::new());
                 if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
-                    tracing::debug!("the server was not told that the session ends");
+                    let server = &this.exchange.server;
+                    tracing::debug!(mcp_server = %server, "{server} was not told that the session ends");
                 }
             }
             this.tasks.close();
@@ -273,8 +292,9 @@ impl Drop for Open<'_> {
         let link = self.link.clone();
         let message = Bytes::from(message::cancelled(self.id));
         self.link.tasks.spawn(async move {
-            if !matches!(tokio::time::timeout(FAREWELL, link.post(message)).await, Ok(Ok(_))) {
-                tracing::debug!("the server was not told of a cancellation");
+            if !matches!(tokio::time::timeout(FAREWELL, link.post(message, None)).await, Ok(Ok(_))) {
+                let server = &link.exchange.server;
+                tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
             }
         });
     }

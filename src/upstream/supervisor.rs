@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::dedicated::ServerOpener;
 use super::error::EndReason;
 use super::handshake::{self, Service};
 use super::http_client::HttpClients;
@@ -17,6 +18,7 @@ use super::process::StderrTail;
 use super::state::Phase;
 use super::{ToolList, Upstream, backoff, sse, stdio, streamable, tools};
 use crate::config::{LimitsConfig, TransportConfig};
+use crate::metrics::{Metrics, ServerMetrics};
 
 /// Changes of a tool list that come in a burst are read once.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -27,11 +29,12 @@ const FORGIVEN: u32 = 5;
 const KEPT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What all supervisors share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Surroundings {
     pub clients: HttpClients,
     /// `start_timeout` and `result_bytes` count for each server from its next start on.
     pub limits: ArcSwap<LimitsConfig>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// A server that answered its handshake.
@@ -45,12 +48,16 @@ struct Live {
 
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
+    let entry = Guard::into_inner(upstream.config());
+    upstream.identities.start(Arc::new(ServerOpener::new(entry, surroundings.clone())));
     keep_running(upstream.clone(), surroundings, kept).await;
     if upstream.stop.is_cancelled() {
         upstream.enter(Phase::Retired, 0);
     }
+    upstream.identities.close().await;
 }
 
+/// The same for the shared connection alone.
 async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
     if upstream.config().disabled {
         upstream.enter(Phase::Disabled, 0);
@@ -61,7 +68,8 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
     {
         upstream.publish(list);
     }
-    let supervisor = Supervisor { upstream, surroundings, kept };
+    let metrics = surroundings.metrics.server(upstream.name().as_str());
+    let supervisor = Supervisor { upstream, surroundings, kept, metrics };
     let stop = supervisor.upstream.stop.clone();
     let mut failures = 0;
     let mut lost_sessions = 0;
@@ -69,7 +77,11 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
     while !stop.is_cancelled() {
         supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
         let began = Instant::now();
-        let reason = match supervisor.start().await {
+        supervisor.metrics.start_began();
+        let started = supervisor.start().await;
+        let error_type = started.as_ref().map_or_else(EndReason::error_type, |_| "");
+        supervisor.metrics.start_ended(error_type, began.elapsed());
+        let reason = match started {
             Err(EndReason::Stopping) => return,
             Ok(live) => {
                 let ready_since = Instant::now();
@@ -78,6 +90,9 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                 tracing::info!(mcp_server = %supervisor.upstream.name(), "{}", supervisor.upstream.ready_line(began.elapsed()));
                 let reason = supervisor.watch(live).await;
                 supervisor.upstream.disconnect();
+                let by_us = reason == EndReason::Stopping;
+                let error_type = if by_us { "" } else { reason.error_type() };
+                supervisor.metrics.session_ended(error_type, ready_since.elapsed());
                 if stop.is_cancelled() {
                     return;
                 }
@@ -105,6 +120,7 @@ struct Supervisor {
     upstream: Arc<Upstream>,
     surroundings: Arc<Surroundings>,
     kept: Option<KeptTools>,
+    metrics: Arc<ServerMetrics>,
 }
 
 impl Supervisor {
@@ -171,27 +187,44 @@ impl Supervisor {
         let changed = Arc::new(Notify::new());
         let handshake =
             handshake::initialize(&config.name, opened, config.protocol.as_deref(), changed.clone());
-        let (service, info) =
-            tokio::time::timeout_at(deadline, handshake).await.map_err(|_| silent("initialize"))??;
+        let (service, info) = self.measured("initialize", deadline, &silent, handshake).await?;
         let list = tools::list(&config.name, &*link);
-        let tools = tokio::time::timeout_at(deadline, list).await.map_err(|_| silent("tools/list"))??;
+        let tools = self.measured("tools/list", deadline, &silent, list).await?;
         let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
         Ok(Live { service, link, changed, news })
     }
 
+    /// One step of the greeting, counted.
+    async fn measured<T>(
+        &self,
+        step: &'static str,
+        deadline: tokio::time::Instant,
+        silent: &impl Fn(&'static str) -> EndReason,
+        work: impl Future<Output = Result<T, EndReason>>,
+    ) -> Result<T, EndReason> {
+        let began = Instant::now();
+        let outcome = tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(silent(step)));
+        let error_type = outcome.as_ref().map_or_else(EndReason::error_type, |_| "");
+        self.metrics.operation(step, error_type, began.elapsed());
+        outcome
+    }
+
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
-        let Surroundings { clients, limits } = &*self.surroundings;
+        let Surroundings { clients, limits, metrics: _ } = &*self.surroundings;
+        let name = self.upstream.name();
         let limit = limits.load().result_bytes;
         let entry = Guard::into_inner(self.upstream.config());
+        // What cannot be read is told by the transport itself, in a moment.
+        self.upstream.secrets.store(entry.transport.secrets_digest().ok().map(Arc::new));
         match &entry.transport {
             TransportConfig::Stdio(config) => {
-                stdio::open(self.upstream.name(), config, limit).map(|(opened, tail)| (opened, Some(tail)))
+                stdio::open(name, config, limit).map(|(opened, tail)| (opened, Some(tail)))
             }
-            TransportConfig::Socket(config) => Ok((stdio::open_socket(config, limit).await?, None)),
+            TransportConfig::Socket(config) => Ok((stdio::open_socket(name, config, limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(config, clients, limit).await?, None))
+                Ok((streamable::open(name, config, clients, limit, None).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(config, clients, limit).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(name, config, clients, limit, None).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }

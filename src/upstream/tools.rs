@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::error::{EndReason, LinkError};
+use super::error::{EndReason, LinkError, cut_words};
 use super::link::Link;
 use super::message::{Reply, Request};
 use crate::config::ServerName;
@@ -46,7 +46,7 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
             Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && tools.is_empty() => {
                 return Ok(tools);
             }
-            Ok(Reply::Error(error)) => return Err(failed(error.message)),
+            Ok(Reply::Error(error)) => return Err(failed(cut_words(&error.message))),
             Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return Err(reason),
             Err(LinkError::Status(reason)) => return Err(EndReason::Status(reason)),
             Err(error) => return Err(failed(error.to_string())),
@@ -79,7 +79,11 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
 }
 
 fn parse_page(bytes: &[u8]) -> Result<Page, EndReason> {
-    serde_json::from_slice(bytes).map_err(|error| failed(format!("its answer is no tool list: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        // The error's own text quotes what it stumbles over.
+        let (line, column) = (error.line(), error.column());
+        failed(format!("its answer is no tool list (line {line}, column {column})"))
+    })
 }
 
 fn failed(error: String) -> EndReason {

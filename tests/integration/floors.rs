@@ -16,7 +16,9 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 2),
     ("config", 1),
     ("telemetry", 0),
+    ("metrics", 0),
     ("shutdown", 0),
+    ("trace", 0),
 ];
 
 const LONGEST_FILE: usize = 400;

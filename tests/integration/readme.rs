@@ -29,6 +29,10 @@ fn role(command: &str) -> Role {
         _ if command.contains("/gateway/list_servers") => Role::Writes(r#""name":"gateway""#),
         _ if command.contains("/time/get_current_time") => Role::Writes(r#""timezone": "UTC""#),
         _ if command.contains("/servers ") => Role::Writes("cannot be read"),
+        _ if command.starts_with("mcpo tools ") => Role::Writes("get_current_time  timezone: string"),
+        _ if command.starts_with("mcpo call ") => Role::Writes(r#""timezone": "UTC""#),
+        _ if command.starts_with("mcpo plan ") => Role::Writes("no change: 2 servers"),
+        "mcpo completions bash" => Role::Writes("_mcpo()"),
         _ => panic!("the README has a command that no test runs: {command}"),
     }
 }

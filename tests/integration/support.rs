@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod identity;
 pub mod operator;
 pub mod provisioned;
 pub mod servers;

@@ -1,26 +1,29 @@
 #!/usr/bin/env python3
 """A streamable HTTP MCP server (session era) whose faults can be chosen; standard library only.
 
-Usage: http_server.py --port N [--status 401] [--events] [--token SECRET] [--log FILE]
+Usage: http_server.py --port N [--status 401] [--events] [--sse] [--token SECRET] [--log FILE]
 
 --status N      answers every POST with this status
 --events        answers as text/event-stream instead of application/json
+--sse           speaks the older HTTP+SSE transport instead: GET opens the stream, POSTs are answered on it
 --token SECRET  wants `Authorization: Bearer SECRET`
 --log FILE      appends every POST as one JSON line
 
 `POST /forget` drops all sessions: later requests of theirs get 404, as the specification has it.
 """
-import argparse, json, os, threading, uuid
+import argparse, json, os, queue, threading, uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, required=True)
 parser.add_argument("--status", type=int)
 parser.add_argument("--events", action="store_true")
+parser.add_argument("--sse", action="store_true")
 parser.add_argument("--token")
 parser.add_argument("--log")
 options = parser.parse_args()
 sessions, guard = set(), threading.Lock()
+streams = {}
 
 TOOLS = [
     {"name": name, "description": name, "inputSchema": {"type": "object", "properties": {"value": {}}}}
@@ -46,7 +49,19 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
+        if options.sse:
+            return self.stream()
         self.answer(405, Allow="POST, DELETE")
+
+    def stream(self):
+        name, events = uuid.uuid4().hex, queue.Queue()
+        streams[name] = events
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(b"event: endpoint\ndata: /messages/" + name.encode() + b"\n\n")
+        while True:
+            self.wfile.write(b"event: message\ndata: " + events.get() + b"\n\n")
 
     def do_DELETE(self):
         with guard:
@@ -68,6 +83,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, b'{"error":"no token"}', WWW_Authenticate="Bearer")
         message = json.loads(body)
         method, ident = message.get("method"), message.get("id")
+        if options.sse:
+            if ident is not None:
+                reply = {"jsonrpc": "2.0", "id": ident, **self.result(method, message.get("params") or {})}
+                streams[self.path.rsplit("/", 1)[1]].put(json.dumps(reply).encode())
+            return self.answer(202)
         session, headers = self.headers.get("Mcp-Session-Id"), {}
         if method == "initialize":
             session = uuid.uuid4().hex

@@ -32,6 +32,7 @@ fn tool(definition: Value) -> Arc<CatalogTool> {
         read_only: false,
         checker: Default::default(),
         progress: Default::default(),
+        meter: Default::default(),
     })
 }
 

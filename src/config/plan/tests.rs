@@ -11,7 +11,7 @@ fn config(text: &str) -> Config {
 }
 
 fn plan(old: &str, new: &str) -> String {
-    Plan::between(&config(old), &config(new)).to_string()
+    Plan::between(&config(old), &config(new), &[]).to_string()
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn the_same_configuration_written_differently_changes_nothing() {
     let old = r#"{"mcpServers": {"a": {"command": "x", "args": ["1"]}, "b": {"type": "http", "url": "http://h/mcp"}}}"#;
     let new = r#"{ // moved about
         "servers": {"b": {"type": "http", "url": "http://h/mcp"}, "a": {"args": ["1"], "command": "x",},}}"#;
-    let plan = Plan::between(&config(old), &config(new));
+    let plan = Plan::between(&config(old), &config(new), &[]);
     assert!(plan.is_empty(), "{plan}");
     assert_eq!(plan.to_string(), "no change: 2 servers stay as they are");
 }
@@ -47,10 +47,25 @@ fn every_kind_of_change_is_told_apart() {
 }
 
 #[test]
+fn new_rules_for_headers_leave_the_connection() {
+    let with = |limits: &str, names: &str| {
+        let entry = format!(r#"{{"type": "http", "url": "http://h/mcp", "forwardHeaders": [{names}]}}"#);
+        format!(r#"{{"limits": {{{limits}}}, "mcpServers": {{"a": {entry}}}}}"#)
+    };
+    let running = with("", r#""X-User""#);
+    for changed in [with("", r#""X-Team""#), with("", ""), with(r#""identities": 2"#, r#""X-User""#)] {
+        let plan = Plan::between(&config(&running), &config(&changed), &[]);
+        assert_eq!(plan.action(&ServerName::new("a").unwrap()), Some(Action::Update), "{changed}: {plan}");
+        assert!(plan.to_string().contains("forwardHeaders"), "{plan}");
+    }
+    assert!(Plan::between(&config(&running), &config(&with("", r#""X-User""#)), &[]).is_empty());
+}
+
+#[test]
 fn a_plan_holds_no_value() {
     let old = r#"{"apiKey": "hunter2", "mcpServers": {"a": {"url": "http://h/hunter3", "headers": {"K": "hunter4"}}}}"#;
     let new = r#"{"apiKey": "hunter5", "mcpServers": {"a": {"url": "http://h/hunter6", "headers": {"K": "hunter7"}}}}"#;
-    let plan = Plan::between(&config(old), &config(new));
+    let plan = Plan::between(&config(old), &config(new), &[]);
     let json = serde_json::to_string(&plan).unwrap();
     assert!(json.contains("headers") && !format!("{plan} {plan:?} {json}").contains("hunter"), "{json}");
 }
@@ -61,6 +76,16 @@ fn what_needs_a_restart_stays_outstanding() {
     let wanted = config(r#"{"port": 2, "timeout": 9, "mcpServers": {"a": {"command": "x"}}}"#);
     let taken_up = wanted.clone().without_restart(&running);
     assert_eq!((taken_up.listen.port, taken_up.limits.call_timeout.as_secs()), (1, 9));
-    let outstanding = Plan::between(&taken_up, &wanted);
+    let outstanding = Plan::between(&taken_up, &wanted, &[]);
     assert_eq!(outstanding.settings, [SettingChange { key: "port", effect: Effect::Restart }]);
+}
+
+#[test]
+fn a_server_whose_secret_was_rotated_is_replaced_and_no_other() {
+    let same = config(r#"{"mcpServers": {"a": {"command": "x"}, "b": {"command": "x"}}}"#);
+    let plan = Plan::between(&same, &same, &[ServerName::new("b").unwrap()]);
+    insta::assert_snapshot!(plan, @"
+    ~ b: is replaced, the old one ends after its last call (a secret's value)
+    = 1 servers stay as they are
+    ");
 }

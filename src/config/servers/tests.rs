@@ -5,6 +5,11 @@ use super::super::Purpose;
 use super::super::document;
 use super::*;
 
+/// What stands beside the entries of a test; `keyed` when callers need an API key.
+pub(super) fn common(keyed: bool) -> Common {
+    Common { concurrency: 7, identities: 5, identity_idle: Duration::from_secs(9), keyed }
+}
+
 /// Reads `{"mcpServers": {"a": entry}}` of `/etc/mcpo/c.json`.
 fn read(entry: &str) -> (Option<ServerConfig>, Vec<String>) {
     let mut problems = Problems::new(Purpose::Serve);
@@ -12,7 +17,7 @@ fn read(entry: &str) -> (Option<ServerConfig>, Vec<String>) {
     let text = format!(r#"{{"mcpServers": {{"a": {entry}}}}}"#);
     let root = document::parse(path, &text, &mut problems).expect("the test writes good JSON");
     let fields = Fields::new(&root, Place::file(path), &mut problems).expect("the root is an object");
-    let server = collect(&[fields], 7, &mut problems).pop();
+    let server = collect(&[fields], &common(false), &mut problems).pop();
     (server, problems.into_sorted().iter().map(ToString::to_string).collect())
 }
 
@@ -172,7 +177,7 @@ fn reserved_and_empty_names_are_refused_with_a_better_one() {
         r#"{"mcpServers": {"docs": {"command": "x"}, "": {"command": "x"}, "Docs": {"command": "x"}}}"#;
     let root = document::parse(path, text, &mut problems).unwrap();
     let fields = Fields::new(&root, Place::file(path), &mut problems).unwrap();
-    let servers = collect(&[fields], 1, &mut problems);
+    let servers = collect(&[fields], &common(false), &mut problems);
     assert_eq!(servers.len(), 1);
     let problems = problems.into_sorted();
     assert_eq!(problems[0].fix, "rename it, for instance to `docs-server`");
@@ -223,7 +228,6 @@ fn what_is_not_there_yet_is_accepted_and_said() {
         (r#"{"type": "http", "url": "http://h", "oauth": {"server_url": "u"}}"#, true, "will be unavailable"),
         (r#"{"type": "sse", "url": "http://h", "oauth": {"server_url": "u"}}"#, false, "is ignored here"),
         (r#"{"command": "x", "oauth": {"server_url": "u"}}"#, false, "is ignored here"),
-        (r#"{"command": "x", "client_header_forwarding": {"enabled": true}}"#, false, "not forwarded yet"),
         (r#"{"command": "x", "timeout": 120000}"#, false, "looks like milliseconds"),
     ] {
         let (server, problems) = read(entry);

@@ -25,7 +25,11 @@ impl<'a> Presented<'a> {
         if values.next().is_some() {
             return Self::Other;
         }
-        let value = value.as_bytes();
+        Self::of(value.as_bytes())
+    }
+
+    /// What one value presents.
+    pub fn of(value: &'a [u8]) -> Self {
         let Some(space) = value.iter().position(|byte| *byte == b' ') else { return Self::Other };
         let (scheme, credentials) = (&value[..space], value[space..].trim_ascii());
         if credentials.is_empty() {

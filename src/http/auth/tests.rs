@@ -187,3 +187,26 @@ fn unusable_keys_stop_the_start_and_are_named() {
     let bad = ApiKeyConfig { servers: Some(vec!["a[".to_owned()]), ..key("glob", "g") };
     assert!(unusable(vec![bad]).contains("`glob`"));
 }
+
+#[test]
+fn whatever_holds_a_key_of_the_gateway_is_its_own_and_nothing_else_is() {
+    let locked = keys(vec![key("a", "s3cr3t"), key("b", "other")], false);
+    let open = keys(Vec::new(), false);
+    for (name, value, own) in [
+        ("authorization", "Bearer s3cr3t", true),
+        ("authorization", "Bearer of-somebody-else", true),
+        ("x-api-key", "s3cr3t", true),
+        ("x-api-key", "other", true),
+        ("x-copy", "bearer  s3cr3t", true),
+        ("x-copy", BASIC_OK, true),
+        ("x-copy", BASIC_BAD, false),
+        ("x-user", "ada", false),
+        ("x-user", "s3cr3t-and-more", false),
+        ("x-user", "", false),
+    ] {
+        let name = HeaderName::from_static(name);
+        let value = HeaderValue::from_static(value);
+        assert_eq!(locked.is_own(&name, &value), own, "{name}: {value:?}");
+        assert!(!open.is_own(&name, &value), "{name}: {value:?}");
+    }
+}

@@ -54,6 +54,7 @@ pub(super) async fn serve(
     header_timeout: Duration,
     finish: oneshot::Receiver<()>,
 ) {
+    let _open = serving.load().edge.metrics().connection();
     // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");

@@ -54,6 +54,22 @@ fn paths_of_the_gateway_and_of_servers_are_told_apart() {
 }
 
 #[test]
+fn a_template_holds_nothing_of_the_path() {
+    let plain = mount("", "", false);
+    for (path, template) in [
+        ("/metrics", "/metrics"),
+        ("/s/t", "/{server}/{tool}"),
+        ("/s/openapi.json", "/{server}/openapi.json"),
+        ("/assets/swagger/ui.css", "/assets/swagger/{file}"),
+        ("/s", ""),
+        ("/s/t/u", ""),
+    ] {
+        assert_eq!(plain.route(path, false).template(), template, "{path}");
+    }
+    assert_eq!(mount("", "", true).route("/t", true).template(), "/{server}/{tool}");
+}
+
+#[test]
 fn a_prefix_is_needed_for_servers_and_optional_for_the_rest() {
     let prefixed = mount("/pre", "", false);
     assert_eq!(prefixed.route("/pre/s/t", false), tool("s", "t"));

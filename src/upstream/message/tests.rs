@@ -78,7 +78,12 @@ fn an_odd_error_or_a_null_result_still_finds_its_request() {
 
 #[test]
 fn requests_are_one_line_of_json() {
-    let request = |ask_progress| Request::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"#, ask_progress };
+    let request = |ask_progress| Request::CallTool {
+        name: "a\"b",
+        arguments: br#"{"x":1.0}"#,
+        ask_progress,
+        trace: None,
+    };
     let (call, plain) = (request(true).encode(ID), request(false).encode(ID));
     let list = Request::ListTools { cursor: Some("p\n2") }.encode(ID);
     for line in [&call, &plain, &list, &cancelled(ID)] {
@@ -89,4 +94,25 @@ fn requests_are_one_line_of_json() {
     let (call, plain) = (String::from_utf8(call).unwrap(), String::from_utf8(plain).unwrap());
     assert!(call.contains(r#""arguments":{"x":1.0}"#) && call.contains(&token), "{call}");
     assert!(plain.contains(r#""arguments":{"x":1.0}"#) && !plain.contains(&token), "{plain}");
+}
+
+#[test]
+fn a_trace_goes_into_meta_and_nothing_goes_there_without_one() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let read = |states: &[&str]| {
+        let states = states.iter().map(|state| state.as_bytes());
+        TraceContext::read(std::iter::once(parent.as_bytes()), states).unwrap()
+    };
+    let (bare, full) = (read(&[]), read(&["a=\"1\\"]));
+    let encode = |ask_progress, trace| {
+        let request = Request::CallTool { name: "a", arguments: b"{}", ask_progress, trace };
+        let message: serde_json::Value = serde_json::from_slice(&request.encode(ID)).unwrap();
+        message["params"].get("_meta").cloned()
+    };
+    assert_eq!(encode(false, None), None);
+    assert_eq!(encode(false, Some(&bare)), Some(serde_json::json!({ "traceparent": parent })));
+    assert_eq!(
+        encode(true, Some(&full)),
+        Some(serde_json::json!({ "progressToken": ID, "traceparent": parent, "tracestate": "a=\"1\\" }))
+    );
 }

@@ -29,6 +29,7 @@ impl Streamable {
         let mut last_id: Option<String> = None;
         let mut wait = LISTEN_AGAIN;
         let mut listened = false;
+        let server = &self.exchange.server;
         loop {
             match self.get(last_id.as_deref()).await {
                 Ok(response) if response.status().is_success() && exchange::is_type(&response, EVENTS) => {
@@ -46,10 +47,8 @@ impl Streamable {
                     wait = events.retry().unwrap_or(wait).clamp(LISTEN_SHORTEST, LISTEN_LONGEST);
                 }
                 Ok(response) if is_passing(response.status()) => {
-                    tracing::debug!(
-                        status = response.status().as_u16(),
-                        "the event stream of a server is away"
-                    );
+                    let status = response.status().as_u16();
+                    tracing::debug!(mcp_server = %server, status, "{server}: its event stream is away: {status}");
                 }
                 Ok(response) => {
                     // Before the first stream 404 only says that this path takes no GET.
@@ -57,14 +56,17 @@ impl Streamable {
                         self.end.set(EndReason::SessionLost);
                     }
                     // 405: this server does not offer a stream; other refusals are no reason to insist.
-                    tracing::debug!(status = response.status().as_u16(), "the server offers no event stream");
+                    let status = response.status().as_u16();
+                    tracing::debug!(mcp_server = %server, status, "{server} offers no event stream: {status}");
                     return;
                 }
                 Err(LinkError::NotSent(reason)) => {
                     self.end.set(reason);
                     return;
                 }
-                Err(error) => tracing::debug!(%error, "the event stream of a server broke"),
+                Err(error) => {
+                    tracing::debug!(mcp_server = %server, %error, "{server}: its event stream broke");
+                }
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LISTEN_LONGEST);
@@ -105,7 +107,8 @@ impl Streamable {
                     Ok(None) => break,
                     Err(error @ LinkError::TooLarge { .. }) => return Err(error),
                     Err(error) => {
-                        tracing::debug!(%error, "an answer stream broke");
+                        let server = &self.exchange.server;
+                        tracing::debug!(mcp_server = %server, %error, "{server}: an answer stream broke");
                         break;
                     }
                 }

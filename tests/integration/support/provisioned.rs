@@ -1,6 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
-//! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`.
+//! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
+//! `prometheus`.
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,11 @@ fn file(part: &str, path: &str) -> Option<PathBuf> {
 /// The interpreter that has the packages of `tests/provision/python`.
 pub fn python() -> Option<PathBuf> {
     file("python", "python/bin/python")
+}
+
+/// The folder with `prometheus` and `promtool`.
+pub fn prometheus() -> Option<PathBuf> {
+    file("prometheus", "prometheus/usr/bin/promtool")?.parent().map(Path::to_owned)
 }
 
 /// `utils/tools.py` of Open WebUI.

@@ -14,6 +14,8 @@ fn wrong_settings_name_their_line_flag_or_variable() {
         (r#""port": 65536"#, "port\n  this must be a port number"),
         (r#""strictAuth": "yes""#, "strictAuth\n  this must be true or false, but it is a string"),
         (r#""limits": {"bodyBytes": 0}"#, "limits.bodyBytes\n  this must be at least 1"),
+        (r#""limits": {"identities": 0}"#, "limits.identities\n  this must be at least 1"),
+        (r#""limits": {"identityIdle": 0}"#, "limits.identityIdle\n  this must be more than 0"),
         (r#""limits": {"drain": -1}"#, "limits.drain\n  this must be more than 0"),
         (r#""limits": 5"#, "limits\n  this must be an object"),
         (r#""timeout": "5""#, "timeout\n  this must be a number of seconds, but it is a string"),
@@ -193,4 +195,24 @@ fn keys_are_named_scoped_and_told_apart() {
     let passed =
         refused(r#"{"mcpServers": {"t": {"command": "t", "passEnv": ["K"]}}, "apiKeys": {"a": "${env:K}"}}"#);
     assert!(passed.contains("would hand it this key, in `K`"), "{passed}");
+}
+
+#[test]
+fn authorization_is_forwarded_only_while_no_key_is_configured() {
+    for (settings, keyed) in [
+        ("", false),
+        (r#""apiKeys": {},"#, false),
+        (r#""apiKey": "k","#, true),
+        (r#""apiKeys": {"a": "k"},"#, true),
+        (r#""apiKeys": {"a": {"key": "${env:K}"}},"#, true),
+    ] {
+        let entry = r#"{"type": "http", "url": "http://h", "forwardHeaders": ["Authorization", "X-A"]}"#;
+        let limits = r#""limits": {"identities": 3, "identityIdle": 1.5}"#;
+        let text = format!(r#"{{{settings} {limits}, "mcpServers": {{"s": {entry}}}}}"#);
+        let forwarding = loaded(&text).config.servers[0].forwarding.clone().unwrap();
+        let name = http::HeaderName::from_static;
+        assert_eq!(forwarding.allows(&name("authorization")), !keyed, "{settings}");
+        assert!(forwarding.allows(&name("x-a")));
+        assert_eq!((forwarding.identities, forwarding.idle), (3, Duration::from_millis(1500)));
+    }
 }

@@ -1,0 +1,63 @@
+//! What a scrape tells of the servers, and what their calls are counted with.
+
+use std::sync::Arc;
+
+use super::{Gateway, Target};
+use crate::catalog::{CatalogServer, ServerSource};
+use crate::metrics::{CallMeter, Metrics, ServerSnapshot, Snapshot};
+
+impl Gateway {
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The text of one scrape. It names every server and tool that was called: for callers who may see all.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the log when the text cannot be written.
+    pub async fn scrape(&self) -> Result<String, String> {
+        let _turn = self.scrape.acquire().await.expect("the semaphore is never closed");
+        let snapshot = Snapshot {
+            servers: self.keeper().catalog().servers.iter().map(|server| snapshot(server)).collect(),
+            runtime_tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+        };
+        let metrics = self.metrics.clone();
+        let rendering = tokio::task::spawn_blocking(move || metrics.render(&snapshot)).await;
+        rendering.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// What the calls of `target` are counted with. Takes a lock for the first call of a tool only.
+    pub(super) fn meter<'a>(&self, target: &'a Target) -> &'a CallMeter {
+        let Target { server, tool } = target;
+        tool.meter.get_or_init(|| self.metrics.server(server.name.as_str()).tool(&tool.name))
+    }
+}
+
+fn snapshot(server: &CatalogServer) -> ServerSnapshot {
+    let name = server.name.to_string();
+    let tools = server.tools.len();
+    match &server.source {
+        ServerSource::Upstream(upstream) => {
+            let state = upstream.state();
+            ServerSnapshot {
+                name,
+                state: state.name(),
+                error_type: state.reason().map(|reason| reason.error_type()),
+                required: upstream.config().required,
+                tools,
+                failures: state.failures,
+                concurrency: Some(upstream.config().concurrency),
+            }
+        }
+        ServerSource::Gateway => ServerSnapshot {
+            name,
+            state: "ready",
+            error_type: None,
+            required: false,
+            tools,
+            failures: 0,
+            concurrency: None,
+        },
+    }
+}

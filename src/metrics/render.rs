@@ -1,0 +1,126 @@
+//! The text of one scrape: what was counted, and what is so at this moment.
+
+use std::sync::{PoisonError, Weak};
+
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use super::server::SERVER;
+use super::{Metrics, VALID, process};
+
+/// The states of a server.
+const STATES: [&str; 4] = ["starting", "ready", "unavailable", "disabled"];
+
+/// What is so at the moment of a scrape.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub servers: Vec<ServerSnapshot>,
+    /// Tasks of the runtime that have not ended.
+    pub runtime_tasks: usize,
+}
+
+/// One server at the moment of a scrape.
+#[derive(Debug)]
+pub struct ServerSnapshot {
+    pub name: String,
+    /// `starting`, `ready`, `unavailable` or `disabled`.
+    pub state: &'static str,
+    /// Why it is not ready, from a closed set.
+    pub error_type: Option<&'static str>,
+    pub required: bool,
+    /// Tools that are offered of it.
+    pub tools: usize,
+    /// Tries that failed in a row.
+    pub failures: u32,
+    /// Calls that may run at one time; `None` for the gateway's own tools.
+    pub concurrency: Option<usize>,
+}
+
+impl Metrics {
+    /// The text of one scrape, of type [`CONTENT_TYPE`](super::CONTENT_TYPE). Takes milliseconds when there are
+    /// thousands of series: not for a thread that serves calls.
+    ///
+    /// # Errors
+    ///
+    /// When two metrics contradict each other, which would be a fault of ours.
+    pub fn render(&self, snapshot: &Snapshot) -> prometheus::Result<String> {
+        // Made for this one scrape: so what is gone from the snapshot is gone from the text.
+        let registry = Registry::new();
+        self.http.register(&registry)?;
+        for server in self.live_servers() {
+            server.register(&registry)?;
+        }
+        registry.register(Box::new(self.reloads.clone()))?;
+        registry.register(Box::new(self.last_reload_successful.clone()))?;
+        registry.register(Box::new(self.last_reload_timestamp.clone()))?;
+        let dropped = IntCounter::new(
+            "mcpo_log_lines_dropped_total",
+            "Lines of the log that were lost because they came faster than they could be written.",
+        );
+        let dropped = dropped.expect(VALID);
+        dropped.inc_by((self.dropped_lines)());
+        registry.register(Box::new(dropped))?;
+        let build = by(&registry, "mcpo_build_info", "Always 1; the version is in the label.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let tasks =
+            IntGauge::new("mcpo_runtime_tasks", "Tasks of the runtime that have not ended.").expect(VALID);
+        tasks.set(whole(snapshot.runtime_tasks));
+        registry.register(Box::new(tasks))?;
+        servers(&registry, &snapshot.servers)?;
+        process::register(&registry)?;
+        TextEncoder::new().encode_to_string(&registry.gather())
+    }
+
+    fn live_servers(&self) -> Vec<std::sync::Arc<super::ServerMetrics>> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+fn servers(registry: &Registry, servers: &[ServerSnapshot]) -> prometheus::Result<()> {
+    let of_server = |name, help| by(registry, name, help, &[SERVER]);
+    let state = by(
+        registry,
+        "mcpo_server_state",
+        "1 for the state that the server is in, 0 for the three others.",
+        &[SERVER, "state"],
+    )?;
+    let reason = by(
+        registry,
+        "mcpo_server_unavailable_reason",
+        "Always 1: what kept the server from being ready, for as long as it is not.",
+        &[SERVER, "error_type"],
+    )?;
+    let required = of_server("mcpo_server_required", "1 when `/ready` waits for the server.")?;
+    let tools = of_server("mcpo_server_tools", "Tools that are offered of the server.")?;
+    let failures = of_server("mcpo_server_failures", "Tries to start the server that failed in a row.")?;
+    let limit = of_server(
+        "mcpo_server_concurrency_limit",
+        "Calls to the server that may run at one time (`concurrency`); further ones wait.",
+    )?;
+    for server in servers {
+        let name = server.name.as_str();
+        for known in STATES {
+            state.with_label_values(&[name, known]).set(i64::from(server.state == known));
+        }
+        if let Some(error_type) = server.error_type {
+            reason.with_label_values(&[name, error_type]).set(1);
+        }
+        required.with_label_values(&[name]).set(i64::from(server.required));
+        tools.with_label_values(&[name]).set(whole(server.tools));
+        failures.with_label_values(&[name]).set(i64::from(server.failures));
+        if let Some(concurrency) = server.concurrency {
+            limit.with_label_values(&[name]).set(whole(concurrency));
+        }
+    }
+    Ok(())
+}
+
+fn by(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    let gauges = IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID);
+    registry.register(Box::new(gauges.clone()))?;
+    Ok(gauges)
+}
+
+fn whole(count: usize) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,122 @@
+//! Lines of text or JSON, written many at once to a stream such as stderr.
+
+use std::io::{self, Write};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::queue::{Line, Queue, Sink};
+
+/// What is collected before it is written, at most.
+const CHUNK: usize = 64 << 10;
+
+/// The near end for tracing's formatters, which hand over a whole line with each write.
+#[derive(Debug, Clone)]
+pub struct Lines(Queue<Box<[u8]>>);
+
+/// Writes lines together.
+#[derive(Debug)]
+pub struct Stream<W> {
+    out: W,
+    together: Vec<u8>,
+}
+
+impl Lines {
+    pub fn new(queue: Queue<Box<[u8]>>) -> Self {
+        Self(queue)
+    }
+}
+
+impl<W: Write> Stream<W> {
+    pub fn new(out: W) -> Self {
+        Self { out, together: Vec::new() }
+    }
+
+    fn write(&mut self) {
+        // Where stderr is gone there is nobody to tell.
+        let _stderr_is_gone = self.out.write_all(&self.together).and_then(|()| self.out.flush());
+        self.together.clear();
+    }
+}
+
+impl Line for Box<[u8]> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<W: Write + Send + 'static> Sink<Box<[u8]>> for Stream<W> {
+    fn take(&mut self, line: Box<[u8]>) {
+        self.together.extend_from_slice(&line);
+        if self.together.len() >= CHUNK {
+            self.write();
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.together.is_empty() {
+            self.write();
+        }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.offer(line.into());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::sync::{Arc, Mutex};
+
+    use super::super::queue;
+    use super::*;
+
+    /// Counts the writes.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut kept = self.0.lock().unwrap();
+            kept.0.extend_from_slice(bytes);
+            kept.1 += 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn many_lines_leave_in_few_writes_and_in_order() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let kept = Kept::default();
+        let (queue, writer) = queue::start(Stream::new(kept.clone()), &DROPPED).unwrap();
+        let mut lines = Lines::new(queue);
+        for number in 0..1000 {
+            lines.write_all(format!("{number}\n").as_bytes()).unwrap();
+        }
+        drop(writer);
+        let (written, writes) = kept.0.lock().unwrap().clone();
+        let written = String::from_utf8(written).unwrap();
+        let numbers: Vec<usize> = written.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
+        assert!(writes < 100, "{writes}");
+    }
+}

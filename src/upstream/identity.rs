@@ -1,0 +1,169 @@
+//! For whom a call is made, as a server gets to see it: the headers of the caller that its entry lets through.
+//!
+//! Values are secrets. They are marked as such, compared by digest, and no `Debug` shows them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::ForwardingConfig;
+
+/// Headers of one request that may go along to some server; each server's own rules choose from them. Cheap to
+/// clone.
+#[derive(Clone, Default)]
+pub struct CallerHeaders(Option<Arc<HeaderMap>>);
+
+/// The headers that go along to one server with one call. Calls with equal ones may share a session of that
+/// server, others never do. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    key: IdentityKey,
+    headers: Arc<[(HeaderName, HeaderValue)]>,
+}
+
+/// Stands for an identity without holding any of its values.
+pub type IdentityKey = [u8; 32];
+
+impl CallerHeaders {
+    /// Takes those of `headers` for which `may_go`. What the request's own `Connection` header names belongs to
+    /// that connection (RFC 9110 section 7.6.1) and is left out.
+    pub fn collect(headers: &HeaderMap, may_go: impl Fn(&HeaderName, &HeaderValue) -> bool) -> Self {
+        let nominated = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let nominated: Vec<&str> = nominated.flat_map(|value| value.split(',')).map(str::trim).collect();
+        let is_nominated =
+            |name: &HeaderName| nominated.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()));
+        let mut taken = HeaderMap::new();
+        for (name, value) in headers {
+            if may_go(name, value) && !is_nominated(name) {
+                let mut value = value.clone();
+                value.set_sensitive(true);
+                taken.append(name.clone(), value);
+            }
+        }
+        Self((!taken.is_empty()).then(|| Arc::new(taken)))
+    }
+
+    /// Whether there is nothing that could go along.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Identity {
+    /// What `rules` let through of `headers`; `None` when that is nothing, and the call is nobody's in
+    /// particular.
+    pub fn new(rules: &ForwardingConfig, headers: &CallerHeaders) -> Option<Self> {
+        let headers = headers.0.as_deref()?;
+        let mut names: Vec<&HeaderName> = headers.keys().filter(|name| rules.allows(name)).collect();
+        if names.is_empty() {
+            return None;
+        }
+        names.sort_unstable_by_key(|name| name.as_str());
+        let pairs = names.into_iter().flat_map(|name| {
+            // The order of values under one name may mean something, so it stays.
+            headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
+        });
+        let headers: Arc<[(HeaderName, HeaderValue)]> = pairs.collect();
+        let mut digest = Sha256::new();
+        for (name, value) in &*headers {
+            for bytes in [name.as_str().as_bytes(), value.as_bytes()] {
+                // With its length, so that no two lists of pairs read the same.
+                digest.update(bytes.len().to_le_bytes());
+                digest.update(bytes);
+            }
+        }
+        Some(Self { key: digest.finalize().into(), headers })
+    }
+
+    /// Equal for equal headers.
+    pub fn key(&self) -> IdentityKey {
+        self.key
+    }
+
+    /// Sorted by name.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+}
+
+impl fmt::Debug for CallerHeaders {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.iter().flat_map(|headers| headers.keys())).finish()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.headers.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::HeaderPattern;
+
+    fn rules(allowed: &[&str]) -> ForwardingConfig {
+        let allowed = allowed.iter().map(|pattern| HeaderPattern::parse(pattern).unwrap()).collect();
+        ForwardingConfig { allowed, withheld: Vec::new(), identities: 1, idle: Duration::from_secs(1) }
+    }
+
+    fn caller(pairs: &[(&str, &str)]) -> CallerHeaders {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        CallerHeaders::collect(&headers, |_, _| true)
+    }
+
+    fn key(pairs: &[(&str, &str)]) -> Option<IdentityKey> {
+        Identity::new(&rules(&["X-*"]), &caller(pairs)).map(|identity| identity.key())
+    }
+
+    #[test]
+    fn equal_headers_are_one_identity_whatever_their_order_and_the_rest_of_the_request() {
+        let one = key(&[("X-A", "1"), ("X-B", "2")]);
+        assert!(one.is_some());
+        assert_eq!(one, key(&[("x-b", "2"), ("Other", "9"), ("x-a", "1")]));
+    }
+
+    #[test]
+    fn every_difference_is_another_identity() {
+        let all = [
+            key(&[("X-A", "1"), ("X-B", "2")]),
+            key(&[("X-A", "1")]),
+            key(&[("X-A", "2"), ("X-B", "1")]),
+            key(&[("X-A", "12"), ("X-B", "")]),
+            key(&[("X-A", "1"), ("X-A", "2")]),
+            key(&[("X-A", "2"), ("X-A", "1")]),
+            key(&[("X-A", "1x-b2")]),
+            key(&[("X-A", "")]),
+            key(&[("Other", "1")]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[index + 1..].contains(one), "number {index} is there twice");
+        }
+        assert_eq!(all[all.len() - 1], None);
+    }
+
+    #[test]
+    fn headers_that_belong_to_the_callers_connection_stay_there() {
+        let caller = caller(&[("Connection", "close, X-Hop"), ("X-Hop", "1"), ("X-A", "2")]);
+        let identity = Identity::new(&rules(&["X-*"]), &caller).unwrap();
+        let names: Vec<&str> = identity.headers().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-a"]);
+    }
+
+    #[test]
+    fn nothing_shows_a_value() {
+        let caller = caller(&[("X-Token", "hunter2")]);
+        let identity = Identity::new(&rules(&["X-*"]), &caller).unwrap();
+        let shown = format!("{caller:?} {identity:?} {:?}", identity.headers());
+        assert!(shown.contains("x-token") && !shown.contains("hunter2"), "{shown}");
+    }
+}
