@@ -54,7 +54,8 @@ pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
         .iter()
         .filter(|(_, state)| !state.is_ready() && !is_disabled(state))
         .map(|(name, state)| match state.reason() {
-            Some(reason) => format!("{name} is {}: {reason}", state.name()),
+            // The whole reason stands in the line of that server; it may hold its own words.
+            Some(reason) => format!("{name} is {}: {}", state.name(), reason.public()),
             None => format!("{name} is {}", state.name()),
         })
         .collect();
