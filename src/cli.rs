@@ -75,8 +75,24 @@ pub fn parse(
     environment: Vec<(String, String)>,
 ) -> Result<Invocation, clap::Error> {
     let typed: Vec<OsString> = arguments.into_iter().collect();
-    let matches = Arguments::command().try_get_matches_from(&typed)?;
+    let mut command = Arguments::command();
+    let matches = command.try_get_matches_from_mut(&typed)?;
     let parsed = Arguments::from_arg_matches(&matches)?;
+    interpret(parsed, &typed, environment).map_err(|error| {
+        // With the usage of the command that was typed.
+        let name = matches.subcommand_name().unwrap_or_default();
+        match command.find_subcommand_mut(name) {
+            Some(subcommand) => error.format(subcommand),
+            None => error.format(&mut command),
+        }
+    })
+}
+
+fn interpret(
+    parsed: Arguments,
+    typed: &[OsString],
+    environment: Vec<(String, String)>,
+) -> Result<Invocation, clap::Error> {
     let command = match parsed.subcommand {
         None => {
             let bare = typed.iter().any(|argument| argument == "--") && parsed.serve.command.is_empty();
@@ -255,8 +271,9 @@ fn headers(text: &str) -> Result<Vec<(String, String)>, clap::Error> {
         .collect()
 }
 
+/// An error of what was typed; [`parse`] adds the usage.
 fn usage(message: &str) -> clap::Error {
-    Arguments::command().error(ErrorKind::ValueValidation, message)
+    clap::Error::raw(ErrorKind::ValueValidation, message)
 }
 
 #[cfg(test)]

@@ -145,6 +145,15 @@ fn usage_errors_name_the_flag_and_never_its_value() {
         (&["--port", "many"], "--port"),
         (&["--nonsense"], "--nonsense"),
         (&["check"], "--config"),
+        (&["call", "time"], "name the tool, too"),
+        (&["call", "time"], "Usage: mcpo call [OPTIONS] SERVER TOOL"),
+        (&["tools", "time", "--", "x", "hunter2"], "leave the name of a SERVER out"),
+        (&["tools", "--quiet"], "for servers that this command starts"),
+        (&["tools", "--url", "http://me:hunter2@h"], "a URL must not hold a key"),
+        (&["tools", "--api-key", "${nonsense:hunter"], "--api-key"),
+        (&["tools", "--config", "a.json", "--api-key", "hunter2"], "cannot be used with"),
+        (&["plan", "--config", "new.json"], "--against"),
+        (&["call", "s", "t", "--timeout", "0"], "a number of seconds above 0"),
     ] {
         let error = parsed(arguments).unwrap_err();
         assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{arguments:?}");
@@ -166,6 +175,23 @@ fn nothing_a_file_and_a_check_are_told_apart() {
     };
     let Command::Check(check) = *command else { panic!("a check") };
     assert_eq!((check.purpose, check.files.len(), check.environment.len()), (Purpose::Check, 1, 0));
+}
+
+#[test]
+fn a_command_takes_the_place_of_the_server() {
+    let call = |arguments: &[&str]| {
+        let Ok(Invocation::Command(command)) = parsed(arguments) else { panic!("{arguments:?}") };
+        let Command::Ask(Errand { question: Question::Call(call), .. }) = *command else { panic!("a call") };
+        (call.server, call.tool, call.words)
+    };
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    let server = Some("s".to_owned());
+    assert_eq!(call(&["call", "s", "t", "a=1", "b=2"]), (server, "t".to_owned(), words(&["a=1", "b=2"])));
+    assert_eq!(
+        call(&["call", "t", "a=1", "b=2", "--", "x", "y"]),
+        (None, "t".to_owned(), words(&["a=1", "b=2"]))
+    );
+    assert_eq!(call(&["call", "t", "--", "x"]), (None, "t".to_owned(), Vec::new()));
 }
 
 #[test]

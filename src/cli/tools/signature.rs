@@ -1,4 +1,4 @@
-//! A tool's arguments on one line: `timezone: string, [when: string], [limit: integer = 20]`.
+//! A tool's arguments as they are shown: `timezone: string, [when: string], [limit: integer = 20]`.
 
 use serde_json::{Map, Value};
 
@@ -10,8 +10,8 @@ const SHOWN: usize = 6;
 const DEEPEST: usize = 4;
 
 /// The arguments that `schema` describes, required ones first; what may be left out stands in brackets, with its
-/// default. Empty when there are none.
-pub fn signature(schema: &Value) -> String {
+/// default.
+pub fn signature(schema: &Value) -> Vec<String> {
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
     let required: Vec<&str> =
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -34,7 +34,7 @@ pub fn signature(schema: &Value) -> String {
     if is_open || has_forms {
         arguments.push("...".to_owned());
     }
-    arguments.join(", ")
+    arguments
 }
 
 /// What a value may be, as a programmer would write it.
@@ -154,12 +154,12 @@ mod tests {
             ),
             (json!({ "properties": { "n": { "enum": [1, 2, 3, 4, 5, 6, 7] } } }), "[n: 1|2|3|4|5|6|...]"),
         ] {
-            assert_eq!(signature(&schema), line, "{schema}");
+            assert_eq!(signature(&schema).join(", "), line, "{schema}");
         }
     }
 
     #[test]
     fn a_name_with_escape_sequences_is_made_harmless() {
-        assert_eq!(signature(&json!({ "properties": { "\u{1b}[31m": {} } })), "[\\u{1b}[31m: any]");
+        assert_eq!(signature(&json!({ "properties": { "\u{1b}[31m": {} } })), ["[\\u{1b}[31m: any]"]);
     }
 }

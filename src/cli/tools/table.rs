@@ -37,8 +37,9 @@ fn block(server: &Server, width: Option<usize>) -> String {
         let indent = column + 4;
         let room = width.map(|width| width.saturating_sub(indent).max(20));
         let mut lines = Vec::new();
-        wrap(&signature(tool.definition.get("inputSchema").unwrap_or(&Value::Null)), room, &mut lines);
-        wrap(&description(tool), room, &mut lines);
+        let arguments = signature(tool.definition.get("inputSchema").unwrap_or(&Value::Null)).join(",\n");
+        wrap(arguments.split('\n'), room, &mut lines);
+        wrap(description(tool).split(' '), room, &mut lines);
         let mut lines = lines.into_iter();
         let first = if name.chars().count() > column { None } else { lines.next() };
         text.push_str(format!("  {name:column$}  {}", first.unwrap_or_default()).trim_end());
@@ -79,26 +80,22 @@ fn first_sentence(text: &str) -> String {
     }
 }
 
-/// Adds `text` to `lines`, broken at blanks so that none is longer than `room` where that can be had.
-fn wrap(text: &str, room: Option<usize>, lines: &mut Vec<String>) {
-    if text.is_empty() {
-        return;
-    }
-    let Some(room) = room else {
-        lines.push(text.to_owned());
-        return;
-    };
+/// Adds `pieces` to `lines`, with blanks between them, so that none is longer than `room` where that can be had.
+fn wrap<'a>(pieces: impl Iterator<Item = &'a str>, room: Option<usize>, lines: &mut Vec<String>) {
     let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+    for piece in pieces {
+        let needed = line.chars().count() + 1 + piece.chars().count();
+        if !line.is_empty() && room.is_some_and(|room| needed > room) {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(piece);
     }
-    lines.push(line);
+    if !line.is_empty() {
+        lines.push(line);
+    }
 }
 
 #[cfg(test)]

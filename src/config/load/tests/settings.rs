@@ -143,6 +143,15 @@ fn a_key_of_digits_stays_text_in_every_layer() {
 }
 
 #[test]
+fn where_commands_look_for_a_gateway_is_no_misspelt_setting() {
+    let warnings = |name| {
+        let fixture = Fixture::new(&[]).environment(&[(name, "http://127.0.0.1:9000")]);
+        fixture.load().unwrap().warnings.len()
+    };
+    assert_eq!((warnings("MCPO_URL"), warnings("MCPO_URLS")), (0, 1));
+}
+
+#[test]
 fn keys_are_named_scoped_and_told_apart() {
     let keys = loaded(&format!(
         r#"{{{TIME}, "apiKey": "one", "apiKeys": {{
