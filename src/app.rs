@@ -3,6 +3,9 @@
 //! Order matters. Keys are resolved and the port is bound before any server is started, so that a gateway
 //! that cannot serve starts nothing; the port is served at once, whatever the servers do.
 
+pub mod service_manager;
+pub mod status_line;
+
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -16,8 +19,10 @@ use crate::http::host::HostRuleError;
 use crate::http::{Edge, Keys, KeysError, ListenError, Listener, ServeOptions, serve};
 use crate::rest::{self, Rest};
 use crate::shutdown::{Shutdown, Signals};
+use crate::systemd::InheritedSocket;
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{KeptTools, Upstream};
+use service_manager::ServiceManager;
 
 /// How long servers may take to end after the last call.
 const SERVERS_END: std::time::Duration = std::time::Duration::from_secs(10);
@@ -35,18 +40,20 @@ pub enum AppError {
     Signals(#[source] std::io::Error),
 }
 
-/// Serves `config` until a signal asks for the end, then drains.
+/// Serves `config` until a signal asks for the end, then drains. `inherited` are the sockets that a service manager
+/// opened for the gateway; without any, `config`'s host and port are bound.
 ///
 /// # Errors
 ///
 /// [`AppError`] when the gateway's own key cannot be read or the port cannot be opened. A server that
 /// cannot be started is no error: it is tried again, for ever.
-pub async fn run(config: Config) -> Result<(), AppError> {
+pub async fn run(config: Config, inherited: Vec<InheritedSocket>) -> Result<(), AppError> {
     let config = Arc::new(config);
     let keys = Arc::new(Keys::new(&config.auth)?);
-    let listener = Listener::bind(&config.listen).await?;
+    let activated = !inherited.is_empty();
+    let listener = Listener::open(&config.listen, inherited).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
-    greet(&config, &listener);
+    greet(&config, &listener, activated);
 
     let changes = Arc::new(watch::Sender::new(0));
     let upstreams: Vec<Arc<Upstream>> = config
@@ -58,7 +65,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let keeper = Arc::new(Keeper::new(
         config.clone(),
         upstreams.clone(),
-        changes,
+        changes.clone(),
         builtin::tools(),
         keys.scopes().to_vec(),
     ));
@@ -81,6 +88,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         let kept = directory.map(|directory| KeptTools::new(directory, upstream.config(), Arc::clone(&turn)));
         tasks.spawn(supervise(upstream, surroundings.clone(), kept));
     }
+    let known = keeper.clone();
     tasks.spawn(keeper.run(servers_stop.clone()));
 
     let shutdown = Shutdown::new();
@@ -90,7 +98,10 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         drain: config.limits.drain,
     };
     let catching = tokio::spawn(signals.forward(shutdown.clone()));
-    serve(listener, edge, options, shutdown).await;
+    let servers = move || known.upstreams().to_vec();
+    let ending = config.limits.drain + SERVERS_END;
+    let (service_manager, pulse) = ServiceManager::start(servers, &changes, shutdown.clone(), ending);
+    serve(listener, edge, options, shutdown, pulse).await;
     catching.abort();
 
     tracing::info!("all calls are done; the servers are ended");
@@ -99,15 +110,21 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     if tokio::time::timeout(SERVERS_END, tasks.wait()).await.is_err() {
         tracing::warn!("some servers did not end in time; their processes are killed with the gateway");
     }
+    service_manager.end().await;
     Ok(())
 }
 
-fn greet(config: &Config, listener: &Listener) {
-    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
-    let Ok(address) = listener.local_address() else { return };
+fn greet(config: &Config, listener: &Listener, activated: bool) {
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!("mcpo {version} listens on {scheme}://{address}; its page is {scheme}://{address}/docs");
-    if config.auth.keys.is_empty() && !address.ip().is_loopback() {
+    let places = listener.places();
+    let page = places.iter().find(|place| place.starts_with("http"));
+    let page = page.map(|place| format!("; its page is {place}/docs")).unwrap_or_default();
+    let origin = if activated { ", as the service manager passed it" } else { "" };
+    tracing::info!("mcpo {version} listens on {}{origin}{page}", places.join(" and "));
+    if !config.auth.keys.is_empty() {
+        return;
+    }
+    for address in listener.tcp_addresses().iter().filter(|address| !address.ip().is_loopback()) {
         tracing::warn!(
             "ANYBODY who reaches {address} can call every tool: no API key is configured. Set --api-key (or \
              `apiKeys` in the file), or listen on 127.0.0.1"

@@ -13,11 +13,13 @@ pub mod health;
 pub mod host;
 pub mod layers;
 pub mod listener;
+pub mod peer;
 pub mod serve;
 
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, read_body};
-pub use layers::{Edge, Peer};
+pub use layers::Edge;
 pub use listener::{ListenError, Listener};
+pub use peer::Peer;
 pub use serve::{ServeOptions, serve};

@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  telemetry, shutdown
+//! 0  telemetry, shutdown, systemd
 //! ```
 //!
 //! # Invariants
@@ -36,5 +36,6 @@ pub mod gateway;
 pub mod http;
 pub mod rest;
 pub mod shutdown;
+pub mod systemd;
 pub mod telemetry;
 pub mod upstream;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use mcpo::app::{self, AppError};
 use mcpo::cli::{self, Invocation, check, exit};
 use mcpo::config::{self, Config, LogFormat, Problem, environment};
+use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
 
 fn main() -> ExitCode {
@@ -16,14 +17,18 @@ fn main() -> ExitCode {
     let outcome = match invocation {
         Invocation::Check(sources) => check::run(&sources, &mut io::stdout(), &mut io::stderr()),
         Invocation::Serve(sources) => match config::load(&sources) {
-            Ok(loaded) => Ok(serve(loaded.config, &loaded.warnings)),
+            Ok(loaded) => Ok(serve(loaded.config, &loaded.warnings, systemd::inherited_sockets())),
             Err(problems) => check::print(&problems, &mut io::stderr()).map(|()| exit::CONFIGURATION),
         },
     };
     ExitCode::from(outcome.unwrap_or(exit::FAILURE))
 }
 
-fn serve(config: Config, warnings: &[Problem]) -> u8 {
+fn serve(
+    config: Config,
+    warnings: &[Problem],
+    inherited: Result<Vec<InheritedSocket>, InheritedSocketError>,
+) -> u8 {
     let telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -34,6 +39,13 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    let inherited = match inherited {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            tracing::error!("{error}");
+            return exit::CONFIGURATION;
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -42,7 +54,7 @@ fn serve(config: Config, warnings: &[Problem]) -> u8 {
             return exit::FAILURE;
         }
     };
-    let outcome = runtime.block_on(app::run(config));
+    let outcome = runtime.block_on(app::run(config, inherited));
     let dropped = telemetry.dropped_lines();
     if dropped > 0 {
         tracing::warn!("{dropped} log lines were dropped: stderr was read too slowly");

@@ -4,7 +4,6 @@
 //! request, and none of these needs that.
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
@@ -14,15 +13,11 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tower::Service;
 
+use super::Peer;
 use super::answer::{ERROR_CODE, Problem};
 use super::cors::Cors;
 use super::host::{HostRule, HostRuleError};
 use crate::config::ListenConfig;
-
-/// Where a request came from, as an extension of the request. Behind a proxy or a port forward it proves
-/// nothing about who calls.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
 
 /// The router with the rules that stand before it; shared by all connections.
 #[derive(Debug)]
@@ -49,7 +44,7 @@ impl Edge {
     /// 5. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
     /// 6. **The router.** Keys are checked in there, because only a route knows what it asks of a caller;
     ///    bodies are read in there, after that, because only a route knows whether it wants one.
-    pub async fn respond<B>(&self, mut request: Request<B>, peer: SocketAddr) -> Response
+    pub async fn respond<B>(&self, mut request: Request<B>, peer: Peer) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -62,8 +57,8 @@ impl Edge {
         }
         let method = request.method().clone();
         let uri = request.uri().clone();
-        request.extensions_mut().insert(Peer(peer));
-        let mut response = match self.hosts.check(&uri, request.headers()) {
+        request.extensions_mut().insert(peer);
+        let mut response = match self.hosts.check(&uri, request.headers(), peer) {
             Ok(()) => self.route(request).await,
             Err(problem) => problem.into_response(),
         };
@@ -96,7 +91,7 @@ impl Edge {
 }
 
 /// One line per refusal, at info. The query is left out: people put secrets there.
-fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: SocketAddr) {
+fn note_refusal(response: &Response, method: &Method, uri: &Uri, peer: Peer) {
     let refused = matches!(
         response.status(),
         StatusCode::UNAUTHORIZED
@@ -144,7 +139,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = Peer::tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
         let response = edge.respond(request.body(Body::empty()).unwrap(), peer).await;
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("config", 1),
     ("telemetry", 0),
     ("shutdown", 0),
+    ("systemd", 0),
 ];
 
 const LONGEST_FILE: usize = 400;

@@ -1,7 +1,6 @@
 //! One connection, from the TLS handshake to its last byte.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,11 +12,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::super::Peer;
+use super::super::listener::Stream;
 use super::Edge;
 
 /// How long a connection may rest between requests, at least; at most twice that. Longer than the clients'
@@ -47,22 +47,24 @@ struct InFlight<'a>(&'a Activity);
 /// Serves one connection until it ends. `finish` resolves (or its sender is dropped) when it should end
 /// after the requests in flight.
 pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     edge: Arc<Edge>,
     header_timeout: Duration,
     finish: oneshot::Receiver<()>,
 ) {
-    // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+    if let Stream::Tcp(stream) = &stream {
+        // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+        }
+        // Notices clients that vanished while a call runs, so that the call is cancelled some day.
+        if let Err(error) = rustix::net::sockopt::set_socket_keepalive(stream, true) {
+            tracing::debug!(%error, %peer, "SO_KEEPALIVE could not be set");
+        }
     }
-    // Notices clients that vanished while a call runs, so that the call is cancelled some day.
-    if let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true) {
-        tracing::debug!(%error, %peer, "SO_KEEPALIVE could not be set");
-    }
-    let Some(tls) = tls else {
+    let Some(tls) = tls.filter(|_| !peer.is_unix()) else {
         return converse(stream, peer, &edge, header_timeout, finish).await;
     };
     match tokio::time::timeout(header_timeout, tls.accept(stream)).await {
@@ -74,7 +76,7 @@ pub(super) async fn serve(
 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     edge: &Arc<Edge>,
     header_timeout: Duration,
     mut finish: oneshot::Receiver<()>,
