@@ -22,6 +22,7 @@ mod own_tools;
 mod readme;
 mod real_servers;
 mod recordings;
+mod service_manager;
 mod socket_upstream;
 mod sse_upstream;
 mod startup;
