@@ -63,8 +63,17 @@ impl ServiceManager {
         shutdown: Shutdown,
         ending: Duration,
     ) -> (Self, Pulse) {
+        Self::telling(Notifier::new(environment::notify_socket()), servers, changes, shutdown, ending)
+    }
+
+    fn telling(
+        notifier: Notifier,
+        servers: impl Fn() -> Vec<Arc<Upstream>> + Send + 'static,
+        changes: &Changes,
+        shutdown: Shutdown,
+        ending: Duration,
+    ) -> (Self, Pulse) {
         let (probe, pulse) = pulse();
-        let notifier = Notifier::new(environment::is_notification_wanted());
         let reloads = Reloads { notifier: notifier.clone(), note: Arc::new(watch::Sender::new(None)) };
         let stop = CancellationToken::new();
         let telling = notifier.is_wanted().then(|| {
@@ -169,5 +178,60 @@ impl<S: Fn() -> Vec<Arc<Upstream>> + Send> Teller<S> {
         self.changes.borrow_and_update();
         let note = self.note.borrow_and_update().clone();
         StatusLine::of(&(self.servers)(), note).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixDatagram;
+
+    use super::*;
+    use crate::config::{ServerConfig, ServerName, TransportConfig};
+
+    async fn received(socket: &UnixDatagram) -> String {
+        let mut message = [0; 1024];
+        let received = tokio::time::timeout(Duration::from_secs(20), socket.recv(&mut message)).await;
+        String::from_utf8(message[..received.unwrap().unwrap()].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn readiness_waits_for_the_accept_loop_and_the_status_follows_reloads() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        let notifier = Notifier::new(Some(folder.path().join("notify").into()));
+        let changes: Changes = Arc::new(watch::Sender::new(0));
+        let name = ServerName::new("time").unwrap();
+        let server = Upstream::new(ServerConfig::new(name, TransportConfig::Gateway), changes.clone());
+        let shutdown = Shutdown::new();
+        let servers = move || vec![server.clone()];
+        let (manager, mut pulse) =
+            ServiceManager::telling(notifier, servers, &changes, shutdown.clone(), Duration::from_secs(1));
+        let early = tokio::time::timeout(Duration::from_millis(50), socket.readable()).await;
+        assert!(early.is_err(), "told before the accept loop has turned");
+        pulse.beat().await;
+        assert_eq!(received(&socket).await, "READY=1\nSTATUS=0 of 1 servers ready; time: starting\n");
+
+        manager.reloads().begun();
+        let begun = received(&socket).await;
+        assert!(
+            begun.starts_with("RELOADING=1\nMONOTONIC_USEC=") && begun.ends_with("STATUS=reloading\n"),
+            "{begun}"
+        );
+        manager.reloads().ended(Some("line 3 is wrong"));
+        assert_eq!(received(&socket).await, "READY=1\nSTATUS=the last reload failed: line 3 is wrong\n");
+        let expected =
+            "STATUS=0 of 1 servers ready; the last reload failed: line 3 is wrong; time: starting\n";
+        assert_eq!(received(&socket).await, expected);
+
+        // A good one takes the note away, also where the servers are as they were before.
+        manager.reloads().begun();
+        manager.reloads().ended(None);
+        assert!(received(&socket).await.starts_with("RELOADING=1\n"));
+        assert_eq!(received(&socket).await, "READY=1\nSTATUS=reloaded\n");
+        assert_eq!(received(&socket).await, "STATUS=0 of 1 servers ready; time: starting\n");
+
+        shutdown.request();
+        assert!(received(&socket).await.starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=1000000\n"));
+        manager.end().await;
     }
 }

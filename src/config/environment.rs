@@ -83,9 +83,9 @@ pub fn journal_stream() -> Option<OsString> {
     env::var_os("JOURNAL_STREAM")
 }
 
-/// Whether a service manager wants to be told how this process is (`NOTIFY_SOCKET`).
-pub fn is_notification_wanted() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
+/// Where a service manager wants to be told how this process is (`NOTIFY_SOCKET`), when one does.
+pub fn notify_socket() -> Option<OsString> {
+    env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
 }
 
 pub(super) fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {

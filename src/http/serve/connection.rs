@@ -34,6 +34,10 @@ const STREAMS: u32 = 250;
 /// A peer that vanished without a word is noticed by an unanswered ping after this time.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
+/// How long a connection that has not asked anything yet is kept open at the end: its request may be on the way, and
+/// whoever sent it would not know whether it was seen.
+const LAST_REQUEST: Duration = Duration::from_millis(300);
+
 /// What the watch over a connection needs to know of its requests.
 #[derive(Default)]
 struct Activity {
@@ -94,6 +98,7 @@ async fn converse(
     let mut watch = pin!(tokio::time::sleep(header_timeout));
     let mut seen = 0;
     let mut finishing = false;
+    let mut asked_to_close = false;
     loop {
         tokio::select! {
             biased;
@@ -105,12 +110,13 @@ async fn converse(
                 return;
             }
             _ = &mut finish, if !finishing => {
-                // Nothing was asked yet, so nothing is lost.
-                if activity.begun.load(Ordering::Relaxed) == 0 {
-                    return;
-                }
                 finishing = true;
-                connection.as_mut().graceful_shutdown();
+                if activity.begun.load(Ordering::Relaxed) == 0 {
+                    watch.as_mut().reset(Instant::now() + LAST_REQUEST);
+                } else {
+                    asked_to_close = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             () = watch.as_mut() => {
                 let begun = activity.begun.load(Ordering::Relaxed);
@@ -119,9 +125,10 @@ async fn converse(
                     return;
                 }
                 let resting = begun == seen && activity.in_flight.load(Ordering::Relaxed) == 0;
-                if resting && !finishing {
+                if (resting || finishing) && !asked_to_close {
                     // Closes at once, in the middle of a head too; an answer that still streams goes on.
                     finishing = true;
+                    asked_to_close = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 seen = begun;
