@@ -1,8 +1,8 @@
 //! The service manager's side of the process: what it is told, what it watches, and the sockets it passes.
 //!
 //! Everything here does nothing when the gateway was not started by a service manager. The variables of its
-//! protocols (`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `LISTEN_FDS`, ...) never reach a child, whose environment is
-//! put together from nothing.
+//! protocols (`WATCHDOG_USEC`, `LISTEN_FDS`, ...) are read by the crates that know them. None reaches a child, whose
+//! environment is put together from nothing.
 
 pub mod notify;
 pub mod pulse;
