@@ -167,15 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_whose_workers_are_all_busy_is_told_from_a_resting_loop() {
+    fn a_runtime_whose_workers_are_all_busy_is_told_as_such() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (probe, pulse) = pulse();
-        let turning = std::thread::spawn(|| {
-            let own = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            own.block_on(async { tokio::time::timeout(Duration::MAX, turn(pulse)).await.ok() })
-        });
-        drop(turning);
+        let (probe, _resting) = pulse();
         let (go_on, wait) = sync_channel::<()>(0);
         let (began, begun) = sync_channel(0);
         runtime.spawn(async move {
