@@ -5,17 +5,23 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::status_line::StatusLine;
 use crate::config::Config;
 use crate::http::Listener;
 use crate::upstream::Upstream;
 
-/// Says where the gateway listens, loudly when anybody may call.
-pub fn address(config: &Config, listener: &Listener) {
-    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
-    let Ok(address) = listener.local_address() else { return };
+/// Says where the gateway listens, loudly when anybody may call. `activated`: a service manager opened it.
+pub fn address(config: &Config, listener: &Listener, activated: bool) {
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!("mcpo {version} listens on {scheme}://{address}; its page is {scheme}://{address}/docs");
-    if config.auth.keys.is_empty() && !address.ip().is_loopback() {
+    let places = listener.places();
+    let page = places.iter().find(|place| place.starts_with("http"));
+    let page = page.map(|place| format!("; its page is {place}/docs")).unwrap_or_default();
+    let origin = if activated { ", as the service manager passed it" } else { "" };
+    tracing::info!("mcpo {version} listens on {}{origin}{page}", places.join(" and "));
+    if !config.auth.keys.is_empty() {
+        return;
+    }
+    for address in listener.tcp_addresses().iter().filter(|address| !address.ip().is_loopback()) {
         tracing::warn!(
             "ANYBODY who reaches {address} can call every tool: no API key is configured. Set --api-key (or \
              `apiKeys` in the file), or listen on 127.0.0.1"
@@ -36,17 +42,10 @@ pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     if upstreams.is_empty() || stop.run_until_cancelled(outcomes).await.is_none() {
         return;
     }
-    let states: Vec<_> = upstreams.iter().map(|upstream| (upstream.name(), upstream.state())).collect();
-    let ready = states.iter().filter(|(_, state)| state.is_ready()).count();
-    let others: Vec<String> = states
-        .iter()
-        .filter(|(_, state)| !state.is_ready())
-        .map(|(name, state)| format!("{name} ({})", state.name()))
-        .collect();
-    let seconds = began.elapsed().as_secs_f32();
-    let summary = format!("{ready} of {} servers ready, {seconds:.1} s after the start", states.len());
-    match others.is_empty() {
-        true => tracing::info!("{summary}"),
-        false => tracing::warn!("{summary}; not ready: {}", others.join(", ")),
+    let line =
+        StatusLine::of(&upstreams, Some(format!("{:.1} s after the start", began.elapsed().as_secs_f32())));
+    match line.troubles.is_empty() {
+        true => tracing::info!("{line}"),
+        false => tracing::warn!("{line}"),
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct CheckArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// Address to listen on [default: 127.0.0.1]
+    /// Address to listen on, or unix:/path of a socket [default: 127.0.0.1]
     #[arg(long, short = 'h', value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Port to listen on [default: 8000]

@@ -1,11 +1,10 @@
 //! One line and one count of each call, whatever its end: who called what, for how long, and how it ended.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{CallContext, CallError, FindError, Gateway, Target};
-use crate::trace::TraceContext;
+use crate::trace::{Peer, TraceContext};
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +112,7 @@ fn write_line(
 }
 
 /// ` from 10.0.0.7`, or nothing.
-struct From(Option<IpAddr>);
+struct From(Option<Peer>);
 
 impl fmt::Display for From {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
