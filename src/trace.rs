@@ -9,7 +9,7 @@ mod peer;
 mod request_id;
 
 pub use context::TraceContext;
-pub use peer::Peer;
+pub use peer::{Host, Peer};
 pub use request_id::RequestId;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

@@ -25,6 +25,19 @@ impl Peer {
     }
 }
 
+/// A peer without its port, which tells nothing once the connection is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Host(pub Peer);
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Peer::Tcp(address) => address.ip().fmt(formatter),
+            unix => unix.fmt(formatter),
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
