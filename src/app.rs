@@ -9,6 +9,8 @@ mod generation;
 mod greeting;
 pub mod local;
 mod reload;
+pub mod service_manager;
+pub mod status_line;
 
 use std::sync::Arc;
 
@@ -20,9 +22,11 @@ use crate::gateway::Configuration;
 use crate::http::host::HostRuleError;
 use crate::http::{KeysError, ListenError, Listener, serve};
 use crate::shutdown::{Shutdown, Signals};
-use fleet::Fleet;
+use crate::systemd::InheritedSocket;
+use fleet::{Fleet, SERVERS_END};
 use generation::Generation;
 use reload::Reloader;
+use service_manager::ServiceManager;
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,19 +42,22 @@ pub enum AppError {
 }
 
 /// Serves `config` until a signal asks for the end, then drains. `sources` are read again at each reload.
+/// `inherited` are the sockets that a service manager opened for the gateway; without any, `config`'s host and
+/// port are bound.
 ///
 /// # Errors
 ///
 /// [`AppError`] when the gateway's own key cannot be read or the port cannot be opened. A server that
 /// cannot be started is no error: it is tried again, for ever.
-pub async fn run(config: Config, sources: Sources) -> Result<(), AppError> {
+pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocket>) -> Result<(), AppError> {
     let sources = Arc::new(sources);
     let configuration = Arc::new(Configuration::new(sources.clone()));
     let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone()));
     let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
-    let listener = Listener::bind(&generation.config.listen).await?;
+    let activated = !inherited.is_empty();
+    let listener = Listener::open(&generation.config.listen, inherited).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
-    greeting::address(&generation.config, &listener);
+    greeting::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
     generation.start(None, &fleet);
@@ -61,17 +68,21 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), AppError> {
     if sources.hot_reload {
         fleet.tasks().spawn(followed_files::follow(sources, reload.clone(), shutdown.token().clone()));
     }
-    let earlier = Vec::new();
+    let ending = generation.config.limits.drain + SERVERS_END;
+    let known = fleet.clone();
+    let servers = move || known.servers().to_vec();
+    let (service_manager, pulse) = ServiceManager::start(servers, fleet.changes(), shutdown.clone(), ending);
     let reloader = Reloader {
         fleet: fleet.clone(),
         configuration,
         serving: serving.clone(),
         current: generation,
-        earlier,
+        earlier: Vec::new(),
+        told: service_manager.reloads().clone(),
     };
     let reloading = tokio::spawn(reloader.run(reload.clone(), shutdown.token().clone()));
     let catching = tokio::spawn(signals.forward(shutdown.clone(), reload));
-    serve(listener, serving, shutdown).await;
+    serve(listener, serving, shutdown, pulse).await;
     catching.abort();
     if let Err(error) = reloading.await {
         tracing::error!(%error, "the task that reloads failed");
@@ -79,5 +90,6 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), AppError> {
 
     tracing::info!("all calls are done; the servers are ended");
     fleet.end().await;
+    service_manager.end().await;
     Ok(())
 }

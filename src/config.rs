@@ -23,7 +23,7 @@ mod servers;
 mod settings;
 mod sources;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use forwarding::{ForwardingConfig, HeaderPattern};
@@ -54,7 +54,7 @@ pub struct Config {
 /// Where and how the one port is opened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListenConfig {
-    /// Host name or address; `127.0.0.1` unless told otherwise.
+    /// Host name or address, or `unix:` with the path of a socket; `127.0.0.1` unless told otherwise.
     pub host: String,
     pub port: u16,
     pub tls: Option<TlsConfig>,
@@ -69,6 +69,13 @@ pub struct ListenConfig {
     pub allowed_hosts: Vec<String>,
     /// The address that users type, for the Host rule and for links.
     pub public_url: Option<String>,
+}
+
+impl ListenConfig {
+    /// The path of the Unix socket to listen on, when `host` names one in place of an address.
+    pub fn unix_path(&self) -> Option<&Path> {
+        self.host.strip_prefix("unix:").map(Path::new)
+    }
 }
 
 /// PEM files of the listener's certificate chain and key.

@@ -16,9 +16,10 @@ pub mod layers;
 pub mod listener;
 pub mod serve;
 
+pub use crate::trace::Peer;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, read_body};
-pub use layers::{Edge, KeyName, Peer};
+pub use layers::{Edge, KeyName};
 pub use listener::{ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};

@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  telemetry, metrics, shutdown, trace
+//! 0  telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -37,6 +37,7 @@ pub mod http;
 pub mod metrics;
 pub mod rest;
 pub mod shutdown;
+pub mod systemd;
 pub mod telemetry;
 pub mod trace;
 pub mod upstream;

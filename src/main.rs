@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use mcpo::app::{self, AppError};
 use mcpo::cli::{self, Invocation, check, exit};
 use mcpo::config::{self, Loaded, LogFormat, Sources, environment};
+use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
 
 fn main() -> ExitCode {
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     ExitCode::from(match invocation {
         Invocation::Command(command) => cli::carry_out(*command),
         Invocation::Serve(sources) => match config::load(&sources) {
-            Ok(loaded) => serve(loaded, sources),
+            Ok(loaded) => serve(loaded, sources, systemd::inherited_sockets()),
             Err(problems) => {
                 let printed = check::print(&problems, &mut io::stderr());
                 printed.map_or(exit::FAILURE, |()| exit::CONFIGURATION)
@@ -25,7 +26,11 @@ fn main() -> ExitCode {
     })
 }
 
-fn serve(loaded: Loaded, sources: Sources) -> u8 {
+fn serve(
+    loaded: Loaded,
+    sources: Sources,
+    inherited: Result<Vec<InheritedSocket>, InheritedSocketError>,
+) -> u8 {
     let Loaded { config, warnings } = loaded;
     let _telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
@@ -37,6 +42,13 @@ fn serve(loaded: Loaded, sources: Sources) -> u8 {
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
+    let inherited = match inherited {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            tracing::error!("{error}");
+            return exit::CONFIGURATION;
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -45,7 +57,7 @@ fn serve(loaded: Loaded, sources: Sources) -> u8 {
             return exit::FAILURE;
         }
     };
-    let outcome = runtime.block_on(app::run(config, sources));
+    let outcome = runtime.block_on(app::run(config, sources, inherited));
     match outcome {
         Ok(()) => exit::SUCCESS,
         Err(error) => {

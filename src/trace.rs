@@ -1,12 +1,15 @@
-//! What a request is known by beyond this process: its own id, and the trace that it belongs to.
+//! What a request is known by beyond this process: its own id, the trace that it belongs to, and where it came
+//! from.
 //!
-//! Both come from the caller when it has them. They go into the log, the id back to the caller, and the
+//! Id and trace come from the caller when it has them. They go into the log, the id back to the caller, and the
 //! trace on to the server; nothing is decided by them, since anybody can claim any id.
 
 mod context;
+mod peer;
 mod request_id;
 
 pub use context::TraceContext;
+pub use peer::{Host, Peer};
 pub use request_id::RequestId;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

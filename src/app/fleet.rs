@@ -19,7 +19,7 @@ use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{Changes, HttpClients, KeptTools, Turn, Upstream};
 
 /// How long servers may take to end after the last call.
-pub(super) const SERVERS_END: Duration = Duration::from_secs(10);
+pub const SERVERS_END: Duration = Duration::from_secs(10);
 
 /// Owns the tasks of all servers.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Fleet {
     turn: Turn,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Those of the configuration that is served now.
+    current: ArcSwap<Vec<Arc<Upstream>>>,
 }
 
 impl Fleet {
@@ -46,7 +48,19 @@ impl Fleet {
             turn: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            current: ArcSwap::default(),
         }
+    }
+
+    /// The servers of the configuration that is served now.
+    pub fn servers(&self) -> Arc<Vec<Arc<Upstream>>> {
+        self.current.load_full()
+    }
+
+    /// `upstreams` are the servers from now on.
+    pub fn set_servers(&self, upstreams: Vec<Arc<Upstream>>) {
+        self.current.store(Arc::new(upstreams));
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Tells of each change of a server's state or tools.

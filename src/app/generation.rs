@@ -72,6 +72,7 @@ impl Generation {
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
     pub fn start(&self, before: Option<&Self>, fleet: &Fleet) {
         fleet.metrics().http().limit_connections(self.config.limits.connections);
+        fleet.set_servers(self.upstreams.clone());
         fleet.tasks().spawn(self.keeper.clone().run(self.ended.clone()));
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {

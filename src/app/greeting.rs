@@ -5,16 +5,19 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::status_line::StatusLine;
 use crate::config::{Config, TransportConfig};
 use crate::http::Listener;
-use crate::upstream::{Phase, Upstream, UpstreamState};
+use crate::upstream::Upstream;
 
-/// Says where the gateway listens, loudly when anybody may call.
-pub fn address(config: &Config, listener: &Listener) {
-    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
-    let Ok(address) = listener.local_address() else { return };
+/// Says where the gateway listens, loudly when anybody may call. `activated`: a service manager opened it.
+pub fn address(config: &Config, listener: &Listener, activated: bool) {
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!("mcpo {version} listens on {scheme}://{address}; its page is {scheme}://{address}/docs");
+    let places = listener.places();
+    let page = places.iter().find(|place| place.starts_with("http"));
+    let page = page.map(|place| format!("; its page is {place}/docs")).unwrap_or_default();
+    let origin = if activated { ", as the service manager passed it" } else { "" };
+    tracing::info!("mcpo {version} listens on {}{origin}{page}", places.join(" and "));
     let enabled = config.servers.iter().filter(|server| !server.disabled);
     let starting: Vec<&str> = enabled
         .filter(|server| !matches!(server.transport, TransportConfig::Gateway))
@@ -25,7 +28,10 @@ pub fn address(config: &Config, listener: &Listener) {
         [only] => tracing::info!("starting {only}"),
         several => tracing::info!("starting {} servers: {}", several.len(), several.join(", ")),
     }
-    if config.auth.keys.is_empty() && !address.ip().is_loopback() {
+    if !config.auth.keys.is_empty() {
+        return;
+    }
+    for address in listener.tcp_addresses().iter().filter(|address| !address.ip().is_loopback()) {
         tracing::warn!(
             "ANYBODY who reaches {address} can call every tool: no API key is configured. Set --api-key (or \
              `apiKeys` in the file), or listen on 127.0.0.1"
@@ -46,25 +52,10 @@ pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     if upstreams.is_empty() || stop.run_until_cancelled(outcomes).await.is_none() {
         return;
     }
-    let states: Vec<_> = upstreams.iter().map(|upstream| (upstream.name(), upstream.state())).collect();
-    let is_disabled = |state: &UpstreamState| matches!(state.phase, Phase::Disabled);
-    let disabled = states.iter().filter(|(_, state)| is_disabled(state)).count();
-    let ready = states.iter().filter(|(_, state)| state.is_ready()).count();
-    let others: Vec<String> = states
-        .iter()
-        .filter(|(_, state)| !state.is_ready() && !is_disabled(state))
-        .map(|(name, state)| match state.reason() {
-            // The whole reason stands in the line of that server; it may hold its own words.
-            Some(reason) => format!("{name} is {}: {}", state.name(), reason.public()),
-            None => format!("{name} is {}", state.name()),
-        })
-        .collect();
-    let seconds = began.elapsed().as_secs_f32();
-    let off = if disabled > 0 { format!(", {disabled} disabled") } else { String::new() };
-    let summary =
-        format!("{ready} of {} servers ready, {seconds:.1} s after the start{off}", states.len() - disabled);
-    match others.is_empty() {
-        true => tracing::info!("{summary}"),
-        false => tracing::warn!("{summary}; {}", others.join("; ")),
+    let line =
+        StatusLine::of(&upstreams, Some(format!("{:.1} s after the start", began.elapsed().as_secs_f32())));
+    match line.troubles.is_empty() {
+        true => tracing::info!("{line}"),
+        false => tracing::warn!("{line}"),
     }
 }

@@ -16,6 +16,7 @@ use crate::config::{AuthConfig, Config, Sources, TransportConfig};
 use crate::gateway::Configuration;
 use crate::http::Served;
 use crate::shutdown::Shutdown;
+use crate::trace::Peer;
 
 /// The servers of one configuration at work, and the edge before them. [`Local::end`] ends the servers.
 pub struct Local {
@@ -70,8 +71,8 @@ impl Local {
     ///
     /// When the answer's body breaks off.
     pub async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, axum::Error> {
-        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (head, body) = self.served.edge.respond(request, nobody).await.into_parts();
+        let operator = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let (head, body) = self.served.edge.respond(request, operator).await.into_parts();
         Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::AppError;
 use super::fleet::Fleet;
 use super::generation::Generation;
+use super::service_manager::Reloads;
 use crate::config::{Config, Loaded, Plan};
 use crate::gateway::configuration::Configuration;
 use crate::http::Serving;
@@ -23,6 +24,8 @@ pub struct Reloader {
     pub current: Generation,
     /// Earlier generations that may still have a request in flight.
     pub earlier: Vec<CancellationToken>,
+    /// The service manager hears of each reload.
+    pub told: Reloads,
 }
 
 impl Reloader {
@@ -30,11 +33,12 @@ impl Reloader {
     pub async fn run(mut self, wanted: Arc<Notify>, stop: CancellationToken) {
         while stop.run_until_cancelled(wanted.notified()).await.is_some() {
             tracing::info!("reloading the configuration");
-            self.configuration.reloading();
+            self.told.begun();
             match self.reload().await {
                 Ok(()) => {
                     self.fleet.metrics().reloaded(true);
                     self.configuration.loaded();
+                    self.told.ended(None);
                     tracing::info!("the new configuration is served");
                 }
                 Err(problems) => {
@@ -43,6 +47,7 @@ impl Reloader {
                         tracing::error!("{problem}");
                     }
                     tracing::error!("the running configuration stays: nothing was changed");
+                    self.told.ended(problems.first().map(|problem| one_line(problem)).as_deref());
                     self.configuration.rejected(problems);
                 }
             }
@@ -81,4 +86,8 @@ impl Reloader {
         }
         Ok(())
     }
+}
+
+fn one_line(problem: &str) -> String {
+    problem.split_whitespace().collect::<Vec<_>>().join(" ")
 }

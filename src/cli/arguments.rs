@@ -100,7 +100,7 @@ pub(super) struct ServeArguments {
     /// Directory where tool lists are kept across restarts
     #[arg(long, value_name = "DIRECTORY", help_heading = "Servers")]
     pub state_dir: Option<PathBuf>,
-    /// Address to listen on [default: 127.0.0.1]
+    /// Address to listen on, or unix:/path of a socket [default: 127.0.0.1]
     #[arg(long, short = 'h', value_name = "ADDRESS", help_heading = "Listening")]
     pub host: Option<String>,
     /// Port to listen on [default: 8000]

@@ -83,6 +83,11 @@ pub fn journal_stream() -> Option<OsString> {
     env::var_os("JOURNAL_STREAM")
 }
 
+/// Where a service manager wants to be told how this process is (`NOTIFY_SOCKET`), when one does.
+pub fn notify_socket() -> Option<OsString> {
+    env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
+}
+
 pub(super) fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     if let Some(directories) = variable("STATE_DIRECTORY") {
         return env::split_paths(&directories).next();

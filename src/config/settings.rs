@@ -75,6 +75,10 @@ fn listen(layers: &Layers, problems: &mut Problems) -> ListenConfig {
             "write 127.0.0.1, or 0.0.0.0 for every address",
         );
     }
+    let tls = tls(layers, problems);
+    if let Some(path) = host.strip_prefix("unix:") {
+        unix_socket(Path::new(path), tls.is_some(), layers, problems);
+    }
     // Users copy addresses out of URLs.
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         host = inner.to_owned();
@@ -82,13 +86,31 @@ fn listen(layers: &Layers, problems: &mut Problems) -> ListenConfig {
     ListenConfig {
         host,
         port: layers.get("port", "a port number from 0 to 65535", problems).unwrap_or(default.port),
-        tls: tls(layers, problems),
+        tls,
         path_prefix: path(layers, "pathPrefix", problems)
             .map_or(default.path_prefix, |path| format!("{path}/")),
         root_path: path(layers, "rootPath", problems).unwrap_or_default(),
         cors_allow_origins: origins(layers, problems).unwrap_or(default.cors_allow_origins),
         allowed_hosts: allowed_hosts(layers, problems),
         public_url: public_url(layers, problems),
+    }
+}
+
+/// A path is taken from the root: where a service's working directory is, nobody remembers.
+fn unix_socket(path: &Path, with_tls: bool, layers: &Layers, problems: &mut Problems) {
+    if !path.is_absolute() {
+        problems.error(
+            &layers.place("host"),
+            "the path of the Unix socket is not absolute",
+            "write it from the root, such as unix:/run/mcpo/mcpo.sock",
+        );
+    }
+    if with_tls {
+        problems.slip(
+            &layers.place("tls.certificate"),
+            "TLS is not spoken on a Unix socket; this has no effect",
+            "leave `tls` out, or listen on an address",
+        );
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tokio::sync::watch;
 
 use crate::catalog::Caller;
 use crate::config::{self, Config, Loaded, Plan, Problem, ServerName, Sources};
@@ -16,14 +15,12 @@ use crate::upstream::Upstream;
 pub struct Configuration {
     sources: Arc<Sources>,
     state: ArcSwap<State>,
-    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Clone)]
 struct State {
     loaded_at: SystemTime,
     revision: u64,
-    reloading: bool,
     rejected: Option<Rejected>,
 }
 
@@ -77,41 +74,20 @@ pub struct ConfigurationStatus {
 impl Configuration {
     /// The configuration of `sources`, loaded now.
     pub fn new(sources: Arc<Sources>) -> Self {
-        let state = State { loaded_at: SystemTime::now(), revision: 1, reloading: false, rejected: None };
-        Self { sources, state: ArcSwap::from_pointee(state), changed: watch::Sender::new(()) }
-    }
-
-    /// A reload has begun.
-    pub fn reloading(&self) {
-        self.set(State { reloading: true, ..State::clone(&self.state.load()) });
+        let state = State { loaded_at: SystemTime::now(), revision: 1, rejected: None };
+        Self { sources, state: ArcSwap::from_pointee(state) }
     }
 
     /// What the sources say now is served.
     pub fn loaded(&self) {
         let revision = self.state.load().revision + 1;
-        self.set(State { loaded_at: SystemTime::now(), revision, reloading: false, rejected: None });
+        self.set(State { loaded_at: SystemTime::now(), revision, rejected: None });
     }
 
     /// What the sources say now has `problems`; the running configuration stays.
     pub fn rejected(&self, problems: Vec<String>) {
         let rejected = Some(Rejected { at: SystemTime::now(), problems });
-        self.set(State { reloading: false, rejected, ..State::clone(&self.state.load()) });
-    }
-
-    /// Tells of each change of the state.
-    pub fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
-    }
-
-    pub fn is_reloading(&self) -> bool {
-        self.state.load().reloading
-    }
-
-    /// The first problem of a rejected configuration, as one line.
-    pub fn rejection(&self) -> Option<String> {
-        let state = self.state.load();
-        let first = state.rejected.as_ref()?.problems.first()?;
-        Some(first.split_whitespace().collect::<Vec<_>>().join(" "))
+        self.set(State { rejected, ..State::clone(&self.state.load()) });
     }
 
     /// The state for `caller`.
@@ -155,7 +131,6 @@ impl Configuration {
 
     fn set(&self, state: State) {
         self.state.store(Arc::new(state));
-        self.changed.send_replace(());
     }
 }
 

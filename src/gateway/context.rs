@@ -1,9 +1,7 @@
 //! What a face knows of one call besides the tool and its arguments.
 
-use std::net::IpAddr;
-
 use crate::catalog::Caller;
-use crate::trace::{RequestId, TraceContext};
+use crate::trace::{Peer, RequestId, TraceContext};
 use crate::upstream::CallerHeaders;
 
 /// Who calls, and what goes along with the call. Made by a face once per request.
@@ -15,7 +13,7 @@ pub struct CallContext {
     /// The trace that the caller is part of; the server gets it with a span of its own.
     pub trace: Option<TraceContext>,
     /// Where the request came from, for the log only.
-    pub peer: Option<IpAddr>,
+    pub peer: Option<Peer>,
     /// Headers of the caller that may go along. Each server that is called for this request, the inner one of
     /// `call_tool` too, gets what its own entry lets through, and nothing else.
     pub forwarded: CallerHeaders,

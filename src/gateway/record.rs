@@ -1,11 +1,10 @@
 //! One line and one count of each call, whatever its end: who called what, for how long, and how it ended.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{CallContext, CallError, FindError, Gateway, Target};
-use crate::trace::TraceContext;
+use crate::trace::{Host, TraceContext};
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +96,8 @@ fn write_line(
     let reason = reason.replace(char::is_control, " ");
     let separator = if reason.is_empty() { "" } else { ": " };
     let shown = tool.escape_debug();
-    let from = From(context.peer);
+    let host = context.peer.map(Host);
+    let from = From(host);
     tracing::info!(
         target: "mcpo::call",
         mcp_server = server,
@@ -106,14 +106,14 @@ fn write_line(
         duration_ms = milliseconds,
         request_id = id,
         api_key_name = key,
-        peer = context.peer.map(tracing::field::display),
+        peer = host.map(tracing::field::display),
         trace_id = context.trace.as_ref().map(TraceContext::trace_id),
         "{server}/{shown} {outcome} {milliseconds:.1} ms by {by}{from} ({id}){separator}{reason}"
     );
 }
 
 /// ` from 10.0.0.7`, or nothing.
-struct From(Option<IpAddr>);
+struct From(Option<Host>);
 
 impl fmt::Display for From {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,10 @@
 //! name resolves to our address (its `Host` is then foreign). So without a key both must be known. With a key
 //! a browser carries nothing by itself and any Host is served, with one exception: credentials that a browser
 //! remembered for Basic are sent by themselves, so a foreign page must not ride on them.
+//!
+//! **Unix sockets.** No browser opens one and no name resolves to one, so programs on it may call us what they like
+//! (`curl --unix-socket` invents a Host). Yet a proxy may stand before it and pass on what browsers ask of the proxy;
+//! those requests carry an `Origin`, and are judged as on a port.
 
 use std::net::IpAddr;
 
@@ -12,6 +16,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, header};
 
+use super::Peer;
 use super::answer::Problem;
 use crate::config::ListenConfig;
 
@@ -67,9 +72,11 @@ impl HostRule {
     }
 
     /// Judges a request by its head: 421 for a Host that is not served, 403 for a page that may not ask.
-    pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    pub fn check(&self, uri: &Uri, headers: &HeaderMap, peer: Peer) -> Result<(), Problem> {
         if self.keyless {
-            self.check_host(uri, headers)?;
+            if !peer.is_unix() || headers.contains_key(header::ORIGIN) {
+                self.check_host(uri, headers)?;
+            }
         } else if !headers.get(header::AUTHORIZATION).is_some_and(|value| is_basic(value.as_bytes())) {
             return Ok(());
         }

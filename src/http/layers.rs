@@ -4,7 +4,6 @@
 //! request, and none of these needs that.
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tower::Service;
 
+use super::Peer;
 use super::answer::{ERROR_CODE, Problem};
 use super::correlation;
 use super::cors::Cors;
@@ -22,11 +22,6 @@ use super::host::{HostRule, HostRuleError};
 use crate::config::ListenConfig;
 use crate::metrics::HttpMetrics;
 use crate::trace::RequestId;
-
-/// Where a request came from, as an extension of the request. Behind a proxy or a port forward it proves
-/// nothing about who calls.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
 
 /// The key of a caller who was let in and refused later, as an extension of the answer: for the log.
 #[derive(Debug, Clone)]
@@ -74,7 +69,7 @@ impl Edge {
     /// 6. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
     /// 7. **The router.** Keys are checked in there, because only a route knows what it asks of a caller;
     ///    bodies are read in there, after that, because only a route knows whether it wants one.
-    pub async fn respond<B>(&self, mut request: Request<B>, peer: SocketAddr) -> Response
+    pub async fn respond<B>(&self, mut request: Request<B>, peer: Peer) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -90,9 +85,9 @@ impl Edge {
         }
         let method = request.method().clone();
         let uri = request.uri().clone();
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
-        let mut response = match self.hosts.check(&uri, request.headers()) {
+        let mut response = match self.hosts.check(&uri, request.headers(), peer) {
             Ok(()) => self.route(request, &id).await,
             Err(problem) => {
                 self.metrics.request(method.as_str(), "").answered(problem.status().as_u16());
@@ -136,7 +131,7 @@ fn note_refusal<'a>(
     response: &'a Response,
     method: &Method,
     uri: &Uri,
-    peer: SocketAddr,
+    peer: Peer,
     id: &RequestId,
 ) -> Option<&'a str> {
     let refused = matches!(
@@ -201,7 +196,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = Peer::tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
         let response = edge.respond(request.body(Body::empty()).unwrap(), peer).await;
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();

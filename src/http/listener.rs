@@ -1,22 +1,42 @@
-//! The open port: bound once, in front of everything else, with or without TLS.
+//! The open port: bound once or inherited, in front of everything else, with or without TLS.
 //!
-//! Binding is its own step, so that a port in use ends the start (exit code 69) before any server runs.
+//! Binding is its own step, so that a port in use ends the start (exit code 69) before any server runs. A
+//! service manager may pass several sockets; they are served alike, except that TLS is spoken on TCP only: who may
+//! use a Unix socket is said by its file, and nobody listens on the way.
 
+mod stream;
 mod tls;
+mod unix;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::task::{Context, Poll};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ListenConfig, TlsConfig};
+pub(super) use stream::Stream;
 
-/// A bound port, and how to speak TLS on it.
+use super::Peer;
+use crate::config::{ListenConfig, TlsConfig};
+use crate::systemd::InheritedSocket;
+use unix::SocketFile;
+
+/// The open sockets, and how to speak TLS on those of TCP.
 pub struct Listener {
-    tcp: TcpListener,
+    sockets: Vec<Socket>,
+    /// The socket that is asked first at the next accept.
+    next: usize,
     tls: Option<TlsAcceptor>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    /// With its file, when the gateway made it.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// Why the port cannot be opened.
@@ -33,6 +53,15 @@ pub enum ListenError {
     Host { address: String, reason: String },
     #[error("cannot listen on {address}: {source}")]
     Bind { address: String, source: io::Error },
+    #[error(
+        "cannot listen on unix:{}: the socket is in use; stop what listens there (`ss -lxp` names it), or choose \
+         another path", path.display()
+    )]
+    SocketInUse { path: PathBuf },
+    #[error("cannot listen on unix:{}: {source}", path.display())]
+    Unix { path: PathBuf, source: io::Error },
+    #[error("an inherited socket cannot be used: {0}")]
+    Inherited(#[source] io::Error),
     #[error("TLS certificate `{}`: {reason}", path.display())]
     Certificate { path: PathBuf, reason: String },
     #[error("TLS key `{}`: {reason}", path.display())]
@@ -42,14 +71,31 @@ pub enum ListenError {
 impl ListenError {
     /// Whether the address was taken, which has an exit code of its own (69).
     pub fn is_address_in_use(&self) -> bool {
-        matches!(self, Self::AddressInUse { .. })
+        matches!(self, Self::AddressInUse { .. } | Self::SocketInUse { .. })
     }
 }
 
 impl Listener {
+    /// Takes over the sockets that the service manager passed, or binds what `config` says when there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`], also for a certificate or key that cannot be used.
+    pub async fn open(config: &ListenConfig, inherited: Vec<InheritedSocket>) -> Result<Self, ListenError> {
+        if inherited.is_empty() {
+            Self::bind(config).await
+        } else {
+            Self::adopt(inherited, config.tls.as_ref())
+        }
+    }
+
     /// Reads the certificate and key when TLS is asked for, then binds `config`'s host and port. Port 0 takes
     /// a free one. A name with several addresses is bound at the first that works, IPv4 before IPv6.
     pub async fn bind(config: &ListenConfig) -> Result<Self, ListenError> {
+        if let Some(path) = config.unix_path() {
+            let (listener, file) = unix::bind(path).await?;
+            return Ok(Self::over(vec![Socket::Unix(listener, Some(file))], None));
+        }
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         // `[::1]` is how people write it with a port beside it.
         let host = config.host.trim_start_matches('[').trim_end_matches(']');
@@ -65,7 +111,7 @@ impl Listener {
         let mut failure = unresolved("the name resolves to nothing".to_owned());
         for candidate in candidates {
             match TcpListener::bind(candidate).await {
-                Ok(tcp) => return Ok(Self { tcp, tls }),
+                Ok(tcp) => return Ok(Self::over(vec![Socket::Tcp(tcp)], tls)),
                 Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
                     failure = ListenError::AddressInUse { address: address.clone() };
                 }
@@ -75,20 +121,43 @@ impl Listener {
         Err(failure)
     }
 
-    /// Takes over a port that was bound before, by socket activation for instance.
-    pub fn adopt(socket: std::net::TcpListener, tls: Option<&TlsConfig>) -> Result<Self, ListenError> {
+    fn adopt(inherited: Vec<InheritedSocket>, tls: Option<&TlsConfig>) -> Result<Self, ListenError> {
         let tls = tls.map(tls::acceptor).transpose()?;
-        let failed = |source| ListenError::Bind { address: "the inherited socket".to_owned(), source };
-        socket.set_nonblocking(true).map_err(failed)?;
-        Ok(Self { tcp: TcpListener::from_std(socket).map_err(failed)?, tls })
+        let adopted: io::Result<Vec<Socket>> = inherited.into_iter().map(Socket::adopt).collect();
+        Ok(Self::over(adopted.map_err(ListenError::Inherited)?, tls))
     }
 
-    /// The address that is really open, with the port that was chosen for port 0.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+    fn over(sockets: Vec<Socket>, tls: Option<TlsAcceptor>) -> Self {
+        Self { sockets, next: 0, tls }
     }
 
-    /// Whether the port speaks TLS, and its URL starts with `https`.
+    /// The TCP addresses that are really open, with the port that was chosen for port 0.
+    pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        let tcp = self.sockets.iter().filter_map(|socket| match socket {
+            Socket::Tcp(tcp) => tcp.local_addr().ok(),
+            Socket::Unix(..) => None,
+        });
+        tcp.collect()
+    }
+
+    /// Every open socket for people: URLs, and `unix:` with the path.
+    pub fn places(&self) -> Vec<String> {
+        let scheme = if self.is_tls() { "https" } else { "http" };
+        let places = self.sockets.iter().map(|socket| match socket {
+            Socket::Tcp(tcp) => tcp.local_addr().map(|address| format!("{scheme}://{address}")),
+            Socket::Unix(_, Some(file)) => Ok(format!("unix:{}", file.path().display())),
+            Socket::Unix(unix, None) => unix.local_addr().map(|address| {
+                address
+                    .as_pathname()
+                    .map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display()))
+            }),
+        });
+        places
+            .map(|place| place.unwrap_or_else(|error| format!("a socket without address ({error})")))
+            .collect()
+    }
+
+    /// Whether TLS is spoken on TCP, and URLs start with `https`.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -97,19 +166,65 @@ impl Listener {
         self.tls.as_ref()
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.tcp.accept().await
+    /// The next connection of any socket. They take turns in being asked first, so that a busy one does not
+    /// starve the others. Loses nothing when it is dropped.
+    pub(super) async fn accept(&mut self) -> io::Result<(Stream, Peer)> {
+        poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        let count = self.sockets.len();
+        for index in (self.next..count).chain(0..self.next) {
+            if let Poll::Ready(accepted) = self.sockets[index].poll_accept(context) {
+                self.next = (index + 1) % count;
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Socket {
+    fn adopt(inherited: InheritedSocket) -> io::Result<Self> {
+        match inherited {
+            InheritedSocket::Tcp(tcp) => {
+                tcp.set_nonblocking(true)?;
+                TcpListener::from_std(tcp).map(Self::Tcp)
+            }
+            InheritedSocket::Unix(unix) => {
+                unix.set_nonblocking(true)?;
+                UnixListener::from_std(unix).map(|unix| Self::Unix(unix, None))
+            }
+        }
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        match self {
+            Self::Tcp(tcp) => {
+                tcp.poll_accept(context).map_ok(|(stream, address)| (Stream::Tcp(stream), Peer::tcp(address)))
+            }
+            Self::Unix(unix, _) => unix.poll_accept(context).map_ok(|(stream, _)| {
+                let user = stream.peer_cred().ok().map(|credentials| credentials.uid());
+                (Stream::Unix(stream), Peer::Unix { user })
+            }),
+        }
     }
 }
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Listener").field("tcp", &self.tcp).field("tls", &self.is_tls()).finish()
+        formatter
+            .debug_struct("Listener")
+            .field("sockets", &self.sockets)
+            .field("tls", &self.is_tls())
+            .finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::{TcpStream, UnixStream};
+
     use super::*;
 
     fn listen(host: &str, port: u16) -> ListenConfig {
@@ -120,7 +235,7 @@ mod tests {
     async fn a_free_port_is_bound_and_told() {
         for host in ["127.0.0.1", "localhost"] {
             let listener = Listener::bind(&listen(host, 0)).await.unwrap();
-            let address = listener.local_address().unwrap();
+            let address = listener.tcp_addresses()[0];
             assert!(address.is_ipv4() && address.port() != 0, "{address}");
         }
     }
@@ -128,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_in_use_is_told_apart() {
         let first = Listener::bind(&listen("127.0.0.1", 0)).await.unwrap();
-        let port = first.local_address().unwrap().port();
+        let port = first.tcp_addresses()[0].port();
         let error = Listener::bind(&listen("127.0.0.1", port)).await.unwrap_err();
         assert!(error.is_address_in_use(), "{error}");
         assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
@@ -153,5 +268,55 @@ mod tests {
             assert!(matches!(error, ListenError::Certificate { .. }), "{error}");
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    fn inherited(folder: &std::path::Path) -> Vec<InheritedSocket> {
+        let tcp = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let unix = std::os::unix::net::UnixListener::bind(folder.join("mcpo.sock")).unwrap();
+        vec![InheritedSocket::Tcp(tcp), InheritedSocket::Unix(unix)]
+    }
+
+    #[tokio::test]
+    async fn inherited_sockets_are_served_in_place_of_host_and_port_and_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut listener = Listener::open(&listen("192.0.2.1", 1), inherited(folder.path())).await.unwrap();
+        let address = listener.tcp_addresses()[0];
+        let path = folder.path().join("mcpo.sock");
+        assert_eq!(listener.places(), [format!("http://{address}"), format!("unix:{}", path.display())]);
+        // Both backlogs hold connections before the first accept.
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let one = UnixStream::connect(&path).await.unwrap();
+        let two = UnixStream::connect(&path).await.unwrap();
+        let mut kinds = Vec::new();
+        for _ in 0..5 {
+            let (stream, peer) = listener.accept().await.unwrap();
+            assert_eq!(matches!(stream, Stream::Unix(_)), peer.is_unix());
+            kinds.push(peer.is_unix());
+        }
+        assert!(
+            kinds[..4].contains(&true) && kinds.iter().filter(|is_unix| **is_unix).count() == 2,
+            "{kinds:?}"
+        );
+        drop((clients, one, two));
+        drop(listener);
+        assert!(path.exists(), "the service manager's socket file is not ours to remove");
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_is_bound_where_the_host_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mcpo.sock");
+        let host = format!("unix:{}", path.display());
+        let mut listener = Listener::open(&listen(&host, 8000), Vec::new()).await.unwrap();
+        assert_eq!(listener.places(), [host]);
+        assert!(listener.tcp_addresses().is_empty());
+        let _client = UnixStream::connect(&path).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, Peer::Unix { user: Some(rustix::process::getuid().as_raw()) });
+        drop(listener);
+        assert!(!path.exists());
     }
 }

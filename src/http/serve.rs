@@ -20,6 +20,7 @@ use super::layers::Edge;
 use super::listener::Listener;
 use crate::config::LimitsConfig;
 use crate::shutdown::Shutdown;
+use crate::systemd::Pulse;
 
 /// The pause after an accept that failed for want of something (descriptors, memory), doubled up to
 /// [`LONGEST_PAUSE`]: such a failure returns at once, and a loop without pause would burn a core.
@@ -64,8 +65,9 @@ struct Connections {
 }
 
 /// Serves `serving` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
-/// finish within the configured time, and cuts what is left. Every connection has ended when it returns.
-pub async fn serve(listener: Listener, serving: Serving, shutdown: Shutdown) {
+/// finish within the configured time, and cuts what is left. Every connection has ended when it returns. Answers
+/// `pulse` for as long as the loop turns, and while it drains.
+pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown, mut pulse: Pulse) {
     let mut connections = Connections::default();
     let mut pause = Duration::ZERO;
     loop {
@@ -78,6 +80,7 @@ pub async fn serve(listener: Listener, serving: Serving, shutdown: Shutdown) {
         };
         tokio::select! {
             () = shutdown.requested() => break,
+            () = pulse.beat() => {}
             Some(ended) = connections.tasks.join_next_with_id(), if !connections.tasks.is_empty() => {
                 connections.forget(ended);
             }
@@ -109,7 +112,8 @@ pub async fn serve(listener: Listener, serving: Serving, shutdown: Shutdown) {
     }
     // Closing the port first sends new clients elsewhere at once, instead of into a backlog nobody reads.
     drop(listener);
-    connections.end(serving.load().options.drain, &shutdown).await;
+    let drain = serving.load().options.drain;
+    connections.end(drain, &shutdown, pulse).await;
 }
 
 impl Connections {
@@ -126,11 +130,19 @@ impl Connections {
         self.finish.remove(&id);
     }
 
-    async fn end(mut self, limit: Duration, shutdown: &Shutdown) {
+    async fn end(mut self, limit: Duration, shutdown: &Shutdown, mut pulse: Pulse) {
         // A dropped sender is the message.
         self.finish.clear();
         let tasks = &mut self.tasks;
-        let drained = shutdown.drain(limit, async { while tasks.join_next().await.is_some() {} }).await;
+        let ended = async {
+            loop {
+                tokio::select! {
+                    next = tasks.join_next() => if next.is_none() { break },
+                    () = pulse.beat() => {}
+                }
+            }
+        };
+        let drained = shutdown.drain(limit, ended).await;
         if drained.is_none() {
             tracing::warn!(open = self.tasks.len(), "connections with requests in flight are cut");
             self.tasks.shutdown().await;

@@ -84,7 +84,7 @@ fn context(head: &Parts, caller: Caller) -> CallContext {
     let request_id = head.extensions.get::<RequestId>().cloned().unwrap_or_default();
     let mut context = CallContext::new(caller, request_id);
     context.trace = correlation::trace(&head.headers);
-    context.peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    context.peer = head.extensions.get::<Peer>().copied();
     context
 }
 

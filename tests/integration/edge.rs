@@ -123,6 +123,23 @@ async fn a_request_in_flight_is_drained_and_the_port_is_closed_at_once() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_taken_just_before_the_end_gets_its_answer() {
+    let running = Running::start(simple(), options()).await;
+    let mut asked = running.connect().await;
+    answer_of(&mut asked, GET, "fine").await;
+    let mut late = running.connect().await;
+    let silent = running.connect().await;
+    // Taken up in order: once the last one is served, all were.
+    answer_of(&mut running.connect().await, GET, "fine").await;
+    running.shutdown.request();
+    assert_eq!(asked.read(&mut [0; 1]).await.unwrap(), 0);
+    assert!(answer_of(&mut late, GET, "fine").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(late.read(&mut [0; 1]).await.unwrap(), 0, "it is closed after that");
+    running.stop().await;
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_request_that_outlives_the_drain_is_cut() {
     for cut_short in [false, true] {
         let (router, slow) = slow();

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("metrics", 0),
     ("shutdown", 0),
     ("trace", 0),
+    ("systemd", 0),
 ];
 
 const LONGEST_FILE: usize = 400;

@@ -31,6 +31,7 @@ mod recordings;
 mod reload;
 mod reload_under_load;
 mod secrets;
+mod service_manager;
 mod socket_upstream;
 mod sse_upstream;
 mod startup;

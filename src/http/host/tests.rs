@@ -10,12 +10,21 @@ fn listen() -> ListenConfig {
     }
 }
 
+/// Some process on the other end of a TCP connection.
+fn over_tcp() -> Peer {
+    Peer::tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 1)))
+}
+
 fn ask(rule: &HostRule, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
+    ask_from(over_tcp(), rule, uri, headers)
+}
+
+fn ask_from(peer: Peer, rule: &HostRule, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(*name, value.parse().unwrap());
     }
-    rule.check(&uri.parse().unwrap(), &map).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    rule.check(&uri.parse().unwrap(), &map, peer).map_or_else(|problem| problem.status().as_u16(), |()| 200)
 }
 
 #[test]
@@ -125,11 +134,11 @@ fn the_refusals_name_the_setting() {
     let rule = HostRule::new(&listen(), true).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("host", "evil.example".parse().unwrap());
-    let problem = rule.check(&Uri::from_static("/"), &headers).unwrap_err();
+    let problem = rule.check(&Uri::from_static("/"), &headers, over_tcp()).unwrap_err();
     assert!(problem.detail().contains("`allowedHosts`"), "{}", problem.detail());
     headers.insert("host", "localhost".parse().unwrap());
     headers.insert("origin", "null".parse().unwrap());
-    let problem = rule.check(&Uri::from_static("/"), &headers).unwrap_err();
+    let problem = rule.check(&Uri::from_static("/"), &headers, over_tcp()).unwrap_err();
     assert!(problem.detail().contains("`corsAllowOrigins`"), "{}", problem.detail());
 }
 
@@ -139,4 +148,17 @@ fn settings_that_cannot_be_used_are_named() {
     assert!(HostRule::new(&bad_pattern, true).unwrap_err().to_string().contains("`allowedHosts`"));
     let bad_url = ListenConfig { public_url: Some("mailto:x".to_owned()), ..listen() };
     assert!(HostRule::new(&bad_url, true).unwrap_err().to_string().contains("`publicUrl`"));
+}
+
+#[test]
+fn on_a_unix_socket_any_host_is_served_and_a_browser_behind_a_proxy_is_judged_as_on_a_port() {
+    let rule = HostRule::new(&listen(), true).unwrap();
+    let unix = Peer::Unix { user: None };
+    let ask = |headers: &[(&'static str, &str)]| ask_from(unix, &rule, "/a", headers);
+    assert_eq!(ask(&[("host", "mcpo")]), 200);
+    assert_eq!(ask(&[("host", "evil.example")]), 200);
+    let rebound = [("host", "evil.example"), ("origin", "http://evil.example")];
+    assert_eq!(ask(&rebound), 421);
+    assert_eq!(ask(&[("host", "localhost"), ("origin", "http://evil.example")]), 403);
+    assert_eq!(ask(&[("host", "localhost"), ("origin", "https://chat.example")]), 200);
 }

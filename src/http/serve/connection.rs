@@ -1,7 +1,6 @@
 //! One connection, from the TLS handshake to its last byte.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,11 +12,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::super::Peer;
+use super::super::listener::Stream;
 use super::Serving;
 
 /// How long a connection may rest between requests, at least; at most twice that. Longer than the clients'
@@ -34,6 +34,10 @@ const STREAMS: u32 = 250;
 /// A peer that vanished without a word is noticed by an unanswered ping after this time.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
+/// How long a connection that has not asked anything yet is kept open at the end: its request may be on the way, and
+/// whoever sent it would not know whether it was seen.
+const LAST_REQUEST: Duration = Duration::from_millis(300);
+
 /// What the watch over a connection needs to know of its requests.
 #[derive(Default)]
 struct Activity {
@@ -47,23 +51,25 @@ struct InFlight<'a>(&'a Activity);
 /// Serves one connection until it ends. `finish` resolves (or its sender is dropped) when it should end
 /// after the requests in flight.
 pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     serving: Serving,
     header_timeout: Duration,
     finish: oneshot::Receiver<()>,
 ) {
     let _open = serving.load().edge.metrics().connection();
-    // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+    if let Stream::Tcp(stream) = &stream {
+        // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
+        }
+        // Notices clients that vanished while a call runs, so that the call is cancelled some day.
+        if let Err(error) = rustix::net::sockopt::set_socket_keepalive(stream, true) {
+            tracing::debug!(%error, %peer, "SO_KEEPALIVE could not be set");
+        }
     }
-    // Notices clients that vanished while a call runs, so that the call is cancelled some day.
-    if let Err(error) = rustix::net::sockopt::set_socket_keepalive(&stream, true) {
-        tracing::debug!(%error, %peer, "SO_KEEPALIVE could not be set");
-    }
-    let Some(tls) = tls else {
+    let Some(tls) = tls.filter(|_| !peer.is_unix()) else {
         return converse(stream, peer, &serving, header_timeout, finish).await;
     };
     match tokio::time::timeout(header_timeout, tls.accept(stream)).await {
@@ -75,7 +81,7 @@ pub(super) async fn serve(
 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     serving: &Serving,
     header_timeout: Duration,
     mut finish: oneshot::Receiver<()>,
@@ -93,6 +99,7 @@ async fn converse(
     let mut watch = pin!(tokio::time::sleep(header_timeout));
     let mut seen = 0;
     let mut finishing = false;
+    let mut asked_to_close = false;
     loop {
         tokio::select! {
             biased;
@@ -104,12 +111,13 @@ async fn converse(
                 return;
             }
             _ = &mut finish, if !finishing => {
-                // Nothing was asked yet, so nothing is lost.
-                if activity.begun.load(Ordering::Relaxed) == 0 {
-                    return;
-                }
                 finishing = true;
-                connection.as_mut().graceful_shutdown();
+                if activity.begun.load(Ordering::Relaxed) == 0 {
+                    watch.as_mut().reset(Instant::now() + LAST_REQUEST);
+                } else {
+                    asked_to_close = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             () = watch.as_mut() => {
                 let begun = activity.begun.load(Ordering::Relaxed);
@@ -118,9 +126,10 @@ async fn converse(
                     return;
                 }
                 let resting = begun == seen && activity.in_flight.load(Ordering::Relaxed) == 0;
-                if resting && !finishing {
+                if (resting || finishing) && !asked_to_close {
                     // Closes at once, in the middle of a head too; an answer that still streams goes on.
                     finishing = true;
+                    asked_to_close = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 seen = begun;

@@ -18,6 +18,7 @@ use mcpo::config::{ListenConfig, TlsConfig};
 use mcpo::http::{Edge, Listener, ServeOptions, Served, json_answer, serve};
 use mcpo::rest::swagger::{self, DocumentLink};
 use mcpo::shutdown::Shutdown;
+use mcpo::systemd::pulse::pulse;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -40,12 +41,13 @@ impl Running {
 
     pub async fn start_on(router: Router, listen: &ListenConfig, options: ServeOptions) -> Self {
         let listener = Listener::bind(listen).await.unwrap();
-        let address = listener.local_address().unwrap();
+        let address = listener.tcp_addresses()[0];
         let edge = Edge::new(router, listen, true).unwrap();
         let ended = CancellationToken::new().drop_guard();
         let served = Arc::new(ArcSwap::from_pointee(Served { edge, options, ended }));
         let shutdown = Shutdown::new();
-        let serving = tokio::spawn(serve(listener, served, shutdown.clone()));
+        let (_probe, pulse) = pulse();
+        let serving = tokio::spawn(serve(listener, served, shutdown.clone(), pulse));
         Self { address, shutdown, serving }
     }
 

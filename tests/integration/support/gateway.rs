@@ -282,6 +282,11 @@ impl Gateway {
         .await;
     }
 
+    /// Sends the process a signal.
+    pub fn signal(&self, number: Signal) {
+        signal(&self.child, number);
+    }
+
     /// Asks the process to stop and waits for its end.
     pub async fn stop(&mut self) -> ExitStatus {
         signal(&self.child, Signal::SIGTERM);

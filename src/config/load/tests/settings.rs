@@ -28,6 +28,7 @@ fn wrong_settings_name_their_line_flag_or_variable() {
         (r#""allowedHosts": ["a.example", "[bad"]"#, "allowedHosts\n  `[bad` is no pattern over host names"),
         (r#""log": {"format": "jsn"}"#, "log.format\n  `jsn` is not a form of the log\n  fix: write `json`"),
         (r#""host": """#, "host\n  the address is empty"),
+        (r#""host": "unix:mcpo.sock""#, "host\n  the path of the Unix socket is not absolute"),
         (
             r#""apiKey": "${KEY}""#,
             "apiKey\n  `${KEY}` is not a reference that this gateway knows\n  fix: write `${env:KEY}`",
