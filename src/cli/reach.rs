@@ -25,7 +25,7 @@ pub enum Reach {
 /// A running gateway.
 #[derive(Debug)]
 pub struct Address {
-    /// Scheme, host and port, without a slash at the end.
+    /// Scheme, host and port, without a slash at the end; or `unix:` and the path of its socket.
     pub origin: String,
     /// The path below which the gateway is; empty, or without a slash at its end.
     pub path: String,
@@ -154,6 +154,14 @@ impl Key {
 
 /// Origin and path of a gateway's address. The address itself is not repeated: it may hold a password.
 fn parts(text: &str) -> Result<(String, String), String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path.starts_with('/') && !path.contains('\0') {
+            true => Ok((text.to_owned(), String::new())),
+            false => {
+                Err("write the socket's path from the root, such as unix:/run/mcpo/mcpo.sock".to_owned())
+            }
+        };
+    }
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let wanted = "write the gateway's address, such as http://127.0.0.1:8000";
     let url = url::Url::parse(&whole).map_err(|error| format!("this is no URL ({error}): {wanted}"))?;
@@ -180,6 +188,7 @@ mod tests {
             ("localhost:9000/", "http://localhost:9000", ""),
             ("https://mcp.example.org/tools/", "https://mcp.example.org", "/tools"),
             ("http://[::1]:80", "http://[::1]", ""),
+            ("unix:/run/mcpo/mcpo.sock", "unix:/run/mcpo/mcpo.sock", ""),
         ] {
             assert_eq!(parts(text), Ok((origin.to_owned(), path.to_owned())), "{text}");
         }
@@ -187,7 +196,16 @@ mod tests {
 
     #[test]
     fn addresses_that_are_none_are_refused_without_repeating_a_password() {
-        for text in ["", "ftp://h", "http://me:hunter2@h", "http://h/?key=hunter2", "http://", "h h"] {
+        for text in [
+            "",
+            "ftp://h",
+            "http://me:hunter2@h",
+            "http://h/?key=hunter2",
+            "http://",
+            "h h",
+            "unix:a",
+            "unix:",
+        ] {
             let reason = parts(text).unwrap_err();
             assert!(!reason.contains("hunter2"), "{text}: {reason}");
         }

@@ -219,6 +219,24 @@ async fn tools_are_found_behind_a_prefix_and_in_single_server_mode() {
 }
 
 #[tokio::test]
+async fn a_gateway_on_a_unix_socket_is_asked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = configuration(folder.path(), &json!({ "s": servers::scripted(&[]) }));
+    let socket = folder.path().join("mcpo.sock");
+    let url = format!("unix:{}", socket.display());
+    let missing = mcpo(&["tools", "--url", &url]).await;
+    assert!(missing.failed(1).contains(&format!("{url}: No such file")), "{}", missing.err);
+    let state = folder.path().join("state");
+    let words = ["--host", &url, "--config", &file, "--state-dir", state.to_str().unwrap()];
+    let words: Vec<&str> = [env!("CARGO_BIN_EXE_mcpo")].into_iter().chain(words).collect();
+    let gateway = servers::Running::on_socket(&words, &socket).await;
+    let echoed = mcpo(&["call", "s", "echo", "value=1", "--url", &url]).await.json();
+    assert_eq!(echoed["arguments"], json!({ "value": "1" }));
+    assert!(mcpo(&["tools", "--url", &url]).await.ok().starts_with("s: ready"));
+    drop(gateway);
+}
+
+#[tokio::test]
 async fn openapi_prints_the_document_as_it_is_served() {
     let Some(gateway) = gateway().await else { return };
     for (words, path) in

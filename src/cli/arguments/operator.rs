@@ -125,7 +125,7 @@ pub struct CompletionsArguments {
 /// A gateway that runs.
 #[derive(Debug, Args)]
 pub struct GatewayArguments {
-    /// Address of the running gateway; also MCPO_URL [default: http://127.0.0.1:8000]
+    /// Address of the running gateway, or unix:/path; also MCPO_URL [default: http://127.0.0.1:8000]
     #[arg(long, value_name = "URL", help_heading = LOOK)]
     pub url: Option<String>,
     /// Its key; also MCPO_API_KEY. ${file:/path} or ${env:NAME} keeps it off the command line

@@ -1,10 +1,14 @@
-//! The door to a running gateway, over HTTP.
+//! The door to a running gateway, over HTTP, by TCP or by a Unix socket.
 
 use std::time::Duration;
 
-use http::{HeaderValue, Uri, header};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret as _;
+use tokio::net::UnixStream;
 
 use super::{Answer, Ask};
 use crate::cli::explain;
@@ -78,18 +82,41 @@ impl Remote {
 
     async fn exchange(&self, ask: Ask) -> Result<Answer, Trouble> {
         let failed = |reason: String| Trouble::Failed(explain::unreachable(&self.origin, &reason));
-        let address = format!("{}{}", self.origin, ask.path);
-        let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
-        let client = self.clients.client(&uri).await.map_err(|error| failed(error.to_string()))?;
         let authorization = self.authorization.clone().map(|value| (header::AUTHORIZATION, value));
-        let request = ask.request(&address, authorization).map_err(|error| failed(error.to_string()))?;
-        let response = client.request(request).await.map_err(|error| failed(innermost(&error)))?;
+        let response = match self.origin.strip_prefix("unix:") {
+            Some(path) => {
+                let target = ask.path.clone();
+                let mut request =
+                    ask.request(&target, authorization).map_err(|error| failed(error.to_string()))?;
+                request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+                over_socket(path, request).await.map_err(failed)?
+            }
+            None => {
+                let address = format!("{}{}", self.origin, ask.path);
+                let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
+                let client = self.clients.client(&uri).await.map_err(|error| failed(error.to_string()))?;
+                let request =
+                    ask.request(&address, authorization).map_err(|error| failed(error.to_string()))?;
+                client.request(request).await.map_err(|error| failed(innermost(&error)))?
+            }
+        };
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| {
             Trouble::Failed(format!("{}: the answer broke off: {}", self.origin, innermost(&error)))
         })?;
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
+}
+
+/// Sends one request over a connection of its own to the Unix socket at `path`.
+async fn over_socket(path: &str, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+    let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| innermost(&error))?;
+    // Ends with the answer's body; what breaks it is told to whoever reads that.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(|error| innermost(&error))
 }
 
 /// The last cause, which says what happened; those before only say where.
