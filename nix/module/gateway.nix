@@ -87,7 +87,6 @@ in
         Group = cfg.group;
         SyslogIdentifier = "mcpo";
         LimitNOFILE = 16384;
-        OOMScoreAdjust = -100;
 
         LoadCredential = map load (ownFiles ++ headerFiles);
         # One server's missing secret must not keep the others from starting: an empty text stands in, and
