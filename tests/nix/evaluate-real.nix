@@ -43,10 +43,6 @@ let
     type = types.attrsOf types.anything;
     default = { };
   };
-  texts = mkOption {
-    type = types.listOf types.str;
-    default = [ ];
-  };
   recorded = {
     services.mcpo.package = lib.mkDefault (
       pkgs.coreutils
@@ -70,7 +66,9 @@ let
                 default = [ ];
               };
               config.unitConfig = lib.mkIf (config.reloadTriggers != [ ]) {
-                X-Reload-Triggers = "${pkgs.writeText "X-Reload-Triggers-${name}" (toString config.reloadTriggers)}";
+                X-Reload-Triggers = "${pkgs.writeText "X-Reload-Triggers-${name}" (
+                  toString config.reloadTriggers
+                )}";
               };
             }
           )

@@ -51,9 +51,7 @@ let
 
     nameValuePair = name: value: { inherit name value; };
     genAttrs = names: build: listToAttrs (map (name: nameValuePair name (build name)) names);
-    filterAttrs =
-      keep: set:
-      removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
+    filterAttrs = keep: set: removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
     mapAttrs' = build: set: listToAttrs (map (name: build name set.${name}) (attrNames set));
     mapAttrsToList = build: set: map (name: build name set.${name}) (attrNames set);
 
@@ -66,15 +64,11 @@ let
       && substring (stringLength text - stringLength suffix) (-1) text == suffix;
     removeSuffix =
       suffix: text:
-      if hasSuffix suffix text then
-        substring 0 (stringLength text - stringLength suffix) text
-      else
-        text;
+      if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     hasInfix = infix: text: length (builtins.split (strings.escapeRegex infix) text) > 1;
     removePrefix =
-      prefix: text:
-      if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
+      prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
     toLower = replaceStrings (stringToCharacters "ABCDEFGHIJKLMNOPQRSTUVWXYZ") (
       stringToCharacters "abcdefghijklmnopqrstuvwxyz"
     );
@@ -99,7 +93,9 @@ let
       # A member that is missing is an error there too.
       unions =
         members:
-        map (member: if builtins.pathExists member then member else throw "${toString member} is missing") members;
+        map (
+          member: if builtins.pathExists member then member else throw "${toString member} is missing"
+        ) members;
       toSource = { root, fileset }: builtins.seq (length (map builtins.readFileType fileset)) root;
     };
 

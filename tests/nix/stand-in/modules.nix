@@ -118,7 +118,14 @@ rec {
           structured = body ? options || body ? config;
           own = {
             options = body.options or { };
-            config = if structured then body.config or { } else removeAttrs body [ "imports" "freeformType" ];
+            config =
+              if structured then
+                body.config or { }
+              else
+                removeAttrs body [
+                  "imports"
+                  "freeformType"
+                ];
             freeform = body.freeformType or null;
           };
           strange = filter (
@@ -181,12 +188,7 @@ rec {
           options = builtins.mapAttrs (_: result: result.options) results;
           # Forced once, at the end: names of definitions may hang on the configuration itself.
           undeclared =
-            (
-              if path == prefix && freeforms != [ ] then
-                [ ]
-              else
-                map (name: show (path ++ [ name ])) extra
-            )
+            (if path == prefix && freeforms != [ ] then [ ] else map (name: show (path ++ [ name ])) extra)
             ++ concatLists (map (name: results.${name}.undeclared) names);
         };
 

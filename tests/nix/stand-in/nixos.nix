@@ -1,6 +1,10 @@
 # Evaluates modules as a NixOS system: the options of NixOS that this repository sets, and the text of systemd units
 # as NixOS writes it.
-{ modules, pkgs }:
+{
+  modules,
+  pkgs,
+  specialArgs ? { },
+}:
 
 let
   lib = import ./lib.nix;
@@ -65,10 +69,11 @@ let
 
   line =
     name: value:
-    map (one: "${name}=${if builtins.isBool one then (if one then "true" else "false") else toString one}") (
-      if builtins.isList value then value else [ value ]
-    );
-  section = title: settings: [ "[${title}]" ] ++ builtins.concatLists (lib.mapAttrsToList line settings);
+    map (
+      one: "${name}=${if builtins.isBool one then (if one then "true" else "false") else toString one}"
+    ) (if builtins.isList value then value else [ value ]);
+  section =
+    title: settings: [ "[${title}]" ] ++ builtins.concatLists (lib.mapAttrsToList line settings);
   # A setting that lists units, when there are any.
   listed = name: units: lib.optionalAttrs (units != [ ]) { ${name} = toString units; };
   trigger =
@@ -106,7 +111,9 @@ let
     definition.environment
     // {
       LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
-      PATH = "${lib.makeBinPath path}:${builtins.replaceStrings [ "/bin" ] [ "/sbin" ] (lib.makeBinPath path)}";
+      PATH = "${lib.makeBinPath path}:${
+        builtins.replaceStrings [ "/bin" ] [ "/sbin" ] (lib.makeBinPath path)
+      }";
       TZDIR = "/etc/zoneinfo";
     };
 
@@ -139,7 +146,8 @@ lib.evalModules {
     inherit pkgs;
     # Stand-in profiles live beside this file under the names that they have in NixOS.
     modulesPath = toString ./modules;
-  };
+  }
+  // specialArgs;
   modules = [
     (
       { config, ... }:
@@ -162,12 +170,21 @@ lib.evalModules {
               type = types.str;
               default = "nixos";
             };
+            extraHosts = mkOption {
+              type = types.lines;
+              default = "";
+            };
+            primaryIPAddress = mkOption {
+              type = types.str;
+              default = "192.168.1.1";
+            };
             useDHCP = mkOption {
               type = types.bool;
               default = true;
             };
           };
           services.alloy.enable = lib.mkEnableOption "Alloy";
+          services.loki = free;
           services.prometheus.scrapeConfigs = free // {
             default = [ ];
           };
@@ -192,9 +209,11 @@ lib.evalModules {
         };
         config = {
           system.build.toplevel = pkgs.writeText "system" (
-            builtins.seq (map (
-              assertion: if assertion.assertion then null else throw "Failed assertion: ${assertion.message}"
-            ) config.assertions) config.networking.hostName
+            builtins.seq
+              (map (
+                assertion: if assertion.assertion then null else throw "Failed assertion: ${assertion.message}"
+              ) config.assertions)
+              (builtins.toJSON (builtins.attrValues config.systemd.units ++ [ config.environment.etc ]))
           );
           systemd.units =
             lib.mapAttrs' (

@@ -14,10 +14,13 @@ let
       inherit name system;
       version = "0";
       outPath = storePath name;
-      inherit (derivation {
-        inherit name system;
-        builder = "/bin/sh";
-      }) drvPath;
+      inherit
+        (derivation {
+          inherit name system;
+          builder = "/bin/sh";
+        })
+        drvPath
+        ;
       meta = {
         mainProgram = name;
       }
@@ -66,28 +69,53 @@ let
       let
         build = if builtins.isFunction file then file else import file;
       in
-      build (builtins.intersectAttrs (builtins.functionArgs build) (pkgs // { inherit lib; }) // overrides);
+      build (
+        builtins.intersectAttrs (builtins.functionArgs build) (pkgs // { inherit lib; }) // overrides
+      );
     formats.json = _: {
       inherit (lib.types.json) description;
       type = lib.types.json;
       generate = name: value: pkgs.writeText name (builtins.toJSON value);
     };
+    # The path hangs on the text, and so does the derivation: whoever asks for either evaluates the text.
     writeText =
       name: text:
+      let
+        plain = builtins.unsafeDiscardStringContext text;
+      in
       package name {
-        outPath = builtins.unsafeDiscardStringContext (builtins.toFile name (builtins.unsafeDiscardStringContext text));
+        outPath = builtins.unsafeDiscardStringContext (builtins.toFile name plain);
         inherit text;
+        inherit
+          (derivation {
+            inherit name system;
+            builder = "/bin/sh";
+            text = plain;
+          })
+          drvPath
+          ;
       };
-    runCommand = name: attributes: script: package name (attributes // { inherit script; });
+    writeShellScript = pkgs.writeText;
+    runCommand =
+      name: attributes: script:
+      package name (
+        attributes // { outPath = builtins.seq (builtins.stringLength script) (storePath name); }
+      );
     writeShellApplication = { name, ... }@attributes: package name attributes;
     symlinkJoin = { name, ... }@attributes: package name attributes;
     mkShell = attributes: package "shell" attributes;
     rustPlatform.buildRustPackage =
-      { pname, version, src, cargoLock, ... }@attributes:
+      {
+        pname,
+        version,
+        src,
+        cargoLock,
+        ...
+      }@attributes:
       # Both are read, as the real function does.
-      builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq
-        (fromTOML (builtins.readFile cargoLock.lockFile))
-        (package "${pname}-${version}" attributes);
+      builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq (fromTOML (
+        builtins.readFile cargoLock.lockFile
+      )) (package "${pname}-${version}" attributes);
     testers.runNixOSTest = test: import ./virtual-machine-test.nix { inherit lib pkgs test; };
   };
 in

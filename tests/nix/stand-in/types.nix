@@ -62,14 +62,17 @@ let
     };
 
     nullOr = inner: {
+      choices = [ inner ];
       description = "null or ${inner.description}";
       check = value: value == null || inner.check value;
-      merge =
-        path: values:
-        if all (value: value == null) values then null else inner.merge path values;
+      merge = path: values: if all (value: value == null) values then null else inner.merge path values;
     };
 
     either = left: right: {
+      choices = [
+        left
+        right
+      ];
       description = "${left.description} or ${right.description}";
       check = value: left.check value || right.check value;
       merge =
@@ -83,6 +86,7 @@ let
     };
 
     listOf = inner: {
+      choices = [ inner ];
       description = "list of ${inner.description}";
       check = isList;
       empty = [ ];
