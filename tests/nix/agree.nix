@@ -47,3 +47,7 @@ let
     ++ map (message: "${name}: ${message}") (ours.failed ++ theirs.failed);
 in
 builtins.concatLists (lib.mapAttrsToList compare configurations)
+# The table of mistakes means the same there.
+++
+  map (case: "not refused as it should be: ${case}")
+    (import ./misuse.nix { evaluate = real; }).wrong

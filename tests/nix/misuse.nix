@@ -1,7 +1,10 @@
 # Mistakes, each with a piece of the message that must come of it: `failed` lists assertions, and `thrown` the
 # mistakes that the option types refuse (their message is printed by nix; the runner looks for it).
+{
+  evaluate ? import ./evaluate.nix,
+}:
+
 let
-  evaluate = import ./evaluate.nix;
   lib = import ./stand-in/lib.nix;
   mcpo = settings: [
     {
