@@ -133,7 +133,7 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other => return link::offer(inbox, message),
+            Sorted::Other | Sorted::Farewell(_) => return link::offer(inbox, message),
         };
         let pending = self.pending().remove(&id);
         if let Some(pending) = pending {
