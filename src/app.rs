@@ -8,6 +8,7 @@ mod followed_files;
 mod generation;
 mod greeting;
 mod reload;
+pub mod run_server;
 pub mod service_manager;
 pub mod status_line;
 
