@@ -24,7 +24,12 @@ let
     name: server:
     (
       if names.isLocal server then
-        { socket = names.socket name; }
+        {
+          socket = names.socket name;
+          # The entry is only a socket; a new program or environment behind it shows here, and a reload then
+          # connects anew.
+          revision = builtins.hashString "sha256" config.systemd.units."${names.unit name}@.service".text;
+        }
       else
         {
           type = server.transport;

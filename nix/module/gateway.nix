@@ -62,11 +62,6 @@ in
 
       # A changed configuration is reloaded: only servers whose entry changed are touched.
       reloadTriggers = [ cfg.configFile ];
-      # The entry of a server that this machine runs is only its socket, so a new program or environment
-      # behind that socket shows nowhere else.
-      restartTriggers = map (
-        name: builtins.hashString "sha256" config.systemd.units."${names.unit name}@.service".text
-      ) (builtins.attrNames localServers);
 
       # It never gives up: a key that comes late, or a port that gets free, heals it, and the reason is in
       # the journal at every try.

@@ -22,9 +22,11 @@ let
   program = server: if server.package != null then lib.getExe server.package else server.command;
 
   command =
-    server:
+    name: server:
     concatStringsSep " " (
-      [ "${lib.getExe' cfg.package "mcpo"} run-server --require-isolation" ]
+      [
+        "${lib.getExe' cfg.package "mcpo"} run-server --name ${names.escapeArgument name} --require-isolation"
+      ]
       ++ lib.optional (!server.network) "--no-network"
       ++ map (variable: "--secret ${names.escapeArgument "${variable}=${variable}"}") (
         builtins.attrNames server.secrets
@@ -74,7 +76,7 @@ let
     # Failed instances would pile up: each has a name of its own.
     unitConfig.CollectMode = "inactive-or-failed";
     serviceConfig = {
-      ExecStart = command server;
+      ExecStart = command name server;
       StandardInput = "socket";
       StandardOutput = "socket";
       StandardError = "journal";
