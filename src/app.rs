@@ -9,6 +9,7 @@ mod generation;
 mod greeting;
 pub mod local;
 mod reload;
+pub mod run_server;
 pub mod service_manager;
 pub mod status_line;
 

@@ -172,6 +172,9 @@ pub struct ServerConfig {
     pub concurrency: usize,
     /// The protocol revision to offer in `initialize`, when pinned.
     pub protocol: Option<String>,
+    /// Any text that stands for what the entry does not show, such as the program behind a `socket`: when it
+    /// differs, a reload connects anew.
+    pub revision: Option<String>,
     /// Headers of callers that go along, when there are any; only of servers that are reached over HTTP.
     pub forwarding: Option<ForwardingConfig>,
     /// The entry asks for OAuth, which this version cannot do: the server is unavailable and says so.

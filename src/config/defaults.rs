@@ -116,6 +116,7 @@ impl ServerConfig {
             disabled: false,
             concurrency: CONCURRENCY,
             protocol: None,
+            revision: None,
             forwarding: None,
             oauth: false,
         }

@@ -180,6 +180,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         disabled,
         concurrency,
         protocol,
+        revision,
         forwarding,
         oauth,
     } = new;
@@ -187,6 +188,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
     connection.extend(differing([
         ("disabled", old.disabled == *disabled),
         ("protocol", old.protocol == *protocol),
+        ("revision", old.revision == *revision),
         ("oauth", old.oauth == *oauth),
     ]));
     let rules = differing([

@@ -39,6 +39,7 @@ const KNOWN: &[&str] = &[
     "enabled",
     "concurrency",
     "protocol",
+    "revision",
     "oauth",
     "forwardHeaders",
     "forward_headers",
@@ -201,6 +202,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
     let concurrency = fields.count("concurrency", problems).unwrap_or(common.concurrency);
     let protocol = protocol(fields, problems);
+    let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
     let oauth = oauth(fields, transport.as_ref(), problems);
     let forwarding = forwarding::of_entry(fields, transport.as_ref(), common, problems);
     if required && disabled {
@@ -221,6 +223,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         disabled,
         concurrency,
         protocol,
+        revision,
         forwarding,
         oauth,
     })

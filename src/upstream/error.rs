@@ -60,6 +60,9 @@ pub enum EndReason {
     Spawn { command: String, error: String },
     #[error("the process {status}{}", stderr_tail(.stderr))]
     Exited { status: String, stderr: Arc<[String]> },
+    /// What stands before the process refused to start it ([`super::farewell::Farewell::Refused`]).
+    #[error("its unit does not start it: {0}")]
+    Refused(String),
     #[error("the server closed its output{}", stderr_tail(.stderr))]
     OutputClosed { stderr: Arc<[String]> },
     #[error("cannot connect to {address}: {error}")]
@@ -93,6 +96,7 @@ impl EndReason {
         match self {
             Self::Spawn { .. } => "its command cannot be started".into(),
             Self::Exited { status, .. } => format!("its process {status}"),
+            Self::Refused(_) => "its unit does not start it".into(),
             Self::OutputClosed { .. } => "it closed its output".into(),
             Self::Connect { .. } => "it cannot be reached".into(),
             Self::Status(reason) => format!("it answered with HTTP status {}", reason.status),
@@ -114,6 +118,7 @@ impl EndReason {
         match self {
             Self::Spawn { .. } => "cannot_start",
             Self::Exited { .. } => "exited",
+            Self::Refused(_) => "refused",
             Self::OutputClosed { .. } => "output_closed",
             Self::Connect { .. } => "cannot_connect",
             Self::Status(StatusReason { status: 401 | 403, .. }) => "not_authorized",

@@ -182,6 +182,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         progress.notify_one();
                     }
                 }
+                Sorted::Farewell(farewell) => self.end.set(farewell.into()),
                 Sorted::Other => link::offer(&self.server, &self.inbox, message),
             },
             Frame::TooLong { ids, limit } => {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::farewell::Farewell;
 use crate::trace::TraceContext;
 
 /// Ids of our own requests start here. rmcp counts its own up from 0, and servers that keep ids in 32
@@ -129,6 +130,8 @@ pub enum Sorted {
     Error { id: u32, error: RpcError },
     /// Progress of our request `id`.
     Progress { id: u32 },
+    /// The server's process has ended; nothing follows.
+    Farewell(Farewell),
     /// Everything else is rmcp's.
     Other,
 }
@@ -168,6 +171,8 @@ impl PartialEq for RpcError {
     }
 }
 
+/// [`super::farewell::METHOD`] as it stands in a message.
+const FAREWELL: &str = r#""notifications/mcpo/ended""#;
 const PREFIX: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":";
 const RESULT_KEY: &[u8] = b",\"result\":";
 const RESULT_FIRST: &[u8] = b"{\"result\":";
@@ -230,6 +235,10 @@ fn any_shape(message: &[u8]) -> Sorted {
             }
             _ => Sorted::Other,
         };
+    }
+    if text("method") == Some(FAREWELL) {
+        let farewell = text("params").and_then(Farewell::parse);
+        return farewell.map_or(Sorted::Other, Sorted::Farewell);
     }
     // Some servers send numeric ids back as strings.
     let id = text("id").and_then(|id| own_id(id.trim_matches('"').as_bytes()));

@@ -66,6 +66,27 @@ pub struct Pipes {
 impl Process {
     /// Starts the command of `config` with a cleared environment plus what it was given.
     pub fn spawn(server: &ServerName, config: &StdioConfig) -> Result<(Self, Pipes), EndReason> {
+        let mut process = Self::start(server, config, Stdio::piped(), Stdio::piped())?;
+        let stdin = process.child.stdin.take().expect("stdin is piped");
+        let stdout = process.child.stdout.take().expect("stdout is piped");
+        // A megabyte of result then takes a few turns of the two processes instead of dozens. Where the
+        // system has no more such memory to give, the usual pipe does.
+        let _usual_size = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
+        Ok((process, Pipes { stdin, stdout }))
+    }
+
+    /// As [`Process::spawn`], with the command's input and output connected to `stream`.
+    pub fn spawn_on(server: &ServerName, config: &StdioConfig, stream: OwnedFd) -> Result<Self, EndReason> {
+        let input = stream.try_clone().map_err(|error| EndReason::Broken(error.to_string()))?;
+        Self::start(server, config, Stdio::from(input), Stdio::from(stream))
+    }
+
+    fn start(
+        server: &ServerName,
+        config: &StdioConfig,
+        stdin: Stdio,
+        stdout: Stdio,
+    ) -> Result<Self, EndReason> {
         let environment = config.environment().map_err(|error| EndReason::Secret(error.to_string()))?;
         let failed = |error: std::io::Error| EndReason::Spawn {
             command: config.command.clone(),
@@ -76,7 +97,7 @@ impl Process {
         };
         let mut command = Command::new(&config.command);
         command.args(&config.args).env_clear().envs(environment);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         if let Some(directory) = &config.cwd {
             command.current_dir(directory);
@@ -88,15 +109,10 @@ impl Process {
             .map_err(std::io::Error::from)
             .and_then(watch)
             .map_err(failed)?;
-        let stdin = child.stdin.take().expect("stdin is piped");
-        let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        // A megabyte of result then takes a few turns of the two processes instead of dozens. Where the
-        // system has no more such memory to give, the usual pipe does.
-        let _usual_size = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
         let tail = StderrTail::default();
         let stderr = tokio::spawn(log_stderr(server.clone(), stderr, tail.clone()));
-        Ok((Self { server: server.clone(), child, group, exit, stderr, tail }, Pipes { stdin, stdout }))
+        Ok(Self { server: server.clone(), child, group, exit, stderr, tail })
     }
 
     pub fn tail(&self) -> StderrTail {

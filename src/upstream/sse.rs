@@ -141,7 +141,7 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other => return link::offer(&self.exchange.server, inbox, message),
+            Sorted::Other | Sorted::Farewell(_) => return link::offer(&self.exchange.server, inbox, message),
         };
         let pending = self.pending().remove(&id);
         if let Some(pending) = pending {

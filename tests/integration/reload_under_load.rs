@@ -39,12 +39,20 @@ fn descriptors(pid: nix::unistd::Pid) -> usize {
     std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).unwrap().count()
 }
 
+/// The tasks of the gateway's runtime.
+async fn tasks(gateway: &Gateway) -> usize {
+    let metrics = gateway.get("/metrics").await.text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("mcpo_runtime_tasks "));
+    line.unwrap_or_else(|| panic!("no mcpo_runtime_tasks in {metrics}")).parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_reloads_fail_no_call_and_leave_nothing_behind() {
     let gateway = Arc::new(Gateway::with(configuration(0)).start().await);
     gateway.listed(&["steady", "changing"]).await;
     let steady = gateway.post("/steady/pid", &json!({})).await.ok();
     let before = descriptors(gateway.pid());
+    let tasks_before = tasks(&gateway).await;
 
     let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let callers: Vec<_> = (0..CONNECTIONS)
@@ -85,7 +93,13 @@ async fn a_hundred_reloads_fail_no_call_and_leave_nothing_behind() {
         (children(gateway.pid()).len() == wanted).then_some(())
     })
     .await;
-    // One more server than before, with three pipes and a descriptor of its process.
+    // One more server than before: its supervisor, connection, handshake, stderr, and what rmcp runs.
+    let most = tasks_before + 6 * (wanted - 2) + 2;
+    until(Duration::from_secs(30), &format!("at most {most} tasks"), async || {
+        (tasks(&gateway).await <= most).then_some(())
+    })
+    .await;
+    // And with three pipes and a descriptor of its process.
     let allowed = before + 4 * (wanted - 2) + 2;
     until(Duration::from_secs(30), &format!("at most {allowed} descriptors"), async || {
         (descriptors(gateway.pid()) <= allowed).then_some(())

@@ -62,6 +62,14 @@ fn new_rules_for_headers_leave_the_connection() {
 }
 
 #[test]
+fn another_revision_connects_anew() {
+    let entry =
+        |revision: u8| format!(r#"{{"mcpServers": {{"a": {{"socket": "/s", "revision": "{revision}"}}}}}}"#);
+    assert!(Plan::between(&config(&entry(1)), &config(&entry(1)), &[]).is_empty());
+    assert!(plan(&entry(1), &entry(2)).starts_with("~ a: is replaced"));
+}
+
+#[test]
 fn a_plan_holds_no_value() {
     let old = r#"{"apiKey": "hunter2", "mcpServers": {"a": {"url": "http://h/hunter3", "headers": {"K": "hunter4"}}}}"#;
     let new = r#"{"apiKey": "hunter5", "mcpServers": {"a": {"url": "http://h/hunter6", "headers": {"K": "hunter7"}}}}"#;

@@ -18,6 +18,10 @@ const LONGEST_SECRET: u64 = 1024 * 1024;
 /// Files that were warned about already: secrets are read at every start of a server.
 static WARNED: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
 
+/// Why an empty credential is none.
+const EMPTY: &str = "it is empty: its file is missing, or a drop-in took `LoadCredential=` away (container images \
+                     do; Incus needs `security.nesting=true`)";
+
 /// The text of `part`, with variables of the environment taken from `variable`.
 pub(super) fn part<'a>(
     part: &'a Part,
@@ -44,7 +48,12 @@ pub(super) fn part<'a>(
             let directory = variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                 failed("CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=".to_owned())
             })?;
-            file(&Path::new(&directory).join(name)).map(Cow::Owned).map_err(failed)
+            let text = file(&Path::new(&directory).join(name)).map_err(failed)?;
+            if text.is_empty() {
+                // A unit may set an empty one in the stead of a missing file, so that this can be told.
+                return Err(failed(EMPTY.to_owned()));
+            }
+            Ok(Cow::Owned(text))
         }
     }
 }

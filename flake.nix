@@ -1,0 +1,54 @@
+{
+  description = "mcpo: many MCP servers behind one HTTP port, as a NixOS appliance";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      eachSystem = build: lib.genAttrs systems (system: build nixpkgs.legacyPackages.${system});
+    in
+    {
+      packages = eachSystem (pkgs: rec {
+        default = mcpo;
+        mcpo = pkgs.callPackage ./nix/wrapped.nix { inherit mcpo-gateway; };
+        mcpo-gateway = pkgs.callPackage ./nix/package.nix { };
+        local-gateway = pkgs.callPackage ./nix/local-gateway.nix { inherit mcpo; };
+      });
+
+      apps = eachSystem (pkgs: rec {
+        default = local-gateway;
+        local-gateway = {
+          type = "app";
+          program = lib.getExe self.packages.${pkgs.stdenv.hostPlatform.system}.local-gateway;
+          meta.description = "The gateway on the loopback; without arguments with the servers time and context7";
+        };
+      });
+
+      overlays.default = import ./nix/overlay.nix;
+
+      nixosModules.default = ./nix/module.nix;
+      nixosModules.mcpo = self.nixosModules.default;
+
+      nixosConfigurations.miranda = nixpkgs.lib.nixosSystem {
+        system = "x86_64-linux";
+        modules = [
+          self.nixosModules.default
+          ./nix/hosts/miranda.nix
+        ];
+      };
+
+      devShells = eachSystem (pkgs: {
+        default = pkgs.callPackage ./nix/devshell.nix { };
+      });
+
+      formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+
+      checks = eachSystem (pkgs: import ./nix/checks.nix { inherit self pkgs lib; });
+    };
+}

@@ -1,0 +1,14 @@
+{ pkgs, ... }:
+{
+  services.mcpo = {
+    enable = true;
+    servers.time.package = pkgs.mcp-server-time;
+    servers.github = {
+      url = "https://api.githubcopilot.com/mcp/";
+      headers.Authorization = {
+        prefix = "Bearer ";
+        file = "/run/secrets/github";
+      };
+    };
+  };
+}

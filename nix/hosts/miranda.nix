@@ -1,0 +1,42 @@
+# miranda.incus, the MCP host, whole: an Incus container with thirteen MCP servers behind one port.
+#
+# On the Incus host, of this container:
+#
+#   config:
+#     security.nesting: "true"
+#   devices:
+#     mcp_containers:
+#       type: proxy
+#       listen: tcp:0.0.0.0:25530-25539
+#       connect: tcp:127.0.0.1:25530-25539
+#     mcpo_ports:
+#       type: proxy
+#       listen: tcp:0.0.0.0:25560-25569
+#       connect: tcp:127.0.0.1:25560-25569
+#
+# The two proxies have a consequence: whoever reaches the Incus host reaches these servers, and every such caller has
+# the peer address 127.0.0.1. An address proves nothing about who calls, and only API keys do. The firewall below
+# opens the gateway's port for callers inside the Incus network, who come by the bridge.
+#
+# Without `security.nesting` systemd can make neither credentials nor sandboxes, since both need mounts of their own.
+#
+# Secrets are files that root alone can read; the names below are those that the deployment puts there.
+{ lib, modulesPath, ... }:
+
+{
+  imports = [
+    "${modulesPath}/virtualisation/lxc-container.nix"
+    ./miranda/gateway.nix
+    ./miranda/servers.nix
+    ./miranda/containers.nix
+    ./miranda/logs.nix
+  ];
+
+  networking = {
+    hostName = "miranda";
+    domain = "incus";
+    useDHCP = lib.mkDefault true;
+  };
+
+  system.stateVersion = "26.05";
+}

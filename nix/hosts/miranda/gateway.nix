@@ -1,0 +1,32 @@
+# The gateway of miranda: where it listens, where its state is, and whose keys open what.
+{
+  services.mcpo = {
+    enable = true;
+    host = "0.0.0.0";
+    port = 25530;
+    openFirewall = true;
+    stateDir = "/srv/mcpo";
+
+    apiKeys = {
+      lobechat.file = "/run/secrets/mcpo-lobechat";
+      open-webui.file = "/run/secrets/mcpo-open-webui";
+      prometheus = {
+        file = "/run/secrets/mcpo-prometheus";
+        # It reads /metrics, and no server.
+        servers = [ ];
+      };
+      operator = {
+        file = "/run/secrets/mcpo-operator";
+        admin = true;
+      };
+    };
+
+    settings = {
+      publicUrl = "http://miranda.incus:25530";
+      name = "MCP servers of miranda";
+    };
+  };
+
+  # Where operators have always looked for it.
+  systemd.tmpfiles.rules = [ "L+ /srv/mcpo/config.json - - - - /etc/mcpo/config.json" ];
+}

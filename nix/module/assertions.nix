@@ -1,0 +1,236 @@
+# What the types cannot say. Each message names the option, the reason and the fix.
+{
+  config,
+  lib,
+  ...
+}:
+
+let
+  inherit (lib)
+    attrNames
+    concatLists
+    concatStringsSep
+    filter
+    filterAttrs
+    groupBy
+    hasPrefix
+    isAttrs
+    isList
+    isString
+    mapAttrsToList
+    optional
+    ;
+  cfg = config.services.mcpo;
+  names = import ./names.nix { inherit lib; };
+
+  refuse = condition: message: {
+    assertion = !condition;
+    inherit message;
+  };
+
+  # Every secret file, with the option that names it.
+  secretFiles =
+    mapAttrsToList (name: key: {
+      option = "services.mcpo.apiKeys.${name}.file";
+      inherit (key) file;
+    }) cfg.apiKeys
+    ++ mapAttrsToList (name: file: {
+      option = "services.mcpo.credentials.${name}";
+      inherit file;
+    }) cfg.credentials
+    ++ concatLists (
+      mapAttrsToList (
+        name: server:
+        mapAttrsToList (variable: file: {
+          option = "services.mcpo.servers.${name}.secrets.${variable}";
+          inherit file;
+        }) server.secrets
+        ++ mapAttrsToList (header: value: {
+          option = "services.mcpo.servers.${name}.headers.${header}.file";
+          inherit (value) file;
+        }) (filterAttrs (_: value: !isString value) server.headers)
+      ) cfg.servers
+    );
+
+  secretFile =
+    { option, file }:
+    let
+      path = toString file;
+    in
+    [
+      (refuse (builtins.isPath file || hasPrefix builtins.storeDir path)
+        "${option} is in the Nix store, or would be copied there, where every user of the machine can read it. Write the path of a file on the machine as a string, such as \"/run/secrets/NAME\", and let agenix, sops-nix or an administrator put the secret there."
+      )
+      (refuse (!builtins.isPath file && !hasPrefix "/" path)
+        "${option} is `${path}`, which is no absolute path; it is a file that holds the secret, never the secret itself. Write a path such as \"/run/secrets/NAME\"."
+      )
+      (refuse (lib.hasInfix ":" path) "${option} is `${path}`: systemd ends a credential's path at the first `:`. Give the file another name.")
+    ];
+
+  localOnly = [
+    "args"
+    "env"
+    "secrets"
+  ];
+
+  server =
+    name: entry:
+    let
+      option = "services.mcpo.servers.${lib.strings.escapeNixIdentifier name}";
+      ways = filter (way: entry.${way} != null) [
+        "command"
+        "package"
+        "url"
+      ];
+      remote = entry.url != null;
+      useless =
+        if remote then
+          filter (key: entry.${key} != { } && entry.${key} != [ ]) localOnly
+          ++ filter (key: entry.${key}) [
+            "network"
+            "state"
+            "cache"
+          ]
+        else
+          optional (entry.headers != { }) "headers";
+      kept = filter (key: entry.settings ? ${key}) [
+        "command"
+        "args"
+        "env"
+        "envFile"
+        "passEnv"
+        "cwd"
+        "url"
+        "type"
+        "headers"
+        "socket"
+      ];
+      clash = builtins.attrNames (builtins.intersectAttrs entry.secrets entry.env);
+      badVariables = filter (variable: builtins.match "[A-Za-z_][A-Za-z0-9_]*" variable == null) (
+        attrNames entry.secrets ++ attrNames entry.env
+      );
+      openHeaders = filter (
+        header:
+        isString entry.headers.${header}
+        && builtins.elem (lib.toLower header) [
+          "authorization"
+          "proxy-authorization"
+          "cookie"
+          "x-api-key"
+          "api-key"
+        ]
+      ) (attrNames entry.headers);
+      ownPort =
+        remote
+        && builtins.any (host: hasPrefix "http://${host}:${toString cfg.port}/" "${entry.url}/") [
+          "localhost"
+          "127.0.0.1"
+          "[::1]"
+        ];
+    in
+    [
+      (refuse (name == "") "services.mcpo.servers.\"\" has an empty name. Give the server a name.")
+      (refuse (builtins.elem name names.reserved) "${option}: `${name}` is a path of the gateway itself, so no server can be called that. Rename it, for instance to `${name}-server`.")
+      (refuse (ways == [ ])
+        "${option} says neither what to run nor where the server is. Give `command` or `package` for a server that this machine runs, or `url` for a remote one."
+      )
+      (refuse (builtins.length ways > 1)
+        "${option} has ${
+          concatStringsSep " and " (map (way: "`${way}`") ways)
+        }, but a server is reached in one way. Keep one of them."
+      )
+      (refuse (ways != [ ] && useless != [ ])
+        "${option}.${concatStringsSep ", " useless} means nothing to ${
+          if remote then "a remote server" else "a server that this machine runs"
+        } and would be ignored. Remove it${lib.optionalString remote ", or give a secret to a remote server in `headers`"}."
+      )
+      (refuse (kept != [ ])
+        "${option}.settings.${concatStringsSep ", " kept} would bypass the unit of this server. Use the options beside `settings`."
+      )
+      (refuse (clash != [ ])
+        "${option} sets ${concatStringsSep ", " clash} both in `env` and in `secrets`. Keep the one in `secrets`."
+      )
+      (refuse (badVariables != [ ])
+        "${option}: `${concatStringsSep "`, `" badVariables}` cannot be the name of an environment variable. Use letters, digits and `_`."
+      )
+      (refuse (openHeaders != [ ])
+        "${option}.headers.${concatStringsSep ", " openHeaders} would stand in the world-readable store. Write `{ prefix = \"Bearer \"; file = \"/run/secrets/NAME\"; }`."
+      )
+      (refuse (entry.command != null && !hasPrefix "/" entry.command)
+        "${option}.command is `${toString entry.command}`, which is no absolute path, and the unit has no PATH of yours. Write \"\${pkgs.NAME}/bin/${toString entry.command}\", or use `package`."
+      )
+      (refuse ownPort "${option}.url is the address of the gateway itself (services.mcpo.port is ${toString cfg.port}). Give the server or the gateway another port.")
+    ];
+
+  # Entries whose units or credentials would have one name.
+  clashes =
+    what: toName: keys:
+    map (
+      group:
+      refuse (builtins.length group > 1)
+        "services.mcpo.${what}.{${
+          concatStringsSep ", " (map (key: "\"${key}\"") group)
+        }} would both be `${toName (builtins.head group)}`, because characters other than letters, digits, `_`, `.` and `-` become `-`. Rename one of them."
+    ) (builtins.attrValues (groupBy toName keys));
+
+  # Members of `settings` that look like a secret and are one, since they refer to nothing.
+  openSecrets =
+    path: value:
+    if isAttrs value then
+      concatLists (mapAttrsToList (key: openSecrets (path ++ [ key ])) value)
+    else if isList value then
+      concatLists (map (openSecrets path) value)
+    else
+      optional (
+        isString value
+        && !lib.hasInfix "\${" value
+        && builtins.elem (lib.last path) [
+          "apiKey"
+          "clientSecret"
+          "client_secret"
+          "password"
+          "token"
+        ]
+      ) (concatStringsSep "." path);
+  openSettings =
+    openSecrets [ "services.mcpo.settings" ] cfg.settings
+    ++ concatLists (
+      mapAttrsToList (
+        name: entry: openSecrets [ "services.mcpo.servers.${name}.settings" ] entry.settings
+      ) cfg.servers
+    );
+
+  # Keys of `settings` that an option stands for.
+  taken = builtins.intersectAttrs cfg.settings {
+    apiKey = "apiKeys";
+    apiKeys = "apiKeys";
+    host = "host";
+    mcpServers = "servers";
+    port = "port";
+    servers = "servers";
+    stateDir = "stateDir";
+  };
+in
+{
+  config.assertions = lib.optionals cfg.enable (
+    concatLists (map secretFile secretFiles)
+    ++ concatLists (mapAttrsToList server cfg.servers)
+    ++ clashes "servers" names.unit (
+      attrNames (filterAttrs (_: entry: names.isLocal entry || entry.headers != { }) cfg.servers)
+    )
+    ++ clashes "apiKeys" names.keyCredential (attrNames cfg.apiKeys)
+    ++ [
+      (refuse (cfg.port < 1024)
+        "services.mcpo.port is ${toString cfg.port}, but ports below 1024 need a privilege that the gateway does not have. Use a port from 1024 on, and a reverse proxy or a port forward in front of it."
+      )
+      (refuse (taken != { })
+        "services.mcpo.settings.${concatStringsSep ", " (attrNames taken)} has an option of its own. Use ${
+          concatStringsSep ", " (map (option: "services.mcpo.${option}") (builtins.attrValues taken))
+        }."
+      )
+      (refuse (openSettings != [ ])
+        "${concatStringsSep ", " openSettings} would stand in the world-readable store. Name the file in services.mcpo.credentials.NAME and write \"\\\${credential:NAME}\" here."
+      )
+    ]
+  );
+}

@@ -1,0 +1,107 @@
+# mcpo.service: the gateway. It executes nothing, and holds the secrets of callers and of remote servers.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib) concatLists mapAttrsToList;
+  cfg = config.services.mcpo;
+  names = import ./names.nix { inherit lib; };
+  hardening = import ./hardening.nix { };
+
+  localServers = lib.filterAttrs (_: names.isLocal) cfg.servers;
+  remoteServers = lib.filterAttrs (_: server: !names.isLocal server) cfg.servers;
+
+  headerFiles = concatLists (
+    mapAttrsToList (
+      server: entry:
+      mapAttrsToList (header: value: {
+        id = names.headerCredential server header;
+        inherit (value) file;
+      }) (lib.filterAttrs (_: value: !builtins.isString value) entry.headers)
+    ) remoteServers
+  );
+  ownFiles =
+    mapAttrsToList (name: key: {
+      id = names.keyCredential name;
+      inherit (key) file;
+    }) cfg.apiKeys
+    ++ mapAttrsToList (id: file: { inherit id file; }) cfg.credentials;
+  load = credential: "${credential.id}:${toString credential.file}";
+
+  sockets = map (name: "${names.unit name}.socket") (builtins.attrNames localServers);
+  underVarLib = lib.hasPrefix "/var/lib/" (toString cfg.stateDir);
+  # Above the gateway's own deadline for calls in flight, which is 20 seconds unless it is set.
+  stopAfter = builtins.ceil (cfg.settings.limits.drain or 20) + 10;
+in
+{
+  config = lib.mkIf cfg.enable {
+    users.users = lib.mkIf (cfg.user == "mcpo") {
+      mcpo = {
+        isSystemUser = true;
+        inherit (cfg) group;
+        description = "MCP gateway";
+      };
+    };
+    users.groups = lib.mkIf (cfg.group == "mcpo") { mcpo = { }; };
+
+    networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
+
+    systemd.tmpfiles.rules = lib.mkIf (!underVarLib) [
+      "d ${toString cfg.stateDir} 0750 ${cfg.user} ${cfg.group} -"
+    ];
+
+    systemd.services.mcpo = {
+      description = "MCP gateway";
+      wantedBy = [ "multi-user.target" ];
+      wants = sockets;
+      after = [ "network.target" ] ++ sockets;
+
+      # A changed configuration is reloaded: only servers whose entry changed are touched.
+      reloadTriggers = [ cfg.configFile ];
+
+      # It never gives up: a key that comes late, or a port that gets free, heals it, and the reason is in
+      # the journal at every try.
+      startLimitIntervalSec = 0;
+
+      serviceConfig = {
+        Type = "notify";
+        NotifyAccess = "main";
+        ExecStart = "${lib.getExe' cfg.package "mcpo"} --config /etc/mcpo/config.json";
+        ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
+        Restart = "always";
+        RestartSec = 3;
+        WatchdogSec = 30;
+        KillMode = "mixed";
+        TimeoutStopSec = stopAfter;
+
+        User = cfg.user;
+        Group = cfg.group;
+        SyslogIdentifier = "mcpo";
+        LimitNOFILE = 16384;
+
+        LoadCredential = map load (ownFiles ++ headerFiles);
+        # One server's missing secret must not keep the others from starting: an empty text stands in, and
+        # that server says what is missing. The gateway's own keys have no stand-in.
+        SetCredential = map (credential: "${credential.id}:\\n") headerFiles;
+      }
+      // (
+        if underVarLib then
+          {
+            StateDirectory = lib.removePrefix "/var/lib/" (toString cfg.stateDir);
+            StateDirectoryMode = "0750";
+            WorkingDirectory = toString cfg.stateDir;
+          }
+        else
+          {
+            ReadWritePaths = toString cfg.stateDir;
+            WorkingDirectory = toString cfg.stateDir;
+          }
+      )
+      // hardening.gateway;
+    };
+  };
+}

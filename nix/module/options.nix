@@ -1,0 +1,195 @@
+# The options of `services.mcpo`. What NixOS need not know goes into the freeform `settings`, which the gateway
+# itself checks when the system is built.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib)
+    literalExpression
+    mkEnableOption
+    mkOption
+    types
+    ;
+  cfg = config.services.mcpo;
+  json = pkgs.formats.json { };
+  secretPath = import ./secret-path.nix { inherit lib; };
+
+  apiKey = types.submodule {
+    options = {
+      file = mkOption {
+        type = secretPath;
+        example = "/run/secrets/mcpo-open-webui";
+        description = ''
+          File that holds the key, and at most one newline after it. systemd reads it as root and hands it to the
+          gateway alone, so it can be readable by root only. A changed key counts after
+          `systemctl restart mcpo`.
+        '';
+      };
+      servers = mkOption {
+        type = types.nullOr (types.listOf types.str);
+        default = null;
+        example = [
+          "time"
+          "git*"
+        ];
+        description = "Servers that the key opens, as names with `*` and `?`; `null` opens all of them.";
+      };
+      readOnly = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether the key opens only tools that say that they change nothing.";
+      };
+      admin = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether the key shows addresses, reasons in full and the last lines of a server's stderr.";
+      };
+    };
+  };
+in
+{
+  options.services.mcpo = {
+    enable = mkEnableOption "mcpo, a gateway that puts many MCP servers behind one HTTP port";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ../package.nix { };
+      defaultText = literalExpression "mcpo-gateway of the flake";
+      description = ''
+        The gateway. The variant without runtimes is enough here: the gateway starts no process, and each server
+        brings its own.
+      '';
+    };
+
+    host = mkOption {
+      type = types.str;
+      default = "127.0.0.1";
+      example = "0.0.0.0";
+      description = "Address to listen on. Anything but the loopback wants `apiKeys`.";
+    };
+
+    port = mkOption {
+      type = types.port;
+      default = 8000;
+      example = 25530;
+      description = "TCP port to listen on, at least 1024: the gateway has no privileges.";
+    };
+
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether to open `port` in the firewall of this machine.";
+    };
+
+    user = mkOption {
+      type = types.str;
+      default = "mcpo";
+      description = "User that runs the gateway, and nothing else. It is made when it is `mcpo`.";
+    };
+
+    group = mkOption {
+      type = types.str;
+      default = "mcpo";
+      description = "Group of the gateway. It is made when it is `mcpo`. Keep people and services out of it: it can enter the directory of the servers' sockets.";
+    };
+
+    stateDir = mkOption {
+      type = types.path;
+      default = "/var/lib/mcpo";
+      example = "/srv/mcpo";
+      description = "Directory of the gateway's state: the last known tools of every server.";
+    };
+
+    servers = mkOption {
+      type = types.attrsOf (types.submodule (import ./server-options.nix { inherit json secretPath; }));
+      default = { };
+      example = literalExpression ''
+        {
+          time.package = pkgs.mcp-server-time;
+          github = {
+            url = "https://api.githubcopilot.com/mcp/";
+            headers.Authorization = {
+              prefix = "Bearer ";
+              file = "/run/secrets/github";
+            };
+          };
+        }
+      '';
+      description = ''
+        The servers behind the gateway, by name: either one that this machine runs (`command` or `package`), in a
+        unit of its own, or a remote one (`url`).
+      '';
+    };
+
+    apiKeys = mkOption {
+      type = types.attrsOf apiKey;
+      default = { };
+      example = literalExpression ''{ open-webui = { file = "/run/secrets/mcpo-open-webui"; servers = [ "time" ]; }; }'';
+      description = ''
+        Keys that callers must show, by the name that the log gives them. Without any, everything is open to whoever
+        reaches the port.
+      '';
+    };
+
+    credentials = mkOption {
+      type = types.attrsOf secretPath;
+      default = { };
+      example = {
+        tls-key = "/var/lib/acme/mcp.example.org/key.pem";
+      };
+      description = ''
+        Further secret files for the gateway itself, by name. `settings` refers to them as `''${credential:NAME}`,
+        or, where a path is wanted, as `/run/credentials/mcpo.service/NAME`.
+      '';
+    };
+
+    settings = mkOption {
+      type = types.submodule { freeformType = json.type; };
+      default = { };
+      example = {
+        limits.drain = 20;
+        log.level = "info";
+        publicUrl = "https://mcp.example.org";
+      };
+      description = ''
+        The gateway's own settings, as they stand beside `mcpServers` in its configuration file. They end up in the
+        world-readable store, so secrets are only referred to. `mcpo check` reads them when the system is
+        built, and an unknown key fails the build with the nearest known one.
+      '';
+    };
+
+    configFile = mkOption {
+      type = types.package;
+      internal = true;
+      readOnly = true;
+      description = "The checked configuration, linked at `/etc/mcpo/config.json`.";
+    };
+
+    configData = mkOption {
+      type = json.type;
+      internal = true;
+      readOnly = true;
+      description = "What stands in the configuration.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    warnings =
+      lib.optional
+        (
+          !builtins.elem cfg.host [
+            "127.0.0.1"
+            "::1"
+            "localhost"
+          ]
+          && cfg.apiKeys == { }
+        )
+        ''
+          services.mcpo.host is ${cfg.host} and services.mcpo.apiKeys is empty: anyone who reaches port ${toString cfg.port} can call every tool. Give services.mcpo.apiKeys.NAME.file, or listen on 127.0.0.1.
+        '';
+  };
+}

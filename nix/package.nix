@@ -1,0 +1,41 @@
+# The gateway alone. `Cargo.lock` is the only source of hashes, and only what cargo reads is in the source, so
+# that an edit of the README or of these files rebuilds nothing.
+{
+  lib,
+  rustPlatform,
+}:
+
+let
+  manifest = (lib.importTOML ../Cargo.toml).package;
+in
+rustPlatform.buildRustPackage {
+  pname = manifest.name;
+  inherit (manifest) version;
+
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../src
+      # The examples that the manifest names live here; cargo refuses a manifest whose targets are missing.
+      ../tests/bench
+    ];
+  };
+
+  cargoLock.lockFile = ../Cargo.lock;
+  cargoBuildFlags = [ "--bin=mcpo" ];
+
+  # The integration tests start Python and Node servers that tests/run installs; the sandbox has no network.
+  cargoTestFlags = [
+    "--lib"
+    "--bins"
+  ];
+
+  meta = {
+    inherit (manifest) description;
+    license = lib.licenses.mit;
+    mainProgram = manifest.name;
+    platforms = lib.platforms.linux;
+  };
+}

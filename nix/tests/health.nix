@@ -1,0 +1,7 @@
+# The health check of miranda, and its restart play.
+_: {
+  nodes.miranda.imports = [
+    ./common/isolation.nix
+    ./common/athena.nix
+  ];
+}

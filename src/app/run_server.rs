@@ -1,0 +1,133 @@
+//! `mcpo run-server`: one stdio server behind a socket that a service manager has accepted for it.
+//!
+//! The socket is our input and becomes the server's input and output, so no message passes through here. This
+//! process gives the server the secrets that its unit was given, logs its stderr, ends it with everything that
+//! it started when the gateway closes the socket, and says last how it ended ([`Farewell`]).
+
+mod isolation;
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+use crate::config::{ServerName, StdioConfig};
+use crate::shutdown::{Shutdown, Signals};
+use crate::upstream::EndReason;
+use crate::upstream::farewell::Farewell;
+use crate::upstream::process::Process;
+pub use isolation::Isolation;
+
+/// How long the farewell may take: a gateway that does not read must not keep the unit.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What is to be run, and what must hold around it.
+#[derive(Debug)]
+pub struct Assignment {
+    /// For the log.
+    pub name: ServerName,
+    pub command: StdioConfig,
+    pub isolation: Isolation,
+}
+
+/// Runs the server until it ends or the socket is closed. `false` when it was not started or did not end well.
+pub async fn run(assignment: Assignment) -> bool {
+    let name = &assignment.name;
+    let socket = match own_socket() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(mcp_server = %name, "{name}: the standard input is no connected Unix socket ({error}); `mcpo run-server` stands in a unit with `StandardInput=socket`, behind a socket unit with `Accept=yes`");
+            return false;
+        }
+    };
+    let farewell = match serve(&assignment, &socket).await {
+        Ok(reason) => Farewell::from(reason),
+        Err(refusal) => Farewell::Refused(refusal),
+    };
+    let well = matches!(&farewell, Farewell::Ended { status, .. } if status == "exited with status 0");
+    match &farewell {
+        Farewell::Refused(reason) => tracing::error!(mcp_server = %name, "{name} is not started: {reason}"),
+        Farewell::Ended { status, .. } => tracing::info!(mcp_server = %name, "{name}: the process {status}"),
+    }
+    if let Err(error) = say(&socket, &farewell) {
+        tracing::debug!(mcp_server = %name, %error, "nobody hears how the server ended");
+    }
+    well
+}
+
+/// The connection on our standard input, as a descriptor that outlives it.
+fn own_socket() -> std::io::Result<OwnedFd> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    // Tells a connected socket from everything else.
+    rustix::net::getpeername(&socket)?;
+    Ok(socket)
+}
+
+async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<EndReason, String> {
+    let Assignment { name, command, isolation } = assignment;
+    isolation.check(socket).map_err(|missing| missing.to_string())?;
+    let copy = || socket.try_clone().map_err(|error| error.to_string());
+    let signals = Signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
+    let hung_up = hang_up(copy()?).map_err(|error| format!("the socket cannot be watched: {error}"))?;
+    let process = Process::spawn_on(name, command, copy()?).map_err(|error| explain(&error))?;
+    let shutdown = Shutdown::new();
+    let signalled = tokio::spawn(signals.forward(shutdown.clone(), Arc::new(Notify::new())));
+    tokio::select! {
+        () = process.exited() => {}
+        _ = hung_up.wait() => tracing::debug!(mcp_server = %name, "the gateway closed the connection"),
+        () = shutdown.requested() => {}
+    }
+    let reason = process.end().await;
+    signalled.abort();
+    Ok(reason)
+}
+
+/// A descriptor that becomes ready when the other end is closed, and not with every message: those are read by
+/// the server itself.
+#[expect(deprecated, reason = "its successor is `unsafe`, and an owned descriptor meets its conditions")]
+fn hang_up(socket: OwnedFd) -> std::io::Result<HangUp> {
+    AsyncFd::with_interest(socket, Interest::PRIORITY).map(HangUp)
+}
+
+struct HangUp(AsyncFd<OwnedFd>);
+
+impl HangUp {
+    async fn wait(&self) {
+        loop {
+            match self.0.ready(Interest::PRIORITY).await {
+                Ok(ready) if ready.ready().is_read_closed() => return,
+                Ok(mut ready) => ready.clear_ready(),
+                Err(error) => {
+                    tracing::error!(%error, "the socket cannot be watched; the server ends with its unit");
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+}
+
+fn explain(error: &EndReason) -> String {
+    match error {
+        EndReason::Secret(_) => format!(
+            "{error}; the unit must hold it as `LoadCredential=`. Where a container manager takes credentials \
+             away from units (Incus and LXC do, in containers without nesting), set `security.nesting=true` \
+             on the container"
+        ),
+        other => other.to_string(),
+    }
+}
+
+fn say(socket: &OwnedFd, farewell: &Farewell) -> rustix::io::Result<()> {
+    set_socket_timeout(socket, Timeout::Send, Some(FAREWELL))?;
+    let message = farewell.encode();
+    let mut rest = message.as_slice();
+    while !rest.is_empty() {
+        let sent = rustix::net::send(socket, rest, rustix::net::SendFlags::NOSIGNAL)?;
+        rest = &rest[sent..];
+    }
+    Ok(())
+}

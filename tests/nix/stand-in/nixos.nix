@@ -1,0 +1,230 @@
+# Evaluates modules as a NixOS system: the options of NixOS that this repository sets, and the text of systemd units
+# as NixOS writes it.
+{
+  modules,
+  pkgs,
+  specialArgs ? { },
+}:
+
+let
+  lib = import ./lib.nix;
+  inherit (lib) mkOption types;
+
+  free = mkOption {
+    type = types.anything;
+    default = { };
+  };
+  texts = mkOption {
+    type = types.listOf types.str;
+    default = [ ];
+  };
+
+  unit =
+    extra:
+    types.submodule {
+      options = {
+        description = mkOption {
+          type = types.str;
+          default = "";
+        };
+        wantedBy = texts;
+        wants = texts;
+        after = texts;
+        before = texts;
+        unitConfig = free;
+      }
+      // extra;
+    };
+
+  service = unit {
+    environment = mkOption {
+      type = types.attrsOf (types.nullOr types.str);
+      default = { };
+    };
+    restartIfChanged = mkOption {
+      type = types.bool;
+      default = true;
+    };
+    stopIfChanged = mkOption {
+      type = types.bool;
+      default = true;
+    };
+    startLimitIntervalSec = mkOption {
+      type = types.nullOr types.int;
+      default = null;
+    };
+    reloadTriggers = free // {
+      default = [ ];
+    };
+    restartTriggers = free // {
+      default = [ ];
+    };
+    serviceConfig = free;
+  };
+
+  socket = unit {
+    listenStreams = texts;
+    socketConfig = free;
+  };
+
+  line =
+    name: value:
+    map (
+      one: "${name}=${if builtins.isBool one then (if one then "true" else "false") else toString one}"
+    ) (if builtins.isList value then value else [ value ]);
+  section =
+    title: settings: [ "[${title}]" ] ++ builtins.concatLists (lib.mapAttrsToList line settings);
+  # A setting that lists units, when there are any.
+  listed = name: units: lib.optionalAttrs (units != [ ]) { ${name} = toString units; };
+  trigger =
+    name: values:
+    lib.optionalAttrs (values != [ ]) {
+      ${name} = pkgs.writeText name (toString values);
+    };
+
+  common =
+    definition:
+    section "Unit" (
+      listed "Wants" definition.wants
+      // listed "After" definition.after
+      // listed "Before" definition.before
+      // trigger "X-Restart-Triggers" (definition.restartTriggers or [ ])
+      // trigger "X-Reload-Triggers" (definition.reloadTriggers or [ ])
+      // lib.optionalAttrs (definition.description != "") { Description = definition.description; }
+      // lib.optionalAttrs (definition.startLimitIntervalSec or null != null) {
+        StartLimitIntervalSec = definition.startLimitIntervalSec;
+      }
+      // definition.unitConfig
+    );
+  install = definition: listed "WantedBy" definition.wantedBy;
+
+  # Every NixOS service has these, after its own.
+  path = [
+    pkgs.coreutils
+    pkgs.findutils
+    pkgs.gnugrep
+    pkgs.gnused
+    pkgs.systemd
+  ];
+  environment =
+    definition:
+    definition.environment
+    // {
+      LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
+      PATH = "${lib.makeBinPath path}:${
+        builtins.replaceStrings [ "/bin" ] [ "/sbin" ] (lib.makeBinPath path)
+      }";
+      TZDIR = "/etc/zoneinfo";
+    };
+
+  serviceText =
+    definition:
+    common definition
+    ++ [ "[Service]" ]
+    ++ lib.mapAttrsToList (name: value: "Environment=${builtins.toJSON "${name}=${value}"}") (
+      lib.filterAttrs (_: value: value != null) (environment definition)
+    )
+    ++ lib.optional (!definition.restartIfChanged) "X-RestartIfChanged=false"
+    ++ lib.optional (!definition.stopIfChanged) "X-StopIfChanged=false"
+    ++ builtins.tail (section "Service" definition.serviceConfig)
+    ++ installText definition;
+
+  socketText =
+    definition:
+    common definition
+    ++ section "Socket" definition.socketConfig
+    ++ map (stream: "ListenStream=${stream}") definition.listenStreams
+    ++ installText definition;
+
+  installText =
+    definition: lib.optionals (definition.wantedBy != [ ]) (section "Install" (install definition));
+
+  finish = lines: { text = builtins.concatStringsSep "\n" lines + "\n"; };
+in
+lib.evalModules {
+  specialArgs = {
+    inherit pkgs;
+    # Stand-in profiles live beside this file under the names that they have in NixOS.
+    modulesPath = toString ./modules;
+  }
+  // specialArgs;
+  modules = [
+    (
+      { config, ... }:
+      {
+        options = {
+          assertions = free // {
+            default = [ ];
+          };
+          warnings = texts;
+          environment.etc = free;
+          networking = {
+            domain = free // {
+              default = null;
+            };
+            firewall.allowedTCPPorts = mkOption {
+              type = types.listOf types.port;
+              default = [ ];
+            };
+            hostName = mkOption {
+              type = types.str;
+              default = "nixos";
+            };
+            extraHosts = mkOption {
+              type = types.lines;
+              default = "";
+            };
+            primaryIPAddress = mkOption {
+              type = types.str;
+              default = "192.168.1.1";
+            };
+            useDHCP = mkOption {
+              type = types.bool;
+              default = true;
+            };
+          };
+          services.alloy.enable = lib.mkEnableOption "Alloy";
+          services.loki = free;
+          services.prometheus.scrapeConfigs = free // {
+            default = [ ];
+          };
+          system.build = free;
+          system.stateVersion = mkOption { type = types.str; };
+          systemd = {
+            services = mkOption {
+              type = types.attrsOf service;
+              default = { };
+            };
+            sockets = mkOption {
+              type = types.attrsOf socket;
+              default = { };
+            };
+            tmpfiles.rules = texts;
+            units = free;
+          };
+          users.groups = free;
+          users.users = free;
+          virtualisation.docker.enable = lib.mkEnableOption "Docker";
+          virtualisation.oci-containers = free;
+        };
+        config = {
+          system.build.toplevel = pkgs.writeText "system" (
+            builtins.seq
+              (map (
+                assertion: if assertion.assertion then null else throw "Failed assertion: ${assertion.message}"
+              ) config.assertions)
+              (builtins.toJSON (builtins.attrValues config.systemd.units ++ [ config.environment.etc ]))
+          );
+          systemd.units =
+            lib.mapAttrs' (
+              name: definition: lib.nameValuePair "${name}.service" (finish (serviceText definition))
+            ) config.systemd.services
+            // lib.mapAttrs' (
+              name: definition: lib.nameValuePair "${name}.socket" (finish (socketText definition))
+            ) config.systemd.sockets;
+        };
+      }
+    )
+  ]
+  ++ modules;
+}

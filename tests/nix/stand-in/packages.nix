@@ -1,0 +1,122 @@
+# The packages of nixpkgs that this repository names. Each is a derivation that could never be built, at a path that
+# never changes, so that what is rendered from them can be recorded.
+{ lib, system }:
+
+let
+  # 32 characters, as in a store path.
+  placeholder = "00000000000000000000000000000000";
+  storePath = name: "/nix/store/${placeholder}-${name}";
+
+  package =
+    name: attributes:
+    {
+      type = "derivation";
+      inherit name system;
+      version = "0";
+      outPath = storePath name;
+      inherit
+        (derivation {
+          inherit name system;
+          builder = "/bin/sh";
+        })
+        drvPath
+        ;
+      meta = {
+        mainProgram = name;
+      }
+      // attributes.meta or { };
+      overrideAttrs = change: package name (attributes // change attributes);
+      nativeBuildInputs = [ ];
+    }
+    // removeAttrs attributes [ "meta" ];
+
+  named = lib.genAttrs [
+    "cargo"
+    "cargo-nextest"
+    "chromedriver"
+    "chromium"
+    "clippy"
+    "context7-mcp"
+    "coreutils"
+    "deadnix"
+    "findutils"
+    "gnugrep"
+    "gnused"
+    "makeWrapper"
+    "mcp-server-time"
+    "nixfmt"
+    "nixfmt-tree"
+    "nodejs"
+    "python3"
+    "rust-analyzer"
+    "rustc"
+    "rustfmt"
+    "systemd"
+    "uv"
+  ] (name: package name { });
+
+  pkgs = named // {
+    inherit lib system;
+    stdenv = {
+      hostPlatform = {
+        inherit system;
+        isLinux = true;
+      };
+      buildPlatform.canExecute = _: true;
+    };
+    callPackage =
+      file: overrides:
+      let
+        build = if builtins.isFunction file then file else import file;
+      in
+      build (
+        builtins.intersectAttrs (builtins.functionArgs build) (pkgs // { inherit lib; }) // overrides
+      );
+    formats.json = _: {
+      inherit (lib.types.json) description;
+      type = lib.types.json;
+      generate = name: value: pkgs.writeText name (builtins.toJSON value);
+    };
+    # The path hangs on the text, and so does the derivation: whoever asks for either evaluates the text.
+    writeText =
+      name: text:
+      let
+        plain = builtins.unsafeDiscardStringContext text;
+      in
+      package name {
+        outPath = builtins.unsafeDiscardStringContext (builtins.toFile name plain);
+        inherit text;
+        inherit
+          (derivation {
+            inherit name system;
+            builder = "/bin/sh";
+            text = plain;
+          })
+          drvPath
+          ;
+      };
+    writeShellScript = pkgs.writeText;
+    runCommand =
+      name: attributes: script:
+      package name (
+        attributes // { outPath = builtins.seq (builtins.stringLength script) (storePath name); }
+      );
+    writeShellApplication = { name, ... }@attributes: package name attributes;
+    symlinkJoin = { name, ... }@attributes: package name attributes;
+    mkShell = attributes: package "shell" attributes;
+    rustPlatform.buildRustPackage =
+      {
+        pname,
+        version,
+        src,
+        cargoLock,
+        ...
+      }@attributes:
+      # Both are read, as the real function does.
+      builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq (fromTOML (
+        builtins.readFile cargoLock.lockFile
+      )) (package "${pname}-${version}" attributes);
+    testers.runNixOSTest = test: import ./virtual-machine-test.nix { inherit lib pkgs test; };
+  };
+in
+pkgs
