@@ -6,12 +6,14 @@
 mod arguments;
 pub mod check;
 pub mod exit;
+pub mod run_server;
 
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::app::run_server::Assignment;
 use crate::config::{Overrides, Purpose, SingleServer, Sources};
 use arguments::{Arguments, CheckArguments, ServeArguments, Subcommand};
 
@@ -22,6 +24,8 @@ pub enum Invocation {
     Serve(Sources),
     /// Report on these sources and end.
     Check(Sources),
+    /// Run one server behind a socket.
+    RunServer(Assignment),
 }
 
 /// Reads the command line, the first of `arguments` being the program's name. `environment` is that of the
@@ -38,6 +42,9 @@ pub fn parse(
     let matches = Arguments::command().try_get_matches_from(&typed)?;
     let parsed = Arguments::from_arg_matches(&matches)?;
     match parsed.subcommand {
+        Some(Subcommand::RunServer(server)) => run_server::assignment(server)
+            .map(Invocation::RunServer)
+            .map_err(|(kind, text)| Arguments::command().error(kind, text)),
         Some(Subcommand::Check(check)) => Ok(Invocation::Check(check_sources(check))),
         None => {
             let bare = typed.iter().any(|argument| argument == "--") && parsed.serve.command.is_empty();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 
+use super::run_server::RunServerArguments;
+
 /// Many MCP servers behind one HTTP port, as REST with OpenAPI.
 ///
 /// `mcpo --config FILE` serves many servers, `mcpo -- COMMAND ARGS...` a single one, and `mcpo` alone a
@@ -31,6 +33,7 @@ pub(super) struct Arguments {
 pub(super) enum Subcommand {
     /// Report every problem of a configuration, without reading a secret or starting anything
     Check(CheckArguments),
+    RunServer(RunServerArguments),
 }
 
 #[derive(Debug, Args)]
