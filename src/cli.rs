@@ -1,6 +1,6 @@
 //! The command line: what may be typed, as [`Sources`] for the configuration, and the commands for operators.
 //!
-//! [`parse`] gives an [`Invocation`] or a usage error; `main` serves, [`carry_out`] does the rest. Flags are those
+//! [`parse`] gives an [`Invocation`] or a usage error; `main` serves and runs servers, [`carry_out`] does the rest. Flags are those
 //! of mcpo (contract section 1.1): `-h` is the host, and the help is `--help`.
 //!
 //! Commands ask a gateway through one of two doors ([`door`]), and both give the same answers: over HTTP, or into
@@ -18,6 +18,7 @@ mod openapi;
 mod output;
 mod plan;
 mod reach;
+pub mod run_server;
 mod states;
 mod tools;
 mod trouble;
@@ -29,6 +30,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::Shell;
 
+use crate::app::run_server::Assignment;
 use crate::config::{Overrides, Purpose, SingleServer, Sources};
 use arguments::{
     Arguments, CallArguments, CheckArguments, OpenApiArguments, PlanArguments, ServeArguments, Subcommand,
@@ -47,6 +49,8 @@ use trouble::Trouble;
 pub enum Invocation {
     /// Serve what these sources configure.
     Serve(Sources),
+    /// Run one server behind a socket.
+    RunServer(Assignment),
     /// Anything that ends by itself.
     Command(Box<Command>),
 }
@@ -97,6 +101,11 @@ fn interpret(
         None => {
             let bare = typed.iter().any(|argument| argument == "--") && parsed.serve.command.is_empty();
             return serve_sources(parsed.serve, bare, environment).map(Invocation::Serve);
+        }
+        Some(Subcommand::RunServer(server)) => {
+            return run_server::assignment(server)
+                .map(Invocation::RunServer)
+                .map_err(|(kind, text)| clap::Error::raw(kind, text));
         }
         Some(Subcommand::Check(CheckArguments { config })) => Command::Check(files(config)),
         Some(Subcommand::Completions(completions)) => Command::Completions(completions.shell),

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use mcpo::app::{self, AppError};
-use mcpo::cli::{self, Invocation, check, exit};
+use mcpo::cli::{self, Invocation, check, exit, run_server};
 use mcpo::config::{self, Loaded, LogFormat, Sources, environment};
 use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     ExitCode::from(match invocation {
+        Invocation::RunServer(assignment) => return run_server::run(assignment, form(LogFormat::Auto)),
         Invocation::Command(command) => cli::carry_out(*command),
         Invocation::Serve(sources) => match config::load(&sources) {
             Ok(loaded) => serve(loaded, sources, systemd::inherited_sockets()),
@@ -32,7 +33,7 @@ fn serve(
     inherited: Result<Vec<InheritedSocket>, InheritedSocketError>,
 ) -> u8 {
     let Loaded { config, warnings } = loaded;
-    let _telemetry = match Telemetry::start(&config.log.level, form(config.log.format)) {
+    let _telemetry = match Telemetry::start("mcpo", &config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("mcpo: the log cannot be started: {error}");

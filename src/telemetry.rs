@@ -59,19 +59,19 @@ enum Thread {
 }
 
 impl Telemetry {
-    /// Starts the log. `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand.
+    /// Starts the log, under `identifier` in the journal. `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand.
     /// Where there is no journal, [`Form::Journal`] is text.
     ///
     /// # Errors
     ///
     /// When no thread can be started for the writer.
-    pub fn start(level: &str, form: Form) -> io::Result<Self> {
+    pub fn start(identifier: &str, level: &str, form: Form) -> io::Result<Self> {
         let level = level.to_ascii_lowercase();
         let filter = EnvFilter::try_new(format!("{level},{QUIET}"));
         let filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("info,{QUIET}")));
         let registry = tracing_subscriber::registry().with(filter);
         if form == Form::Journal
-            && let Ok(journal) = journal::journal()
+            && let Ok(journal) = journal::journal(identifier)
         {
             let (queue, writer) = queue::start(journal, &DROPPED)?;
             registry.with(Copying::new(queue)).init();

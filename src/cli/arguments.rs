@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 
+use super::run_server::RunServerArguments;
 pub(super) use operator::{
     CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, OpenApiArguments, PlanArguments,
     ReachArguments, ToolsArguments,
@@ -72,6 +73,7 @@ pub(super) enum Subcommand {
     Plan(PlanArguments),
     Check(CheckArguments),
     Completions(CompletionsArguments),
+    RunServer(RunServerArguments),
 }
 
 #[derive(Debug, Args)]

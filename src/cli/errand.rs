@@ -85,7 +85,7 @@ impl Asked {
         if !here.quiet {
             check::print(&loaded.warnings, &mut std::io::stderr())?;
         }
-        let _log = Telemetry::start(&here.level, Form::Text)
+        let _log = Telemetry::start("mcpo", &here.level, Form::Text)
             .map_err(|error| Trouble::Failed(format!("the log cannot be started: {error}")))?;
         let shutdown = Shutdown::new();
         // Servers are process groups of their own, which a terminal's Ctrl-C does not reach.

@@ -57,6 +57,8 @@ const OWN: &[&str] = &[
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
     "JOURNAL_STREAM",
+    "INVOCATION_ID",
+    "SYSTEMD_EXEC_PID",
     "STATE_DIRECTORY",
 ];
 

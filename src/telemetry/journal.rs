@@ -71,10 +71,10 @@ impl Line for Box<Copied> {
     }
 }
 
-/// The journal of this machine; fails where there is none.
-pub fn journal() -> io::Result<Emitting<impl Subscriber>> {
+/// The journal of this machine, for entries under `identifier`; fails where there is none.
+pub fn journal(identifier: &str) -> io::Result<Emitting<impl Subscriber + use<>>> {
     let journal = tracing_journald::layer()?
-        .with_syslog_identifier("mcpo".into())
+        .with_syslog_identifier(identifier.to_owned())
         .with_field_prefix(None)
         .with_priority_mappings(priorities());
     Ok(Emitting(Registry::default().with(journal)))

@@ -30,6 +30,7 @@ mod real_servers;
 mod recordings;
 mod reload;
 mod reload_under_load;
+mod run_server;
 mod secrets;
 mod service_manager;
 mod socket_upstream;
