@@ -111,6 +111,13 @@ impl Plan {
         self.servers.iter().find(|change| change.name == name.as_str()).map(|change| change.action)
     }
 
+    fn staying(&self) -> String {
+        match self.unchanged {
+            1 => "1 server stays as it is".to_owned(),
+            count => format!("{count} servers stay as they are"),
+        }
+    }
+
     fn add(&mut self, server: &ServerConfig, action: Action, keys: Vec<&'static str>) {
         self.servers.push(ServerChange { name: server.name.to_string(), action, keys });
     }
@@ -119,7 +126,7 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return write!(formatter, "no change: {} servers stay as they are", self.unchanged);
+            return write!(formatter, "no change: {}", self.staying());
         }
         for change in &self.servers {
             let keys = change.keys.join(", ");
@@ -145,7 +152,7 @@ impl fmt::Display for Plan {
                 }
             }
         }
-        write!(formatter, "= {} servers stay as they are", self.unchanged)
+        write!(formatter, "= {}", self.staying())
     }
 }
 

@@ -42,7 +42,7 @@ fn every_kind_of_change_is_told_apart() {
     ~ apiKeys: counts at once
     ~ limits.resultBytes: counts from a server's next start
     ! port: counts only after the gateway is restarted
-    = 1 servers stay as they are
+    = 1 server stays as it is
     ");
 }
 
@@ -94,6 +94,6 @@ fn a_server_whose_secret_was_rotated_is_replaced_and_no_other() {
     let plan = Plan::between(&same, &same, &[ServerName::new("b").unwrap()]);
     insta::assert_snapshot!(plan, @"
     ~ b: is replaced, the old one ends after its last call (a secret's value)
-    = 1 servers stay as they are
+    = 1 server stays as it is
     ");
 }
