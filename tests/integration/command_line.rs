@@ -252,10 +252,10 @@ async fn plan_tells_what_a_reload_would_change() {
     let entry = servers::scripted(&[]);
     let gateway = Gateway::serving(json!({ "s": entry })).start().await;
     let none = gateway.operator(&["plan", "--exit-code"]).await;
-    assert_eq!(none.ok(), "no change: 1 servers stay as they are\n");
+    assert_eq!(none.ok(), "no change: 1 server stays as it is\n");
     gateway.rewrite(&json!({ "mcpServers": { "s": entry, "new": entry } }).to_string());
     let some = gateway.operator(&["plan"]).await;
-    assert_eq!(some.ok(), "+ new: is started\n= 1 servers stay as they are\n");
+    assert_eq!(some.ok(), "+ new: is started\n= 1 server stays as it is\n");
     let plan: Value = gateway.operator(&["plan", "--json"]).await.json();
     assert_eq!(plan["servers"], json!([{ "name": "new", "action": "add" }]));
     let told = gateway.operator(&["plan", "--exit-code"]).await;
