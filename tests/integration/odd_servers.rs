@@ -111,7 +111,7 @@ async fn of_two_tools_with_one_name_the_first_is_offered_and_called() {
     assert_eq!(answer["args"], json!({ "a": "x" }));
     let document = gateway.get("/q/openapi.json").await.ok();
     assert_eq!(document["paths"].as_object().unwrap().len(), 2);
-    gateway.logged("two tools named").await;
+    gateway.logged("two tools are named `same`").await;
 }
 
 #[tokio::test]
