@@ -5,6 +5,7 @@
 //! watches for clients that hold it without using it.
 
 mod connection;
+mod counted;
 
 use std::collections::HashMap;
 use std::io;
@@ -33,13 +34,20 @@ pub struct ServeOptions {
     pub connections: usize,
     /// How long a client may take for the TLS handshake, and from there to its first whole request head.
     pub header_timeout: Duration,
+    /// How long a connection may rest between requests, or take nothing of an answer, at least.
+    pub idle_timeout: Duration,
     /// How long requests in flight may go on after the shutdown was asked for.
     pub drain: Duration,
 }
 
 impl From<&LimitsConfig> for ServeOptions {
     fn from(limits: &LimitsConfig) -> Self {
-        Self { connections: limits.connections, header_timeout: limits.header_timeout, drain: limits.drain }
+        Self {
+            connections: limits.connections,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            drain: limits.drain,
+        }
     }
 }
 
@@ -87,9 +95,8 @@ pub async fn serve(listener: Listener, serving: Serving, shutdown: Shutdown) {
                     let (finish, finished) = oneshot::channel();
                     let tls = listener.acceptor().cloned();
                     let serving = Arc::clone(&serving);
-                    let limit = options.header_timeout;
                     let task =
-                        connections.tasks.spawn(connection::serve(stream, peer, tls, serving, limit, finished));
+                        connections.tasks.spawn(connection::serve(stream, peer, tls, serving, options, finished));
                     connections.finish.insert(task.id(), finish);
                 }
                 Err(error) if concerns_one_connection(&error) => {
