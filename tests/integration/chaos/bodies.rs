@@ -135,15 +135,20 @@ async fn a_million_members_delay_no_other_call_and_their_memory_is_given_back() 
     let beside = Beside::start(&gateway, "other");
     let before = process::resident(gateway.pid());
     process::forget_peak(gateway.pid());
-    for _ in 0..3 {
+    let mut after = Vec::new();
+    for _ in 0..4 {
         let ask = gateway.ask("POST", "/s/pid").header("Content-Type", "application/json").body(body.clone());
         let answer = ask.send().await;
         assert!([200, 422].contains(&answer.status), "{} {}", answer.status, answer.text());
+        after.push(process::resident(gateway.pid()));
     }
     beside.end("a million members").await;
-    let (peak, after) = (process::peak(gateway.pid()), process::resident(gateway.pid()));
-    eprintln!("a million members of {size} kB: {before} kB before, {peak} kB at most, {after} kB after");
-    // A member of a tree takes about two hundred bytes, whatever its own length.
+    let peak = process::peak(gateway.pid());
+    eprintln!(
+        "a million members of {size} kB: {before} kB before, {peak} kB at most, {after:?} kB after each"
+    );
+    // A member of a tree takes about two hundred bytes, whatever its own length; the allocator keeps a part.
     assert!(peak < before + 40 * size, "{peak} kB for {size} kB of body");
-    assert!(after < before + 4 * size + SLACK, "{after} kB are kept");
+    let most = after.iter().max().unwrap();
+    assert!(*most < before + 16 * size + SLACK, "{most} kB are kept");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::beside::Beside;
 use super::{chaos, process};
 use crate::support::servers::{Running, script};
-use crate::support::{Answer, Gateway, free_port, servers};
+use crate::support::{Answer, Gateway, free_port, servers, until};
 
 /// The limit of a server's message, in bytes and in kB.
 const LIMIT: usize = 1 << 20;
@@ -85,16 +85,26 @@ async fn notifications_without_number_are_dropped_when_too_many_wait() {
     let gateway = gateway(chaos(&[])).await;
     let (answer, _) = call(&gateway, "notify", json!({ "count": 50_000, "bytes": 500 }), 8 * LIMIT_KB).await;
     assert_eq!(answer.ok(), "notified");
-    // Each is almost as large as a message may be; a few are being read, the others are dropped.
-    let large = json!({ "count": 200, "bytes": LIMIT - 1000 });
+    let large = json!({ "count": 20, "bytes": LIMIT - 1000 });
     let (answer, _) = call(&gateway, "notify", large, 40 * LIMIT_KB).await;
+    assert_eq!(answer.ok(), "notified");
+}
+
+#[tokio::test]
+async fn notifications_that_are_large_are_dropped_whatever_the_limit_of_results() {
+    let gateway = Gateway::serving(json!({ "s": chaos(&[]), "other": servers::scripted(&[]) })).start().await;
+    gateway.listed(&["s", "other"]).await;
+    let (size, count) = (8 << 20, 12);
+    // A few copies of one, and never all of them.
+    let (answer, _) =
+        call(&gateway, "notify", json!({ "count": count, "bytes": size }), 4 * size >> 10).await;
     assert_eq!(answer.ok(), "notified");
 }
 
 #[tokio::test]
 async fn requests_of_a_server_that_does_not_read_are_not_kept() {
     let gateway = gateway(chaos(&[])).await;
-    let (answer, _) = call(&gateway, "ask", json!({ "count": 100_000 }), 8 * LIMIT_KB).await;
+    let (answer, _) = call(&gateway, "ask", json!({ "count": 300_000 }), 8 * LIMIT_KB).await;
     assert_eq!(answer.ok(), "asked");
     assert_eq!(gateway.post("/s/echo", &json!({ "value": 1 })).await.ok(), json!({ "value": 1 }));
 }
@@ -105,14 +115,14 @@ async fn calls_to_a_server_that_does_not_read_leave_nothing_when_they_are_given_
     entry["timeout"] = json!(1);
     let gateway = gateway(entry).await;
     let beside = Beside::start(&gateway, "other");
-    assert_eq!(gateway.post("/s/deafen", &json!({ "seconds": 8 })).await.ok(), "deaf");
+    assert_eq!(gateway.post("/s/deafen", &json!({ "seconds": 12 })).await.ok(), "deaf");
     let before = process::resident(gateway.pid());
     process::forget_peak(gateway.pid());
     let (rounds, callers, size) = (4, 24, 1 << 20);
     let body = json!({ "value": "x".repeat(size) });
     for _ in 0..rounds {
         let calls: Vec<_> =
-            (0..callers).map(|_| tokio::spawn(gateway.ask("POST", "/s/echo").json(&body).send())).collect();
+            (0..callers).map(|_| tokio::spawn(gateway.ask("POST", "/s/pid").json(&body).send())).collect();
         for call in calls {
             assert_eq!(call.await.unwrap().status, 504);
         }
@@ -123,15 +133,15 @@ async fn calls_to_a_server_that_does_not_read_leave_nothing_when_they_are_given_
     // The body as it came, and as the message that waits to be written.
     let bound = 3 * callers * (size >> 10) + SLACK;
     assert!(peak < before + bound, "{peak} kB, from {before}; the bound is {bound}");
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(gateway.post("/s/echo", &json!({ "value": 1 })).await.ok(), json!({ "value": 1 }));
+    let again = async || (gateway.post("/s/pid", &json!({})).await.status == 200).then_some(());
+    until(Duration::from_secs(30), "an answer once it reads again", again).await;
 }
 
 #[tokio::test]
 async fn a_tool_list_without_end_is_given_up_and_hurts_nobody() {
     let config = json!({
         "mcpServers": { "s": chaos(&["--pages", "500000"]), "other": servers::scripted(&[]) },
-        "limits": { "startTimeout": 15 },
+        "limits": { "startTimeout": 40 },
     });
     let gateway = Gateway::with(config).start().await;
     gateway.listed(&["other"]).await;
@@ -140,7 +150,7 @@ async fn a_tool_list_without_end_is_given_up_and_hurts_nobody() {
     let began = Instant::now();
     let state = loop {
         let server = gateway.server("s").await;
-        if server["state"] != "starting" || began.elapsed() > Duration::from_secs(25) {
+        if server["state"] != "starting" || began.elapsed() > Duration::from_secs(45) {
             break server;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
