@@ -122,6 +122,10 @@ pub struct LimitsConfig {
     pub connections: usize,
     /// How long a client may take to send its request head.
     pub header_timeout: Duration,
+    /// How long a client may send nothing of its body, and may take for a small one whole.
+    pub body_timeout: Duration,
+    /// How long a connection may rest between requests, or take nothing of an answer, at least.
+    pub idle_timeout: Duration,
     /// How long calls in flight may go on after the gateway was told to stop.
     pub drain: Duration,
 }

@@ -71,6 +71,9 @@ impl Shutdown {
 impl Signals {
     /// Catches the signals; fails where the system allows no handler. Needs a tokio runtime.
     pub fn catch() -> io::Result<Self> {
+        // A log or state file that may not grow (`LimitFSIZE`) must cost lines, not the process: once it is
+        // caught, this signal becomes an error of the write.
+        let _stays_caught = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

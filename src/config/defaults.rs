@@ -32,6 +32,11 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub const CONNECTIONS: usize = 4096;
 /// A request head is one packet; ten seconds forgive any link and starve out a slow attack.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than any client pauses in the middle of its arguments.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than the clients' pools keep their connections (aiohttp 15 s, httpx 5 s, undici 4 s), so that it is
+/// they who close, and no request is lost to a close that crosses it.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Below the 90 seconds after which systemd kills, and what most calls need.
 pub const DRAIN: Duration = Duration::from_secs(20);
 /// Calls in flight per server: more than any model asks for at once, few enough for a small server.
@@ -85,6 +90,8 @@ impl Default for LimitsConfig {
             start_timeout: START_TIMEOUT,
             connections: CONNECTIONS,
             header_timeout: HEADER_TIMEOUT,
+            body_timeout: BODY_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
             drain: DRAIN,
         }
     }

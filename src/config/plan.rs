@@ -259,6 +259,8 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         start_timeout,
         connections,
         header_timeout,
+        body_timeout,
+        idle_timeout,
         drain,
     } = limits;
     let at_once = differing([
@@ -273,6 +275,8 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("timeout", old.limits.call_timeout == *call_timeout),
         ("limits.connections", old.limits.connections == *connections),
         ("limits.headerTimeout", old.limits.header_timeout == *header_timeout),
+        ("limits.bodyTimeout", old.limits.body_timeout == *body_timeout),
+        ("limits.idleTimeout", old.limits.idle_timeout == *idle_timeout),
         ("limits.drain", old.limits.drain == *drain),
         ("name, description or version", old.document == *document),
     ]);

@@ -1,4 +1,4 @@
-//! Request bodies: read whole, up to a limit, and only from callers that keep sending.
+//! Request bodies: read whole, up to a limit, and only from callers that keep sending fast enough.
 //!
 //! Call it after authentication: until then nothing of a body is read, so that a caller without a key can
 //! make the gateway hold no more than a request head.
@@ -11,11 +11,14 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::Problem;
+use crate::config::LimitsConfig;
 
-/// How long a caller may send nothing in the middle of its body.
-pub const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// A body may take `limits.bodyTimeout`, and a second more for each so many bytes that came of it: whoever
+/// sends more slowly holds a connection for the sake of holding it.
+pub const LEAST_RATE: usize = 1024;
 
 /// Room that is reserved at once for a body that announces its length; more is added as it comes, so that an
 /// announcement alone costs nothing.
@@ -28,36 +31,42 @@ pub enum BodyError {
         "the request body is larger than {limit} bytes; the gateway's `limits.bodyBytes` sets this limit"
     )]
     TooLarge { limit: usize },
-    #[error("the request body stalled: nothing came for {} s", .after.as_secs())]
-    Stalled { after: Duration },
+    #[error(
+        "the request body came too slowly: {received} bytes within {} s; the gateway's `limits.bodyTimeout` \
+         sets this limit",
+        .after.as_secs_f32()
+    )]
+    TooSlow { received: usize, after: Duration },
     #[error("the request body could not be read to its end")]
     Broken(#[source] axum::Error),
 }
 
-/// Reads `body` to its end: at most `limit` bytes, with no pause longer than [`STALL_LIMIT`].
+/// Reads `body` to its end: at most `limits.body_bytes`, with no pause longer than `limits.body_timeout`, and no
+/// slower than [`LEAST_RATE`] after that time.
 ///
 /// An announced length above the limit is refused before anything is read. A body that came in one piece is
 /// returned without a copy.
-pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, BodyError> {
-    read_body_within(body, limit, STALL_LIMIT).await
-}
-
-async fn read_body_within(mut body: Body, limit: usize, stall: Duration) -> Result<Bytes, BodyError> {
+pub async fn read_body(mut body: Body, limits: &LimitsConfig) -> Result<Bytes, BodyError> {
+    let (limit, pause) = (limits.body_bytes, limits.body_timeout);
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(BodyError::TooLarge { limit });
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
+    let began = Instant::now();
     loop {
-        let frame = match tokio::time::timeout(stall, body.frame()).await {
-            Err(_) => return Err(BodyError::Stalled { after: stall }),
+        let received = first.len() + rest.len();
+        let earned = Duration::from_secs((received / LEAST_RATE) as u64);
+        let until = (began + pause + earned).min(Instant::now() + pause);
+        let frame = match timeout_at(until, body.frame()).await {
+            Err(_) => return Err(BodyError::TooSlow { received, after: began.elapsed() }),
             Ok(None) => break,
             Ok(Some(frame)) => frame.map_err(BodyError::Broken)?,
         };
         // Trailers are of no use to anyone behind us.
         let Ok(data) = frame.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > limit {
+        if received + data.len() > limit {
             return Err(BodyError::TooLarge { limit });
         }
         if rest.is_empty() && first.is_empty() {
@@ -78,7 +87,7 @@ impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         let (status, code) = match &error {
             BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            BodyError::Stalled { .. } => (StatusCode::REQUEST_TIMEOUT, "body_stalled"),
+            BodyError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
         };
         Problem::new(status, code, error.to_string())
@@ -96,6 +105,10 @@ mod tests {
     use super::*;
     use futures_util::{StreamExt, stream};
 
+    fn limits(body_bytes: usize) -> LimitsConfig {
+        LimitsConfig { body_bytes, body_timeout: Duration::from_secs(30), ..LimitsConfig::default() }
+    }
+
     fn pieces(pieces: &[&'static [u8]]) -> Body {
         let frames: Vec<_> =
             pieces.iter().map(|piece| Ok::<_, std::io::Error>(Bytes::from_static(piece))).collect();
@@ -104,14 +117,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_up_to_the_limit_is_returned_whole() {
-        assert_eq!(read_body(pieces(&[b"abc", b"de", b"f"]), 6).await.unwrap(), "abcdef");
-        assert_eq!(read_body(pieces(&[]), 6).await.unwrap(), "");
+        assert_eq!(read_body(pieces(&[b"abc", b"de", b"f"]), &limits(6)).await.unwrap(), "abcdef");
+        assert_eq!(read_body(pieces(&[]), &limits(6)).await.unwrap(), "");
     }
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_naming_it() {
         for body in [pieces(&[b"abc", b"de", b"fg"]), Body::from("abcdefg")] {
-            let error = read_body(body, 6).await.unwrap_err();
+            let error = read_body(body, &limits(6)).await.unwrap_err();
             assert!(error.to_string().contains("6 bytes"), "{error}");
             assert_eq!(error.into_response().status(), 413);
         }
@@ -138,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_announced_length_over_the_limit_is_refused_unread() {
-        let error = read_body(Body::new(Announcement), 6).await.unwrap_err();
+        let error = read_body(Body::new(Announcement), &limits(6)).await.unwrap_err();
         assert!(matches!(error, BodyError::TooLarge { limit: 6 }), "{error}");
     }
 
@@ -146,14 +159,35 @@ mod tests {
     async fn one_piece_is_not_copied() {
         let piece = Bytes::from(vec![b'x'; 100]);
         let place = piece.as_ptr();
-        assert_eq!(read_body(Body::from(piece), 100).await.unwrap().as_ptr(), place);
+        assert_eq!(read_body(Body::from(piece), &limits(100)).await.unwrap().as_ptr(), place);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_stalled_body_is_given_up() {
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"a"))]);
-        let body = Body::from_stream(first.chain(stream::pending()));
-        let error = read_body_within(body, 10, Duration::from_millis(5)).await.unwrap_err();
+        let began = Instant::now();
+        let error =
+            read_body(Body::from_stream(first.chain(stream::pending())), &limits(10)).await.unwrap_err();
+        assert_eq!(began.elapsed().as_secs(), 30);
+        assert!(error.to_string().contains("1 bytes within 30 s"), "{error}");
         assert_eq!(error.into_response().status(), 408);
+    }
+
+    /// So many pieces of so many bytes, a second apart.
+    fn dripping(count: usize, size: usize) -> Body {
+        Body::from_stream(stream::iter(0..count).then(move |_| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; size]))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_given_up_and_a_slow_one_is_read() {
+        let began = Instant::now();
+        let error = read_body(dripping(100_000, 1), &limits(1 << 20)).await.unwrap_err();
+        assert!(matches!(error, BodyError::TooSlow { received: 29 | 30, .. }), "{error}");
+        assert_eq!(began.elapsed().as_secs(), 30);
+        let slow = read_body(dripping(200, LEAST_RATE), &limits(1 << 20)).await.unwrap();
+        assert_eq!(slow.len(), 200 * LEAST_RATE);
     }
 }

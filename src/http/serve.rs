@@ -5,6 +5,7 @@
 //! watches for clients that hold it without using it.
 
 mod connection;
+mod counted;
 
 use std::collections::HashMap;
 use std::io;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::DropGuard;
@@ -26,6 +28,8 @@ use crate::systemd::Pulse;
 /// [`LONGEST_PAUSE`]: such a failure returns at once, and a loop without pause would burn a core.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Descriptors that no connection may take: a gateway needs a dozen, and four for each child.
+const LEAST_FOR_SERVERS: u64 = 32;
 
 /// The bounds of the loop.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +38,20 @@ pub struct ServeOptions {
     pub connections: usize,
     /// How long a client may take for the TLS handshake, and from there to its first whole request head.
     pub header_timeout: Duration,
+    /// How long a connection may rest between requests, or take nothing of an answer, at least.
+    pub idle_timeout: Duration,
     /// How long requests in flight may go on after the shutdown was asked for.
     pub drain: Duration,
 }
 
 impl From<&LimitsConfig> for ServeOptions {
     fn from(limits: &LimitsConfig) -> Self {
-        Self { connections: limits.connections, header_timeout: limits.header_timeout, drain: limits.drain }
+        Self {
+            connections: limits.connections,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            drain: limits.drain,
+        }
     }
 }
 
@@ -70,8 +81,21 @@ struct Connections {
 pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown, mut pulse: Pulse) {
     let mut connections = Connections::default();
     let mut pause = Duration::ZERO;
+    let room = room_for_connections();
+    let mut was_full = false;
     loop {
         let options = serving.load().options;
+        let most = options.connections.min(room).max(1);
+        let is_full = connections.tasks.len() >= most;
+        if is_full && !was_full {
+            tracing::warn!(
+                "{most} connections are open, and further ones wait; `limits.connections` is {}, and \
+                 descriptors (`LimitNOFILE`) suffice for {room}",
+                options.connections
+            );
+        }
+        // A limit that is reached again and again is told of once.
+        was_full = is_full || was_full && connections.tasks.len() > most / 2;
         let accepted = async {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -84,15 +108,14 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
             Some(ended) = connections.tasks.join_next_with_id(), if !connections.tasks.is_empty() => {
                 connections.forget(ended);
             }
-            accepted = accepted, if connections.tasks.len() < options.connections.max(1) => match accepted {
+            accepted = accepted, if !is_full => match accepted {
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
                     let (finish, finished) = oneshot::channel();
                     let tls = listener.acceptor().cloned();
                     let serving = Arc::clone(&serving);
-                    let limit = options.header_timeout;
                     let task =
-                        connections.tasks.spawn(connection::serve(stream, peer, tls, serving, limit, finished));
+                        connections.tasks.spawn(connection::serve(stream, peer, tls, serving, options, finished));
                     connections.finish.insert(task.id(), finish);
                 }
                 Err(error) if concerns_one_connection(&error) => {
@@ -148,6 +171,14 @@ impl Connections {
             self.tasks.shutdown().await;
         }
     }
+}
+
+/// How many connections the descriptors of this process suffice for, when a quarter of them is left for the
+/// servers: one that cannot be started again for want of a pipe harms more callers than a connection that waits.
+fn room_for_connections() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let for_servers = (descriptors / 4).max(LEAST_FOR_SERVERS);
+    usize::try_from(descriptors.saturating_sub(for_servers)).unwrap_or(usize::MAX)
 }
 
 /// Errors that accept reports about the connection it took up, and not about us.

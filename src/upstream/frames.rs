@@ -1,5 +1,5 @@
 //! Cuts a byte stream into lines, bounded: a line over the limit is skipped, and only as much of it is
-//! kept as tells whose answer it was.
+//! kept as tells whose answer it was. That is told as soon as it is known: the line may never end.
 
 use bytes::{Bytes, BytesMut};
 
@@ -30,13 +30,13 @@ pub struct Frames {
     searched: usize,
     read_size: usize,
     limit: usize,
-    /// The start of a line over the limit whose rest is being skipped.
-    skipping: Option<Vec<u8>>,
+    /// Whether the rest of a line over the limit is being skipped.
+    skipping: bool,
 }
 
 impl Frames {
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, limit, skipping: None }
+        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, limit, skipping: false }
     }
 
     /// Room for the next read.
@@ -58,18 +58,23 @@ impl Frames {
         loop {
             let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
-                self.skip_what_is_too_long();
-                return None;
+                return self.skip_what_is_too_long();
             };
             let length = self.searched + offset;
             let mut line = self.buffer.split_to(length + 1);
             self.searched = 0;
             line.truncate(length);
-            if let Some(start) = self.skipping.take() {
-                return Some(self.too_long(&start, &line));
+            if self.skipping {
+                self.skipping = false;
+                // What the start names was told when the skipping began.
+                match id_at_the_end(&line) {
+                    Some(id) => return Some(Frame::TooLong { ids: vec![id], limit: self.limit }),
+                    None => continue,
+                }
             }
             if length > self.limit {
-                return Some(self.too_long(&line[..KEPT.min(length)], &line));
+                let ids = id_at_the_start(&line).into_iter().chain(id_at_the_end(&line)).collect();
+                return Some(Frame::TooLong { ids, limit: self.limit });
             }
             if line.last() == Some(&b'\r') {
                 line.truncate(length - 1);
@@ -80,34 +85,40 @@ impl Frames {
         }
     }
 
-    fn skip_what_is_too_long(&mut self) {
-        if self.buffer.len() <= self.limit.max(KEPT) && self.skipping.is_none() {
-            return;
+    fn skip_what_is_too_long(&mut self) -> Option<Frame> {
+        if self.buffer.len() <= self.limit.max(KEPT) && !self.skipping {
+            return None;
         }
-        if self.skipping.is_none() {
-            self.skipping = Some(self.buffer[..KEPT].to_vec());
-        }
+        let id = if self.skipping { None } else { id_at_the_start(&self.buffer) };
+        self.skipping = true;
         // A fresh, small buffer: the large one's memory goes back at once.
         let keep_from = self.buffer.len().saturating_sub(KEPT);
         self.buffer = BytesMut::from(&self.buffer[keep_from..]);
         self.searched = self.buffer.len();
-    }
-
-    fn too_long(&self, start: &[u8], line: &[u8]) -> Frame {
-        let end = &line[line.len().saturating_sub(KEPT)..];
-        let ids = [id_in(start), id_in(end)].into_iter().flatten().collect();
-        Frame::TooLong { ids, limit: self.limit }
+        id.map(|id| Frame::TooLong { ids: vec![id], limit: self.limit })
     }
 }
 
-/// The first number of ours after an `"id":` in `bytes`.
-fn id_in(bytes: &[u8]) -> Option<u32> {
-    memchr::memmem::find_iter(bytes, b"\"id\":").find_map(|at| {
-        let rest = bytes[at + 5..].trim_ascii_start();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let id: u32 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-        (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
-    })
+const ID: &[u8] = b"\"id\":";
+
+/// Our id where a line begins, before anything that a tool may have written.
+fn id_at_the_start(line: &[u8]) -> Option<u32> {
+    let start = &line[..line.len().min(KEPT)];
+    let start = &start[..memchr::memmem::find(start, b"\"result\"").unwrap_or(start.len())];
+    id_in(&start[memchr::memmem::find(start, ID)? + ID.len()..])
+}
+
+/// Our id where a line ends, after everything that a tool may have written.
+fn id_at_the_end(line: &[u8]) -> Option<u32> {
+    let end = &line[line.len().saturating_sub(KEPT)..];
+    id_in(&end[memchr::memmem::rfind(end, ID)? + ID.len()..])
+}
+
+fn id_in(rest: &[u8]) -> Option<u32> {
+    let rest = rest.trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let id: u32 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
 }
 
 #[cfg(test)]
@@ -149,5 +160,27 @@ mod tests {
             let too_long = Frame::TooLong { ids: vec![FIRST_ID], limit: 1000 };
             assert_eq!(found, [too_long, Frame::Message("ok".into())]);
         }
+    }
+
+    #[test]
+    fn a_line_that_never_ends_names_its_request_once_and_at_the_limit() {
+        let mut frames = Frames::new(1000);
+        let start = format!("{{\"jsonrpc\":\"2.0\",\"id\":{FIRST_ID},\"result\":\"{}", "y".repeat(900));
+        assert_eq!(feed(&mut frames, start.as_bytes()), []);
+        let too_long = Frame::TooLong { ids: vec![FIRST_ID], limit: 1000 };
+        assert_eq!(feed(&mut frames, &[b'y'; 5000]), [too_long]);
+        assert_eq!(feed(&mut frames, b"\"}\nok\n"), [Frame::Message("ok".into())]);
+    }
+
+    #[test]
+    fn an_id_that_a_tool_writes_into_its_text_is_nobodys() {
+        let other = FIRST_ID + 1;
+        let text = format!("\\\"id\\\":{other} \"id\":{other}");
+        let line = format!(
+            "{{\"result\":{{\"t\":\"{text}{}{text}\"}},\"jsonrpc\":\"2.0\",\"id\":{FIRST_ID}}}\n",
+            "y".repeat(2000)
+        );
+        let mut frames = Frames::new(1000);
+        assert_eq!(feed(&mut frames, line.as_bytes()), [Frame::TooLong { ids: vec![FIRST_ID], limit: 1000 }]);
     }
 }

@@ -1,6 +1,7 @@
 //! The handshake and everything that is no call: rmcp speaks it, over our [`Link`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rmcp::model::{
@@ -10,12 +11,19 @@ use rmcp::model::{
 use rmcp::service::{ClientInitializeError, NotificationContext, RoleClient, RunningService, serve_client};
 use rmcp::transport::Transport;
 use rmcp::{ClientHandler, model::ClientCapabilities};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::ServerInfo;
 use super::error::{EndReason, LinkError, cut_words};
 use super::link::{Link, Opened, Outgoing, Step};
 use crate::config::ServerName;
+
+/// Our answers to a server's own requests (pings, for instance) that may wait at one time; further ones are
+/// dropped. Without this a server that asks and does not read would fill the memory with tasks.
+const ANSWERS: usize = 64;
+/// How long such an answer may wait for a server that does not take it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// rmcp's running half of a connection. Dropping it ends the connection.
 pub type Service = RunningService<RoleClient, Handler>;
@@ -30,7 +38,12 @@ pub async fn initialize(
 ) -> Result<(Service, ServerInfo), EndReason> {
     let link = opened.link.clone();
     let handler = Handler { server: server.clone(), protocol: offered(protocol), changed };
-    let transport = LinkTransport { server: server.clone(), link: opened.link, inbox: opened.inbox };
+    let transport = LinkTransport {
+        server: server.clone(),
+        link: opened.link,
+        inbox: opened.inbox,
+        answers: Arc::new(Semaphore::new(ANSWERS)),
+    };
     let service = serve_client(handler, transport).await;
     let service = service.map_err(|error| why(&link, error))?;
     let info = service.peer_info().map(|info| ServerInfo {
@@ -106,6 +119,7 @@ struct LinkTransport {
     server: ServerName,
     link: Arc<dyn Link>,
     inbox: mpsc::Receiver<Bytes>,
+    answers: Arc<Semaphore>,
 }
 
 impl Transport<RoleClient> for LinkTransport {
@@ -127,11 +141,24 @@ impl Transport<RoleClient> for LinkTransport {
             _ => Step::Other,
         };
         let link = self.link.clone();
+        let place = self.answers.clone().try_acquire_owned();
+        let server = self.server.clone();
         async move {
+            let Ok(_place) = place else {
+                tracing::debug!(mcp_server = %server, "{server}: an answer to a request of its own was dropped: too many are waiting");
+                return Ok(());
+            };
             let message = serde_json::to_vec(&item).map_err(|error| {
                 LinkError::Malformed(format!("our own message cannot be written: {error}"))
             })?;
-            link.send(Outgoing { message: message.into(), step }).await
+            let sending = link.send(Outgoing { message: message.into(), step });
+            if step != Step::Other {
+                return sending.await;
+            }
+            timeout(ANSWER_LIMIT, sending).await.unwrap_or_else(|_| {
+                tracing::debug!(mcp_server = %server, "{server}: an answer to a request of its own was dropped: it was not taken in time");
+                Ok(())
+            })
         }
     }
 

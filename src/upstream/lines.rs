@@ -1,10 +1,10 @@
 //! Newline-delimited JSON-RPC over a pair of byte streams: the framing of stdio, also used on Unix sockets.
 //!
-//! One task owns a connection whole: the write buffer, the read buffer and the table of open requests. So
+//! One task owns a connection whole: the write buffer, what waits for it, the read buffer and the table of open requests. So
 //! the call path takes no lock, small messages that are waiting leave in one write, and a server that does
 //! not read never stops us from reading it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub struct Connection<R, W> {
     cancels: mpsc::UnboundedReceiver<u32>,
     inbox: mpsc::Sender<Bytes>,
     pending: HashMap<u32, Pending>,
+    /// What a server that does not read leaves waiting. A caller that leaves takes its message with it.
+    waiting: VecDeque<Command>,
     frames: Frames,
     outgoing: BytesMut,
     /// Set when the server has closed its input: until then its last answers are awaited.
@@ -83,6 +85,7 @@ pub fn connect<R, W>(
         cancels: cancels_in,
         inbox,
         pending: HashMap::new(),
+        waiting: VecDeque::new(),
         frames: Frames::new(limit),
         outgoing: BytesMut::new(),
         input_refused: None,
@@ -96,7 +99,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// called again: what was read and not yet used stays in the connection.
     pub async fn serve(&mut self) -> io::Result<()> {
         loop {
-            let may_take_more = self.outgoing.len() < HIGH_WATER && self.writer.is_some();
+            let may_take_more = self.waiting.len() < QUEUE && self.writer.is_some();
             let input_refused = self.input_refused;
             tokio::select! {
                 written = write(&mut self.writer, &mut self.outgoing), if !self.outgoing.is_empty() => {
@@ -105,6 +108,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         self.close_writer();
                         self.input_refused.get_or_insert(Instant::now() + LAST_ANSWERS);
                     }
+                    self.queue_what_waits();
                 }
                 read = self.reader.read_buf(self.frames.space()) => {
                     if read? == 0 {
@@ -121,17 +125,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     return Ok(());
                 }
                 Some(id) = self.cancels.recv() => {
-                    if self.pending.remove(&id).is_some() && self.writer.is_some() {
-                        self.outgoing.extend_from_slice(&message::cancelled(id));
-                    }
+                    self.cancel(id);
                 }
                 Some(command) = self.commands.recv(), if may_take_more => {
-                    self.queue(command);
-                    while self.outgoing.len() < HIGH_WATER
+                    self.waiting.push_back(command);
+                    while self.waiting.len() < QUEUE
                         && let Ok(command) = self.commands.try_recv()
                     {
-                        self.queue(command);
+                        self.waiting.push_back(command);
                     }
+                    self.queue_what_waits();
                 }
             }
         }
@@ -147,13 +150,32 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub fn fail_open_requests(&mut self) {
         let reason = self.end.reason();
         self.commands.close();
-        while let Ok(command) = self.commands.try_recv() {
+        while let Some(command) = self.waiting.pop_front().or_else(|| self.commands.try_recv().ok()) {
             if let Command::Request { pending, .. } = command {
                 let _caller_left = pending.reply.send(Err(LinkError::NotSent(reason.clone())));
             }
         }
         for (_, pending) in self.pending.drain() {
             let _caller_left = pending.reply.send(Err(LinkError::Lost(reason.clone())));
+        }
+    }
+
+    fn queue_what_waits(&mut self) {
+        while self.outgoing.len() < HIGH_WATER
+            && self.writer.is_some()
+            && let Some(command) = self.waiting.pop_front()
+        {
+            self.queue(command);
+        }
+    }
+
+    fn cancel(&mut self, id: u32) {
+        if self.pending.remove(&id).is_none() {
+            let is_it = |command: &Command| matches!(command, Command::Request { id: of, .. } if *of == id);
+            // The server never hears of it.
+            self.waiting.retain(|command| !is_it(command));
+        } else if self.writer.is_some() {
+            self.outgoing.extend_from_slice(&message::cancelled(id));
         }
     }
 

@@ -17,9 +17,16 @@ use crate::config::ServerName;
 /// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
 pub const INBOX: usize = 256;
 
+/// A larger message that is no answer to one of our requests is dropped: rmcp has a use for `initialize` and
+/// for small notifications only, and would hold as many as may wait.
+const LARGEST: usize = 1 << 20;
+
 /// Hands a message to rmcp, or drops it when too many are waiting already.
 pub fn offer(server: &ServerName, inbox: &mpsc::Sender<Bytes>, message: Bytes) {
-    if inbox.try_send(message).is_err() {
+    if message.len() > LARGEST {
+        let bytes = message.len();
+        tracing::debug!(mcp_server = %server, bytes, "{server}: a message was dropped: it answers nothing and is large");
+    } else if inbox.try_send(message).is_err() {
         tracing::debug!(mcp_server = %server, "{server}: a message was dropped: too many are waiting");
     }
 }

@@ -13,8 +13,9 @@ use crate::config::ServerName;
 
 /// A list longer than this is cut: a server whose pages never end must not fill the memory.
 const MOST_TOOLS: usize = 50_000;
-/// Bytes of all pages together, for the same reason.
-const MOST_BYTES: usize = 128 << 20;
+/// Bytes of all pages together, for the same reason; ten thousand real tools. In memory they take up to twenty
+/// times as much.
+const MOST_BYTES: usize = 16 << 20;
 const MOST_PAGES: usize = 10_000;
 /// JSON-RPC's "method not found": the server has no tools.
 const METHOD_NOT_FOUND: i64 = -32601;

@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use mcpo::config::{ApiKeyConfig, AuthConfig, ListenConfig, SecretText, TlsConfig};
+use mcpo::config::{ApiKeyConfig, AuthConfig, LimitsConfig, ListenConfig, SecretText, TlsConfig};
 use mcpo::http::{Access, Keys, ServeOptions, read_body};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -177,7 +177,8 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
         if let Err(refusal) = keys.admit(&parts.headers, Access::Call) {
             return refusal.into_response();
         }
-        match read_body(body, 5).await {
+        let limits = LimitsConfig { body_bytes: 5, ..LimitsConfig::default() };
+        match read_body(body, &limits).await {
             Ok(body) => body.into_response(),
             Err(error) => error.into_response(),
         }

@@ -7,6 +7,7 @@ mod access;
 mod browser;
 mod call_result;
 mod cancellation;
+mod chaos;
 mod check;
 mod children;
 mod command_line;

@@ -18,12 +18,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::super::Peer;
 use super::super::listener::Stream;
-use super::Serving;
+use super::counted::Counted;
+use super::{ServeOptions, Serving};
 
-/// How long a connection may rest between requests, at least; at most twice that. Longer than the clients'
-/// pools keep theirs (aiohttp 15 s, httpx 5 s, undici 4 s), so that it is they who close, and no request is
-/// lost to a close that crosses it.
-const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// What a client must take of an answer within the idle timeout; one that takes less keeps us from forgetting
+/// the answer. The system's own buffers take the first megabytes of every answer.
+const LEAST_TAKEN: usize = 16 * 1024;
 
 /// Bounds a request's head, and with it what an unauthenticated client can make us hold.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -40,9 +40,11 @@ const LAST_REQUEST: Duration = Duration::from_millis(300);
 
 /// What the watch over a connection needs to know of its requests.
 #[derive(Default)]
-struct Activity {
+pub(super) struct Activity {
     begun: AtomicUsize,
     in_flight: AtomicUsize,
+    /// Bytes that the system took for the client.
+    pub(super) written: AtomicUsize,
 }
 
 /// Counts a request as in flight until its answer's head is ready, or the client has left.
@@ -55,7 +57,7 @@ pub(super) async fn serve(
     peer: Peer,
     tls: Option<TlsAcceptor>,
     serving: Serving,
-    header_timeout: Duration,
+    options: ServeOptions,
     finish: oneshot::Receiver<()>,
 ) {
     let _open = serving.load().edge.metrics().connection();
@@ -70,10 +72,10 @@ pub(super) async fn serve(
         }
     }
     let Some(tls) = tls.filter(|_| !peer.is_unix()) else {
-        return converse(stream, peer, &serving, header_timeout, finish).await;
+        return converse(stream, peer, &serving, options, finish).await;
     };
-    match tokio::time::timeout(header_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, peer, &serving, header_timeout, finish).await,
+    match tokio::time::timeout(options.header_timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => converse(stream, peer, &serving, options, finish).await,
         Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
     }
@@ -83,10 +85,11 @@ async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     peer: Peer,
     serving: &Serving,
-    header_timeout: Duration,
+    options: ServeOptions,
     mut finish: oneshot::Receiver<()>,
 ) {
     let activity = Arc::new(Activity::default());
+    let stream = Counted::new(stream, Arc::clone(&activity));
     let service = service_fn(|request: Request<Incoming>| {
         let (served, activity) = (serving.load_full(), Arc::clone(&activity));
         async move {
@@ -96,8 +99,8 @@ async fn converse(
     });
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut watch = pin!(tokio::time::sleep(header_timeout));
-    let mut seen = 0;
+    let mut watch = pin!(tokio::time::sleep(options.header_timeout));
+    let (mut seen, mut seen_written) = (0, 0);
     let mut finishing = false;
     let mut asked_to_close = false;
     loop {
@@ -126,14 +129,19 @@ async fn converse(
                     return;
                 }
                 let resting = begun == seen && activity.in_flight.load(Ordering::Relaxed) == 0;
+                let written = activity.written.load(Ordering::Relaxed);
+                if resting && asked_to_close && written.wrapping_sub(seen_written) < LEAST_TAKEN {
+                    tracing::debug!(%peer, "the client takes nothing of its answer");
+                    return;
+                }
                 if (resting || finishing) && !asked_to_close {
                     // Closes at once, in the middle of a head too; an answer that still streams goes on.
                     finishing = true;
                     asked_to_close = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                seen = begun;
-                watch.as_mut().reset(Instant::now() + IDLE_LIMIT);
+                (seen, seen_written) = (begun, written);
+                watch.as_mut().reset(Instant::now() + options.idle_timeout);
             }
         }
     }

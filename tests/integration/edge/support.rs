@@ -68,7 +68,8 @@ pub fn listen() -> ListenConfig {
 }
 
 pub fn options() -> ServeOptions {
-    ServeOptions { connections: 100, header_timeout: Duration::from_secs(30), drain: Duration::from_secs(30) }
+    let long = Duration::from_secs(30);
+    ServeOptions { connections: 100, header_timeout: long, idle_timeout: long, drain: long }
 }
 
 /// Sends `request` and reads until the answer ends in `end`.

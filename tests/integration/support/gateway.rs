@@ -31,6 +31,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     state: Option<PathBuf>,
     command: Vec<String>,
+    shell: Option<String>,
 }
 
 /// A running gateway; its process ends with the value.
@@ -69,6 +70,12 @@ impl Setup {
     /// `mcpo ... -- command`, in place of a configuration file.
     pub fn command(mut self, command: &[&str]) -> Self {
         self.command = command.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Starts it by a shell that first does this, such as `ulimit -n 64`, and then becomes the gateway.
+    pub fn after(mut self, shell: &str) -> Self {
+        self.shell = Some(shell.to_owned());
         self
     }
 
@@ -113,7 +120,15 @@ impl Setup {
 
     fn spawn(&self, folder: &Path, port: u16) -> Child {
         let original = original();
-        let mut command = Command::new(original.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_mcpo"))));
+        let program = original.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_mcpo")));
+        let mut command = match &self.shell {
+            None => Command::new(program),
+            Some(first) => {
+                let mut command = Command::new("sh");
+                command.arg("-c").arg(format!("{first}\nexec \"$0\" \"$@\"")).arg(program);
+                command
+            }
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MCPO_") || name == "LOG_LEVEL")
         {
             command.env_remove(name);
@@ -151,7 +166,14 @@ impl Gateway {
 
     /// Without a configuration file.
     pub fn bare() -> Setup {
-        Setup { config: None, flags: Vec::new(), environment: Vec::new(), state: None, command: Vec::new() }
+        Setup {
+            config: None,
+            flags: Vec::new(),
+            environment: Vec::new(),
+            state: None,
+            command: Vec::new(),
+            shell: None,
+        }
     }
 
     /// A request without the key.

@@ -23,7 +23,8 @@ pub fn scripted(options: &[&str]) -> Value {
     entry("scripted_server.py", options)
 }
 
-fn entry(name: &str, arguments: &[&str]) -> Value {
+/// Configuration entry of a script of `tests/servers` with these arguments.
+pub fn entry(name: &str, arguments: &[&str]) -> Value {
     let mut all = vec![script(name).to_string_lossy().into_owned()];
     all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     json!({ "command": "python3", "args": all })
