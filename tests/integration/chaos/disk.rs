@@ -57,9 +57,9 @@ async fn a_full_state_directory_costs_one_warning_a_server_and_no_call() {
     assert!(filled.is_err(), "the disk takes a megabyte");
     let mut gateway = setup().state(&disk.0.join("state")).start().await;
     serves(&gateway, "a full disk", 200).await;
-    gateway.logged("a tool list cannot be kept").await;
+    gateway.logged("its tool list cannot be kept").await;
     let log = gateway.log();
-    let warnings = log.matches("a tool list cannot be kept").count();
+    let warnings = log.matches("its tool list cannot be kept").count();
     assert!((1..=2).contains(&warnings), "{warnings} warnings:\n{log}");
     assert_eq!(gateway.stop().await.code(), Some(0));
 }
