@@ -19,7 +19,7 @@ pub mod serve;
 pub use crate::trace::Peer;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
-pub use body::{BodyError, read_body};
+pub use body::{BodyError, BodyRoom, read_body};
 pub use layers::{Edge, KeyName};
 pub use listener::{ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};

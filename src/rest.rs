@@ -33,7 +33,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::{Access, Keys, Problem, json_answer};
+use crate::http::{Access, BodyRoom, Keys, Problem, json_answer};
 use route::{Mount, Route};
 
 /// What the handlers share.
@@ -43,12 +43,14 @@ pub struct Rest {
     keys: Arc<Keys>,
     config: Arc<Config>,
     mount: Mount,
+    room: BodyRoom,
 }
 
 impl Rest {
     pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>) -> Self {
         let mount = Mount::new(&config.listen, config.single);
-        Self { gateway, keys, config, mount }
+        let room = BodyRoom::new(&config.limits);
+        Self { gateway, keys, config, mount, room }
     }
 }
 

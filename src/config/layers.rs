@@ -48,6 +48,7 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("limits.startTimeout", "MCPO_LIMITS_START_TIMEOUT", Form::Number),
     ("limits.connections", "MCPO_LIMITS_CONNECTIONS", Form::Number),
     ("limits.headerTimeout", "MCPO_LIMITS_HEADER_TIMEOUT", Form::Number),
+    ("limits.bodiesBytes", "MCPO_LIMITS_BODIES_BYTES", Form::Number),
     ("limits.bodyTimeout", "MCPO_LIMITS_BODY_TIMEOUT", Form::Number),
     ("limits.idleTimeout", "MCPO_LIMITS_IDLE_TIMEOUT", Form::Number),
     ("limits.drain", "MCPO_LIMITS_DRAIN", Form::Number),

@@ -260,6 +260,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         connections,
         header_timeout,
         body_timeout,
+        bodies_bytes,
         idle_timeout,
         drain,
     } = limits;
@@ -275,6 +276,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("timeout", old.limits.call_timeout == *call_timeout),
         ("limits.connections", old.limits.connections == *connections),
         ("limits.headerTimeout", old.limits.header_timeout == *header_timeout),
+        ("limits.bodiesBytes", old.limits.bodies_bytes == *bodies_bytes),
         ("limits.bodyTimeout", old.limits.body_timeout == *body_timeout),
         ("limits.idleTimeout", old.limits.idle_timeout == *idle_timeout),
         ("limits.drain", old.limits.drain == *drain),

@@ -221,6 +221,7 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
         start_timeout: seconds(layers, "limits.startTimeout", problems).unwrap_or(default.start_timeout),
         connections: count(layers, "limits.connections", problems).unwrap_or(default.connections),
         header_timeout: seconds(layers, "limits.headerTimeout", problems).unwrap_or(default.header_timeout),
+        bodies_bytes: count(layers, "limits.bodiesBytes", problems).unwrap_or(default.bodies_bytes),
         body_timeout: seconds(layers, "limits.bodyTimeout", problems).unwrap_or(default.body_timeout),
         idle_timeout: seconds(layers, "limits.idleTimeout", problems).unwrap_or(default.idle_timeout),
         drain: seconds(layers, "limits.drain", problems).unwrap_or(default.drain),

@@ -3,6 +3,8 @@
 //! Call it after authentication: until then nothing of a body is read, so that a caller without a key can
 //! make the gateway hold no more than a request head.
 
+mod room;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,6 +17,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::Problem;
 use crate::config::LimitsConfig;
+use room::SMALL;
+pub use room::{BodyRoom, Share};
 
 /// A body may take `limits.bodyTimeout`, and a second more for each so many bytes that came of it: whoever
 /// sends more slowly holds a connection for the sake of holding it.
@@ -22,7 +26,7 @@ pub const LEAST_RATE: usize = 1024;
 
 /// Room that is reserved at once for a body that announces its length; more is added as it comes, so that an
 /// announcement alone costs nothing.
-const FIRST_ROOM: usize = 64 * 1024;
+const FIRST_ROOM: usize = SMALL;
 
 /// Why a request body could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,12 @@ pub enum BodyError {
         .after.as_secs_f32()
     )]
     TooSlow { received: usize, after: Duration },
+    #[error(
+        "the gateway holds as many large request bodies as it may, and none was done within {} s; its \
+         `limits.bodiesBytes` sets this limit",
+        .after.as_secs_f32()
+    )]
+    NoRoom { after: Duration },
     #[error("the request body could not be read to its end")]
     Broken(#[source] axum::Error),
 }
@@ -45,8 +55,13 @@ pub enum BodyError {
 /// slower than [`LEAST_RATE`] after that time.
 ///
 /// An announced length above the limit is refused before anything is read. A body that came in one piece is
-/// returned without a copy.
-pub async fn read_body(mut body: Body, limits: &LimitsConfig) -> Result<Bytes, BodyError> {
+/// returned without a copy. One that is not small waits for its share of `room` before the rest of it is read;
+/// the share belongs to the bytes.
+pub async fn read_body(
+    mut body: Body,
+    limits: &LimitsConfig,
+    room: &BodyRoom,
+) -> Result<(Bytes, Share), BodyError> {
     let (limit, pause) = (limits.body_bytes, limits.body_timeout);
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
@@ -54,6 +69,7 @@ pub async fn read_body(mut body: Body, limits: &LimitsConfig) -> Result<Bytes, B
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
+    let mut share = Share::none();
     let began = Instant::now();
     loop {
         let received = first.len() + rest.len();
@@ -69,6 +85,12 @@ pub async fn read_body(mut body: Body, limits: &LimitsConfig) -> Result<Bytes, B
         if received + data.len() > limit {
             return Err(BodyError::TooLarge { limit });
         }
+        if share.is_none() && received + data.len() > SMALL {
+            // A body that does not say how long it is may become as long as any.
+            let most = if announced > 0 { announced } else { limit };
+            let granted = timeout_at(until, room.share(most)).await;
+            share = granted.map_err(|_| BodyError::NoRoom { after: pause })?;
+        }
         if rest.is_empty() && first.is_empty() {
             first = data;
             continue;
@@ -80,7 +102,9 @@ pub async fn read_body(mut body: Body, limits: &LimitsConfig) -> Result<Bytes, B
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    let bytes = if rest.is_empty() { first } else { rest.freeze() };
+    share.shrink(bytes.len());
+    Ok((bytes, share))
 }
 
 impl From<BodyError> for Problem {
@@ -88,9 +112,11 @@ impl From<BodyError> for Problem {
         let (status, code) = match &error {
             BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             BodyError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            BodyError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "bodies_too_many"),
             BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
         };
-        Problem::new(status, code, error.to_string())
+        let problem = Problem::new(status, code, error.to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(1) } else { problem }
     }
 }
 
@@ -104,6 +130,10 @@ impl IntoResponse for BodyError {
 mod tests {
     use super::*;
     use futures_util::{StreamExt, stream};
+
+    async fn read_body(body: Body, limits: &LimitsConfig) -> Result<Bytes, BodyError> {
+        super::read_body(body, limits, &BodyRoom::new(limits)).await.map(|(bytes, _share)| bytes)
+    }
 
     fn limits(body_bytes: usize) -> LimitsConfig {
         LimitsConfig { body_bytes, body_timeout: Duration::from_secs(30), ..LimitsConfig::default() }
@@ -119,6 +149,22 @@ mod tests {
     async fn a_body_up_to_the_limit_is_returned_whole() {
         assert_eq!(read_body(pieces(&[b"abc", b"de", b"f"]), &limits(6)).await.unwrap(), "abcdef");
         assert_eq!(read_body(pieces(&[]), &limits(6)).await.unwrap(), "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_wait_for_the_room_that_others_hold_and_small_ones_do_not() {
+        const LARGE: &[u8] = &[b'x'; 100 << 10];
+        let limits = LimitsConfig { bodies_bytes: 150 << 10, ..limits(120 << 10) };
+        let room = BodyRoom::new(&limits);
+        let large = || super::read_body(pieces(&[LARGE]), &limits, &room);
+        let (first, share) = large().await.unwrap();
+        assert_eq!(first.len(), LARGE.len());
+        assert!(super::read_body(pieces(&[b"small"]), &limits, &room).await.is_ok());
+        let refused = large().await.unwrap_err();
+        assert!(refused.to_string().contains("limits.bodiesBytes"), "{refused}");
+        assert_eq!(refused.into_response().status(), 503);
+        drop(share);
+        assert!(large().await.is_ok());
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(prepared) => prepared,
         Err(refused) => return *refused,
     };
-    let body = match read_body(body, &rest.config.limits).await {
+    let (body, _share) = match read_body(body, &rest.config.limits, &rest.room).await {
         Ok(body) => body,
         Err(error) => return under_key(&context, error.into_response()),
     };
