@@ -105,6 +105,9 @@ pub struct ApiKeyConfig {
     pub read_only: bool,
     /// Sees URLs, stderr tails and full reasons in `/servers`.
     pub admin: bool,
+    /// Reads `/metrics`, which name every server and tool, whatever servers it opens. A key that opens all of them
+    /// needs no such right.
+    pub metrics: bool,
 }
 
 /// Bounds on size, number and time.

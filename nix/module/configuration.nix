@@ -43,7 +43,7 @@ let
     name: key:
     {
       key = "\${credential:${names.keyCredential name}}";
-      inherit (key) readOnly admin;
+      inherit (key) readOnly admin metrics;
     }
     // lib.optionalAttrs (key.servers != null) { inherit (key) servers; };
 

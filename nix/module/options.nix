@@ -48,6 +48,13 @@ let
         default = false;
         description = "Whether the key shows addresses, reasons in full and the last lines of a server's stderr.";
       };
+      metrics = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether the key reads `/metrics`, which name every server and tool, although `servers` or `readOnly` limit it.
+        '';
+      };
     };
   };
 in

@@ -1,7 +1,2 @@
 # The units deny what they say they deny.
-_: {
-  nodes.miranda.imports = [
-    ./common/isolation.nix
-    ./common/athena.nix
-  ];
-}
+import ./layouts/isolation.nix

@@ -1,35 +1,86 @@
-start_all()
-miranda.succeed("mkdir -p -m 0700 /run/secrets")
-for name in ["operator", "reader", "time", "context7", "athena"]:
-    miranda.succeed(f"umask 077; echo value-of-{name} > /run/secrets/{name}")
-miranda.wait_for_unit("mcpo.service")
-miranda.wait_until_succeeds("systemctl list-units --plain --no-legend 'mcpo-server-time@*' | grep -q running")
-
-# 1.5 of 10, as systemd counts what a unit may do.
-miranda.succeed("systemd-analyze security --threshold=15 mcpo.service")
-
-# Only the gateway's user can connect to a server.
-miranda.succeed("test \"$(stat -c '%U %a' /run/mcpo-servers/time.sock)\" = 'mcpo 600'")
-miranda.succeed("test \"$(stat -c '%U:%G %a' /run/mcpo-servers)\" = 'root:mcpo 750'")
-
-main = "$(systemctl show -P MainPID $(systemctl list-units --plain --no-legend 'mcpo-server-{}@*' | cut -d ' ' -f 1))"
-# Without `network` a server sees the loopback interface alone; with it, those of the machine.
-miranda.succeed(f"test $(nsenter -t {main.format('time')} -n ls /sys/class/net | wc -l) -le 1")
-# Servers have users of their own, none of them root's or the gateway's.
-users = {
-    miranda.succeed(f"stat -c %u /proc/{process}").strip()
-    for process in [main.format("time"), main.format("context7"), "$(systemctl show -P MainPID mcpo)"]
+# Run in the place of a server, in its sandbox: tries what it must not do, and tells on stderr what it could.
+PROGRAM = r"""
+try() { # what, command...
+  local what=$1
+  shift
+  if ("$@") 2>/dev/null; then echo "probe: $what: allowed" >&2; else echo "probe: $what: denied" >&2; fi
 }
-assert len(users) == 3 and "0" not in users, users
+reads() { for file in "$@"; do read -r -N 1 _ <"$file" && return; done; return 1; }
+writes() { echo probe >"$1"; }
+connects() { : <>"/dev/tcp/$1/$2"; }
+enters() { cd "$1"; }
 
-# A drop-in that blanks credentials and isolation, as images for containers carry one: the unit refuses to run the
-# server, and says what to set.
-miranda.succeed(
-    "mkdir -p /run/systemd/system/service.d",
-    "printf '[Service]\\nProcSubset=all\\nProtectProc=default\\nProtectControlGroups=no\\nProtectKernelTunables=no\\n"
-    "NoNewPrivileges=no\\nLoadCredential=\\nPrivateNetwork=no\\nImportCredential=\\n'"
-    " > /run/systemd/system/service.d/zzz-lxc-service.conf",
-    "systemctl daemon-reload",
-    "systemctl stop 'mcpo-server-time@*'",
-)
-miranda.wait_until_succeeds("journalctl --no-pager -t mcpo-server-time | grep -q security.nesting")
+try "own secret" test -n "$TIME_TOKEN"
+try "own temporary files" writes /tmp/probe
+try "the secrets' files" reads /run/secrets/*
+try "the gateway's credentials" reads /run/credentials/mcpo.service/*
+try "another server's credentials" reads /run/credentials/mcpo-server-context7@*/*
+try "the gateway's environment" reads "/proc/$GATEWAY/environ"
+try "the environment of init" reads /proc/1/environ
+try "the sockets of servers" enters /run/mcpo-servers
+try "the gateway's port" connects 127.0.0.1 25530
+try "another address" connects "$ADDRESS" 25530
+try "homes" enters /root
+try "the configuration of the system" writes /etc/probe
+try "programs" writes /usr/probe
+try "the kernel's settings" writes /proc/sys/kernel/hostname
+try "the control groups" mkdir /sys/fs/cgroup/probe
+try "the kernel's log" reads /dev/kmsg
+echo "probe: end" >&2
+"""
+with subtest("systemd counts at most 1.5 of 10 for what the gateway may do"):
+    miranda.succeed("systemd-analyze security --threshold=15 mcpo.service")
+
+with subtest("each server has a user of its own, neither root nor the gateway's"):
+    # `run-server` and the server itself run as the unit's user.
+    processes = {name: f"$(systemctl show -P MainPID $({instances(name)}))" for name in ["time", "context7"]}
+    processes["mcpo"] = "$(systemctl show -P MainPID mcpo.service)"
+    users = {miranda.succeed(f"stat -c %u /proc/{process}").strip() for process in processes.values()}
+    assert len(users) == 3 and "0" not in users, users
+
+with subtest("only the gateway's user can connect to a server"):
+    assert miranda.succeed("stat -c '%U %a' /run/mcpo-servers/time.sock").strip() == "mcpo 600"
+    assert miranda.succeed("stat -c '%U:%G %a' /run/mcpo-servers").strip() == "root:mcpo 750"
+    connect = "curl -sS --max-time 1 --unix-socket /run/mcpo-servers/time.sock http://server/ 2>&1"
+    # 7: it could not connect. The gateway's user can, and then waits for an answer in HTTP that never comes.
+    refused = miranda.execute(f"setpriv --reuid=65534 --regid=65534 --clear-groups {connect}")
+    assert refused[0] == 7, refused
+    taken = miranda.execute(f"setpriv --reuid=mcpo --regid=mcpo --clear-groups {connect}")
+    assert taken[0] not in (0, 7), taken
+
+PROBE = "/run/systemd/system/mcpo-server-time@.service.d/probe.conf"
+allowed_in_the_sandbox = {"own secret", "own temporary files"}
+
+
+def told(command):
+    """What a run of the probe told, by what it tried."""
+    lines = [line.split("probe: ")[1].rsplit(": ", 1) for line in miranda.succeed(command).splitlines() if "probe: " in line]
+    return {line[0]: line[1] for line in lines if len(line) == 2}
+
+
+with subtest("a program in a server's place can read, reach and change nothing but its own"):
+    write(miranda, "/run/probe.sh", PROGRAM)
+    # The same sandbox around another program: only the command is replaced.
+    miranda.succeed(
+        f"mkdir -p $(dirname {PROBE})",
+        "start=$(systemctl cat mcpo-server-time@.service | sed -n 's/^ExecStart=\\(.*\\) -- .*/\\1/p')"
+        "; gateway=$(systemctl show -P MainPID mcpo.service); address=$(hostname -I | cut -d ' ' -f 1)"
+        "; printf '[Service]\\nEnvironment=GATEWAY=%s ADDRESS=%s\\nExecStart=\\nExecStart=%s -- %s /run/probe.sh\\n'"
+        f" $gateway ${{address:-127.0.0.1}} \"$start\" $(readlink -f $(command -v bash)) > {PROBE}",
+        "systemctl daemon-reload",
+    )
+    miranda.succeed("systemctl stop 'mcpo-server-time@*.service'")
+    journal = "journalctl --no-pager --output=cat -t mcpo-server-time"
+    miranda.wait_until_succeeds(f"{journal} | grep -q 'probe: end'")
+    inside = told(journal)
+    assert {what for what, outcome in inside.items() if outcome == "allowed"} == allowed_in_the_sandbox, inside
+
+with subtest("without the sandbox the same program can do all of it"):
+    outside = told(
+        "GATEWAY=$(systemctl show -P MainPID mcpo.service) ADDRESS=127.0.0.1 TIME_TOKEN=x"
+        " bash /run/probe.sh 2>&1; rm -f /etc/probe /usr/probe; rmdir /sys/fs/cgroup/probe"
+    )
+    # What a container itself denies to its root proves nothing.
+    of_the_machine = {"the kernel's settings", "the kernel's log", "programs"}
+    denied = {what for what, outcome in outside.items() if outcome == "denied"}
+    assert outside.keys() == inside.keys() and denied <= of_the_machine, outside

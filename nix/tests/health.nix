@@ -1,7 +1,2 @@
 # The health check of miranda, and its restart play.
-_: {
-  nodes.miranda.imports = [
-    ./common/isolation.nix
-    ./common/athena.nix
-  ];
-}
+import ./layouts/isolation.nix

@@ -1,13 +1,16 @@
-start_all()
-miranda.succeed("mkdir -p -m 0700 /run/secrets")
-for name in ["operator", "reader", "time", "context7", "athena"]:
-    miranda.succeed(f"umask 077; echo value-of-{name} > /run/secrets/{name}")
-miranda.wait_for_unit("mcpo.service")
+health = "test $(curl -sS -o /dev/null -w '%{http_code}' http://localhost:25530/docs) = 200"
 
-health = "test $(curl -s -o /dev/null -w '%{http_code}' http://localhost:25530/docs) = 200"
-# The port is open when the unit is active: the check needs no retry.
-miranda.succeed(health)
-for _ in range(3):
-    miranda.succeed("systemctl restart mcpo", health)
-miranda.succeed("systemctl stop mcpo")
-assert miranda.succeed("systemctl show -P Result mcpo").strip() == "success"
+with subtest("the restart play: after each restart the health check passes at once, without a retry"):
+    for _ in range(3):
+        miranda.succeed("systemctl restart mcpo.service", health)
+
+with subtest("it is started again when it dies"):
+    before = miranda.succeed("systemctl show -P MainPID mcpo.service")
+    miranda.succeed("systemctl kill --signal=KILL mcpo.service")
+    miranda.wait_until_succeeds(health)
+    assert miranda.succeed("systemctl show -P MainPID mcpo.service") != before
+    miranda.wait_until_succeeds(ready(3))
+
+with subtest("the instances of the dead gateway ended with their connections"):
+    for server in ["time", "context7"]:
+        miranda.wait_until_succeeds(f"test $({instances(server)} | wc -l) = 1")

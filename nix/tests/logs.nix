@@ -1,14 +1,14 @@
 # The journal of the gateway and of its servers reaches Loki as job="mcpo", labelled with the host's name.
-_: {
+let
+  inherit (import ./layouts/isolation.nix) nodes prelude;
+in
+{
+  inherit prelude;
   nodes = {
-    miranda = {
-      imports = [
-        ./common/isolation.nix
-        ./common/athena.nix
-        ./common/names.nix
-        ../hosts/miranda/logs.nix
-      ];
-    };
+    miranda.imports = [
+      nodes.miranda
+      ../hosts/miranda/logs.nix
+    ];
     prospero = {
       networking.firewall.allowedTCPPorts = [ 3100 ];
       services.loki = {

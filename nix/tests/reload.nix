@@ -1,7 +1,2 @@
 # A changed configuration is reloaded: unchanged servers keep their processes, and no call is lost.
-_: {
-  nodes.miranda.imports = [
-    ./common/isolation.nix
-    ./common/athena.nix
-  ];
-}
+import ./layouts/isolation.nix

@@ -1,36 +1,50 @@
-start_all()
-miranda.succeed("mkdir -p -m 0700 /run/secrets")
-for name in ["operator", "reader", "time", "context7", "athena"]:
-    miranda.succeed(f"umask 077; echo value-of-{name} > /run/secrets/{name}")
-miranda.wait_for_unit("mcpo.service")
-time_call = (
-    "curl -sf -H 'Content-Type: application/json' -H 'Authorization: Bearer value-of-operator'"
-    """ http://127.0.0.1:25530/time/get_current_time -d '{"timezone": "UTC"}'"""
-)
-miranda.wait_until_succeeds(time_call)
+import json
 
-gateway = miranda.succeed("systemctl show -P MainPID mcpo").strip()
-server = miranda.succeed("pgrep -f 'mcp-server-time.*UTC' | sort -n | tail -1").strip()
+CONFIG = "/etc/mcpo/config.json"
+time_call = post("/time/get_current_time", NOW, operator)
+gateway = miranda.succeed("systemctl show -P MainPID mcpo.service")
 
-# A switch replaces the link, and reloads.
-change = "s/127.0.0.1:22461/127.0.0.1:22462/"
-miranda.succeed(
-    f"sed {change} /etc/mcpo/config.json > /run/changed.json",
-    "rm /etc/mcpo/config.json",
-    "cp /run/changed.json /etc/mcpo/config.json",
-    f"for round in $(seq 50); do {time_call} > /dev/null || exit 1; done & calls=$!; systemctl reload mcpo && wait $calls",
-)
-athena = (
-    "curl -sf -H 'Authorization: Bearer value-of-operator' http://127.0.0.1:25530/servers | grep -q 22462"
-)
-miranda.wait_until_succeeds(athena)
-assert gateway == miranda.succeed("systemctl show -P MainPID mcpo").strip(), "the gateway was restarted"
-assert server == miranda.succeed("pgrep -f 'mcp-server-time.*UTC' | sort -n | tail -1").strip(), (
-    "an unchanged server was restarted"
-)
 
-# A broken configuration changes nothing, and the journal says why.
-miranda.succeed("echo '{' > /etc/mcpo/config.json")
-miranda.execute("systemctl reload mcpo")
-miranda.wait_until_succeeds("journalctl -u mcpo --no-pager | grep -q /etc/mcpo/config.json")
-miranda.succeed(time_call)
+def switch(change):
+    """Puts a changed configuration in place as a switch of the system does: the link is replaced, then a reload."""
+    config = json.loads(miranda.succeed(f"cat {CONFIG}"))
+    change(config["mcpServers"])
+    write(miranda, "/run/changed.json", json.dumps(config))
+    miranda.succeed(f"cp --remove-destination /run/changed.json {CONFIG}")
+
+
+def under_load(command):
+    """Runs a command while calls come without a pause; none of them may fail."""
+    calls = f"for round in $(seq 40); do {time_call} > /dev/null || exit 1; done"
+    miranda.succeed(f"({calls}) & calls=$!; {command}; wait $calls")
+
+
+def kept():
+    return [miranda.succeed(instances(name)) for name in ["time", "context7"]]
+
+
+with subtest("a changed server is the only one that is touched, and no call is lost"):
+    before = kept()
+    switch(lambda servers: servers["athena"].update(url="http://localhost:22461/mcp"))
+    under_load("systemctl reload mcpo.service")
+    miranda.wait_until_succeeds(curl("/servers", operator) + " | grep -q http://localhost:22461")
+    miranda.wait_until_succeeds(ready(3))
+    assert kept() == before and miranda.succeed("systemctl show -P MainPID mcpo.service") == gateway
+
+with subtest("a server whose program changed gets a new instance, without a lost call"):
+    before = kept()
+    switch(lambda servers: servers["time"].update(revision="of-another-package"))
+    under_load("systemctl reload mcpo.service")
+    miranda.wait_until_succeeds(f"test $({instances('time')} | wc -l) = 1")
+    after = kept()
+    assert after[0] != before[0] and after[1] == before[1], (before, after)
+    miranda.wait_until_succeeds(ready(3))
+
+with subtest("a broken configuration changes nothing, and journal and status say why"):
+    before = kept()
+    miranda.succeed(f"echo '{{' > /run/broken.json; cp --remove-destination /run/broken.json {CONFIG}")
+    miranda.succeed("systemctl reload mcpo.service")
+    miranda.wait_until_succeeds("systemctl show -P StatusText mcpo.service | grep -q 'the last reload failed'")
+    miranda.wait_until_succeeds(f"journalctl -u mcpo.service --priority=err --no-pager | grep -q {CONFIG}")
+    miranda.succeed(time_call)
+    assert kept() == before

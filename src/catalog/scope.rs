@@ -25,6 +25,8 @@ pub struct Caller {
     pub scope: Arc<Scope>,
     /// May see URLs, stderr tails and full reasons.
     pub admin: bool,
+    /// May read the metrics, which name every server and tool.
+    pub metrics: bool,
 }
 
 impl Scope {

@@ -36,6 +36,7 @@ pub(super) fn collect(
             servers: None,
             read_only: false,
             admin: true,
+            metrics: true,
         };
         keys.push((key, place.clone()));
     }
@@ -76,7 +77,7 @@ pub(super) fn collect(
 }
 
 fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
-    fields.report_unknown("an API key", &["key", "servers", "readOnly", "admin"], &["description"], problems);
+    fields.report_unknown("an API key", &["key", "servers", "readOnly", "admin", "metrics"], &["description"], problems);
     if fields.get("key").is_none() {
         problems.error(
             &fields.place,
@@ -94,11 +95,12 @@ struct Rights {
     servers: Option<Vec<String>>,
     read_only: bool,
     admin: bool,
+    metrics: bool,
 }
 
 fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
-    let Rights { servers, read_only, admin } = rights;
-    ApiKeyConfig { name: name.to_owned(), key, servers, read_only, admin }
+    let Rights { servers, read_only, admin, metrics } = rights;
+    ApiKeyConfig { name: name.to_owned(), key, servers, read_only, admin, metrics }
 }
 
 /// The members beside `key`; they are read for their problems also when there is no key to go with them.
@@ -126,6 +128,7 @@ fn rights(fields: &Fields<'_>, names: &[String], problems: &mut Problems) -> Rig
         servers: scope.map(|list| list.into_iter().map(|(pattern, _)| pattern).collect()),
         read_only: fields.boolean("readOnly", problems).unwrap_or(false),
         admin: fields.boolean("admin", problems).unwrap_or(false),
+        metrics: fields.boolean("metrics", problems).unwrap_or(false),
     }
 }
 

@@ -94,10 +94,12 @@ impl Keys {
                     scopes.len() - 1
                 }
             };
+            let scope = Arc::clone(&scopes[index]);
             let caller = Caller {
                 key_name: Some(Arc::from(entry.name.as_str())),
-                scope: Arc::clone(&scopes[index]),
                 admin: entry.admin,
+                metrics: entry.metrics || scope.is_unlimited(),
+                scope,
             };
             keys.push(Key { digest, caller });
         }
@@ -110,7 +112,12 @@ impl Keys {
         } else {
             everything
         };
-        let anonymous = Caller { key_name: None, scope: anonymous_scope, admin: keys.is_empty() };
+        let anonymous = Caller {
+            key_name: None,
+            admin: keys.is_empty(),
+            metrics: anonymous_scope.is_unlimited(),
+            scope: anonymous_scope,
+        };
         Ok(Self { keys, scopes, anonymous, strict: config.strict, locked })
     }
 

@@ -101,12 +101,12 @@ async fn plan(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
     })
 }
 
-/// Every server and tool is named there, and nothing is left out for a key that may not see them all.
+/// Every server and tool is named there, and nothing is left out for a key that may not call them all.
 async fn metrics(rest: &Rest, head: &Parts) -> Result<Response, Refused> {
     let caller = admit(rest, head, Access::Call)?;
-    if !caller.scope.is_unlimited() {
-        let sentence = "Metrics name every server and tool, and this API key is limited to some of them: use a key \
-                        without `servers` and `readOnly`";
+    if !caller.metrics {
+        let sentence = "Metrics name every server and tool, and this API key is limited to some of them: give it \
+                        `metrics`, or use one without `servers` and `readOnly`";
         return Err(Problem::new(StatusCode::FORBIDDEN, "limited_key", sentence).into());
     }
     match rest.gateway.scrape().await {

@@ -74,6 +74,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
     let mut failures = 0;
     let mut lost_sessions = 0;
     let mut last = None;
+    let mut told = String::new();
     while !stop.is_cancelled() {
         supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
         let began = Instant::now();
@@ -111,7 +112,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
         };
         failures += 1;
         let reason = Arc::new(reason);
-        supervisor.wait(&reason, failures).await;
+        supervisor.wait(&reason, failures, &mut told).await;
         last = Some(reason);
     }
 }
@@ -124,19 +125,22 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// Waits for the next try: its time, a call that wants the server, or the gateway's end.
-    async fn wait(&self, reason: &Arc<EndReason>, failures: u32) {
+    /// Waits for the next try: its time, a call that wants the server, or the gateway's end. `told` is the reason
+    /// that the log was told last.
+    async fn wait(&self, reason: &Arc<EndReason>, failures: u32, told: &mut String) {
         let delay = match reason.needs_an_operator() {
             true => backoff::OPERATOR,
             false => backoff::delay(failures, random()),
         };
         let name = self.upstream.name();
-        // The first failures are news, later ones are not: a flapping server must not fill the log.
-        match failures {
-            1..=3 => {
-                tracing::warn!(mcp_server = %name, "{name} is unavailable: {reason}; next try in {:.1} s", delay.as_secs_f32());
-            }
-            _ => tracing::debug!(mcp_server = %name, failures, "{name} is still unavailable: {reason}"),
+        // The first failures are news, later ones only when the reason is another: a flapping server must not fill
+        // the log. The public form of a reason lacks what differs each time, such as a process id on stderr.
+        let public = reason.public();
+        if failures <= 3 || public != *told {
+            tracing::warn!(mcp_server = %name, "{name} is unavailable: {reason}; next try in {:.1} s", delay.as_secs_f32());
+            *told = public;
+        } else {
+            tracing::debug!(mcp_server = %name, failures, "{name} is still unavailable: {reason}");
         }
         let now = Instant::now();
         self.upstream.forget_wishes();

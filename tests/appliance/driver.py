@@ -39,10 +39,15 @@ def why_not():
 
 
 class Machine:
-    def __init__(self, binds, files):
-        """`binds` maps paths inside to paths of the host, read-only; `files` maps paths inside to texts."""
-        self.name = f"mcpo-appliance-{os.getpid()}"
+    def __init__(self, binds, files, name="machine", network=None, prepare=None):
+        """`binds` maps paths inside to paths of the host, read-only; `files` maps paths inside to texts.
+
+        `network` is a `network.Port`; without one the machine has a loopback alone. `prepare` is called with the
+        machine's root before the boot.
+        """
+        self.name = f"mcpo-appliance-{os.getpid()}-{name}"
         self.binds, self.files = binds, files
+        self.network, self.prepare = network, prepare
         self.folder = None
         self.mounts, self.groups = [], []
         self.container = self.leader = None
@@ -50,6 +55,11 @@ class Machine:
     # --- life
 
     def start(self):
+        self.launch()
+        self.wait_for_boot()
+
+    def launch(self):
+        """Starts the boot; `wait_for_boot` must follow."""
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir="/run"))
         root = self.folder / "root"
         self._mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", self.folder)
@@ -59,8 +69,11 @@ class Machine:
         self._mount("-t", "overlay", "-o", layers, "overlay", root)
         for path, text in self.files.items():
             self._place(root, path, text)
+        if self.prepare:
+            self.prepare(root)
         command = [
-            "systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={self.name}", "--private-network",
+            "systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={self.name}",
+            *(self.network.options if self.network else ["--private-network"]),
             "--register=no", "--keep-unit", "--link-journal=no",
             # Without these two, IPAddressDeny= is silently not enforced.
             "--capability=all", "--system-call-filter=bpf",
@@ -75,7 +88,21 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, start_new_session=True,
             )
-        self._wait_for_boot()
+
+    def wait_for_boot(self):
+        end = time.monotonic() + BOOT_LIMIT
+        while self.container.poll() is None and time.monotonic() < end:
+            self.leader = self._find_leader()
+            if self.leader:
+                try:
+                    _, state = self.execute("systemctl is-system-running", timeout=5)
+                except subprocess.TimeoutExpired:
+                    state = ""
+                if state.strip() in ("running", "degraded"):
+                    return
+            time.sleep(0.1)
+        lines = (self.folder / "boot.log").read_text(errors="replace").strip().splitlines() or ["no word"]
+        raise Unbootable(f"systemd did not boot: {lines[-1]}")
 
     def stop(self):
         """Powers off and takes down; safe to call at any moment and more than once."""
@@ -111,17 +138,23 @@ class Machine:
         self.last_error = run.stderr
         return run.returncode, run.stdout
 
-    def succeed(self, command, timeout=PATIENCE):
-        status, output = self.execute(command, timeout)
-        if status != 0:
-            raise Failed(f"`{command}` ended with {status}: {output}{self.last_error}")
-        return output
+    def succeed(self, *commands, timeout=PATIENCE):
+        outputs = []
+        for command in commands:
+            status, output = self.execute(command, timeout)
+            if status != 0:
+                raise Failed(f"`{command}` ended with {status}: {output}{self.last_error}")
+            outputs.append(output)
+        return "".join(outputs)
 
-    def fail(self, command, timeout=PATIENCE):
-        status, output = self.execute(command, timeout)
-        if status == 0:
-            raise Failed(f"`{command}` succeeded: {output}")
-        return output
+    def fail(self, *commands, timeout=PATIENCE):
+        outputs = []
+        for command in commands:
+            status, output = self.execute(command, timeout)
+            if status == 0:
+                raise Failed(f"`{command}` succeeded: {output}")
+            outputs.append(output)
+        return "".join(outputs)
 
     def wait_until_succeeds(self, command, timeout=PATIENCE):
         end = time.monotonic() + timeout
@@ -141,6 +174,13 @@ class Machine:
 
     def wait_for_open_port(self, port, timeout=PATIENCE):
         self.wait_until_succeeds(f"exec 3<>/dev/tcp/127.0.0.1/{port}", timeout)
+
+    def block(self):
+        """Nothing reaches this machine any more, nor leaves it."""
+        self.network.set("down")
+
+    def unblock(self):
+        self.network.set("up")
 
     def systemctl(self, command):
         return self.succeed(f"systemctl {command}")
@@ -207,21 +247,6 @@ class Machine:
         except OSError:
             return None
         return int(children[0]) if children else None
-
-    def _wait_for_boot(self):
-        end = time.monotonic() + BOOT_LIMIT
-        while self.container.poll() is None and time.monotonic() < end:
-            self.leader = self._find_leader()
-            if self.leader:
-                try:
-                    _, state = self.execute("systemctl is-system-running", timeout=5)
-                except subprocess.TimeoutExpired:
-                    state = ""
-                if state.strip() in ("running", "degraded"):
-                    return
-            time.sleep(0.1)
-        lines = (self.folder / "boot.log").read_text(errors="replace").strip().splitlines() or ["no word"]
-        raise Unbootable(f"systemd did not boot: {lines[-1]}")
 
     def _signal(self, process, number):
         try:

@@ -189,6 +189,7 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
         servers: None,
         read_only: false,
         admin: false,
+        metrics: false,
     };
     let keys = Keys::new(&AuthConfig { keys: vec![key], strict: false }).unwrap();
     let router = Router::new().route("/call", post(guarded)).with_state(Arc::new(keys));

@@ -175,3 +175,25 @@ async fn a_flapping_server_is_tried_again_and_again() {
     assert!(start.elapsed() > Duration::from_millis(700), "three starts without a pause");
     assert_eq!(gateway.get("/health").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_server_that_fails_for_another_reason_is_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = folder.path().join("status");
+    std::fs::write(&status, "3").unwrap();
+    let command = json!({ "command": "sh", "args": ["-c", format!("exit $(cat {})", status.display())] });
+    let gateway = Gateway::serving(json!({ "s": command })).start().await;
+    let tries = async || {
+        gateway.post("/s/echo", &json!({})).await;
+        let text = gateway.get("/metrics").await.text();
+        let count = text.lines().find_map(|line| line.strip_prefix("mcpo_server_starts_total{mcp_server=\"s\"} "));
+        count.expect("the starts are counted").parse::<f64>().unwrap()
+    };
+    // From the fourth on the same failure is no news.
+    until(Duration::from_secs(30), "five tries", async || (tries().await >= 5.0).then_some(())).await;
+    let told = gateway.log().matches("exited with status 3; next try").count();
+    assert_eq!(told, 3, "{}", gateway.log());
+    std::fs::write(&status, "5").unwrap();
+    until(Duration::from_secs(30), "two more", async || (tries().await >= 7.0).then_some(())).await;
+    gateway.logged("exited with status 5; next try").await;
+}

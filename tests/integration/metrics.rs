@@ -191,7 +191,8 @@ async fn metrics_are_for_keys_that_may_see_all() {
         "apiKeys": {
             "limited": { "key": "key-limited", "servers": ["a"] },
             "reader": { "key": "key-reader", "readOnly": true },
-            "prometheus": { "key": "key-prometheus" },
+            "prometheus": { "key": "key-prometheus", "servers": [], "metrics": true },
+            "all": { "key": "key-all" },
         },
     });
     let gateway = Gateway::with(config).start().await;
@@ -217,6 +218,9 @@ async fn metrics_are_for_keys_that_may_see_all() {
     for wanted in [refusals("unauthenticated", 1), refusals("wrong_key", 1), refusals("limited_key", 2)] {
         assert!(text.text().contains(&wanted), "{wanted} is not in {}", text.text());
     }
+    assert_eq!(ask("GET", Some("key-all")).await.status, 200);
+    let calls_nothing = gateway.ask("POST", "/a/echo").header("Authorization", "Bearer key-prometheus");
+    assert_eq!(calls_nothing.json(&json!({})).send().await.status, 404, "the right opens no server");
     let head = ask("HEAD", Some("key-prometheus")).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert!(head.header("content-length").is_some_and(|length| length.parse::<usize>().unwrap() > 1000));

@@ -6,10 +6,15 @@ let
   lib = import ./stand-in/lib.nix;
   standIn = import ./evaluate.nix;
   real = import ./evaluate-real.nix { inherit nixpkgsLib nixos; };
-  configurations = {
-    miranda = ../../nix/hosts/miranda.nix;
-    isolation = ../../nix/tests/common/isolation.nix;
-    example = ../../nix/example.nix;
+  layouts = import ../../nix/tests/layouts;
+  nodes = builtins.foldl' (all: some: all // some) { } (
+    lib.mapAttrsToList (
+      layout: definition:
+      lib.mapAttrs' (node: module: lib.nameValuePair "${layout}/${node}" module) definition.nodes
+    ) layouts
+  );
+  configurations = nodes // {
+    host = ../../nix/hosts/miranda.nix;
   };
 
   ignored = [
@@ -24,6 +29,7 @@ let
   counts =
     line:
     builtins.isString line && line != "" && !builtins.any (prefix: lib.hasPrefix prefix line) ignored;
+  isOurs = unit: lib.hasPrefix "mcpo" unit || lib.hasPrefix "stand-in" unit;
   lines = text: builtins.filter counts (builtins.split "\n" text);
 
   compare =
@@ -35,15 +41,13 @@ let
       ];
       ours = standIn modules;
       theirs = real modules;
-      units = builtins.attrNames (
-        lib.filterAttrs (unit: _: lib.hasPrefix "mcpo" unit) (ours.units // theirs.units)
-      );
+      units = builtins.attrNames (lib.filterAttrs (unit: _: isOurs unit) (ours.units // theirs.units));
+      gateway =
+        side: if side.config.services.mcpo.enable then side.config.services.mcpo.configData else null;
       differs = unit: lines (ours.units.${unit} or "") != lines (theirs.units.${unit} or "");
     in
     map (unit: "${name}: ${unit}") (builtins.filter differs units)
-    ++ lib.optional (
-      ours.config.services.mcpo.configData != theirs.config.services.mcpo.configData
-    ) "${name}: config.json"
+    ++ lib.optional (gateway ours != gateway theirs) "${name}: config.json"
     ++ map (message: "${name}: ${message}") (ours.failed ++ theirs.failed);
 in
 builtins.concatLists (lib.mapAttrsToList compare configurations)

@@ -86,7 +86,12 @@ let
         hostName = mkOption { type = types.str; };
         useDHCP = mkOption { type = types.bool; };
       };
+      security.pki.certificateFiles = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+      };
       services.alloy.enable = lib.mkEnableOption "Alloy";
+      services.prometheus = free;
       system.stateVersion = mkOption { type = types.str; };
       users.groups = free;
       users.users = free;

@@ -1,8 +1,10 @@
-# What is recorded in tests/appliance/units: for each of these configurations the units of the gateway and of its
-# servers, its configuration file, the directories that they expect, and the store paths to put programs at.
+# What is recorded in tests/appliance/units: for each node of each layout of the VM tests the units of the gateway, of
+# its servers and of the stand-ins, its configuration file, the directories that it expects, the names that it is
+# known by, what its Prometheus reads, and the store paths to put programs at.
 let
   evaluate = import ./evaluate.nix;
   lib = import ./stand-in/lib.nix;
+  inherit (import ../../nix/tests/common/names.nix) namesOf;
   system.system.stateVersion = "26.05";
 
   # Triggers tell a switch what to do; their text hangs on how a store path is computed, and systemd skips them.
@@ -10,11 +12,10 @@ let
     line: lib.hasPrefix "X-Restart-Triggers=" line || lib.hasPrefix "X-Reload-Triggers=" line;
   lines =
     text: builtins.filter (line: builtins.isString line && line != "") (builtins.split "\n" text);
-  recorded =
-    text:
-    lib.concatMapStrings (line: "${line}\n") (builtins.filter (line: !isTrigger line) (lines text));
+  joined = lib.concatMapStrings (line: "${line}\n");
+  recorded = text: joined (builtins.filter (line: !isTrigger line) (lines text));
 
-  ours = name: _: lib.hasPrefix "mcpo" name;
+  ours = name: _: lib.hasPrefix "mcpo" name || lib.hasPrefix "stand-in" name;
   # What the units of this configuration name in the store.
   storePaths =
     text:
@@ -22,27 +23,51 @@ let
       builtins.filter builtins.isList (builtins.split "(/nix/store/[0-9a-z]{32}-[^/\": ]+)" text)
     );
 
-  files =
+  evaluated =
     modules:
     let
-      evaluated = evaluate (modules ++ [ system ]);
-      units = builtins.mapAttrs (_: recorded) (lib.filterAttrs ours evaluated.units);
-      unique = lib.genAttrs (builtins.concatMap storePaths (builtins.attrValues units)) (_: null);
-      # Those of the gateway's own module; a host has rules of its own besides.
-      inherit (evaluated.config.systemd.tmpfiles) rules;
+      result = evaluate (modules ++ [ system ]);
     in
-    if evaluated.failed != [ ] then
-      throw (builtins.concatStringsSep "\n" evaluated.failed)
-    else
-      units
-      // {
-        "config.json" = builtins.toJSON evaluated.config.services.mcpo.configData + "\n";
-        "store-paths" = lib.concatMapStrings (path: "${path}\n") (builtins.attrNames unique);
-        "tmpfiles.conf" = lib.concatMapStrings (rule: "${rule}\n") rules;
-      };
+    if result.failed != [ ] then throw (builtins.concatStringsSep "\n" result.failed) else result;
+  unitsOf = result: builtins.mapAttrs (_: recorded) (lib.filterAttrs ours result.units);
+
+  node =
+    name: module:
+    let
+      result = evaluated [ module ];
+      inherit (result.config.services) mcpo prometheus;
+      units = unitsOf result;
+      texts = builtins.attrValues units ++ result.config.security.pki.certificateFiles;
+      unique = lib.genAttrs (builtins.concatMap storePaths texts) (_: null);
+    in
+    units
+    // {
+      names = joined (namesOf name);
+      "store-paths" = joined (builtins.attrNames unique);
+    }
+    // lib.optionalAttrs mcpo.enable {
+      "config.json" = builtins.toJSON mcpo.configData + "\n";
+      # Those of the gateway's own module; a host has rules of its own besides.
+      "tmpfiles.conf" = joined result.config.systemd.tmpfiles.rules;
+    }
+    // lib.optionalAttrs prometheus.enable {
+      "prometheus.json" =
+        builtins.toJSON {
+          global = prometheus.globalConfig;
+          scrape_configs = prometheus.scrapeConfigs;
+        }
+        + "\n";
+    };
+
+  layouts = builtins.mapAttrs (_: layout: builtins.mapAttrs node layout.nodes) (
+    import ../../nix/tests/layouts
+  );
+
+  # The host as it is deployed has the units of the gateway and its servers that the layout's miranda has.
+  ofGateway = lib.filterAttrs (name: _: lib.hasPrefix "mcpo" name);
+  deployed = ofGateway (unitsOf (evaluated [ ../../nix/hosts/miranda.nix ]));
 in
-{
-  miranda = files [ ../../nix/hosts/miranda.nix ];
-  isolation = files [ ../../nix/tests/common/isolation.nix ];
-  example = files [ ../../nix/example.nix ];
-}
+if deployed == ofGateway layouts.ouranos.miranda then
+  layouts
+else
+  throw "nix/hosts/miranda.nix gives other units than the miranda of the VM tests"

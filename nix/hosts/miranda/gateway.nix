@@ -12,8 +12,9 @@
       open-webui.file = "/run/secrets/mcpo-open-webui";
       prometheus = {
         file = "/run/secrets/mcpo-prometheus";
-        # It reads /metrics, and no server.
+        # It reads /metrics, and opens no server.
         servers = [ ];
+        metrics = true;
       };
       operator = {
         file = "/run/secrets/mcpo-operator";

@@ -13,6 +13,7 @@ fn key(name: &str, key: &str) -> ApiKeyConfig {
         servers: None,
         read_only: false,
         admin: false,
+        metrics: false,
     }
 }
 

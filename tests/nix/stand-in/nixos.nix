@@ -185,9 +185,14 @@ lib.evalModules {
           };
           services.alloy.enable = lib.mkEnableOption "Alloy";
           services.loki = free;
-          services.prometheus.scrapeConfigs = free // {
-            default = [ ];
+          services.prometheus = {
+            enable = lib.mkEnableOption "Prometheus";
+            globalConfig = free;
+            scrapeConfigs = free // {
+              default = [ ];
+            };
           };
+          security.pki.certificateFiles = texts;
           system.build = free;
           system.stateVersion = mkOption { type = types.str; };
           systemd = {

@@ -47,7 +47,7 @@ let
     "nixfmt"
     "nixfmt-tree"
     "nodejs"
-    "python3"
+    "openssl"
     "rust-analyzer"
     "rustc"
     "rustfmt"
@@ -57,6 +57,13 @@ let
 
   pkgs = named // {
     inherit lib system;
+    python3 = package "python3" {
+      withPackages =
+        choose:
+        builtins.seq (builtins.length (choose {
+          mcp = named.mcp-server-time;
+        })) pkgs.python3;
+    };
     stdenv = {
       hostPlatform = {
         inherit system;

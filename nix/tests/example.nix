@@ -1,0 +1,2 @@
+# The README's configuration gives a running gateway.
+import ./layouts/example.nix

@@ -1,0 +1,7 @@
+# The machines that tests run on. Each test names one of these layouts; its `prelude` is what their scripts have in
+# common: the secrets are written and the gateway is up.
+{
+  example = import ./example.nix;
+  isolation = import ./isolation.nix;
+  ouranos = import ./ouranos.nix;
+}

@@ -1,0 +1,150 @@
+"""The machines of a layout of the VM tests (nix/tests/layouts), booted from the units that the NixOS module renders.
+
+The recorded units (tests/appliance/units) are taken as they are. Where they name a path in the Nix store, the program
+that would be there is put there: the gateway under test, the real servers, the stand-ins.
+"""
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import driver
+from network import Network
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+UNITS = HERE / "units"
+TESTS = ROOT / "nix/tests"
+WORK = ROOT / "tests/.work"
+
+PYTHON = """#!/bin/sh
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={packages} LD_LIBRARY_PATH=/opt/mcpo-tests/python/lib
+exec /opt/mcpo-tests/python/bin/{python} {arguments} "$@"
+"""
+NODE = """#!/bin/sh
+exec /opt/mcpo-tests/node /opt/mcpo-tests/work/node/node_modules/{script} "$@"
+"""
+# On prospero; NixOS has a module of its own for it.
+PROMETHEUS = """[Service]
+ExecStart=/opt/mcpo-tests/work/prometheus/usr/bin/prometheus --config.file=/etc/prometheus.json \\
+  --storage.tsdb.path=/run/prometheus --web.listen-address=127.0.0.1:9090 --log.level=warn
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def tests():
+    """The scripts of the VM tests that need nothing but the recorded units, each with the name of its layout."""
+    found = {}
+    for script in sorted(TESTS.glob("*.py")):
+        named = re.search(r"^import \./layouts/(\w+)\.nix$", script.with_suffix(".nix").read_text(), re.MULTILINE)
+        found[script] = named and named[1]
+    return found
+
+
+def why_not(layout):
+    """Why the layout cannot be booted here, or None."""
+    if layout is None:
+        return "needs programs that only NixOS has"
+    if not shutil.which("node") or not (WORK / "node").exists():
+        return "the Node servers are not provisioned"
+    if any((UNITS / layout).glob("*/prometheus.json")) and not (WORK / "prometheus").exists():
+        return "Prometheus is not provisioned"
+    return None
+
+
+class Site:
+    def __init__(self, layout, binary):
+        self.layout = layout
+        self.nodes = sorted(folder.name for folder in (UNITS / layout).iterdir())
+        self.network = Network(self.nodes)
+        self.scratch = Path(tempfile.mkdtemp(prefix="mcpo-site-"))
+        self.machines = {name: self._machine(name, binary) for name in self.nodes}
+
+    def start(self):
+        subprocess.run(["bash", TESTS / "common/certificates.sh", self.scratch], check=True)
+        self.network.start()
+        for machine in self.machines.values():
+            machine.launch()
+        for machine in self.machines.values():
+            machine.wait_for_boot()
+
+    def stop(self):
+        for machine in self.machines.values():
+            machine.stop()
+        self.network.stop()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def scripts(self, script):
+        """What is run, in this order."""
+        return [TESTS / "common/prelude.py", TESTS / f"layouts/{self.layout}.py", script]
+
+    def _machine(self, name, binary):
+        recorded = UNITS / self.layout / name
+        binds = {
+            "/opt/mcpo-tests/mcpo": binary,
+            "/opt/mcpo-tests/servers": ROOT / "tests/servers",
+            "/opt/mcpo-tests/work": WORK.resolve(),
+            "/opt/mcpo-tests/python": (WORK / "python/bin/python").resolve().parent.parent,
+            "/opt/mcpo-tests/node": Path(shutil.which("node")).resolve(),
+        }
+        files = {
+            f"/etc/systemd/system/{unit.name}": unit.read_text()
+            for unit in [*recorded.glob("*.service"), *recorded.glob("*.socket")]
+        }
+        files["/etc/hosts"] = "127.0.0.1 localhost\n" + "".join(self._hosts())
+        # Nothing is asked outside of the site.
+        files["/etc/resolv.conf"] = ""
+        for file, path in {
+            "config.json": "/etc/mcpo/config.json", "tmpfiles.conf": "/etc/tmpfiles.d/mcpo.conf",
+            "prometheus.json": "/etc/prometheus.json",
+        }.items():
+            if (recorded / file).exists():
+                files[path] = (recorded / file).read_text()
+        if "/etc/prometheus.json" in files:
+            files["/etc/systemd/system/prometheus.service"] = PROMETHEUS
+        return driver.Machine(binds, files, name, self.network.ports[name], lambda root: self._prepare(root, recorded))
+
+    def _hosts(self):
+        for name, port in self.network.ports.items():
+            names = (UNITS / self.layout / name / "names").read_text().split()
+            yield f"{port.address} {' '.join(names)}\n"
+
+    def _prepare(self, root, recorded):
+        for path in (recorded / "store-paths").read_text().split():
+            self._put(root / path.lstrip("/"))
+        with open(root / "etc/passwd", "a") as users, open(root / "etc/group", "a") as groups:
+            users.write("mcpo:x:990:990:MCP gateway:/var/empty:/usr/sbin/nologin\n")
+            groups.write("mcpo:x:990:\n")
+        with open(root / "etc/ssl/certs/ca-certificates.crt", "a") as trusted:
+            trusted.write((self.scratch / "authority.pem").read_text())
+        enabled = [unit.name for unit in (root / "etc/systemd/system").iterdir() if is_ours(unit)]
+        subprocess.run(["systemctl", f"--root={root}", "--quiet", "enable", *enabled], check=True)
+
+    def _put(self, path):
+        """Puts what belongs at a path of the store there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        name = path.name.split("-", 1)[1]
+        packages = next((WORK / "python/lib").glob("python3*")).name
+        python = {"packages": f"/opt/mcpo-tests/work/python/lib/{packages}/site-packages", "python": packages}
+        if name in ("coreutils", "findutils", "gnugrep", "gnused", "systemd"):
+            path.symlink_to("/usr")
+        elif name == "mcpo-stand-in-certificates":
+            shutil.copytree(self.scratch, path)
+        elif name == "mcpo":
+            (path / "bin").mkdir(parents=True)
+            (path / "bin/mcpo").symlink_to("/opt/mcpo-tests/mcpo")
+        else:
+            text = {
+                "mcp-server-time": PYTHON.format(**python, arguments="-m mcp_server_time"),
+                "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
+                "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),
+            }[name]
+            (path / "bin").mkdir(parents=True)
+            (path / "bin" / name).write_text(text)
+            (path / "bin" / name).chmod(0o755)
+
+
+def is_ours(unit):
+    return unit.is_file() and unit.name.startswith(("mcpo", "stand-in", "prometheus")) and "[Install]" in unit.read_text()
