@@ -42,8 +42,19 @@ let
       ours = standIn modules;
       theirs = real modules;
       units = builtins.attrNames (lib.filterAttrs (unit: _: isOurs unit) (ours.units // theirs.units));
+      # A revision is the hash of a unit's text, of which the lines that count are compared by themselves.
+      withoutRevision =
+        data:
+        data
+        // {
+          mcpServers = builtins.mapAttrs (_: entry: removeAttrs entry [ "revision" ]) data.mcpServers;
+        };
       gateway =
-        side: if side.config.services.mcpo.enable then side.config.services.mcpo.configData else null;
+        side:
+        if side.config.services.mcpo.enable then
+          withoutRevision side.config.services.mcpo.configData
+        else
+          null;
       differs = unit: lines (ours.units.${unit} or "") != lines (theirs.units.${unit} or "");
     in
     map (unit: "${name}: ${unit}") (builtins.filter differs units)

@@ -124,6 +124,8 @@ in
   );
   inherit (evaluated.config) warnings;
   units = builtins.mapAttrs (_: unit: unit.text) (
-    lib.filterAttrs (name: _: lib.hasPrefix "mcpo" name) evaluated.config.systemd.units
+    lib.filterAttrs (
+      name: _: lib.hasPrefix "mcpo" name || lib.hasPrefix "stand-in" name
+    ) evaluated.config.systemd.units
   );
 }
