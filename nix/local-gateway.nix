@@ -28,3 +28,6 @@ writeShellApplication {
   '';
   meta.description = "The gateway on the loopback; without arguments with the servers time and context7";
 }
+// {
+  inherit configuration;
+}

@@ -19,7 +19,7 @@ try "the gateway's environment" reads "/proc/$GATEWAY/environ"
 try "the environment of init" reads /proc/1/environ
 try "the sockets of servers" enters /run/mcpo-servers
 try "the gateway's port" connects 127.0.0.1 25530
-try "another address" connects "$ADDRESS" 25530
+try "another address" connects "$ADDRESS" 22461
 try "homes" enters /root
 try "the configuration of the system" writes /etc/probe
 try "programs" writes /usr/probe
@@ -60,13 +60,15 @@ def told(command):
 
 with subtest("a program in a server's place can read, reach and change nothing but its own"):
     write(miranda, "/run/probe.sh", PROGRAM)
+    # Where the stand-in of athena listens.
+    address = miranda.succeed("hostname -I").split()[0]
     # The same sandbox around another program: only the command is replaced.
     miranda.succeed(
         f"mkdir -p $(dirname {PROBE})",
         "start=$(systemctl cat mcpo-server-time@.service | sed -n 's/^ExecStart=\\(.*\\) -- .*/\\1/p')"
-        "; gateway=$(systemctl show -P MainPID mcpo.service); address=$(hostname -I | cut -d ' ' -f 1)"
+        "; gateway=$(systemctl show -P MainPID mcpo.service)"
         "; printf '[Service]\\nEnvironment=GATEWAY=%s ADDRESS=%s\\nExecStart=\\nExecStart=%s -- %s /run/probe.sh\\n'"
-        f" $gateway ${{address:-127.0.0.1}} \"$start\" $(readlink -f $(command -v bash)) > {PROBE}",
+        f" $gateway {address} \"$start\" $(readlink -f $(command -v bash)) > {PROBE}",
         "systemctl daemon-reload",
     )
     miranda.succeed("systemctl stop 'mcpo-server-time@*.service'")
@@ -77,7 +79,7 @@ with subtest("a program in a server's place can read, reach and change nothing b
 
 with subtest("without the sandbox the same program can do all of it"):
     outside = told(
-        "GATEWAY=$(systemctl show -P MainPID mcpo.service) ADDRESS=127.0.0.1 TIME_TOKEN=x"
+        f"GATEWAY=$(systemctl show -P MainPID mcpo.service) ADDRESS={address} TIME_TOKEN=x"
         " bash /run/probe.sh 2>&1; rm -f /etc/probe /usr/probe; rmdir /sys/fs/cgroup/probe"
     )
     # What a container itself denies to its root proves nothing.

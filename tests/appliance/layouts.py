@@ -113,16 +113,19 @@ class Site:
 
     def _prepare(self, root, recorded):
         for path in (recorded / "store-paths").read_text().split():
-            self._put(root / path.lstrip("/"))
+            self._put(root / path.lstrip("/"), recorded)
+        for program in recorded.glob("*.program"):
+            self._install(root / "usr/local/bin" / program.stem, program.read_text())
         with open(root / "etc/passwd", "a") as users, open(root / "etc/group", "a") as groups:
             users.write("mcpo:x:990:990:MCP gateway:/var/empty:/usr/sbin/nologin\n")
             groups.write("mcpo:x:990:\n")
         with open(root / "etc/ssl/certs/ca-certificates.crt", "a") as trusted:
             trusted.write((self.scratch / "authority.pem").read_text())
         enabled = [unit.name for unit in (root / "etc/systemd/system").iterdir() if is_ours(unit)]
-        subprocess.run(["systemctl", f"--root={root}", "--quiet", "enable", *enabled], check=True)
+        if enabled:
+            subprocess.run(["systemctl", f"--root={root}", "--quiet", "enable", *enabled], check=True)
 
-    def _put(self, path):
+    def _put(self, path, recorded):
         """Puts what belongs at a path of the store there."""
         path.parent.mkdir(parents=True, exist_ok=True)
         name = path.name.split("-", 1)[1]
@@ -132,7 +135,9 @@ class Site:
             path.symlink_to("/usr")
         elif name == "mcpo-stand-in-certificates":
             shutil.copytree(self.scratch, path)
-        elif name == "mcpo":
+        elif (recorded / name).exists():
+            shutil.copy(recorded / name, path)
+        elif re.fullmatch(r"mcpo(-\d.*)?", name):
             (path / "bin").mkdir(parents=True)
             (path / "bin/mcpo").symlink_to("/opt/mcpo-tests/mcpo")
         else:
@@ -141,9 +146,12 @@ class Site:
                 "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
                 "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),
             }[name]
-            (path / "bin").mkdir(parents=True)
-            (path / "bin" / name).write_text(text)
-            (path / "bin" / name).chmod(0o755)
+            self._install(path / "bin" / name, text)
+
+    def _install(self, path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
 
 
 def is_ours(unit):

@@ -20,7 +20,7 @@ let
   storePaths =
     text:
     map (match: builtins.head match) (
-      builtins.filter builtins.isList (builtins.split "(/nix/store/[0-9a-z]{32}-[^/\": ]+)" text)
+      builtins.filter builtins.isList (builtins.split "(/nix/store/[0-9a-z]{32}-[^/\": \n]+)" text)
     );
 
   evaluated =
@@ -37,10 +37,22 @@ let
       result = evaluated [ module ];
       inherit (result.config.services) mcpo prometheus;
       units = unitsOf result;
-      texts = builtins.attrValues units ++ result.config.security.pki.certificateFiles;
+      # Programs of the machine's users, which are scripts, and what they were built with.
+      packages = result.config.environment.systemPackages;
+      programs = builtins.listToAttrs (
+        map (package: lib.nameValuePair "${package.name}.program" package.text) packages
+        ++ map (
+          package: lib.nameValuePair package.configuration.name "${package.configuration.text}\n"
+        ) packages
+      );
+      texts =
+        builtins.attrValues units
+        ++ builtins.attrValues programs
+        ++ result.config.security.pki.certificateFiles;
       unique = lib.genAttrs (builtins.concatMap storePaths texts) (_: null);
     in
     units
+    // programs
     // {
       names = joined (namesOf name);
       "store-paths" = joined (builtins.attrNames unique);

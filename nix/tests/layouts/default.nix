@@ -3,5 +3,6 @@
 {
   example = import ./example.nix;
   isolation = import ./isolation.nix;
+  local = import ./local.nix;
   ouranos = import ./ouranos.nix;
 }

@@ -158,6 +158,9 @@ lib.evalModules {
           };
           warnings = texts;
           environment.etc = free;
+          environment.systemPackages = free // {
+            default = [ ];
+          };
           networking = {
             domain = free // {
               default = null;

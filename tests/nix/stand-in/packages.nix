@@ -108,7 +108,20 @@ let
       package name (
         attributes // { outPath = builtins.seq (builtins.stringLength script) (storePath name); }
       );
-    writeShellApplication = { name, ... }@attributes: package name attributes;
+    # The text is what the real one makes of it.
+    writeShellApplication =
+      {
+        name,
+        text,
+        runtimeInputs ? [ ],
+        ...
+      }@attributes:
+      package name (
+        attributes
+        // {
+          text = "#!/usr/bin/env bash\nset -euo pipefail\nexport PATH=${lib.makeBinPath runtimeInputs}:$PATH\n${text}";
+        }
+      );
     symlinkJoin = { name, ... }@attributes: package name attributes;
     mkShell = attributes: package "shell" attributes;
     rustPlatform.buildRustPackage =

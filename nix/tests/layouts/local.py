@@ -1,0 +1,2 @@
+PORT = 8000
+start_all()
