@@ -22,3 +22,16 @@ with subtest("the gateway itself does not start open to all when its keys are ta
     miranda.execute("systemctl restart mcpo.service")
     miranda.wait_until_succeeds("journalctl --no-pager -u mcpo.service | grep -q 'security.nesting'")
     miranda.fail(post("/time/get_current_time", NOW))
+
+with subtest("a drop-in that sorts after it gives back what was taken, and all is well"):
+    taken = "ProcSubset|ProtectProc|ProtectControlGroups|ProtectKernelTunables|NoNewPrivileges|LoadCredential|PrivateNetwork"
+    for unit in ["mcpo.service", "mcpo-server-time@.service", "mcpo-server-context7@.service"]:
+        # As the unit itself has them: the first part of what `systemctl cat` shows.
+        miranda.succeed(
+            f"mkdir -p /run/systemd/system/{unit}.d",
+            f"(echo '[Service]'; systemctl cat {unit} | sed '/zzz-lxc-service.conf/,$d' | grep -E '^({taken})=')"
+            f" > /run/systemd/system/{unit}.d/zzzz-mcpo.conf",
+        )
+    miranda.succeed("systemctl daemon-reload", "systemctl restart mcpo.service")
+    miranda.wait_until_succeeds(ready(3))
+    miranda.succeed(post("/time/get_current_time", NOW, operator))
