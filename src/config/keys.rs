@@ -77,7 +77,12 @@ pub(super) fn collect(
 }
 
 fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
-    fields.report_unknown("an API key", &["key", "servers", "readOnly", "admin", "metrics"], &["description"], problems);
+    fields.report_unknown(
+        "an API key",
+        &["key", "servers", "readOnly", "admin", "metrics"],
+        &["description"],
+        problems,
+    );
     if fields.get("key").is_none() {
         problems.error(
             &fields.place,

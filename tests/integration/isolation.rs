@@ -186,7 +186,8 @@ async fn a_server_that_fails_for_another_reason_is_told_again() {
     let tries = async || {
         gateway.post("/s/echo", &json!({})).await;
         let text = gateway.get("/metrics").await.text();
-        let count = text.lines().find_map(|line| line.strip_prefix("mcpo_server_starts_total{mcp_server=\"s\"} "));
+        let count =
+            text.lines().find_map(|line| line.strip_prefix("mcpo_server_starts_total{mcp_server=\"s\"} "));
         count.expect("the starts are counted").parse::<f64>().unwrap()
     };
     // From the fourth on the same failure is no news.
