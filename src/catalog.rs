@@ -9,17 +9,22 @@ pub mod documents;
 pub mod keeper;
 pub mod openapi;
 pub mod operation_id;
+pub mod prefixed;
 pub mod progress;
 pub mod scope;
 pub mod server;
 pub mod tool;
+pub mod tool_list;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 
 pub use document::Document;
 pub use documents::Documents;
 pub use keeper::{Keeper, OwnTools};
+pub use prefixed::PrefixedNames;
 pub use scope::{Caller, Scope};
 pub use server::{CatalogServer, ServerSource};
 pub use tool::CatalogTool;
@@ -35,6 +40,9 @@ pub struct Catalog {
     by_name: HashMap<ServerName, usize>,
     /// By [`Scope::index`].
     documents: Vec<Arc<Documents>>,
+    /// MCP's lists of all tools, by [`Scope::index`]; made when somebody asks.
+    lists: Vec<OnceLock<Bytes>>,
+    prefixed: OnceLock<PrefixedNames>,
 }
 
 impl Catalog {
@@ -42,7 +50,8 @@ impl Catalog {
     pub fn new(servers: Vec<Arc<CatalogServer>>, documents: Vec<Arc<Documents>>) -> Self {
         let by_name =
             servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
-        Self { servers, by_name, documents }
+        let lists = documents.iter().map(|_| OnceLock::new()).collect();
+        Self { servers, by_name, documents, lists, prefixed: OnceLock::new() }
     }
 
     /// What the catalog of a new configuration may take over: the entries of servers, but no document, since
@@ -55,6 +64,11 @@ impl Catalog {
     /// The server called `name`.
     pub fn server(&self, name: &str) -> Option<&Arc<CatalogServer>> {
         self.by_name.get(name).map(|&index| &self.servers[index])
+    }
+
+    /// The names under which the tools of all servers stand together.
+    pub fn prefixed(&self) -> &PrefixedNames {
+        self.prefixed.get_or_init(|| PrefixedNames::new(&self.servers))
     }
 
     /// The documents that callers of `scope` get.

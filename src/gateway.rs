@@ -8,26 +8,29 @@ pub mod builtin;
 pub mod configuration;
 pub mod context;
 pub mod error;
+mod find;
 mod metrics;
 pub mod record;
+mod send;
 pub mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use bytes::Bytes;
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::Semaphore;
 
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
 pub use record::{CallRecord, Outcome};
 
-use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::config::ServerConfig;
 use crate::metrics::Metrics;
-use crate::trace::TraceContext;
-use crate::upstream::{Identity, Link, LinkError, NoConnection, Reply, Request, Upstream};
+use crate::upstream::{Reply, Upstream};
+use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
 #[derive(Debug)]
@@ -66,46 +69,6 @@ impl Gateway {
         &self.configuration
     }
 
-    /// The tool that `server` exposes as `tool`, if `caller` may see it. When the tool is not known and the
-    /// server is not settled, waits for the server like a call does.
-    ///
-    /// # Errors
-    ///
-    /// [`FindError`]: no such server or tool for this caller, or the server cannot be asked now.
-    pub async fn find(&self, caller: &Caller, server: &str, tool: &str) -> Result<Target, FindError> {
-        let entry = self.keeper.catalog().server(server).cloned();
-        let entry = entry.filter(|entry| caller.scope.allows_server(&entry.name)).ok_or(FindError::Server)?;
-        if let Some(tool) = entry.tool(tool) {
-            return visible(caller, &entry, tool);
-        }
-        let Some(upstream) = entry.upstream() else { return Err(FindError::Tool) };
-        let known = entry.revision != 0;
-        if known && upstream.state().is_ready() && self.is_current(upstream) {
-            return Err(FindError::Tool);
-        }
-        let deadline = Instant::now() + self.timeout_of(upstream);
-        match timeout_at(deadline, upstream.ready()).await {
-            Ok(Ok(_link)) => {}
-            // What its tools were is known, and this was none of them.
-            Ok(Err(_)) if known => return Err(FindError::Tool),
-            Ok(Err(unavailable)) => return Err(FindError::Unavailable(unavailable)),
-            Err(_) => return Err(FindError::Deadline { after: self.timeout_of(upstream) }),
-        }
-        if let Some(list) = upstream.tools() {
-            let reached = timeout_at(deadline, self.keeper.reach(upstream.name(), list.revision)).await;
-            reached.map_err(|_| FindError::Deadline { after: self.timeout_of(upstream) })?;
-        }
-        let entry = self.keeper.catalog().server(server).cloned().ok_or(FindError::Server)?;
-        let tool = entry.tool(tool).ok_or(FindError::Tool)?;
-        visible(caller, &entry, tool)
-    }
-
-    fn is_current(&self, upstream: &Upstream) -> bool {
-        let catalog = self.keeper.catalog();
-        let built = catalog.server(upstream.name().as_str()).map_or(0, |entry| entry.revision);
-        built == upstream.tools().map_or(0, |list| list.revision)
-    }
-
     /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream.
     ///
     /// # Errors
@@ -125,56 +88,59 @@ impl Gateway {
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
-                let identity = upstream.identity(&context.forwarded);
-                self.call_upstream(context, upstream, identity.as_ref(), &target.tool, &arguments).await
+                self.send(context, upstream, What::Call { tool: &target.tool, arguments: &arguments }).await
             }
         }
     }
 
-    async fn call_upstream(
+    /// The same with the arguments as the caller sent them, which the server itself is to check: for callers that
+    /// speak the server's own protocol and understand its own refusals.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools alone.
+    pub async fn call_unchecked(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        arguments: Bytes,
+    ) -> Result<Reply, CallError> {
+        match &target.server.source {
+            ServerSource::Gateway => self.call(context, target, arguments).await,
+            ServerSource::Upstream(upstream) => {
+                let arguments = one_line(arguments);
+                self.send(context, upstream, What::Call { tool: &target.tool, arguments: &arguments }).await
+            }
+        }
+    }
+
+    /// Asks `upstream` something that changes nothing, such as `resources/read`; `params` is the JSON text of an
+    /// object.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] for everything but an answer.
+    pub async fn ask(
         &self,
         context: &CallContext,
         upstream: &Upstream,
-        identity: Option<&Identity>,
-        tool: &CatalogTool,
-        arguments: &Bytes,
+        method: &str,
+        params: Bytes,
     ) -> Result<Reply, CallError> {
-        let after = self.timeout_of(upstream);
-        let deadline = Instant::now() + after;
-        let late = || CallError::Deadline { after };
-        let permit = timeout_at(deadline, upstream.permits().acquire_owned()).await.map_err(|_| late())?;
-        let _permit = permit.expect("the semaphore is never closed");
-        let trace = context.trace.as_ref().map(TraceContext::child);
-        let mut repeated = false;
-        loop {
-            let connection = match timeout_at(deadline, upstream.connection(identity)).await {
-                Ok(Ok(connection)) => connection,
-                Ok(Err(NoConnection::Unavailable(unavailable))) => {
-                    return Err(CallError::Unavailable(unavailable));
-                }
-                Ok(Err(NoConnection::Refused(status))) => {
-                    return Err(CallError::Link(LinkError::Status(status)));
-                }
-                Err(_) => return Err(late()),
-            };
-            let error = match within(&*connection, tool, arguments, trace.as_ref(), deadline, after).await {
-                Some(Ok(reply)) => return Ok(reply),
-                Some(Err(error)) => error,
-                None => return Err(late()),
-            };
-            // Nothing was done yet, or doing it twice is harmless: one more time, on a new connection.
-            let may_repeat = match &error {
-                LinkError::NotSent(_) | LinkError::SessionLost => true,
-                LinkError::Lost(_) => tool.is_idempotent(),
-                LinkError::Status(_)
-                | LinkError::Refused { .. }
-                | LinkError::TooLarge { .. }
-                | LinkError::Malformed(_) => false,
-            };
-            if repeated || !may_repeat {
-                return Err(CallError::Link(error));
+        self.send(context, upstream, What::Other { method, params: &one_line(params) }).await
+    }
+
+    /// The entries whose rules say which headers go along with a call of `target`: that of its server, or for the
+    /// gateway's own tools, which may call any server for the caller, those of all.
+    pub fn forwarding_entries(&self, target: &Target) -> Vec<Arc<ServerConfig>> {
+        let of = |upstream: &Arc<Upstream>| Guard::into_inner(upstream.config());
+        match &target.server.source {
+            ServerSource::Upstream(upstream) if upstream.config().forwarding.is_none() => Vec::new(),
+            ServerSource::Upstream(upstream) => vec![of(upstream)],
+            ServerSource::Gateway => {
+                let catalog = self.keeper.catalog();
+                catalog.servers.iter().filter_map(|server| server.upstream()).map(of).collect()
             }
-            repeated = true;
         }
     }
 
@@ -183,56 +149,17 @@ impl Gateway {
     }
 }
 
+/// JSON text without raw newlines, which end a message over stdio. Where JSON allows them they mean nothing.
+fn one_line(text: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &text).is_none() {
+        return text;
+    }
+    text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
+}
+
 /// Runs `work` over `size` bytes: at once when they are few, else while other tasks go on on another thread,
 /// so that a megabyte of one caller does not delay the small calls of others.
 pub fn apart_if_large<T>(size: usize, work: impl FnOnce() -> T) -> T {
     const LARGE: usize = 64 << 10;
     if size < LARGE { work() } else { tokio::task::block_in_place(work) }
-}
-
-/// Makes one call; `None` when `deadline` has passed, or `after` since the last progress.
-async fn within(
-    link: &dyn Link,
-    tool: &CatalogTool,
-    arguments: &[u8],
-    trace: Option<&TraceContext>,
-    mut deadline: Instant,
-    after: Duration,
-) -> Option<Result<Reply, LinkError>> {
-    let began = Instant::now();
-    let ask_progress = tool.progress.is_asked();
-    let progress = ask_progress.then(|| Arc::new(Notify::new()));
-    let request = Request::CallTool { name: &tool.name, arguments, ask_progress, trace };
-    let mut reply = link.request(request, progress.clone());
-    let mut told = false;
-    let reply = loop {
-        let progressed = async {
-            match &progress {
-                Some(progress) => progress.notified().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            reply = &mut reply => break Some(reply),
-            () = progressed => {
-                told = true;
-                deadline = Instant::now() + after;
-            }
-            () = sleep_until(deadline) => break None,
-        }
-    };
-    tool.progress.learn(began.elapsed(), told);
-    reply
-}
-
-fn visible(
-    caller: &Caller,
-    server: &Arc<CatalogServer>,
-    tool: &Arc<CatalogTool>,
-) -> Result<Target, FindError> {
-    match caller.scope.allows_tool(tool.read_only) {
-        true => Ok(Target { server: server.clone(), tool: tool.clone() }),
-        false => Err(FindError::Tool),
-    }
 }

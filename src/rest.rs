@@ -16,7 +16,6 @@
 
 mod call;
 mod failure;
-mod forwarding;
 mod pages;
 pub mod problem;
 pub mod result;

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,12 @@ pub struct ServerInfo {
     pub instructions: Option<String>,
     /// The protocol revision agreed on.
     pub protocol: String,
+    /// `serverInfo` whole: title, icons, ... Empty in lists that an earlier version kept.
+    #[serde(default)]
+    pub implementation: Map<String, Value>,
+    /// `capabilities` whole.
+    #[serde(default)]
+    pub capabilities: Map<String, Value>,
 }
 
 /// A server's tools, in its own order.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::progress::ProgressHabit;
 use super::tool::CatalogTool;
+use super::tool_list::ServerLists;
 use crate::config::{ServerConfig, ServerName};
 use crate::upstream::{Definition, ServerInfo, ToolList, Upstream};
 
@@ -32,6 +33,7 @@ pub struct CatalogServer {
     /// In the server's own order.
     pub tools: Vec<Arc<CatalogTool>>,
     by_exposed_name: HashMap<Arc<str>, usize>,
+    pub(super) lists: ServerLists,
     /// The revision of the tool list that this was built from; 0 when none is known.
     pub revision: u64,
 }
@@ -86,12 +88,28 @@ impl CatalogServer {
         expose_hidden(&mut tools, &taken);
         let by_exposed_name =
             tools.iter().enumerate().map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
-        Self { name: config.name.clone(), source, info, tools, by_exposed_name, revision }
+        Self {
+            name: config.name.clone(),
+            source,
+            info,
+            tools,
+            by_exposed_name,
+            lists: ServerLists::default(),
+            revision,
+        }
     }
 
     /// The tool that is exposed as `name`.
     pub fn tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
         self.by_exposed_name.get(name).map(|&index| &self.tools[index])
+    }
+
+    /// The tool that the server itself calls `name`.
+    pub fn tool_called(&self, name: &str) -> Option<&Arc<CatalogTool>> {
+        if HIDDEN.contains(&name) {
+            return self.tools.iter().find(|tool| &*tool.name == name);
+        }
+        self.tool(name).filter(|tool| &*tool.name == name)
     }
 
     /// Whether this is the entry of `upstream`, and not of another server of the same name.

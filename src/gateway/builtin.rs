@@ -84,6 +84,7 @@ pub fn tools() -> OwnTools {
             "The tools of the gateway itself: find tools of all servers, and call them.".into(),
         ),
         protocol: String::new(),
+        ..ServerInfo::default()
     };
     OwnTools { info, definitions }
 }

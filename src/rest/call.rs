@@ -10,11 +10,11 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Refused, Rest, failure, forwarding, method_not_allowed, result};
+use super::{Refused, Rest, failure, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
 use crate::catalog::{Caller, ServerSource};
 use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large, record};
-use crate::http::{Access, KeyName, Peer, Problem, correlation, json_answer, read_body};
+use crate::http::{Access, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 
@@ -76,7 +76,7 @@ async fn prepare(
         record::not_found(&context, &server, tool, began, &error);
         Refused::new(failure::find(&server, &error))
     })?;
-    context.forwarded = forwarding::headers(rest, &head.headers, &target);
+    context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
 }
 

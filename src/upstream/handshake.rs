@@ -11,6 +11,7 @@ use rmcp::model::{
 use rmcp::service::{ClientInitializeError, NotificationContext, RoleClient, RunningService, serve_client};
 use rmcp::transport::Transport;
 use rmcp::{ClientHandler, model::ClientCapabilities};
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -51,8 +52,18 @@ pub async fn initialize(
         version: info.server_info.as_ref().map(|server| server.version.clone()).unwrap_or_default(),
         instructions: info.instructions.clone().filter(|text| !text.is_empty()),
         protocol: info.protocol_version.to_string(),
+        implementation: object(&info.server_info),
+        capabilities: object(&info.capabilities),
     });
     Ok((service, info.unwrap_or_default()))
+}
+
+/// What rmcp's types keep of an object of the server's answer.
+fn object(value: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
 }
 
 fn offered(pin: Option<&str>) -> ProtocolVersion {

@@ -33,6 +33,8 @@ pub enum Request<'a> {
     },
     /// `tools/list`, one page.
     ListTools { cursor: Option<&'a str> },
+    /// Any other request; `params` is the JSON text of an object without raw newlines.
+    Other { method: &'a str, params: &'a [u8] },
 }
 
 impl Request<'_> {
@@ -59,6 +61,16 @@ impl Request<'_> {
                 }
                 line.extend_from_slice(b"}}\n");
             }
+            Self::Other { method, params } => {
+                line.reserve(method.len() + params.len());
+                line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+                number(&mut line, id);
+                line.extend_from_slice(b",\"method\":");
+                string(&mut line, method);
+                line.extend_from_slice(b",\"params\":");
+                line.extend_from_slice(params);
+                line.extend_from_slice(b"}\n");
+            }
         }
         line
     }
@@ -69,7 +81,7 @@ impl<'a> Request<'a> {
     pub fn trace(&self) -> Option<&'a TraceContext> {
         match self {
             Self::CallTool { trace, .. } => *trace,
-            Self::ListTools { .. } => None,
+            Self::ListTools { .. } | Self::Other { .. } => None,
         }
     }
 }

@@ -1,0 +1,53 @@
+//! The names under which the tools of all servers stand together in one MCP list: `{server}_{tool}`.
+//!
+//! They are made like the ids of the combined OpenAPI document ([`super::operation_id`]): at most 64 characters of
+//! `[A-Za-z0-9_-]`, which is within what MCP allows (2026-07-28, server/tools, "Tool Names") and what models'
+//! interfaces take. A name that had to be cut or cleaned carries a hash, and no two tools share one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::operation_id::combined_operation_ids;
+use super::{CatalogServer, CatalogTool};
+
+/// The names of one snapshot, both ways. They are the same for all callers, whatever each may see.
+#[derive(Debug, Default)]
+pub struct PrefixedNames {
+    /// By server and tool, in the order of the snapshot.
+    names: Vec<Vec<Arc<str>>>,
+    places: HashMap<Arc<str>, (usize, usize)>,
+}
+
+impl PrefixedNames {
+    pub fn new(servers: &[Arc<CatalogServer>]) -> Self {
+        let tools = servers
+            .iter()
+            .flat_map(|server| server.tools.iter().map(|tool| (server.name.as_str(), &*tool.exposed_name)));
+        let mut ids = combined_operation_ids(tools).into_iter();
+        let mut prefixed = Self::default();
+        for (server_index, server) in servers.iter().enumerate() {
+            let names: Vec<Arc<str>> = ids.by_ref().take(server.tools.len()).map(Arc::from).collect();
+            for (tool_index, name) in names.iter().enumerate() {
+                prefixed.places.insert(name.clone(), (server_index, tool_index));
+            }
+            prefixed.names.push(names);
+        }
+        prefixed
+    }
+
+    /// The names of the tools of the server at `index`.
+    pub fn of_server(&self, index: usize) -> &[Arc<str>] {
+        &self.names[index]
+    }
+
+    /// The server and the tool called `name`.
+    pub fn find<'a>(
+        &self,
+        servers: &'a [Arc<CatalogServer>],
+        name: &str,
+    ) -> Option<(&'a Arc<CatalogServer>, &'a Arc<CatalogTool>)> {
+        let &(server, tool) = self.places.get(name)?;
+        let server = &servers[server];
+        Some((server, &server.tools[tool]))
+    }
+}

@@ -1,0 +1,100 @@
+//! Finds the tool that a caller means, among those that the caller may see.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{FindError, Gateway, Target};
+use crate::catalog::{Caller, CatalogServer, CatalogTool};
+use crate::upstream::Upstream;
+
+impl Gateway {
+    /// The tool that `server` exposes as `tool`, if `caller` may see it. When the tool is not known and the
+    /// server is not settled, waits for the server like a call does.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError`]: no such server or tool for this caller, or the server cannot be asked now.
+    pub async fn find(&self, caller: &Caller, server: &str, tool: &str) -> Result<Target, FindError> {
+        self.find_by(caller, server, |entry| entry.tool(tool)).await
+    }
+
+    /// The same for the name that the server itself gives the tool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::find`].
+    pub async fn find_called(&self, caller: &Caller, server: &str, name: &str) -> Result<Target, FindError> {
+        self.find_by(caller, server, |entry| entry.tool_called(name)).await
+    }
+
+    /// The tool that stands among those of all servers as `name`. While the tools of some server are not known yet,
+    /// waits for them as lists do.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError::Tool`] alone: a name that is not known belongs to no server.
+    pub async fn find_prefixed(&self, caller: &Caller, name: &str) -> Result<Target, FindError> {
+        if let Some(target) = self.prefixed(caller, name) {
+            return target;
+        }
+        self.keeper.first_outcomes(|server| caller.scope.allows_server(server)).await;
+        self.prefixed(caller, name).unwrap_or(Err(FindError::Tool))
+    }
+
+    fn prefixed(&self, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
+        let catalog = self.keeper.catalog();
+        let (server, tool) = catalog.prefixed().find(&catalog.servers, name)?;
+        caller.scope.allows_server(&server.name).then(|| visible(caller, server, tool))
+    }
+
+    async fn find_by(
+        &self,
+        caller: &Caller,
+        server: &str,
+        pick: impl for<'a> Fn(&'a CatalogServer) -> Option<&'a Arc<CatalogTool>>,
+    ) -> Result<Target, FindError> {
+        let entry = self.keeper.catalog().server(server).cloned();
+        let entry = entry.filter(|entry| caller.scope.allows_server(&entry.name)).ok_or(FindError::Server)?;
+        if let Some(tool) = pick(&entry) {
+            return visible(caller, &entry, tool);
+        }
+        let Some(upstream) = entry.upstream() else { return Err(FindError::Tool) };
+        let known = entry.revision != 0;
+        if known && upstream.state().is_ready() && self.is_current(upstream) {
+            return Err(FindError::Tool);
+        }
+        let deadline = Instant::now() + self.timeout_of(upstream);
+        match timeout_at(deadline, upstream.ready()).await {
+            Ok(Ok(_link)) => {}
+            // What its tools were is known, and this was none of them.
+            Ok(Err(_)) if known => return Err(FindError::Tool),
+            Ok(Err(unavailable)) => return Err(FindError::Unavailable(unavailable)),
+            Err(_) => return Err(FindError::Deadline { after: self.timeout_of(upstream) }),
+        }
+        if let Some(list) = upstream.tools() {
+            let reached = timeout_at(deadline, self.keeper.reach(upstream.name(), list.revision)).await;
+            reached.map_err(|_| FindError::Deadline { after: self.timeout_of(upstream) })?;
+        }
+        let entry = self.keeper.catalog().server(server).cloned().ok_or(FindError::Server)?;
+        let tool = pick(&entry).ok_or(FindError::Tool)?;
+        visible(caller, &entry, tool)
+    }
+
+    fn is_current(&self, upstream: &Upstream) -> bool {
+        let catalog = self.keeper.catalog();
+        let built = catalog.server(upstream.name().as_str()).map_or(0, |entry| entry.revision);
+        built == upstream.tools().map_or(0, |list| list.revision)
+    }
+}
+
+fn visible(
+    caller: &Caller,
+    server: &Arc<CatalogServer>,
+    tool: &Arc<CatalogTool>,
+) -> Result<Target, FindError> {
+    match caller.scope.allows_tool(tool.read_only) {
+        true => Ok(Target { server: server.clone(), tool: tool.clone() }),
+        false => Err(FindError::Tool),
+    }
+}

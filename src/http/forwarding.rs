@@ -1,0 +1,20 @@
+//! Which headers of a request are taken along for the servers that it may reach.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::Keys;
+use crate::config::ServerConfig;
+use crate::upstream::CallerHeaders;
+
+/// The headers that one of `entries` lets through. Never the gateway's own keys.
+pub fn forwarded(keys: &Keys, headers: &HeaderMap, entries: &[Arc<ServerConfig>]) -> CallerHeaders {
+    let rules: Vec<_> = entries.iter().filter_map(|entry| entry.forwarding.as_ref()).collect();
+    if rules.is_empty() {
+        return CallerHeaders::default();
+    }
+    CallerHeaders::collect(headers, |name, value| {
+        rules.iter().any(|rules| rules.allows(name)) && !keys.is_own(name, value)
+    })
+}
