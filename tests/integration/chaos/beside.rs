@@ -11,7 +11,7 @@ use crate::support::{Connection, Gateway};
 
 /// What counts as a small delay where a debug build shares two cores with its callers, its servers and other
 /// tests. A worker that is held by the fault makes it many times longer.
-pub const SMALL_DELAY: Duration = Duration::from_secs(2);
+pub const SMALL_DELAY: Duration = Duration::from_secs(5);
 
 /// Calls one after the other until it is told to end.
 pub struct Beside {
