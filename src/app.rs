@@ -3,6 +3,7 @@
 //! Order matters. Keys are resolved and the port is bound before any server is started, so that a gateway
 //! that cannot serve starts nothing; the port is served at once, whatever the servers do.
 
+mod faces;
 mod fleet;
 mod followed_files;
 mod generation;
@@ -53,7 +54,8 @@ pub enum AppError {
 pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocket>) -> Result<(), AppError> {
     let sources = Arc::new(sources);
     let configuration = Arc::new(Configuration::new(sources.clone()));
-    let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone()));
+    let shutdown = Shutdown::new();
+    let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone()));
     let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
     let activated = !inherited.is_empty();
     let listener = Listener::open(&generation.config.listen, inherited).await?;
@@ -64,7 +66,6 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     generation.start(None, &fleet);
     fleet.tasks().spawn(greeting::servers(generation.upstreams.clone(), fleet.stop().clone()));
 
-    let shutdown = Shutdown::new();
     let reload = Arc::new(Notify::new());
     if sources.hot_reload {
         fleet.tasks().spawn(followed_files::follow(sources, reload.clone(), shutdown.token().clone()));

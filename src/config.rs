@@ -133,6 +133,10 @@ pub struct LimitsConfig {
     pub idle_timeout: Duration,
     /// How long calls in flight may go on after the gateway was told to stop.
     pub drain: Duration,
+    /// MCP sessions of clients at one time; beyond it the one that rested longest ends.
+    pub sessions: usize,
+    /// How long an MCP session of a client may rest.
+    pub session_idle: Duration,
 }
 
 /// What the combined document says of itself.

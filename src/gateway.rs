@@ -88,13 +88,15 @@ impl Gateway {
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
-                self.send(context, upstream, What::Call { tool: &target.tool, arguments: &arguments }).await
+                let what = What::Call { tool: &target.tool, arguments: &arguments, meta: "" };
+                self.send(context, upstream, what).await
             }
         }
     }
 
     /// The same with the arguments as the caller sent them, which the server itself is to check: for callers that
-    /// speak the server's own protocol and understand its own refusals.
+    /// speak the server's own protocol and understand its own refusals. `meta` are members of `_meta` that go along, as
+    /// JSON text without braces and newlines.
     ///
     /// # Errors
     ///
@@ -104,12 +106,14 @@ impl Gateway {
         context: &CallContext,
         target: &Target,
         arguments: Bytes,
+        meta: &str,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
             ServerSource::Gateway => self.call(context, target, arguments).await,
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
-                self.send(context, upstream, What::Call { tool: &target.tool, arguments: &arguments }).await
+                self.send(context, upstream, What::Call { tool: &target.tool, arguments: &arguments, meta })
+                    .await
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod health;
 pub mod host;
 pub mod layers;
 pub mod listener;
+pub mod mount;
 pub mod serve;
 
 pub use crate::trace::Peer;

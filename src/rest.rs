@@ -24,7 +24,6 @@ pub mod swagger;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
@@ -46,19 +45,15 @@ pub struct Rest {
 }
 
 impl Rest {
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>) -> Self {
+    /// `room` is what large bodies share, whatever face they come to.
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyRoom) -> Self {
         let mount = Mount::new(&config.listen, config.single);
-        let room = BodyRoom::new(&config.limits);
         Self { gateway, keys, config, mount, room }
     }
 }
 
-/// The router of this face.
-pub fn router(rest: Arc<Rest>) -> Router {
-    Router::new().fallback(move |request: Request<Body>| dispatch(rest.clone(), request))
-}
-
-async fn dispatch(rest: Arc<Rest>, request: Request<Body>) -> Response {
+/// Answers every request that belongs to no other face.
+pub async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let route = rest.mount.route(head.uri.path(), head.method == Method::POST);
     let timer = rest.gateway.metrics().http().request(head.method.as_str(), route.template());

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::plan::Action;
 use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
+use crate::mcp;
 use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::upstream::supervisor::{Surroundings, supervise};
@@ -30,13 +31,16 @@ pub struct Fleet {
     turn: Turn,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// What of the MCP face outlives configurations.
+    mcp: Arc<mcp::Shared>,
     /// Those of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
 }
 
 impl Fleet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
-    pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>) -> Self {
+    /// `closing` is cancelled when the gateway begins to stop.
+    pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
         Self {
             surroundings: Arc::new(Surroundings {
                 clients: HttpClients::default(),
@@ -48,6 +52,7 @@ impl Fleet {
             turn: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            mcp: Arc::new(mcp::Shared::new(closing)),
             current: ArcSwap::default(),
         }
     }
@@ -66,6 +71,10 @@ impl Fleet {
     /// Tells of each change of a server's state or tools.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    pub fn mcp(&self) -> &Arc<mcp::Shared> {
+        &self.mcp
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
+use super::faces;
 use super::fleet::Fleet;
 use crate::catalog::Keeper;
 use crate::config::{Config, Plan};
 use crate::gateway::configuration::Configuration;
 use crate::gateway::{Gateway, builtin};
 use crate::http::host::HostRule;
-use crate::http::{Edge, Keys, ServeOptions, Served};
-use crate::rest::{self, Rest};
+use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
+use crate::mcp::Mcp;
+use crate::rest::Rest;
 use crate::upstream::Upstream;
 
 /// One configuration at work.
@@ -21,6 +23,7 @@ pub struct Generation {
     pub config: Arc<Config>,
     pub upstreams: Vec<Arc<Upstream>>,
     pub keeper: Arc<Keeper>,
+    mcp: Arc<Mcp>,
     /// Cancelled when the last request of this generation has been answered.
     pub ended: CancellationToken,
 }
@@ -61,12 +64,16 @@ impl Generation {
             fleet.metrics().clone(),
         ));
         let keyless = keys.is_empty();
-        let router = rest::router(Arc::new(Rest::new(gateway, keys, config.clone())));
+        let room = BodyRoom::new(&config.limits);
+        let mcp = Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), fleet.mcp().clone());
+        let mcp = Arc::new(mcp);
+        let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
+        let router = faces::router(mcp.clone(), rest);
         let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
-        Ok((Self { config, upstreams, keeper, ended }, served))
+        Ok((Self { config, upstreams, keeper, mcp, ended }, served))
     }
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
@@ -74,6 +81,7 @@ impl Generation {
         fleet.metrics().http().limit_connections(self.config.limits.connections);
         fleet.set_servers(self.upstreams.clone());
         fleet.tasks().spawn(self.keeper.clone().run(self.ended.clone()));
+        fleet.mcp().serve(self.mcp.clone());
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {
                 fleet.start(upstream.clone());

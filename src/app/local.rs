@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::fleet::Fleet;
@@ -49,7 +50,7 @@ impl Local {
             });
             config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
         }
-        let fleet = Fleet::new(&config.limits, None);
+        let fleet = Fleet::new(&config.limits, None, CancellationToken::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let (generation, served) = Generation::build(config, None, &fleet, configuration)?;
         generation.start(None, &fleet);

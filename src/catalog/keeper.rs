@@ -98,6 +98,11 @@ impl Keeper {
         }
     }
 
+    /// Tells each time that the snapshot was swapped.
+    pub fn swapped(&self) -> watch::Receiver<()> {
+        self.swapped.subscribe()
+    }
+
     /// Waits until the snapshot holds at least revision `revision` of `server`'s tools.
     pub async fn reach(&self, server: &ServerName, revision: u64) {
         let mut swapped = self.swapped.subscribe();

@@ -41,6 +41,10 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Below the 90 seconds after which systemd kills, and what most calls need.
 pub const DRAIN: Duration = Duration::from_secs(20);
+/// A session costs some hundred bytes; a client that lost its own opens another in one round trip.
+pub const SESSIONS: usize = 1000;
+/// An editor that is left open over lunch keeps its session.
+pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
 /// Calls in flight per server: more than any model asks for at once, few enough for a small server.
 pub const CONCURRENCY: usize = 64;
 /// Callers with forwarded headers that have a connection to one server at one time: each costs the server a
@@ -96,6 +100,8 @@ impl Default for LimitsConfig {
             bodies_bytes: BODIES_BYTES,
             idle_timeout: IDLE_TIMEOUT,
             drain: DRAIN,
+            sessions: SESSIONS,
+            session_idle: SESSION_IDLE,
         }
     }
 }

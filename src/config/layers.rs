@@ -52,6 +52,8 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("limits.bodyTimeout", "MCPO_LIMITS_BODY_TIMEOUT", Form::Number),
     ("limits.idleTimeout", "MCPO_LIMITS_IDLE_TIMEOUT", Form::Number),
     ("limits.drain", "MCPO_LIMITS_DRAIN", Form::Number),
+    ("limits.sessions", "MCPO_LIMITS_SESSIONS", Form::Number),
+    ("limits.sessionIdle", "MCPO_LIMITS_SESSION_IDLE", Form::Number),
     ("limits.concurrency", "MCPO_LIMITS_CONCURRENCY", Form::Number),
     ("limits.identities", "MCPO_LIMITS_IDENTITIES", Form::Number),
     ("limits.identityIdle", "MCPO_LIMITS_IDENTITY_IDLE", Form::Number),

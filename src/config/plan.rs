@@ -263,6 +263,8 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         bodies_bytes,
         idle_timeout,
         drain,
+        sessions,
+        session_idle,
     } = limits;
     let at_once = differing([
         ("pathPrefix", old.listen.path_prefix == *path_prefix),
@@ -280,6 +282,8 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("limits.bodyTimeout", old.limits.body_timeout == *body_timeout),
         ("limits.idleTimeout", old.limits.idle_timeout == *idle_timeout),
         ("limits.drain", old.limits.drain == *drain),
+        ("limits.sessions", old.limits.sessions == *sessions),
+        ("limits.sessionIdle", old.limits.session_idle == *session_idle),
         ("name, description or version", old.document == *document),
     ]);
     let next_start = differing([

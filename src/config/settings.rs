@@ -225,6 +225,8 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
         body_timeout: seconds(layers, "limits.bodyTimeout", problems).unwrap_or(default.body_timeout),
         idle_timeout: seconds(layers, "limits.idleTimeout", problems).unwrap_or(default.idle_timeout),
         drain: seconds(layers, "limits.drain", problems).unwrap_or(default.drain),
+        sessions: count(layers, "limits.sessions", problems).unwrap_or(default.sessions),
+        session_idle: seconds(layers, "limits.sessionIdle", problems).unwrap_or(default.session_idle),
     }
 }
 

@@ -14,8 +14,9 @@ use crate::upstream::{Link, LinkError, NoConnection, Reply, Request, Upstream};
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What<'a> {
-    /// A call; `arguments` is the JSON text of an object without raw newlines.
-    Call { tool: &'a CatalogTool, arguments: &'a [u8] },
+    /// A call; `arguments` is the JSON text of an object without raw newlines, `meta` that of further members of
+    /// `_meta`.
+    Call { tool: &'a CatalogTool, arguments: &'a [u8], meta: &'a str },
     /// A request that changes nothing, such as `resources/read`; `params` as `arguments` above.
     Other { method: &'a str, params: &'a [u8] },
 }
@@ -90,9 +91,9 @@ async fn within(
 ) -> Option<Result<Reply, LinkError>> {
     let began = Instant::now();
     let (request, ask_progress) = match what {
-        What::Call { tool, arguments } => {
+        What::Call { tool, arguments, meta } => {
             let ask_progress = tool.progress.is_asked();
-            (Request::CallTool { name: &tool.name, arguments, ask_progress, trace }, ask_progress)
+            (Request::CallTool { name: &tool.name, arguments, meta, ask_progress, trace }, ask_progress)
         }
         What::Other { method, params } => (Request::Other { method, params }, false),
     };

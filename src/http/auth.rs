@@ -150,6 +150,18 @@ impl Keys {
         }
     }
 
+    /// The caller that the key `name` makes; `None` when there is no such key, or when there are keys and `name` is
+    /// none.
+    pub fn caller(&self, name: Option<&str>) -> Option<Caller> {
+        match name {
+            None => self.keys.is_empty().then(|| self.anonymous.clone()),
+            Some(name) => {
+                let mut callers = self.keys.iter().map(|key| &key.caller);
+                callers.find(|caller| caller.key_name.as_deref() == Some(name)).cloned()
+            }
+        }
+    }
+
     /// Whether a header may hold what opens this gateway, which must not leave it: with keys, `Authorization`
     /// always does, and a caller may repeat a key anywhere else.
     pub fn is_own(&self, name: &HeaderName, value: &HeaderValue) -> bool {

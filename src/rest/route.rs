@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::config::ListenConfig;
+use crate::http::mount::Prefixes;
 use crate::metrics::http::CALL_ROUTE;
 
 /// What a path asks for. Names are percent-decoded.
@@ -89,21 +90,18 @@ impl Route<'_> {
 /// Where in the path space this gateway stands.
 #[derive(Debug, Clone)]
 pub struct Mount {
-    /// Without a slash at its end; empty when there is none.
-    prefix: String,
-    root_path: String,
+    prefixes: Prefixes,
     single: bool,
 }
 
 impl Mount {
     pub fn new(listen: &ListenConfig, single: bool) -> Self {
-        let prefix = listen.path_prefix.trim_end_matches('/').to_owned();
-        Self { prefix, root_path: listen.root_path.clone(), single }
+        Self { prefixes: Prefixes::new(listen), single }
     }
 
     /// The path prefix without its slashes at both ends; empty when there is none.
     pub fn prefix(&self) -> &str {
-        self.prefix.trim_start_matches('/')
+        self.prefixes.prefix().trim_start_matches('/')
     }
 
     /// Sorts a raw path (percent-encoded, without query).
@@ -113,12 +111,12 @@ impl Mount {
     ///
     /// Calls come as `POST` (`is_call`), pages as anything else: so a tool may share its path with a page.
     pub fn route<'a>(&self, raw: &'a str, is_call: bool) -> Route<'a> {
-        let path = strip(raw, &self.root_path).unwrap_or(raw);
+        let path = self.prefixes.within_root(raw);
         if self.single && is_call {
             return single_server(raw, path);
         }
-        let inside = strip(path, &self.prefix);
-        let prefixed = inside.filter(|_| !self.prefix.is_empty());
+        let inside = self.prefixes.within_prefix(path);
+        let prefixed = inside.filter(|_| !self.prefixes.prefix().is_empty());
         if let Some(route) = whole_gateway(path, false).or_else(|| whole_gateway(prefixed?, true)) {
             return route;
         }
@@ -142,11 +140,6 @@ fn single_server<'a>(raw: &'a str, path: &'a str) -> Route<'a> {
         Some((tool, "")) if !tool.is_empty() => without_slash(raw),
         Some(_) => Route::Nothing,
     }
-}
-
-/// What is left of `path` behind `prefix`; it starts with a slash.
-fn strip<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))
 }
 
 fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {

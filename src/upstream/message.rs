@@ -27,6 +27,8 @@ pub enum Request<'a> {
     CallTool {
         name: &'a str,
         arguments: &'a [u8],
+        /// Further members of `_meta`, as JSON text without the braces; `""` for none.
+        meta: &'a str,
         ask_progress: bool,
         /// The trace that the call belongs to, with the span that the server is to hang its own on.
         trace: Option<&'a TraceContext>,
@@ -42,14 +44,14 @@ impl Request<'_> {
     pub fn encode(&self, id: u32) -> Vec<u8> {
         let mut line = Vec::with_capacity(192);
         match self {
-            Self::CallTool { name, arguments, ask_progress, trace } => {
+            Self::CallTool { name, arguments, meta: more, ask_progress, trace } => {
                 line.reserve(name.len() + arguments.len());
                 head(&mut line, id, "tools/call");
                 line.extend_from_slice(b"{\"name\":");
                 string(&mut line, name);
                 line.extend_from_slice(b",\"arguments\":");
                 line.extend_from_slice(arguments);
-                meta(&mut line, ask_progress.then_some(id), *trace);
+                meta(&mut line, ask_progress.then_some(id), *trace, more);
                 line.extend_from_slice(b"}}\n");
             }
             Self::ListTools { cursor } => {
@@ -87,7 +89,7 @@ impl<'a> Request<'a> {
 }
 
 /// `_meta`, when there is something in it. The names of the trace are those of SEP-414.
-fn meta(line: &mut Vec<u8>, progress_token: Option<u32>, trace: Option<&TraceContext>) {
+fn meta(line: &mut Vec<u8>, progress_token: Option<u32>, trace: Option<&TraceContext>, more: &str) {
     let start = line.len();
     if let Some(token) = progress_token {
         line.extend_from_slice(b",\"progressToken\":");
@@ -100,6 +102,10 @@ fn meta(line: &mut Vec<u8>, progress_token: Option<u32>, trace: Option<&TraceCon
             line.extend_from_slice(b",\"tracestate\":");
             string(line, state);
         }
+    }
+    if !more.is_empty() {
+        line.push(b',');
+        line.extend_from_slice(more.as_bytes());
     }
     if line.len() > start {
         line.splice(start..=start, *b",\"_meta\":{");

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("cli", 7),
     ("app", 6),
     ("rest", 5),
+    ("mcp", 5),
     ("gateway", 4),
     ("http", 4),
     ("catalog", 3),

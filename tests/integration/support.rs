@@ -3,6 +3,7 @@
 pub mod client;
 pub mod gateway;
 pub mod identity;
+pub mod mcp;
 pub mod operator;
 pub mod provisioned;
 pub mod servers;

@@ -1,7 +1,9 @@
 use super::*;
 
 fn mount(prefix: &str, root_path: &str, single: bool) -> Mount {
-    Mount { prefix: prefix.into(), root_path: root_path.into(), single }
+    let listen =
+        ListenConfig { path_prefix: prefix.into(), root_path: root_path.into(), ..ListenConfig::default() };
+    Mount::new(&listen, single)
 }
 
 fn tool<'a>(server: &'a str, tool: &'a str) -> Route<'a> {

@@ -81,6 +81,7 @@ fn requests_are_one_line_of_json() {
     let request = |ask_progress| Request::CallTool {
         name: "a\"b",
         arguments: br#"{"x":1.0}"#,
+        meta: "",
         ask_progress,
         trace: None,
     };
@@ -105,7 +106,7 @@ fn a_trace_goes_into_meta_and_nothing_goes_there_without_one() {
     };
     let (bare, full) = (read(&[]), read(&["a=\"1\\"]));
     let encode = |ask_progress, trace| {
-        let request = Request::CallTool { name: "a", arguments: b"{}", ask_progress, trace };
+        let request = Request::CallTool { name: "a", arguments: b"{}", meta: "", ask_progress, trace };
         let message: serde_json::Value = serde_json::from_slice(&request.encode(ID)).unwrap();
         message["params"].get("_meta").cloned()
     };

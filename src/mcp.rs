@@ -1,0 +1,179 @@
+//! MCP over streamable HTTP, for clients: all servers behind one endpoint, and each behind its own.
+//!
+//! | endpoint | what |
+//! |---|---|
+//! | `POST /mcp` | one JSON-RPC message; the tools of all servers, as `{server}_{tool}` |
+//! | `POST /{server}/mcp` | the same for one server, with its own names, its resources, prompts and completion |
+//! | `GET` | the stream of a session: the server's list changes |
+//! | `DELETE` | ends a session |
+//!
+//! Both eras of the protocol are served on the same paths. A client that opens with `initialize` gets a session
+//! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
+//! none ([`stateless`]).
+//!
+//! The wire is handled here and not by rmcp's server: what a server sent travels as its own bytes, and rmcp's types
+//! would drop what they do not know (`execution` and vendor keys of tools, content of kinds to come) and cost more
+//! than all the rest of a call.
+
+mod answer;
+mod calls;
+mod handshake;
+mod message;
+mod methods;
+mod others;
+mod place;
+pub mod session;
+mod shared;
+mod stateless;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+
+use crate::catalog::Caller;
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::http::mount::Prefixes;
+use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body};
+use answer::{Fault, Status};
+use message::Message;
+use methods::Asked;
+use place::Place;
+use session::Session;
+pub use shared::Shared;
+
+/// Names the session of a request.
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Names the revision of a request.
+const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// The face under one configuration.
+#[derive(Debug)]
+pub struct Mcp {
+    gateway: Arc<Gateway>,
+    keys: Arc<Keys>,
+    config: Arc<Config>,
+    prefixes: Prefixes,
+    room: BodyRoom,
+    shared: Arc<Shared>,
+}
+
+impl Mcp {
+    /// `shared` outlives configurations: sessions go on across a reload.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        keys: Arc<Keys>,
+        config: Arc<Config>,
+        room: BodyRoom,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let prefixes = Prefixes::new(&config.listen);
+        Self { gateway, keys, config, prefixes, room, shared }
+    }
+
+    /// Whether a raw path (percent-encoded, without query) is one of this face.
+    pub fn is_at(&self, raw: &str) -> bool {
+        self.place(raw).is_some()
+    }
+
+    /// Answers a request to such a path. Who calls is settled before the body is read.
+    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
+        let (head, body) = request.into_parts();
+        let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
+        let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());
+        let answer = self.admitted(&head, body, place).await;
+        timer.answered(answer.status().as_u16());
+        answer
+    }
+
+    async fn admitted(self: &Arc<Self>, head: &Parts, body: Body, place: Place) -> Response {
+        let caller = match self.keys.admit(&head.headers, Access::Call) {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal.into_response(),
+        };
+        if !self.is_visible(&caller, &place) {
+            return under_key(&caller, Problem::not_found().into_response());
+        }
+        let answer = match head.method {
+            Method::POST => self.post(head, body, &caller, place).await,
+            Method::GET => self.open_stream(&head.headers, &caller, &place),
+            Method::DELETE => self.end_session(&head.headers, &caller, &place),
+            _ => {
+                let problem = Problem::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "method_not_allowed",
+                    "MCP needs POST, GET or DELETE here",
+                );
+                let allow = HeaderValue::from_static("POST, GET, DELETE");
+                problem.with_header(header::ALLOW, allow).into_response()
+            }
+        };
+        under_key(&caller, answer)
+    }
+
+    async fn post(self: &Arc<Self>, head: &Parts, body: Body, caller: &Caller, place: Place) -> Response {
+        if !is_json(&head.headers) {
+            let sentence = "the body of a message is JSON: send `Content-Type: application/json`";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Problem::new(status, "not_json", sentence).into_response();
+        }
+        let (body, _share) = match read_body(body, &self.config.limits, &self.room).await {
+            Ok(body) => body,
+            Err(error) => return error.into_response(),
+        };
+        let message = match Message::parse(&body) {
+            Ok(message) => message,
+            Err(fault) => return fault.at(Status::Always(StatusCode::BAD_REQUEST)).response(None),
+        };
+        let asked = Asked { head, caller, place: &place };
+        if message.method() == Some("initialize") {
+            return self.initialize(&asked, &message).await;
+        }
+        match head.headers.get(SESSION) {
+            Some(id) => match self.session(id, caller, &place) {
+                Some(session) => self.in_session(&asked, &session, &message).await,
+                None => Fault::session_not_found().response(message.id()),
+            },
+            None => match stateless::check(&head.headers, &message) {
+                Ok(declared) => self.stateless(&asked, &declared, &message).await,
+                Err(fault) => fault.response(message.id()),
+            },
+        }
+    }
+
+    fn session(&self, id: &HeaderValue, caller: &Caller, place: &Place) -> Option<Arc<Session>> {
+        let idle = self.config.limits.session_idle;
+        self.shared.sessions.find(id.as_bytes(), caller.key_name.as_deref(), place.server(), idle)
+    }
+
+    fn end_session(&self, headers: &HeaderMap, caller: &Caller, place: &Place) -> Response {
+        match headers.get(SESSION).and_then(|id| self.session(id, caller, place)) {
+            Some(session) => {
+                self.shared.sessions.end(&session);
+                StatusCode::NO_CONTENT.into_response()
+            }
+            None => Fault::session_not_found().response(None),
+        }
+    }
+}
+
+/// A body that a plain HTML form could send is none of ours: its page would need no permission to send it.
+fn is_json(headers: &HeaderMap) -> bool {
+    let declared =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    declared.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// A refusal of somebody whose key was good: its line in the log says whose.
+fn under_key(caller: &Caller, mut answer: Response) -> Response {
+    if !answer.status().is_success()
+        && let Some(name) = &caller.key_name
+    {
+        answer.extensions_mut().insert(KeyName(name.clone()));
+    }
+    answer
+}

@@ -1,0 +1,175 @@
+//! What goes back to a client: JSON-RPC results and errors, and the HTTP status that each is sent with.
+
+use std::borrow::Cow;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::http::json_answer;
+use crate::upstream::RpcError;
+
+/// JSON-RPC 2.0, section 5.1.
+const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
+const INTERNAL_ERROR: i64 = -32603;
+/// What the SDKs answer for a session that is not there.
+const SESSION_NOT_FOUND: i64 = -32001;
+/// Specification 2026-07-28, schema: `HEADER_MISMATCH`, `UNSUPPORTED_PROTOCOL_VERSION`.
+const HEADER_MISMATCH: i64 = -32020;
+const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
+
+/// The HTTP status of an error.
+#[derive(Debug, Clone, Copy)]
+pub enum Status {
+    /// 200: the request was understood, and what is wrong is between the two ends.
+    Answered,
+    /// In the stateless era alone; in a session the error is [`Status::Answered`].
+    Stateless(StatusCode),
+    Always(StatusCode),
+}
+
+/// A request that ended in a JSON-RPC error. The message holds nothing that callers must not know.
+#[derive(Debug)]
+pub struct Fault {
+    pub code: i64,
+    message: Cow<'static, str>,
+    data: Option<Box<RawValue>>,
+    status: Status,
+}
+
+impl Fault {
+    fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), data: None, status: Status::Answered }
+    }
+
+    pub fn parse_error(message: String) -> Self {
+        Self::new(PARSE_ERROR, message)
+    }
+
+    pub fn invalid_request(message: &'static str) -> Self {
+        Self::new(INVALID_REQUEST, message)
+    }
+
+    pub fn invalid_params(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(INVALID_PARAMS, message)
+    }
+
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(INTERNAL_ERROR, message)
+    }
+
+    /// In the stateless era with 404 (2026-07-28, streamable HTTP, "Protocol Version Header").
+    pub fn method_not_found(method: &str) -> Self {
+        let shown = &method[..method.floor_char_boundary(64)];
+        Self::new(METHOD_NOT_FOUND, format!("Method not found: {shown}"))
+            .at(Status::Stateless(StatusCode::NOT_FOUND))
+    }
+
+    /// With 404, so that the client opens a new session (2025-11-25, transports, "Session Management").
+    pub fn session_not_found() -> Self {
+        Self::new(SESSION_NOT_FOUND, "Session not found").at(Status::Always(StatusCode::NOT_FOUND))
+    }
+
+    pub fn header_mismatch(message: String) -> Self {
+        Self::new(HEADER_MISMATCH, message).at(Status::Always(StatusCode::BAD_REQUEST))
+    }
+
+    pub fn unsupported_revision(requested: &str, supported: &[&str]) -> Self {
+        let data = serde_json::json!({ "supported": supported, "requested": requested });
+        let mut fault = Self::new(UNSUPPORTED_PROTOCOL_VERSION, "Unsupported protocol version");
+        fault.data = serde_json::value::to_raw_value(&data).ok();
+        fault.at(Status::Always(StatusCode::BAD_REQUEST))
+    }
+
+    /// An error of the server, as it sent it.
+    pub fn of_server(error: &RpcError) -> Self {
+        let mut fault = Self::new(error.code, error.message.clone());
+        fault.data = error.data.clone();
+        fault
+    }
+
+    #[must_use]
+    pub fn at(self, status: Status) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The answer to the request `id`, in the stateless era or before it is known which one it is.
+    pub fn response(&self, id: Option<&str>) -> Response {
+        let status = match self.status {
+            Status::Answered => StatusCode::OK,
+            Status::Stateless(status) | Status::Always(status) => status,
+        };
+        json_answer(status, self.text(id))
+    }
+
+    /// The same in a session.
+    pub fn response_in_session(&self, id: &str) -> Response {
+        let status = match self.status {
+            Status::Answered | Status::Stateless(_) => StatusCode::OK,
+            Status::Always(status) => status,
+        };
+        json_answer(status, self.text(Some(id)))
+    }
+
+    fn text(&self, id: Option<&str>) -> Bytes {
+        #[derive(Serialize)]
+        struct Answer<'a> {
+            jsonrpc: &'static str,
+            id: Option<&'a RawValue>,
+            error: Error<'a>,
+        }
+        #[derive(Serialize)]
+        struct Error<'a> {
+            code: i64,
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            data: Option<&'a RawValue>,
+        }
+        let id = id.and_then(|id| serde_json::from_str(id).ok());
+        let error = Error { code: self.code, message: &self.message, data: self.data.as_deref() };
+        let answer = Answer { jsonrpc: "2.0", id, error };
+        serde_json::to_vec(&answer).expect("text, numbers and JSON are always written").into()
+    }
+}
+
+/// The answer to the request `id`, with the JSON text of its result.
+pub fn result(id: &str, result: &[u8]) -> Response {
+    json_answer(StatusCode::OK, result_text(id, result))
+}
+
+/// The message itself.
+pub fn result_text(id: &str, result: &[u8]) -> Bytes {
+    let mut text = Vec::with_capacity(id.len() + result.len() + 36);
+    text.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    text.extend_from_slice(id.as_bytes());
+    text.extend_from_slice(b",\"result\":");
+    text.extend_from_slice(result);
+    text.push(b'}');
+    text.into()
+}
+
+/// JSON text of a value that we made ourselves.
+pub fn text(value: &Value) -> Bytes {
+    serde_json::to_vec(value).expect("a JSON value is always written").into()
+}
+
+/// Puts members in front of those of the JSON text of an object. `members` ends without a comma.
+pub fn with_members(object: &[u8], members: &str) -> Bytes {
+    let inner = object.trim_ascii_start();
+    let inner = inner.strip_prefix(b"{").unwrap_or(inner);
+    let is_empty = inner.trim_ascii_start().starts_with(b"}");
+    let mut text = Vec::with_capacity(inner.len() + members.len() + 2);
+    text.push(b'{');
+    text.extend_from_slice(members.as_bytes());
+    if !is_empty {
+        text.push(b',');
+    }
+    text.extend_from_slice(inner);
+    text.into()
+}

@@ -1,0 +1,172 @@
+//! `tools/call`: from the client's own bytes to the server's, and back.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Mcp;
+use super::answer::{self, Fault};
+use super::methods::Asked;
+use super::place::Place;
+use crate::gateway::{
+    CallContext, CallError, CallRecord, FindError, Outcome, Target, apart_if_large, record,
+};
+use crate::http::{Peer, correlation, forwarded};
+use crate::trace::RequestId;
+use crate::upstream::Reply;
+
+/// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
+const OURS: [&str; 3] = ["progressToken", "traceparent", "tracestate"];
+/// The protocol's own, which are said anew on each hop.
+const RESERVED: &str = "io.modelcontextprotocol/";
+
+#[derive(Deserialize)]
+struct Params<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<&'a RawValue>,
+}
+
+/// What is looked at of a result; reading it checks that it is JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claims {
+    #[serde(default)]
+    is_error: bool,
+}
+
+impl Mcp {
+    /// The result is the server's own text. A server that cannot be reached is a result with `isError`, so that the
+    /// model is told; a tool that does not exist is an error of the protocol.
+    pub(super) async fn call(&self, asked: &Asked<'_>, params: &str) -> Result<Bytes, Fault> {
+        let began = Instant::now();
+        let params: Params<'_> = serde_json::from_str(params)
+            .map_err(|_| Fault::invalid_params("`name` must be a text, and `arguments` an object"))?;
+        let arguments = params.arguments.map_or("{}", RawValue::get);
+        if !arguments.starts_with('{') {
+            return Err(Fault::invalid_params("`arguments` must be an object"));
+        }
+        let mut context = context(asked);
+        let found = match asked.place {
+            Place::All => self.gateway.find_prefixed(asked.caller, &params.name).await,
+            Place::One(server) => self.gateway.find_called(asked.caller, server, &params.name).await,
+        };
+        let target = match found {
+            Ok(target) => target,
+            Err(error) => {
+                let server = asked.place.server().unwrap_or("-");
+                record::not_found(&context, server, &params.name, began, &error);
+                return not_found(server, &params.name, &error);
+            }
+        };
+        let entries = self.gateway.forwarding_entries(&target);
+        context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
+        let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
+        let record = CallRecord::new(&self.gateway, &context, &target);
+        let arguments = Bytes::copy_from_slice(arguments.as_bytes());
+        match self.gateway.call_unchecked(&context, &target, arguments, &meta).await {
+            Ok(Reply::Result(result)) => {
+                let claims = apart_if_large(result.len(), || serde_json::from_slice::<Claims>(&result));
+                match claims {
+                    Ok(claims) => {
+                        record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
+                        Ok(result)
+                    }
+                    Err(_) => {
+                        record.answered(Outcome::Unrenderable);
+                        Err(Fault::internal("the server's answer is not a tool result"))
+                    }
+                }
+            }
+            Ok(Reply::Error(error)) => {
+                record.answered(Outcome::RpcError);
+                Err(Fault::of_server(&error))
+            }
+            Err(error) => {
+                record.failed(&error);
+                Ok(failed(&target, &error))
+            }
+        }
+    }
+}
+
+/// What the gateway and the log know of a request.
+pub fn context(asked: &Asked<'_>) -> CallContext {
+    let extensions = &asked.head.extensions;
+    let request_id = extensions.get::<RequestId>().cloned().unwrap_or_default();
+    let mut context = CallContext::new(asked.caller.clone(), request_id);
+    context.trace = correlation::trace(&asked.head.headers);
+    context.peer = extensions.get::<Peer>().copied();
+    context
+}
+
+fn not_found(server: &str, tool: &str, error: &FindError) -> Result<Bytes, Fault> {
+    match error {
+        FindError::Server | FindError::Tool => {
+            let shown = &tool[..tool.floor_char_boundary(128)];
+            Err(Fault::invalid_params(format!("Unknown tool: {shown}")))
+        }
+        FindError::Unavailable(unavailable) => {
+            Ok(error_result(&format!("{server}: {}", crate::gateway::error::public_unavailable(unavailable))))
+        }
+        FindError::Deadline { after } => {
+            Ok(error_result(&format!("{server}: it did not get ready within {} s", after.as_secs_f32())))
+        }
+    }
+}
+
+fn failed(target: &Target, error: &CallError) -> Bytes {
+    let sentence = match error {
+        CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
+        CallError::Unavailable(_) | CallError::Deadline { .. } | CallError::Link(_) => error.public(),
+    };
+    error_result(&format!("{}: {sentence}", target.server.name))
+}
+
+/// A tool's own failure, for the model to read.
+fn error_result(sentence: &str) -> Bytes {
+    answer::text(&json!({ "content": [{ "type": "text", "text": sentence }], "isError": true }))
+}
+
+/// The members of `_meta` that go on to the server, without the braces around them. With a `trace` from the request's
+/// headers, that of the body is left out.
+fn passed_on(meta: &RawValue, has_trace: bool) -> String {
+    let Ok(members) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(meta.get()) else {
+        return String::new();
+    };
+    let goes_on = |key: &str| {
+        let is_ours = OURS.contains(&key) && (has_trace || key == "progressToken");
+        !is_ours && !key.starts_with(RESERVED)
+    };
+    let kept = members.iter().filter(|(key, _)| goes_on(key));
+    let texts = kept.map(|(key, value)| {
+        let key = serde_json::Value::from(&**key);
+        format!("{key}:{}", value.get().replace(['\n', '\r'], " "))
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_own_meta_goes_on_and_the_protocols_does_not() {
+        let of =
+            |text: &str, has_trace| passed_on(&RawValue::from_string(text.to_owned()).unwrap(), has_trace);
+        let text = r#"{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+        assert_eq!(of(text, false), "");
+        assert_eq!(of("{\"example.com/a\":{\"b\":\n1.50}}", false), r#""example.com/a":{"b": 1.50}"#);
+        assert_eq!(of(r#"{"traceparent":"00-1"}"#, false), r#""traceparent":"00-1""#);
+        assert_eq!(of(r#"{"traceparent":"00-1"}"#, true), "");
+        assert_eq!(of("7", false), "");
+    }
+}

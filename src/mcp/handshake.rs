@@ -1,0 +1,147 @@
+//! How a client learns what it talks to: `initialize` opens a session, `server/discover` does without.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderValue;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::{self, Fault};
+use super::message::Message;
+use super::methods::Asked;
+use super::place::Place;
+use super::stateless::SPOKEN;
+use super::{Mcp, SESSION};
+use crate::catalog::{CatalogServer, ServerInfo};
+
+/// The revisions with sessions, the latest first.
+pub const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// Capabilities of a server that its own endpoint passes on as they are; `listChanged` and `subscribe` of resources
+/// and prompts are not among them, since nobody is told of those changes.
+const PASSED_ON: [&str; 3] = ["resources", "prompts", "completions"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Initialize {
+    #[serde(default)]
+    protocol_version: String,
+}
+
+/// What an endpoint says of itself.
+struct Portrait {
+    capabilities: Value,
+    implementation: Value,
+    instructions: Option<String>,
+}
+
+impl Mcp {
+    /// Opens a session. A revision that is not spoken is answered with the latest one that is.
+    pub(super) async fn initialize(&self, asked: &Asked<'_>, message: &Message<'_>) -> Response {
+        let Message::Request { id, params, .. } = message else {
+            return Fault::invalid_request("`initialize` is a request").response(None);
+        };
+        let Ok(wanted) = serde_json::from_str::<Initialize>(params) else {
+            return Fault::invalid_params("`protocolVersion` must be a text").response(Some(id));
+        };
+        let revision = REVISIONS
+            .into_iter()
+            .find(|revision| *revision == wanted.protocol_version)
+            .unwrap_or(REVISIONS[0]);
+        let portrait = self.portrait(asked).await;
+        let limits = &self.config.limits;
+        let opened = self.shared.sessions.open(
+            asked.caller.key_name.clone(),
+            asked.place.server(),
+            limits.sessions,
+            limits.session_idle,
+        );
+        let session = match opened {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::error!(%error, "no session can be opened: the kernel gives no random numbers");
+                return Fault::internal("no session can be opened now").response(Some(id));
+            }
+        };
+        let mut result = json!({
+            "protocolVersion": revision,
+            "capabilities": portrait.capabilities,
+            "serverInfo": portrait.implementation,
+        });
+        if let Some(instructions) = portrait.instructions {
+            result["instructions"] = instructions.into();
+        }
+        let mut response = answer::result(id, &answer::text(&result));
+        let value = HeaderValue::from_str(&session.id).expect("hexadecimal digits make a header");
+        response.headers_mut().insert(SESSION, value);
+        response
+    }
+
+    /// The result of `server/discover`.
+    pub(super) async fn discover(&self, asked: &Asked<'_>) -> Bytes {
+        let portrait = self.portrait(asked).await;
+        let mut result = json!({
+            "supportedVersions": [SPOKEN],
+            "capabilities": portrait.capabilities,
+            "_meta": { "io.modelcontextprotocol/serverInfo": portrait.implementation },
+        });
+        if let Some(instructions) = portrait.instructions {
+            result["instructions"] = instructions.into();
+        }
+        answer::text(&result)
+    }
+
+    async fn portrait(&self, asked: &Asked<'_>) -> Portrait {
+        self.first_outcomes(asked).await;
+        let catalog = self.gateway.keeper().catalog();
+        match asked.place {
+            Place::One(name) => of_server(name, catalog.server(name).and_then(|server| server.info.as_ref())),
+            Place::All => {
+                let visible =
+                    |server: &&std::sync::Arc<CatalogServer>| asked.caller.scope.allows_server(&server.name);
+                let document = &self.config.document;
+                Portrait {
+                    capabilities: tools_alone(),
+                    implementation: json!({ "name": "mcpo", "title": document.name, "version": env!("CARGO_PKG_VERSION") }),
+                    instructions: of_all(catalog.servers.iter().filter(visible)),
+                }
+            }
+        }
+    }
+}
+
+fn tools_alone() -> Value {
+    json!({ "tools": { "listChanged": true } })
+}
+
+fn of_server(name: &str, info: Option<&ServerInfo>) -> Portrait {
+    let mut capabilities = tools_alone();
+    let mut implementation = json!({ "name": name, "version": "" });
+    let Some(info) = info else { return Portrait { capabilities, implementation, instructions: None } };
+    for key in PASSED_ON {
+        if info.capabilities.contains_key(key) {
+            capabilities[key] = Value::Object(Map::new());
+        }
+    }
+    if info.implementation.is_empty() {
+        implementation = json!({ "name": info.name, "version": info.version });
+    } else {
+        implementation = Value::Object(info.implementation.clone());
+    }
+    Portrait { capabilities, implementation, instructions: info.instructions.clone() }
+}
+
+/// The instructions of each server under its name; what they call a tool has the server's name in front of it here.
+fn of_all<'a>(servers: impl Iterator<Item = &'a std::sync::Arc<CatalogServer>>) -> Option<String> {
+    let mut text = String::new();
+    for server in servers {
+        let Some(instructions) = server.info.as_ref().and_then(|info| info.instructions.as_deref()) else {
+            continue;
+        };
+        if text.is_empty() {
+            text.push_str("The tools of several servers; each is named after its server, as SERVER_TOOL.\n");
+        }
+        text.push_str(&format!("\n# {}\n\n{}\n", server.name, instructions.trim()));
+    }
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,146 @@
+//! A JSON-RPC message of a client, read just far enough: ids and params stay text.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::Fault;
+
+/// One message.
+#[derive(Debug)]
+pub enum Message<'a> {
+    Request {
+        /// The JSON text of a string or a number.
+        id: &'a str,
+        method: Cow<'a, str>,
+        /// The JSON text of an object; `{}` when the client sent none.
+        params: &'a str,
+    },
+    Notification {
+        method: Cow<'a, str>,
+        params: &'a str,
+    },
+    /// The answer to a request of ours.
+    Response,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    jsonrpc: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+impl<'a> Message<'a> {
+    /// # Errors
+    ///
+    /// JSON-RPC's parse error (-32700) or invalid request (-32600). Several messages in an array are refused: MCP
+    /// has had none since revision 2025-06-18.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Fault> {
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(Fault::invalid_request(
+                "several messages in one request are not supported: send each by itself",
+            ));
+        }
+        let envelope: Envelope<'a> = match serde_json::from_slice(body) {
+            Ok(envelope) => envelope,
+            Err(error) if error.is_data() => {
+                return Err(Fault::invalid_request("this is no JSON-RPC message"));
+            }
+            Err(error) => {
+                return Err(Fault::parse_error(format!(
+                    "the body is no JSON (line {}, column {})",
+                    error.line(),
+                    error.column()
+                )));
+            }
+        };
+        if envelope.jsonrpc.as_deref() != Some("2.0") {
+            return Err(Fault::invalid_request("`jsonrpc` must be \"2.0\""));
+        }
+        let params = envelope.params.map_or("{}", RawValue::get);
+        if !params.starts_with('{') {
+            return Err(Fault::invalid_request("`params` must be an object"));
+        }
+        match (envelope.method, envelope.id.map(RawValue::get)) {
+            (Some(method), Some(id)) if is_id(id) => Ok(Self::Request { id, method, params }),
+            (Some(_), Some(_)) => Err(Fault::invalid_request("`id` must be a string or a number")),
+            (Some(method), None) => Ok(Self::Notification { method, params }),
+            (None, Some(_)) if envelope.result.is_some() || envelope.error.is_some() => Ok(Self::Response),
+            (None, _) => Err(Fault::invalid_request("`method` is missing")),
+        }
+    }
+
+    /// The id of a request.
+    pub fn id(&self) -> Option<&'a str> {
+        match self {
+            Self::Request { id, .. } => Some(id),
+            Self::Notification { .. } | Self::Response => None,
+        }
+    }
+
+    /// The method of a request.
+    pub fn method(&self) -> Option<&str> {
+        match self {
+            Self::Request { method, .. } => Some(method),
+            Self::Notification { .. } | Self::Response => None,
+        }
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.starts_with(['"', '-']) || text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> i64 {
+        Message::parse(body.as_bytes()).unwrap_err().code
+    }
+
+    #[test]
+    fn requests_notifications_and_answers_are_told_apart() {
+        let message =
+            Message::parse(br#"{"jsonrpc":"2.0","id":"a","method":"ping","params":{"x":1.50}}"#).unwrap();
+        assert!(
+            matches!(message, Message::Request { id: "\"a\"", params: r#"{"x":1.50}"#, .. }),
+            "{message:?}"
+        );
+        let message = Message::parse(br#" {"jsonrpc":"2.0","id":-7,"method":"ping"}"#).unwrap();
+        assert!(matches!(message, Message::Request { id: "-7", params: "{}", .. }), "{message:?}");
+        let message = Message::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
+        assert!(matches!(message, Message::Notification { .. }), "{message:?}");
+        let message = Message::parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#).unwrap();
+        assert!(matches!(message, Message::Response), "{message:?}");
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_with_json_rpcs_own_codes() {
+        assert_eq!(refused("{"), -32700);
+        for invalid in [
+            "[]",
+            "1",
+            r#"{"id":1,"method":"ping"}"#,
+            r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+        ] {
+            assert_eq!(refused(invalid), -32600, "{invalid}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Resources, prompts and completion of one server, passed through as they are.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::Mcp;
+use super::answer::Fault;
+use super::calls::context;
+use super::methods::{Asked, Era};
+use super::place::Place;
+use crate::upstream::Reply;
+
+/// What is passed through. None of it changes anything.
+pub const METHODS: [&str; 6] = [
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+];
+
+/// "Resource not found" of the era of sessions; the stateless era has "invalid params" for it (2026-07-28, schema).
+const RESOURCE_NOT_FOUND: i64 = -32002;
+const INVALID_PARAMS: i64 = -32602;
+
+impl Mcp {
+    /// # Errors
+    ///
+    /// The server's own error; at the endpoint of all servers, that there is no such method.
+    pub(super) async fn other(
+        &self,
+        asked: &Asked<'_>,
+        era: Era,
+        method: &str,
+        params: &str,
+    ) -> Result<Bytes, Fault> {
+        let Place::One(name) = asked.place else { return Err(Fault::method_not_found(method)) };
+        let server = self.gateway.keeper().catalog().server(name).cloned();
+        let Some(upstream) = server.as_ref().and_then(|server| server.upstream()) else {
+            return Err(Fault::method_not_found(method));
+        };
+        let params = without_the_hop(params)?;
+        match self.gateway.ask(&context(asked), upstream, method, params).await {
+            Ok(Reply::Result(result)) => match serde_json::from_slice::<&RawValue>(&result) {
+                Ok(text) if text.get().starts_with('{') => Ok(result),
+                _ => Err(Fault::internal("the server's answer is no result")),
+            },
+            Ok(Reply::Error(mut error)) => {
+                if era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {
+                    error.code = INVALID_PARAMS;
+                }
+                Err(Fault::of_server(&error))
+            }
+            Err(error) => {
+                let why = error.full();
+                tracing::warn!(mcp_server = %upstream.name(), "{}: {method} failed: {why}", upstream.name());
+                Err(Fault::internal(format!("{}: {}", upstream.name(), error.public())))
+            }
+        }
+    }
+}
+
+/// The params without what is between the client and the gateway: the token that progress would name, and what a
+/// request of the stateless era declares.
+fn without_the_hop(params: &str) -> Result<Bytes, Fault> {
+    let mut params: Map<String, Value> =
+        serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
+    if let Some(Value::Object(meta)) = params.get_mut("_meta") {
+        meta.retain(|key, _| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
+        if meta.is_empty() {
+            params.shift_remove("_meta");
+        }
+    }
+    Ok(super::answer::text(&Value::Object(params)))
+}

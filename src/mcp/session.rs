@@ -1,0 +1,268 @@
+//! The sessions of clients (revisions 2024-11-05 to 2025-11-25): who opened each, for which endpoint, and when it was
+//! used last. They outlive reloads, and end with the gateway.
+//!
+//! A session is its key's: under another key, or at another endpoint, its id is unknown. Looking one up takes no
+//! lock; opening and ending one copies the table of their references.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use rustix::rand::{GetRandomFlags, getrandom};
+use tokio_util::sync::CancellationToken;
+
+/// The table of all sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    table: ArcSwap<HashMap<Box<[u8]>, Arc<Session>>>,
+    began: Instant,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    /// 32 hexadecimal digits from the kernel's random numbers.
+    pub id: Box<str>,
+    key_name: Option<Arc<str>>,
+    server: Option<Box<str>>,
+    /// Milliseconds since the table was made.
+    used: AtomicU64,
+    streams: AtomicUsize,
+    /// Requests that a `notifications/cancelled` may name. Only the session's own requests meet at this lock.
+    in_flight: Mutex<HashMap<Box<str>, CancellationToken>>,
+    ended: CancellationToken,
+}
+
+/// A stream that is open; its session does not rest meanwhile.
+#[derive(Debug)]
+pub struct OpenStream(Arc<Session>);
+
+/// A request that may be cancelled until this is dropped.
+#[derive(Debug)]
+pub struct InFlight<'a> {
+    session: &'a Session,
+    id: &'a str,
+    pub cancelled: CancellationToken,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { table: ArcSwap::default(), began: Instant::now() }
+    }
+}
+
+impl Sessions {
+    /// Opens a session for the key `key_name` at the endpoint of `server` (`None` for that of all). Those that have
+    /// rested for `idle` end; when there are `most` all the same, the one that rested longest does.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives no random numbers.
+    pub fn open(
+        &self,
+        key_name: Option<Arc<str>>,
+        server: Option<&str>,
+        most: usize,
+        idle: Duration,
+    ) -> Result<Arc<Session>, rustix::io::Errno> {
+        let session = Arc::new(Session {
+            id: new_id()?,
+            key_name,
+            server: server.map(Box::from),
+            used: AtomicU64::new(self.now()),
+            streams: AtomicUsize::new(0),
+            in_flight: Mutex::default(),
+            ended: CancellationToken::new(),
+        });
+        self.table.rcu(|table| {
+            let mut table: HashMap<_, _> = table
+                .iter()
+                .filter(|(_, known)| !self.rests(known, idle))
+                .map(|(id, known)| (id.clone(), known.clone()))
+                .collect();
+            while table.len() >= most.max(1) {
+                let oldest = table.values().min_by_key(|known| known.used.load(Ordering::Relaxed)).cloned();
+                let Some(oldest) = oldest else { break };
+                table.remove(oldest.id.as_bytes());
+            }
+            table.insert(Box::from(session.id.as_bytes()), session.clone());
+            table
+        });
+        Ok(session)
+    }
+
+    /// The session `id`, if it is one of this key and endpoint and has not rested for `idle`.
+    pub fn find(
+        &self,
+        id: &[u8],
+        key_name: Option<&str>,
+        server: Option<&str>,
+        idle: Duration,
+    ) -> Option<Arc<Session>> {
+        let table = self.table.load();
+        let session = table.get(id)?;
+        let is_theirs = session.key_name.as_deref() == key_name && session.server.as_deref() == server;
+        if !is_theirs || self.rests(session, idle) {
+            return None;
+        }
+        session.used.store(self.now(), Ordering::Relaxed);
+        Some(session.clone())
+    }
+
+    /// Ends a session: its id is unknown from now on, and its stream closes.
+    pub fn end(&self, session: &Session) {
+        self.table.rcu(|table| {
+            let mut table = HashMap::clone(table);
+            table.remove(session.id.as_bytes());
+            table
+        });
+        session.ended.cancel();
+    }
+
+    /// How many there are, those included that have rested too long and were not asked for since.
+    pub fn count(&self) -> usize {
+        self.table.load().len()
+    }
+
+    fn rests(&self, session: &Session, idle: Duration) -> bool {
+        let rested = self.now().saturating_sub(session.used.load(Ordering::Relaxed));
+        session.streams.load(Ordering::Relaxed) == 0 && u128::from(rested) >= idle.as_millis()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Session {
+    /// Cancelled when the session was ended.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// Takes note of an open stream.
+    pub fn stream(self: &Arc<Self>) -> OpenStream {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        OpenStream(self.clone())
+    }
+
+    /// Takes note of the request `id` (JSON text).
+    pub fn request<'a>(&'a self, id: &'a str) -> InFlight<'a> {
+        let cancelled = CancellationToken::new();
+        self.lock().insert(Box::from(id), cancelled.clone());
+        InFlight { session: self, id, cancelled }
+    }
+
+    /// Cancels the request `id`, if it is in flight.
+    pub fn cancel(&self, id: &str) {
+        if let Some(cancelled) = self.lock().get(id) {
+            cancelled.cancel();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.session.lock().remove(self.id);
+    }
+}
+
+fn new_id() -> Result<Box<str>, rustix::io::Errno> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
+    }
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn open(sessions: &Sessions, key: &str, server: Option<&str>) -> Arc<Session> {
+        sessions.open(Some(key.into()), server, 3, HOUR).unwrap()
+    }
+
+    fn knows(sessions: &Sessions, session: &Session, key: Option<&str>, server: Option<&str>) -> bool {
+        sessions.find(session.id.as_bytes(), key, server, HOUR).is_some()
+    }
+
+    #[test]
+    fn a_session_is_known_to_its_key_at_its_endpoint_alone() {
+        let sessions = Sessions::default();
+        let session = open(&sessions, "mine", Some("time"));
+        assert!(knows(&sessions, &session, Some("mine"), Some("time")));
+        for (key, server) in [
+            (Some("other"), Some("time")),
+            (None, Some("time")),
+            (Some("mine"), None),
+            (Some("mine"), Some("git")),
+        ] {
+            assert!(!knows(&sessions, &session, key, server), "{key:?} {server:?}");
+        }
+        sessions.end(&session);
+        assert!(!knows(&sessions, &session, Some("mine"), Some("time")));
+        assert!(session.ended().is_cancelled());
+    }
+
+    #[test]
+    fn the_one_that_rested_longest_makes_room() {
+        let sessions = Sessions::default();
+        let all: Vec<_> = (0..3).map(|_| open(&sessions, "mine", None)).collect();
+        let later = sessions.now() + 10;
+        for used in [&all[0], &all[2]] {
+            used.used.store(later, Ordering::Relaxed);
+        }
+        let fresh = open(&sessions, "mine", None);
+        assert_eq!(sessions.count(), 3);
+        assert!(!knows(&sessions, &all[1], Some("mine"), None));
+        assert!(knows(&sessions, &fresh, Some("mine"), None));
+    }
+
+    #[test]
+    fn a_session_ends_by_resting_unless_a_stream_is_open() {
+        let sessions = Sessions::default();
+        let session = open(&sessions, "mine", None);
+        let found = || sessions.find(session.id.as_bytes(), Some("mine"), None, Duration::ZERO).is_some();
+        assert!(!found());
+        let stream = session.stream();
+        assert!(found());
+        drop(stream);
+        assert!(!found());
+    }
+
+    #[test]
+    fn a_request_can_be_cancelled_while_it_is_in_flight() {
+        let sessions = Sessions::default();
+        let session = open(&sessions, "mine", None);
+        let request = session.request("7");
+        session.cancel("\"7\"");
+        assert!(!request.cancelled.is_cancelled());
+        session.cancel("7");
+        assert!(request.cancelled.is_cancelled());
+        drop(request);
+        assert!(session.lock().is_empty());
+    }
+
+    #[test]
+    fn ids_are_long_and_differ() {
+        let ids: std::collections::HashSet<_> = (0..100).map(|_| new_id().unwrap()).collect();
+        assert_eq!(ids.len(), 100);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    }
+}

@@ -1,0 +1,29 @@
+//! What outlives a configuration: the sessions, and the way for open streams to the configuration that is served now.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Mcp;
+use super::session::Sessions;
+
+/// Shared by the faces of all configurations, one after the other.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) sessions: Sessions,
+    pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
+    /// Cancelled when the gateway begins to stop: streams close then, so that nobody waits for them.
+    pub(super) closing: CancellationToken,
+}
+
+impl Shared {
+    pub fn new(closing: CancellationToken) -> Self {
+        Self { sessions: Sessions::default(), current: watch::Sender::new(None), closing }
+    }
+
+    /// `face` is served from now on. Open streams follow it.
+    pub fn serve(&self, face: Arc<Mcp>) {
+        self.current.send_replace(Some(face));
+    }
+}

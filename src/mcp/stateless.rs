@@ -1,0 +1,194 @@
+//! The stateless era (revision 2026-07-28): what each request declares of itself, in `_meta` and in headers that must
+//! agree with its body.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::REVISION;
+use super::answer::{Fault, Status};
+use super::message::Message;
+
+/// The revision of this era that is spoken.
+pub const SPOKEN: &str = "2026-07-28";
+
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// A request that declared itself well.
+#[derive(Debug)]
+pub struct Declared;
+
+#[derive(Deserialize)]
+struct Params<'a> {
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<HashMap<Cow<'a, str>, &'a RawValue>>,
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    uri: Option<Cow<'a, str>>,
+}
+
+/// Checks a message that came without a session (2026-07-28, streamable HTTP, "Request Metadata" and "Server
+/// Validation").
+///
+/// # Errors
+///
+/// What is missing or does not agree, with 400. A message of the era of sessions is told to open one.
+pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fault> {
+    let (method, params) = match message {
+        Message::Request { method, params, .. } | Message::Notification { method, params } => {
+            (method, params)
+        }
+        Message::Response => return Err(no_session()),
+    };
+    let params: Params<'_> = serde_json::from_str(params).map_err(|_| {
+        bad(Fault::invalid_params("`params` must hold an object `_meta`, and texts as names"))
+    })?;
+    let meta = params.meta.unwrap_or_default();
+    let text = |key: &str| meta.get(key).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+    let declared = text(PROTOCOL_VERSION);
+    let header = headers.get(REVISION).map(HeaderValue::to_str);
+    let header = match header {
+        Some(Ok(revision)) => Some(revision),
+        Some(Err(_)) => {
+            return Err(mismatch("the header MCP-Protocol-Version holds characters that no revision has"));
+        }
+        None => None,
+    };
+    match (&declared, header) {
+        (None, header) if header.is_none_or(is_of_sessions) => return Err(no_session()),
+        (None, _) => return Err(bad(Fault::invalid_params(format!("`_meta` lacks `{PROTOCOL_VERSION}`")))),
+        (Some(_), None) => return Err(mismatch("the header MCP-Protocol-Version is missing")),
+        (Some(declared), Some(header)) if declared != header => {
+            return Err(mismatch("the header MCP-Protocol-Version and `_meta` name different revisions"));
+        }
+        (Some(declared), Some(_)) if declared != SPOKEN => {
+            return Err(Fault::unsupported_revision(declared, &[SPOKEN]));
+        }
+        (Some(_), Some(_)) => {}
+    }
+    let capabilities = meta.get(CLIENT_CAPABILITIES).is_some_and(|value| value.get().starts_with('{'));
+    if !capabilities {
+        return Err(bad(Fault::invalid_params(format!("`_meta` lacks the object `{CLIENT_CAPABILITIES}`"))));
+    }
+    if matches!(message, Message::Notification { .. }) {
+        // Which headers these need is not defined.
+        return Ok(Declared);
+    }
+    agrees(headers, &METHOD, "Mcp-Method", method)?;
+    match &**method {
+        "tools/call" | "prompts/get" => {
+            agrees(headers, &NAME, "Mcp-Name", params.name.as_deref().unwrap_or_default())?
+        }
+        "resources/read" => agrees(headers, &NAME, "Mcp-Name", params.uri.as_deref().unwrap_or_default())?,
+        _ => {}
+    }
+    Ok(Declared)
+}
+
+fn is_of_sessions(revision: &str) -> bool {
+    super::handshake::REVISIONS.contains(&revision)
+}
+
+fn agrees(headers: &HeaderMap, name: &HeaderName, shown: &str, expected: &str) -> Result<(), Fault> {
+    let Some(value) = headers.get(name) else {
+        return Err(mismatch(&format!("the header {shown} is missing")));
+    };
+    let decoded = value.to_str().ok().and_then(decode);
+    match decoded {
+        None => Err(mismatch(&format!("the header {shown} cannot be read"))),
+        Some(value) if value == expected => Ok(()),
+        Some(_) => Err(mismatch(&format!("the header {shown} does not match the body"))),
+    }
+}
+
+/// A value as it is, or what `=?base64?...?=` stands for ("Value Encoding").
+fn decode(value: &str) -> Option<Cow<'_, str>> {
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        None => Some(Cow::Borrowed(value)),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok().map(Cow::Owned),
+    }
+}
+
+fn mismatch(what: &str) -> Fault {
+    Fault::header_mismatch(format!("Header mismatch: {what}"))
+}
+
+fn bad(fault: Fault) -> Fault {
+    fault.at(Status::Always(StatusCode::BAD_REQUEST))
+}
+
+fn no_session() -> Fault {
+    bad(Fault::invalid_request(
+        "there is no session: open one with `initialize` and send its Mcp-Session-Id, or declare revision 2026-07-28",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(headers: &[(&'static str, &'static str)], body: &str) -> Option<i64> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        check(&headers, &Message::parse(body.as_bytes()).unwrap()).err().map(|fault| fault.code)
+    }
+
+    const REVISION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
+    const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
+    fn call(name: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":{name},{META}}}}}"#)
+    }
+
+    #[test]
+    fn a_request_whose_headers_agree_with_its_body_is_taken() {
+        let method = ("mcp-method", "tools/call");
+        assert_eq!(refused(&[REVISION, method, ("mcp-name", "add")], &call(r#""add""#)), None);
+        let encoded = ("mcp-name", "=?base64?SGVsbG8sIOS4lueVjA==?=");
+        assert_eq!(refused(&[REVISION, method, encoded], &call(r#""Hello, 世界""#)), None);
+    }
+
+    #[test]
+    fn headers_that_are_missing_or_differ_are_a_mismatch() {
+        let method = ("mcp-method", "tools/call");
+        let name = ("mcp-name", "add");
+        for headers in [
+            &[method, name][..],
+            &[REVISION, name],
+            &[REVISION, method],
+            &[REVISION, ("mcp-method", "tools/list"), name],
+            &[REVISION, method, ("mcp-name", "sub")],
+            &[REVISION, method, ("mcp-name", "=?base64?!?=")],
+            &[("mcp-protocol-version", "2025-11-25"), method, name],
+        ] {
+            assert_eq!(refused(headers, &call(r#""add""#)), Some(-32020), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_declared_is_told() {
+        let list = |meta: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{meta}}}}}"#)
+        };
+        let method = ("mcp-method", "tools/list");
+        assert_eq!(refused(&[REVISION, method], &list("{}")), Some(-32602));
+        let version_only = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+        assert_eq!(refused(&[REVISION, method], &list(version_only)), Some(-32602));
+        let unknown = r#"{"io.modelcontextprotocol/protocolVersion":"1900-01-01","io.modelcontextprotocol/clientCapabilities":{}}"#;
+        assert_eq!(refused(&[("mcp-protocol-version", "1900-01-01"), method], &list(unknown)), Some(-32022));
+        // A client of the other era that has lost its session.
+        assert_eq!(refused(&[("mcp-protocol-version", "2025-11-25")], &list("{}")), Some(-32600));
+        assert_eq!(refused(&[], &list("{}")), Some(-32600));
+    }
+}

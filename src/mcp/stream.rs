@@ -1,0 +1,195 @@
+//! Streams of events: a client hears when the tools that it may see have changed.
+//!
+//! A stream holds nothing of a configuration: at each reload it follows the face that is served then, and ends when
+//! its key is no longer one.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Fault;
+use super::methods::Asked;
+use super::place::Place;
+use super::session::OpenStream;
+use super::{Mcp, SESSION};
+use crate::catalog::Caller;
+
+/// Proxies close what is silent for a minute or less.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Keeps nginx from holding events back.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// What a client of the stateless era wants to hear of.
+#[derive(Deserialize)]
+struct Listen {
+    #[serde(default)]
+    notifications: Wanted,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Wanted {
+    tools_list_changed: bool,
+}
+
+/// What one stream follows.
+struct Follower {
+    current: watch::Receiver<Option<Arc<Mcp>>>,
+    swapped: watch::Receiver<()>,
+    key_name: Option<Arc<str>>,
+    place: Place,
+    known: Bytes,
+    /// Cancelled when the session ends.
+    ended: CancellationToken,
+    closing: CancellationToken,
+    /// The id of the `subscriptions/listen` that opened the stream.
+    subscription: Option<Value>,
+    /// Said before anything else.
+    first: Option<Value>,
+    is_over: bool,
+    /// Whether changes are to be told at all.
+    wants_tools: bool,
+    _open: Option<OpenStream>,
+}
+
+impl Mcp {
+    /// `GET`: the stream of a session.
+    pub(super) fn open_stream(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        caller: &Caller,
+        place: &Place,
+    ) -> Response {
+        let Some(id) = headers.get(SESSION) else {
+            let fault = Fault::invalid_request(
+                "the header Mcp-Session-Id is missing: open a session with `initialize`",
+            );
+            return fault.at(super::Status::Always(StatusCode::BAD_REQUEST)).response(None);
+        };
+        let Some(session) = self.session(id, caller, place) else {
+            return Fault::session_not_found().response(None);
+        };
+        let mut follower = self.follower(caller, place);
+        follower.ended = session.ended().clone();
+        follower._open = Some(session.stream());
+        follower.respond()
+    }
+
+    /// `subscriptions/listen` of the stateless era.
+    pub(super) fn listen(self: &Arc<Self>, asked: &Asked<'_>, id: &str, params: &str) -> Response {
+        let Ok(listen) = serde_json::from_str::<Listen>(params) else {
+            return Fault::invalid_params("`notifications` must be an object").response(Some(id));
+        };
+        let subscription: Value = serde_json::from_str(id).unwrap_or_default();
+        let mut honored = json!({});
+        if listen.notifications.tools_list_changed {
+            honored["toolsListChanged"] = true.into();
+        }
+        let mut follower = self.follower(asked.caller, asked.place);
+        follower.wants_tools = listen.notifications.tools_list_changed;
+        follower.first = Some(json!({
+            "jsonrpc": "2.0",
+            "method": "notifications/subscriptions/acknowledged",
+            "params": { "_meta": { SUBSCRIPTION: subscription }, "notifications": honored },
+        }));
+        follower.subscription = Some(subscription);
+        follower.respond()
+    }
+
+    fn follower(self: &Arc<Self>, caller: &Caller, place: &Place) -> Follower {
+        Follower {
+            current: self.shared.current.subscribe(),
+            swapped: self.gateway.keeper().swapped(),
+            key_name: caller.key_name.clone(),
+            place: place.clone(),
+            known: self.tool_list(caller, place),
+            ended: CancellationToken::new(),
+            closing: self.shared.closing.clone(),
+            subscription: None,
+            first: None,
+            is_over: false,
+            wants_tools: true,
+            _open: None,
+        }
+    }
+}
+
+impl Follower {
+    fn respond(self) -> Response {
+        let events = stream::unfold(self, async |mut follower| {
+            let message = follower.next().await?;
+            let event = Event::default().event("message").data(message.to_string());
+            Some((Ok::<_, Infallible>(event), follower))
+        });
+        let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+        response.headers_mut().insert(BUFFERING, HeaderValue::from_static("no"));
+        response
+    }
+
+    /// The next message; `None` at the end.
+    async fn next(&mut self) -> Option<Value> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        while !self.is_over {
+            let goes_on = tokio::select! {
+                () = self.ended.cancelled() => false,
+                () = self.closing.cancelled() => false,
+                changed = self.current.changed() => changed.is_ok() && self.follow_reload(),
+                // The catalog of an old configuration is gone once its last reader is; the next one is followed then.
+                Ok(()) = self.swapped.changed() => true,
+            };
+            self.is_over = !goes_on;
+            if goes_on && self.wants_tools && self.has_changed() {
+                return Some(self.notification("notifications/tools/list_changed"));
+            }
+        }
+        // A subscription that ends in an orderly way is answered.
+        let subscription = self.subscription.take()?;
+        let result = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: subscription } });
+        Some(json!({ "jsonrpc": "2.0", "id": subscription, "result": result }))
+    }
+
+    fn follow_reload(&mut self) -> bool {
+        let face = self.current.borrow_and_update().clone();
+        let Some(face) = face else { return false };
+        self.swapped = face.gateway.keeper().swapped();
+        face.caller(self.key_name.as_deref()).is_some_and(|caller| face.is_visible(&caller, &self.place))
+    }
+
+    fn has_changed(&mut self) -> bool {
+        let face = self.current.borrow().clone();
+        let Some(face) = face else { return false };
+        let Some(caller) = face.caller(self.key_name.as_deref()) else { return false };
+        let list = face.tool_list(&caller, &self.place);
+        let differs = list != self.known;
+        self.known = list;
+        differs
+    }
+
+    fn notification(&self, method: &str) -> Value {
+        match &self.subscription {
+            None => json!({ "jsonrpc": "2.0", "method": method }),
+            Some(id) => {
+                json!({ "jsonrpc": "2.0", "method": method, "params": { "_meta": { SUBSCRIPTION: id } } })
+            }
+        }
+    }
+}
+
+impl Mcp {
+    fn caller(&self, key_name: Option<&str>) -> Option<Caller> {
+        self.keys.caller(key_name)
+    }
+}

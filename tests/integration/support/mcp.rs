@@ -1,0 +1,209 @@
+//! Raw JSON-RPC to the gateway's MCP endpoints, and to a server over stdio, so that nothing is lost in between.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::{Answer, Ask, Gateway};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A request's message.
+pub fn request(method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+}
+
+/// The params of `initialize` in one revision.
+pub fn introduction(revision: &str) -> Value {
+    json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } })
+}
+
+/// A session at one endpoint, under one key.
+#[derive(Debug, Clone)]
+pub struct Session {
+    ask: Ask,
+    pub id: String,
+    /// The result of `initialize`.
+    pub introduction: Value,
+}
+
+impl Session {
+    /// Opens one with the key that the gateway was started with, if any.
+    pub async fn open(gateway: &Gateway, path: &str) -> Self {
+        Self::open_with(gateway.keyed(gateway.ask("POST", path))).await
+    }
+
+    pub async fn open_with(ask: Ask) -> Self {
+        let answer = ask.clone().json(&request("initialize", &introduction("2025-11-25"))).send().await;
+        let id = answer.header("mcp-session-id").unwrap_or_else(|| panic!("no session: {}", answer.text()));
+        let ask = ask.header("Mcp-Session-Id", id).header("MCP-Protocol-Version", "2025-11-25");
+        let session = Self { ask, id: id.to_owned(), introduction: answer.ok()["result"].clone() };
+        let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        assert_eq!(session.ask.clone().json(&note).send().await.status, 202);
+        session
+    }
+
+    /// The whole answer to a request.
+    pub async fn answer(&self, method: &str, params: &Value) -> Answer {
+        self.ask.clone().json(&request(method, params)).send().await
+    }
+
+    /// The result of a request that must succeed.
+    pub async fn result(&self, method: &str, params: &Value) -> Value {
+        let answer = self.answer(method, params).await.ok();
+        answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+    }
+
+    /// The error of a request that must fail.
+    pub async fn error(&self, method: &str, params: &Value) -> Value {
+        let answer = self.answer(method, params).await.ok();
+        answer.get("error").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+    }
+
+    pub async fn call(&self, tool: &str, arguments: &Value) -> Value {
+        self.result("tools/call", &json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    pub async fn notify(&self, method: &str, params: &Value) -> u16 {
+        let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        self.ask.clone().json(&message).send().await.status
+    }
+
+    /// The names of the tools, sorted.
+    pub async fn tools(&self) -> Vec<String> {
+        names(&self.result("tools/list", &json!({})).await["tools"])
+    }
+
+    /// Opens the stream of the session.
+    pub async fn stream(&self, gateway: &Gateway, path: &str) -> Events {
+        let key = gateway.key().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+        let head = format!("{key}Mcp-Session-Id: {}\r\nAccept: text/event-stream\r\n", self.id);
+        Events::open(gateway, "GET", path, &head, "").await
+    }
+}
+
+/// The names of a list's entries, sorted.
+pub fn names(list: &Value) -> Vec<String> {
+    let entries = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
+    let mut names: Vec<_> = entries.iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A request of the stateless era, with headers that agree.
+pub fn stateless(ask: Ask, method: &str, params: &Value) -> Ask {
+    let mut params = params.clone();
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    for (key, value) in meta.as_object().unwrap() {
+        params["_meta"][key] = value.clone();
+    }
+    let ask = ask.header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", method);
+    let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).map(str::to_owned);
+    let ask = match name {
+        Some(name) => ask.header("Mcp-Name", &name),
+        None => ask,
+    };
+    ask.json(&request(method, &params))
+}
+
+/// A stream of events that is read as it comes.
+#[derive(Debug)]
+pub struct Events {
+    stream: TcpStream,
+    pub text: String,
+}
+
+impl Events {
+    /// Sends a request with these further lines of its head; the answer's head is part of the text.
+    pub async fn open(gateway: &Gateway, method: &str, path: &str, head: &str, body: &str) -> Self {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
+            gateway.address
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Self { stream, text: String::new() }
+    }
+
+    /// Reads until the text holds `wanted`.
+    pub async fn until(&mut self, wanted: &str) -> &str {
+        while !self.text.contains(wanted) {
+            assert!(self.read().await, "the stream ended without {wanted:?}: {}", self.text);
+        }
+        &self.text
+    }
+
+    /// Reads until the other side closes.
+    pub async fn end(&mut self) -> &str {
+        // A chunked body ends before the connection does.
+        while !self.text.ends_with("0\r\n\r\n") && self.read().await {}
+        &self.text
+    }
+
+    async fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await;
+        let read = read.unwrap_or_else(|_| panic!("nothing came after {}", self.text)).unwrap_or(0);
+        self.text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        read > 0
+    }
+}
+
+/// A server that the test itself started, without the gateway.
+#[derive(Debug)]
+pub struct Direct {
+    _child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    last: u64,
+    /// The result of `initialize`.
+    pub introduction: Value,
+}
+
+impl Direct {
+    /// Starts what a configuration entry names, in an empty environment but for PATH and HOME.
+    pub async fn start(entry: &Value) -> Self {
+        let arguments = entry["args"].as_array().cloned().unwrap_or_default();
+        let mut command = Command::new(PathBuf::from(entry["command"].as_str().unwrap()));
+        command.args(arguments.iter().map(|argument| argument.as_str().unwrap()));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut direct = Self { _child: child, stdin, lines, last: 0, introduction: Value::Null };
+        direct.introduction =
+            direct.answer("initialize", &introduction("2025-11-25")).await["result"].clone();
+        direct.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+        direct
+    }
+
+    /// The whole answer to a request.
+    pub async fn answer(&mut self, method: &str, params: &Value) -> Value {
+        self.last += 1;
+        let mut message = request(method, params);
+        message["id"] = self.last.into();
+        self.send(&message).await;
+        loop {
+            let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("no answer to {method}")).unwrap();
+            let answer: Value = serde_json::from_str(&line.expect("the server goes on")).unwrap();
+            if answer["id"] == self.last && answer.get("method").is_none() {
+                return answer;
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &Value) {
+        self.stdin.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+}
