@@ -29,7 +29,7 @@ pub use record::{CallRecord, Outcome};
 use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::ServerConfig;
 use crate::metrics::Metrics;
-use crate::upstream::{Reply, Upstream};
+use crate::upstream::{Progress, Reply, Upstream};
 use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -88,7 +88,7 @@ impl Gateway {
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
-                let what = What::Call { tool: &target.tool, arguments: &arguments, meta: "" };
+                let what = What::Call { tool: &target.tool, arguments: &arguments, meta: "", progress: None };
                 self.send(context, upstream, what).await
             }
         }
@@ -96,7 +96,7 @@ impl Gateway {
 
     /// The same with the arguments as the caller sent them, which the server itself is to check: for callers that
     /// speak the server's own protocol and understand its own refusals. `meta` are members of `_meta` that go along, as
-    /// JSON text without braces and newlines.
+    /// JSON text without braces and newlines; a `progress` is asked of the server.
     ///
     /// # Errors
     ///
@@ -107,13 +107,18 @@ impl Gateway {
         target: &Target,
         arguments: Bytes,
         meta: &str,
+        progress: Option<&Arc<Progress>>,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
             ServerSource::Gateway => self.call(context, target, arguments).await,
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
-                self.send(context, upstream, What::Call { tool: &target.tool, arguments: &arguments, meta })
-                    .await
+                self.send(
+                    context,
+                    upstream,
+                    What::Call { tool: &target.tool, arguments: &arguments, meta, progress },
+                )
+                .await
             }
         }
     }

@@ -17,6 +17,7 @@
 
 mod answer;
 mod calls;
+mod events;
 mod handshake;
 mod message;
 mod methods;
@@ -130,7 +131,9 @@ impl Mcp {
             Err(fault) => return fault.at(Status::Always(StatusCode::BAD_REQUEST)).response(None),
         };
         let asked = Asked { head, caller, place: &place };
-        if message.method() == Some("initialize") {
+        // A revision without sessions has no `initialize` either.
+        let declares = head.headers.get(REVISION).is_some_and(|revision| revision == stateless::SPOKEN);
+        if message.method() == Some("initialize") && !declares {
             return self.initialize(&asked, &message).await;
         }
         match head.headers.get(SESSION) {
@@ -158,6 +161,13 @@ impl Mcp {
             }
             None => Fault::session_not_found().response(None),
         }
+    }
+}
+
+impl Mcp {
+    /// Whether everybody sees the same, since there are no keys.
+    fn is_open(&self) -> bool {
+        self.keys.is_empty()
     }
 }
 

@@ -19,6 +19,7 @@ mod lines;
 pub mod link;
 pub mod message;
 pub mod process;
+pub mod progress;
 mod sse;
 pub mod state;
 mod stdio;
@@ -43,6 +44,7 @@ pub use identity::{CallerHeaders, Identity};
 pub use kept::{KeptTools, Turn};
 pub use link::Link;
 pub use message::{Reply, Request, RpcError};
+pub use progress::Progress;
 pub use state::{Phase, UpstreamState};
 pub use tools::Definition;
 

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{CallContext, CallError, Gateway};
 use crate::catalog::CatalogTool;
 use crate::trace::TraceContext;
-use crate::upstream::{Link, LinkError, NoConnection, Reply, Request, Upstream};
+use crate::upstream::{Link, LinkError, NoConnection, Progress, Reply, Request, Upstream};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What<'a> {
     /// A call; `arguments` is the JSON text of an object without raw newlines, `meta` that of further members of
-    /// `_meta`.
-    Call { tool: &'a CatalogTool, arguments: &'a [u8], meta: &'a str },
+    /// `_meta`. A `progress` is asked for, and passed on.
+    Call { tool: &'a CatalogTool, arguments: &'a [u8], meta: &'a str, progress: Option<&'a Arc<Progress>> },
     /// A request that changes nothing, such as `resources/read`; `params` as `arguments` above.
     Other { method: &'a str, params: &'a [u8] },
 }
@@ -90,20 +89,20 @@ async fn within(
     after: Duration,
 ) -> Option<Result<Reply, LinkError>> {
     let began = Instant::now();
-    let (request, ask_progress) = match what {
-        What::Call { tool, arguments, meta } => {
-            let ask_progress = tool.progress.is_asked();
-            (Request::CallTool { name: &tool.name, arguments, meta, ask_progress, trace }, ask_progress)
+    let (request, progress) = match what {
+        What::Call { tool, arguments, meta, progress } => {
+            let ask_progress = progress.is_some() || tool.progress.is_asked();
+            let progress = ask_progress.then(|| progress.cloned().unwrap_or_default());
+            (Request::CallTool { name: &tool.name, arguments, meta, ask_progress, trace }, progress)
         }
-        What::Other { method, params } => (Request::Other { method, params }, false),
+        What::Other { method, params } => (Request::Other { method, params }, None),
     };
-    let progress = ask_progress.then(|| Arc::new(Notify::new()));
     let mut reply = link.request(request, progress.clone());
     let mut told = false;
     let reply = loop {
         let progressed = async {
             match &progress {
-                Some(progress) => progress.notified().await,
+                Some(progress) => progress.told().await,
                 None => std::future::pending().await,
             }
         };

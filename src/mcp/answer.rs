@@ -117,7 +117,8 @@ impl Fault {
         json_answer(status, self.text(Some(id)))
     }
 
-    fn text(&self, id: Option<&str>) -> Bytes {
+    /// The message itself.
+    pub fn text(&self, id: Option<&str>) -> Bytes {
         #[derive(Serialize)]
         struct Answer<'a> {
             jsonrpc: &'static str,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::gateway::{
 };
 use crate::http::{Peer, correlation, forwarded};
 use crate::trace::RequestId;
-use crate::upstream::Reply;
+use crate::upstream::{Progress, Reply};
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
 const OURS: [&str; 3] = ["progressToken", "traceparent", "tracestate"];
@@ -46,7 +47,12 @@ struct Claims {
 impl Mcp {
     /// The result is the server's own text. A server that cannot be reached is a result with `isError`, so that the
     /// model is told; a tool that does not exist is an error of the protocol.
-    pub(super) async fn call(&self, asked: &Asked<'_>, params: &str) -> Result<Bytes, Fault> {
+    pub(super) async fn call(
+        &self,
+        asked: &Asked<'_>,
+        params: &str,
+        progress: Option<&Arc<Progress>>,
+    ) -> Result<Bytes, Fault> {
         let began = Instant::now();
         let params: Params<'_> = serde_json::from_str(params)
             .map_err(|_| Fault::invalid_params("`name` must be a text, and `arguments` an object"))?;
@@ -72,7 +78,7 @@ impl Mcp {
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
         let record = CallRecord::new(&self.gateway, &context, &target);
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
-        match self.gateway.call_unchecked(&context, &target, arguments, &meta).await {
+        match self.gateway.call_unchecked(&context, &target, arguments, &meta, progress).await {
             Ok(Reply::Result(result)) => {
                 let claims = apart_if_large(result.len(), || serde_json::from_slice::<Claims>(&result));
                 match claims {

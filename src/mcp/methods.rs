@@ -15,7 +15,7 @@ use super::message::Message;
 use super::place::Place;
 use super::session::Session;
 use super::stateless::Declared;
-use super::{Mcp, REVISION, others};
+use super::{Mcp, REVISION, events, others};
 use crate::catalog::Caller;
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
@@ -49,7 +49,7 @@ impl Mcp {
     pub(super) async fn in_session(
         self: &Arc<Self>,
         asked: &Asked<'_>,
-        session: &Session,
+        session: &Arc<Session>,
         message: &Message<'_>,
     ) -> Response {
         let revision = asked.head.headers.get(REVISION).map(HeaderValue::as_bytes);
@@ -61,6 +61,11 @@ impl Mcp {
         match message {
             Message::Request { id, method, params } => {
                 let request = session.request(id);
+                if method == "tools/call"
+                    && let Some(token) = events::progress_token(&asked.head.headers, params)
+                {
+                    return self.call_in_events(asked, Era::Sessions, id, params, token, Some(request));
+                }
                 let performed = self.perform(asked, Era::Sessions, method, params);
                 match request.cancelled.run_until_cancelled(performed).await {
                     Some(Ok(result)) => answer::result(id, &result),
@@ -94,15 +99,20 @@ impl Mcp {
         if method == "subscriptions/listen" {
             return self.listen(asked, id, params);
         }
+        if method == "tools/call"
+            && let Some(token) = events::progress_token(&asked.head.headers, params)
+        {
+            return self.call_in_events(asked, Era::Stateless, id, params, token, None);
+        }
         match self.perform(asked, Era::Stateless, method, params).await {
-            Ok(result) => answer::result(id, &completed(method, result, self.keys.is_empty())),
+            Ok(result) => answer::result(id, &Era::Stateless.completed(method, result, self.is_open())),
             Err(fault) => fault.response(Some(id)),
         }
     }
 
     async fn perform(&self, asked: &Asked<'_>, era: Era, method: &str, params: &str) -> Result<Bytes, Fault> {
         match (method, era) {
-            ("tools/call", _) => self.call(asked, params).await,
+            ("tools/call", _) => self.call(asked, params, None).await,
             ("tools/list", _) => Ok(self.list_tools(asked).await),
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
             ("server/discover", Era::Stateless) => Ok(self.discover(asked).await),
@@ -140,6 +150,16 @@ impl Mcp {
             Place::One(server) => name.as_str() == server,
         };
         self.gateway.keeper().first_outcomes(concerns).await;
+    }
+}
+
+impl Era {
+    /// The result in this era's form.
+    pub fn completed(self, method: &str, result: Bytes, is_open: bool) -> Bytes {
+        match self {
+            Self::Sessions => result,
+            Self::Stateless => completed(method, result, is_open),
+        }
     }
 }
 

@@ -41,9 +41,9 @@ pub struct OpenStream(Arc<Session>);
 
 /// A request that may be cancelled until this is dropped.
 #[derive(Debug)]
-pub struct InFlight<'a> {
-    session: &'a Session,
-    id: &'a str,
+pub struct InFlight {
+    session: Arc<Session>,
+    id: Box<str>,
     pub cancelled: CancellationToken,
 }
 
@@ -149,10 +149,10 @@ impl Session {
     }
 
     /// Takes note of the request `id` (JSON text).
-    pub fn request<'a>(&'a self, id: &'a str) -> InFlight<'a> {
+    pub fn request(self: &Arc<Self>, id: &str) -> InFlight {
         let cancelled = CancellationToken::new();
         self.lock().insert(Box::from(id), cancelled.clone());
-        InFlight { session: self, id, cancelled }
+        InFlight { session: self.clone(), id: Box::from(id), cancelled }
     }
 
     /// Cancels the request `id`, if it is in flight.
@@ -173,9 +173,9 @@ impl Drop for OpenStream {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.session.lock().remove(self.id);
+        self.session.lock().remove(&self.id);
     }
 }
 

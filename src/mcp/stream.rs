@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -125,6 +125,13 @@ impl Mcp {
     }
 }
 
+/// An answer of events that proxies neither hold back nor take for dead.
+pub fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    response.headers_mut().insert(BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
 impl Follower {
     fn respond(self) -> Response {
         let events = stream::unfold(self, async |mut follower| {
@@ -132,9 +139,7 @@ impl Follower {
             let event = Event::default().event("message").data(message.to_string());
             Some((Ok::<_, Infallible>(event), follower))
         });
-        let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
-        response.headers_mut().insert(BUFFERING, HeaderValue::from_static("no"));
-        response
+        respond(events)
     }
 
     /// The next message; `None` at the end.

@@ -12,13 +12,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
 use super::link::{self, End, INBOX, Ids, Link, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
+use super::progress::Progress;
 use crate::config::ServerName;
 
 /// Requests that may wait for their turn to be written.
@@ -44,7 +45,7 @@ enum Command {
 
 struct Pending {
     reply: oneshot::Sender<Result<Reply, LinkError>>,
-    progress: Option<Arc<Notify>>,
+    progress: Option<Arc<Progress>>,
 }
 
 /// The far end: what the connection's task owns.
@@ -201,7 +202,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
                 Sorted::Progress { id } => {
                     if let Some(Pending { progress: Some(progress), .. }) = self.pending.get(&id) {
-                        progress.notify_one();
+                        progress.tell(&message);
                     }
                 }
                 Sorted::Farewell(farewell) => self.end.set(farewell.into()),
@@ -270,7 +271,7 @@ impl Link for Lines {
     fn request<'a>(
         &'a self,
         request: Request<'a>,
-        progress: Option<Arc<Notify>>,
+        progress: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>> {
         Box::pin(async move {
             let id = self.ids.next();

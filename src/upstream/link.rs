@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{EndReason, LinkError};
 use super::message::{FIRST_ID, LAST_ID, Reply, Request};
+use super::progress::Progress;
 use crate::config::ServerName;
 
 /// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
@@ -41,7 +42,7 @@ pub trait Link: Send + Sync + 'static {
     fn request<'a>(
         &'a self,
         request: Request<'a>,
-        progress: Option<Arc<Notify>>,
+        progress: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>>;
 
     /// Ends the connection in an orderly way and waits until nothing of it is left.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Uri};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError};
@@ -20,6 +20,7 @@ use super::http_client::HttpClients;
 use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing};
 use super::message::{self, Reply, Request, Sorted};
+use super::progress::Progress;
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
 
@@ -41,7 +42,7 @@ struct SseLink(Arc<Sse>);
 
 struct Pending {
     reply: oneshot::Sender<Result<Reply, LinkError>>,
-    progress: Option<Arc<Notify>>,
+    progress: Option<Arc<Progress>>,
 }
 
 /// Opens the stream, for `identity` if there is one, and waits for the address of messages.
@@ -137,7 +138,7 @@ impl Sse {
             Sorted::Error { id, error } => (id, Ok(Reply::Error(error))),
             Sorted::Progress { id } => {
                 if let Some(Pending { progress: Some(progress), .. }) = self.pending().get(&id) {
-                    progress.notify_one();
+                    progress.tell(&message);
                 }
                 return;
             }
@@ -179,7 +180,7 @@ impl Link for SseLink {
     fn request<'a>(
         &'a self,
         request: Request<'a>,
-        progress: Option<Arc<Notify>>,
+        progress: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>> {
         Box::pin(async move {
             let this = &self.0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::net::UnixStream;
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -15,6 +15,7 @@ use super::lines::{self, Connection, Lines};
 use super::link::{End, Link, Opened, Outgoing};
 use super::message::{Reply, Request};
 use super::process::{Process, StderrTail};
+use super::progress::Progress;
 use crate::config::{ServerName, SocketConfig, StdioConfig};
 
 /// A process that ends closes its output at the same moment; how long either may lag behind.
@@ -107,7 +108,7 @@ impl Link for Served {
     fn request<'a>(
         &'a self,
         request: Request<'a>,
-        progress: Option<Arc<Notify>>,
+        progress: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>> {
         self.lines.request(request, progress)
     }

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError, cut_words};
@@ -25,6 +25,7 @@ use super::http_client::HttpClients;
 use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Step};
 use super::message::{self, Reply, Request, Sorted};
+use super::progress::Progress;
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
 
@@ -224,7 +225,7 @@ impl Link for StreamableLink {
     fn request<'a>(
         &'a self,
         request: Request<'a>,
-        progress: Option<Arc<Notify>>,
+        progress: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>> {
         Box::pin(async move {
             let this = &self.0;

@@ -2,7 +2,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, join_all};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::*;
@@ -12,6 +11,7 @@ use crate::upstream::error::LinkError;
 use crate::upstream::identity::CallerHeaders;
 use crate::upstream::link::{End, Outgoing};
 use crate::upstream::message::{Reply, Request};
+use crate::upstream::progress::Progress;
 
 const IDLE: Duration = Duration::from_secs(300);
 /// Less than any time that matters here.
@@ -65,7 +65,7 @@ impl Link for FakeLink {
     fn request<'a>(
         &'a self,
         _: Request<'a>,
-        _: Option<Arc<Notify>>,
+        _: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>> {
         Box::pin(async { Err(LinkError::SessionLost) })
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::sync::Notify;
 
 use super::Streamable;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::{Event, EventStream};
 use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, Reply, Sorted};
+use crate::upstream::progress::Progress;
 
 /// Waits between tries to listen again; the server's own `retry` comes first.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Streamable {
         &self,
         id: u32,
         mut events: EventStream,
-        progress: Option<&Notify>,
+        progress: Option<&Progress>,
     ) -> Result<Reply, LinkError> {
         let mut resumes = 0;
         while resumes < RESUMES {
@@ -98,7 +98,7 @@ impl Streamable {
                             }
                             Sorted::Progress { id: of } if of == id => {
                                 if let Some(progress) = progress {
-                                    progress.notify_one();
+                                    progress.tell(&data);
                                 }
                             }
                             _ => self.to_inbox(data),
