@@ -3,12 +3,10 @@
   services.mcpo = {
     enable = true;
     servers.time.package = pkgs.mcp-server-time;
-    servers.github = {
-      url = "https://api.githubcopilot.com/mcp/";
-      headers.Authorization = {
-        prefix = "Bearer ";
-        file = "/run/secrets/github";
-      };
+    servers.github.url = "https://api.githubcopilot.com/mcp/";
+    servers.github.headers.Authorization = {
+      prefix = "Bearer ";
+      file = "/run/secrets/github";
     };
   };
 }

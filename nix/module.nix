@@ -7,5 +7,6 @@
     ./module/configuration.nix
     ./module/gateway.nix
     ./module/servers.nix
+    ./module/nested-container.nix
   ];
 }

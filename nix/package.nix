@@ -2,6 +2,7 @@
 # that an edit of the README or of these files rebuilds nothing.
 {
   lib,
+  python3,
   rustPlatform,
 }:
 
@@ -20,6 +21,8 @@ rustPlatform.buildRustPackage {
       ../src
       # The examples that the manifest names live here; cargo refuses a manifest whose targets are missing.
       ../tests/bench
+      # A unit test reads its table of tools.
+      ../tests/servers/quirk_server.py
     ];
   };
 
@@ -31,6 +34,7 @@ rustPlatform.buildRustPackage {
     "--lib"
     "--bins"
   ];
+  nativeCheckInputs = [ python3 ];
 
   meta = {
     inherit (manifest) description;

@@ -4,6 +4,7 @@
 #
 #   config:
 #     security.nesting: "true"
+#     raw.lxc: lxc.apparmor.profile=unconfined
 #   devices:
 #     mcp_containers:
 #       type: proxy
@@ -19,6 +20,7 @@
 # opens the gateway's port for callers inside the Incus network, who come by the bridge.
 #
 # Without `security.nesting` systemd can make neither credentials nor sandboxes, since both need mounts of their own.
+# `nestedContainer` in ./miranda/gateway.nix says that they can be made.
 #
 # Secrets are files that root alone can read; the names below are those that the deployment puts there.
 { lib, modulesPath, ... }:

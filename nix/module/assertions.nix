@@ -28,32 +28,43 @@ let
     inherit message;
   };
 
-  # Every secret file, with the option that names it.
-  secretFiles =
+  inherit (lib.strings) escapeNixIdentifier;
+
+  # Every secret file, with the option that names it: those of the gateway, with the credential that each becomes ..
+  gatewayFiles =
     mapAttrsToList (name: key: {
-      option = "services.mcpo.apiKeys.${name}.file";
+      option = "services.mcpo.apiKeys.${escapeNixIdentifier name}.file";
+      credential = names.keyCredential name;
       inherit (key) file;
     }) cfg.apiKeys
     ++ mapAttrsToList (name: file: {
-      option = "services.mcpo.credentials.${name}";
+      option = "services.mcpo.credentials.${escapeNixIdentifier name}";
+      credential = name;
       inherit file;
     }) cfg.credentials
     ++ concatLists (
       mapAttrsToList (
         name: server:
-        mapAttrsToList (variable: file: {
-          option = "services.mcpo.servers.${name}.secrets.${variable}";
-          inherit file;
-        }) server.secrets
-        ++ mapAttrsToList (header: value: {
-          option = "services.mcpo.servers.${name}.headers.${header}.file";
+        mapAttrsToList (header: value: {
+          option = "services.mcpo.servers.${escapeNixIdentifier name}.headers.${escapeNixIdentifier header}.file";
+          credential = names.headerCredential name header;
           inherit (value) file;
         }) (filterAttrs (_: value: !isString value) server.headers)
       ) cfg.servers
     );
+  # .. and those of the servers that this machine runs.
+  serverFiles = concatLists (
+    mapAttrsToList (
+      name: server:
+      mapAttrsToList (variable: file: {
+        option = "services.mcpo.servers.${escapeNixIdentifier name}.secrets.${escapeNixIdentifier variable}";
+        inherit file;
+      }) server.secrets
+    ) cfg.servers
+  );
 
   secretFile =
-    { option, file }:
+    { option, file, ... }:
     let
       path = toString file;
     in
@@ -76,7 +87,7 @@ let
   server =
     name: entry:
     let
-      option = "services.mcpo.servers.${lib.strings.escapeNixIdentifier name}";
+      option = "services.mcpo.servers.${escapeNixIdentifier name}";
       ways = filter (way: entry.${way} != null) [
         "command"
         "package"
@@ -162,16 +173,30 @@ let
       (refuse ownPort "${option}.url is the address of the gateway itself (services.mcpo.port is ${toString cfg.port}). Give the server or the gateway another port.")
     ];
 
-  # Entries whose units or credentials would have one name.
-  clashes =
-    what: toName: keys:
-    map (
-      group:
-      refuse (builtins.length group > 1)
-        "services.mcpo.${what}.{${
-          concatStringsSep ", " (map (key: "\"${key}\"") group)
-        }} would both be `${toName (builtins.head group)}`, because characters other than letters, digits, `_`, `.` and `-` become `-`. Rename one of them."
-    ) (builtins.attrValues (groupBy toName keys));
+  becomesDash = "because characters other than letters, digits, `_`, `.` and `-` become `-`";
+
+  # Servers whose units would have one name.
+  sameUnit =
+    map
+      (
+        group:
+        refuse (builtins.length group > 1)
+          "services.mcpo.servers.{${
+            concatStringsSep ", " (map (name: "\"${name}\"") group)
+          }} would both be `${names.unit (builtins.head group)}`, ${becomesDash}. Rename one of them."
+      )
+      (builtins.attrValues (groupBy names.unit (attrNames (filterAttrs (_: names.isLocal) cfg.servers))));
+
+  # Secrets of the gateway that would be one credential: one of them would go where the other belongs.
+  sameCredential = mapAttrsToList (
+    credential: group:
+    refuse (builtins.length group > 1)
+      "${
+        concatStringsSep " and " (map (secret: secret.option) group)
+      } would both be the credential `${credential}`, ${becomesDash} and `-` joins a server and its header. Rename one of them."
+  ) (groupBy (secret: secret.credential) gatewayFiles);
+
+  badCredentials = filter (name: name != names.sanitize name) (attrNames cfg.credentials);
 
   # Members of `settings` that look like a secret and are one, since they refer to nothing.
   openSecrets =
@@ -213,13 +238,14 @@ let
 in
 {
   config.assertions = lib.optionals cfg.enable (
-    concatLists (map secretFile secretFiles)
+    concatLists (map secretFile (gatewayFiles ++ serverFiles))
     ++ concatLists (mapAttrsToList server cfg.servers)
-    ++ clashes "servers" names.unit (
-      attrNames (filterAttrs (_: entry: names.isLocal entry || entry.headers != { }) cfg.servers)
-    )
-    ++ clashes "apiKeys" names.keyCredential (attrNames cfg.apiKeys)
+    ++ sameUnit
+    ++ sameCredential
     ++ [
+      (refuse (badCredentials != [ ])
+        "services.mcpo.credentials: `${concatStringsSep "`, `" badCredentials}` cannot be the name of a credential. Use letters, digits, `_`, `.` and `-`."
+      )
       (refuse (cfg.port < 1024)
         "services.mcpo.port is ${toString cfg.port}, but ports below 1024 need a privilege that the gateway does not have. Use a port from 1024 on, and a reverse proxy or a port forward in front of it."
       )

@@ -111,6 +111,17 @@ in
       description = "Directory of the gateway's state: the last known tools of every server.";
     };
 
+    nestedContainer = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether this machine is an Incus or LXC container with `security.nesting=true`. NixOS has a drop-in in
+        containers (`zzz-lxc-service.conf`) that takes credentials and isolation from all services, by now even where
+        the container may nest; this keeps it from the gateway and its servers, which do not run without them. In a
+        container without nesting systemd cannot start them then.
+      '';
+    };
+
     servers = mkOption {
       type = types.attrsOf (types.submodule (import ./server-options.nix { inherit json secretPath; }));
       default = { };

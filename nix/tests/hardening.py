@@ -48,6 +48,21 @@ with subtest("only the gateway's user can connect to a server"):
     taken = miranda.execute(f"setpriv --reuid=mcpo --regid=mcpo --clear-groups {connect}")
     assert taken[0] not in (0, 7), taken
 
+with subtest("the gateway reads its own secrets, and none that a server was given"):
+    # As its user, behind its walls.
+    gateway = miranda.succeed("systemctl show -P MainPID mcpo.service").strip()
+    inside = f"nsenter --target={gateway} --mount -- setpriv --reuid=mcpo --regid=mcpo --clear-groups"
+    miranda.succeed(f"{inside} cat /run/credentials/mcpo.service/key-operator")
+    server = f"$(pgrep --parent $(systemctl show -P MainPID $({instances('context7')})))"
+    for file in [
+        "/run/credentials/mcpo-server-context7@*/CONTEXT7_API_KEY",
+        "/run/credentials/mcpo-server-time@*/TIME_TOKEN",
+        "/run/secrets/context7",
+        f"/proc/{server}/environ",
+    ]:
+        miranda.succeed(f"test -n \"$(cat {file} | tr -d '\\0')\"")
+        miranda.fail(f"{inside} cat $(echo {file})")
+
 PROBE = "/run/systemd/system/mcpo-server-time@.service.d/probe.conf"
 allowed_in_the_sandbox = {"own secret", "own temporary files"}
 

@@ -113,9 +113,9 @@ impl HangUp {
 fn explain(error: &EndReason) -> String {
     match error {
         EndReason::Secret(_) => format!(
-            "{error}; the unit must hold it as `LoadCredential=`. Where a container manager takes credentials \
-             away from units (Incus and LXC do, in containers without nesting), set `security.nesting=true` \
-             on the container"
+            "{error}; the unit must hold it as `LoadCredential=`. Where a drop-in takes credentials away from \
+             units (as in containers of Incus and LXC), set `security.nesting=true` on the container, and mask \
+             the drop-in for this unit"
         ),
         other => other.to_string(),
     }

@@ -93,6 +93,9 @@ class Site:
             f"/etc/systemd/system/{unit.name}": unit.read_text()
             for unit in [*recorded.glob("*.service"), *recorded.glob("*.socket")]
         }
+        for drop_in in recorded.glob("*+*.conf"):
+            unit, file = drop_in.name.split("+")
+            files[f"/etc/systemd/system/{unit}.d/{file}"] = drop_in.read_text()
         files["/etc/hosts"] = "127.0.0.1 localhost\n" + "".join(self._hosts())
         # Nothing is asked outside of the site.
         files["/etc/resolv.conf"] = ""

@@ -79,7 +79,29 @@ let
         "a b".file = "/run/secrets/a";
         "a-b".file = "/run/secrets/b";
       };
-      says = "would both be `key-a-b`";
+      says = ''services.mcpo.apiKeys."a b".file and services.mcpo.apiKeys.a-b.file would both be the credential `key-a-b`'';
+    };
+    "headers of two servers that become one credential" = {
+      configuration.servers = {
+        a = remote // {
+          headers.b-c.file = "/run/secrets/a";
+        };
+        a-b = remote // {
+          headers.c.file = "/run/secrets/a-b";
+        };
+      };
+      says = "services.mcpo.servers.a.headers.b-c.file and services.mcpo.servers.a-b.headers.c.file would both be the credential `header-a-b-c`";
+    };
+    "a credential with the name of a key's" = {
+      configuration = {
+        apiKeys.me.file = "/run/secrets/me";
+        credentials.key-me = "/run/secrets/other";
+      };
+      says = "services.mcpo.apiKeys.me.file and services.mcpo.credentials.key-me would both be the credential `key-me`";
+    };
+    "a credential with a bad name" = {
+      configuration.credentials."a:b" = "/run/secrets/a";
+      says = "`a:b` cannot be the name of a credential";
     };
     "a server that is neither" = {
       configuration.servers.time = { };

@@ -29,7 +29,22 @@ let
       result = evaluate (modules ++ [ system ]);
     in
     if result.failed != [ ] then throw (builtins.concatStringsSep "\n" result.failed) else result;
-  unitsOf = result: builtins.mapAttrs (_: recorded) (lib.filterAttrs ours result.units);
+  unitsOf =
+    result:
+    builtins.mapAttrs (_: recorded) (lib.filterAttrs ours result.units)
+    // dropInsOf result.config.systemd.packages;
+
+  # Drop-ins that come with packages, named UNIT+FILE, since a folder of units is flat.
+  dropInsOf =
+    packages:
+    builtins.listToAttrs (
+      map (
+        package:
+        lib.nameValuePair (builtins.replaceStrings [ "etc/systemd/system/" ".d/" ] [ "" "+" ]
+          package.file.path
+        ) package.file.text
+      ) packages
+    );
 
   node =
     name: module:

@@ -6,6 +6,7 @@
     port = 25530;
     openFirewall = true;
     stateDir = "/srv/mcpo";
+    nestedContainer = true;
 
     apiKeys = {
       lobechat.file = "/run/secrets/mcpo-lobechat";

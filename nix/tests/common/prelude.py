@@ -15,6 +15,17 @@ def write(machine, path, text):
     machine.succeed(f"printf %s {shlex.quote(text)} > {path}")
 
 
+def in_incus(machine):
+    """Puts beside the units what a generator puts there in containers of Incus and LXC, nested or not."""
+    machine.succeed(
+        "mkdir -p /run/systemd/system/service.d",
+        "printf '[Service]\\nProcSubset=all\\nProtectProc=default\\nProtectControlGroups=no\\nProtectKernelTunables=no\\n"
+        "NoNewPrivileges=no\\nLoadCredential=\\nImportCredential=\\nPrivateNetwork=no\\n'"
+        " > /run/systemd/system/service.d/zzz-lxc-service.conf",
+        "systemctl daemon-reload",
+    )
+
+
 def curl(path, key=None, options="", host="127.0.0.1"):
     """A command that fails unless the gateway answers with success."""
     head = f"-H 'Authorization: Bearer {key}'" if key else ""

@@ -12,6 +12,8 @@ give(internet, {name: tokens[name] for name in ["github-personal-access-token", 
 give(prospero, {"mcpo-prometheus": keys["mcpo-prometheus"]})
 # Prometheus reads it as a user of its own.
 prospero.succeed("chmod 0711 /run/secrets; chmod 0644 /run/secrets/mcpo-prometheus")
+# It is a container, which its configuration knows (`nestedContainer`).
+in_incus(miranda)
 # Not at its next try by itself.
 miranda.succeed("systemctl restart mcpo.service")
 # Servers that came up after their first try are tried again by the gateway itself, at growing intervals.

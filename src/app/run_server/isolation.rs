@@ -25,7 +25,8 @@ impl fmt::Display for Missing {
         write!(
             formatter,
             "its isolation is missing ({}). A drop-in has taken it away, as container images do: in Incus set \
-             `security.nesting=true` on the container; `systemctl cat` shows the drop-ins",
+             `security.nesting=true` on the container, and mask the drop-in for this unit (NixOS: \
+             `services.mcpo.nestedContainer`); `systemctl cat` shows it",
             self.0.join(", ")
         )
     }

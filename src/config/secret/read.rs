@@ -20,7 +20,7 @@ static WARNED: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default)
 
 /// Why an empty credential is none.
 const EMPTY: &str = "it is empty: its file is missing, or a drop-in took `LoadCredential=` away (container images \
-                     do; Incus needs `security.nesting=true`)";
+                     do; Incus needs `security.nesting=true`, and the drop-in masked for this unit)";
 
 /// The text of `part`, with variables of the environment taken from `variable`.
 pub(super) fn part<'a>(

@@ -96,7 +96,13 @@ let
         map (
           member: if builtins.pathExists member then member else throw "${toString member} is missing"
         ) members;
-      toSource = { root, fileset }: builtins.seq (length (map builtins.readFileType fileset)) root;
+      # The whole folder, with what would be taken of it.
+      toSource =
+        { root, fileset }:
+        builtins.seq (length (map builtins.readFileType fileset)) {
+          outPath = toString root;
+          members = map toString fileset;
+        };
     };
 
     inherit (modules)

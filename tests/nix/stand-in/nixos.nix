@@ -207,6 +207,9 @@ lib.evalModules {
               type = types.attrsOf socket;
               default = { };
             };
+            packages = free // {
+              default = [ ];
+            };
             tmpfiles.rules = texts;
             units = free;
           };
@@ -221,7 +224,15 @@ lib.evalModules {
               (map (
                 assertion: if assertion.assertion then null else throw "Failed assertion: ${assertion.message}"
               ) config.assertions)
-              (builtins.toJSON (builtins.attrValues config.systemd.units ++ [ config.environment.etc ]))
+              (
+                builtins.toJSON (
+                  builtins.attrValues config.systemd.units
+                  ++ [
+                    config.environment.etc
+                    config.systemd.packages
+                  ]
+                )
+              )
           );
           systemd.units =
             lib.mapAttrs' (

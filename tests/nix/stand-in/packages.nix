@@ -102,6 +102,8 @@ let
           drvPath
           ;
       };
+    # A folder with one file, which is told beside it.
+    writeTextDir = path: text: package (baseNameOf path) { file = { inherit path text; }; };
     writeShellScript = pkgs.writeText;
     runCommand =
       name: attributes: script:
