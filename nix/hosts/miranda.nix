@@ -1,5 +1,8 @@
 # miranda.incus, the MCP host, whole: an Incus container with thirteen MCP servers behind one port.
 #
+# Its image has two parts, `.#nixosConfigurations.miranda.config.system.build.metadata` and `.squashfs` in the place of
+# `.metadata`: `nix build` makes each, and `incus image import METADATA SQUASHFS` takes both.
+#
 # On the Incus host, of this container:
 #
 #   config:

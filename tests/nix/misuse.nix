@@ -1,5 +1,5 @@
-# Mistakes, each with a piece of the message that must come of it: `failed` lists assertions, and `thrown` the
-# mistakes that the option types refuse (their message is printed by nix; the runner looks for it).
+# Mistakes, each with a piece of the message that must come of it: `failing` has those that assertions refuse, and
+# `throwing` those that stop the evaluation of a system (their message is printed by nix; the runner looks for it).
 {
   evaluate ? import ./evaluate.nix,
 }:
@@ -183,6 +183,11 @@ let
     "text for a port" = {
       configuration.port = "25530";
       says = "services.mcpo.port' is not of type";
+    };
+    # Of the assertions above, one as a whole system meets it.
+    "a reserved name in a system" = {
+      configuration.servers.docs = time;
+      says = "Failed assertion: services.mcpo.servers.docs: `docs` is a path of the gateway itself";
     };
     "an unknown transport" = {
       configuration.servers.time = remote // {

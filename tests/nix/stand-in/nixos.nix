@@ -220,7 +220,7 @@ lib.evalModules {
         };
         config = {
           system.build.toplevel = pkgs.writeText "system" (
-            builtins.seq
+            builtins.deepSeq
               (map (
                 assertion: if assertion.assertion then null else throw "Failed assertion: ${assertion.message}"
               ) config.assertions)

@@ -108,7 +108,11 @@ let
     runCommand =
       name: attributes: script:
       package name (
-        attributes // { outPath = builtins.seq (builtins.stringLength script) (storePath name); }
+        attributes
+        // {
+          inherit script;
+          outPath = builtins.seq (builtins.stringLength script) (storePath name);
+        }
       );
     # The text is what the real one makes of it.
     writeShellApplication =
