@@ -183,15 +183,27 @@ pub struct ServerConfig {
     pub disabled: bool,
     /// Calls in flight at one time; more wait within their deadline.
     pub concurrency: usize,
-    /// The protocol revision to offer in `initialize`, when pinned.
+    /// The protocol revision, when pinned: one to offer in `initialize`, or 2026-07-28, which has none.
     pub protocol: Option<String>,
     /// Any text that stands for what the entry does not show, such as the program behind a `socket`: when it
     /// differs, a reload connects anew.
     pub revision: Option<String>,
+    /// Bounds the connections that serve one caller each.
+    pub dedicated: DedicatedConfig,
     /// Headers of callers that go along, when there are any; only of servers that are reached over HTTP.
     pub forwarding: Option<ForwardingConfig>,
     /// The entry asks for OAuth, which this version cannot do: the server is unavailable and says so.
     pub oauth: bool,
+}
+
+/// Connections for callers that a server must not mix up with others: those whose headers it is sent, and those that it
+/// may ask something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DedicatedConfig {
+    /// How many such callers one server has at one time (`limits.identities`).
+    pub most: usize,
+    /// How long such a connection is kept without a call (`limits.identityIdle`).
+    pub idle: Duration,
 }
 
 /// How the gateway reaches one server.
@@ -203,6 +215,13 @@ pub enum TransportConfig {
     Socket(SocketConfig),
     /// The gateway's own tools (list, search, describe and call tools), served in the process.
     Gateway,
+}
+
+impl TransportConfig {
+    /// Whether requests and answers share one channel, in which a server reads what comes first, first.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self, Self::Stdio(_) | Self::Socket(_))
+    }
 }
 
 /// A child process that speaks newline-delimited JSON-RPC.

@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 mod find;
 mod metrics;
+pub mod outgoing;
 pub mod record;
 mod send;
 pub mod status;
@@ -24,12 +25,13 @@ use tokio::sync::Semaphore;
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
+pub use outgoing::{Client, Outgoing};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::ServerConfig;
 use crate::metrics::Metrics;
-use crate::upstream::{Progress, Reply, Upstream};
+use crate::upstream::{LinkError, Reply, Upstream};
 use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -48,6 +50,16 @@ pub struct Gateway {
 pub struct Target {
     pub server: Arc<CatalogServer>,
     pub tool: Arc<CatalogTool>,
+}
+
+/// A request other than a call.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    pub method: &'a str,
+    /// The members of its `params` but `_meta`, as JSON text without braces.
+    pub members: Bytes,
+    /// What it asks for by name or URI.
+    pub name: Option<&'a str>,
 }
 
 impl Gateway {
@@ -88,15 +100,22 @@ impl Gateway {
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
-                let what = What::Call { tool: &target.tool, arguments: &arguments, meta: "", progress: None };
-                self.send(context, upstream, what).await
+                let what = What::Call { tool: &target.tool, arguments: &arguments };
+                let reply = self.send(context, upstream, what, &Outgoing::default()).await?;
+                // Nobody was said to be there to ask.
+                match &reply {
+                    Reply::Result(result) if asks_for_input(result) => {
+                        let why = "it asks for input that this caller cannot give".to_owned();
+                        Err(CallError::Link(LinkError::Malformed(why)))
+                    }
+                    _ => Ok(reply),
+                }
             }
         }
     }
 
     /// The same with the arguments as the caller sent them, which the server itself is to check: for callers that
-    /// speak the server's own protocol and understand its own refusals. `meta` are members of `_meta` that go along, as
-    /// JSON text without braces and newlines; a `progress` is asked of the server.
+    /// speak the server's own protocol and understand its own refusals, with what they add.
     ///
     /// # Errors
     ///
@@ -106,25 +125,19 @@ impl Gateway {
         context: &CallContext,
         target: &Target,
         arguments: Bytes,
-        meta: &str,
-        progress: Option<&Arc<Progress>>,
+        outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
             ServerSource::Gateway => self.call(context, target, arguments).await,
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
-                self.send(
-                    context,
-                    upstream,
-                    What::Call { tool: &target.tool, arguments: &arguments, meta, progress },
-                )
-                .await
+                let what = What::Call { tool: &target.tool, arguments: &arguments };
+                self.send(context, upstream, what, outgoing).await
             }
         }
     }
 
-    /// Asks `upstream` something that changes nothing, such as `resources/read`; `params` is the JSON text of an
-    /// object.
+    /// Asks `upstream` something that changes nothing, such as `resources/read`.
     ///
     /// # Errors
     ///
@@ -133,10 +146,12 @@ impl Gateway {
         &self,
         context: &CallContext,
         upstream: &Upstream,
-        method: &str,
-        params: Bytes,
+        question: &Ask<'_>,
+        outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
-        self.send(context, upstream, What::Other { method, params: &one_line(params) }).await
+        let members = one_line(question.members.clone());
+        let what = What::Other { method: question.method, members: &members, name: question.name };
+        self.send(context, upstream, what, outgoing).await
     }
 
     /// The entries whose rules say which headers go along with a call of `target`: that of its server, or for the
@@ -156,6 +171,20 @@ impl Gateway {
     fn timeout_of(&self, upstream: &Upstream) -> Duration {
         upstream.config().timeout.unwrap_or(self.call_timeout)
     }
+}
+
+/// Whether a result is none yet (2026-07-28, "Multi Round-Trip Requests").
+pub fn asks_for_input(result: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Claims<'a> {
+        #[serde(borrow)]
+        result_type: Option<std::borrow::Cow<'a, str>>,
+    }
+    // Hardly any result needs to be looked through.
+    memchr::memmem::find(result, b"\"input_required\"").is_some()
+        && serde_json::from_slice::<Claims<'_>>(result)
+            .is_ok_and(|claims| claims.result_type.as_deref() == Some("input_required"))
 }
 
 /// JSON text without raw newlines, which end a message over stdio. Where JSON allows them they mean nothing.

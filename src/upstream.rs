@@ -5,12 +5,14 @@
 
 mod backoff;
 mod dedicated;
+mod era;
 pub mod error;
 mod event_stream;
 mod exchange;
 pub mod farewell;
 mod frames;
 mod handshake;
+pub mod hearing;
 pub mod http_client;
 pub mod identities;
 pub mod identity;
@@ -20,10 +22,12 @@ pub mod link;
 pub mod message;
 pub mod process;
 pub mod progress;
+pub mod request;
 mod sse;
 pub mod state;
 mod stdio;
 mod streamable;
+mod subscriptions;
 pub mod supervisor;
 mod tools;
 
@@ -34,22 +38,26 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{EndReason, LinkError};
+pub use hearing::{Change, Hearing, News, NewsFeed, Question, Relay};
 pub use http_client::HttpClients;
 pub use identities::{Lease, NoConnection};
-pub use identity::{CallerHeaders, Identity};
+pub use identity::{CallerHeaders, ClientSide, Identity};
 pub use kept::{KeptTools, Turn};
 pub use link::Link;
-pub use message::{Reply, Request, RpcError};
+pub use message::{Reply, RpcError};
 pub use progress::Progress;
+pub use request::{Manner, Meta, Request};
 pub use state::{Phase, UpstreamState};
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
+use era::Era;
 use identities::Identities;
+use subscriptions::Subscriptions;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -91,11 +99,13 @@ pub struct Upstream {
     link: ArcSwapOption<LiveLink>,
     tools: ArcSwapOption<ToolList>,
     wanted: Notify,
-    changes: Changes,
+    changes: Arc<Changes>,
     permits: ArcSwap<Semaphore>,
     revision: AtomicU64,
-    /// The connections for callers with forwarded headers.
+    /// The connections that serve one caller each.
     identities: Identities,
+    era: Arc<Era>,
+    subscriptions: Arc<Subscriptions>,
     /// Of the secrets that the last try read.
     secrets: ArcSwapOption<SecretsDigest>,
     stop: CancellationToken,
@@ -130,8 +140,36 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Tells that some server's state or tools changed. The number has no meaning of its own.
-pub type Changes = Arc<watch::Sender<u64>>;
+/// Tells what has changed at any server.
+#[derive(Debug)]
+pub struct Changes {
+    /// Some server's state or tools. The number has no meaning of its own.
+    count: watch::Sender<u64>,
+    news: NewsFeed,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { count: watch::Sender::new(0), news: NewsFeed::new(hearing::NEWS) }
+    }
+}
+
+impl Changes {
+    /// Some server's state or tools are others now.
+    pub fn tell(&self) {
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    /// Follows the states and tools of all servers.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
+    /// Follows the prompts and resources of all servers.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+}
 
 /// A server that cannot take a call now.
 #[derive(Debug, Clone)]
@@ -157,9 +195,9 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
-    pub fn new(config: ServerConfig, changes: Changes, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(config: ServerConfig, changes: Arc<Changes>, stop: CancellationToken) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
-        let identities = Identities::new(config.forwarding.as_ref());
+        let identities = Identities::new(config.dedicated);
         let permits = ArcSwap::from_pointee(Semaphore::new(config.concurrency));
         Arc::new(Self {
             name: config.name.clone(),
@@ -172,6 +210,8 @@ impl Upstream {
             permits,
             revision: AtomicU64::new(0),
             identities,
+            era: Arc::default(),
+            subscriptions: Arc::default(),
             secrets: ArcSwapOption::empty(),
             stop,
         })
@@ -192,9 +232,7 @@ impl Upstream {
         if config.concurrency != self.config().concurrency {
             self.permits.store(Arc::new(Semaphore::new(config.concurrency)));
         }
-        if let Some(forwarding) = &config.forwarding {
-            self.identities.adopt(forwarding);
-        }
+        self.identities.adopt(config.dedicated);
         self.config.store(Arc::new(config));
         if let Some(list) = self.tools() {
             let ToolList { info, tools, .. } = &*list;
@@ -285,14 +323,34 @@ impl Upstream {
     }
 
     /// The connection that a call goes over: the shared one, as [`Upstream::ready`] gives it, or the one of
-    /// `identity`, which no other identity ever uses. The caller bounds the wait with its deadline.
-    pub async fn connection(&self, identity: Option<&Identity>) -> Result<Connection, NoConnection> {
+    /// `identity`, which no other identity ever uses. A `client` gets one that no other client uses, unless the server
+    /// has no sessions and so cannot mix clients up. The caller bounds the wait with its deadline.
+    pub async fn connection(
+        &self,
+        identity: Option<&Identity>,
+        client: Option<&ClientSide>,
+    ) -> Result<Connection, NoConnection> {
+        if let Some(client) = client {
+            let shared = self.ready().await.map_err(NoConnection::Unavailable)?;
+            if shared.speech().manner() == Manner::Sessions {
+                let identity = Identity::of_client(identity, client);
+                return self.identities.lease(&identity).await.map(Connection::Dedicated);
+            }
+            if identity.is_none() {
+                return Ok(Connection::Shared(shared));
+            }
+        }
         if let Some(identity) = identity
             && !self.config().disabled
         {
             return self.identities.lease(identity).await.map(Connection::Dedicated);
         }
         self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable)
+    }
+
+    /// The resources that somebody follows.
+    pub fn subscriptions(&self) -> &Arc<Subscriptions> {
+        &self.subscriptions
     }
 
     /// Waits until a call wants the unavailable server.
@@ -339,7 +397,7 @@ impl Upstream {
     }
 
     fn announce(&self) {
-        self.changes.send_modify(|count| *count += 1);
+        self.changes.tell();
     }
 
     fn ready_line(&self, took: Duration) -> String {

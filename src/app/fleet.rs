@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +25,7 @@ pub const SERVERS_END: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Fleet {
     surroundings: Arc<Surroundings>,
-    changes: Changes,
+    changes: Arc<Changes>,
     state_dir: Option<PathBuf>,
     turn: Turn,
     tasks: TaskTracker,
@@ -47,7 +46,7 @@ impl Fleet {
                 limits: ArcSwap::from_pointee(limits.clone()),
                 metrics: Arc::new(Metrics::new(telemetry::dropped_lines)),
             }),
-            changes: Arc::new(watch::Sender::new(0)),
+            changes: Arc::default(),
             state_dir,
             turn: Arc::default(),
             tasks: TaskTracker::new(),
@@ -65,11 +64,11 @@ impl Fleet {
     /// `upstreams` are the servers from now on.
     pub fn set_servers(&self, upstreams: Vec<Arc<Upstream>>) {
         self.current.store(Arc::new(upstreams));
-        self.changes.send_modify(|count| *count += 1);
+        self.changes.tell();
     }
 
     /// Tells of each change of a server's state or tools.
-    pub fn changes(&self) -> &Changes {
+    pub fn changes(&self) -> &Arc<Changes> {
         &self.changes
     }
 

@@ -199,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         let notifier = Notifier::new(Some(folder.path().join("notify").into()));
-        let changes: Changes = Arc::new(watch::Sender::new(0));
+        let changes = Arc::<Changes>::default();
         let name = ServerName::new("time").unwrap();
         let entry = ServerConfig::new(name, TransportConfig::Gateway);
         let server = Upstream::new(entry, changes.clone(), CancellationToken::new());

@@ -30,7 +30,7 @@ pub struct Keeper {
     current: ArcSwap<Catalog>,
     /// Tells that `current` was swapped.
     swapped: watch::Sender<()>,
-    changes: Changes,
+    changes: Arc<Changes>,
     upstreams: Vec<Arc<Upstream>>,
     own: OwnTools,
     config: Arc<Config>,
@@ -45,7 +45,7 @@ impl Keeper {
     pub fn new(
         config: Arc<Config>,
         upstreams: Vec<Arc<Upstream>>,
-        changes: Changes,
+        changes: Arc<Changes>,
         own: OwnTools,
         scopes: Vec<Arc<Scope>>,
         before: Option<&Catalog>,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AuthConfig, Config, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, ServerConfig,
-    ServerName, TransportConfig,
+    AuthConfig, Config, DedicatedConfig, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat,
+    ServerConfig, ServerName, TransportConfig,
 };
 
 /// Loopback: without an API key everything is open, so nobody else may reach it unless asked for.
@@ -133,6 +133,7 @@ impl ServerConfig {
             concurrency: CONCURRENCY,
             protocol: None,
             revision: None,
+            dedicated: DedicatedConfig { most: IDENTITIES, idle: IDENTITY_IDLE },
             forwarding: None,
             oauth: false,
         }

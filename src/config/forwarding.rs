@@ -3,8 +3,6 @@
 //! Pure. The rules know names only: what a value may be is the caller's affair, except that the gateway's
 //! own keys never leave it, which the floor that knows the keys sees to.
 
-use std::time::Duration;
-
 use http::HeaderName;
 
 /// What the entry of one server lets through (`forwardHeaders`, or mcpo's `client_header_forwarding`).
@@ -14,11 +12,6 @@ pub struct ForwardingConfig {
     pub allowed: Vec<HeaderPattern>,
     /// Names that do not, whatever `allowed` says: mcpo's `blacklist`, and the fixed `headers` of the entry.
     pub withheld: Vec<HeaderPattern>,
-    /// Callers with different headers that may have a connection to this server at one time
-    /// (`limits.identities`).
-    pub identities: usize,
-    /// How long such a connection is kept without a call (`limits.identityIdle`).
-    pub idle: Duration,
 }
 
 /// A header's name, in which `*` stands for any characters. Case does not matter.

@@ -188,6 +188,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         concurrency,
         protocol,
         revision,
+        dedicated,
         forwarding,
         oauth,
     } = new;
@@ -205,7 +206,8 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         ("timeout", old.timeout == *timeout),
         ("required", old.required == *required),
         ("concurrency", old.concurrency == *concurrency),
-        ("forwardHeaders or its limits", old.forwarding == *forwarding),
+        ("limits.identities or limits.identityIdle", old.dedicated == *dedicated),
+        ("forwardHeaders", old.forwarding == *forwarding),
     ]);
     Changed { connection, rules: rules.collect() }
 }

@@ -13,7 +13,9 @@ use globset::Glob;
 use super::document::NodeValue;
 use super::fields::{Fields, mismatch};
 use super::problem::{Place, Problems, nearest};
-use super::{SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig};
+use super::{
+    DedicatedConfig, SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig,
+};
 
 /// The keys of an entry.
 const KNOWN: &[&str] = &[
@@ -67,10 +69,10 @@ const FOREIGN: &[&str] = &[
     "trust",
 ];
 
-/// Protocol revisions that can be pinned: those with `initialize`, in which a revision is agreed upon.
-const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+/// Protocol revisions that can be pinned.
+const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", WITHOUT_INITIALIZE];
 
-/// The revision without `initialize`, which is not spoken to servers yet. It is no misspelt older one.
+/// The revision without `initialize`, which the legacy transport does not have.
 const WITHOUT_INITIALIZE: &str = "2026-07-28";
 
 /// What the gateway's own settings say to every entry.
@@ -201,7 +203,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
     let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
     let concurrency = fields.count("concurrency", problems).unwrap_or(common.concurrency);
-    let protocol = protocol(fields, problems);
+    let protocol = protocol(fields, transport.as_ref(), problems);
     let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
     let oauth = oauth(fields, transport.as_ref(), problems);
     let forwarding = forwarding::of_entry(fields, transport.as_ref(), common, problems);
@@ -224,6 +226,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         concurrency,
         protocol,
         revision,
+        dedicated: DedicatedConfig { most: common.identities, idle: common.identity_idle },
         forwarding,
         oauth,
     })
@@ -249,16 +252,23 @@ fn patterns(fields: &Fields<'_>, names: &[&str], problems: &mut Problems) -> Opt
     all
 }
 
-fn protocol(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
+fn protocol(
+    fields: &Fields<'_>,
+    transport: Option<&TransportConfig>,
+    problems: &mut Problems,
+) -> Option<String> {
     let (revision, place) = fields.text("protocol", problems)?;
     if REVISIONS.contains(&revision) {
+        if revision == WITHOUT_INITIALIZE && matches!(transport, Some(TransportConfig::Sse(_))) {
+            let message = format!("the transport `sse` has no revision {WITHOUT_INITIALIZE}");
+            problems.error(&place, message, "leave the key out, or set `type` to `streamable-http`");
+            return None;
+        }
         return Some(revision.to_owned());
     }
     let fix = match nearest(revision, REVISIONS) {
-        Some(candidate) if revision != WITHOUT_INITIALIZE => {
-            format!("write `{candidate}`, or leave the key out to have it negotiated")
-        }
-        _ => "leave the key out to have the revision negotiated".to_owned(),
+        Some(candidate) => format!("write `{candidate}`, or leave the key out to have it negotiated"),
+        None => "leave the key out to have the revision negotiated".to_owned(),
     };
     let known = REVISIONS.join(", ");
     let message = format!("this is not a revision that can be agreed upon with a server; those are {known}");

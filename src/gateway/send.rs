@@ -1,23 +1,22 @@
 //! The way out to a server: its turn, its connection, the deadline, and whether to try again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{CallContext, CallError, Gateway};
+use super::{CallContext, CallError, Gateway, Outgoing};
 use crate::catalog::CatalogTool;
 use crate::trace::TraceContext;
-use crate::upstream::{Link, LinkError, NoConnection, Progress, Reply, Request, Upstream};
+use crate::upstream::request::{Meta, Request, What as Asked};
+use crate::upstream::{Connection, Link, LinkError, NoConnection, Reply, Upstream};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What<'a> {
-    /// A call; `arguments` is the JSON text of an object without raw newlines, `meta` that of further members of
-    /// `_meta`. A `progress` is asked for, and passed on.
-    Call { tool: &'a CatalogTool, arguments: &'a [u8], meta: &'a str, progress: Option<&'a Arc<Progress>> },
-    /// A request that changes nothing, such as `resources/read`; `params` as `arguments` above.
-    Other { method: &'a str, params: &'a [u8] },
+    /// A call; `arguments` is the JSON text of an object without raw newlines.
+    Call { tool: &'a CatalogTool, arguments: &'a [u8] },
+    /// A request that changes nothing, such as `resources/read`; `members` are those of its `params`.
+    Other { method: &'a str, members: &'a [u8], name: Option<&'a str> },
 }
 
 impl What<'_> {
@@ -37,9 +36,11 @@ impl Gateway {
         context: &CallContext,
         upstream: &Upstream,
         what: What<'_>,
+        outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
         let identity = upstream.identity(&context.forwarded);
         let identity = identity.as_ref();
+        let client = outgoing.client.as_ref().map(|client| &client.side);
         let after = self.timeout_of(upstream);
         let deadline = Instant::now() + after;
         let late = || CallError::Deadline { after };
@@ -48,7 +49,7 @@ impl Gateway {
         let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         loop {
-            let connection = match timeout_at(deadline, upstream.connection(identity)).await {
+            let connection = match timeout_at(deadline, upstream.connection(identity, client)).await {
                 Ok(Ok(connection)) => connection,
                 Ok(Err(NoConnection::Unavailable(unavailable))) => {
                     return Err(CallError::Unavailable(unavailable));
@@ -58,7 +59,11 @@ impl Gateway {
                 }
                 Err(_) => return Err(late()),
             };
-            let error = match within(&*connection, what, trace.as_ref(), deadline, after).await {
+            if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
+                lease.relay().attach(client.hearing.clone());
+            }
+            let sending = Sending { what, outgoing, trace: trace.as_ref(), after };
+            let error = match sending.within(&*connection, deadline).await {
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),
@@ -80,44 +85,59 @@ impl Gateway {
     }
 }
 
-/// Makes one call; `None` when `deadline` has passed, or `after` since the last progress.
-async fn within(
-    link: &dyn Link,
-    what: What<'_>,
-    trace: Option<&TraceContext>,
-    mut deadline: Instant,
+/// One request, however often it is sent.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    what: What<'a>,
+    outgoing: &'a Outgoing,
+    trace: Option<&'a TraceContext>,
     after: Duration,
-) -> Option<Result<Reply, LinkError>> {
-    let began = Instant::now();
-    let (request, progress) = match what {
-        What::Call { tool, arguments, meta, progress } => {
-            let ask_progress = progress.is_some() || tool.progress.is_asked();
-            let progress = ask_progress.then(|| progress.cloned().unwrap_or_default());
-            (Request::CallTool { name: &tool.name, arguments, meta, ask_progress, trace }, progress)
-        }
-        What::Other { method, params } => (Request::Other { method, params }, None),
-    };
-    let mut reply = link.request(request, progress.clone());
-    let mut told = false;
-    let reply = loop {
-        let progressed = async {
-            match &progress {
-                Some(progress) => progress.told().await,
-                None => std::future::pending().await,
+}
+
+impl Sending<'_> {
+    /// Sends it once; `None` when `deadline` has passed, or its time since the last progress.
+    async fn within(&self, link: &dyn Link, mut deadline: Instant) -> Option<Result<Reply, LinkError>> {
+        let began = Instant::now();
+        let Self { what, outgoing, trace, after } = *self;
+        let ask_progress = outgoing.progress.is_some()
+            || matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
+        let progress = ask_progress.then(|| outgoing.progress.clone().unwrap_or_default());
+        let meta = Meta {
+            ask_progress,
+            trace,
+            more: &outgoing.meta,
+            capabilities: outgoing.client.as_ref().map_or("{}", |client| &client.side.capabilities),
+            headers: &outgoing.headers,
+            quiet: false,
+        };
+        let what = match what {
+            What::Call { tool, arguments } => {
+                Asked::CallTool { name: &tool.name, arguments, more: &outgoing.more }
+            }
+            What::Other { method, members, name } => Asked::Other { method, members, name },
+        };
+        let mut reply = link.request(Request { what, meta }, progress.clone());
+        let mut told = false;
+        let reply = loop {
+            let progressed = async {
+                match &progress {
+                    Some(progress) => progress.told().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                reply = &mut reply => break Some(reply),
+                () = progressed => {
+                    told = true;
+                    deadline = Instant::now() + after;
+                }
+                () = sleep_until(deadline) => break None,
             }
         };
-        tokio::select! {
-            biased;
-            reply = &mut reply => break Some(reply),
-            () = progressed => {
-                told = true;
-                deadline = Instant::now() + after;
-            }
-            () = sleep_until(deadline) => break None,
+        if let What::Call { tool, .. } = self.what {
+            tool.progress.learn(began.elapsed(), told);
         }
-    };
-    if let What::Call { tool, .. } = what {
-        tool.progress.learn(began.elapsed(), told);
+        reply
     }
-    reply
 }

@@ -15,7 +15,7 @@ use super::answer::{self, Fault};
 use super::methods::Asked;
 use super::place::Place;
 use crate::gateway::{
-    CallContext, CallError, CallRecord, FindError, Outcome, Target, apart_if_large, record,
+    CallContext, CallError, CallRecord, FindError, Outcome, Outgoing, Target, apart_if_large, record,
 };
 use crate::http::{Peer, correlation, forwarded};
 use crate::trace::RequestId;
@@ -78,7 +78,8 @@ impl Mcp {
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
         let record = CallRecord::new(&self.gateway, &context, &target);
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
-        match self.gateway.call_unchecked(&context, &target, arguments, &meta, progress).await {
+        let outgoing = Outgoing { meta, progress: progress.cloned(), ..Outgoing::default() };
+        match self.gateway.call_unchecked(&context, &target, arguments, &outgoing).await {
             Ok(Reply::Result(result)) => {
                 let claims = apart_if_large(result.len(), || serde_json::from_slice::<Claims>(&result));
                 match claims {

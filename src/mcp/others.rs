@@ -9,6 +9,7 @@ use super::answer::Fault;
 use super::calls::context;
 use super::methods::{Asked, Era};
 use super::place::Place;
+use crate::gateway::{Ask, Outgoing};
 use crate::upstream::Reply;
 
 /// What is passed through. None of it changes anything.
@@ -41,8 +42,10 @@ impl Mcp {
         let Some(upstream) = server.as_ref().and_then(|server| server.upstream()) else {
             return Err(Fault::method_not_found(method));
         };
-        let params = without_the_hop(params)?;
-        match self.gateway.ask(&context(asked), upstream, method, params).await {
+        let params = Params::read(params)?;
+        let ask = Ask { method, members: params.members, name: params.name.as_deref() };
+        let outgoing = Outgoing { meta: params.meta, ..Outgoing::default() };
+        match self.gateway.ask(&context(asked), upstream, &ask, &outgoing).await {
             Ok(Reply::Result(result)) => match serde_json::from_slice::<&RawValue>(&result) {
                 Ok(text) if text.get().starts_with('{') => Ok(result),
                 _ => Err(Fault::internal("the server's answer is no result")),
@@ -62,16 +65,36 @@ impl Mcp {
     }
 }
 
-/// The params without what is between the client and the gateway: the token that progress would name, and what a
-/// request of the stateless era declares.
-fn without_the_hop(params: &str) -> Result<Bytes, Fault> {
-    let mut params: Map<String, Value> =
-        serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
-    if let Some(Value::Object(meta)) = params.get_mut("_meta") {
-        meta.retain(|key, _| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
-        if meta.is_empty() {
-            params.shift_remove("_meta");
-        }
+/// The params of a request, taken apart for the next hop.
+struct Params {
+    /// All members but `_meta`, as JSON text without braces.
+    members: Bytes,
+    /// The members of `_meta` that are the client's own, in the same form: neither the token of its progress nor what a
+    /// request of the stateless era declares.
+    meta: String,
+    /// What is asked for by name or URI.
+    name: Option<String>,
+}
+
+impl Params {
+    fn read(params: &str) -> Result<Self, Fault> {
+        let mut members: Map<String, Value> =
+            serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
+        let meta = match members.shift_remove("_meta") {
+            Some(Value::Object(mut meta)) => {
+                meta.retain(|key, _| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
+                inner(&meta)
+            }
+            _ => String::new(),
+        };
+        let name =
+            members.get("name").or_else(|| members.get("uri")).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { members: inner(&members).into(), meta, name })
     }
-    Ok(super::answer::text(&Value::Object(params)))
+}
+
+/// The text of an object without its braces.
+fn inner(members: &Map<String, Value>) -> String {
+    let text = serde_json::to_string(members).expect("a JSON value is always written");
+    text[1..text.len() - 1].to_owned()
 }

@@ -1,23 +1,30 @@
-//! Opens a connection for one identity: its headers beside the entry's fixed ones, and a session of its own.
+//! Opens a connection for one identity: its headers beside the entry's fixed ones, a session (or a process, or a
+//! connection to the socket) of its own, and its client for the server to ask.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
+use super::era::Era;
 use super::error::EndReason;
-use super::handshake::{self, Service};
-use super::identity::Identity;
-use super::link::Link;
+use super::handshake::{self, Greeting, Service};
+use super::hearing::Relay;
+use super::identity::{ClientSide, Identity};
+use super::link::{Link, Opened};
+use super::process::StderrTail;
+use super::request::Request;
+use super::subscriptions::Subscriptions;
 use super::supervisor::Surroundings;
-use super::{sse, streamable};
+use super::{ServerInfo, sse, stdio, streamable};
 use crate::config::{ServerConfig, TransportConfig};
 
 /// A connection that serves one identity.
 pub struct Dedicated {
     pub link: Arc<dyn Link>,
+    /// Hears what the server sends by itself.
+    pub relay: Arc<Relay>,
     /// rmcp's half; it is ended after the link.
     pub service: Option<Service>,
 }
@@ -54,12 +61,32 @@ pub trait Opener: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct ServerOpener {
     entry: Arc<ServerConfig>,
+    era: Arc<Era>,
     surroundings: Arc<Surroundings>,
 }
 
 impl ServerOpener {
-    pub fn new(entry: Arc<ServerConfig>, surroundings: Arc<Surroundings>) -> Self {
-        Self { entry, surroundings }
+    pub fn new(entry: Arc<ServerConfig>, era: Arc<Era>, surroundings: Arc<Surroundings>) -> Self {
+        Self { entry, era, surroundings }
+    }
+
+    async fn connect(&self, identity: &Identity) -> Result<(Opened, Option<StderrTail>), EndReason> {
+        let Surroundings { clients, limits, metrics: _ } = &*self.surroundings;
+        let (name, limit) = (&self.entry.name, limits.load().result_bytes);
+        Ok(match &self.entry.transport {
+            TransportConfig::StreamableHttp(config) => {
+                (streamable::open(name, config, clients, limit, Some(identity)).await?, None)
+            }
+            TransportConfig::Sse(config) => {
+                (sse::open(name, config, clients, limit, Some(identity)).await?, None)
+            }
+            TransportConfig::Stdio(config) => {
+                let (opened, tail) = stdio::open(name, config, limit)?;
+                (opened, Some(tail))
+            }
+            TransportConfig::Socket(config) => (stdio::open_socket(name, config, limit).await?, None),
+            TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
+        })
     }
 
     async fn try_to_open(
@@ -67,43 +94,61 @@ impl ServerOpener {
         identity: &Identity,
         give_up: &CancellationToken,
     ) -> Result<Dedicated, EndReason> {
-        let Surroundings { clients, limits, metrics: _ } = &*self.surroundings;
-        let (limit, after) = (limits.load().result_bytes, limits.load().start_timeout);
+        let after = self.surroundings.limits.load().start_timeout;
         if self.entry.oauth {
             return Err(EndReason::OAuth);
         }
         let name = &self.entry.name;
         let deadline = tokio::time::Instant::now() + after;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
-        let opening = async {
-            match &self.entry.transport {
-                TransportConfig::StreamableHttp(config) => {
-                    streamable::open(name, config, clients, limit, Some(identity)).await
-                }
-                TransportConfig::Sse(config) => sse::open(name, config, clients, limit, Some(identity)).await,
-                TransportConfig::Stdio(_) | TransportConfig::Socket(_) | TransportConfig::Gateway => {
-                    unreachable!("a configuration lets headers through to servers over HTTP alone")
-                }
-            }
-        };
-        let opening = give_up.run_until_cancelled(timeout_at(deadline, opening)).await;
-        let opened = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
+        let opening = give_up.run_until_cancelled(timeout_at(deadline, self.connect(identity))).await;
+        let (opened, tail) = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
         let link = opened.link.clone();
-        // The tools are those of the shared connection, so nobody waits for news of them here.
-        let unheard = Arc::new(Notify::new());
-        let handshake = handshake::initialize(name, opened, self.entry.protocol.as_deref(), unheard);
-        let handshake = give_up.run_until_cancelled(timeout_at(deadline, handshake)).await;
-        let reason = match handshake {
-            Some(Ok(Ok((service, _info)))) => {
-                tracing::debug!(mcp_server = %name, ?identity, "{name}: a connection for forwarded headers is open");
-                return Ok(Dedicated { link, service: Some(service) });
+        let relay = Arc::new(Relay::default());
+        let client = identity.client();
+        let greeting = Greeting {
+            server: name,
+            pin: self.entry.protocol.as_deref(),
+            era: &self.era,
+            is_ordered: self.entry.transport.is_ordered(),
+            hearing: relay.clone(),
+            capabilities: client.map_or("{}", |client| &client.capabilities),
+            // Resources are followed over the shared connection.
+            subscriptions: Arc::new(Subscriptions::default()),
+        };
+        let greeted = async {
+            let (service, info) = handshake::greet(greeting, opened).await?;
+            if let Some(client) = client {
+                ask_for_log(&*link, client, &info).await;
+            }
+            Ok(service)
+        };
+        let greeted = give_up.run_until_cancelled(timeout_at(deadline, greeted)).await;
+        let reason = match greeted {
+            Some(Ok(Ok(service))) => {
+                tracing::debug!(mcp_server = %name, ?identity, "{name}: a connection for one caller is open");
+                return Ok(Dedicated { link, relay, service: Some(service) });
             }
             Some(Ok(Err(reason))) => reason,
             Some(Err(_)) => silent("initialize"),
             None => EndReason::Stopping,
         };
+        let ended_by_itself = link.end().is_set() && reason != EndReason::Stopping;
         link.close().await;
-        Err(reason)
+        let reason = if ended_by_itself { link.end().reason() } else { reason };
+        Err(reason.with_stderr(tail.map(|tail| tail.lines()).unwrap_or_default()))
+    }
+}
+
+/// Tells the server how much its client wants to be told. One that refuses just says more or less than that.
+async fn ask_for_log(link: &dyn Link, client: &ClientSide, info: &ServerInfo) {
+    let Some(level) = client.log_level.as_deref().filter(|_| info.capabilities.contains_key("logging"))
+    else {
+        return;
+    };
+    let members = format!("\"level\":{}", serde_json::Value::from(level));
+    if let Err(error) = link.request(Request::other("logging/setLevel", members.as_bytes()), None).await {
+        tracing::debug!(%error, "a level of log messages could not be set");
     }
 }
 
@@ -117,7 +162,7 @@ impl Opener for ServerOpener {
             let opened = self.try_to_open(identity, give_up).await;
             if let Err(reason) = &opened {
                 let name = &self.entry.name;
-                tracing::debug!(mcp_server = %name, ?identity, "{name}: no connection for forwarded headers: {reason}");
+                tracing::debug!(mcp_server = %name, ?identity, "{name}: no connection for one caller: {reason}");
             }
             opened
         })

@@ -83,8 +83,8 @@ pub enum EndReason {
     Url(String),
     #[error("`oauth` is configured, and signing in to servers is not part of this version")]
     OAuth,
-    /// Every connection that callers with forwarded headers may have is in use.
-    #[error("all {limit} connections for callers with forwarded headers are in use (limits.identities)")]
+    /// Every connection that may serve one caller alone is in use.
+    #[error("all {limit} connections that serve one caller each are in use (limits.identities)")]
     AllInUse { limit: usize },
     #[error("the gateway is stopping")]
     Stopping,

@@ -1,203 +1,208 @@
-//! The handshake and everything that is no call: rmcp speaks it, over our [`Link`].
+//! The beginning of a connection: which era the server is of, and what it says of itself.
+//!
+//! A server of the era of sessions is spoken to by rmcp, over our [`Link`]; one of the stateless era needs no
+//! handshake, and is asked by `server/discover`.
+
+mod sessions;
+mod stateless;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use rmcp::model::{
-    ClientConfig, ClientJsonRpcMessage, ClientNotification, ClientRequest, Implementation, JsonRpcMessage,
-    ProtocolVersion, ServerJsonRpcMessage,
-};
-use rmcp::service::{ClientInitializeError, NotificationContext, RoleClient, RunningService, serve_client};
-use rmcp::transport::Transport;
-use rmcp::{ClientHandler, model::ClientCapabilities};
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::task::JoinError;
+use tokio::time::sleep;
 
 use super::ServerInfo;
-use super::error::{EndReason, LinkError, cut_words};
-use super::link::{Link, Opened, Outgoing, Step};
+use super::era::{Approach, Era};
+use super::error::{EndReason, LinkError, StatusReason, cut_words};
+use super::hearing::Hearing;
+use super::link::{Link, Opened};
+use super::message::Reply;
+use super::request::{Manner, Request, STATELESS};
+use super::subscriptions::Subscriptions;
 use crate::config::ServerName;
 
-/// Our answers to a server's own requests (pings, for instance) that may wait at one time; further ones are
-/// dropped. Without this a server that asks and does not read would fill the memory with tasks.
-const ANSWERS: usize = 64;
-/// How long such an answer may wait for a server that does not take it.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long a server may keep silent to the question for its era, once it could have answered.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+/// A server that answered a later request, a ping, and not that question, gets this much longer: it may answer out of
+/// order.
+const GRACE: Duration = Duration::from_millis(100);
+/// The same when it refused the ping, which servers without sessions do.
+const LONG_GRACE: Duration = Duration::from_secs(1);
+/// 2026-07-28, schema, `UNSUPPORTED_PROTOCOL_VERSION`.
+const UNSUPPORTED_REVISION: i64 = -32022;
 
-/// rmcp's running half of a connection. Dropping it ends the connection.
-pub type Service = RunningService<RoleClient, Handler>;
-
-/// Initializes the connection: offers `protocol` (the latest revision with sessions when `None`) and waits
-/// for what the server says of itself. `changed` is told of each `tools/list_changed`.
-pub async fn initialize(
-    server: &ServerName,
-    opened: Opened,
-    protocol: Option<&str>,
-    changed: Arc<Notify>,
-) -> Result<(Service, ServerInfo), EndReason> {
-    let link = opened.link.clone();
-    let handler = Handler { server: server.clone(), protocol: offered(protocol), changed };
-    let transport = LinkTransport {
-        server: server.clone(),
-        link: opened.link,
-        inbox: opened.inbox,
-        answers: Arc::new(Semaphore::new(ANSWERS)),
-    };
-    let service = serve_client(handler, transport).await;
-    let service = service.map_err(|error| why(&link, error))?;
-    let info = service.peer_info().map(|info| ServerInfo {
-        name: info.server_info.as_ref().map(|server| server.name.clone()).unwrap_or_default(),
-        version: info.server_info.as_ref().map(|server| server.version.clone()).unwrap_or_default(),
-        instructions: info.instructions.clone().filter(|text| !text.is_empty()),
-        protocol: info.protocol_version.to_string(),
-        implementation: object(&info.server_info),
-        capabilities: object(&info.capabilities),
-    });
-    Ok((service, info.unwrap_or_default()))
+/// How a connection is to be begun.
+pub struct Greeting<'a> {
+    pub server: &'a ServerName,
+    /// The revision that the entry pins.
+    pub pin: Option<&'a str>,
+    pub era: &'a Era,
+    /// Whether requests and answers share one channel, so that order tells something.
+    pub is_ordered: bool,
+    pub hearing: Arc<dyn Hearing>,
+    /// The JSON text of what the client behind the connection is capable of.
+    pub capabilities: &'a str,
+    /// The resources that the connection's callers follow.
+    pub subscriptions: Arc<Subscriptions>,
 }
 
-/// What rmcp's types keep of an object of the server's answer.
-fn object(value: &impl serde::Serialize) -> Map<String, Value> {
-    match serde_json::to_value(value) {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
+/// The running half of a connection, which reads what the server sends by itself.
+pub enum Service {
+    Sessions(sessions::Service),
+    Stateless(stateless::Service),
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Service").finish_non_exhaustive()
     }
 }
 
-fn offered(pin: Option<&str>) -> ProtocolVersion {
-    let pinned = pin.and_then(|pin| {
-        ProtocolVersion::KNOWN_VERSIONS.iter().find(|version| version.as_str() == pin).cloned()
-    });
-    // rmcp's own default is a revision that has no `initialize`.
-    pinned.unwrap_or(ProtocolVersion::LATEST_WITH_INITIALIZE)
-}
-
-/// The reason that the connection itself gives is better than rmcp's view of it.
-fn why(link: &Arc<dyn Link>, error: ClientInitializeError) -> EndReason {
-    if link.end().is_set() {
-        return link.end().reason();
-    }
-    if let ClientInitializeError::TransportError { error: transport, .. } = &error {
-        match transport.error.downcast_ref::<LinkError>() {
-            Some(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return reason.clone(),
-            Some(LinkError::Status(reason)) => return EndReason::Status(reason.clone()),
-            _ => {}
+impl Service {
+    /// Ends it and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When its task panicked.
+    pub async fn cancel(self) -> Result<(), JoinError> {
+        match self {
+            Self::Sessions(service) => service.cancel().await.map(|_reason| ()),
+            Self::Stateless(service) => service.cancel().await,
         }
     }
-    let error = match error {
-        ClientInitializeError::JsonRpcError(error) => cut_words(&error.message),
-        other => cut_words(&other.to_string()),
-    };
-    EndReason::Handshake { step: "initialize", error, stderr: Arc::default() }
 }
 
-/// What we answer to servers. Requests of theirs (sampling, roots, elicitation) get rmcp's refusal, since
-/// we declare none of these capabilities.
-#[derive(Debug, Clone)]
-pub struct Handler {
-    server: ServerName,
-    protocol: ProtocolVersion,
-    changed: Arc<Notify>,
-}
-
-impl ClientHandler for Handler {
-    fn get_info(&self) -> ClientConfig {
-        let implementation = Implementation::new("mcpo", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), implementation)
-            .with_protocol_version(self.protocol.clone())
-    }
-
-    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.changed.notify_one();
-    }
-
-    #[expect(deprecated, reason = "servers of the revisions with sessions still log this way")]
-    async fn on_logging_message(
-        &self,
-        params: rmcp::model::LoggingMessageNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        // Its data is left out: it may hold arguments and results of anybody's call.
-        let server = &self.server;
-        tracing::debug!(mcp_server = %server, level = ?params.level, "{server} sent a log message");
-    }
-}
-
-/// rmcp's view of a link.
-struct LinkTransport {
-    server: ServerName,
-    link: Arc<dyn Link>,
-    inbox: mpsc::Receiver<Bytes>,
-    answers: Arc<Semaphore>,
-}
-
-impl Transport<RoleClient> for LinkTransport {
-    type Error = LinkError;
-
-    fn send(
-        &mut self,
-        item: ClientJsonRpcMessage,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        let step = match &item {
-            JsonRpcMessage::Request(request) => match &request.request {
-                ClientRequest::InitializeRequest(_) => Step::Initialize,
-                _ => Step::Other,
-            },
-            JsonRpcMessage::Notification(notification) => match &notification.notification {
-                ClientNotification::InitializedNotification(_) => Step::Initialized,
-                _ => Step::Other,
-            },
-            _ => Step::Other,
-        };
-        let link = self.link.clone();
-        let place = self.answers.clone().try_acquire_owned();
-        let server = self.server.clone();
-        async move {
-            let Ok(_place) = place else {
-                tracing::debug!(mcp_server = %server, "{server}: an answer to a request of its own was dropped: too many are waiting");
-                return Ok(());
-            };
-            let message = serde_json::to_vec(&item).map_err(|error| {
-                LinkError::Malformed(format!("our own message cannot be written: {error}"))
-            })?;
-            let sending = link.send(Outgoing { message: message.into(), step });
-            if step != Step::Other {
-                return sending.await;
-            }
-            timeout(ANSWER_LIMIT, sending).await.unwrap_or_else(|_| {
-                tracing::debug!(mcp_server = %server, "{server}: an answer to a request of its own was dropped: it was not taken in time");
-                Ok(())
-            })
-        }
-    }
-
-    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
-        loop {
-            let message = tokio::select! {
-                message = self.inbox.recv() => message,
-                _ = self.link.end().wait() => return None,
-            };
-            let Some(message) = message else {
-                // The connection's task is gone; what it found out comes with the end.
-                self.link.end().wait().await;
-                return None;
-            };
-            match serde_json::from_slice(&message) {
-                Ok(message) => return Some(message),
-                // The error's own text quotes what it stumbles over.
-                Err(error) => {
-                    let (server, bytes) = (&self.server, message.len());
-                    let why = error.classify();
-                    tracing::debug!(mcp_server = %server, bytes, ?why, "{server} sent what is no message; it is ignored");
-                }
+/// Begins the connection and waits for what the server says of itself.
+///
+/// # Errors
+///
+/// Why there is no connection. A server whose era was known and that does not answer to it is asked anew next time.
+pub async fn greet(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, ServerInfo), EndReason> {
+    let era = greeting.era;
+    let pin = greeting.pin;
+    let greeted = match era.approach(pin) {
+        Approach::Known(Manner::Sessions) => sessions::initialize(&greeting, opened).await,
+        Approach::Known(Manner::Stateless) => {
+            opened.link.speech().settle(Manner::Stateless);
+            match discover(&*opened.link).await? {
+                Found::Stateless(info) => Ok(stateless::attend(greeting, opened, *info)),
+                Found::Sessions => Err(refused("it does not speak revision 2026-07-28".into())),
             }
         }
+        Approach::Probe => match probe(&*opened.link, greeting.is_ordered).await? {
+            Found::Stateless(info) => Ok(stateless::attend(greeting, opened, *info)),
+            Found::Sessions => {
+                opened.link.speech().settle(Manner::Sessions);
+                sessions::initialize(&greeting, opened).await
+            }
+        },
+    };
+    match &greeted {
+        Ok((_, info)) => era.learn_from(&info.protocol),
+        Err(_) => era.forget(),
     }
+    greeted
+}
 
-    async fn close(&mut self) -> Result<(), Self::Error> {
-        self.link.close().await;
-        Ok(())
+/// What a server turned out to be.
+enum Found {
+    Stateless(Box<ServerInfo>),
+    Sessions,
+}
+
+/// Asks a server for its era (2026-07-28, stdio and streamable HTTP, "Backward Compatibility"). Costs no time with
+/// servers that answer what they do not know with an error; one that keeps silent is told by the ping that it answers.
+async fn probe(link: &dyn Link, is_ordered: bool) -> Result<Found, EndReason> {
+    link.speech().settle(Manner::Stateless);
+    let pinged = async {
+        if !is_ordered {
+            return std::future::pending().await;
+        }
+        match link.request(Request::other("ping", b"").quiet(), None).await {
+            Ok(Reply::Result(_)) => sleep(GRACE).await,
+            Ok(Reply::Error(_)) => sleep(LONG_GRACE).await,
+            // The connection has ended, which the question is told, too.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        found = discover(link) => found,
+        () = pinged => Ok(Found::Sessions),
+        () = sleep(PROBE_LIMIT) => Ok(Found::Sessions),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Discovered {
+    supported_versions: Vec<String>,
+    #[serde(default)]
+    capabilities: Map<String, Value>,
+    instructions: Option<String>,
+    #[serde(default, rename = "_meta")]
+    meta: DiscoveredMeta,
+}
+
+#[derive(Default, Deserialize)]
+struct DiscoveredMeta {
+    #[serde(default, rename = "io.modelcontextprotocol/serverInfo")]
+    server_info: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Supported {
+    supported: Vec<String>,
+}
+
+async fn discover(link: &dyn Link) -> Result<Found, EndReason> {
+    let reply = match link.request(Request::other("server/discover", b"").quiet(), None).await {
+        Ok(reply) => reply,
+        Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return Err(reason),
+        Err(LinkError::Status(reason @ StatusReason { status: 401 | 403, .. })) => {
+            return Err(EndReason::Status(reason));
+        }
+        // A server of the other era, whatever it makes of the question.
+        Err(_) => return Ok(Found::Sessions),
+    };
+    let offered = match reply {
+        Reply::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
+            Ok(found) if found.supported_versions.iter().any(|revision| revision == STATELESS) => {
+                return Ok(Found::Stateless(Box::new(info(found))));
+            }
+            Ok(found) => found.supported_versions,
+            Err(_) => return Ok(Found::Sessions),
+        },
+        Reply::Error(error) if error.code == UNSUPPORTED_REVISION => {
+            let data =
+                error.data.as_ref().and_then(|data| serde_json::from_str::<Supported>(data.get()).ok());
+            data.map(|data| data.supported).unwrap_or_default()
+        }
+        Reply::Error(_) => return Ok(Found::Sessions),
+    };
+    if offered.is_empty() || offered.iter().any(|revision| revision.as_str() < STATELESS) {
+        return Ok(Found::Sessions);
+    }
+    let offered = cut_words(&offered.join(", "));
+    Err(refused(format!("it speaks only revisions that the gateway does not: {offered}")))
+}
+
+fn info(found: Discovered) -> ServerInfo {
+    let server = found.meta.server_info;
+    let text = |key: &str| server.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ServerInfo {
+        name: text("name"),
+        version: text("version"),
+        instructions: found.instructions.filter(|text| !text.is_empty()),
+        protocol: STATELESS.to_owned(),
+        capabilities: found.capabilities,
+        implementation: server,
+    }
+}
+
+fn refused(error: String) -> EndReason {
+    EndReason::Handshake { step: "server/discover", error, stderr: Arc::default() }
 }

@@ -18,10 +18,11 @@ use tokio_util::task::TaskTracker;
 
 use super::dedicated::Opener;
 use super::error::{EndReason, StatusReason};
+use super::hearing::Relay;
 use super::identity::{Identity, IdentityKey};
 use super::link::Link;
 use super::{TRY_AGAIN, Unavailable};
-use crate::config::ForwardingConfig;
+use crate::config::DedicatedConfig;
 use place::{Place, tend};
 
 /// All dedicated connections of one server.
@@ -39,7 +40,15 @@ pub enum NoConnection {
 /// The use of a dedicated connection by one call. While it lives, the connection is not ended for want of use.
 pub struct Lease {
     link: Arc<dyn Link>,
+    relay: Arc<Relay>,
     _use: Use,
+}
+
+impl Lease {
+    /// Hears what the server sends over the connection.
+    pub fn relay(&self) -> &Arc<Relay> {
+        &self.relay
+    }
 }
 
 struct Pool {
@@ -75,30 +84,28 @@ struct Entry {
 #[derive(Clone)]
 enum Outcome {
     Opening,
-    Open(Arc<dyn Link>),
+    Open(Arc<dyn Link>, Arc<Relay>),
     Failed { reason: Arc<EndReason>, at: Instant },
 }
 
 impl Identities {
-    /// None yet, and none ever while there is no `config`. Calls wait until [`Identities::start`].
-    pub fn new(config: Option<&ForwardingConfig>) -> Self {
+    /// None yet. Calls wait until [`Identities::start`].
+    pub fn new(bounds: DedicatedConfig) -> Self {
         let this = Self(Arc::new(Pool {
             opener: SetOnce::new(),
             entries: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
-        if let Some(config) = config {
-            this.adopt(config);
-        }
+        this.adopt(bounds);
         this
     }
 
     /// Takes up new bounds. Connections beyond them end once they are not used.
-    pub fn adopt(&self, config: &ForwardingConfig) {
+    pub fn adopt(&self, bounds: DedicatedConfig) {
         let mut entries = self.0.entries();
-        entries.limit = config.identities;
-        entries.idle = config.idle;
+        entries.limit = bounds.most;
+        entries.idle = bounds.idle;
     }
 
     /// Lets connections be made by `opener`. Only the first one counts.
@@ -120,7 +127,7 @@ impl Identities {
         let settled = outcome.wait_for(|outcome| !matches!(outcome, Outcome::Opening)).await;
         let settled = settled.map(|outcome| outcome.clone());
         match settled {
-            Ok(Outcome::Open(link)) => Ok(Lease { link, _use: in_use }),
+            Ok(Outcome::Open(link, relay)) => Ok(Lease { link, relay, _use: in_use }),
             Ok(Outcome::Failed { reason, at }) => Err(failed(reason, at)),
             Ok(Outcome::Opening) | Err(_) => Err(stopping()),
         }
@@ -222,7 +229,7 @@ impl Entry {
     fn is_good(&self) -> bool {
         match &*self.outcome.borrow() {
             Outcome::Opening => true,
-            Outcome::Open(link) => !link.end().is_set(),
+            Outcome::Open(link, _) => !link.end().is_set(),
             Outcome::Failed { at, .. } => at.elapsed() < TRY_AGAIN,
         }
     }

@@ -16,12 +16,25 @@ use crate::config::ForwardingConfig;
 #[derive(Clone, Default)]
 pub struct CallerHeaders(Option<Arc<HeaderMap>>);
 
-/// The headers that go along to one server with one call. Calls with equal ones may share a session of that
-/// server, others never do. Cheap to clone.
+/// For whom one call is made: the headers that go along to one server with it, and the client that the server may ask
+/// something. Calls of equal ones may share a session of that server, others never do. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     key: IdentityKey,
     headers: Arc<[(HeaderName, HeaderValue)]>,
+    client: Option<ClientSide>,
+}
+
+/// A client that a server may ask something, or that wants the log messages of its own calls: it needs a connection
+/// that no other client shares. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ClientSide {
+    /// Stands for the client: a session, or one of the places of a caller without sessions.
+    pub key: IdentityKey,
+    /// The JSON text of what it declares: an object with some of `elicitation`, `sampling` and `roots`.
+    pub capabilities: Arc<str>,
+    /// The least level of the log messages that it wants.
+    pub log_level: Option<Arc<str>>,
 }
 
 /// Stands for an identity without holding any of its values.
@@ -75,7 +88,25 @@ impl Identity {
                 digest.update(bytes);
             }
         }
-        Some(Self { key: digest.finalize().into(), headers })
+        Some(Self { key: digest.finalize().into(), headers, client: None })
+    }
+
+    /// The same for `client`; without any headers when there is no `base`.
+    pub fn of_client(base: Option<&Self>, client: &ClientSide) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(client.key);
+        digest.update(base.map(Self::key).unwrap_or_default());
+        for text in [&*client.capabilities, client.log_level.as_deref().unwrap_or_default()] {
+            digest.update(text.len().to_le_bytes());
+            digest.update(text);
+        }
+        let headers = base.map_or_else(|| Arc::from([]), |base| base.headers.clone());
+        Self { key: digest.finalize().into(), headers, client: Some(client.clone()) }
+    }
+
+    /// The client behind the calls.
+    pub fn client(&self) -> Option<&ClientSide> {
+        self.client.as_ref()
     }
 
     /// Equal for equal headers.
@@ -103,14 +134,12 @@ impl fmt::Debug for Identity {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::HeaderPattern;
 
     fn rules(allowed: &[&str]) -> ForwardingConfig {
         let allowed = allowed.iter().map(|pattern| HeaderPattern::parse(pattern).unwrap()).collect();
-        ForwardingConfig { allowed, withheld: Vec::new(), identities: 1, idle: Duration::from_secs(1) }
+        ForwardingConfig { allowed, withheld: Vec::new() }
     }
 
     fn caller(pairs: &[(&str, &str)]) -> CallerHeaders {

@@ -17,9 +17,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
-use super::link::{self, End, INBOX, Ids, Link, Outgoing};
-use super::message::{self, Reply, Request, Sorted};
+use super::link::{self, End, INBOX, Ids, Link, Outgoing, Speech};
+use super::message::{self, Reply, Sorted};
 use super::progress::Progress;
+use super::request::{self, Request};
 use crate::config::ServerName;
 
 /// Requests that may wait for their turn to be written.
@@ -35,6 +36,7 @@ pub struct Lines {
     commands: mpsc::Sender<Command>,
     cancels: mpsc::UnboundedSender<u32>,
     ids: Ids,
+    speech: Speech,
     end: Arc<End>,
 }
 
@@ -92,7 +94,8 @@ pub fn connect<R, W>(
         input_refused: None,
         end: end.clone(),
     };
-    (Lines { commands, cancels, ids: Ids::default(), end }, connection, inbox_out)
+    let lines = Lines { commands, cancels, ids: Ids::default(), speech: Speech::default(), end };
+    (lines, connection, inbox_out)
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
@@ -176,7 +179,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             // The server never hears of it.
             self.waiting.retain(|command| !is_it(command));
         } else if self.writer.is_some() {
-            self.outgoing.extend_from_slice(&message::cancelled(id));
+            self.outgoing.extend_from_slice(&request::cancelled(id));
         }
     }
 
@@ -276,12 +279,12 @@ impl Link for Lines {
         Box::pin(async move {
             let id = self.ids.next();
             let (reply, answer) = oneshot::channel();
-            let command =
-                Command::Request { id, line: request.encode(id), pending: Pending { reply, progress } };
+            let line = request.encode(id, self.speech.manner());
+            let command = Command::Request { id, line, pending: Pending { reply, progress } };
             if self.commands.send(command).await.is_err() {
                 return Err(LinkError::NotSent(self.end.wait().await));
             }
-            let mut open = Open { cancels: &self.cancels, id, answered: false };
+            let mut open = Open { cancels: &self.cancels, id, answered: request.meta.quiet };
             let reply = answer.await;
             open.answered = true;
             match reply {
@@ -298,5 +301,9 @@ impl Link for Lines {
 
     fn end(&self) -> &End {
         &self.end
+    }
+
+    fn speech(&self) -> &Speech {
+        &self.speech
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{EndReason, LinkError};
-use super::message::{FIRST_ID, LAST_ID, Reply, Request};
+use super::message::{FIRST_ID, LAST_ID, Reply};
 use super::progress::Progress;
+use super::request::{Manner, Request};
 use crate::config::ServerName;
 
 /// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
@@ -50,6 +51,24 @@ pub trait Link: Send + Sync + 'static {
 
     /// Tells when and why the connection ended.
     fn end(&self) -> &End;
+
+    /// The manner in which requests are written.
+    fn speech(&self) -> &Speech;
+}
+
+/// The manner of one connection: that of sessions until the server is known to do without.
+#[derive(Debug, Default)]
+pub struct Speech(AtomicBool);
+
+impl Speech {
+    pub fn manner(&self) -> Manner {
+        if self.0.load(Ordering::Relaxed) { Manner::Stateless } else { Manner::Sessions }
+    }
+
+    /// Requests are written in this manner from now on.
+    pub fn settle(&self, manner: Manner) {
+        self.0.store(manner == Manner::Stateless, Ordering::Relaxed);
+    }
 }
 
 /// A message of rmcp on its way out.

@@ -1,4 +1,4 @@
-//! JSON-RPC messages as bytes: our own requests are written here, and what a server sends is sorted.
+//! JSON-RPC messages as bytes: what a server sends is sorted (our own requests are written in [`super::request`]).
 //!
 //! Answers to calls never pass rmcp: its typed parsing costs milliseconds a megabyte on the task that
 //! serves the whole connection, and drops what its types do not know. So a message is only looked at far
@@ -12,132 +12,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::farewell::Farewell;
-use crate::trace::TraceContext;
 
 /// Ids of our own requests start here. rmcp counts its own up from 0, and servers that keep ids in 32
 /// signed bits must be able to echo ours.
 pub const FIRST_ID: u32 = 1 << 30;
 /// After this id the numbers start again at [`FIRST_ID`].
 pub const LAST_ID: u32 = i32::MAX as u32;
-
-/// A request that the gateway itself sends.
-#[derive(Debug, Clone, Copy)]
-pub enum Request<'a> {
-    /// `tools/call`; `arguments` is the JSON text of an object without raw newlines.
-    CallTool {
-        name: &'a str,
-        arguments: &'a [u8],
-        /// Further members of `_meta`, as JSON text without the braces; `""` for none.
-        meta: &'a str,
-        ask_progress: bool,
-        /// The trace that the call belongs to, with the span that the server is to hang its own on.
-        trace: Option<&'a TraceContext>,
-    },
-    /// `tools/list`, one page.
-    ListTools { cursor: Option<&'a str> },
-    /// Any other request; `params` is the JSON text of an object without raw newlines.
-    Other { method: &'a str, params: &'a [u8] },
-}
-
-impl Request<'_> {
-    /// The message as one line, newline included. The id doubles as the progress token.
-    pub fn encode(&self, id: u32) -> Vec<u8> {
-        let mut line = Vec::with_capacity(192);
-        match self {
-            Self::CallTool { name, arguments, meta: more, ask_progress, trace } => {
-                line.reserve(name.len() + arguments.len());
-                head(&mut line, id, "tools/call");
-                line.extend_from_slice(b"{\"name\":");
-                string(&mut line, name);
-                line.extend_from_slice(b",\"arguments\":");
-                line.extend_from_slice(arguments);
-                meta(&mut line, ask_progress.then_some(id), *trace, more);
-                line.extend_from_slice(b"}}\n");
-            }
-            Self::ListTools { cursor } => {
-                head(&mut line, id, "tools/list");
-                line.push(b'{');
-                if let Some(cursor) = cursor {
-                    line.extend_from_slice(b"\"cursor\":");
-                    string(&mut line, cursor);
-                }
-                line.extend_from_slice(b"}}\n");
-            }
-            Self::Other { method, params } => {
-                line.reserve(method.len() + params.len());
-                line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-                number(&mut line, id);
-                line.extend_from_slice(b",\"method\":");
-                string(&mut line, method);
-                line.extend_from_slice(b",\"params\":");
-                line.extend_from_slice(params);
-                line.extend_from_slice(b"}\n");
-            }
-        }
-        line
-    }
-}
-
-impl<'a> Request<'a> {
-    /// The trace that the request belongs to; transports with headers pass it on there, too.
-    pub fn trace(&self) -> Option<&'a TraceContext> {
-        match self {
-            Self::CallTool { trace, .. } => *trace,
-            Self::ListTools { .. } | Self::Other { .. } => None,
-        }
-    }
-}
-
-/// `_meta`, when there is something in it. The names of the trace are those of SEP-414.
-fn meta(line: &mut Vec<u8>, progress_token: Option<u32>, trace: Option<&TraceContext>, more: &str) {
-    let start = line.len();
-    if let Some(token) = progress_token {
-        line.extend_from_slice(b",\"progressToken\":");
-        number(line, token);
-    }
-    if let Some(trace) = trace {
-        line.extend_from_slice(b",\"traceparent\":");
-        string(line, trace.traceparent());
-        if let Some(state) = trace.tracestate() {
-            line.extend_from_slice(b",\"tracestate\":");
-            string(line, state);
-        }
-    }
-    if !more.is_empty() {
-        line.push(b',');
-        line.extend_from_slice(more.as_bytes());
-    }
-    if line.len() > start {
-        line.splice(start..=start, *b",\"_meta\":{");
-        line.push(b'}');
-    }
-}
-
-/// The notification that a request was given up, as one line.
-pub fn cancelled(id: u32) -> Vec<u8> {
-    format!(
-        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id},\
-         \"reason\":\"the caller left or its deadline passed\"}}}}\n"
-    )
-    .into_bytes()
-}
-
-fn head(line: &mut Vec<u8>, id: u32, method: &str) {
-    line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    number(line, id);
-    line.extend_from_slice(b",\"method\":\"");
-    line.extend_from_slice(method.as_bytes());
-    line.extend_from_slice(b"\",\"params\":");
-}
-
-fn number(line: &mut Vec<u8>, value: u32) {
-    use std::io::Write as _;
-    write!(line, "{value}").expect("writing into a Vec cannot fail");
-}
-
-fn string(line: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(line, text).expect("a string is always JSON, and a Vec always takes it");
-}
 
 /// Whose a message is.
 #[derive(Debug, PartialEq)]

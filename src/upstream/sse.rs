@@ -18,9 +18,10 @@ use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
 use super::identity::Identity;
-use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing};
-use super::message::{self, Reply, Request, Sorted};
+use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Speech};
+use super::message::{self, Reply, Sorted};
 use super::progress::Progress;
+use super::request::{self, Manner, Request};
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
 
@@ -34,6 +35,8 @@ struct Sse {
     /// transport is not worth a second design.
     pending: Mutex<HashMap<u32, Pending>>,
     ids: Ids,
+    /// Always that of sessions: the transport is older than the other.
+    speech: Speech,
     end: Arc<End>,
     tasks: TaskTracker,
 }
@@ -81,6 +84,7 @@ pub async fn open(
         messages,
         pending: Mutex::default(),
         ids: Ids::default(),
+        speech: Speech::default(),
         end: Arc::default(),
         tasks: TaskTracker::new(),
     });
@@ -192,7 +196,7 @@ impl Link for SseLink {
                 return Err(LinkError::NotSent(this.end.reason()));
             }
             let _open = Open { link: this, id };
-            this.post(Bytes::from(request.encode(id)), request.trace()).await?;
+            this.post(Bytes::from(request.encode(id, Manner::Sessions)), request.meta.trace).await?;
             match answer.await {
                 Ok(reply) => reply,
                 Err(_connection_gone) => Err(LinkError::Lost(this.end.reason())),
@@ -211,6 +215,10 @@ impl Link for SseLink {
     fn end(&self) -> &End {
         &self.0.end
     }
+
+    fn speech(&self) -> &Speech {
+        &self.0.speech
+    }
 }
 
 /// Takes the request off the table, and tells the server when it was still open.
@@ -226,7 +234,7 @@ impl Drop for Open<'_> {
             return;
         }
         let link = self.link.clone();
-        let message = Bytes::from(message::cancelled(self.id));
+        let message = Bytes::from(request::cancelled(self.id));
         self.link.tasks.spawn(async move {
             if !matches!(tokio::time::timeout(FAREWELL, link.post(message, None)).await, Ok(Ok(()))) {
                 let server = &link.exchange.server;

@@ -12,10 +12,11 @@ use tokio::time::timeout;
 
 use super::error::{EndReason, LinkError};
 use super::lines::{self, Connection, Lines};
-use super::link::{End, Link, Opened, Outgoing};
-use super::message::{Reply, Request};
+use super::link::{End, Link, Opened, Outgoing, Speech};
+use super::message::Reply;
 use super::process::{Process, StderrTail};
 use super::progress::Progress;
+use super::request::Request;
 use crate::config::{ServerName, SocketConfig, StdioConfig};
 
 /// A process that ends closes its output at the same moment; how long either may lag behind.
@@ -126,5 +127,9 @@ impl Link for Served {
 
     fn end(&self) -> &End {
         self.lines.end()
+    }
+
+    fn speech(&self) -> &Speech {
+        self.lines.speech()
     }
 }

@@ -1,8 +1,9 @@
-//! The streamable HTTP transport, as its client (specification 2025-11-25, "Transports").
+//! The streamable HTTP transport, as its client (specification 2025-11-25 and 2026-07-28, "Transports").
 //!
 //! Each request is one POST, answered by JSON or by a stream of events; a caller reads its own answer on
-//! its own task. Beside that runs one GET stream for what the server sends by itself.
+//! its own task. Beside that runs, with servers that have sessions, one GET stream for what the server sends by itself.
 
+mod declared;
 mod streams;
 
 use std::borrow::Cow;
@@ -23,11 +24,11 @@ use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange};
 use super::http_client::HttpClients;
 use super::identity::Identity;
-use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Step};
-use super::message::{self, Reply, Request, Sorted};
+use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::message::{self, Reply, RpcError, Sorted};
 use super::progress::Progress;
+use super::request::{self, Manner, Request};
 use crate::config::{HttpConfig, ServerName};
-use crate::trace::TraceContext;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -40,6 +41,7 @@ struct Streamable {
     session: ArcSwapOption<Session>,
     inbox: mpsc::Sender<Bytes>,
     ids: Ids,
+    speech: Speech,
     end: Arc<End>,
     tasks: TaskTracker,
 }
@@ -47,8 +49,16 @@ struct Streamable {
 /// The link owns the shared state through an `Arc`, so that tasks and cancellations can outlive a caller.
 struct StreamableLink(Arc<Streamable>);
 
-/// What every message after `initialize` carries.
-#[derive(Debug)]
+/// What became of a message.
+enum Posted {
+    /// The head of an answer whose status is a success.
+    Answer(Response<Incoming>),
+    /// An error of the protocol, which a server without sessions sends with a status that is none.
+    Error(RpcError),
+}
+
+/// What every message after `initialize` carries; empty with a server without sessions that has answered once.
+#[derive(Debug, Default)]
 struct Session {
     headers: Vec<(HeaderName, HeaderValue)>,
     has_id: bool,
@@ -69,6 +79,7 @@ pub async fn open(
         session: ArcSwapOption::empty(),
         inbox,
         ids: Ids::default(),
+        speech: Speech::default(),
         end: Arc::default(),
         tasks: TaskTracker::new(),
     };
@@ -88,16 +99,17 @@ struct NegotiatedResult {
 }
 
 impl Streamable {
-    /// Sends one message and returns the answer's head when its status is a success.
+    /// Sends one message with these headers beside those of the session. `id` is that of a request of our own.
     async fn post(
         &self,
         message: Bytes,
-        trace: Option<&TraceContext>,
-    ) -> Result<Response<Incoming>, LinkError> {
+        more: Vec<(HeaderName, HeaderValue)>,
+        id: Option<u32>,
+    ) -> Result<Posted, LinkError> {
         let session = self.session.load_full();
         let mut headers = Cow::Borrowed(session.as_ref().map_or(&[][..], |session| &session.headers));
-        if let Some(trace) = trace {
-            headers.to_mut().extend(exchange::trace_headers(trace));
+        if !more.is_empty() {
+            headers.to_mut().extend(more);
         }
         let url = self.exchange.url();
         let response = match self.exchange.send(Method::POST, &url, &headers, message).await {
@@ -109,9 +121,13 @@ impl Streamable {
                 return Err(error);
             }
         };
+        let is_stateless = self.speech.manner() == Manner::Stateless;
         let status = response.status();
         if status.is_success() {
-            return Ok(response);
+            if is_stateless && session.is_none() {
+                self.session.store(Some(Arc::default()));
+            }
+            return Ok(Posted::Answer(response));
         }
         let had_session = session.as_ref().is_some_and(|session| session.has_id);
         if status == StatusCode::NOT_FOUND && had_session {
@@ -129,12 +145,13 @@ impl Streamable {
         if status == StatusCode::BAD_REQUEST && had_session && names_session {
             return Err(self.session_lost());
         }
-        Err(match message::sort(&body) {
+        match message::sort(&body) {
+            Sorted::Error { id: of, error } if is_stateless && Some(of) == id => Ok(Posted::Error(error)),
             Sorted::Error { error, .. } => {
-                LinkError::Refused { status: reason, message: cut_words(&error.message) }
+                Err(LinkError::Refused { status: reason, message: cut_words(&error.message) })
             }
-            _ => LinkError::Status(reason),
-        })
+            _ => Err(LinkError::Status(reason)),
+        }
     }
 
     fn session_lost(&self) -> LinkError {
@@ -148,7 +165,9 @@ impl Streamable {
 
     /// Sends a message of rmcp; what the server answers goes to the inbox.
     async fn send(self: Arc<Self>, outgoing: Outgoing) -> Result<(), LinkError> {
-        let response = self.post(outgoing.message, None).await?;
+        let Posted::Answer(response) = self.post(outgoing.message, Vec::new(), None).await? else {
+            return Err(LinkError::Malformed("it answers a message that asks for nothing".into()));
+        };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if exchange::is_type(&response, EVENTS) {
             let mut events = EventStream::new(response.into_body(), self.exchange.limit);
@@ -233,9 +252,20 @@ impl Link for StreamableLink {
                 return Err(LinkError::NotSent(this.end.reason()));
             }
             let id = this.ids.next();
-            let mut open = Open { link: this, id, answered: false };
+            let mut open = Open { link: this, id, answered: request.meta.quiet };
             let reply = async {
-                let response = this.post(Bytes::from(request.encode(id)), request.trace()).await?;
+                let manner = this.speech.manner();
+                let mut headers = match manner {
+                    Manner::Sessions => Vec::new(),
+                    Manner::Stateless => declared::headers(&request),
+                };
+                if let Some(trace) = request.meta.trace {
+                    headers.extend(exchange::trace_headers(trace));
+                }
+                let response = match this.post(request.encode(id, manner).into(), headers, Some(id)).await? {
+                    Posted::Answer(response) => response,
+                    Posted::Error(error) => return Ok(Reply::Error(error)),
+                };
                 if exchange::is_type(&response, EVENTS) {
                     let events = EventStream::new(response.into_body(), this.exchange.limit);
                     return this.answer_in_events(id, events, progress.as_deref()).await;
@@ -276,6 +306,10 @@ impl Link for StreamableLink {
     fn end(&self) -> &End {
         &self.0.end
     }
+
+    fn speech(&self) -> &Speech {
+        &self.0.speech
+    }
 }
 
 /// Cancels the request when its caller goes away before the answer.
@@ -287,13 +321,18 @@ struct Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if self.answered || self.link.end.is_set() {
+        // Without sessions, the end of the answer's stream says it (2026-07-28, streamable HTTP, "Cancellation").
+        let is_told = self.link.speech.manner() == Manner::Stateless;
+        if self.answered || self.link.end.is_set() || is_told {
             return;
         }
         let link = self.link.clone();
-        let message = Bytes::from(message::cancelled(self.id));
+        let message = Bytes::from(request::cancelled(self.id));
         self.link.tasks.spawn(async move {
-            if !matches!(tokio::time::timeout(FAREWELL, link.post(message, None)).await, Ok(Ok(_))) {
+            if !matches!(
+                tokio::time::timeout(FAREWELL, link.post(message, Vec::new(), None)).await,
+                Ok(Ok(_))
+            ) {
                 let server = &link.exchange.server;
                 tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
             }

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use super::dedicated::ServerOpener;
 use super::error::EndReason;
-use super::handshake::{self, Service};
+use super::handshake::{self, Greeting, Service};
+use super::hearing;
 use super::http_client::HttpClients;
 use super::kept::KeptTools;
 use super::link::{Link, Opened};
@@ -49,7 +50,7 @@ struct Live {
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
     let entry = Guard::into_inner(upstream.config());
-    upstream.identities.start(Arc::new(ServerOpener::new(entry, surroundings.clone())));
+    upstream.identities.start(Arc::new(ServerOpener::new(entry, upstream.era.clone(), surroundings.clone())));
     keep_running(upstream.clone(), surroundings, kept).await;
     if upstream.stop.is_cancelled() {
         upstream.enter(Phase::Retired, 0);
@@ -66,6 +67,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
     if let Some(kept) = &kept
         && let Ok(Some(list)) = timeout(KEPT_LIMIT, kept.load()).await
     {
+        upstream.era.learn_from(&list.info.protocol);
         upstream.publish(list);
     }
     let metrics = surroundings.metrics.server(upstream.name().as_str());
@@ -189,8 +191,21 @@ impl Supervisor {
         let config = Guard::into_inner(self.upstream.config());
         let link = opened.link.clone();
         let changed = Arc::new(Notify::new());
-        let handshake =
-            handshake::initialize(&config.name, opened, config.protocol.as_deref(), changed.clone());
+        let hearing = hearing::Shared {
+            server: config.name.clone(),
+            tools_changed: changed.clone(),
+            news: self.upstream.changes.news.clone(),
+        };
+        let greeting = Greeting {
+            server: &config.name,
+            pin: config.protocol.as_deref(),
+            era: &self.upstream.era,
+            is_ordered: config.transport.is_ordered(),
+            hearing: Arc::new(hearing),
+            capabilities: "{}",
+            subscriptions: self.upstream.subscriptions.clone(),
+        };
+        let handshake = handshake::greet(greeting, opened);
         let (service, info) = self.measured("initialize", deadline, &silent, handshake).await?;
         let list = tools::list(&config.name, &*link);
         let tools = self.measured("tools/list", deadline, &silent, list).await?;

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 
 use super::error::{EndReason, LinkError, cut_words};
 use super::link::Link;
-use super::message::{Reply, Request};
+use super::message::Reply;
+use super::request::{Request, What};
 use crate::config::ServerName;
 
 /// A list longer than this is cut: a server whose pages never end must not fill the memory.
@@ -39,7 +40,8 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
     let mut seen = HashSet::new();
     let mut bytes_read = 0;
     loop {
-        let page = match link.request(Request::ListTools { cursor: cursor.as_deref() }, None).await {
+        let request = Request::plain(What::ListTools { cursor: cursor.as_deref() });
+        let page = match link.request(request, None).await {
             Ok(Reply::Result(bytes)) => {
                 bytes_read += bytes.len();
                 parse_page(&bytes)?

@@ -2,12 +2,7 @@ use super::*;
 
 fn rules(allowed: &[&str], withheld: &[&str]) -> ForwardingConfig {
     let patterns = |texts: &[&str]| texts.iter().map(|text| HeaderPattern::parse(text).unwrap()).collect();
-    ForwardingConfig {
-        allowed: patterns(allowed),
-        withheld: patterns(withheld),
-        identities: 1,
-        idle: Duration::from_secs(1),
-    }
+    ForwardingConfig { allowed: patterns(allowed), withheld: patterns(withheld) }
 }
 
 fn allows(rules: &ForwardingConfig, name: &str) -> bool {

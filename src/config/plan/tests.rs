@@ -56,7 +56,8 @@ fn new_rules_for_headers_leave_the_connection() {
     for changed in [with("", r#""X-Team""#), with("", ""), with(r#""identities": 2"#, r#""X-User""#)] {
         let plan = Plan::between(&config(&running), &config(&changed), &[]);
         assert_eq!(plan.action(&ServerName::new("a").unwrap()), Some(Action::Update), "{changed}: {plan}");
-        assert!(plan.to_string().contains("forwardHeaders"), "{plan}");
+        let plan = plan.to_string();
+        assert!(plan.contains("forwardHeaders") || plan.contains("limits.identities"), "{plan}");
     }
     assert!(Plan::between(&config(&running), &config(&with("", r#""X-User""#)), &[]).is_empty());
 }

@@ -50,12 +50,7 @@ pub(super) fn of_entry(
     }
     let mut withheld = asked.withheld;
     withheld.extend(fixed);
-    Some(ForwardingConfig {
-        allowed: allowed.into_iter().map(|(pattern, _)| pattern).collect(),
-        withheld,
-        identities: common.identities,
-        idle: common.identity_idle,
-    })
+    Some(ForwardingConfig { allowed: allowed.into_iter().map(|(pattern, _)| pattern).collect(), withheld })
 }
 
 fn form_of_mcpo(fields: &Fields<'_>, name: &str, asked: &mut Asked, problems: &mut Problems) {

@@ -130,8 +130,14 @@ fn wrong_entries_are_refused_with_their_key() {
         (r#"{"command": "x", "concurrency": 0}"#, "concurrency\n  this must be a whole number of at least 1"),
         (r#"{"command": "x", "concurrency": 1.5}"#, "this must be a whole number of at least 1"),
         (r#"{"command": "x", "required": "yes"}"#, "mcpServers.a.required\n  this must be true or false"),
-        (r#"{"command": "x", "protocol": "draft"}"#, "2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25\n"),
-        (r#"{"command": "x", "protocol": "2026-07-28"}"#, "2025-11-25\n  fix: leave the key out"),
+        (
+            r#"{"command": "x", "protocol": "draft"}"#,
+            "2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28\n",
+        ),
+        (
+            r#"{"url": "http://a", "type": "sse", "protocol": "2026-07-28"}"#,
+            "`sse` has no revision 2026-07-28",
+        ),
         (r#"{"command": "x", "protocol": 2025}"#, "mcpServers.a.protocol\n  this must be a string"),
         (r#"{"command": "x", "envFile": ""}"#, "mcpServers.a.envFile\n  the path is empty"),
         (r#"{"command": "x", "envFile": ["a"]}"#, "mcpServers.a.envFile\n  this must be a string"),

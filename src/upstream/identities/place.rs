@@ -21,7 +21,7 @@ pub(super) async fn tend(
 ) {
     match opener.open(&identity, &closing).await {
         Ok(dedicated) => {
-            tell.send_replace(Outcome::Open(dedicated.link.clone()));
+            tell.send_replace(Outcome::Open(dedicated.link.clone(), dedicated.relay.clone()));
             place.serve(&dedicated, &closing).await;
             // Before the end is awaited: the next call gets a new connection.
             drop(place);

@@ -5,13 +5,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
 
 use super::*;
-use crate::config::HeaderPattern;
+use crate::config::{ForwardingConfig, HeaderPattern};
 use crate::upstream::dedicated::Dedicated;
 use crate::upstream::error::LinkError;
 use crate::upstream::identity::CallerHeaders;
-use crate::upstream::link::{End, Outgoing};
-use crate::upstream::message::{Reply, Request};
+use crate::upstream::link::{End, Outgoing, Speech};
+use crate::upstream::message::Reply;
 use crate::upstream::progress::Progress;
+use crate::upstream::request::Request;
 
 const IDLE: Duration = Duration::from_secs(300);
 /// Less than any time that matters here.
@@ -32,6 +33,7 @@ struct Server {
 
 struct FakeLink {
     end: End,
+    speech: Speech,
     closed: Arc<AtomicUsize>,
     farewell: Duration,
 }
@@ -51,8 +53,13 @@ impl Opener for Server {
             if let Some(reason) = self.refuses.lock().unwrap().clone() {
                 return Err(reason);
             }
-            let link = FakeLink { end: End::default(), closed: self.closed.clone(), farewell: self.farewell };
-            Ok(Dedicated { link: Arc::new(link), service: None })
+            let link = FakeLink {
+                end: End::default(),
+                speech: Speech::default(),
+                closed: self.closed.clone(),
+                farewell: self.farewell,
+            };
+            Ok(Dedicated { link: Arc::new(link), relay: Arc::default(), service: None })
         })
     }
 }
@@ -81,21 +88,26 @@ impl Link for FakeLink {
     fn end(&self) -> &End {
         &self.end
     }
+
+    fn speech(&self) -> &Speech {
+        &self.speech
+    }
 }
 
-fn rules(identities: usize) -> ForwardingConfig {
-    let allowed = vec![HeaderPattern::parse("X-User").unwrap()];
-    ForwardingConfig { allowed, withheld: Vec::new(), identities, idle: IDLE }
+fn bounds(most: usize) -> DedicatedConfig {
+    DedicatedConfig { most, idle: IDLE }
 }
 
 fn user(name: &str) -> Identity {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-user"), HeaderValue::from_str(name).unwrap());
-    Identity::new(&rules(1), &CallerHeaders::collect(&headers, |_, _| true)).unwrap()
+    let allowed = vec![HeaderPattern::parse("X-User").unwrap()];
+    let rules = ForwardingConfig { allowed, withheld: Vec::new() };
+    Identity::new(&rules, &CallerHeaders::collect(&headers, |_, _| true)).unwrap()
 }
 
 fn pool(limit: usize, server: Server) -> (Identities, Arc<Server>) {
-    let identities = Identities::new(Some(&rules(limit)));
+    let identities = Identities::new(bounds(limit));
     let server = Arc::new(server);
     identities.start(server.clone());
     (identities, server)
@@ -250,7 +262,7 @@ async fn a_caller_who_leaves_does_not_end_the_try_of_others() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_wait_for_the_start_of_the_server() {
-    let identities = Identities::new(Some(&rules(1)));
+    let identities = Identities::new(bounds(1));
     let start = async {
         sleep(Duration::from_secs(1)).await;
         identities.start(Arc::new(Server::default()));
@@ -265,7 +277,7 @@ async fn new_bounds_count_for_what_is_there() {
     let (identities, server) = pool(1, Server::default());
     let first = identities.lease(&user("a")).await.unwrap();
     assert!(identities.lease(&user("b")).await.is_err());
-    identities.adopt(&ForwardingConfig { idle: IDLE * 2, ..rules(2) });
+    identities.adopt(DedicatedConfig { most: 2, idle: IDLE * 2 });
     drop(identities.lease(&user("b")).await.unwrap());
     drop(first);
     sleep(IDLE + MOMENT).await;

@@ -11,6 +11,7 @@ use crate::upstream::event_stream::{Event, EventStream};
 use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
+use crate::upstream::request::Manner;
 
 /// Waits between tries to listen again; the server's own `retry` comes first.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -113,7 +114,9 @@ impl Streamable {
                     }
                 }
             }
-            let Some(last_id) = events.last_id().map(str::to_owned) else {
+            // Streams cannot be resumed without sessions.
+            let last_id = events.last_id().filter(|_| self.speech.manner() == Manner::Sessions);
+            let Some(last_id) = last_id.map(str::to_owned) else {
                 return Err(LinkError::Lost(EndReason::Broken("the stream ended before the answer".into())));
             };
             let wait = events.retry().unwrap_or(LISTEN_AGAIN).clamp(LISTEN_SHORTEST, LISTEN_LONGEST);

@@ -219,10 +219,11 @@ fn authorization_is_forwarded_only_while_no_key_is_configured() {
         let entry = r#"{"type": "http", "url": "http://h", "forwardHeaders": ["Authorization", "X-A"]}"#;
         let limits = r#""limits": {"identities": 3, "identityIdle": 1.5}"#;
         let text = format!(r#"{{{settings} {limits}, "mcpServers": {{"s": {entry}}}}}"#);
-        let forwarding = loaded(&text).config.servers[0].forwarding.clone().unwrap();
+        let server = &loaded(&text).config.servers[0];
+        let forwarding = server.forwarding.clone().unwrap();
         let name = http::HeaderName::from_static;
         assert_eq!(forwarding.allows(&name("authorization")), !keyed, "{settings}");
         assert!(forwarding.allows(&name("x-a")));
-        assert_eq!((forwarding.identities, forwarding.idle), (3, Duration::from_millis(1500)));
+        assert_eq!((server.dedicated.most, server.dedicated.idle), (3, Duration::from_millis(1500)));
     }
 }

@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::time::Duration;
 
 use http::HeaderName;
 
@@ -44,8 +43,6 @@ fn both_spellings_let_through_what_they_name() {
         assert_eq!(problems, "", "{members}");
         assert!(allows(&server, "X-User-Id") && allows(&server, "X-Tenant"), "{members}");
         assert!(!allows(&server, "X-Other") && !allows(&server, "X-Fixed"), "{members}");
-        let forwarding = server.forwarding.unwrap();
-        assert_eq!((forwarding.identities, forwarding.idle), (5, Duration::from_secs(9)));
     }
 }
 

@@ -1,0 +1,42 @@
+//! What a caller of MCP adds to what is sent for it.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::upstream::{ClientSide, Hearing, Progress};
+
+/// The addition to one call or question. [`Outgoing::default`] adds nothing, as for callers that are no MCP clients.
+#[derive(Clone, Default)]
+pub struct Outgoing {
+    /// Further members of `params`, as JSON text without braces and newlines.
+    pub more: String,
+    /// Members of `_meta`, in the same form.
+    pub meta: String,
+    /// Asked of the server, and passed on.
+    pub progress: Option<Arc<Progress>>,
+    /// Arguments that servers without sessions want to see in headers, too.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The client that the server may ask something, and who speaks for it.
+    pub client: Option<Client>,
+}
+
+/// A client that a server may ask something.
+#[derive(Clone)]
+pub struct Client {
+    pub side: ClientSide,
+    /// Hears what the server sends over the connection that is the client's alone.
+    pub hearing: Arc<dyn Hearing>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Outgoing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! The resources of one server that somebody follows, counted, so that the server is asked once for all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Subscriptions {
+    counts: Mutex<BTreeMap<Arc<str>, usize>>,
+    /// Counts the changes of the set.
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self { counts: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+}
+
+impl Subscriptions {
+    /// One more follows `uri`; whether it is the first.
+    pub fn add(&self, uri: &str) -> bool {
+        let is_first = {
+            let mut counts = self.counts();
+            let count = counts.entry(uri.into()).or_insert(0);
+            *count += 1;
+            *count == 1
+        };
+        if is_first {
+            self.tell();
+        }
+        is_first
+    }
+
+    /// One less does; whether it was the last.
+    pub fn remove(&self, uri: &str) -> bool {
+        let was_last = {
+            let mut counts = self.counts();
+            match counts.get_mut(uri) {
+                Some(count) if *count > 1 => {
+                    *count -= 1;
+                    false
+                }
+                Some(_) => counts.remove(uri).is_some(),
+                None => false,
+            }
+        };
+        if was_last {
+            self.tell();
+        }
+        was_last
+    }
+
+    /// What is followed now.
+    pub fn uris(&self) -> Vec<Arc<str>> {
+        self.counts().keys().cloned().collect()
+    }
+
+    /// Tells when the set changes.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_follower_are_told_apart_from_the_rest() {
+        let followed = Subscriptions::default();
+        let changed = followed.changed();
+        assert!(followed.add("a"));
+        assert!(!followed.add("a"));
+        assert!(followed.add("b"));
+        assert!(!followed.remove("a"));
+        assert!(followed.remove("a"));
+        assert!(!followed.remove("a"));
+        assert_eq!(followed.uris(), ["b".into()]);
+        assert_eq!(*changed.borrow(), 3);
+    }
+}
