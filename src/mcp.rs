@@ -17,16 +17,22 @@
 
 mod answer;
 mod calls;
-mod events;
+mod client;
 mod handshake;
+mod members;
 mod message;
 mod methods;
 mod others;
+mod parked;
 mod place;
+mod rounds;
 pub mod session;
 mod shared;
 mod stateless;
 mod stream;
+mod streamed;
+mod way;
+mod wishes;
 
 use std::sync::Arc;
 

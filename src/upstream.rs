@@ -10,6 +10,7 @@ pub mod error;
 mod event_stream;
 mod exchange;
 pub mod farewell;
+mod following;
 mod frames;
 mod handshake;
 pub mod hearing;
@@ -346,6 +347,14 @@ impl Upstream {
             return self.identities.lease(identity).await.map(Connection::Dedicated);
         }
         self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable)
+    }
+
+    /// The manner in which the server is spoken to, as far as it is known.
+    pub fn manner(&self) -> Manner {
+        match &*self.link.load() {
+            Some(live) => live.0.speech().manner(),
+            None => self.era.manner(),
+        }
     }
 
     /// The resources that somebody follows.

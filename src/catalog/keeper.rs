@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::documents::{DocumentSettings, Documents};
 use super::{Catalog, CatalogServer, Scope, ServerInfo};
 use crate::config::{Config, ServerName, TransportConfig};
-use crate::upstream::{Changes, Definition, Upstream};
+use crate::upstream::{Changes, Definition, News, Upstream};
 
 /// Changes that come in a burst (a start of many servers) are built once.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -68,6 +68,11 @@ impl Keeper {
     /// The current snapshot. Takes no lock.
     pub fn catalog(&self) -> Guard<Arc<Catalog>> {
         self.current.load()
+    }
+
+    /// Follows the prompts and resources of all servers.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.changes.news()
     }
 
     pub fn upstreams(&self) -> &[Arc<Upstream>] {

@@ -1,5 +1,6 @@
 //! The way out to a server: its turn, its connection, the deadline, and whether to try again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -99,9 +100,9 @@ impl Sending<'_> {
     async fn within(&self, link: &dyn Link, mut deadline: Instant) -> Option<Result<Reply, LinkError>> {
         let began = Instant::now();
         let Self { what, outgoing, trace, after } = *self;
-        let ask_progress = outgoing.progress.is_some()
-            || matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
-        let progress = ask_progress.then(|| outgoing.progress.clone().unwrap_or_default());
+        let habit = matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
+        let ask_progress = habit || outgoing.progress.as_ref().is_some_and(|progress| progress.is_asked());
+        let progress = outgoing.progress.clone().or_else(|| ask_progress.then(Arc::default));
         let meta = Meta {
             ask_progress,
             trace,
@@ -110,11 +111,18 @@ impl Sending<'_> {
             headers: &outgoing.headers,
             quiet: false,
         };
+        let mut joined = Vec::new();
         let what = match what {
             What::Call { tool, arguments } => {
                 Asked::CallTool { name: &tool.name, arguments, more: &outgoing.more }
             }
-            What::Other { method, members, name } => Asked::Other { method, members, name },
+            What::Other { method, members, name } => {
+                if !outgoing.more.is_empty() {
+                    joined = [members, outgoing.more.as_bytes()].join(&b',');
+                }
+                let members = if joined.is_empty() { members } else { &joined };
+                Asked::Other { method, members, name }
+            }
         };
         let mut reply = link.request(Request { what, meta }, progress.clone());
         let mut told = false;

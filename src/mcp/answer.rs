@@ -94,6 +94,12 @@ impl Fault {
         fault
     }
 
+    /// With 400 in the stateless era.
+    #[must_use]
+    pub fn bad(self) -> Self {
+        self.at(Status::Stateless(StatusCode::BAD_REQUEST))
+    }
+
     #[must_use]
     pub fn at(self, status: Status) -> Self {
         Self { status, ..self }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,12 +13,13 @@ use super::Mcp;
 use super::answer::{self, Fault};
 use super::methods::Asked;
 use super::place::Place;
+use super::way::Way;
 use crate::gateway::{
-    CallContext, CallError, CallRecord, FindError, Outcome, Outgoing, Target, apart_if_large, record,
+    CallContext, CallError, CallRecord, FindError, Outcome, Target, apart_if_large, record,
 };
 use crate::http::{Peer, correlation, forwarded};
 use crate::trace::RequestId;
-use crate::upstream::{Progress, Reply};
+use crate::upstream::{Manner, Reply};
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
 const OURS: [&str; 3] = ["progressToken", "traceparent", "tracestate"];
@@ -34,6 +34,21 @@ struct Params<'a> {
     arguments: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta")]
     meta: Option<&'a RawValue>,
+    /// What a client brings back that was asked (2026-07-28, "Multi Round-Trip Requests").
+    #[serde(borrow, rename = "inputResponses")]
+    input_responses: Option<&'a RawValue>,
+    #[serde(borrow, rename = "requestState")]
+    request_state: Option<&'a RawValue>,
+}
+
+impl Params<'_> {
+    /// The members that say what the client was asked, as JSON text without braces.
+    fn of_rounds(&self) -> String {
+        let members = [("inputResponses", self.input_responses), ("requestState", self.request_state)];
+        let texts =
+            members.iter().filter_map(|(name, value)| Some(format!("\"{name}\":{}", (*value)?.get())));
+        texts.collect::<Vec<_>>().join(",").replace(['\n', '\r'], " ")
+    }
 }
 
 /// What is looked at of a result; reading it checks that it is JSON.
@@ -47,12 +62,7 @@ struct Claims {
 impl Mcp {
     /// The result is the server's own text. A server that cannot be reached is a result with `isError`, so that the
     /// model is told; a tool that does not exist is an error of the protocol.
-    pub(super) async fn call(
-        &self,
-        asked: &Asked<'_>,
-        params: &str,
-        progress: Option<&Arc<Progress>>,
-    ) -> Result<Bytes, Fault> {
+    pub(super) async fn call(&self, asked: &Asked<'_>, params: &str, way: &Way) -> Result<Bytes, Fault> {
         let began = Instant::now();
         let params: Params<'_> = serde_json::from_str(params)
             .map_err(|_| Fault::invalid_params("`name` must be a text, and `arguments` an object"))?;
@@ -78,14 +88,23 @@ impl Mcp {
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
         let record = CallRecord::new(&self.gateway, &context, &target);
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
-        let outgoing = Outgoing { meta, progress: progress.cloned(), ..Outgoing::default() };
-        match self.gateway.call_unchecked(&context, &target, arguments, &outgoing).await {
+        let manner = target.server.upstream().map_or(Manner::Sessions, |upstream| upstream.manner());
+        let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
+        let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
+        let reply = loop {
+            let sending = self.gateway.call_unchecked(&context, &target, arguments.clone(), &outgoing);
+            let reply = sending.await;
+            if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
+                break reply;
+            }
+        };
+        match reply {
             Ok(Reply::Result(result)) => {
                 let claims = apart_if_large(result.len(), || serde_json::from_slice::<Claims>(&result));
                 match claims {
                     Ok(claims) => {
                         record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
-                        Ok(result)
+                        Ok(way.translated(manner, result))
                     }
                     Err(_) => {
                         record.answered(Outcome::Unrenderable);

@@ -4,7 +4,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::answer::{self, Fault};
 use super::message::Message;
@@ -17,15 +18,16 @@ use crate::catalog::{CatalogServer, ServerInfo};
 /// The revisions with sessions, the latest first.
 pub const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
-/// Capabilities of a server that its own endpoint passes on as they are; `listChanged` and `subscribe` of resources
-/// and prompts are not among them, since nobody is told of those changes.
-const PASSED_ON: [&str; 3] = ["resources", "prompts", "completions"];
+/// Capabilities of a server that its own endpoint passes on as they are.
+const PASSED_ON: [&str; 4] = ["resources", "prompts", "completions", "logging"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Initialize {
+struct Initialize<'a> {
     #[serde(default)]
     protocol_version: String,
+    #[serde(borrow)]
+    capabilities: Option<&'a RawValue>,
 }
 
 /// What an endpoint says of itself.
@@ -41,7 +43,7 @@ impl Mcp {
         let Message::Request { id, params, .. } = message else {
             return Fault::invalid_request("`initialize` is a request").response(None);
         };
-        let Ok(wanted) = serde_json::from_str::<Initialize>(params) else {
+        let Ok(wanted) = serde_json::from_str::<Initialize<'_>>(params) else {
             return Fault::invalid_params("`protocolVersion` must be a text").response(Some(id));
         };
         let revision = REVISIONS
@@ -55,6 +57,7 @@ impl Mcp {
             asked.place.server(),
             limits.sessions,
             limits.session_idle,
+            wanted.capabilities,
         );
         let session = match opened {
             Ok(session) => session,
@@ -119,8 +122,8 @@ fn of_server(name: &str, info: Option<&ServerInfo>) -> Portrait {
     let mut implementation = json!({ "name": name, "version": "" });
     let Some(info) = info else { return Portrait { capabilities, implementation, instructions: None } };
     for key in PASSED_ON {
-        if info.capabilities.contains_key(key) {
-            capabilities[key] = Value::Object(Map::new());
+        if let Some(offered) = info.capabilities.get(key) {
+            capabilities[key] = offered.clone();
         }
     }
     if info.implementation.is_empty() {

@@ -21,8 +21,19 @@ pub enum Message<'a> {
         method: Cow<'a, str>,
         params: &'a str,
     },
-    /// The answer to a request of ours.
-    Response,
+    /// The answer to a request that the client was sent.
+    Response {
+        /// JSON text.
+        id: &'a str,
+        answer: Reply<'a>,
+    },
+}
+
+/// What a client answers, as JSON text.
+#[derive(Debug, Clone, Copy)]
+pub enum Reply<'a> {
+    Result(&'a str),
+    Error(&'a str),
 }
 
 #[derive(Deserialize)]
@@ -76,8 +87,12 @@ impl<'a> Message<'a> {
             (Some(method), Some(id)) if is_id(id) => Ok(Self::Request { id, method, params }),
             (Some(_), Some(_)) => Err(Fault::invalid_request("`id` must be a string or a number")),
             (Some(method), None) => Ok(Self::Notification { method, params }),
-            (None, Some(_)) if envelope.result.is_some() || envelope.error.is_some() => Ok(Self::Response),
-            (None, _) => Err(Fault::invalid_request("`method` is missing")),
+            (None, Some(id)) => match (envelope.error, envelope.result) {
+                (Some(error), _) => Ok(Self::Response { id, answer: Reply::Error(error.get()) }),
+                (None, Some(result)) => Ok(Self::Response { id, answer: Reply::Result(result.get()) }),
+                (None, None) => Err(Fault::invalid_request("`method` is missing")),
+            },
+            (None, None) => Err(Fault::invalid_request("`method` is missing")),
         }
     }
 
@@ -85,7 +100,7 @@ impl<'a> Message<'a> {
     pub fn id(&self) -> Option<&'a str> {
         match self {
             Self::Request { id, .. } => Some(id),
-            Self::Notification { .. } | Self::Response => None,
+            Self::Notification { .. } | Self::Response { .. } => None,
         }
     }
 
@@ -93,7 +108,7 @@ impl<'a> Message<'a> {
     pub fn method(&self) -> Option<&str> {
         match self {
             Self::Request { method, .. } => Some(method),
-            Self::Notification { .. } | Self::Response => None,
+            Self::Notification { .. } | Self::Response { .. } => None,
         }
     }
 }
@@ -123,7 +138,7 @@ mod tests {
         let message = Message::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
         assert!(matches!(message, Message::Notification { .. }), "{message:?}");
         let message = Message::parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#).unwrap();
-        assert!(matches!(message, Message::Response), "{message:?}");
+        assert!(matches!(message, Message::Response { id: "1", answer: Reply::Result("{}") }), "{message:?}");
     }
 
     #[test]

@@ -8,19 +8,31 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 use super::answer::{self, Fault, with_members};
+use super::client::Answer;
 use super::handshake::REVISIONS;
-use super::message::Message;
+use super::members::Members;
+use super::message::{Message, Reply};
+use super::parked::{Ends, Owner};
 use super::place::Place;
 use super::session::Session;
 use super::stateless::Declared;
-use super::{Mcp, REVISION, events, others};
+use super::streamed::{self, Finished, Streamed};
+use super::way::Way;
+use super::{Mcp, REVISION, others};
 use crate::catalog::Caller;
+use crate::gateway;
+use crate::upstream::progress::WAITING;
+use crate::upstream::{ClientSide, Hearing, Progress};
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
 const LIST_TTL: u32 = 10_000;
+
+/// Requests during which a server may have something to say to the client.
+const HEARING: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];
 
 /// A request as all methods see it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +40,34 @@ pub struct Asked<'a> {
     pub head: &'a Parts,
     pub caller: &'a Caller,
     pub place: &'a Place,
+}
+
+impl Asked<'_> {
+    /// The same for work that outlives the request's own task.
+    fn owned(&self) -> Owned {
+        Owned { head: self.head.clone(), caller: self.caller.clone(), place: self.place.clone() }
+    }
+}
+
+struct Owned {
+    head: Parts,
+    caller: Caller,
+    place: Place,
+}
+
+impl Owned {
+    fn asked(&self) -> Asked<'_> {
+        Asked { head: &self.head, caller: &self.caller, place: &self.place }
+    }
+}
+
+impl From<Result<Bytes, Fault>> for Finished {
+    fn from(outcome: Result<Bytes, Fault>) -> Self {
+        match outcome {
+            Ok(result) => Self::Result(result),
+            Err(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// Which era's rules hold for an answer.
@@ -60,19 +100,7 @@ impl Mcp {
         }
         match message {
             Message::Request { id, method, params } => {
-                let request = session.request(id);
-                if method == "tools/call"
-                    && let Some(token) = events::progress_token(&asked.head.headers, params)
-                {
-                    return self.call_in_events(asked, Era::Sessions, id, params, token, Some(request));
-                }
-                let performed = self.perform(asked, Era::Sessions, method, params);
-                match request.cancelled.run_until_cancelled(performed).await {
-                    Some(Ok(result)) => answer::result(id, &result),
-                    Some(Err(fault)) => fault.response_in_session(id),
-                    // Whoever cancels expects no answer.
-                    None => StatusCode::ACCEPTED.into_response(),
-                }
+                self.request_in_session(asked, session, id, method, params).await
             }
             Message::Notification { method, params } => {
                 if method == "notifications/cancelled"
@@ -82,15 +110,78 @@ impl Mcp {
                 }
                 StatusCode::ACCEPTED.into_response()
             }
-            Message::Response => StatusCode::ACCEPTED.into_response(),
+            Message::Response { id, answer } => {
+                let answer = match answer {
+                    Reply::Result(text) => Answer::Result((*text).into()),
+                    Reply::Error(text) => Answer::Error((*text).into()),
+                };
+                session.client().answered(id, answer).await;
+                StatusCode::ACCEPTED.into_response()
+            }
         }
+    }
+
+    async fn request_in_session(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+        session: &Arc<Session>,
+        id: &str,
+        method: &str,
+        params: &str,
+    ) -> Response {
+        let request = session.request(id);
+        let client = session.client();
+        let token = streamed::progress_token(params);
+        let side = client.side();
+        let is_plain = token.is_none() && side.is_none();
+        if is_plain || !HEARING.contains(&method) || !streamed::takes_events(&asked.head.headers) {
+            let performed = async {
+                match method {
+                    "logging/setLevel" => self.set_log_level(asked, session, params).await,
+                    "resources/subscribe" | "resources/unsubscribe" => {
+                        self.follow_resource(asked, session, method, params).await
+                    }
+                    _ => self.perform(asked, method, params, &Way::plain(Era::Sessions)).await,
+                }
+            };
+            return match request.cancelled.run_until_cancelled(performed).await {
+                Some(Ok(result)) => answer::result(id, &result),
+                Some(Err(fault)) => fault.response_in_session(id),
+                // Whoever cancels expects no answer.
+                None => StatusCode::ACCEPTED.into_response(),
+            };
+        }
+        let (to, messages) = mpsc::channel(WAITING);
+        let passes_log = client.log_level().is_some();
+        let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
+        let open = client.request(to, progress.clone());
+        let hearing: Arc<dyn Hearing> = client.clone();
+        let way = Way {
+            era: Era::Sessions,
+            progress: Some(progress),
+            client: side.map(|side| gateway::Client { side, hearing }),
+            session: Some(client.clone()),
+        };
+        let (owned, this) = (asked.owned(), self.clone());
+        let (method, params) = (method.to_owned(), params.to_owned());
+        let work = async move {
+            let _open = open;
+            let asked = owned.asked();
+            let performed = this.perform(&asked, &method, &params, &way);
+            match request.cancelled.run_until_cancelled(performed).await {
+                Some(outcome) => outcome.into(),
+                None => Finished::Cancelled,
+            }
+        };
+        let id = id.to_owned();
+        Streamed { id, work: Box::pin(work), messages, token, is_stateless: false }.respond().await
     }
 
     /// Answers a message that declares itself.
     pub(super) async fn stateless(
         self: &Arc<Self>,
         asked: &Asked<'_>,
-        _declared: &Declared,
+        declared: &Declared,
         message: &Message<'_>,
     ) -> Response {
         let Message::Request { id, method, params } = message else {
@@ -99,24 +190,90 @@ impl Mcp {
         if method == "subscriptions/listen" {
             return self.listen(asked, id, params);
         }
-        if method == "tools/call"
-            && let Some(token) = events::progress_token(&asked.head.headers, params)
-        {
-            return self.call_in_events(asked, Era::Stateless, id, params, token, None);
+        let token = streamed::progress_token(params);
+        let side = declared.side(asked.caller.key_name.as_deref());
+        let is_plain = token.is_none() && side.is_none();
+        if is_plain || !HEARING.contains(&&**method) || !streamed::takes_events(&asked.head.headers) {
+            return match self.perform(asked, method, params, &Way::plain(Era::Stateless)).await {
+                Ok(result) => answer::result(id, &Era::Stateless.completed(method, result, self.is_open())),
+                Err(fault) => fault.response(Some(id)),
+            };
         }
-        match self.perform(asked, Era::Stateless, method, params).await {
-            Ok(result) => answer::result(id, &Era::Stateless.completed(method, result, self.is_open())),
-            Err(fault) => fault.response(Some(id)),
-        }
+        let (to, messages) = mpsc::channel(WAITING);
+        let (owned, this) = (asked.owned(), self.clone());
+        let (method, params) = (method.clone().into_owned(), (*params).to_owned());
+        let asks_progress = token.is_some();
+        let work = async move { this.work(owned, method, params, side, asks_progress, to).await };
+        let id = (*id).to_owned();
+        Streamed { id, work: Box::pin(work), messages, token, is_stateless: true }.respond().await
     }
 
-    async fn perform(&self, asked: &Asked<'_>, era: Era, method: &str, params: &str) -> Result<Bytes, Fault> {
-        match (method, era) {
-            ("tools/call", _) => self.call(asked, params, None).await,
+    /// Works on a request without a session, or on with one that waits for what its client was asked.
+    async fn work(
+        self: Arc<Self>,
+        owned: Owned,
+        method: String,
+        params: String,
+        side: Option<ClientSide>,
+        asks_progress: bool,
+        to: mpsc::Sender<Bytes>,
+    ) -> Finished {
+        let (parked, closing) = (self.shared.parked.clone(), self.shared.closing.clone());
+        let members: Members<'_> = serde_json::from_str(&params).unwrap_or_default();
+        let owner = Owner::new(
+            owned.caller.key_name.clone(),
+            owned.place.server().unwrap_or_default(),
+            &method,
+            &members,
+        );
+        let state =
+            members.get("requestState").and_then(|state| serde_json::from_str::<String>(state.get()).ok());
+        if let Some(state) = state.filter(|state| parked.knows(state)) {
+            let answers =
+                members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
+            let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()).await {
+                Ok(running) => running,
+                Err(fault) => return Finished::Fault(fault),
+            };
+            return match parked.ask_again(owner, running, &closing) {
+                Ok(asked_again) => asked_again,
+                Err((owner, running)) => parked.work(owner, running, to, &closing).await,
+            };
+        }
+        let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
+        let ends = Ends::new(asks_progress, passes_log);
+        let (place, client) = match side.map(|side| parked.place(&side)) {
+            Some((place, side)) => {
+                (Some(place), Some(gateway::Client { side, hearing: ends.hearing.clone() }))
+            }
+            None => (None, None),
+        };
+        let way = Way { era: Era::Stateless, progress: Some(ends.progress.clone()), client, session: None };
+        let this = self.clone();
+        let work = async move {
+            let _place = place;
+            let asked = owned.asked();
+            match this.perform(&asked, &method, &params, &way).await {
+                Ok(result) => Finished::Result(Era::Stateless.completed(&method, result, this.is_open())),
+                Err(fault) => Finished::Fault(fault),
+            }
+        };
+        parked.work(owner, ends.running(Box::pin(work)), to, &closing).await
+    }
+
+    async fn perform(
+        &self,
+        asked: &Asked<'_>,
+        method: &str,
+        params: &str,
+        way: &Way,
+    ) -> Result<Bytes, Fault> {
+        match (method, way.era) {
+            ("tools/call", _) => self.call(asked, params, way).await,
             ("tools/list", _) => Ok(self.list_tools(asked).await),
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
             ("server/discover", Era::Stateless) => Ok(self.discover(asked).await),
-            _ if others::METHODS.contains(&method) => self.other(asked, era, method, params).await,
+            _ if others::METHODS.contains(&method) => self.other(asked, method, params, way).await,
             _ => Err(Fault::method_not_found(method)),
         }
     }

@@ -9,8 +9,9 @@ use super::answer::Fault;
 use super::calls::context;
 use super::methods::{Asked, Era};
 use super::place::Place;
-use crate::gateway::{Ask, Outgoing};
-use crate::upstream::Reply;
+use super::way::Way;
+use crate::gateway::Ask;
+use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
 pub const METHODS: [&str; 6] = [
@@ -33,25 +34,47 @@ impl Mcp {
     pub(super) async fn other(
         &self,
         asked: &Asked<'_>,
-        era: Era,
         method: &str,
         params: &str,
+        way: &Way,
     ) -> Result<Bytes, Fault> {
         let Place::One(name) = asked.place else { return Err(Fault::method_not_found(method)) };
-        let server = self.gateway.keeper().catalog().server(name).cloned();
-        let Some(upstream) = server.as_ref().and_then(|server| server.upstream()) else {
-            return Err(Fault::method_not_found(method));
-        };
+        let Some(upstream) = self.upstream(name) else { return Err(Fault::method_not_found(method)) };
+        self.pass_on(asked, &upstream, method, params, way).await
+    }
+
+    /// Asks `upstream` in the caller's name.
+    ///
+    /// # Errors
+    ///
+    /// The server's own error.
+    pub(super) async fn pass_on(
+        &self,
+        asked: &Asked<'_>,
+        upstream: &Upstream,
+        method: &str,
+        params: &str,
+        way: &Way,
+    ) -> Result<Bytes, Fault> {
         let params = Params::read(params)?;
+        let manner = upstream.manner();
+        way.rounds_to(manner, params.has_state, String::new)?;
         let ask = Ask { method, members: params.members, name: params.name.as_deref() };
-        let outgoing = Outgoing { meta: params.meta, ..Outgoing::default() };
-        match self.gateway.ask(&context(asked), upstream, &ask, &outgoing).await {
+        let context = context(asked);
+        let (mut outgoing, mut round) = (way.outgoing(manner, String::new(), params.meta), 0);
+        let reply = loop {
+            let reply = self.gateway.ask(&context, upstream, &ask, &outgoing).await;
+            if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
+                break reply;
+            }
+        };
+        match reply {
             Ok(Reply::Result(result)) => match serde_json::from_slice::<&RawValue>(&result) {
-                Ok(text) if text.get().starts_with('{') => Ok(result),
+                Ok(text) if text.get().starts_with('{') => Ok(way.translated(manner, result)),
                 _ => Err(Fault::internal("the server's answer is no result")),
             },
             Ok(Reply::Error(mut error)) => {
-                if era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {
+                if way.era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {
                     error.code = INVALID_PARAMS;
                 }
                 Err(Fault::of_server(&error))
@@ -74,6 +97,8 @@ struct Params {
     meta: String,
     /// What is asked for by name or URI.
     name: Option<String>,
+    /// Whether the client brings back what it was asked.
+    has_state: bool,
 }
 
 impl Params {
@@ -89,7 +114,8 @@ impl Params {
         };
         let name =
             members.get("name").or_else(|| members.get("uri")).and_then(Value::as_str).map(str::to_owned);
-        Ok(Self { members: inner(&members).into(), meta, name })
+        let has_state = members.contains_key("requestState");
+        Ok(Self { members: inner(&members).into(), meta, name, has_state })
     }
 }
 

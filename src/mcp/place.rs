@@ -23,6 +23,11 @@ impl Place {
         }
     }
 
+    /// The name that clients at this endpoint have for the resource `uri` of `server`.
+    pub fn shown_resource(&self, _server: &str, uri: &str) -> String {
+        uri.to_owned()
+    }
+
     /// The route as a template that holds nothing of the path itself.
     pub fn template(&self) -> &'static str {
         match self {

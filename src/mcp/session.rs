@@ -11,7 +11,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
+
+use super::client::Client;
+use super::wishes::Followed;
 
 /// The table of all sessions.
 #[derive(Debug)]
@@ -23,7 +27,7 @@ pub struct Sessions {
 /// One session.
 #[derive(Debug)]
 pub struct Session {
-    /// 32 hexadecimal digits from the kernel's random numbers.
+    /// See [`new_id`].
     pub id: Box<str>,
     key_name: Option<Arc<str>>,
     server: Option<Box<str>>,
@@ -32,6 +36,9 @@ pub struct Session {
     streams: AtomicUsize,
     /// Requests that a `notifications/cancelled` may name. Only the session's own requests meet at this lock.
     in_flight: Mutex<HashMap<Box<str>, CancellationToken>>,
+    client: Arc<Client>,
+    /// By the names that the client has for them.
+    followed: Mutex<HashMap<Box<str>, Followed>>,
     ended: CancellationToken,
 }
 
@@ -66,9 +73,13 @@ impl Sessions {
         server: Option<&str>,
         most: usize,
         idle: Duration,
+        capabilities: Option<&RawValue>,
     ) -> Result<Arc<Session>, rustix::io::Errno> {
+        let id = new_id()?;
         let session = Arc::new(Session {
-            id: new_id()?,
+            client: Arc::new(Client::new(&id, capabilities)),
+            id,
+            followed: Mutex::default(),
             key_name,
             server: server.map(Box::from),
             used: AtomicU64::new(self.now()),
@@ -118,6 +129,7 @@ impl Sessions {
             table.remove(session.id.as_bytes());
             table
         });
+        session.followed().clear();
         session.ended.cancel();
     }
 
@@ -140,6 +152,35 @@ impl Session {
     /// Cancelled when the session was ended.
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
+    }
+
+    /// The client that opened it.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Takes note of a resource that the client follows.
+    pub fn follow(&self, uri: &str, followed: Followed) {
+        self.followed().insert(uri.into(), followed);
+    }
+
+    pub fn unfollow(&self, uri: &str) {
+        self.followed().remove(uri);
+    }
+
+    /// How many resources the client follows.
+    pub fn follows(&self) -> usize {
+        self.followed().len()
+    }
+
+    /// The name that the client has for the resource `uri` of `server`, if it follows it.
+    pub fn followed_as(&self, server: &str, uri: &str) -> Option<Box<str>> {
+        let followed = self.followed();
+        followed.iter().find(|(_, followed)| followed.is(server, uri)).map(|(name, _)| name.clone())
+    }
+
+    fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of an open stream.
@@ -179,7 +220,12 @@ impl Drop for InFlight {
     }
 }
 
-fn new_id() -> Result<Box<str>, rustix::io::Errno> {
+/// 32 hexadecimal digits from the kernel's random numbers.
+///
+/// # Errors
+///
+/// When it gives none.
+pub fn new_id() -> Result<Box<str>, rustix::io::Errno> {
     let mut bytes = [0_u8; 16];
     let mut filled = 0;
     while filled < bytes.len() {
@@ -195,7 +241,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn open(sessions: &Sessions, key: &str, server: Option<&str>) -> Arc<Session> {
-        sessions.open(Some(key.into()), server, 3, HOUR).unwrap()
+        sessions.open(Some(key.into()), server, 3, HOUR, None).unwrap()
     }
 
     fn knows(sessions: &Sessions, session: &Session, key: Option<&str>, server: Option<&str>) -> bool {

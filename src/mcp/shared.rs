@@ -6,12 +6,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Mcp;
+use super::parked::Parked;
 use super::session::Sessions;
 
 /// Shared by the faces of all configurations, one after the other.
 #[derive(Debug)]
 pub struct Shared {
     pub(super) sessions: Sessions,
+    pub(super) parked: Arc<Parked>,
     pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
     /// Cancelled when the gateway begins to stop: streams close then, so that nobody waits for them.
     pub(super) closing: CancellationToken,
@@ -19,7 +21,12 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(closing: CancellationToken) -> Self {
-        Self { sessions: Sessions::default(), current: watch::Sender::new(None), closing }
+        Self {
+            sessions: Sessions::default(),
+            parked: Arc::default(),
+            current: watch::Sender::new(None),
+            closing,
+        }
     }
 
     /// `face` is served from now on. Open streams follow it.

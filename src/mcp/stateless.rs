@@ -3,16 +3,20 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use super::REVISION;
 use super::answer::{Fault, Status};
+use super::client::askable;
 use super::message::Message;
+use crate::upstream::ClientSide;
 
 /// The revision of this era that is spoken.
 pub const SPOKEN: &str = "2026-07-28";
@@ -20,11 +24,43 @@ pub const SPOKEN: &str = "2026-07-28";
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The levels of log messages (2026-07-28, logging, "Log Levels").
+pub const LEVELS: [&str; 8] =
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// A request that declared itself well.
 #[derive(Debug)]
-pub struct Declared;
+pub struct Declared {
+    /// What its client can be asked.
+    pub capabilities: Arc<str>,
+    /// The least level of the log messages that it wants.
+    pub log_level: Option<Arc<str>>,
+}
+
+impl Declared {
+    /// Its client as servers are to know it, if it needs to be told from others: alike are the clients of one key that
+    /// declare the same.
+    pub fn side(&self, key_name: Option<&str>) -> Option<ClientSide> {
+        if &*self.capabilities == "{}" && self.log_level.is_none() {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for text in
+            [key_name.unwrap_or_default(), &self.capabilities, self.log_level.as_deref().unwrap_or_default()]
+        {
+            digest.update(text.len().to_le_bytes());
+            digest.update(text);
+        }
+        Some(ClientSide {
+            key: digest.finalize().into(),
+            capabilities: self.capabilities.clone(),
+            log_level: self.log_level.clone(),
+        })
+    }
+}
 
 #[derive(Deserialize)]
 struct Params<'a> {
@@ -47,7 +83,7 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         Message::Request { method, params, .. } | Message::Notification { method, params } => {
             (method, params)
         }
-        Message::Response => return Err(no_session()),
+        Message::Response { .. } => return Err(no_session()),
     };
     let params: Params<'_> = serde_json::from_str(params).map_err(|_| {
         bad(Fault::invalid_params("`params` must hold an object `_meta`, and texts as names"))
@@ -75,13 +111,23 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         }
         (Some(_), Some(_)) => {}
     }
-    let capabilities = meta.get(CLIENT_CAPABILITIES).is_some_and(|value| value.get().starts_with('{'));
-    if !capabilities {
+    let capabilities = meta.get(CLIENT_CAPABILITIES).filter(|value| value.get().starts_with('{'));
+    let Some(capabilities) = capabilities else {
         return Err(bad(Fault::invalid_params(format!("`_meta` lacks the object `{CLIENT_CAPABILITIES}`"))));
-    }
+    };
+    let log_level = match text(LOG_LEVEL) {
+        Some(level) if !LEVELS.contains(&level.as_str()) => {
+            return Err(bad(Fault::invalid_params(format!(
+                "`{LOG_LEVEL}` is none of {}",
+                LEVELS.join(", ")
+            ))));
+        }
+        level => level.map(Arc::from),
+    };
+    let declared = Declared { capabilities: askable(Some(capabilities)), log_level };
     if matches!(message, Message::Notification { .. }) {
         // Which headers these need is not defined.
-        return Ok(Declared);
+        return Ok(declared);
     }
     agrees(headers, &METHOD, "Mcp-Method", method)?;
     match &**method {
@@ -91,7 +137,7 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         "resources/read" => agrees(headers, &NAME, "Mcp-Name", params.uri.as_deref().unwrap_or_default())?,
         _ => {}
     }
-    Ok(Declared)
+    Ok(declared)
 }
 
 fn is_of_sessions(revision: &str) -> bool {

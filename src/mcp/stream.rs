@@ -1,4 +1,5 @@
-//! Streams of events: a client hears when the tools that it may see have changed.
+//! Streams of events: a client hears when the tools, prompts and resources that it may see have changed, and what servers
+//! ask it while none of its own requests is under way.
 //!
 //! A stream holds nothing of a configuration: at each reload it follows the face that is served then, and ends when
 //! its key is no longer one.
@@ -14,15 +15,18 @@ use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Fault;
+use super::client::Way;
 use super::methods::Asked;
 use super::place::Place;
-use super::session::OpenStream;
+use super::session::{OpenStream, Session};
+use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{Mcp, SESSION};
 use crate::catalog::Caller;
+use crate::upstream::{Change, News};
 
 /// Proxies close what is silent for a minute or less.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -37,10 +41,14 @@ struct Listen {
     notifications: Wanted,
 }
 
+/// Which kinds of changes are told.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Wanted {
     tools_list_changed: bool,
+    prompts_list_changed: bool,
+    resources_list_changed: bool,
+    resource_subscriptions: Vec<String>,
 }
 
 /// What one stream follows.
@@ -58,8 +66,12 @@ struct Follower {
     /// Said before anything else.
     first: Option<Value>,
     is_over: bool,
-    /// Whether changes are to be told at all.
-    wants_tools: bool,
+    wanted: Wanted,
+    news: broadcast::Receiver<News>,
+    /// The session whose stream this is, with what is sent to its client.
+    session: Option<(Arc<Session>, Way, mpsc::Receiver<Bytes>)>,
+    /// The resources that a subscription follows.
+    _followed: Vec<Followed>,
     _open: Option<OpenStream>,
 }
 
@@ -83,6 +95,8 @@ impl Mcp {
         let mut follower = self.follower(caller, place);
         follower.ended = session.ended().clone();
         follower._open = Some(session.stream());
+        let (way, messages) = session.client().stream();
+        follower.session = Some((session, way, messages));
         follower.respond()
     }
 
@@ -92,12 +106,31 @@ impl Mcp {
             return Fault::invalid_params("`notifications` must be an object").response(Some(id));
         };
         let subscription: Value = serde_json::from_str(id).unwrap_or_default();
+        let mut wanted = listen.notifications;
+        let mut followed = Vec::new();
+        wanted.resource_subscriptions.retain(|uri| {
+            let found = self.resource(asked, uri).filter(|(upstream, _)| offers_subscriptions(upstream));
+            found.is_some_and(|(upstream, own)| {
+                followed.push(Followed::new(&upstream, &own));
+                followed.len() <= MOST_FOLLOWED
+            })
+        });
         let mut honored = json!({});
-        if listen.notifications.tools_list_changed {
-            honored["toolsListChanged"] = true.into();
+        for (name, is_wanted) in [
+            ("toolsListChanged", wanted.tools_list_changed),
+            ("promptsListChanged", wanted.prompts_list_changed),
+            ("resourcesListChanged", wanted.resources_list_changed),
+        ] {
+            if is_wanted {
+                honored[name] = true.into();
+            }
+        }
+        if !wanted.resource_subscriptions.is_empty() {
+            honored["resourceSubscriptions"] = json!(wanted.resource_subscriptions);
         }
         let mut follower = self.follower(asked.caller, asked.place);
-        follower.wants_tools = listen.notifications.tools_list_changed;
+        follower.wanted = wanted;
+        follower._followed = followed;
         follower.first = Some(json!({
             "jsonrpc": "2.0",
             "method": "notifications/subscriptions/acknowledged",
@@ -119,7 +152,15 @@ impl Mcp {
             subscription: None,
             first: None,
             is_over: false,
-            wants_tools: true,
+            wanted: Wanted {
+                tools_list_changed: true,
+                prompts_list_changed: true,
+                resources_list_changed: true,
+                resource_subscriptions: Vec::new(),
+            },
+            news: self.gateway.keeper().news(),
+            session: None,
+            _followed: Vec::new(),
             _open: None,
         }
     }
@@ -148,16 +189,39 @@ impl Follower {
             return Some(first);
         }
         while !self.is_over {
+            let messages = async {
+                match &mut self.session {
+                    Some((_, _, messages)) => messages.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             let goes_on = tokio::select! {
                 () = self.ended.cancelled() => false,
                 () = self.closing.cancelled() => false,
+                message = messages => match message {
+                    Some(message) => match serde_json::from_slice(&message) {
+                        Ok(message) => return Some(message),
+                        Err(_) => continue,
+                    },
+                    // Another stream has taken the place of this one.
+                    None => false,
+                },
+                news = self.news.recv() => {
+                    match news {
+                        Ok(news) => if let Some(told) = self.told(&news) { return Some(told) },
+                        // Whatever was missed is told as the change of everything.
+                        Err(broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(broadcast::error::RecvError::Closed) => self.is_over = true,
+                    }
+                    continue;
+                }
                 changed = self.current.changed() => changed.is_ok() && self.follow_reload(),
                 // The catalog of an old configuration is gone once its last reader is; the next one is followed then.
                 Ok(()) = self.swapped.changed() => true,
             };
             self.is_over = !goes_on;
-            if goes_on && self.wants_tools && self.has_changed() {
-                return Some(self.notification("notifications/tools/list_changed"));
+            if goes_on && self.wanted.tools_list_changed && self.has_changed() {
+                return Some(self.notification("notifications/tools/list_changed", json!({})));
             }
         }
         // A subscription that ends in an orderly way is answered.
@@ -183,13 +247,47 @@ impl Follower {
         differs
     }
 
-    fn notification(&self, method: &str) -> Value {
-        match &self.subscription {
-            None => json!({ "jsonrpc": "2.0", "method": method }),
-            Some(id) => {
-                json!({ "jsonrpc": "2.0", "method": method, "params": { "_meta": { SUBSCRIPTION: id } } })
-            }
+    /// News as this client is to hear it.
+    fn told(&self, news: &News) -> Option<Value> {
+        let name = news.server.as_str();
+        if self.place.server().is_some_and(|server| server != name) {
+            return None;
         }
+        let face = self.current.borrow().clone()?;
+        let caller = face.caller(self.key_name.as_deref())?;
+        if !caller.scope.allows_server(&news.server) {
+            return None;
+        }
+        let wanted = &self.wanted;
+        match &news.what {
+            Change::Prompts if wanted.prompts_list_changed => {
+                Some(self.notification("notifications/prompts/list_changed", json!({})))
+            }
+            Change::Resources if wanted.resources_list_changed => {
+                Some(self.notification("notifications/resources/list_changed", json!({})))
+            }
+            Change::Resource(uri) => {
+                let shown = match &self.session {
+                    Some((session, ..)) => session.followed_as(name, uri).map(String::from),
+                    None => {
+                        let shown = self.place.shown_resource(name, uri);
+                        wanted.resource_subscriptions.contains(&shown).then_some(shown)
+                    }
+                };
+                Some(self.notification("notifications/resources/updated", json!({ "uri": shown? })))
+            }
+            Change::Prompts | Change::Resources => None,
+        }
+    }
+
+    fn notification(&self, method: &str, mut params: Value) -> Value {
+        if let Some(id) = &self.subscription {
+            params["_meta"] = json!({ SUBSCRIPTION: id });
+        }
+        if params.as_object().is_some_and(serde_json::Map::is_empty) {
+            return json!({ "jsonrpc": "2.0", "method": method });
+        }
+        json!({ "jsonrpc": "2.0", "method": method, "params": params })
     }
 }
 

@@ -32,6 +32,11 @@ impl Era {
         }
     }
 
+    /// What is known, or that of sessions.
+    pub fn manner(&self) -> Manner {
+        if self.0.load(Ordering::Relaxed) == NO_SESSIONS { Manner::Stateless } else { Manner::Sessions }
+    }
+
     pub fn learn(&self, manner: Manner) {
         let known = if manner == Manner::Stateless { NO_SESSIONS } else { SESSIONS };
         self.0.store(known, Ordering::Relaxed);

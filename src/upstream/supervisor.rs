@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::dedicated::ServerOpener;
 use super::error::EndReason;
+use super::following::Following;
 use super::handshake::{self, Greeting, Service};
 use super::hearing;
 use super::http_client::HttpClients;
@@ -252,10 +253,12 @@ impl Supervisor {
     async fn watch(&self, live: Live) -> EndReason {
         let Live { service, link, changed, news } = live;
         self.keep(news).await;
+        let mut followed = Following::new(&self.upstream, &*link);
         let reason = loop {
             tokio::select! {
                 reason = link.end().wait() => break reason,
                 () = self.upstream.stop.cancelled() => break EndReason::Stopping,
+                () = followed.follow() => {}
                 () = changed.notified() => {
                     tokio::select! {
                         () = self.list_again(&*link) => {}

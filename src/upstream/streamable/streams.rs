@@ -102,6 +102,7 @@ impl Streamable {
                                     progress.tell(&data);
                                 }
                             }
+                            _ if progress.is_some_and(|progress| progress.beside(&data)) => {}
                             _ => self.to_inbox(data),
                         }
                     }

@@ -1,0 +1,152 @@
+//! The answer to a request that may have more to say than its result: what comes first decides. A result alone is sent
+//! as JSON; progress, a log message or a question to the client makes it a stream of events, the result its last.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::response::sse::Event;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::answer::{self, Fault};
+use super::stream::respond as respond_events;
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Finished {
+    Result(Bytes),
+    Fault(Fault),
+    /// Whoever cancels expects no answer.
+    Cancelled,
+}
+
+/// The work on a request. Dropping it cancels the request at its server.
+pub type Work = Pin<Box<dyn Future<Output = Finished> + Send>>;
+
+/// One request's answer in the making.
+pub struct Streamed {
+    /// The id of the request, as JSON text.
+    pub id: String,
+    pub work: Work,
+    /// What comes before the result.
+    pub messages: mpsc::Receiver<Bytes>,
+    /// The name that the client gave to the request's progress.
+    pub token: Option<Value>,
+    /// Whether errors have the statuses of the stateless era.
+    pub is_stateless: bool,
+}
+
+enum Piece {
+    Message(String),
+    Finished(Finished),
+}
+
+#[derive(Deserialize)]
+struct Params {
+    #[serde(rename = "_meta")]
+    meta: Option<Meta>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    progress_token: Option<Value>,
+}
+
+/// The name under which the client wants to hear of progress, if it does.
+pub fn progress_token(params: &str) -> Option<Value> {
+    // Most requests have none, and need not be looked through for it.
+    memchr::memmem::find(params.as_bytes(), b"\"progressToken\"")?;
+    let params: Params = serde_json::from_str(params).ok()?;
+    params.meta?.progress_token.filter(|token| token.is_string() || token.is_number())
+}
+
+/// Whether the client can be sent a stream.
+pub fn takes_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/event-stream"))
+}
+
+impl Streamed {
+    /// Waits for the first piece of the answer, and answers.
+    pub async fn respond(mut self) -> Response {
+        match self.next().await {
+            Piece::Finished(Finished::Result(result)) => answer::result(&self.id, &result),
+            Piece::Finished(Finished::Fault(fault)) if self.is_stateless => fault.response(Some(&self.id)),
+            Piece::Finished(Finished::Fault(fault)) => fault.response_in_session(&self.id),
+            Piece::Finished(Finished::Cancelled) => StatusCode::ACCEPTED.into_response(),
+            Piece::Message(first) => {
+                let rest = Rest { first: Some(first), streamed: Some(self) };
+                respond_events(stream::unfold(rest, async |mut rest| {
+                    let text = rest.next().await?;
+                    Some((Ok::<_, Infallible>(Event::default().event("message").data(text)), rest))
+                }))
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Piece {
+        loop {
+            tokio::select! {
+                // Messages first: they came before the result.
+                biased;
+                Some(message) = self.messages.recv() => {
+                    if let Some(text) = self.shown(&message) {
+                        return Piece::Message(text);
+                    }
+                }
+                finished = &mut self.work => return Piece::Finished(finished),
+            }
+        }
+    }
+
+    /// A message as the client is to see it: progress under the name that it gave, or not at all when it gave none.
+    fn shown(&self, message: &[u8]) -> Option<String> {
+        if memchr::memmem::find(message, b"\"notifications/progress\"").is_some() {
+            let mut notification: Value = serde_json::from_slice(message).ok()?;
+            if notification["method"] == "notifications/progress" {
+                *notification.get_mut("params")?.get_mut("progressToken")? = self.token.clone()?;
+                return Some(notification.to_string());
+            }
+        }
+        one_line(message)
+    }
+
+    fn last(&self, finished: &Finished) -> Option<String> {
+        match finished {
+            Finished::Result(result) => one_line(&answer::result_text(&self.id, result)),
+            Finished::Fault(fault) => one_line(&fault.text(Some(&self.id))),
+            Finished::Cancelled => None,
+        }
+    }
+}
+
+/// What is left of an answer that is a stream.
+struct Rest {
+    first: Option<String>,
+    streamed: Option<Streamed>,
+}
+
+impl Rest {
+    /// The next message; `None` after the result.
+    async fn next(&mut self) -> Option<String> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        match self.streamed.as_mut()?.next().await {
+            Piece::Message(text) => Some(text),
+            Piece::Finished(finished) => self.streamed.take()?.last(&finished),
+        }
+    }
+}
+
+/// Line breaks would end an event's line. Where JSON allows them they mean nothing.
+fn one_line(message: &[u8]) -> Option<String> {
+    std::str::from_utf8(message).ok().map(|text| text.replace(['\n', '\r'], " "))
+}

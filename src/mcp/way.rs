@@ -1,0 +1,141 @@
+//! What stands between one request of a client and its server: what the client can be asked, and whose era's words its
+//! answer needs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::answer::Fault;
+use super::client::Client;
+use super::members::Members;
+use super::methods::Era;
+use super::rounds;
+use crate::gateway::{self, CallError, Outgoing, asks_for_input};
+use crate::upstream::{Manner, Progress, Reply};
+
+/// Members of results that the era of sessions does not have.
+const OF_STATELESS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Way {
+    pub era: Era,
+    /// Hears of what comes beside the answer.
+    pub progress: Option<Arc<Progress>>,
+    /// The client, if a server may ask it something or it wants the log.
+    pub client: Option<gateway::Client>,
+    /// The client of a session, which is asked by requests.
+    pub session: Option<Arc<Client>>,
+}
+
+impl Way {
+    /// Of a request that has nothing but its answer to hear.
+    pub fn plain(era: Era) -> Self {
+        Self { era, progress: None, client: None, session: None }
+    }
+
+    /// What a request adds to what is sent for it; `more` and `meta` are its own members.
+    pub fn outgoing(&self, manner: Manner, more: String, mut meta: String) -> Outgoing {
+        let level = self.client.as_ref().and_then(|client| client.side.log_level.as_deref());
+        if let (Manner::Stateless, Some(level)) = (manner, level) {
+            let comma = if meta.is_empty() { "" } else { "," };
+            meta = format!("\"io.modelcontextprotocol/logLevel\":\"{level}\"{comma}{meta}");
+        }
+        Outgoing {
+            more,
+            meta,
+            progress: self.progress.clone(),
+            client: self.client.clone(),
+            ..Outgoing::default()
+        }
+    }
+
+    /// The members in which a client brings back what it was asked, for a server that understands them.
+    ///
+    /// # Errors
+    ///
+    /// When they are for a server that has never asked this way.
+    pub fn rounds_to(
+        &self,
+        manner: Manner,
+        has_state: bool,
+        members: impl FnOnce() -> String,
+    ) -> Result<String, Fault> {
+        match manner {
+            Manner::Stateless => Ok(members()),
+            Manner::Sessions if has_state => Err(Fault::invalid_params(
+                "`requestState` stands for no request that waits; send the request without it",
+            )
+            .bad()),
+            Manner::Sessions => Ok(String::new()),
+        }
+    }
+
+    /// Whether the request is to be sent again: its server wants to know something first, and the client of the session
+    /// has told it, which `outgoing` holds now. `round` counts.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be asked, refuses, or is asked for ever.
+    pub async fn goes_on(
+        &self,
+        reply: &Result<Reply, CallError>,
+        round: &mut usize,
+        outgoing: &mut Outgoing,
+    ) -> Result<bool, Fault> {
+        let result = match (reply, self.era) {
+            (Ok(Reply::Result(result)), Era::Sessions) if asks_for_input(result) => result,
+            _ => return Ok(false),
+        };
+        let Some(session) = &self.session else {
+            return Err(Fault::internal("the server asks for input, and the client declared no way to"));
+        };
+        *round += 1;
+        if *round > rounds::MOST {
+            return Err(Fault::internal("the server asks for input again and again"));
+        }
+        outgoing.more = rounds::fulfil(session, result).await?;
+        Ok(true)
+    }
+
+    /// A result in the words of the client's era; the other way is [`Era::completed`].
+    pub fn translated(&self, manner: Manner, result: Bytes) -> Bytes {
+        if self.era == Era::Stateless || manner == Manner::Sessions {
+            return result;
+        }
+        let Ok(mut members) = serde_json::from_slice::<Members<'_>>(&result) else { return result };
+        members.0.retain(|(name, _)| !OF_STATELESS.contains(&&**name));
+        let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
+        let mut kept = None;
+        if let Some(mut meta) = meta {
+            meta.0.retain(|(name, _)| name != SERVER_INFO);
+            members.0.retain(|(name, _)| name != "_meta");
+            kept = (!meta.0.is_empty()).then(|| meta.inner());
+        }
+        let mut text = members.inner();
+        if let Some(meta) = kept {
+            let comma = if text.is_empty() { "" } else { "," };
+            text = format!("\"_meta\":{{{meta}}}{comma}{text}");
+        }
+        format!("{{{text}}}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_with_a_session_gets_the_words_of_its_era() {
+        let said = Bytes::from_static(
+            br#"{"resultType":"complete","content":[1.0],"_meta":{"io.modelcontextprotocol/serverInfo":{},"a":1}}"#,
+        );
+        let translated = Way::plain(Era::Sessions).translated(Manner::Stateless, said.clone());
+        assert_eq!(translated, r#"{"_meta":{"a":1},"content":[1.0]}"#);
+        let bare = Bytes::from_static(br#"{"ttlMs":0,"_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#);
+        assert_eq!(Way::plain(Era::Sessions).translated(Manner::Stateless, bare), "{}");
+        assert_eq!(Way::plain(Era::Stateless).translated(Manner::Stateless, said.clone()), said);
+        assert_eq!(Way::plain(Era::Sessions).translated(Manner::Sessions, said.clone()), said);
+    }
+}
