@@ -12,6 +12,7 @@ mod check;
 mod children;
 mod command_line;
 mod command_line_in_process;
+mod conformance;
 mod documents;
 mod edge;
 mod floors;
