@@ -1,7 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`, `conformance`, `clients`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`.
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,16 @@ fn file(part: &str, path: &str) -> Option<PathBuf> {
 /// The interpreter that has the packages of `tests/provision/python`.
 pub fn python() -> Option<PathBuf> {
     file("python", "python/bin/python")
+}
+
+/// The interpreter that has the Python SDK 1.x.
+pub fn python_with_first_sdk() -> Option<PathBuf> {
+    file("python-1", "python-1/bin/python")
+}
+
+/// The interpreter that has `fastmcp`.
+pub fn python_with_fastmcp() -> Option<PathBuf> {
+    file("fastmcp", "fastmcp/bin/python")
 }
 
 /// The folder with `prometheus` and `promtool`.
