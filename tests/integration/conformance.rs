@@ -143,11 +143,9 @@ fn told_instead(verdicts: &suite::Verdicts, scenario: &str) -> String {
 }
 
 async fn client_scenarios(client: &str) {
-    let (Some(_), Some(python)) = (provisioned::conformance(), provisioned::python()) else {
-        return;
-    };
+    let Some(node) = provisioned::newer_node() else { return };
     let mode = if client == STATELESS { STATELESS } else { "legacy" };
-    let words = [python.as_path(), &program("client.py"), env!("CARGO_BIN_EXE_mcpo").as_ref(), mode.as_ref()];
+    let words = [node.as_path(), &program("client.mjs"), env!("CARGO_BIN_EXE_mcpo").as_ref(), mode.as_ref()];
     let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
     let mut runs = Vec::new();
     for suite in Suite::both().unwrap() {

@@ -22,6 +22,8 @@ mod identities;
 mod isolation;
 mod limits;
 mod logs;
+mod mcp_clients;
+mod mcp_fidelity;
 mod mcp_sessions;
 mod mcp_stateless;
 mod mcp_streams;
