@@ -39,7 +39,12 @@ impl Session {
     }
 
     pub async fn open_with(ask: Ask) -> Self {
-        let answer = ask.clone().json(&request("initialize", &introduction("2025-11-25"))).send().await;
+        Self::introduced(ask, &introduction("2025-11-25")).await
+    }
+
+    /// Opens one with these params of `initialize`, which name the revision 2025-11-25.
+    pub async fn introduced(ask: Ask, introduction: &Value) -> Self {
+        let answer = ask.clone().json(&request("initialize", introduction)).send().await;
         let id = answer.header("mcp-session-id").unwrap_or_else(|| panic!("no session: {}", answer.text()));
         let ask = ask.header("Mcp-Session-Id", id).header("MCP-Protocol-Version", "2025-11-25");
         let session = Self { ask, id: id.to_owned(), introduction: answer.ok()["result"].clone() };
@@ -173,16 +178,23 @@ pub struct Direct {
 impl Direct {
     /// Starts what a configuration entry names, in an empty environment but for PATH and HOME.
     pub async fn start(entry: &Value) -> Self {
+        Self::introduced(entry, &introduction("2025-11-25")).await
+    }
+
+    /// Starts it with these params of `initialize`.
+    pub async fn introduced(entry: &Value, introduction: &Value) -> Self {
         let arguments = entry["args"].as_array().cloned().unwrap_or_default();
         let mut command = Command::new(PathBuf::from(entry["command"].as_str().unwrap()));
         command.args(arguments.iter().map(|argument| argument.as_str().unwrap()));
+        for (name, value) in entry["env"].as_object().into_iter().flatten() {
+            command.env(name, value.as_str().unwrap());
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut direct = Self { _child: child, stdin, lines, last: 0, introduction: Value::Null };
-        direct.introduction =
-            direct.answer("initialize", &introduction("2025-11-25")).await["result"].clone();
+        direct.introduction = direct.answer("initialize", introduction).await["result"].clone();
         direct.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
         direct
     }

