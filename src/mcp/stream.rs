@@ -116,6 +116,8 @@ impl Mcp {
             })
         });
         let mut honored = json!({});
+        wanted.prompts_list_changed &= self.tells(asked, "prompts");
+        wanted.resources_list_changed &= self.tells(asked, "resources");
         for (name, is_wanted) in [
             ("toolsListChanged", wanted.tools_list_changed),
             ("promptsListChanged", wanted.prompts_list_changed),
