@@ -7,6 +7,8 @@
 //! | `GET` | the stream of a session: the server's list changes |
 //! | `DELETE` | ends a session |
 //!
+//! `?profile=NAME` on each of them shows a client what the profile of that name chooses ([`profile`]).
+//!
 //! Both eras of the protocol are served on the same paths. A client that opens with `initialize` gets a session
 //! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
 //! none ([`stateless`]).
@@ -25,6 +27,7 @@ mod methods;
 mod others;
 mod parked;
 mod place;
+mod profile;
 mod rounds;
 pub mod session;
 mod shared;
@@ -102,6 +105,10 @@ impl Mcp {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
+        let caller = match self.in_profile(caller.clone(), head.uri.query()) {
+            Ok(caller) => caller,
+            Err(problem) => return under_key(&caller, problem.into_response()),
+        };
         if !self.is_visible(&caller, &place) {
             return under_key(&caller, Problem::not_found().into_response());
         }
@@ -156,7 +163,7 @@ impl Mcp {
 
     fn session(&self, id: &HeaderValue, caller: &Caller, place: &Place) -> Option<Arc<Session>> {
         let idle = self.config.limits.session_idle;
-        self.shared.sessions.find(id.as_bytes(), caller.key_name.as_deref(), place.server(), idle)
+        self.shared.sessions.find(id.as_bytes(), caller, place, idle)
     }
 
     fn end_session(&self, headers: &HeaderMap, caller: &Caller, place: &Place) -> Response {

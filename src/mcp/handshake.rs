@@ -11,6 +11,7 @@ use super::answer::{self, Fault};
 use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
+use super::session::Holder;
 use super::stateless::SPOKEN;
 use super::{Mcp, SESSION};
 use crate::catalog::{CatalogServer, ServerInfo};
@@ -53,8 +54,7 @@ impl Mcp {
         let portrait = self.portrait(asked).await;
         let limits = &self.config.limits;
         let opened = self.shared.sessions.open(
-            asked.caller.key_name.clone(),
-            asked.place.server(),
+            Holder::of(asked.caller, asked.place),
             limits.sessions,
             limits.session_idle,
             wanted.capabilities,

@@ -293,10 +293,7 @@ impl Mcp {
         let catalog = self.gateway.keeper().catalog();
         match place {
             Place::All => catalog.tool_list(&caller.scope),
-            Place::One(name) => catalog
-                .server(name)
-                .filter(|server| caller.scope.allows_server(&server.name))
-                .map_or(Bytes::from_static(b"[]"), |server| server.tool_list(&caller.scope)),
+            Place::One(name) => catalog.tool_list_of(&caller.scope, name),
         }
     }
 
