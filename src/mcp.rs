@@ -2,7 +2,7 @@
 //!
 //! | endpoint | what |
 //! |---|---|
-//! | `POST /mcp` | one JSON-RPC message; the tools of all servers, as `{server}_{tool}` |
+//! | `POST /mcp` | one JSON-RPC message; tools and prompts of all servers as `{server}_{name}`, resources as `mcpo://{server}/{URI}` |
 //! | `POST /{server}/mcp` | the same for one server, with its own names, its resources, prompts and completion |
 //! | `GET` | the stream of a session: the server's list changes |
 //! | `DELETE` | ends a session |
@@ -17,6 +17,7 @@
 //! would drop what they do not know (`execution` and vendor keys of tools, content of kinds to come) and cost more
 //! than all the rest of a call.
 
+mod all;
 mod answer;
 mod calls;
 mod client;
@@ -49,6 +50,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body};
+use all::prompts::PromptNames;
 use answer::{Fault, Status};
 use message::Message;
 use methods::Asked;
@@ -70,6 +72,7 @@ pub struct Mcp {
     prefixes: Prefixes,
     room: BodyRoom,
     shared: Arc<Shared>,
+    prompts: PromptNames,
 }
 
 impl Mcp {
@@ -82,7 +85,7 @@ impl Mcp {
         shared: Arc<Shared>,
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
-        Self { gateway, keys, config, prefixes, room, shared }
+        Self { gateway, keys, config, prefixes, room, shared, prompts: PromptNames::default() }
     }
 
     /// Whether a raw path (percent-encoded, without query) is one of this face.

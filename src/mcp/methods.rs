@@ -29,7 +29,7 @@ use crate::upstream::{ClientSide, Hearing, Progress};
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
-const LIST_TTL: u32 = 10_000;
+pub const LIST_TTL: u32 = 10_000;
 
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];

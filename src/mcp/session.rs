@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::wishes::Followed;
 use super::place::Place;
+use super::wishes::Followed;
 use crate::catalog::Caller;
 
 /// The table of all sessions.

@@ -22,6 +22,7 @@ mod identities;
 mod isolation;
 mod limits;
 mod logs;
+mod mcp_all;
 mod mcp_clients;
 mod mcp_fidelity;
 mod mcp_profiles;
