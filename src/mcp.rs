@@ -104,14 +104,15 @@ impl Mcp {
     }
 
     async fn admitted(self: &Arc<Self>, head: &Parts, body: Body, place: Place) -> Response {
-        let caller = match self.keys.admit(&head.headers, Access::Call) {
+        let mut caller = match self.keys.admit(&head.headers, Access::Call) {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
-        let caller = match self.in_profile(caller.clone(), head.uri.query()) {
-            Ok(caller) => caller,
+        match self.in_profile(&caller, head.uri.query()) {
+            Ok(None) => {}
+            Ok(Some(narrowed)) => caller = narrowed,
             Err(problem) => return under_key(&caller, problem.into_response()),
-        };
+        }
         if !self.is_visible(&caller, &place) {
             return under_key(&caller, Problem::not_found().into_response());
         }

@@ -141,9 +141,9 @@ impl Keys {
     }
 
     /// `caller` in the profile that its request asks for, on top of the one of its key.
-    pub fn in_profile(&self, caller: Caller, profile: &str) -> Result<Caller, NoSuchProfile> {
+    pub fn in_profile(&self, caller: &Caller, profile: &str) -> Result<Caller, NoSuchProfile> {
         let (name, scope) = self.scopes.narrowed(&caller.scope, profile).ok_or(NoSuchProfile)?;
-        Ok(Caller { profile: Some(name), scope, ..caller })
+        Ok(Caller { profile: Some(name), scope, ..caller.clone() })
     }
 
     /// Decides from a request's head who calls, or refuses.
@@ -176,7 +176,7 @@ impl Keys {
         }?;
         match profile {
             None => Some(caller),
-            Some(profile) => self.in_profile(caller, profile).ok(),
+            Some(profile) => self.in_profile(&caller, profile).ok(),
         }
     }
 

@@ -120,6 +120,21 @@ async fn what_real_servers_offer_stands_together_and_each_part_reaches_its_serve
         all.result("completion/complete", &json!({ "ref": reference, "argument": argument })).await;
     assert_eq!(completed["completion"]["values"], json!(["7"]));
 
+    // And so without a session, where headers name the prompt and the resource as they are called here.
+    for (method, params) in [
+        ("prompts/get", json!({ "name": "every_simple-prompt" })),
+        ("resources/read", json!({ "uri": format!("mcpo://every/{uri}") })),
+    ] {
+        let answer = stateless(gateway.ask("POST", "/mcp"), method, &params).send().await.ok();
+        let mut result = answer["result"].clone();
+        assert_eq!(result["resultType"], "complete", "{answer}");
+        result
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !["resultType", "ttlMs", "cacheScope"].contains(&key.as_str()));
+        assert_eq!(result, all.result(method, &params).await);
+    }
+
     // Links and embedded resources of a tool's result; at the server's own endpoint they stay.
     let one = Session::open(&gateway, "/every/mcp").await;
     for (tool, arguments) in [

@@ -213,3 +213,15 @@ async fn a_profile_that_shows_the_gateways_tools_alone_reaches_all_that_the_key_
     assert_eq!(reader.tools().await.len(), 3, "call_tool may change things");
     assert_eq!(found(&reader, "").await, ["a/look"]);
 }
+
+#[tokio::test]
+async fn without_keys_a_profile_still_chooses() {
+    let mut config = configuration(small());
+    config.as_object_mut().unwrap().remove("apiKeys");
+    let gateway = Gateway::with(config).start().await;
+    gateway.ready(&["a", "b", "c"]).await;
+    assert_eq!(Session::open(&gateway, "/mcp?profile=small").await.tools().await, ["a_echo", "a_look"]);
+    assert!(Session::open(&gateway, "/mcp").await.tools().await.contains(&"c_echo".to_owned()));
+    let unknown = gateway.post("/mcp?profile=large", &request("tools/list", &json!({}))).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+}

@@ -11,7 +11,7 @@ use crate::support::{Gateway, provisioned, servers};
 /// More than an editor takes (128), beside a real server that is one among many.
 async fn crowded() -> Option<Gateway> {
     let everything = provisioned::node_entry("mcp-server-everything")?;
-    let many: Vec<String> = (0..150).map(|number| format!("tool_{number}")).collect();
+    let many: Vec<String> = (0..150).rev().map(|number| format!("tool_{number}")).collect();
     let config = json!({
         "many": servers::scripted(&["--tools", &many.join(",")]),
         "everything": everything,
