@@ -104,6 +104,11 @@ impl CatalogServer {
         self.by_exposed_name.get(name).map(|&index| &self.tools[index])
     }
 
+    /// Where the tool that is exposed as `name` stands among `tools`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.by_exposed_name.get(name).copied()
+    }
+
     /// The tool that the server itself calls `name`.
     pub fn tool_called(&self, name: &str) -> Option<&Arc<CatalogTool>> {
         if HIDDEN.contains(&name) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{FindError, Gateway, Target};
-use crate::catalog::{Caller, CatalogServer, CatalogTool};
+use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool};
 use crate::upstream::Upstream;
 
 impl Gateway {
@@ -45,7 +45,7 @@ impl Gateway {
     fn prefixed(&self, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
         let catalog = self.keeper.catalog();
         let (server, tool) = catalog.prefixed().find(&catalog.servers, name)?;
-        caller.scope.allows_server(&server.name).then(|| visible(caller, server, tool))
+        caller.scope.allows_server(&server.name).then(|| visible(caller, &catalog, server, tool))
     }
 
     async fn find_by(
@@ -54,11 +54,15 @@ impl Gateway {
         server: &str,
         pick: impl for<'a> Fn(&'a CatalogServer) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
-        let entry = self.keeper.catalog().server(server).cloned();
-        let entry = entry.filter(|entry| caller.scope.allows_server(&entry.name)).ok_or(FindError::Server)?;
-        if let Some(tool) = pick(&entry) {
-            return visible(caller, &entry, tool);
-        }
+        let entry = {
+            let catalog = self.keeper.catalog();
+            let entry = catalog.server(server).filter(|entry| caller.scope.allows_server(&entry.name));
+            let entry = entry.ok_or(FindError::Server)?;
+            if let Some(tool) = pick(entry) {
+                return visible(caller, &catalog, entry, tool);
+            }
+            entry.clone()
+        };
         let Some(upstream) = entry.upstream() else { return Err(FindError::Tool) };
         let known = entry.revision != 0;
         if known && upstream.state().is_ready() && self.is_current(upstream) {
@@ -76,9 +80,10 @@ impl Gateway {
             let reached = timeout_at(deadline, self.keeper.reach(upstream.name(), list.revision)).await;
             reached.map_err(|_| FindError::Deadline { after: self.timeout_of(upstream) })?;
         }
-        let entry = self.keeper.catalog().server(server).cloned().ok_or(FindError::Server)?;
-        let tool = pick(&entry).ok_or(FindError::Tool)?;
-        visible(caller, &entry, tool)
+        let catalog = self.keeper.catalog();
+        let entry = catalog.server(server).ok_or(FindError::Server)?;
+        let tool = pick(entry).ok_or(FindError::Tool)?;
+        visible(caller, &catalog, entry, tool)
     }
 
     fn is_current(&self, upstream: &Upstream) -> bool {
@@ -90,10 +95,11 @@ impl Gateway {
 
 fn visible(
     caller: &Caller,
+    catalog: &Catalog,
     server: &Arc<CatalogServer>,
     tool: &Arc<CatalogTool>,
 ) -> Result<Target, FindError> {
-    match caller.scope.allows_tool(tool.read_only) {
+    match catalog.allows(&caller.scope, server, tool) {
         true => Ok(Target { server: server.clone(), tool: tool.clone() }),
         false => Err(FindError::Tool),
     }

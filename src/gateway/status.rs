@@ -6,7 +6,7 @@ use arc_swap::Guard;
 use serde::Serialize;
 
 use super::Gateway;
-use crate::catalog::{Caller, CatalogServer, ServerSource};
+use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
 use crate::config::TransportConfig;
 use crate::upstream::{Phase, UpstreamState};
 
@@ -58,7 +58,7 @@ impl Gateway {
         }
         let catalog = self.keeper().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
-        visible.map(|server| status(server, caller)).collect()
+        visible.map(|server| status(&catalog, server, caller)).collect()
     }
 
     /// Whether every server marked `required` is ready.
@@ -68,7 +68,7 @@ impl Gateway {
     }
 }
 
-fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
+fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> ServerStatus {
     let (state, entry) = match &server.source {
         ServerSource::Upstream(upstream) => (upstream.state(), Some(Guard::into_inner(upstream.config()))),
         ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None),
@@ -86,7 +86,7 @@ fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
         }
         _ => None,
     };
-    let tools = server.tools.iter().filter(|tool| caller.scope.allows_tool(tool.read_only));
+    let tools = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
     ServerStatus {
         name: server.name.to_string(),
         state: state.name(),

@@ -10,6 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Mcp;
+use super::all::tool_result;
 use super::answer::{self, Fault};
 use super::methods::Asked;
 use super::place::Place;
@@ -104,7 +105,9 @@ impl Mcp {
                 match claims {
                     Ok(claims) => {
                         record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
-                        Ok(way.translated(manner, result))
+                        let arguments = params.arguments.map_or("{}", RawValue::get);
+                        let result = way.translated(manner, result);
+                        Ok(tool_result(asked.place, &target, arguments, result))
                     }
                     Err(_) => {
                         record.answered(Outcome::Unrenderable);

@@ -29,7 +29,7 @@ use crate::upstream::{ClientSide, Hearing, Progress};
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
-const LIST_TTL: u32 = 10_000;
+pub const LIST_TTL: u32 = 10_000;
 
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];
@@ -293,10 +293,7 @@ impl Mcp {
         let catalog = self.gateway.keeper().catalog();
         match place {
             Place::All => catalog.tool_list(&caller.scope),
-            Place::One(name) => catalog
-                .server(name)
-                .filter(|server| caller.scope.allows_server(&server.name))
-                .map_or(Bytes::from_static(b"[]"), |server| server.tool_list(&caller.scope)),
+            Place::One(name) => catalog.tool_list_of(&caller.scope, name),
         }
     }
 
