@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::answer::{self, Fault, with_members};
+use super::calls::context;
 use super::client::Answer;
 use super::handshake::REVISIONS;
 use super::members::Members;
@@ -31,8 +32,9 @@ use crate::upstream::{ClientSide, Hearing, Progress};
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
 pub const LIST_TTL: u32 = 10_000;
 
-/// Requests during which a server may have something to say to the client.
-const HEARING: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];
+/// Requests during which a server may have something to say to the client, or that concern it alone.
+const HEARING: [&str; 5] =
+    ["tools/call", "tools/list", "prompts/get", "resources/read", "completion/complete"];
 
 /// A request as all methods see it.
 #[derive(Debug, Clone, Copy)]
@@ -270,7 +272,7 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         match (method, way.era) {
             ("tools/call", _) => self.call(asked, params, way).await,
-            ("tools/list", _) => Ok(self.list_tools(asked).await),
+            ("tools/list", _) => Ok(self.list_tools(asked, way).await),
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
             ("server/discover", Era::Stateless) => Ok(self.discover(asked).await),
             _ if others::METHODS.contains(&method) => self.other(asked, method, params, way).await,
@@ -278,9 +280,20 @@ impl Mcp {
         }
     }
 
-    async fn list_tools(&self, asked: &Asked<'_>) -> Bytes {
+    async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Bytes {
         self.first_outcomes(asked).await;
-        let list = self.tool_list(asked.caller, asked.place);
+        let upstream = asked.place.server().and_then(|name| self.upstream(name));
+        let own = match (&way.client, &upstream) {
+            (Some(client), Some(upstream)) => {
+                // While the server is down, what everybody was told last is told here, too.
+                self.gateway.offered_to(&context(asked), upstream, client).await.unwrap_or(None)
+            }
+            _ => None,
+        };
+        let list = match (own, asked.place.server()) {
+            (Some(catalog), Some(name)) => catalog.tool_list_of(&asked.caller.scope, name),
+            _ => self.tool_list(asked.caller, asked.place),
+        };
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
@@ -343,7 +356,9 @@ fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         "resources/read" => Some(0),
         _ => None,
     };
-    if let Some(ttl) = ttl {
+    // What wants input first is no result to keep.
+    let is_interim = said.result_type.is_some_and(|kind| kind.get() != r#""complete""#);
+    if let Some(ttl) = ttl.filter(|_| !is_interim) {
         if said.ttl_ms.is_none() {
             members.push(format!(r#""ttlMs":{ttl}"#));
         }
