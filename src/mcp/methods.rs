@@ -32,7 +32,7 @@ use crate::upstream::{ClientSide, Hearing, Progress};
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
 pub const LIST_TTL: u32 = 10_000;
 
-/// Requests during which a server may have something to say to the client, or that concern it alone.
+/// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 5] =
     ["tools/call", "tools/list", "prompts/get", "resources/read", "completion/complete"];
 
@@ -143,6 +143,12 @@ impl Mcp {
                     "resources/subscribe" | "resources/unsubscribe" => {
                         self.follow_resource(asked, session, method, params).await
                     }
+                    "tools/list" => {
+                        let hearing: Arc<dyn Hearing> = client.clone();
+                        let client = side.map(|side| gateway::Client { side, hearing });
+                        self.perform(asked, method, params, &Way { client, ..Way::plain(Era::Sessions) })
+                            .await
+                    }
                     _ => self.perform(asked, method, params, &Way::plain(Era::Sessions)).await,
                 }
             };
@@ -196,7 +202,16 @@ impl Mcp {
         let side = declared.side(asked.caller.key_name.as_deref());
         let is_plain = token.is_none() && side.is_none();
         if is_plain || !HEARING.contains(&&**method) || !streamed::takes_events(&asked.head.headers) {
-            return match self.perform(asked, method, params, &Way::plain(Era::Stateless)).await {
+            let own = side.filter(|_| method == "tools/list").map(|side| self.shared.parked.place(&side));
+            let (_place, client) = match own {
+                Some((place, side)) => {
+                    let hearing = Ends::new(false, false).hearing;
+                    (Some(place), Some(gateway::Client { side, hearing }))
+                }
+                None => (None, None),
+            };
+            let way = Way { client, ..Way::plain(Era::Stateless) };
+            return match self.perform(asked, method, params, &way).await {
                 Ok(result) => answer::result(id, &Era::Stateless.completed(method, result, self.is_open())),
                 Err(fault) => fault.response(Some(id)),
             };
