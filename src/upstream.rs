@@ -296,7 +296,8 @@ impl Upstream {
 
     /// The connection that a call goes over: the shared one, as [`Upstream::ready`] gives it, or the one of
     /// `identity`, which no other identity ever uses. A `client` gets one that no other client uses, unless the server
-    /// has no sessions and so cannot mix clients up. The caller bounds the wait with its deadline.
+    /// has no sessions and so cannot mix clients up; only log messages do not say there whose they are when all share
+    /// one channel. The caller bounds the wait with its deadline.
     pub async fn connection(
         &self,
         identity: Option<&Identity>,
@@ -304,7 +305,8 @@ impl Upstream {
     ) -> Result<Connection, NoConnection> {
         if let Some(client) = client {
             let shared = self.ready().await.map_err(NoConnection::Unavailable)?;
-            if shared.speech().manner() == Manner::Sessions {
+            let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
+            if shared.speech().manner() == Manner::Sessions || wants_log {
                 let identity = Identity::of_client(identity, client);
                 return self.identities.lease(&identity).await.map(Connection::Dedicated);
             }

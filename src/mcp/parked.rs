@@ -13,6 +13,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Fault};
@@ -27,6 +28,8 @@ const WAIT: Duration = Duration::from_secs(300);
 /// Requests that may wait at one time: of all clients, and of one key.
 const MOST: usize = 256;
 const MOST_OF_KEY: usize = 64;
+/// What a server asks at once comes to the client in one round; its questions may be this far apart.
+const GATHER: Duration = Duration::from_millis(20);
 /// What a `requestState` of ours begins with.
 const STATE: &str = "mcpo.";
 
@@ -165,7 +168,7 @@ impl Parked {
                 finished = &mut running.work => return finished,
                 Some(question) = running.questions.recv() => {
                     running.ask(question);
-                    while let Ok(question) = running.questions.try_recv() {
+                    while let Ok(Some(question)) = timeout(GATHER, running.questions.recv()).await {
                         running.ask(question);
                     }
                     return self.park(owner, running, closing);

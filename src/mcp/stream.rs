@@ -269,6 +269,9 @@ impl Follower {
         }
         let wanted = &self.wanted;
         match &news.what {
+            Change::Tools if wanted.tools_list_changed => {
+                Some(self.notification("notifications/tools/list_changed", json!({})))
+            }
             Change::Prompts if wanted.prompts_list_changed => {
                 Some(self.notification("notifications/prompts/list_changed", json!({})))
             }
@@ -285,7 +288,7 @@ impl Follower {
                 };
                 Some(self.notification("notifications/resources/updated", json!({ "uri": shown? })))
             }
-            Change::Prompts | Change::Resources => None,
+            Change::Tools | Change::Prompts | Change::Resources => None,
         }
     }
 

@@ -29,6 +29,11 @@ impl Changes {
         self.count.send_modify(|count| *count += 1);
     }
 
+    /// Something at `server` that no snapshot shows is another now.
+    pub(super) fn announce(&self, server: &ServerName, what: Change) {
+        let _nobody_follows = self.news.send(News { server: server.clone(), what });
+    }
+
     /// Follows the states and tools of all servers.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.count.subscribe()
@@ -50,6 +55,8 @@ pub struct News {
 /// See [`News`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
+    /// The server says that its tools are others, and lists the same.
+    Tools,
     Prompts,
     Resources,
     /// One resource that is subscribed to.

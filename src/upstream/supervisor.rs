@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::changes::Change;
 use super::dedicated::ServerOpener;
 use super::error::EndReason;
 use super::following::Following;
@@ -282,7 +283,11 @@ impl Supervisor {
         match timeout(self.surroundings.limits.load().start_timeout, tools::list(name, link)).await {
             Ok(Ok(tools)) => {
                 tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());
-                self.keep(self.upstream.publish(ToolList { info, tools, revision: 0 })).await;
+                let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
+                if news.is_none() {
+                    self.upstream.changes.announce(name, Change::Tools);
+                }
+                self.keep(news).await;
             }
             Ok(Err(error)) => {
                 tracing::warn!(mcp_server = %name, "{name} changed its tool list, which cannot be read: {error}")
