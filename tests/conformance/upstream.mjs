@@ -457,11 +457,11 @@ async function withSession(request, response) {
 
 if (transport === "stdio") {
   if (era === "legacy") await build().connect(new StdioServerTransport());
-  else serveStdio(build, { legacy: "reject", onerror: (error) => console.error(error) });
+  else serveStdio(build, { legacy: "reject", onerror: (error) => console.error(error.message) });
 } else {
   let answer = withSession;
   if (era === "modern") {
-    const handler = createMcpHandler(build, { legacy: "reject", onerror: (error) => console.error(error) });
+    const handler = createMcpHandler(build, { legacy: "reject", onerror: (error) => console.error(error.message) });
     publish = handler.notify;
     answer = toNodeHandler(handler);
   }
