@@ -30,6 +30,8 @@ const SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA=";
 const states = createRequestStateCodec({ key: randomBytes(32) });
 // What tells open `subscriptions/listen` streams of a change; set where there are such.
 let publish = { toolsChanged() {}, promptsChanged() {} };
+// How often the lists were changed: the changing tool and prompt carry it in their names, so that no two lists are equal.
+const changes = { tools: 0, prompts: 0 };
 
 const text = (...parts) => ({ content: parts.map((part) => ({ type: "text", text: part })) });
 const resource = (uri, mimeType, body) => ({ type: "resource", resource: { uri, mimeType, text: body } });
@@ -186,7 +188,9 @@ const tools = {
     "Changes the list of tools and says so",
     object(),
     (_, __, server) => {
-      if (era === "legacy") server.sendToolListChanged();
+      changes.tools += 1;
+      // A server of a session tells its client by itself; without one, the next request finds the new list.
+      if (era === "legacy") changingTool(server);
       publish.toolsChanged();
       return text("changed");
     },
@@ -195,7 +199,8 @@ const tools = {
     "Changes the list of prompts and says so",
     object(),
     (_, __, server) => {
-      if (era === "legacy") server.sendPromptListChanged();
+      changes.prompts += 1;
+      if (era === "legacy") changingPrompt(server);
       publish.promptsChanged();
       return text("changed");
     },
@@ -344,6 +349,14 @@ const prompts = {
   ],
 };
 
+function changingTool(server) {
+  server.registerTool(`test_changing_tool_${changes.tools}`, { description: "Is new" }, async () => text("new"));
+}
+
+function changingPrompt(server) {
+  server.registerPrompt(`test_changing_prompt_${changes.prompts}`, { description: "Is new" }, async () => say(words("new")));
+}
+
 function build() {
   const listed = { listChanged: true };
   const capabilities = { tools: listed, prompts: listed, resources: { ...listed, subscribe: true }, logging: {}, completions: {} };
@@ -379,6 +392,10 @@ function build() {
     } else {
       server.registerPrompt(name, described, async (context) => get({}, context));
     }
+  }
+  if (era === "modern") {
+    if (changes.tools) changingTool(server);
+    if (changes.prompts) changingPrompt(server);
   }
   server.server.setRequestHandler("completion/complete", async ({ params }) => {
     const values = ["testing", "tested", "other"].filter((word) => word.startsWith(params.argument.value));
@@ -440,11 +457,11 @@ async function withSession(request, response) {
 
 if (transport === "stdio") {
   if (era === "legacy") await build().connect(new StdioServerTransport());
-  else serveStdio(build, { legacy: "reject", onerror: (error) => console.error(error) });
+  else serveStdio(build, { legacy: "reject", onerror: (error) => console.error(error.message) });
 } else {
   let answer = withSession;
   if (era === "modern") {
-    const handler = createMcpHandler(build, { legacy: "reject", onerror: (error) => console.error(error) });
+    const handler = createMcpHandler(build, { legacy: "reject", onerror: (error) => console.error(error.message) });
     publish = handler.notify;
     answer = toNodeHandler(handler);
   }

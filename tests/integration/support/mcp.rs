@@ -100,8 +100,8 @@ pub fn names(list: &Value) -> Vec<String> {
     names
 }
 
-/// A request of the stateless era, with headers that agree.
-pub fn stateless(ask: Ask, method: &str, params: &Value) -> Ask {
+/// The params with what each request of the stateless era says about its client.
+fn with_meta(params: &Value) -> Value {
     let mut params = params.clone();
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -111,6 +111,12 @@ pub fn stateless(ask: Ask, method: &str, params: &Value) -> Ask {
     for (key, value) in meta.as_object().unwrap() {
         params["_meta"][key] = value.clone();
     }
+    params
+}
+
+/// A request of the stateless era, with headers that agree.
+pub fn stateless(ask: Ask, method: &str, params: &Value) -> Ask {
+    let params = with_meta(params);
     let ask = ask.header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", method);
     let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).map(str::to_owned);
     let ask = match name {
@@ -171,7 +177,9 @@ pub struct Direct {
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     last: u64,
-    /// The result of `initialize`.
+    /// Whether it is asked as 2026-07-28 has it, without a session.
+    pub stateless: bool,
+    /// The result of `initialize`, or of `server/discover`.
     pub introduction: Value,
 }
 
@@ -183,6 +191,20 @@ impl Direct {
 
     /// Starts it with these params of `initialize`.
     pub async fn introduced(entry: &Value, introduction: &Value) -> Self {
+        let mut direct = Self::spawn(entry);
+        direct.introduction = direct.answer("initialize", introduction).await["result"].clone();
+        direct.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+        direct
+    }
+
+    /// Starts it and asks without a session.
+    pub async fn without_session(entry: &Value) -> Self {
+        let mut direct = Self { stateless: true, ..Self::spawn(entry) };
+        direct.introduction = direct.answer("server/discover", &json!({})).await["result"].clone();
+        direct
+    }
+
+    fn spawn(entry: &Value) -> Self {
         let arguments = entry["args"].as_array().cloned().unwrap_or_default();
         let mut command = Command::new(PathBuf::from(entry["command"].as_str().unwrap()));
         command.args(arguments.iter().map(|argument| argument.as_str().unwrap()));
@@ -193,10 +215,7 @@ impl Direct {
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut direct = Self { _child: child, stdin, lines, last: 0, introduction: Value::Null };
-        direct.introduction = direct.answer("initialize", introduction).await["result"].clone();
-        direct.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
-        direct
+        Self { _child: child, stdin, lines, last: 0, stateless: false, introduction: Value::Null }
     }
 
     /// The whole answer to a request.
@@ -204,6 +223,9 @@ impl Direct {
         self.last += 1;
         let mut message = request(method, params);
         message["id"] = self.last.into();
+        if self.stateless {
+            message["params"] = with_meta(params);
+        }
         self.send(&message).await;
         loop {
             let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
