@@ -1,7 +1,7 @@
 //! mcpo: many MCP servers behind one HTTP port.
 //!
 //! Configuration becomes upstreams, upstreams fill a catalog, a gateway makes calls, and thin faces
-//! (REST and MCP today; the OpenAI form and a status page have their rooms reserved) speak to callers.
+//! (REST, MCP and a page for people today; the OpenAI form has its room reserved) speak to callers.
 //! Start reading at [`app`], which puts the floors together.
 //!
 //! # Floors
@@ -12,7 +12,7 @@
 //! ```text
 //! 7  main, cli
 //! 6  app
-//! 5  rest | mcp         (siblings never import each other)
+//! 5  rest | mcp | web   (siblings never import each other)
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
 //! 3  catalog
 //! 2  upstream
@@ -42,3 +42,4 @@ pub mod systemd;
 pub mod telemetry;
 pub mod trace;
 pub mod upstream;
+pub mod web;

@@ -22,6 +22,7 @@ pub mod http;
 pub mod process;
 pub mod render;
 pub mod server;
+pub mod tally;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
@@ -33,6 +34,7 @@ use prometheus::{HistogramOpts, IntCounterVec, IntGauge, Opts};
 pub use http::{HttpMetrics, RequestTimer};
 pub use render::{ServerSnapshot, Snapshot};
 pub use server::{CallMeter, ServerMetrics};
+pub use tally::Tally;
 
 /// Tool names of one server that get series of their own.
 pub const TOOLS_OF_A_SERVER: usize = 200;

@@ -9,7 +9,6 @@
 //! | `GET /servers/plan` | what a reload would change now, for `admin` keys |
 //! | `GET /metrics` | what Prometheus scrapes; for keys that may see all |
 //! | `GET /health`, `/ready` | alive; every required server is up |
-//! | `GET /` | leads to `/docs` |
 //!
 //! Everything is dispatched from the raw path ([`route`]): tool names may hold slashes, braces and anything
 //! else once percent-encoded, which a router's templates cannot carry.
@@ -20,6 +19,7 @@ mod pages;
 pub mod problem;
 pub mod result;
 pub mod route;
+mod servers;
 pub mod swagger;
 
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::http::answer::{method_not_allowed, without_body};
 use crate::http::{Access, BodyRoom, Keys, Problem, json_answer};
 use route::{Mount, Route};
 
@@ -81,7 +82,7 @@ async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<
         Route::Tool { server, tool } => Err(call::wrong_method(rest, head, server.as_deref(), &tool)),
         Route::Moved { to } => rest.moved(head, &to),
         route if matches!(head.method, Method::GET | Method::HEAD) => pages::page(rest, head, route).await,
-        _ => Err(method_not_allowed("GET, HEAD")),
+        _ => Err(method_not_allowed("GET, HEAD").into()),
     }
 }
 
@@ -127,19 +128,6 @@ fn redirect(to: &str) -> Response {
         }
         Err(_) => *Refused::from(Problem::not_found()),
     }
-}
-
-fn method_not_allowed(allow: &'static str) -> Refused {
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
-    problem.with_header(header::ALLOW, HeaderValue::from_static(allow)).into()
-}
-
-fn without_body(response: Response) -> Response {
-    let (mut head, body) = response.into_parts();
-    if let Some(length) = hyper::body::Body::size_hint(&body).exact() {
-        head.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
-    }
-    Response::from_parts(head, Body::empty())
 }
 
 /// A value as a JSON answer.

@@ -347,7 +347,8 @@ impl Upstream {
     }
 
     fn enter(&self, phase: Phase, failures: u32) {
-        self.state.send_replace(UpstreamState::new(phase, failures));
+        let next = self.state.borrow().followed_by(phase, failures);
+        self.state.send_replace(next);
         self.announce();
     }
 

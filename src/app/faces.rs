@@ -1,4 +1,4 @@
-//! One router over the faces: MCP has its own paths, and REST everything else.
+//! One router over the faces: MCP and the page for people have their own paths, and REST everything else.
 
 use std::sync::Arc;
 
@@ -8,15 +8,20 @@ use http::Request;
 
 use crate::mcp::Mcp;
 use crate::rest::{self, Rest};
+use crate::web::Web;
 
 /// The router of one configuration.
-pub fn router(mcp: Arc<Mcp>, rest: Arc<Rest>) -> Router {
+pub fn router(mcp: Arc<Mcp>, web: Arc<Web>, rest: Arc<Rest>) -> Router {
     Router::new().fallback(move |request: Request<Body>| {
-        let (mcp, rest) = (mcp.clone(), rest.clone());
+        let (mcp, web, rest) = (mcp.clone(), web.clone(), rest.clone());
         async move {
-            match mcp.is_at(request.uri().path()) {
-                true => mcp.answer(request).await,
-                false => rest::answer(rest, request).await,
+            let path = request.uri().path();
+            if mcp.is_at(path) {
+                mcp.answer(request).await
+            } else if web.is_at(request.method(), path) {
+                web.answer(request).await
+            } else {
+                rest::answer(rest, request).await
             }
         }
     })

@@ -17,6 +17,7 @@ use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
 use crate::rest::Rest;
 use crate::upstream::Upstream;
+use crate::web::Web;
 
 /// One configuration at work.
 pub struct Generation {
@@ -67,8 +68,9 @@ impl Generation {
         let room = BodyRoom::new(&config.limits);
         let mcp = Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), fleet.mcp().clone());
         let mcp = Arc::new(mcp);
+        let web = Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone()));
         let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
-        let router = faces::router(mcp.clone(), rest);
+        let router = faces::router(mcp.clone(), web, rest);
         let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =

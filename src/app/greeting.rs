@@ -15,7 +15,7 @@ pub fn address(config: &Config, listener: &Listener, activated: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let places = listener.places();
     let page = places.iter().find(|place| place.starts_with("http"));
-    let page = page.map(|place| format!("; its page is {place}/docs")).unwrap_or_default();
+    let page = page.map(|place| format!("; its page is {place}/")).unwrap_or_default();
     let origin = if activated { ", as the service manager passed it" } else { "" };
     tracing::info!("mcpo {version} listens on {}{origin}{page}", places.join(" and "));
     let enabled = config.servers.iter().filter(|server| !server.disabled);

@@ -1,13 +1,15 @@
 //! What the gateway tells about its servers, to people and programs alike.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::Guard;
 use serde::Serialize;
 
 use super::Gateway;
-use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
+use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool, ServerSource};
 use crate::config::TransportConfig;
+use crate::metrics::Tally;
 use crate::upstream::{Phase, UpstreamState};
 
 /// How long a new snapshot is waited for.
@@ -23,11 +25,14 @@ pub struct ServerStatus {
     /// Why the server is not ready. In full for keys with the `admin` right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When the state began, in seconds since 1970.
+    /// When the state began, in seconds since 1970; tries do not count as a change while the server is down.
     pub since: u64,
     /// Seconds until the next try, while unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_retry_seconds: Option<u64>,
+    /// The same as a moment, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_retry_at: Option<u64>,
     /// Tries that failed in a row.
     pub failures: u32,
     /// `stdio`, `streamable-http`, `sse`, `socket` or `gateway`.
@@ -44,6 +49,8 @@ pub struct ServerStatus {
     pub protocol: Option<String>,
     /// Exposed names of the tools that the caller may call.
     pub tools: Vec<String>,
+    /// What the calls of these tools came to, whoever made them.
+    pub calls: Tally,
 }
 
 impl Gateway {
@@ -58,7 +65,17 @@ impl Gateway {
         }
         let catalog = self.keeper().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
-        visible.map(|server| status(&catalog, server, caller)).collect()
+        visible.map(|server| status(&catalog, server, caller, self.tally(&catalog, server, caller))).collect()
+    }
+
+    /// What the calls of the tools that `caller` may see came to.
+    fn tally(&self, catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> Tally {
+        let sees_all = !caller.scope.read_only && !caller.scope.names_tools();
+        self.metrics.server(server.name.as_str()).tally(|label| {
+            let own = |tool: &&Arc<CatalogTool>| *tool.name == *label;
+            let tool = || server.tools.iter().find(own);
+            sees_all || tool().is_some_and(|tool| catalog.allows(&caller.scope, server, tool))
+        })
     }
 
     /// Whether every server marked `required` is ready.
@@ -68,7 +85,7 @@ impl Gateway {
     }
 }
 
-fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> ServerStatus {
+fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus {
     let (state, entry) = match &server.source {
         ServerSource::Upstream(upstream) => (upstream.state(), Some(Guard::into_inner(upstream.config()))),
         ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None),
@@ -80,10 +97,8 @@ fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> ServerS
         (Phase::Disabled, None) => Some("the configuration says `disabled`".to_owned()),
         (_, None) => None,
     };
-    let next_retry_seconds = match state.phase {
-        Phase::Unavailable { retry_at, .. } => {
-            Some(retry_at.saturating_duration_since(Instant::now()).as_secs())
-        }
+    let next_retry = match state.phase {
+        Phase::Unavailable { retry_at, .. } => Some(retry_at.saturating_duration_since(Instant::now())),
         _ => None,
     };
     let tools = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
@@ -91,8 +106,9 @@ fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> ServerS
         name: server.name.to_string(),
         state: state.name(),
         reason,
-        since: state.since.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        next_retry_seconds,
+        since: seconds(state.since),
+        next_retry_seconds: next_retry.map(|wait| wait.as_secs()),
+        next_retry_at: next_retry.map(|wait| seconds(SystemTime::now() + wait)),
         failures: state.failures,
         transport: transport.map_or("gateway", name_of),
         location: transport.filter(|_| caller.admin).and_then(location_of),
@@ -100,7 +116,13 @@ fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> ServerS
         version: server.info.as_ref().map(|info| info.version.clone()).filter(|text| !text.is_empty()),
         protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
         tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),
+        calls,
     }
+}
+
+/// Since 1970.
+fn seconds(moment: SystemTime) -> u64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn name_of(transport: &TransportConfig) -> &'static str {

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// Carries the stable code of a fault of the gateway itself.
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-mcpo-error");
@@ -134,6 +135,28 @@ pub fn document_answer(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
     response
+}
+
+/// The quoted entity tag of a body: a function of its bytes alone.
+pub fn etag_of(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+/// The answer to `HEAD` where `GET` would give `response`.
+pub fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = hyper::body::Body::size_hint(&body).exact() {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::empty())
+}
+
+/// 405; `allow` lists the methods that are served.
+pub fn method_not_allowed(allow: &'static str) -> Problem {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
+    problem.with_header(header::ALLOW, HeaderValue::from_static(allow))
 }
 
 /// Whether `If-None-Match` names `etag`, by the weak comparison of RFC 9110 section 13.1.2.

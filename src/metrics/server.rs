@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, Opts, Registry};
 
+use super::tally::Tally;
 use super::{OPERATION_SECONDS, TOOLS_OF_A_SERVER, TOOLS_OF_ALL, VALID, histogram};
 
 /// The label that tells servers apart, in all our metrics.
@@ -151,6 +152,18 @@ impl ServerMetrics {
             })
         });
         CallMeter { server: self.clone(), series: series.clone() }
+    }
+
+    /// What the calls of the tools that `counts` selects came to. Takes a lock.
+    pub fn tally(&self, counts: impl Fn(&str) -> bool) -> Tally {
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = tools.iter().filter(|(label, _)| counts(label)).map(|(_, series)| series);
+        Tally::of(counted.flat_map(|series| {
+            let ends = series.ends.iter().enumerate();
+            ends.filter_map(|(place, end)| {
+                Some((CALL_ENDS.get(place).copied().unwrap_or(OTHER_END), end.get()?))
+            })
+        }))
     }
 
     /// Whether a further name may become a label; takes its place when it may.

@@ -150,7 +150,7 @@ fn is_object(bytes: &[u8]) -> bool {
 /// The answer to another method than POST on a tool's path.
 pub fn wrong_method(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> Refused {
     match exists(rest, head, server, tool) {
-        true => method_not_allowed("POST"),
+        true => method_not_allowed("POST").into(),
         false => Problem::not_found().into(),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::route::Route;
 use super::swagger::DocumentLink;
-use super::{Refused, Rest, json, swagger};
+use super::{Refused, Rest, json, servers, swagger};
 use crate::catalog::Caller;
 use crate::catalog::openapi::path_segment;
 use crate::config::ServerName;
@@ -18,15 +18,9 @@ use crate::metrics::CONTENT_TYPE;
 /// Answers `GET` and `HEAD`.
 pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
     match route {
-        Route::Root => Ok(swagger::redirect("docs")),
         Route::Health => Ok(health::health().await),
         Route::Ready => Ok(ready(rest)),
-        Route::Servers => {
-            let caller = admit(rest, head, Access::Call)?;
-            let servers = rest.gateway.servers(&caller).await;
-            let configuration = rest.gateway.configuration().status(&caller);
-            Ok(json(StatusCode::OK, &json!({ "configuration": configuration, "servers": servers })))
-        }
+        Route::Servers => servers::list(rest, head).await,
         Route::Plan => plan(rest, &admit(rest, head, Access::Call)?).await,
         Route::Metrics => metrics(rest, head).await,
         Route::Document => {

@@ -11,8 +11,6 @@ use crate::metrics::http::CALL_ROUTE;
 /// What a path asks for. Names are percent-decoded.
 #[derive(Debug, PartialEq)]
 pub enum Route<'a> {
-    /// `/`
-    Root,
     Health,
     Ready,
     Servers,
@@ -65,7 +63,6 @@ impl Route<'_> {
     /// The route as a template that holds nothing of the path itself; empty when the path leads nowhere.
     pub fn template(&self) -> &'static str {
         match self {
-            Self::Root => "/",
             Self::Health => "/health",
             Self::Ready => "/ready",
             Self::Servers => "/servers",
@@ -144,7 +141,6 @@ fn single_server<'a>(raw: &'a str, path: &'a str) -> Route<'a> {
 
 fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
     Some(match path {
-        "/" => Route::Root,
         "/health" => Route::Health,
         "/ready" => Route::Ready,
         "/servers" => Route::Servers,

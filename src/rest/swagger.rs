@@ -16,9 +16,9 @@ use std::sync::{Arc, LazyLock};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sha2::{Digest, Sha256};
 use utoipa_swagger_ui::{Config, Url};
 
+use crate::http::answer::etag_of;
 use crate::http::{Problem, document_answer};
 
 /// `style-src` needs `unsafe-inline`, because Swagger UI sets style attributes; scripts do not.
@@ -141,12 +141,6 @@ fn embedded(name: &str, config: Config) -> Option<Bytes> {
 fn missing(name: &str) -> Response {
     tracing::error!(name, "this build holds no Swagger UI");
     Problem::internal().into_response()
-}
-
-fn etag_of(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
 }
 
 fn escaped(text: &str) -> String {

@@ -9,6 +9,7 @@ use super::error::EndReason;
 #[derive(Debug, Clone)]
 pub struct UpstreamState {
     pub phase: Phase,
+    /// When the state began; of a server that is down, when that began, however often it was tried since.
     pub since: SystemTime,
     /// Tries that failed since the server last lived long enough to count as healthy.
     pub failures: u32,
@@ -39,6 +40,19 @@ impl UpstreamState {
         Self { phase, since: SystemTime::now(), failures }
     }
 
+    /// The state that follows this one now.
+    pub fn followed_by(&self, phase: Phase, failures: u32) -> Self {
+        let next = Self::new(phase, failures);
+        match self.is_down() && next.is_down() {
+            true => Self { since: self.since, ..next },
+            false => next,
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(self.phase, Phase::Unavailable { .. } | Phase::Starting { last: Some(_) })
+    }
+
     /// The state's name as `/servers` has it.
     pub fn name(&self) -> &'static str {
         match self.phase {
@@ -65,6 +79,36 @@ impl UpstreamState {
             Phase::Unavailable { reason, .. } => Some(reason),
             Phase::Starting { last } => last.as_ref(),
             Phase::Ready | Phase::Disabled | Phase::Retired => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn tries_of_a_server_that_is_down_do_not_hide_how_long_it_is() {
+        let reason = Arc::new(EndReason::Refused("no".to_owned()));
+        let unavailable = || Phase::Unavailable {
+            reason: reason.clone(),
+            tried_at: Instant::now(),
+            retry_at: Instant::now() + Duration::from_secs(1),
+        };
+        let trying = || Phase::Starting { last: Some(reason.clone()) };
+        let at = |phase| UpstreamState { since: UNIX_EPOCH, ..UpstreamState::new(phase, 1) };
+        for (before, after, is_one_outage) in [
+            (unavailable(), trying(), true),
+            (trying(), unavailable(), true),
+            (Phase::Ready, trying(), false),
+            (trying(), Phase::Ready, false),
+            (Phase::Starting { last: None }, unavailable(), false),
+        ] {
+            let shown = format!("{before:?} then {after:?}");
+            let next = at(before).followed_by(after, 2);
+            assert_eq!((next.since == UNIX_EPOCH, next.failures), (is_one_outage, 2), "{shown}");
         }
     }
 }

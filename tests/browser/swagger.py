@@ -11,119 +11,10 @@ Content-Security-Policy among them; else 1, saying what was wrong. Needs `chromi
 """
 
 import argparse
-import base64
-import json
-import os
-import pathlib
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-
-
-class Browser:
-    """The few commands of the WebDriver protocol that are needed here."""
-
-    def __init__(self, profile, insecure):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.base = f"http://127.0.0.1:{port}"
-        self.log = open(os.path.join(profile, "chromedriver.log"), "w+")
-        self.driver = subprocess.Popen(
-            ["chromedriver", f"--port={port}"], stdout=self.log, stderr=subprocess.STDOUT
-        )
-        self.session = None
-        until(lambda: self.ready(), "chromedriver is ready")
-        arguments = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", "--window-size=1280,2400", f"--user-data-dir={profile}/data",
-        ]
-        if insecure:
-            arguments.append("--ignore-certificate-errors")
-        capabilities = {
-            "browserName": "chrome",
-            "goog:chromeOptions": {"args": arguments},
-            "goog:loggingPrefs": {"browser": "ALL"},
-        }
-        answer = self.send("POST", "/session", {"capabilities": {"alwaysMatch": capabilities}})
-        self.session = answer["sessionId"]
-
-    def ready(self):
-        try:
-            return self.send("GET", "/status")["ready"]
-        except OSError:
-            return False
-
-    def send(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, method=method)
-        request.add_header("Content-Type", "application/json")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=60) as response:
-                return json.load(response)["value"]
-        except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.read().decode()[:2000]}") from None
-
-    def command(self, method, path, body=None):
-        return self.send(method, f"/session/{self.session}{path}", body)
-
-    def open(self, url):
-        self.command("POST", "/url", {"url": url})
-
-    def run(self, script, *arguments):
-        return self.command("POST", "/execute/sync", {"script": script, "args": list(arguments)})
-
-    def find(self, selector):
-        found = self.command("POST", "/elements", {"using": "css selector", "value": selector})
-        return found[0][ELEMENT] if found else None
-
-    def wait_for(self, selector):
-        return until(lambda: self.find(selector), f"`{selector}` is on the page")
-
-    def click(self, selector):
-        self.command("POST", f"/element/{self.wait_for(selector)}/click", {})
-
-    def type(self, selector, text):
-        element = self.wait_for(selector)
-        self.command("POST", f"/element/{element}/clear", {})
-        self.command("POST", f"/element/{element}/value", {"text": text})
-
-    def text(self, selector):
-        return self.run("const e = document.querySelector(arguments[0]); return e && e.textContent", selector)
-
-    def console(self):
-        return self.command("POST", "/se/log", {"type": "browser"})
-
-    def screenshot(self, path):
-        pathlib.Path(path).write_bytes(base64.b64decode(self.command("GET", "/screenshot")))
-
-    def close(self):
-        try:
-            if self.session:
-                self.command("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait()
-            self.log.close()
-
-
-def until(condition, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise RuntimeError(f"not within {seconds} s: {what}")
+sys.dont_write_bytecode = True
+from chromium import run, until  # noqa: E402
 
 
 def drive(browser, options):
@@ -195,30 +86,15 @@ def main():
     parser.add_argument("--insecure", action="store_true", help="accept any certificate")
     parser.add_argument("--screenshot", help="where to save a picture of the page (PNG)")
     options = parser.parse_args()
-    for program in ("chromium", "chromedriver"):
-        if not shutil.which(program):
-            print(f"{program} is not installed: apt-get install chromium chromium-driver", file=sys.stderr)
-            return 1
-    with tempfile.TemporaryDirectory(prefix="mcpo-browser-", ignore_cleanup_errors=True) as profile:
-        browser = None
-        wrong = []
+
+    def driven(browser):
         try:
-            browser = Browser(profile, options.insecure)
-            wrong += drive(browser, options)
-        except RuntimeError as error:
-            wrong.append(str(error))
+            return drive(browser, options)
         finally:
-            if browser:
-                if browser.session:
-                    console = browser.console()
-                    bad = [entry for entry in console if entry["level"] in ("SEVERE", "WARNING")]
-                    wrong += [f"console: {entry['level']}: {entry['message']}" for entry in bad]
-                    if options.screenshot:
-                        browser.screenshot(options.screenshot)
-                browser.close()
-    for line in wrong:
-        print(line, file=sys.stderr)
-    return 1 if wrong else 0
+            if options.screenshot:
+                browser.screenshot(options.screenshot)
+
+    return run(driven, insecure=options.insecure)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ mod service_manager;
 mod socket_upstream;
 mod sse_upstream;
 mod startup;
+mod status_page;
 mod support;
 mod tool_lists;
 mod trace_context;

@@ -33,7 +33,7 @@ fn paths_of_the_gateway_and_of_servers_are_told_apart() {
     let plain = mount("", "", false);
     let server = || Cow::from("s");
     for (path, route) in [
-        ("/", Route::Root),
+        ("/", Route::Nothing),
         ("/docs", Route::Docs),
         ("/openapi.json", Route::Document),
         ("/assets/swagger/ui.css", Route::Asset { file: "ui.css".into() }),

@@ -1,0 +1,87 @@
+//! `GET /servers`: the servers and their state, that of the configuration, and what the caller may know of the
+//! gateway itself.
+//!
+//! A caller that asks again and again sends the last answer's entity tag, and gets 304 for as long as nothing has
+//! changed. The seconds until a next try go on counting meanwhile, so the tag is a weak one; `nextRetryAt` stays.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+use serde::Serialize;
+
+use super::pages::admit;
+use super::{Refused, Rest};
+use crate::catalog::Caller;
+use crate::gateway::configuration::ConfigurationStatus;
+use crate::gateway::status::ServerStatus;
+use crate::http::answer::{JSON, etag_of};
+use crate::http::{Access, Problem, document_answer};
+
+#[derive(Serialize)]
+struct Listing<'a> {
+    gateway: About<'a>,
+    configuration: ConfigurationStatus,
+    servers: Vec<ServerStatus>,
+}
+
+/// What a page or a program needs to know to speak of this gateway.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct About<'a> {
+    name: &'a str,
+    version: &'static str,
+    /// The address that users type, where one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<&'a str>,
+    /// Starts and ends with `/`; stands before the path of each server.
+    path_prefix: &'a str,
+    /// The tools of the one server are at the root.
+    single: bool,
+    /// API keys are configured.
+    keys: bool,
+    /// Documents are read without a key.
+    open_documents: bool,
+    /// The name of the caller's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    /// The caller has the `admin` right.
+    admin: bool,
+}
+
+/// The list as the caller may see it.
+pub async fn list(rest: &Rest, head: &Parts) -> Result<Response, Refused> {
+    let caller = admit(rest, head, Access::Call)?;
+    let mut listing = Listing {
+        gateway: about(rest, &caller),
+        configuration: rest.gateway.configuration().status(&caller),
+        servers: rest.gateway.servers(&caller).await,
+    };
+    let body = text(&listing)?;
+    for server in &mut listing.servers {
+        server.next_retry_seconds = None;
+    }
+    let etag = format!("W/{}", etag_of(&text(&listing)?));
+    Ok(document_answer(&body, &etag, JSON, &head.headers))
+}
+
+fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
+    About {
+        name: &rest.config.document.name,
+        version: env!("CARGO_PKG_VERSION"),
+        public_url: rest.config.listen.public_url.as_deref(),
+        path_prefix: &rest.config.listen.path_prefix,
+        single: rest.config.single,
+        keys: !rest.keys.is_empty(),
+        open_documents: rest.keys.admit(&HeaderMap::new(), Access::Document).is_ok(),
+        key: caller.key_name.as_deref(),
+        admin: caller.admin,
+    }
+}
+
+fn text(listing: &Listing<'_>) -> Result<Bytes, Refused> {
+    serde_json::to_vec(listing).map(Bytes::from).map_err(|error| {
+        tracing::error!(%error, "the list of servers could not be written as JSON");
+        Problem::internal().into()
+    })
+}

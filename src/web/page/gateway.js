@@ -1,0 +1,188 @@
+// What the page knows of the gateway: the list of servers, asked for again and again, and the tools of each.
+//
+// The key is kept for this tab only, and goes nowhere but into the Authorization header of requests to the
+// gateway that served the page. Nothing is cached, and remembered passwords are never sent along.
+
+const KEY = "mcpo-key";
+const PAUSE = 2000;
+const LONGEST_PAUSE = 10_000;
+const PATIENCE = 10_000;
+
+/** The folder that the page is in: the gateway's root, or that of its path prefix. */
+const here = new URL(".", location.href);
+
+let listeners;
+let etag = null;
+let timer;
+let failures = 0;
+let asking = false;
+let again = false;
+
+/** The newest list, as `GET /servers` has it. */
+export let listing = null;
+
+export const needsKey = document.documentElement.dataset.keys === "required";
+
+export function key() {
+  return sessionStorage.getItem(KEY);
+}
+
+/** Begins to ask. `onListing`, `onKey(problem)` and `onTrouble(text)` are told what comes of it. */
+export function start(told) {
+  listeners = told;
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && (key() || !needsKey)) refresh();
+  });
+  if (needsKey && !key()) listeners.onKey("");
+  else refresh();
+}
+
+export function useKey(text) {
+  sessionStorage.setItem(KEY, text);
+  forgetAll();
+  refresh();
+}
+
+export function forgetKey() {
+  sessionStorage.removeItem(KEY);
+  forgetAll();
+  clearTimeout(timer);
+  listeners.onKey("");
+}
+
+function forgetAll() {
+  listing = null;
+  etag = null;
+  toolLists.clear();
+}
+
+/** Asks now, and goes on asking while somebody looks. */
+export async function refresh() {
+  clearTimeout(timer);
+  if (asking) {
+    again = true;
+    return;
+  }
+  asking = true;
+  let goOn = true;
+  try {
+    goOn = await once();
+  } finally {
+    asking = false;
+    clearTimeout(timer);
+    const pause = again ? 0 : Math.min(PAUSE * 2 ** Math.min(failures, 3), LONGEST_PAUSE);
+    if (again || goOn) timer = setTimeout(() => document.hidden || refresh(), pause);
+    again = false;
+  }
+}
+
+/** One question; gives whether to ask again. */
+async function once() {
+  const asked = key();
+  let response;
+  let body;
+  try {
+    const headers = etag ? { "If-None-Match": etag } : {};
+    response = await send(new URL("servers", here), { headers, signal: AbortSignal.timeout(PATIENCE) });
+    body = response.status === 304 ? null : await response.text();
+  } catch {
+    failures += 1;
+    listeners.onTrouble("The gateway does not answer. What you see may be old; trying again.");
+    return true;
+  }
+  if (asked !== key()) {
+    // Another key has come meanwhile, or none is left.
+    again = key() !== null;
+    return false;
+  }
+  if (response.status === 401 || response.status === 403) {
+    sessionStorage.removeItem(KEY);
+    forgetAll();
+    listeners.onKey(asked ? `The gateway does not take this key: ${sentence(body)}.` : "");
+    return false;
+  }
+  if (body !== null && !response.ok) {
+    failures += 1;
+    listeners.onTrouble(`The gateway answers ${response.status}: ${sentence(body)}. What you see may be old; trying again.`);
+    return true;
+  }
+  failures = 0;
+  listeners.onTrouble(null);
+  if (body !== null) {
+    listing = JSON.parse(body);
+    etag = response.headers.get("ETag");
+    listeners.onListing(listing);
+  }
+  return true;
+}
+
+function send(url, options = {}) {
+  const headers = new Headers(options.headers);
+  if (key()) headers.set("Authorization", `Bearer ${key()}`);
+  return fetch(url, { ...options, headers, credentials: "omit", cache: "no-store", redirect: "error" });
+}
+
+/** What an error's body says. */
+function sentence(body) {
+  try {
+    const { detail } = JSON.parse(body);
+    return typeof detail === "string" ? detail : (detail?.message ?? body);
+  } catch {
+    return body.slice(0, 300);
+  }
+}
+
+const toolLists = new Map();
+
+/** The tools of a server with their definitions; asked for once for each list of names that the server has had. */
+export function tools(server) {
+  const version = JSON.stringify([server.tools, server.version, server.state === "ready" && server.since]);
+  const known = toolLists.get(server.name);
+  if (known?.version === version) return known.list;
+  const list = send(new URL(`servers/${segment(server.name)}/tools`, here)).then(async (response) => {
+    const body = await response.text();
+    if (!response.ok) throw new Error(sentence(body));
+    return JSON.parse(body).tools;
+  });
+  toolLists.set(server.name, { version, list });
+  list.catch(() => toolLists.delete(server.name));
+  return list;
+}
+
+/** Calls a tool as any client does. Gives the status, how long it took, the content's type, and its text. */
+export async function call(server, tool, args, signal) {
+  const began = performance.now();
+  const response = await send(pageBase() + serverPath(server) + `/${segment(tool)}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(args),
+    signal,
+  });
+  const text = await response.text();
+  const took = performance.now() - began;
+  refresh();
+  return { status: response.status, took, type: response.headers.get("Content-Type") ?? "", text };
+}
+
+/** A name as one segment of a path, safe within single quotes, too. */
+export function segment(name) {
+  return encodeURIComponent(name).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** The gateway's root as this browser reaches it, without a slash at its end. */
+export function pageBase() {
+  const prefix = listing.gateway.pathPrefix;
+  const path = here.pathname;
+  const root = prefix !== "/" && path.endsWith(prefix) ? path.slice(0, 1 - prefix.length) : path;
+  return here.origin + root.replace(/\/$/, "");
+}
+
+/** The gateway's root as clients are to reach it: `publicUrl` where the operator has set one. */
+export function publicBase() {
+  return listing.gateway.publicUrl?.replace(/\/+$/, "") ?? pageBase();
+}
+
+/** What stands between the root and a tool's name. */
+export function serverPath(server) {
+  return listing.gateway.single ? "" : `${listing.gateway.pathPrefix}${segment(server)}`;
+}

@@ -1,0 +1,210 @@
+// All servers at a glance, the search over their tools, and how to connect a client.
+
+import { ago, count, duration, element, exactly, plural, setAttribute, setText, show } from "./elements.js";
+import { Connect } from "./connect.js";
+import * as gateway from "./gateway.js";
+
+const MOST_RESULTS = 60;
+const COLUMNS = ["Tools", "Calls", "Failed", "Latency", "Since"];
+
+/** The state to show. A try after others that failed is no news: the server stays what it was until it is there. */
+export function shownState(server) {
+  return server.state === "starting" && server.failures > 0 ? "unavailable" : server.state;
+}
+
+/** The word for a state; a server that waits for somebody's sign-in says so. */
+export function stateWord(server) {
+  if (server.signIn) return "Waits for sign-in";
+  return { ready: "Ready", starting: "Starting", unavailable: "Unavailable", disabled: "Off" }[shownState(server)] ?? server.state;
+}
+
+/** When a server that is not there is tried next. */
+export function nextTry(server) {
+  if (server.nextRetryAt == null) return shownState(server) === "unavailable" ? "Trying again…" : "";
+  const seconds = Math.ceil(server.nextRetryAt - Date.now() / 1000);
+  return seconds > 0 ? `Next try in ${seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`}.` : "Trying again…";
+}
+
+/** A reason as the gateway words it begins small, since the log has it in the middle of a line. */
+export function sentence(reason = "") {
+  return reason.charAt(0).toUpperCase() + reason.slice(1);
+}
+
+export function latency(calls) {
+  return calls.meanMs == null ? "–" : duration(calls.meanMs);
+}
+
+export function latencyInFull(calls) {
+  return calls.meanMs == null ? "no answer yet" : `mean ${duration(calls.meanMs)}, 95 of 100 within about ${duration(calls.p95Ms)}`;
+}
+
+/** One server's line. It is made once, and only what changes in it is written again. */
+class Row {
+  constructor(name) {
+    this.state = element("span", { class: "state" });
+    this.link = element("a", { href: `#/${encodeURIComponent(name)}` }, name);
+    this.required = element("span", { class: "badge", hidden: true }, "required");
+    this.reason = element("p", { class: "reason", hidden: true });
+    this.next = element("p", { class: "next", hidden: true });
+    this.facts = {};
+    const facts = COLUMNS.map((label) => {
+      this.facts[label] = element("dd");
+      return element("div", {}, element("dt", {}, label), this.facts[label]);
+    });
+    this.node = element(
+      "li",
+      { class: "server", "data-server": name },
+      element("div", { class: "who" }, this.state, element("h2", {}, this.link), this.required, this.reason, this.next),
+      element("dl", { class: "facts" }, facts),
+    );
+  }
+
+  update(server) {
+    this.server = server;
+    setAttribute(this.node, "data-state", shownState(server));
+    setText(this.state, stateWord(server));
+    show(this.required, server.required && server.state !== "ready");
+    setText(this.facts.Tools, count(server.tools.length));
+    setText(this.facts.Calls, count(server.calls.total));
+    setText(this.facts.Failed, count(server.calls.failed));
+    setAttribute(this.facts.Tools, "class", server.tools.length ? null : "none");
+    setAttribute(this.facts.Calls, "class", server.calls.total ? null : "none");
+    setAttribute(this.facts.Failed, "class", server.calls.failed ? "some" : "none");
+    setAttribute(this.facts.Latency, "class", server.calls.meanMs == null ? "none" : null);
+    setText(this.facts.Latency, latency(server.calls));
+    setAttribute(this.facts.Latency, "title", latencyInFull(server.calls));
+    setAttribute(this.facts.Since, "title", exactly(server.since));
+    this.tick();
+  }
+
+  tick() {
+    setText(this.facts.Since, ago(this.server.since));
+    const [reason, next] = [sentence(this.server.reason), nextTry(this.server)];
+    show(this.reason, reason !== "");
+    setText(this.reason, reason);
+    show(this.next, next !== "");
+    setText(this.next, next);
+  }
+}
+
+export class Overview {
+  constructor() {
+    this.rows = new Map();
+    this.heading = element("h1", { tabindex: "-1" });
+    this.summary = element("p", { class: "summary" });
+    this.configuration = element("div", { class: "notice bad", hidden: true });
+    this.search = element("input", {
+      type: "search", id: "search", placeholder: "Search servers and tools", autocomplete: "off", spellcheck: "false",
+      "aria-describedby": "found", on: { input: () => this.find(), keydown: (event) => this.leaveSearch(event) },
+    });
+    this.found = element("p", { id: "found", class: "found", role: "status" });
+    this.results = element("ul", { class: "results", "aria-label": "Search results", hidden: true });
+    this.list = element("ul", { class: "servers", "aria-label": "Servers" });
+    // What a column holds is said in each row, too, for those who hear the page or see one column of it.
+    const columns = element("div", { class: "columns", "aria-hidden": "true" }, element("span", {}, "Server"), element("div", {}, COLUMNS.map((label) => element("span", {}, label))));
+    this.card = element("div", { class: "servers-card" }, columns, this.list);
+    this.connect = new Connect(null);
+    this.node = element(
+      "div",
+      { class: "overview" },
+      element("div", { class: "hero" }, this.heading, this.summary),
+      this.configuration,
+      element("div", { class: "search" }, element("label", { for: "search", class: "unseen" }, "Search servers and tools"), this.search, element("kbd", { "aria-hidden": "true" }, "/")),
+      this.found,
+      this.results,
+      this.card,
+      this.connect.node,
+    );
+  }
+
+  update(listing) {
+    this.listing = listing;
+    const { servers, configuration } = listing;
+    const enabled = servers.filter((server) => server.state !== "disabled");
+    const ready = enabled.filter((server) => server.state === "ready");
+    setText(this.heading, headline(enabled.length, ready.length));
+    setText(this.summary, summary(listing));
+    show(this.configuration, Boolean(configuration.problems?.length));
+    setText(this.configuration, configuration.problems?.length ? `The configuration file has changed, but was not taken over; the one before still runs.\n${configuration.problems.join("\n")}` : "");
+    for (const [name, row] of this.rows) {
+      if (servers.some((server) => server.name === name)) continue;
+      row.node.remove();
+      this.rows.delete(name);
+    }
+    servers.forEach((server, index) => {
+      let row = this.rows.get(server.name);
+      if (!row) this.rows.set(server.name, (row = new Row(server.name)));
+      if (this.list.children[index] !== row.node) this.list.insertBefore(row.node, this.list.children[index] ?? null);
+      row.update(server);
+    });
+    this.connect.update(listing);
+  }
+
+  tick() {
+    for (const row of this.rows.values()) row.tick();
+  }
+
+  leaveSearch(event) {
+    if (event.key === "Escape" && this.search.value) {
+      event.preventDefault();
+      this.search.value = "";
+      this.find();
+    }
+  }
+
+  /** Shows the servers and tools that hold every word that was typed, in place of the list. */
+  async find() {
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    if (!words.length) {
+      show(this.card, true);
+      show(this.results, false);
+      setText(this.found, "");
+      return;
+    }
+    const { servers } = this.listing;
+    const lists = await Promise.allSettled(servers.map((server) => (server.tools.length ? gateway.tools(server) : [])));
+    if (turn !== this.turn) return;
+    const holds = (...texts) => words.every((word) => texts.some((text) => text?.toLowerCase().includes(word)));
+    const found = [];
+    servers.forEach((server, index) => {
+      if (holds(server.name)) found.push(result(`#/${encodeURIComponent(server.name)}`, server.name, "server", server.reason ?? plural(server.tools.length, "tool")));
+      for (const { name, definition } of lists[index].value ?? []) {
+        if (!holds(name, server.name, text(definition.title), text(definition.description))) continue;
+        const target = `#/${encodeURIComponent(server.name)}/${encodeURIComponent(name)}`;
+        found.push(result(target, name, server.name, text(definition.description) ?? ""));
+      }
+    });
+    const failed = lists.filter((list) => list.status === "rejected").length;
+    const more = found.length > MOST_RESULTS ? `; the first ${MOST_RESULTS} are shown` : "";
+    const missing = failed ? ` (the tools of ${plural(failed, "server")} could not be read)` : "";
+    setText(this.found, found.length ? `${plural(found.length, "match", "matches")}${more}${missing}` : `Nothing holds “${this.search.value.trim()}”${missing}`);
+    this.results.replaceChildren(...found.slice(0, MOST_RESULTS));
+    show(this.card, false);
+    show(this.results, true);
+  }
+}
+
+function headline(enabled, ready) {
+  if (enabled === 0) return "No server yet";
+  if (ready === enabled) return enabled === 1 ? "The server is ready" : `All ${enabled} servers are ready`;
+  return `${ready} of ${plural(enabled, "server")} ready`;
+}
+
+function summary({ gateway: about, servers }) {
+  const tools = servers.reduce((sum, server) => sum + server.tools.length, 0);
+  const seen = about.keys ? `, seen with the key “${about.key}”` : "";
+  if (!servers.length) return about.keys ? `Nothing is open to the key “${about.key}”.` : "Put servers into the configuration file, and they appear here.";
+  // What a newcomer sees who has typed nothing but the program's name.
+  const more = servers.every((server) => server.transport === "gateway") ? " For servers of your own: mcpo --config FILE, with the mcpServers that Claude Desktop or VS Code have." : "";
+  return `${plural(tools, "tool")} behind one address${seen}.${more}`;
+}
+
+/** A server may send anything where a text belongs. */
+export function text(value) {
+  return typeof value === "string" ? value : undefined;
+}
+
+function result(target, name, kind, about) {
+  return element("li", {}, element("a", { href: target }, element("strong", {}, name), element("span", { class: "badge" }, kind), element("span", { class: "about" }, about.slice(0, 300))));
+}

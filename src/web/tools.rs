@@ -1,0 +1,51 @@
+//! The tools of one server for the page: each as its server defined it, with the name that a call needs.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::catalog::{Caller, Catalog, CatalogServer};
+use crate::http::answer::{JSON, etag_of};
+use crate::http::{Problem, document_answer};
+
+#[derive(Serialize)]
+struct List<'a> {
+    server: &'a str,
+    tools: Vec<Tool<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tool<'a> {
+    /// The last segment of a call's path, not encoded.
+    name: &'a str,
+    /// The server's claim, or the operator's `readOnlyTools`.
+    read_only: bool,
+    definition: &'a Map<String, Value>,
+}
+
+/// The tools of `server`, which is of `catalog`, that `caller` may call.
+pub fn list(
+    catalog: &Catalog,
+    server: &CatalogServer,
+    caller: &Caller,
+    request: &HeaderMap,
+) -> Result<Response, Problem> {
+    let allowed = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
+    let tools = allowed
+        .map(|tool| Tool {
+            name: &tool.exposed_name,
+            read_only: tool.read_only,
+            definition: &tool.definition,
+        })
+        .collect();
+    let list = List { server: server.name.as_str(), tools };
+    let bytes = serde_json::to_vec(&list).map_err(|error| {
+        tracing::error!(%error, "the tools of {} could not be written as JSON", server.name);
+        Problem::internal()
+    })?;
+    let bytes = Bytes::from(bytes);
+    Ok(document_answer(&bytes, &etag_of(&bytes), JSON, request))
+}
