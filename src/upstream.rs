@@ -82,6 +82,30 @@ pub struct ServerInfo {
     /// `capabilities` whole.
     #[serde(default)]
     pub capabilities: Map<String, Value>,
+    /// How long the tool list holds.
+    #[serde(default)]
+    pub freshness: Freshness,
+}
+
+/// How long what a server said may be kept, and by whom (2026-07-28, "Caching"): over all pages the shortest time and
+/// the narrowest circle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freshness {
+    /// In milliseconds; `None` when the server says nothing, as in the era of sessions.
+    pub ttl: Option<u64>,
+    pub is_private: bool,
+}
+
+impl Freshness {
+    /// What holds for both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let ttl = match (self.ttl, other.ttl) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        Self { ttl, is_private: self.is_private || other.is_private }
+    }
 }
 
 /// A server's tools, in its own order.

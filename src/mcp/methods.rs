@@ -23,10 +23,10 @@ use super::stateless::Declared;
 use super::streamed::{self, Finished, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
-use crate::catalog::Caller;
+use crate::catalog::{Caller, CatalogServer};
 use crate::gateway;
 use crate::upstream::progress::WAITING;
-use crate::upstream::{ClientSide, Hearing, Progress};
+use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
@@ -312,8 +312,26 @@ impl Mcp {
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
+        if way.era == Era::Stateless {
+            text.extend_from_slice(self.freshness(asked).as_bytes());
+        }
         text.push(b'}');
         text.into()
+    }
+
+    /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest
+    /// circle of its servers.
+    fn freshness(&self, asked: &Asked<'_>) -> String {
+        let catalog = self.gateway.keeper().catalog();
+        let is_listed = |server: &&Arc<CatalogServer>| {
+            asked.caller.scope.allows_server(&server.name)
+                && asked.place.server().is_none_or(|name| server.name.as_str() == name)
+        };
+        let listed = catalog.servers.iter().filter(is_listed).filter_map(|server| server.info.as_ref());
+        let freshness = listed.fold(Freshness::default(), |all, info| all.and(info.freshness));
+        let ttl = freshness.ttl.unwrap_or(u64::from(LIST_TTL)).min(u64::from(LIST_TTL));
+        let scope = if self.is_open() && !freshness.is_private { "public" } else { "private" };
+        format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
     }
 
     /// The JSON text of the tools that `caller` sees at `place`.

@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-use super::ServerInfo;
 use super::era::{Approach, Era};
 use super::error::{EndReason, LinkError, StatusReason, cut_words};
 use super::hearing::Hearing;
@@ -22,6 +21,7 @@ use super::link::{Link, Opened};
 use super::message::Reply;
 use super::request::{Manner, Request, STATELESS};
 use super::subscriptions::Subscriptions;
+use super::{Freshness, ServerInfo};
 use crate::config::ServerName;
 
 /// How long a server may keep silent to the question for its era, once it could have answered.
@@ -200,6 +200,7 @@ fn info(found: Discovered) -> ServerInfo {
         protocol: STATELESS.to_owned(),
         capabilities: found.capabilities,
         implementation: server,
+        freshness: Freshness::default(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::kept::KeptTools;
 use super::link::{Link, Opened};
 use super::process::StderrTail;
 use super::state::Phase;
-use super::{ToolList, Upstream, backoff, sse, stdio, streamable, tools};
+use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
 use crate::config::{LimitsConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
 
@@ -210,7 +210,8 @@ impl Supervisor {
         let handshake = handshake::greet(greeting, opened);
         let (service, info) = self.measured("initialize", deadline, &silent, handshake).await?;
         let list = tools::list(&config.name, &*link);
-        let tools = self.measured("tools/list", deadline, &silent, list).await?;
+        let (tools, freshness) = self.measured("tools/list", deadline, &silent, list).await?;
+        let info = ServerInfo { freshness, ..info };
         let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
         Ok(Live { service, link, changed, news })
     }
@@ -281,7 +282,8 @@ impl Supervisor {
         let name = self.upstream.name();
         let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
         match timeout(self.surroundings.limits.load().start_timeout, tools::list(name, link)).await {
-            Ok(Ok(tools)) => {
+            Ok(Ok((tools, freshness))) => {
+                let info = ServerInfo { freshness, ..info };
                 tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());
                 let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
                 if news.is_none() {

@@ -33,12 +33,26 @@ struct Page {
     tools: Vec<Value>,
     #[serde(default)]
     next_cursor: Option<String>,
+    #[serde(default)]
+    ttl_ms: Option<Value>,
+    #[serde(default)]
+    cache_scope: Option<Value>,
+}
+
+impl Page {
+    fn freshness(&self) -> Freshness {
+        Freshness {
+            ttl: self.ttl_ms.as_ref().and_then(Value::as_u64),
+            is_private: self.cache_scope.as_ref().and_then(Value::as_str) == Some("private"),
+        }
+    }
 }
 
 /// Reads all pages of `tools/list`. What is no tool (no object, no name) is skipped with a warning, so
 /// that it cannot take the good ones with it.
-pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition>, EndReason> {
+pub async fn list(server: &ServerName, link: &dyn Link) -> Result<(Vec<Definition>, Freshness), EndReason> {
     let mut tools = Vec::new();
+    let mut freshness = Freshness::default();
     let mut cursor: Option<String> = None;
     let mut seen = HashSet::new();
     let mut bytes_read = 0;
@@ -50,13 +64,14 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
                 parse_page(&bytes)?
             }
             Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && tools.is_empty() => {
-                return Ok(tools);
+                return Ok((tools, freshness));
             }
             Ok(Reply::Error(error)) => return Err(failed(cut_words(&error.message))),
             Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return Err(reason),
             Err(LinkError::Status(reason)) => return Err(EndReason::Status(reason)),
             Err(error) => return Err(failed(error.to_string())),
         };
+        freshness = freshness.and(page.freshness());
         for tool in page.tools {
             match tool {
                 Value::Object(tool) if tool.get("name").is_some_and(Value::is_string) => {
@@ -71,15 +86,15 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<Vec<Definition
             let count = tools.len().min(MOST_TOOLS);
             tracing::warn!(mcp_server = %server, "{server}: its tool list is cut after {count} tools");
             tools.truncate(MOST_TOOLS);
-            return Ok(tools);
+            return Ok((tools, freshness));
         }
         match page.next_cursor {
             Some(next) if seen.insert(next.clone()) => cursor = Some(next),
             Some(_) => {
                 tracing::warn!(mcp_server = %server, "{server}: its tool list goes in circles (a cursor came twice)");
-                return Ok(tools);
+                return Ok((tools, freshness));
             }
-            None => return Ok(tools),
+            None => return Ok((tools, freshness)),
         }
     }
 }
@@ -109,11 +124,12 @@ impl Upstream {
             return Ok(None);
         };
         lease.relay().attach(hearing);
-        let tools = list(self.name(), &*lease).await.map_err(|reason| {
+        let (tools, freshness) = list(self.name(), &*lease).await.map_err(|reason| {
             let reason = Some(Arc::new(reason));
             NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
         })?;
         let info = self.tools().map(|list| list.info.clone()).unwrap_or_default();
+        let info = ServerInfo { freshness, ..info };
         Ok(Some(ToolList { info, tools, revision: 0 }))
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::{Greeting, ServerInfo};
 use crate::config::ServerName;
+use crate::upstream::Freshness;
 use crate::upstream::error::{EndReason, LinkError, cut_words};
 use crate::upstream::hearing::{self, Hearing};
 use crate::upstream::link::{Link, Opened, Outgoing, Step};
@@ -79,6 +80,7 @@ fn info(protocol: String, said: Said) -> ServerInfo {
         protocol,
         capabilities: said.capabilities,
         implementation: said.server_info,
+        freshness: Freshness::default(),
     }
 }
 
