@@ -21,6 +21,7 @@ mod all;
 mod answer;
 mod calls;
 mod client;
+mod era;
 mod handshake;
 mod members;
 mod message;

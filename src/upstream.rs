@@ -18,6 +18,7 @@ pub mod hearing;
 pub mod http_client;
 pub mod identities;
 pub mod identity;
+pub mod info;
 mod kept;
 mod lines;
 pub mod link;
@@ -38,8 +39,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +48,7 @@ pub use hearing::{Hearing, Question, Relay};
 pub use http_client::HttpClients;
 pub use identities::{Lease, NoConnection};
 pub use identity::{CallerHeaders, ClientSide, Identity};
+pub use info::{Freshness, ServerInfo, ToolList};
 pub use kept::{KeptTools, Turn};
 pub use link::Link;
 pub use message::{Reply, RpcError};
@@ -64,58 +64,6 @@ use subscriptions::Subscriptions;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// What a server says of itself in `initialize`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerInfo {
-    /// `serverInfo.name`.
-    pub name: String,
-    /// `serverInfo.version`.
-    pub version: String,
-    /// The whole text of `instructions`.
-    pub instructions: Option<String>,
-    /// The protocol revision agreed on.
-    pub protocol: String,
-    /// `serverInfo` whole: title, icons, ... Empty in lists that an earlier version kept.
-    #[serde(default)]
-    pub implementation: Map<String, Value>,
-    /// `capabilities` whole.
-    #[serde(default)]
-    pub capabilities: Map<String, Value>,
-    /// How long the tool list holds.
-    #[serde(default)]
-    pub freshness: Freshness,
-}
-
-/// How long what a server said may be kept, and by whom (2026-07-28, "Caching"): over all pages the shortest time and
-/// the narrowest circle.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Freshness {
-    /// In milliseconds; `None` when the server says nothing, as in the era of sessions.
-    pub ttl: Option<u64>,
-    pub is_private: bool,
-}
-
-impl Freshness {
-    /// What holds for both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let ttl = match (self.ttl, other.ttl) {
-            (Some(one), Some(two)) => Some(one.min(two)),
-            (one, two) => one.or(two),
-        };
-        Self { ttl, is_private: self.is_private || other.is_private }
-    }
-}
-
-/// A server's tools, in its own order.
-#[derive(Debug)]
-pub struct ToolList {
-    pub info: ServerInfo,
-    pub tools: Vec<Definition>,
-    /// Counts the lists that one run of the gateway saw; 0 until published.
-    pub revision: u64,
-}
 
 /// One server as the floors above see it.
 pub struct Upstream {

@@ -22,7 +22,8 @@ use serde_json::value::RawValue;
 
 use super::Mcp;
 use super::answer::Fault;
-use super::methods::{Asked, Era};
+use super::era::Era;
+use super::methods::Asked;
 use super::others;
 use super::place::Place;
 use super::way::Way;

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::answer::{self, Fault, with_members};
+use super::answer::{self, Fault};
 use super::calls::context;
 use super::client::Answer;
+use super::era::{Era, LIST_TTL};
 use super::handshake::REVISIONS;
 use super::members::Members;
 use super::message::{Message, Reply};
@@ -27,10 +28,6 @@ use crate::catalog::{Caller, CatalogServer};
 use crate::gateway;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
-
-/// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
-/// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
-pub const LIST_TTL: u32 = 10_000;
 
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 5] =
@@ -70,13 +67,6 @@ impl From<Result<Bytes, Fault>> for Finished {
             Err(fault) => Self::Fault(fault),
         }
     }
-}
-
-/// Which era's rules hold for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Era {
-    Sessions,
-    Stateless,
 }
 
 #[derive(Deserialize)]
@@ -350,74 +340,5 @@ impl Mcp {
             Place::One(server) => name.as_str() == server,
         };
         self.gateway.keeper().first_outcomes(concerns).await;
-    }
-}
-
-impl Era {
-    /// The result in this era's form.
-    pub fn completed(self, method: &str, result: Bytes, is_open: bool) -> Bytes {
-        match self {
-            Self::Sessions => result,
-            Self::Stateless => completed(method, result, is_open),
-        }
-    }
-}
-
-/// A result with what the stateless era wants of each (2026-07-28, schema, `Result` and `CacheableResult`), where its
-/// server did not say it itself.
-fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said<'a> {
-        #[serde(borrow)]
-        result_type: Option<&'a RawValue>,
-        #[serde(borrow)]
-        ttl_ms: Option<&'a RawValue>,
-        #[serde(borrow)]
-        cache_scope: Option<&'a RawValue>,
-    }
-    let said: Said<'_> = serde_json::from_slice(&result).unwrap_or_default();
-    let mut members = Vec::with_capacity(3);
-    if said.result_type.is_none() {
-        members.push(r#""resultType":"complete""#.to_owned());
-    }
-    let ttl = match method {
-        "server/discover" | "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => {
-            Some(LIST_TTL)
-        }
-        // Only its server knows how long it holds.
-        "resources/read" => Some(0),
-        _ => None,
-    };
-    // What wants input first is no result to keep.
-    let is_interim = said.result_type.is_some_and(|kind| kind.get() != r#""complete""#);
-    if let Some(ttl) = ttl.filter(|_| !is_interim) {
-        if said.ttl_ms.is_none() {
-            members.push(format!(r#""ttlMs":{ttl}"#));
-        }
-        if said.cache_scope.is_none() {
-            // With keys, what is listed hangs on whose it is.
-            members.push(format!(r#""cacheScope":"{}""#, if is_open { "public" } else { "private" }));
-        }
-    }
-    if members.is_empty() { result } else { with_members(&result, &members.join(",")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_get_what_their_server_did_not_say() {
-        let complete = |method, text: &'static str| {
-            String::from_utf8(completed(method, Bytes::from_static(text.as_bytes()), false).to_vec()).unwrap()
-        };
-        assert_eq!(complete("tools/call", r#"{"content":[]}"#), r#"{"resultType":"complete","content":[]}"#);
-        assert_eq!(complete("tools/call", r#"{"resultType":"x"}"#), r#"{"resultType":"x"}"#);
-        assert_eq!(complete("ping", "{}"), r#"{"resultType":"complete"}"#);
-        assert_eq!(
-            complete("resources/read", r#" { "ttlMs": 5, "contents":[]}"#),
-            r#"{"resultType":"complete","cacheScope":"private", "ttlMs": 5, "contents":[]}"#
-        );
     }
 }

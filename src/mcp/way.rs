@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::answer::Fault;
 use super::client::Client;
+use super::era::Era;
 use super::members::Members;
-use super::methods::Era;
 use super::rounds;
 use crate::gateway::{self, CallError, Outgoing, asks_for_input};
 use crate::upstream::{Manner, Progress, Reply};

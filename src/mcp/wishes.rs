@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::Mcp;
 use super::answer::Fault;
-use super::methods::{Asked, Era};
+use super::era::Era;
+use super::methods::Asked;
 use super::place::Place;
 use super::session::Session;
 use super::stateless::LEVELS;

@@ -11,7 +11,8 @@ use super::link::Link;
 use super::message::Reply;
 use super::request::{Request, What};
 use super::{
-    ClientSide, Connection, Hearing, Identity, NoConnection, TRY_AGAIN, ToolList, Unavailable, Upstream,
+    ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, ServerInfo, TRY_AGAIN, ToolList,
+    Unavailable, Upstream,
 };
 use crate::config::ServerName;
 

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::super::Mcp;
 use super::super::answer::{self, Fault};
-use super::super::methods::{Asked, Era, LIST_TTL};
+use super::super::era::{Era, LIST_TTL};
+use super::super::methods::Asked;
 use super::super::way::Way;
 use super::uris::{Edits, joined};
 use crate::upstream::Upstream;
