@@ -22,6 +22,7 @@ mod kept;
 mod lines;
 pub mod link;
 pub mod message;
+pub mod oauth;
 pub mod process;
 pub mod progress;
 pub mod request;
@@ -52,6 +53,7 @@ pub use identity::{CallerHeaders, ClientSide, Identity};
 pub use kept::{KeptTools, Turn};
 pub use link::Link;
 pub use message::{Reply, RpcError};
+pub use oauth::{Authorizer, OAuth};
 pub use progress::Progress;
 pub use request::{Manner, Meta, Request};
 pub use state::{Phase, UpstreamState};
@@ -111,6 +113,8 @@ pub struct Upstream {
     subscriptions: Arc<Subscriptions>,
     /// Of the secrets that the last try read.
     secrets: ArcSwapOption<SecretsDigest>,
+    /// Of a server that is signed in to.
+    authorizer: Option<Arc<Authorizer>>,
     stop: CancellationToken,
 }
 
@@ -167,10 +171,16 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
-    pub fn new(config: ServerConfig, changes: Arc<Changes>, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(
+        config: ServerConfig,
+        changes: Arc<Changes>,
+        stop: CancellationToken,
+        oauth: &Arc<OAuth>,
+    ) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
         let identities = Identities::new(config.dedicated);
         let permits = ArcSwap::from_pointee(Semaphore::new(config.concurrency));
+        let authorizer = Authorizer::of(&config, oauth, changes.clone());
         Arc::new(Self {
             name: config.name.clone(),
             config: ArcSwap::from_pointee(config),
@@ -185,6 +195,7 @@ impl Upstream {
             era: Arc::default(),
             subscriptions: Arc::default(),
             secrets: ArcSwapOption::empty(),
+            authorizer,
             stop,
         })
     }
@@ -331,6 +342,17 @@ impl Upstream {
     /// The resources that somebody follows.
     pub fn subscriptions(&self) -> &Arc<Subscriptions> {
         &self.subscriptions
+    }
+
+    /// Gets and keeps the tokens of a server that is signed in to.
+    pub fn authorizer(&self) -> Option<&Arc<Authorizer>> {
+        self.authorizer.as_ref()
+    }
+
+    /// Tries the server at once, if it is unavailable.
+    pub fn retry(&self) {
+        self.wanted.notify_one();
+        self.announce();
     }
 
     /// Waits until a call wants the unavailable server.

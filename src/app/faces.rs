@@ -1,4 +1,4 @@
-//! One router over the faces: MCP has its own paths, and REST everything else.
+//! One router over the faces: MCP and sign-ins have their own paths, and REST everything else.
 
 use std::sync::Arc;
 
@@ -8,15 +8,20 @@ use http::Request;
 
 use crate::mcp::Mcp;
 use crate::rest::{self, Rest};
+use crate::signin::SignIn;
 
 /// The router of one configuration.
-pub fn router(mcp: Arc<Mcp>, rest: Arc<Rest>) -> Router {
+pub fn router(mcp: Arc<Mcp>, sign_in: Arc<SignIn>, rest: Arc<Rest>) -> Router {
     Router::new().fallback(move |request: Request<Body>| {
-        let (mcp, rest) = (mcp.clone(), rest.clone());
+        let (mcp, sign_in, rest) = (mcp.clone(), sign_in.clone(), rest.clone());
         async move {
-            match mcp.is_at(request.uri().path()) {
-                true => mcp.answer(request).await,
-                false => rest::answer(rest, request).await,
+            let path = request.uri().path();
+            if mcp.is_at(path) {
+                mcp.answer(request).await
+            } else if sign_in.is_at(path) {
+                sign_in.answer(request).await
+            } else {
+                rest::answer(rest, request).await
             }
         }
     })
