@@ -26,7 +26,7 @@ use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::mount::Prefixes;
-use crate::http::{Access, Keys, Problem, json_answer};
+use crate::http::{Access, KeyName, Keys, Problem, json_answer};
 use crate::upstream::oauth::sign_in::{self, Begun, CLIENT_DOCUMENT, Returned, SignInError};
 use crate::upstream::oauth::{CALLBACK, OAuthError};
 use crate::upstream::{Authorizer, OAuth, Upstream};
@@ -104,7 +104,11 @@ impl SignIn {
             Place::Start(_) => Err(not_allowed("GET, HEAD, POST")),
             Place::Callback | Place::ClientDocument => Err(not_allowed("GET, HEAD")),
         };
-        let answer = answer.unwrap_or_else(|problem| problem.into_response());
+        let mut answer = answer.unwrap_or_else(|problem| problem.into_response());
+        let caller = self.keys.admit(&head.headers, Access::Open).ok();
+        if let Some(name) = caller.and_then(|caller| caller.key_name) {
+            answer.extensions_mut().insert(KeyName(name));
+        }
         timer.answered(answer.status().as_u16());
         answer
     }
@@ -200,7 +204,8 @@ impl SignIn {
             return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", sentence));
         }
         // A browser asks for a user's name and a password, which is the key.
-        let challenge = HeaderValue::from_static("Basic realm=\"mcpo\", charset=\"UTF-8\", Bearer");
+        // Chromium reads one scheme in the header, the first, and only when nothing else stands behind it.
+        let challenge = HeaderValue::from_static("Basic realm=\"mcpo\", charset=\"UTF-8\"");
         let sentence = "Give an API key with the `admin` right; in a browser, as the password";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", sentence);
         Err(problem.with_header(header::WWW_AUTHENTICATE, challenge))

@@ -30,7 +30,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 class Browser:
     """The few commands of the WebDriver protocol that are needed here."""
 
-    def __init__(self, profile, insecure):
+    def __init__(self, profile, insecure, more=()):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -48,6 +48,7 @@ class Browser:
         ]
         if insecure:
             arguments.append("--ignore-certificate-errors")
+        arguments += more
         capabilities = {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": arguments},

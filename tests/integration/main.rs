@@ -43,6 +43,8 @@ mod reload_under_load;
 mod run_server;
 mod secrets;
 mod service_manager;
+mod sign_in;
+mod sign_in_refused;
 mod socket_upstream;
 mod sse_upstream;
 mod startup;
