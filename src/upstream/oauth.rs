@@ -263,6 +263,16 @@ impl Authorizer {
         self.renewed_after_refusal(status, challenges, used).await
     }
 
+    /// The better reason for a failed start: a sign-in that is waited for says more than the refusal that asked for it.
+    pub fn explained(&self, reason: EndReason) -> EndReason {
+        match reason {
+            EndReason::Status(_) | EndReason::Handshake { .. } if self.wanted.load().is_some() => {
+                self.waits_for_sign_in()
+            }
+            other => other,
+        }
+    }
+
     /// The reason of a server that waits for somebody to sign in.
     fn waits_for_sign_in(&self) -> EndReason {
         match self.link() {

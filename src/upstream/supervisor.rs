@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::dedicated::ServerOpener;
 use super::error::EndReason;
+use super::exchange::Means;
 use super::following::Following;
 use super::handshake::{self, Greeting, Service};
 use super::hearing;
-use super::exchange::Means;
 use super::http_client::HttpClients;
 use super::kept::KeptTools;
 use super::link::{Link, Opened};
@@ -116,7 +116,10 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                 }
                 reason
             }
-            Err(reason) => reason,
+            Err(reason) => match supervisor.upstream.authorizer() {
+                Some(authorizer) => authorizer.explained(reason),
+                None => reason,
+            },
         };
         failures += 1;
         let reason = Arc::new(reason);

@@ -13,6 +13,7 @@ mod children;
 mod command_line;
 mod command_line_in_process;
 mod conformance;
+mod conformance_auth;
 mod documents;
 mod edge;
 mod floors;

@@ -309,3 +309,6 @@ pub fn application(redirect_uri: &str) -> &'static str {
     });
     if local && url.is_some_and(|url| url.scheme() == "http") { "native" } else { "web" }
 }
+
+#[cfg(test)]
+mod tests;
