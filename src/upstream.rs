@@ -56,7 +56,7 @@ pub use message::{Reply, RpcError};
 pub use oauth::{Authorizer, OAuth};
 pub use progress::Progress;
 pub use request::{Manner, Meta, Request};
-pub use state::{Phase, UpstreamState};
+pub use state::{Phase, Unavailable, UpstreamState};
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
@@ -144,22 +144,6 @@ impl std::fmt::Debug for Connection {
             Self::Shared(_) => "Shared",
             Self::Dedicated(_) => "Dedicated",
         })
-    }
-}
-
-/// A server that cannot take a call now.
-#[derive(Debug, Clone)]
-pub struct Unavailable {
-    /// `None` when the configuration disables the server.
-    pub reason: Option<Arc<EndReason>>,
-    /// When the supervisor tries next by itself.
-    pub retry_after: Duration,
-}
-
-impl Unavailable {
-    /// The server was taken out of service by a reload, or the gateway ends.
-    fn retired() -> Self {
-        Self { reason: Some(Arc::new(EndReason::Stopping)), retry_after: TRY_AGAIN }
     }
 }
 
