@@ -208,8 +208,6 @@ pub struct ServerConfig {
     pub dedicated: DedicatedConfig,
     /// Headers of callers that go along, when there are any; only of servers that are reached over HTTP.
     pub forwarding: Option<ForwardingConfig>,
-    /// The entry asks for OAuth, which this version cannot do: the server is unavailable and says so.
-    pub oauth: bool,
 }
 
 /// Connections for callers that a server must not mix up with others: those whose headers it is sent, and those that it
@@ -260,6 +258,34 @@ pub struct StdioConfig {
 pub struct HttpConfig {
     pub url: SecretText,
     pub headers: Vec<(String, SecretText)>,
+    /// How the gateway gets tokens for the server, when it signs in by OAuth.
+    pub oauth: Option<OAuthConfig>,
+}
+
+/// OAuth 2.1 towards one remote server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuthConfig {
+    pub grant: OAuthGrant,
+    /// A client that was registered by hand; without one the gateway registers itself.
+    pub client_id: Option<String>,
+    pub client_secret: Option<SecretText>,
+    /// A private key in PEM (PKCS#8) that proves who the client is, in place of a secret.
+    pub private_key: Option<SecretText>,
+    /// Scopes to ask for; empty asks for those that the server names.
+    pub scopes: Vec<String>,
+    /// Where the document stands that describes the gateway as a client (client-id metadata).
+    pub client_metadata_url: Option<String>,
+    /// The only authorization server that may be used.
+    pub issuer: Option<String>,
+}
+
+/// How a token is got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OAuthGrant {
+    /// Somebody signs in with a browser; the token then serves all callers of the gateway.
+    AuthorizationCode,
+    /// The gateway signs in as itself.
+    ClientCredentials,
 }
 
 /// A Unix socket that speaks the framing of stdio.

@@ -12,7 +12,7 @@
 //! ```text
 //! 7  main, cli
 //! 6  app
-//! 5  rest | mcp | web   (siblings never import each other)
+//! 5  rest | mcp | web | signin (siblings never import each other)
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
 //! 3  catalog
 //! 2  upstream
@@ -38,6 +38,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod rest;
 pub mod shutdown;
+pub mod signin;
 pub mod systemd;
 pub mod telemetry;
 pub mod trace;

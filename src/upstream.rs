@@ -23,6 +23,7 @@ mod kept;
 mod lines;
 pub mod link;
 pub mod message;
+pub mod oauth;
 pub mod process;
 pub mod progress;
 pub mod request;
@@ -52,9 +53,10 @@ pub use info::{Freshness, ServerInfo, ToolList};
 pub use kept::{KeptTools, Turn};
 pub use link::Link;
 pub use message::{Reply, RpcError};
+pub use oauth::{Authorizer, OAuth};
 pub use progress::Progress;
 pub use request::{Manner, Meta, Request};
-pub use state::{Phase, UpstreamState};
+pub use state::{Phase, Unavailable, UpstreamState};
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
@@ -83,6 +85,8 @@ pub struct Upstream {
     subscriptions: Arc<Subscriptions>,
     /// Of the secrets that the last try read.
     secrets: ArcSwapOption<SecretsDigest>,
+    /// Of a server that is signed in to.
+    authorizer: Option<Arc<Authorizer>>,
     stop: CancellationToken,
 }
 
@@ -115,22 +119,6 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// A server that cannot take a call now.
-#[derive(Debug, Clone)]
-pub struct Unavailable {
-    /// `None` when the configuration disables the server.
-    pub reason: Option<Arc<EndReason>>,
-    /// When the supervisor tries next by itself.
-    pub retry_after: Duration,
-}
-
-impl Unavailable {
-    /// The server was taken out of service by a reload, or the gateway ends.
-    fn retired() -> Self {
-        Self { reason: Some(Arc::new(EndReason::Stopping)), retry_after: TRY_AGAIN }
-    }
-}
-
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
@@ -139,10 +127,16 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
-    pub fn new(config: ServerConfig, changes: Arc<Changes>, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(
+        config: ServerConfig,
+        changes: Arc<Changes>,
+        stop: CancellationToken,
+        oauth: &Arc<OAuth>,
+    ) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
         let identities = Identities::new(config.dedicated);
         let permits = ArcSwap::from_pointee(Semaphore::new(config.concurrency));
+        let authorizer = Authorizer::of(&config, oauth, changes.clone());
         Arc::new(Self {
             name: config.name.clone(),
             config: ArcSwap::from_pointee(config),
@@ -157,6 +151,7 @@ impl Upstream {
             era: Arc::default(),
             subscriptions: Arc::default(),
             secrets: ArcSwapOption::empty(),
+            authorizer,
             stop,
         })
     }
@@ -305,6 +300,17 @@ impl Upstream {
     /// The resources that somebody follows.
     pub fn subscriptions(&self) -> &Arc<Subscriptions> {
         &self.subscriptions
+    }
+
+    /// Gets and keeps the tokens of a server that is signed in to.
+    pub fn authorizer(&self) -> Option<&Arc<Authorizer>> {
+        self.authorizer.as_ref()
+    }
+
+    /// Tries the server at once, if it is unavailable.
+    pub fn retry(&self) {
+        self.wanted.notify_one();
+        self.announce();
     }
 
     /// Waits until a call wants the unavailable server.

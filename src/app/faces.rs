@@ -1,4 +1,4 @@
-//! One router over the faces: MCP and the page for people have their own paths, and REST everything else.
+//! One router over the faces: MCP, sign-ins and the page for people have their own paths, and REST everything else.
 
 use std::sync::Arc;
 
@@ -8,16 +8,19 @@ use http::Request;
 
 use crate::mcp::Mcp;
 use crate::rest::{self, Rest};
+use crate::signin::SignIn;
 use crate::web::Web;
 
 /// The router of one configuration.
-pub fn router(mcp: Arc<Mcp>, web: Arc<Web>, rest: Arc<Rest>) -> Router {
+pub fn router(mcp: Arc<Mcp>, sign_in: Arc<SignIn>, web: Arc<Web>, rest: Arc<Rest>) -> Router {
     Router::new().fallback(move |request: Request<Body>| {
-        let (mcp, web, rest) = (mcp.clone(), web.clone(), rest.clone());
+        let (mcp, sign_in, web, rest) = (mcp.clone(), sign_in.clone(), web.clone(), rest.clone());
         async move {
             let path = request.uri().path();
             if mcp.is_at(path) {
                 mcp.answer(request).await
+            } else if sign_in.is_at(path) {
+                sign_in.answer(request).await
             } else if web.is_at(request.method(), path) {
                 web.answer(request).await
             } else {

@@ -16,7 +16,7 @@ use crate::mcp;
 use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::upstream::supervisor::{Surroundings, supervise};
-use crate::upstream::{Changes, HttpClients, KeptTools, Turn, Upstream};
+use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Turn, Upstream};
 
 /// How long servers may take to end after the last call.
 pub const SERVERS_END: Duration = Duration::from_secs(10);
@@ -40,15 +40,18 @@ impl Fleet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
     /// `closing` is cancelled when the gateway begins to stop.
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
+        let (clients, turn) = (Arc::new(HttpClients::default()), Turn::default());
+        let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), turn.clone()));
         Self {
             surroundings: Arc::new(Surroundings {
-                clients: HttpClients::default(),
+                clients,
+                oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
                 metrics: Arc::new(Metrics::new(telemetry::dropped_lines)),
             }),
             changes: Arc::default(),
             state_dir,
-            turn: Arc::default(),
+            turn,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             mcp: Arc::new(mcp::Shared::new(closing)),
@@ -76,6 +79,10 @@ impl Fleet {
         &self.mcp
     }
 
+    pub fn oauth(&self) -> &Arc<OAuth> {
+        &self.surroundings.oauth
+    }
+
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.surroundings.metrics
     }
@@ -94,6 +101,7 @@ impl Fleet {
     /// started yet. Changed rules are taken up at once.
     pub fn muster(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
         self.surroundings.limits.store(Arc::new(config.limits.clone()));
+        self.oauth().set_public_url(config.listen.public_url.as_deref());
         let of_config = config.servers.iter().filter(|server| has_upstream(server));
         of_config
             .map(|server| {
@@ -104,7 +112,10 @@ impl Fleet {
                         known.adopt(server.clone());
                         known.clone()
                     }
-                    _ => Upstream::new(server.clone(), self.changes.clone(), self.stop.child_token()),
+                    _ => {
+                        let stop = self.stop.child_token();
+                        Upstream::new(server.clone(), self.changes.clone(), stop, self.oauth())
+                    }
                 }
             })
             .collect()
@@ -140,7 +151,8 @@ impl Fleet {
     pub async fn end(&self) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(SERVERS_END, self.tasks.wait()).await.is_err() {
+        let ended = async { tokio::join!(self.tasks.wait(), self.oauth().end()) };
+        if tokio::time::timeout(SERVERS_END, ended).await.is_err() {
             tracing::warn!("some servers did not end in time; their processes are killed with the gateway");
         }
     }

@@ -16,6 +16,7 @@ use crate::http::host::HostRule;
 use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
 use crate::rest::Rest;
+use crate::signin::SignIn;
 use crate::upstream::Upstream;
 use crate::web::Web;
 
@@ -69,8 +70,9 @@ impl Generation {
         let mcp = Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), fleet.mcp().clone());
         let mcp = Arc::new(mcp);
         let web = Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone()));
+        let sign_in = SignIn::new(gateway.clone(), keys.clone(), config.clone(), fleet.oauth().clone());
         let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
-        let router = faces::router(mcp.clone(), web, rest);
+        let router = faces::router(mcp.clone(), Arc::new(sign_in), web, rest);
         let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =

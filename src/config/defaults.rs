@@ -135,7 +135,6 @@ impl ServerConfig {
             revision: None,
             dedicated: DedicatedConfig { most: IDENTITIES, idle: IDENTITY_IDLE },
             forwarding: None,
-            oauth: false,
         }
     }
 }

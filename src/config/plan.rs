@@ -190,14 +190,12 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         revision,
         dedicated,
         forwarding,
-        oauth,
     } = new;
     let mut connection = transport_keys(&old.transport, transport);
     connection.extend(differing([
         ("disabled", old.disabled == *disabled),
         ("protocol", old.protocol == *protocol),
         ("revision", old.revision == *revision),
-        ("oauth", old.oauth == *oauth),
     ]));
     let rules = differing([
         ("enabledTools", old.enabled_tools == *enabled_tools),
@@ -229,8 +227,13 @@ fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static 
         }
         (TransportConfig::StreamableHttp(old), TransportConfig::StreamableHttp(new))
         | (TransportConfig::Sse(old), TransportConfig::Sse(new)) => {
-            let HttpConfig { url, headers } = new;
-            differing([("url", old.url == *url), ("headers", old.headers == *headers)]).collect()
+            let HttpConfig { url, headers, oauth } = new;
+            differing([
+                ("url", old.url == *url),
+                ("headers", old.headers == *headers),
+                ("oauth", old.oauth == *oauth),
+            ])
+            .collect()
         }
         (TransportConfig::Socket(old), TransportConfig::Socket(new)) => {
             let SocketConfig { path } = new;

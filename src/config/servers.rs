@@ -1,6 +1,7 @@
 //! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
 
 mod forwarding;
+mod oauth;
 mod remote;
 mod stdio;
 mod transport;
@@ -194,7 +195,8 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         })
         .ok();
     fields.report_unknown("a server", KNOWN, FOREIGN, problems);
-    let transport = transport::of_entry(fields, problems);
+    let mut transport = transport::of_entry(fields, problems);
+    oauth::of_entry(fields, transport.as_mut(), problems);
     let enabled_tools = patterns(fields, &["enabledTools", "enabled_tools"], problems).unwrap_or_default();
     let disabled_tools = patterns(fields, &["disabledTools", "disabled_tools"], problems).unwrap_or_default();
     let read_only_tools = patterns(fields, &["readOnlyTools"], problems);
@@ -205,7 +207,6 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let concurrency = fields.count("concurrency", problems).unwrap_or(common.concurrency);
     let protocol = protocol(fields, transport.as_ref(), problems);
     let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
-    let oauth = oauth(fields, transport.as_ref(), problems);
     let forwarding = forwarding::of_entry(fields, transport.as_ref(), common, problems);
     if required && disabled {
         problems.slip(
@@ -228,7 +229,6 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         revision,
         dedicated: DedicatedConfig { most: common.identities, idle: common.identity_idle },
         forwarding,
-        oauth,
     })
 }
 
@@ -274,30 +274,6 @@ fn protocol(
     let message = format!("this is not a revision that can be agreed upon with a server; those are {known}");
     problems.error(&place, message, fix);
     None
-}
-
-/// Whether the entry asks for OAuth where that means something.
-fn oauth(fields: &Fields<'_>, transport: Option<&TransportConfig>, problems: &mut Problems) -> bool {
-    let Some((node, place)) = fields.get("oauth") else { return false };
-    let Some(members) = Fields::new(node, place.clone(), problems) else { return false };
-    if members.iter().next().is_none() {
-        return false;
-    }
-    match transport {
-        None => false,
-        Some(TransportConfig::StreamableHttp(_)) => {
-            problems.warning(
-                &place,
-                "OAuth is not there yet, so this server will be unavailable",
-                "give a token in `headers`: \"Authorization\": \"Bearer ${env:TOKEN}\"",
-            );
-            true
-        }
-        Some(_) => {
-            problems.warning(&place, "OAuth is only for streamable HTTP and is ignored here", "remove it");
-            false
-        }
-    }
 }
 
 /// The one value `gateway` that `type` and `builtin` take for the built-in server.

@@ -220,15 +220,15 @@ async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -
         }
         Err(error) => {
             record.failed(&error);
-            Ok(failure(&format!("{}: {}", name.server, explain(&error))))
+            Ok(failure(&format!("{}: {}", name.server, explain(&error, &context.caller))))
         }
     }
 }
 
-fn explain(error: &CallError) -> String {
+fn explain(error: &CallError, caller: &Caller) -> String {
     match error {
         CallError::Arguments(faults) => faults.to_string(),
-        other => other.public(),
+        other => other.told(caller),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::catalog::Caller;
 use crate::catalog::arguments::ArgumentError;
-use crate::upstream::{LinkError, Unavailable};
+use crate::upstream::{EndReason, LinkError, Unavailable};
 
 /// Why a tool was not found.
 #[derive(Debug, Clone)]
@@ -77,6 +78,17 @@ impl CallError {
         }
     }
 
+    /// What `caller` is told: [`CallError::public`], and where to sign in for those who may.
+    pub fn told(&self, caller: &Caller) -> String {
+        match self {
+            Self::Unavailable(unavailable) => told_unavailable(unavailable, caller),
+            Self::Link(LinkError::NotSent(reason) | LinkError::Lost(reason)) => {
+                with_link(self.public(), Some(reason), caller)
+            }
+            Self::Arguments(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
+        }
+    }
+
     /// The outcome's name in logs.
     pub fn outcome(&self) -> &'static str {
         match self {
@@ -121,11 +133,22 @@ pub fn public_unavailable(unavailable: &Unavailable) -> String {
     }
 }
 
+/// The same with where to sign in, for those who may.
+pub fn told_unavailable(unavailable: &Unavailable, caller: &Caller) -> String {
+    with_link(public_unavailable(unavailable), unavailable.reason.as_deref(), caller)
+}
+
+fn with_link(sentence: String, reason: Option<&EndReason>, caller: &Caller) -> String {
+    match reason {
+        Some(EndReason::SignIn { link }) if caller.admin => format!("{sentence}: open {link}"),
+        _ => sentence,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::server::CALL_ENDS;
-    use crate::upstream::EndReason;
     use crate::upstream::error::StatusReason;
 
     #[test]

@@ -25,6 +25,9 @@ pub struct ServerStatus {
     /// Why the server is not ready. In full for keys with the `admin` right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where somebody signs in to the server, when it waits for that; for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<String>,
     /// When the state began, in seconds since 1970; tries do not count as a change while the server is down.
     pub since: u64,
     /// Seconds until the next try, while unavailable.
@@ -101,11 +104,13 @@ fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller, calls: Tal
         Phase::Unavailable { retry_at, .. } => Some(retry_at.saturating_duration_since(Instant::now())),
         _ => None,
     };
+    let authorizer = server.upstream().and_then(|upstream| upstream.authorizer());
     let tools = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
     ServerStatus {
         name: server.name.to_string(),
         state: state.name(),
         reason,
+        sign_in: authorizer.filter(|_| caller.admin).and_then(|authorizer| authorizer.sign_in_link()),
         since: seconds(state.since),
         next_retry_seconds: next_retry.map(|wait| wait.as_secs()),
         next_retry_at: next_retry.map(|wait| seconds(SystemTime::now() + wait)),

@@ -15,6 +15,8 @@ use super::answer::{self, Fault};
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
+use crate::catalog::Caller;
+use crate::gateway::error::told_unavailable;
 use crate::gateway::{
     CallContext, CallError, CallRecord, FindError, Outcome, Target, apart_if_large, record,
 };
@@ -87,7 +89,7 @@ impl Mcp {
             Err(error) => {
                 let server = asked.place.server().unwrap_or("-");
                 record::not_found(&context, server, &params.name, began, &error);
-                return not_found(server, &params.name, &error);
+                return not_found(server, &params.name, &error, asked.caller);
             }
         };
         let entries = self.gateway.forwarding_entries(&target);
@@ -127,7 +129,7 @@ impl Mcp {
             }
             Err(error) => {
                 record.failed(&error);
-                Ok(failed(&target, &error))
+                Ok(failed(&target, &error, asked.caller))
             }
         }
     }
@@ -143,14 +145,14 @@ pub fn context(asked: &Asked<'_>) -> CallContext {
     context
 }
 
-fn not_found(server: &str, tool: &str, error: &FindError) -> Result<Bytes, Fault> {
+fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Result<Bytes, Fault> {
     match error {
         FindError::Server | FindError::Tool => {
             let shown = &tool[..tool.floor_char_boundary(128)];
             Err(Fault::invalid_params(format!("Unknown tool: {shown}")))
         }
         FindError::Unavailable(unavailable) => {
-            Ok(error_result(&format!("{server}: {}", crate::gateway::error::public_unavailable(unavailable))))
+            Ok(error_result(&format!("{server}: {}", told_unavailable(unavailable, caller))))
         }
         FindError::Deadline { after } => {
             Ok(error_result(&format!("{server}: it did not get ready within {} s", after.as_secs_f32())))
@@ -158,10 +160,10 @@ fn not_found(server: &str, tool: &str, error: &FindError) -> Result<Bytes, Fault
     }
 }
 
-fn failed(target: &Target, error: &CallError) -> Bytes {
+fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
     let sentence = match error {
         CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
-        CallError::Unavailable(_) | CallError::Deadline { .. } | CallError::Link(_) => error.public(),
+        CallError::Unavailable(_) | CallError::Deadline { .. } | CallError::Link(_) => error.told(caller),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
 }

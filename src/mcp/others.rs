@@ -84,7 +84,7 @@ impl Mcp {
             Err(error) => {
                 let why = error.full();
                 tracing::warn!(mcp_server = %upstream.name(), "{}: {method} failed: {why}", upstream.name());
-                Err(Fault::internal(format!("{}: {}", upstream.name(), error.public())))
+                Err(Fault::internal(format!("{}: {}", upstream.name(), error.told(asked.caller))))
             }
         }
     }

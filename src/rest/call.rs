@@ -50,7 +50,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         }
         Err(error) => {
             record.failed(&error);
-            failure::call(&target.server.name, &error)
+            failure::call(&target.server.name, &error, &context.caller)
         }
     }
 }
@@ -74,7 +74,7 @@ async fn prepare(
     let target = rest.gateway.find(&context.caller, &server, tool).await;
     let target = target.map_err(|error| {
         record::not_found(&context, &server, tool, began, &error);
-        Refused::new(failure::find(&server, &error))
+        Refused::new(failure::find(&server, &error, &context.caller))
     })?;
     context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))

@@ -9,15 +9,16 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::{problem, result};
+use crate::catalog::Caller;
 use crate::config::ServerName;
-use crate::gateway::error::public_unavailable;
+use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallError, FindError};
 use crate::http::answer::ERROR_CODE;
 use crate::http::{Problem, error_answer, json_answer};
 use crate::upstream::{LinkError, RpcError, Unavailable};
 
 /// A call that got no answer.
-pub fn call(server: &ServerName, error: &CallError) -> Response {
+pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response {
     let name = server.as_str();
     match error {
         CallError::Arguments(faults) => {
@@ -25,7 +26,7 @@ pub fn call(server: &ServerName, error: &CallError) -> Response {
             response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static("bad_arguments"));
             response
         }
-        CallError::Unavailable(reason) => unavailable(name, reason),
+        CallError::Unavailable(reason) => unavailable(name, reason, caller),
         CallError::Deadline { .. } => answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public()),
         CallError::Link(link) => {
             let (status, code) = match link {
@@ -38,7 +39,7 @@ pub fn call(server: &ServerName, error: &CallError) -> Response {
                 LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
                 LinkError::Malformed(_) => (StatusCode::BAD_GATEWAY, "protocol_fault"),
             };
-            let mut response = answer(status, code, name, &error.public());
+            let mut response = answer(status, code, name, &error.told(caller));
             if status == StatusCode::SERVICE_UNAVAILABLE {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
@@ -48,10 +49,10 @@ pub fn call(server: &ServerName, error: &CallError) -> Response {
 }
 
 /// A tool that was not found.
-pub fn find(server: &str, error: &FindError) -> Response {
+pub fn find(server: &str, error: &FindError, caller: &Caller) -> Response {
     match error {
         FindError::Server | FindError::Tool => Problem::not_found().into_response(),
-        FindError::Unavailable(reason) => unavailable(server, reason),
+        FindError::Unavailable(reason) => unavailable(server, reason, caller),
         FindError::Deadline { after } => {
             let message = format!("it did not get ready within {} s", after.as_secs_f32());
             answer(StatusCode::GATEWAY_TIMEOUT, "deadline", server, &message)
@@ -70,8 +71,8 @@ pub fn protocol(message: &str) -> Response {
     error_answer(StatusCode::BAD_GATEWAY, "protocol_fault", &json!({ "message": message }))
 }
 
-fn unavailable(server: &str, unavailable: &Unavailable) -> Response {
-    let message = public_unavailable(unavailable);
+fn unavailable(server: &str, unavailable: &Unavailable, caller: &Caller) -> Response {
+    let message = told_unavailable(unavailable, caller);
     let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, "server_unavailable", server, &message);
     let seconds = whole_seconds(unavailable.retry_after);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::era::Era;
 use super::error::EndReason;
+use super::exchange::Means;
 use super::handshake::{self, Greeting, Service};
 use super::hearing::Relay;
 use super::identity::{ClientSide, Identity};
 use super::link::{Link, Opened};
+use super::oauth::Authorizer;
 use super::process::StderrTail;
 use super::request::Request;
 use super::subscriptions::Subscriptions;
@@ -63,22 +65,29 @@ pub struct ServerOpener {
     entry: Arc<ServerConfig>,
     era: Arc<Era>,
     surroundings: Arc<Surroundings>,
+    authorizer: Option<Arc<Authorizer>>,
 }
 
 impl ServerOpener {
-    pub fn new(entry: Arc<ServerConfig>, era: Arc<Era>, surroundings: Arc<Surroundings>) -> Self {
-        Self { entry, era, surroundings }
+    pub fn new(
+        entry: Arc<ServerConfig>,
+        era: Arc<Era>,
+        surroundings: Arc<Surroundings>,
+        authorizer: Option<Arc<Authorizer>>,
+    ) -> Self {
+        Self { entry, era, surroundings, authorizer }
     }
 
     async fn connect(&self, identity: &Identity) -> Result<(Opened, Option<StderrTail>), EndReason> {
-        let Surroundings { clients, limits, metrics: _ } = &*self.surroundings;
+        let Surroundings { clients, limits, .. } = &*self.surroundings;
+        let means = Means { clients, authorizer: self.authorizer.as_ref() };
         let (name, limit) = (&self.entry.name, limits.load().result_bytes);
         Ok(match &self.entry.transport {
             TransportConfig::StreamableHttp(config) => {
-                (streamable::open(name, config, clients, limit, Some(identity)).await?, None)
+                (streamable::open(name, config, means, limit, Some(identity)).await?, None)
             }
             TransportConfig::Sse(config) => {
-                (sse::open(name, config, clients, limit, Some(identity)).await?, None)
+                (sse::open(name, config, means, limit, Some(identity)).await?, None)
             }
             TransportConfig::Stdio(config) => {
                 let (opened, tail) = stdio::open(name, config, limit)?;
@@ -95,9 +104,6 @@ impl ServerOpener {
         give_up: &CancellationToken,
     ) -> Result<Dedicated, EndReason> {
         let after = self.surroundings.limits.load().start_timeout;
-        if self.entry.oauth {
-            return Err(EndReason::OAuth);
-        }
         let name = &self.entry.name;
         let deadline = tokio::time::Instant::now() + after;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };

@@ -81,8 +81,11 @@ pub enum EndReason {
     Secret(String),
     #[error("invalid `url`: {0}")]
     Url(String),
-    #[error("`oauth` is configured, and signing in to servers is not part of this version")]
-    OAuth,
+    #[error("OAuth does not work: {0}")]
+    OAuth(String),
+    /// Somebody has to sign in with a browser; `link` is where an administrator of the gateway begins.
+    #[error("it waits for somebody to sign in: open {link}")]
+    SignIn { link: String },
     /// Every connection that may serve one caller alone is in use.
     #[error("all {limit} connections that serve one caller each are in use (limits.identities)")]
     AllInUse { limit: usize },
@@ -108,7 +111,8 @@ impl EndReason {
             Self::Handshake { step, .. } => format!("`{step}` failed"),
             Self::Secret(_) => "a secret of its configuration cannot be read".into(),
             Self::Url(_) => "its `url` is invalid".into(),
-            Self::OAuth => "it is configured with `oauth`, which this version cannot do".into(),
+            Self::OAuth(_) => "the gateway cannot sign in to it".into(),
+            Self::SignIn { .. } => "it waits for an administrator of the gateway to sign in to it".into(),
             Self::AllInUse { .. } | Self::Stopping => self.to_string(),
         }
     }
@@ -129,7 +133,8 @@ impl EndReason {
             Self::Handshake { .. } => "protocol_fault",
             Self::Secret(_) => "secret_missing",
             Self::Url(_) => "bad_url",
-            Self::OAuth => "oauth",
+            Self::OAuth(_) => "oauth",
+            Self::SignIn { .. } => "sign_in",
             Self::AllInUse { .. } => "all_in_use",
             Self::Stopping => "stopping",
         }
@@ -137,7 +142,7 @@ impl EndReason {
 
     /// Whether waiting seconds cannot help, since somebody has to change credentials or configuration.
     pub fn needs_an_operator(&self) -> bool {
-        matches!(self, Self::Status(StatusReason { status: 401 | 403, .. }) | Self::OAuth)
+        matches!(self, Self::Status(StatusReason { status: 401 | 403, .. }) | Self::SignIn { .. })
     }
 
     /// The same reason with the server's last stderr lines, where the variant can carry them.

@@ -1,11 +1,12 @@
 //! One HTTP exchange with a server: its fixed headers, the bounds on what it may answer, and what its
 //! status codes mean. Used by both HTTP transports.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -14,6 +15,7 @@ use secrecy::ExposeSecret as _;
 use super::error::{EndReason, LinkError, StatusReason};
 use super::http_client::{HttpClient, HttpClients};
 use super::identity::Identity;
+use super::oauth::Authorizer;
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
 
@@ -24,6 +26,14 @@ const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, tex
 /// Redirects within the same origin that are followed (`/mcp` to `/mcp/`).
 const REDIRECTS: usize = 3;
 
+/// What a connection over HTTP is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    pub clients: &'a HttpClients,
+    /// Of a server that is signed in to.
+    pub authorizer: Option<&'a Arc<Authorizer>>,
+}
+
 /// One server's address, with what every request to it carries.
 #[derive(Debug)]
 pub struct Exchange {
@@ -32,6 +42,7 @@ pub struct Exchange {
     client: HttpClient,
     url: ArcSwap<Uri>,
     headers: HeaderMap,
+    authorizer: Option<Arc<Authorizer>>,
     /// The largest answer accepted, in bytes.
     pub limit: usize,
 }
@@ -42,7 +53,7 @@ impl Exchange {
     pub async fn new(
         server: &ServerName,
         config: &HttpConfig,
-        clients: &HttpClients,
+        means: Means<'_>,
         limit: usize,
         identity: Option<&Identity>,
     ) -> Result<Self, EndReason> {
@@ -64,24 +75,65 @@ impl Exchange {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let client = clients.client(&url).await.map_err(|error| EndReason::Connect {
+        if let Some(authorizer) = means.authorizer {
+            authorizer.prepare().await?;
+        }
+        let client = means.clients.client(&url).await.map_err(|error| EndReason::Connect {
             address: address(&url),
             error: format!("the system's root certificates cannot be read: {error}"),
         })?;
-        Ok(Self { server: server.clone(), client, url: ArcSwap::from_pointee(url), headers, limit })
+        let url = ArcSwap::from_pointee(url);
+        let authorizer = means.authorizer.cloned();
+        Ok(Self { server: server.clone(), client, url, headers, authorizer, limit })
     }
 
     pub fn url(&self) -> Uri {
         Uri::clone(&self.url.load())
     }
 
-    /// Sends one request and returns the answer's head, whatever its status but redirects.
+    /// Sends one request and returns the answer's head, whatever its status but redirects. A token goes along where
+    /// the server is signed in to; one that is refused is renewed, and the request sent once more.
     pub async fn send(
         &self,
         method: Method,
         url: &Uri,
         extra: &[(HeaderName, HeaderValue)],
         body: Bytes,
+    ) -> Result<Response<Incoming>, LinkError> {
+        let Some(authorizer) = &self.authorizer else {
+            return self.send_with(method, url, extra, body, None).await;
+        };
+        let token = authorizer.authorization().await.map_err(LinkError::NotSent)?;
+        let response = self.send_with(method.clone(), url, extra, body.clone(), token.as_ref()).await?;
+        let status = response.status();
+        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Ok(response);
+        }
+        let challenges = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
+        let challenges = challenges.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+        let renewed = authorizer.refused(status, challenges, token.as_ref()).await;
+        let Some(renewed) = renewed.map_err(LinkError::NotSent)? else {
+            if authorizer.sign_in_link().is_some() {
+                let status = status_reason(&response);
+                let message = "an administrator of the gateway has to sign in to it again, for more rights";
+                return Err(LinkError::Refused { status, message: message.to_owned() });
+            }
+            return Ok(response);
+        };
+        let response = self.send_with(method, url, extra, body, Some(&renewed)).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => Err(LinkError::NotSent(authorizer.refused_again())),
+            _ => Ok(response),
+        }
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        url: &Uri,
+        extra: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+        token: Option<&HeaderValue>,
     ) -> Result<Response<Incoming>, LinkError> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
@@ -94,6 +146,9 @@ impl Exchange {
             }
             for (name, value) in extra {
                 request.headers_mut().insert(name, value.clone());
+            }
+            if let Some(token) = token {
+                request.headers_mut().insert(AUTHORIZATION, token.clone());
             }
             let response = self.client.request(request).await.map_err(|error| {
                 let text = with_sources(&error);

@@ -5,6 +5,8 @@
 //! back the second half of its answer until the first half is acknowledged, which a kept connection
 //! otherwise does 40 ms late (`tcp(7)`, `TCP_QUICKACK`).
 
+mod resolver;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,12 +16,15 @@ use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
+
+pub use resolver::Reach;
+use resolver::Resolver;
 
 /// How long a TCP connection to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,12 +39,16 @@ const IDLE_PER_HOST: usize = 64;
 /// A client for one scheme. Cheap to clone; clones share the pool.
 pub type HttpClient = Client<HttpsConnector<QuickAckConnector>, Full<Bytes>>;
 
-/// The two clients of the gateway, made when the first server needs them: the roots that TLS trusts cost
+/// The clients of the gateway, made when the first server needs them: the roots that TLS trusts cost
 /// time and memory that a gateway with local servers only should not pay.
 #[derive(Debug, Default)]
 pub struct HttpClients {
     plain: OnceCell<HttpClient>,
     secure: OnceCell<HttpClient>,
+    /// What TLS trusts.
+    trust: OnceCell<rustls::ClientConfig>,
+    /// For each reach one without TLS and one with it.
+    bounded: [[OnceCell<HttpClient>; 2]; 3],
 }
 
 impl HttpClients {
@@ -47,30 +56,56 @@ impl HttpClients {
     pub async fn client(&self, url: &Uri) -> io::Result<HttpClient> {
         if url.scheme_str() == Some("https") {
             let make = || async {
-                tokio::task::spawn_blocking(|| {
-                    let builder = HttpsConnectorBuilder::new()
-                        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?;
-                    let connector = builder.https_or_http().enable_http1().enable_http2();
-                    Ok(client(connector.wrap_connector(QuickAckConnector::new())))
-                })
-                .await
-                .map_err(io::Error::other)?
+                let builder = HttpsConnectorBuilder::new().with_tls_config(self.trust().await?);
+                let connector = builder.https_or_http().enable_http1().enable_http2();
+                Ok(client(connector.wrap_connector(QuickAckConnector::new(Resolver::anywhere()))))
             };
             return self.secure.get_or_try_init(make).await.cloned();
         }
         let make = || async {
-            let roots = rustls::RootCertStore::empty();
-            let provider = rustls::crypto::ring::default_provider();
-            let tls = rustls::ClientConfig::builder_with_provider(provider.into())
-                .with_safe_default_protocol_versions()
-                .map_err(io::Error::other)?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
+            let tls = trusting_nobody()?;
             let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-            Ok(client(builder.wrap_connector(QuickAckConnector::new())))
+            Ok(client(builder.wrap_connector(QuickAckConnector::new(Resolver::anywhere()))))
         };
         self.plain.get_or_try_init(make).await.cloned()
     }
+
+    /// A client for `url`, which a server named: it connects to nothing that lies further inside than `reach`.
+    /// Fails when the system's root certificates cannot be read.
+    pub async fn bounded(&self, reach: Reach, url: &Uri) -> io::Result<HttpClient> {
+        let secure = url.scheme_str() == Some("https");
+        let make = || async {
+            let tls = if secure { self.trust().await? } else { trusting_nobody()? };
+            let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+            let connector = builder.https_or_http().enable_http1().enable_http2();
+            Ok(client(connector.wrap_connector(QuickAckConnector::new(Resolver::within(reach)))))
+        };
+        self.bounded[reach as usize][usize::from(secure)].get_or_try_init(make).await.cloned()
+    }
+
+    async fn trust(&self) -> io::Result<rustls::ClientConfig> {
+        let make = || async {
+            let read = || {
+                let provider = rustls::crypto::ring::default_provider();
+                rustls::ClientConfig::builder_with_provider(provider.into())
+                    .with_safe_default_protocol_versions()
+                    .map_err(io::Error::other)?
+                    .with_native_roots()
+                    .map(|builder| builder.with_no_client_auth())
+            };
+            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        };
+        self.trust.get_or_try_init(make).await.cloned()
+    }
+}
+
+/// For connections without TLS, which the connector wants a configuration for all the same.
+fn trusting_nobody() -> io::Result<rustls::ClientConfig> {
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 fn client(connector: HttpsConnector<QuickAckConnector>) -> HttpClient {
@@ -87,11 +122,11 @@ fn client(connector: HttpsConnector<QuickAckConnector>) -> HttpClient {
 
 /// Connects over TCP, into [`QuickAckStream`]s.
 #[derive(Debug, Clone)]
-pub struct QuickAckConnector(HttpConnector);
+pub struct QuickAckConnector(HttpConnector<Resolver>);
 
 impl QuickAckConnector {
-    fn new() -> Self {
-        let mut connector = HttpConnector::new();
+    fn new(resolver: Resolver) -> Self {
+        let mut connector = HttpConnector::new_with_resolver(resolver);
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -102,9 +137,9 @@ impl QuickAckConnector {
 
 impl tower::Service<Uri> for QuickAckConnector {
     type Response = QuickAckStream;
-    type Error = <HttpConnector as tower::Service<Uri>>::Error;
+    type Error = <HttpConnector<Resolver> as tower::Service<Uri>>::Error;
     type Future = futures_util::future::MapOk<
-        <HttpConnector as tower::Service<Uri>>::Future,
+        <HttpConnector<Resolver> as tower::Service<Uri>>::Future,
         fn(TokioIo<TcpStream>) -> QuickAckStream,
     >;
 

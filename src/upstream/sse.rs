@@ -15,8 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
-use super::exchange::{self, EVENTS, Exchange};
-use super::http_client::HttpClients;
+use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Speech};
 use super::message::{self, Reply, Sorted};
@@ -52,11 +51,11 @@ struct Pending {
 pub async fn open(
     server: &ServerName,
     config: &HttpConfig,
-    clients: &HttpClients,
+    means: Means<'_>,
     limit: usize,
     identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(server, config, clients, limit, identity).await?;
+    let exchange = Exchange::new(server, config, means, limit, identity).await?;
     let url = exchange.url();
     let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENTS))];
     let response = exchange.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;

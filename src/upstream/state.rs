@@ -1,8 +1,9 @@
 //! What is known of a server at one moment.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::TRY_AGAIN;
 use super::error::EndReason;
 
 /// The state of one server, with when it began.
@@ -80,6 +81,22 @@ impl UpstreamState {
             Phase::Starting { last } => last.as_ref(),
             Phase::Ready | Phase::Disabled | Phase::Retired => None,
         }
+    }
+}
+
+/// A server that cannot take a call now.
+#[derive(Debug, Clone)]
+pub struct Unavailable {
+    /// `None` when the configuration disables the server.
+    pub reason: Option<Arc<EndReason>>,
+    /// When the supervisor tries next by itself.
+    pub retry_after: Duration,
+}
+
+impl Unavailable {
+    /// The server was taken out of service by a reload, or the gateway ends.
+    pub(super) fn retired() -> Self {
+        Self { reason: Some(Arc::new(EndReason::Stopping)), retry_after: TRY_AGAIN }
     }
 }
 

@@ -21,8 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
-use super::exchange::{self, EVENTS, Exchange};
-use super::http_client::HttpClients;
+use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, RpcError, Sorted};
@@ -71,11 +70,11 @@ struct Session {
 pub async fn open(
     server: &ServerName,
     config: &HttpConfig,
-    clients: &HttpClients,
+    means: Means<'_>,
     limit: usize,
     identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(server, config, clients, limit, identity).await?;
+    let exchange = Exchange::new(server, config, means, limit, identity).await?;
     let (inbox, inbox_out) = mpsc::channel(INBOX);
     let shared = Streamable {
         exchange,

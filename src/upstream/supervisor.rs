@@ -11,12 +11,14 @@ use tokio::time::timeout;
 use super::changes::Change;
 use super::dedicated::ServerOpener;
 use super::error::EndReason;
+use super::exchange::Means;
 use super::following::Following;
 use super::handshake::{self, Greeting, Service};
 use super::hearing;
 use super::http_client::HttpClients;
 use super::kept::KeptTools;
 use super::link::{Link, Opened};
+use super::oauth::OAuth;
 use super::process::StderrTail;
 use super::state::Phase;
 use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
@@ -34,7 +36,8 @@ const KEPT_LIMIT: Duration = Duration::from_secs(5);
 /// What all supervisors share.
 #[derive(Debug)]
 pub struct Surroundings {
-    pub clients: HttpClients,
+    pub clients: Arc<HttpClients>,
+    pub oauth: Arc<OAuth>,
     /// `start_timeout` and `result_bytes` count for each server from its next start on.
     pub limits: ArcSwap<LimitsConfig>,
     pub metrics: Arc<Metrics>,
@@ -52,7 +55,9 @@ struct Live {
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
     let entry = Guard::into_inner(upstream.config());
-    upstream.identities.start(Arc::new(ServerOpener::new(entry, upstream.era.clone(), surroundings.clone())));
+    let authorizer = upstream.authorizer().cloned();
+    let opener = ServerOpener::new(entry, upstream.era.clone(), surroundings.clone(), authorizer);
+    upstream.identities.start(Arc::new(opener));
     keep_running(upstream.clone(), surroundings, kept).await;
     if upstream.stop.is_cancelled() {
         upstream.enter(Phase::Retired, 0);
@@ -112,7 +117,10 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                 }
                 reason
             }
-            Err(reason) => reason,
+            Err(reason) => match supervisor.upstream.authorizer() {
+                Some(authorizer) => authorizer.explained(reason),
+                None => reason,
+            },
         };
         failures += 1;
         let reason = Arc::new(reason);
@@ -159,9 +167,6 @@ impl Supervisor {
 
     /// One try: connection, handshake and tool list.
     async fn start(&self) -> Result<Live, EndReason> {
-        if self.upstream.config().oauth {
-            return Err(EndReason::OAuth);
-        }
         let after = self.surroundings.limits.load().start_timeout;
         let deadline = tokio::time::Instant::now() + after;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
@@ -232,7 +237,8 @@ impl Supervisor {
     }
 
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
-        let Surroundings { clients, limits, metrics: _ } = &*self.surroundings;
+        let Surroundings { clients, limits, .. } = &*self.surroundings;
+        let means = Means { clients, authorizer: self.upstream.authorizer() };
         let name = self.upstream.name();
         let limit = limits.load().result_bytes;
         let entry = Guard::into_inner(self.upstream.config());
@@ -244,9 +250,9 @@ impl Supervisor {
             }
             TransportConfig::Socket(config) => Ok((stdio::open_socket(name, config, limit).await?, None)),
             TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(name, config, clients, limit, None).await?, None))
+                Ok((streamable::open(name, config, means, limit, None).await?, None))
             }
-            TransportConfig::Sse(config) => Ok((sse::open(name, config, clients, limit, None).await?, None)),
+            TransportConfig::Sse(config) => Ok((sse::open(name, config, means, limit, None).await?, None)),
             TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
         }
     }

@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("rest", 5),
     ("mcp", 5),
     ("web", 5),
+    ("signin", 5),
     ("gateway", 4),
     ("http", 4),
     ("catalog", 3),

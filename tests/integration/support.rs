@@ -1,5 +1,6 @@
 //! Fixtures: the gateway under test, an HTTP client that changes nothing, and servers to put behind it.
 
+pub mod authorization;
 pub mod client;
 pub mod gateway;
 pub mod identity;
@@ -7,6 +8,7 @@ pub mod mcp;
 pub mod operator;
 pub mod provisioned;
 pub mod servers;
+pub mod sign_in;
 
 use std::time::{Duration, Instant};
 

@@ -36,12 +36,17 @@ impl TransportConfig {
                     add(value.as_bytes());
                 }
             }
-            Self::StreamableHttp(HttpConfig { url, headers, .. })
-            | Self::Sse(HttpConfig { url, headers, .. }) => {
+            Self::StreamableHttp(HttpConfig { url, headers, oauth })
+            | Self::Sse(HttpConfig { url, headers, oauth }) => {
                 add(url.resolve()?.expose_secret().as_bytes());
                 for (name, value) in headers {
                     add(name.as_bytes());
                     add(value.resolve()?.expose_secret().as_bytes());
+                }
+                if let Some(oauth) = oauth {
+                    for secret in [&oauth.client_secret, &oauth.private_key].into_iter().flatten() {
+                        add(secret.resolve()?.expose_secret().as_bytes());
+                    }
                 }
             }
             Self::Socket(_) | Self::Gateway => {}
@@ -63,6 +68,7 @@ mod tests {
         let remote = TransportConfig::Sse(HttpConfig {
             url: SecretText::literal("http://h/sse"),
             headers: vec![("Authorization".to_owned(), secret.clone())],
+            oauth: None,
         });
         let child = TransportConfig::Stdio(StdioConfig {
             command: "x".to_owned(),

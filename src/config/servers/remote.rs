@@ -29,7 +29,7 @@ pub(super) fn http_config(fields: &Fields<'_>, name: &str, problems: &mut Proble
         }
     };
     let headers = headers(fields, problems);
-    Some(HttpConfig { url: address?, headers })
+    Some(HttpConfig { url: address?, headers, oauth: None })
 }
 
 /// Reads what an entry has of a remote server, for the problems in it.

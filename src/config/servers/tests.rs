@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::super::Purpose;
 use super::super::document;
 use super::*;
+use crate::config::OAuthGrant;
 
 /// What stands beside the entries of a test; `keyed` when callers need an API key.
 pub(super) fn common(keyed: bool) -> Common {
@@ -142,7 +143,47 @@ fn wrong_entries_are_refused_with_their_key() {
         (r#"{"command": "x", "envFile": ""}"#, "mcpServers.a.envFile\n  the path is empty"),
         (r#"{"command": "x", "envFile": ["a"]}"#, "mcpServers.a.envFile\n  this must be a string"),
         (r#"{"command": "x", "protocol": "2025-06-81"}"#, "fix: write `2025-06-18`"),
-        (r#"{"command": "x", "oauth": true}"#, "mcpServers.a.oauth\n  this must be an object"),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": 1}"#,
+            "mcpServers.a.oauth\n  this must be true, false or",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"grant": "password"}}"#,
+            "is no grant that a gateway can use",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"grant": "client_credential"}}"#,
+            "write `client_credentials`",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"grant": "client_credentials", "clientId": "x"}}"#,
+            "needs a `clientId`, and a `clientSecret` or a `privateKey`",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"clientSecret": "x"}}"#,
+            "says nothing without its `clientId`",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"privateKey": "x"}}"#,
+            "for the grant `client_credentials` alone",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"clientId": "x", "clientSecret": "${file:}"}}"#,
+            "oauth.clientSecret",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"scopes": ["a b"]}}"#,
+            "oauth.scopes[0]\n  a scope has no spaces",
+        ),
+        (r#"{"type": "http", "url": "http://h", "oauth": {"issuer": "idp"}}"#, "this cannot be the `issuer`"),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"clientMetadataUrl": "http://h/c.json"}}"#,
+            "this cannot be the `clientMetadataUrl`",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": true, "headers": {"authorization": "Bearer x"}}"#,
+            "a fixed `Authorization` beside `oauth`",
+        ),
         (r#""x""#, "mcpServers.a\n  this must be an object, but it is a string"),
     ] {
         let errors: Vec<String> =
@@ -229,15 +270,45 @@ fn a_server_is_switched_off_in_either_spelling() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_accepted_and_said() {
-    for (entry, oauth, warning) in [
-        (r#"{"type": "http", "url": "http://h", "oauth": {"server_url": "u"}}"#, true, "will be unavailable"),
-        (r#"{"type": "sse", "url": "http://h", "oauth": {"server_url": "u"}}"#, false, "is ignored here"),
-        (r#"{"command": "x", "oauth": {"server_url": "u"}}"#, false, "is ignored here"),
-        (r#"{"command": "x", "timeout": 120000}"#, false, "looks like milliseconds"),
+fn what_means_nothing_here_is_accepted_and_said() {
+    for (entry, warning) in [
+        (r#"{"command": "x", "oauth": true}"#, "is ignored here"),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"scope": ["a"]}}"#,
+            "`scope` is not a key of `oauth`",
+        ),
+        (r#"{"command": "x", "timeout": 120000}"#, "looks like milliseconds"),
     ] {
         let (server, problems) = read(entry);
-        assert_eq!(server.unwrap().oauth, oauth, "{entry}");
+        assert!(server.is_some(), "{entry}");
         assert!(problems.len() == 1 && problems[0].contains(warning), "{problems:?}");
     }
+}
+
+#[test]
+fn a_remote_server_may_be_signed_in_to() {
+    let oauth = |oauth: &str| {
+        let (server, problems) = read(&format!(r#"{{"type": "http", "url": "http://h", "oauth": {oauth}}}"#));
+        assert!(problems.is_empty(), "{problems:?}");
+        match server.unwrap().transport {
+            TransportConfig::StreamableHttp(http) => http.oauth,
+            other => panic!("{other:?}"),
+        }
+    };
+    for nothing in ["false", "{}", "null"] {
+        assert_eq!(oauth(nothing), None, "{nothing}");
+    }
+    assert_eq!(oauth("true").unwrap().grant, OAuthGrant::AuthorizationCode);
+    // What mcpo has there says where the server is, which the entry does already.
+    assert_eq!(oauth(r#"{"server_url": "http://h", "storage_type": "file"}"#), oauth("true"));
+    let own = oauth(
+        r#"{"grant": "client_credentials", "clientId": "me", "clientSecret": "${env:SECRET}", "scopes": ["a", "b"],
+            "issuer": "https://login.test/realm"}"#,
+    );
+    let own = own.unwrap();
+    assert_eq!(own.grant, OAuthGrant::ClientCredentials);
+    assert_eq!(own.client_id.as_deref(), Some("me"));
+    assert_eq!(own.scopes, ["a", "b"]);
+    assert_eq!(own.issuer.as_deref(), Some("https://login.test/realm"));
+    assert!(own.client_secret.unwrap().is_secret());
 }

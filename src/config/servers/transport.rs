@@ -127,7 +127,7 @@ pub(super) fn of_command_line(server: &SingleServer, problems: &mut Problems) ->
                 .headers
                 .iter()
                 .filter_map(|(name, value)| remote::header(name, value, &place, problems));
-            let http = HttpConfig { headers: headers.collect(), url };
+            let http = HttpConfig { headers: headers.collect(), url, oauth: None };
             Some(match declared {
                 Type::Sse => TransportConfig::Sse(http),
                 _ => TransportConfig::StreamableHttp(http),

@@ -30,6 +30,7 @@ pub struct Setup {
     flags: Vec<String>,
     environment: Vec<(String, String)>,
     state: Option<PathBuf>,
+    port: Option<u16>,
     command: Vec<String>,
     shell: Option<String>,
 }
@@ -67,6 +68,12 @@ impl Setup {
         self
     }
 
+    /// Listens on this port instead of any.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// `mcpo ... -- command`, in place of a configuration file.
     pub fn command(mut self, command: &[&str]) -> Self {
         self.command = command.iter().map(|word| (*word).to_owned()).collect();
@@ -82,7 +89,7 @@ impl Setup {
     /// Starts the process and waits until its port answers, which no server may delay.
     pub async fn start(self) -> Gateway {
         let folder = TempDir::with_prefix("mcpo-test-").unwrap();
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let mut child = self.spawn(folder.path(), port);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let started = Instant::now();
@@ -171,6 +178,7 @@ impl Gateway {
             flags: Vec::new(),
             environment: Vec::new(),
             state: None,
+            port: None,
             command: Vec::new(),
             shell: None,
         }

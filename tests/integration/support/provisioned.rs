@@ -1,7 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`, `conformance`, `python-1`, `fastmcp`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`.
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,12 @@ fn file(part: &str, path: &str) -> Option<PathBuf> {
 /// The interpreter that has the packages of `tests/provision/python`.
 pub fn python() -> Option<PathBuf> {
     file("python", "python/bin/python")
+}
+
+/// Whether there is an authorization server to sign in at, and the interpreter of the server that trusts it.
+pub fn authorization() -> Option<PathBuf> {
+    file("authorization", "authorization/node_modules/oidc-provider/package.json")?;
+    python()
 }
 
 /// The interpreter that has the Python SDK 1.x.

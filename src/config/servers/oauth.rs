@@ -1,0 +1,177 @@
+//! `oauth` of an entry: `true`, or an object that says how the gateway signs in to the server.
+
+use url::Url;
+
+use super::super::document::NodeValue;
+use super::super::fields::{Fields, mismatch};
+use super::super::problem::{Place, Problems, nearest};
+use super::super::settings::secret;
+use super::super::{OAuthConfig, OAuthGrant, SecretText, TransportConfig};
+
+const KNOWN: &[&str] =
+    &["grant", "clientId", "clientSecret", "privateKey", "scopes", "clientMetadataUrl", "issuer"];
+
+/// What mcpo has there and a gateway has no use for.
+const FOREIGN: &[&str] = &["server_url", "storage_type", "callback_port", "use_loopback", "client_metadata"];
+
+/// Every spelling of a grant, the first being the usual one.
+const GRANTS: [(&str, OAuthGrant); 2] = [
+    ("authorization_code", OAuthGrant::AuthorizationCode),
+    ("client_credentials", OAuthGrant::ClientCredentials),
+];
+
+/// Puts what the entry asks for into its transport.
+pub(super) fn of_entry(
+    fields: &Fields<'_>,
+    transport: Option<&mut TransportConfig>,
+    problems: &mut Problems,
+) {
+    let Some((node, place)) = fields.get("oauth") else { return };
+    let config = match &node.value {
+        NodeValue::Boolean(false) => return,
+        NodeValue::Boolean(true) => Some(signed_in()),
+        NodeValue::Object(_) => {
+            let Some(members) = Fields::new(node, place.clone(), problems) else { return };
+            // Other clients write an empty object for "nothing special".
+            if members.iter().next().is_none() {
+                return;
+            }
+            members.report_unknown("`oauth`", KNOWN, FOREIGN, problems);
+            settings(&members, problems)
+        }
+        _ => return mismatch(&place, "true, false or an object", node, problems).unwrap_or_default(),
+    };
+    match transport {
+        None => {}
+        Some(TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http)) => {
+            if http.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+                problems.error(
+                    &place,
+                    "`headers` has a fixed `Authorization` beside `oauth`; only one can be sent",
+                    "remove one of the two",
+                );
+            }
+            http.oauth = config;
+        }
+        Some(_) => {
+            problems.slip(&place, "OAuth is for servers reached over HTTP and is ignored here", "remove it");
+        }
+    }
+}
+
+fn signed_in() -> OAuthConfig {
+    OAuthConfig {
+        grant: OAuthGrant::AuthorizationCode,
+        client_id: None,
+        client_secret: None,
+        private_key: None,
+        scopes: Vec::new(),
+        client_metadata_url: None,
+        issuer: None,
+    }
+}
+
+fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig> {
+    let config = OAuthConfig {
+        grant: grant(members, problems)?,
+        client_id: members.text("clientId", problems).map(|(text, _)| text.to_owned()),
+        client_secret: hidden(members, "clientSecret", problems),
+        private_key: hidden(members, "privateKey", problems),
+        scopes: scopes(members, problems),
+        client_metadata_url: address(members, "clientMetadataUrl", problems),
+        issuer: address(members, "issuer", problems),
+    };
+    let has = |key: &str| members.get(key).is_some();
+    let proofs = usize::from(has("clientSecret")) + usize::from(has("privateKey"));
+    if proofs == 2 {
+        let message = "`clientSecret` and `privateKey` both stand here; a client proves itself in one way";
+        problems.error(&members.place, message, "keep the one that the authorization server knows");
+    }
+    match config.grant {
+        OAuthGrant::ClientCredentials if !has("clientId") || proofs == 0 => problems.error(
+            &members.place,
+            "the grant `client_credentials` needs a `clientId`, and a `clientSecret` or a `privateKey`",
+            "add what the authorization server gave out, such as \"clientSecret\": \"${file:/run/secrets/NAME}\"",
+        ),
+        OAuthGrant::AuthorizationCode if has("privateKey") => problems.error(
+            &members.place,
+            "`privateKey` is for the grant `client_credentials` alone",
+            "add \"grant\": \"client_credentials\", or give a `clientSecret`",
+        ),
+        OAuthGrant::AuthorizationCode if proofs == 1 && !has("clientId") => problems.error(
+            &members.place,
+            "a `clientSecret` says nothing without its `clientId`",
+            "add the `clientId`, or remove both to have the gateway register itself",
+        ),
+        OAuthGrant::ClientCredentials | OAuthGrant::AuthorizationCode => {}
+    }
+    Some(config)
+}
+
+fn grant(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthGrant> {
+    if members.get("grant").is_none() {
+        return Some(OAuthGrant::AuthorizationCode);
+    }
+    let (written, place) = members.text("grant", problems)?;
+    let known = GRANTS.iter().find(|(name, _)| *name == written);
+    if known.is_none() {
+        let candidate = nearest(written, GRANTS.map(|(name, _)| name));
+        let fix = candidate.map_or("write `authorization_code` or `client_credentials`".to_owned(), |name| {
+            format!("write `{name}`")
+        });
+        problems.error(&place, format!("`{written}` is no grant that a gateway can use"), fix);
+    }
+    known.map(|(_, grant)| *grant)
+}
+
+fn hidden(members: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<SecretText> {
+    let (text, place) = members.text(name, problems)?;
+    secret(text, &place, problems)
+}
+
+fn scopes(members: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+    let scopes = members.texts("scopes", problems).unwrap_or_default();
+    let good = scopes.into_iter().filter(|(scope, place)| {
+        let good = is_scope(scope);
+        if !good {
+            let message = "a scope has no spaces, quotes or backslashes, and is not empty";
+            problems.error(place, message, "write each scope as a string of its own");
+        }
+        good
+    });
+    good.map(|(scope, _)| scope).collect()
+}
+
+/// RFC 6749, section 3.3.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+fn address(members: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<String> {
+    let (written, place) = members.text(name, problems)?;
+    match check_address(name, written, &place, problems) {
+        true => Some(written.to_owned()),
+        false => None,
+    }
+}
+
+fn check_address(name: &str, written: &str, place: &Place, problems: &mut Problems) -> bool {
+    let url = Url::parse(written).ok().filter(|url| url.has_host());
+    // The document's address is the client's name, and RFC 7591bis lets it be https with a path only.
+    let good = url.is_some_and(|url| match name {
+        "clientMetadataUrl" => url.scheme() == "https" && url.path() != "/",
+        _ => matches!(url.scheme(), "http" | "https"),
+    });
+    if !good {
+        let fix = match name {
+            "clientMetadataUrl" => {
+                "write the https address of the document, such as https://mcp.example.org/oauth/client-metadata.json"
+            }
+            _ => {
+                "write the issuer as the authorization server names itself, such as https://login.example.org"
+            }
+        };
+        problems.error(place, format!("this cannot be the `{name}`"), fix);
+    }
+    good
+}

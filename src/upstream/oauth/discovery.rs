@@ -1,0 +1,128 @@
+//! Finds a server's authorization server, and the client that the gateway is to it.
+
+use std::sync::Arc;
+
+use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata, OAuthClientConfig};
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::http::{Client as HttpClient, Shared};
+use super::vault::Store;
+use super::{Authorizer, CALLBACK, OAuthError};
+use crate::config::SecretText;
+
+/// An authorization server, with rmcp's machine that speaks to it.
+pub struct Found {
+    pub manager: AuthorizationManager,
+    pub metadata: AuthorizationMetadata,
+    pub http: Arc<HttpClient>,
+    /// What tokens are for (RFC 8707).
+    pub resource: String,
+}
+
+impl Found {
+    /// What the authorization server says it can do with `key`.
+    pub fn supports(&self, key: &str, value: &str) -> Option<bool> {
+        let listed = self.metadata.additional_fields.get(key)?.as_array()?;
+        Some(listed.iter().any(|listed| listed.as_str() == Some(value)))
+    }
+
+    /// Whether it gives out refresh tokens for the scope `offline_access`.
+    pub fn offers_offline_access(&self) -> bool {
+        let scopes = self.metadata.scopes_supported.as_deref().unwrap_or_default();
+        scopes.iter().any(|scope| scope == "offline_access")
+    }
+}
+
+impl Authorizer {
+    /// The server's address.
+    pub(super) async fn address(&self) -> Result<&Url, OAuthError> {
+        let read = || async {
+            let text = self.secret(&self.http.url)?;
+            Url::parse(&text).map_err(|error| OAuthError::Url(error.to_string()))
+        };
+        self.url.get_or_try_init(read).await
+    }
+
+    pub(super) fn secret(&self, text: &SecretText) -> Result<String, OAuthError> {
+        let secret = text.resolve().map_err(|error| OAuthError::Secret(error.to_string()))?;
+        Ok(secret.expose_secret().to_owned())
+    }
+
+    /// Asks the server, starting from the `challenge` of its refusal, which authorization server it trusts.
+    ///
+    /// # Errors
+    ///
+    /// None was found, it is not the one of `oauth.issuer`, or it did not answer.
+    pub(super) async fn discover(&self, challenge: Option<&str>) -> Result<Found, OAuthError> {
+        let url = self.address().await?;
+        let http = Arc::new(HttpClient::new(self.oauth.clients.clone(), url).await);
+        let mut manager = self.manager(url, &http).await?;
+        let resolved = manager.resolve_metadata_from_challenge(challenge).await;
+        let metadata = match (&self.config.issuer, resolved) {
+            (None, resolved) => resolved?.metadata,
+            (Some(wanted), Ok(resolution)) if resolution.source.is_discovered() => {
+                let found = resolution.metadata.issuer.clone().unwrap_or_default();
+                if !same_issuer(&found, wanted) {
+                    return Err(OAuthError::OtherIssuer { wanted: wanted.clone(), found });
+                }
+                resolution.metadata
+            }
+            // The server does not say, or not in a way that can be used; the entry does.
+            (Some(wanted), _) => {
+                let issuer = Url::parse(wanted).map_err(|error| OAuthError::Url(error.to_string()))?;
+                let found = self.manager(&issuer, &http).await?.resolve_metadata().await?;
+                if !found.source.is_discovered() {
+                    let message = format!("`{wanted}` publishes no metadata of an authorization server");
+                    return Err(OAuthError::Protocol(message));
+                }
+                found.metadata
+            }
+        };
+        manager.set_metadata(metadata.clone());
+        let resource = resource(&mut manager, url).await;
+        Ok(Found { manager, metadata, http, resource })
+    }
+
+    async fn manager(&self, url: &Url, http: &Arc<HttpClient>) -> Result<AuthorizationManager, OAuthError> {
+        let client = Arc::new(Shared(http.clone()));
+        let mut manager = AuthorizationManager::new_with_oauth_http_client(url.as_str(), client).await?;
+        manager.set_credential_store(Store::of(self.vault.clone()));
+        Ok(manager)
+    }
+
+    /// The client that got the tokens which are kept.
+    pub(super) fn kept_client(&self) -> Result<OAuthClientConfig, OAuthError> {
+        let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
+        let id = self.vault.client_id().ok_or(OAuthError::SignIn)?;
+        let config = OAuthClientConfig::new(id.clone(), redirect_uri);
+        let secret = match &self.config.client_secret {
+            Some(secret) if self.config.client_id.as_ref() == Some(&id) => Some(self.secret(secret)?),
+            _ => self.vault.client().filter(|client| client.id == id).and_then(|client| client.secret),
+        };
+        Ok(match secret {
+            Some(secret) => config.with_client_secret(secret),
+            None => config,
+        })
+    }
+}
+
+/// The resource that `manager` has discovered. It tells that in nothing but the address of a sign-in; where the
+/// authorization server has none of those, the server's own address is what counts.
+async fn resource(manager: &mut AuthorizationManager, url: &Url) -> String {
+    let aside = OAuthClientConfig::new("nobody", url.as_str());
+    let address = match manager.configure_client(aside) {
+        Ok(()) => manager.get_authorization_url(&[]).await.ok(),
+        Err(_) => None,
+    };
+    let address = address.and_then(|address| Url::parse(&address).ok());
+    let pair = |address: Url| {
+        address.query_pairs().find(|(name, _)| name == "resource").map(|(_, value)| value.into_owned())
+    };
+    address.and_then(pair).unwrap_or_else(|| url.to_string())
+}
+
+/// Issuers are compared as they are, but for the slash that a URL without a path may end with.
+fn same_issuer(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}

@@ -1,0 +1,184 @@
+//! The HTTP client that rmcp's OAuth speaks through: the gateway's own, with bounds on where it goes and how much it
+//! takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use oauth2::HttpResponse;
+use rmcp::transport::auth::{
+    OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRedirectPolicy, OAuthHttpRequest,
+};
+use url::{Host, Url};
+
+use crate::upstream::exchange::address;
+use crate::upstream::http_client::{HttpClients, Reach};
+
+/// How long one answer may take, and how large it may be, in bytes.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+const ANSWER_SIZE: usize = 1 << 20;
+/// Redirects of a document that are followed.
+const REDIRECTS: usize = 3;
+
+/// Asks what a server's metadata name. An address must be `https`, unless it is on this machine or the server itself
+/// is reached without TLS in the house, and must not lie further inside than the server.
+#[derive(Debug)]
+pub struct Client {
+    clients: Arc<HttpClients>,
+    reach: Reach,
+    /// Plain `http` may be spoken beyond this machine.
+    plain: bool,
+}
+
+impl Client {
+    /// A client for what the server at `url` names.
+    pub async fn new(clients: Arc<HttpClients>, url: &Url) -> Self {
+        let reach = match url.host() {
+            Some(host) => Reach::of_host(host).await,
+            None => Reach::Public,
+        };
+        Self { clients, reach, plain: url.scheme() == "http" && reach != Reach::Public }
+    }
+
+    /// Whether this may be asked, or a browser be sent there.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn check(&self, url: &Url) -> Result<(), String> {
+        let shown = url.origin().ascii_serialization();
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(std::net::IpAddr::from(address)),
+            Some(Host::Domain(_)) => None,
+            None => return Err(format!("`{shown}` is no address on the network")),
+        };
+        if let Some(address) = literal
+            && !self.reach.allows(address)
+        {
+            return Err(format!(
+                "`{shown}` lies further inside than the server that names it, and is not asked"
+            ));
+        }
+        let local = match (literal, url.host_str()) {
+            (Some(address), _) => address.is_loopback(),
+            (None, name) => name.is_some_and(|name| name == "localhost" || name.ends_with(".localhost")),
+        };
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if local || self.plain => Ok(()),
+            _ => Err(format!("`{shown}` is not https, so nothing is asked there and no secret goes there")),
+        }
+    }
+
+    async fn follow(&self, asked: OAuthHttpRequest) -> Result<HttpResponse, OAuthHttpClientError> {
+        let (mut head, body) = asked.request.into_parts();
+        let body = Bytes::from(body);
+        for _ in 0..=REDIRECTS {
+            let url = Url::parse(&head.uri.to_string())?;
+            self.check(&url)?;
+            let response = self.once(&head, body.clone()).await?;
+            // Only documents move: a redirect of anything else would take secrets along.
+            let follows =
+                asked.redirect_policy == OAuthHttpRedirectPolicy::Follow && head.method == Method::GET;
+            let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            match target.filter(|_| follows && response.status().is_redirection()) {
+                Some(target) => head.uri = Uri::try_from(url.join(target)?.as_str())?,
+                None => return Ok(response),
+            }
+        }
+        Err("too many redirects".into())
+    }
+
+    async fn once(
+        &self,
+        head: &http::request::Parts,
+        body: Bytes,
+    ) -> Result<HttpResponse, OAuthHttpClientError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
+        *request.headers_mut() = head.headers.clone();
+        request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        let client = self.clients.bounded(self.reach, &head.uri).await?;
+        let place = address(&head.uri);
+        let exchange = async {
+            let response = client.request(request).await.map_err(|error| {
+                OAuthHttpClientError::from(format!("cannot ask {place}: {}", super::chain(&error)))
+            })?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_SIZE).collect().await?.to_bytes().to_vec();
+            Ok(Response::from_parts(head, body))
+        };
+        let timely = tokio::time::timeout(ANSWER_LIMIT, exchange).await;
+        timely.map_err(|_| format!("{place} did not answer within {} s", ANSWER_LIMIT.as_secs()))?
+    }
+
+    /// Posts a form and reads the answer whole. `authorization` is a whole header.
+    ///
+    /// # Errors
+    ///
+    /// The address is out of bounds, or there is no answer.
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        form: String,
+        authorization: Option<HeaderValue>,
+    ) -> Result<HttpResponse, OAuthHttpClientError> {
+        self.check(url)?;
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::try_from(url.as_str())?;
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, form_type);
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(http::header::AUTHORIZATION, authorization);
+        }
+        self.once(&request.into_parts().0, form.into()).await
+    }
+}
+
+/// rmcp's view of it.
+#[derive(Debug, Clone)]
+pub struct Shared(pub Arc<Client>);
+
+impl OAuthHttpClient for Shared {
+    fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
+        Box::pin(self.0.follow(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(server: (Reach, bool), url: &str) -> bool {
+        let client = Client { clients: Arc::default(), reach: server.0, plain: server.1 };
+        client.check(&Url::parse(url).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn secrets_go_over_tls_unless_the_server_itself_is_in_the_house_without_it() {
+        let internet = (Reach::Public, false);
+        let house = (Reach::Private, true);
+        let house_tls = (Reach::Private, false);
+        let machine = (Reach::Loopback, true);
+        for (url, servers) in [
+            ("https://as.test/token", [true, true, true, true]),
+            ("http://as.test/token", [false, true, false, true]),
+            ("http://10.0.0.1/token", [false, true, false, true]),
+            ("https://10.0.0.1/token", [false, true, true, true]),
+            ("http://127.0.0.1:1/token", [false, false, false, true]),
+            ("http://localhost:1/token", [true, true, true, true]),
+            ("https://169.254.169.254/latest", [false, false, false, false]),
+            ("file:///etc/passwd", [false, false, false, false]),
+            ("javascript:alert(1)", [false, false, false, false]),
+        ] {
+            let found = [internet, house, house_tls, machine].map(|server| allowed(server, url));
+            assert_eq!(found, servers, "{url}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Sign-ins: somebody is sent to the authorization server, and comes back with a code.
+//!
+//! Each has a `state` that nobody can guess, that counts once and for ten minutes, and only from the browser that the
+//! sign-in was begun in: that one holds a secret of its own in a cookie. So nobody can finish a sign-in that another one
+//! began, nor have somebody else's browser finish one of theirs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rmcp::transport::auth::{AuthError, OAuthClientConfig};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
+use url::Url;
+
+use super::discovery::Found;
+use super::vault::{Client, Store};
+use super::{Authorizer, CALLBACK, OAuthError};
+
+/// How long a sign-in may take.
+pub const LIFETIME: Duration = Duration::from_secs(600);
+/// Sign-ins under way at one time; a further one ends the oldest.
+const MOST: usize = 64;
+
+/// A sign-in that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Where the browser goes.
+    pub url: String,
+    /// The cookie that this browser alone has.
+    pub cookie: String,
+    pub secret: String,
+}
+
+/// What a browser brings back.
+#[derive(Debug, Default)]
+pub struct Returned {
+    pub state: String,
+    pub code: Option<String>,
+    pub issuer: Option<String>,
+    /// The code of an error, in place of a code.
+    pub error: Option<String>,
+}
+
+/// Why a sign-in came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error(
+        "this sign-in is not under way: it was finished already, took longer than ten minutes, or was never begun"
+    )]
+    Unknown,
+    #[error("this sign-in was begun in another browser")]
+    OtherBrowser,
+    #[error("the server's entry has changed meanwhile")]
+    Gone,
+    #[error("the authorization server gave no access: {0}")]
+    Denied(String),
+    #[error("the answer is not from the authorization server that was asked")]
+    OtherIssuer,
+    #[error("{0}")]
+    Failed(#[from] OAuthError),
+}
+
+/// The sign-ins under way, by their state.
+#[derive(Debug, Default)]
+pub struct SignIns(Mutex<HashMap<String, Open>>);
+
+struct Open {
+    authorizer: Weak<Authorizer>,
+    /// Digest of the browser's secret.
+    browser: [u8; 32],
+    began: Instant,
+    asked: Box<Asked>,
+}
+
+/// What the exchange of the code needs.
+struct Asked {
+    found: Found,
+    /// The client, when the gateway registered itself.
+    client: Option<Client>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Open").field("began", &self.began).finish_non_exhaustive()
+    }
+}
+
+/// The name of the cookie that belongs to `state`. It tells nothing about it.
+pub fn cookie_name(state: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(state).into();
+    format!("mcpo-sign-in-{}", URL_SAFE_NO_PAD.encode(&digest[..9]))
+}
+
+impl SignIns {
+    fn open(&self) -> MutexGuard<'_, HashMap<String, Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, state: String, sign_in: Open) {
+        let mut open = self.open();
+        open.retain(|_, open| open.began.elapsed() < LIFETIME);
+        while open.len() >= MOST {
+            let oldest = open.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
+            let Some(oldest) = oldest else { break };
+            open.remove(&oldest);
+        }
+        open.insert(state, sign_in);
+    }
+
+    /// Takes the sign-in of `state` out, for the browser that began it.
+    fn take(&self, state: &str, secret: Option<&str>) -> Result<Open, SignInError> {
+        let mut open = self.open();
+        let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME);
+        let found = found.ok_or(SignInError::Unknown)?;
+        let given: [u8; 32] = Sha256::digest(secret.unwrap_or_default()).into();
+        if secret.is_none() || !bool::from(given.ct_eq(&found.browser)) {
+            return Err(SignInError::OtherBrowser);
+        }
+        open.remove(state).ok_or(SignInError::Unknown)
+    }
+
+    /// Ends the sign-in that a browser came back from; `secret` is its cookie of [`cookie_name`]. Gives the authorizer
+    /// that has a token now.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError`]; the sign-in is over then, unless it was another browser's.
+    pub async fn finish(
+        &self,
+        returned: Returned,
+        secret: Option<&str>,
+    ) -> Result<Arc<Authorizer>, SignInError> {
+        let open = self.take(&returned.state, secret)?;
+        let authorizer = open.authorizer.upgrade().ok_or(SignInError::Gone)?;
+        authorizer.returned(*open.asked, returned).await?;
+        Ok(authorizer)
+    }
+}
+
+impl Authorizer {
+    /// Begins a sign-in: finds the authorization server, registers the gateway there if it has to, and gives the
+    /// address that the browser goes to.
+    ///
+    /// # Errors
+    ///
+    /// [`OAuthError`]; nothing has begun then.
+    pub async fn begin(self: &Arc<Self>) -> Result<Begun, OAuthError> {
+        let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
+        let mut desk = self.desk.lock().await;
+        let mut found = self.discover(desk.challenge.as_deref()).await?;
+        let scopes = self.scopes_to_ask(&found).await;
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        let trusted = !std::mem::replace(&mut desk.unreturned, true);
+        let client = self.become_client(&mut found, &redirect_uri, &scopes, trusted).await?;
+        drop(desk);
+        let mut url = Url::parse(&found.manager.get_authorization_url(&scopes).await?)
+            .map_err(|error| OAuthError::Protocol(error.to_string()))?;
+        found.http.check(&url).map_err(OAuthError::Protocol)?;
+        if scopes.contains(&"offline_access") {
+            // Without it OpenID Connect gives no refresh token (Core, section 11).
+            url.query_pairs_mut().append_pair("prompt", "consent");
+        }
+        let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
+        let state = state.ok_or_else(|| OAuthError::Protocol("a sign-in without a state".into()))?;
+        let mut secret = [0; 32];
+        SystemRandom::new()
+            .fill(&mut secret)
+            .map_err(|_| OAuthError::Protocol("the system gives no random numbers".into()))?;
+        let secret = URL_SAFE_NO_PAD.encode(secret);
+        let cookie = cookie_name(&state);
+        let sign_in = Open {
+            authorizer: Arc::downgrade(self),
+            browser: Sha256::digest(&secret).into(),
+            began: Instant::now(),
+            asked: Box::new(Asked { found, client }),
+        };
+        self.oauth.sign_ins.add(state, sign_in);
+        Ok(Begun { url: url.into(), cookie, secret })
+    }
+
+    /// Those of the entry, or those that the server names; and those that a call was refused for want of, beside the
+    /// ones that were granted.
+    async fn scopes_to_ask(&self, found: &Found) -> Vec<String> {
+        let lacking = self.wanted.load().as_ref().map(|wanted| wanted.scopes.clone()).unwrap_or_default();
+        let mut scopes = match (self.config.scopes.is_empty(), lacking.is_empty()) {
+            (false, _) => self.config.scopes.clone(),
+            (true, false) => self.vault.granted(),
+            (true, true) => found.manager.select_initial_scopes(&[]).await,
+        };
+        scopes.extend(lacking);
+        if !scopes.is_empty() && found.offers_offline_access() {
+            scopes.push("offline_access".to_owned());
+        }
+        let mut seen = std::collections::HashSet::new();
+        scopes.retain(|scope| seen.insert(scope.clone()));
+        scopes
+    }
+
+    /// Makes the manager the client that the authorization server knows: one that was registered by hand, the document
+    /// at the gateway's own address, an earlier registration that is still `trusted`, or a new one.
+    async fn become_client(
+        &self,
+        found: &mut Found,
+        redirect_uri: &str,
+        scopes: &[&str],
+        trusted: bool,
+    ) -> Result<Option<Client>, OAuthError> {
+        let with = |id: &str| {
+            OAuthClientConfig::new(id, redirect_uri).with_application_type(application(redirect_uri))
+        };
+        if let Some(id) = &self.config.client_id {
+            let mut config = with(id);
+            if let Some(secret) = &self.config.client_secret {
+                config = config.with_client_secret(self.secret(secret)?);
+            }
+            found.manager.configure_client(config)?;
+            return Ok(None);
+        }
+        let documents = found.metadata.additional_fields.get("client_id_metadata_document_supported");
+        if documents.and_then(serde_json::Value::as_bool) == Some(true)
+            && let Some(document) = self.client_document(found)
+        {
+            found.manager.configure_client(with(&document))?;
+            return Ok(None);
+        }
+        let kept = self.vault.client().filter(|client| {
+            trusted && client.redirect_uri == redirect_uri && self.vault.issuer() == found.metadata.issuer
+        });
+        if let Some(client) = kept {
+            let mut config = with(&client.id);
+            if let Some(secret) = &client.secret {
+                config = config.with_client_secret(secret);
+            }
+            found.manager.configure_client(config)?;
+            return Ok(Some(client));
+        }
+        if found.metadata.registration_endpoint.is_none() {
+            let text = "the authorization server registers no clients by itself: register the gateway there by hand, \
+                        and give what it hands out as `oauth.clientId` and `oauth.clientSecret`";
+            return Err(OAuthError::Protocol(format!("{text}; its redirect URI is {redirect_uri}")));
+        }
+        // rmcp takes the kind of application from the client before.
+        found.manager.configure_client(with("unregistered"))?;
+        let registered = found.manager.register_client("mcpo", redirect_uri, scopes).await?;
+        Ok(Some(Client {
+            id: registered.client_id,
+            secret: registered.client_secret,
+            redirect_uri: redirect_uri.to_owned(),
+        }))
+    }
+
+    /// The address of the document that describes the gateway: as configured, or the gateway's own where nothing else
+    /// is left.
+    fn client_document(&self, found: &Found) -> Option<String> {
+        let configured = self.config.client_metadata_url.clone();
+        configured.or_else(|| {
+            let own = self.oauth.public(CLIENT_DOCUMENT)?;
+            (found.metadata.registration_endpoint.is_none() && own.starts_with("https://")).then_some(own)
+        })
+    }
+
+    /// Exchanges the code that came back.
+    async fn returned(&self, asked: Asked, returned: Returned) -> Result<(), SignInError> {
+        self.desk.lock().await.unreturned = false;
+        let Asked { mut found, client } = asked;
+        if let Some(error) = returned.error {
+            return Err(SignInError::Denied(error));
+        }
+        let code = returned.code.ok_or_else(|| SignInError::Denied("it gave no code".into()))?;
+        let store = Store::for_sign_in(self.vault.clone(), found.metadata.issuer.clone(), client);
+        found.manager.set_credential_store(store);
+        let issuer = returned.issuer.as_deref();
+        let exchanged =
+            found.manager.exchange_code_for_token_with_issuer(&code, &returned.state, issuer).await;
+        match exchanged {
+            Ok(_) => {}
+            Err(
+                AuthError::AuthorizationServerMismatch { .. }
+                | AuthError::AuthorizationServerMissingIssuer { .. },
+            ) => return Err(SignInError::OtherIssuer),
+            Err(error) => return Err(SignInError::Failed(error.into())),
+        }
+        found.manager.set_credential_store(Store::of(self.vault.clone()));
+        let mut desk = self.desk.lock().await;
+        desk.found = Some(found);
+        desk.challenge = None;
+        self.wanted.store(None);
+        tracing::info!(mcp_server = %self.server, "{}: somebody has signed in, for all callers of the gateway", self.server);
+        Ok(())
+    }
+}
+
+/// The path below `publicUrl` of the document that describes the gateway as a client.
+pub const CLIENT_DOCUMENT: &str = "/oauth/client-metadata.json";
+
+/// The kind of application that may have this redirect URI (OpenID Connect Registration, section 2).
+pub fn application(redirect_uri: &str) -> &'static str {
+    let url = Url::parse(redirect_uri).ok();
+    let local = url.as_ref().is_some_and(|url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    });
+    if local && url.is_some_and(|url| url.scheme() == "http") { "native" } else { "web" }
+}
+
+#[cfg(test)]
+mod tests;

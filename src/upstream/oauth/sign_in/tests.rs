@@ -1,0 +1,67 @@
+use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata};
+
+use super::super::http::{Client as HttpClient, Shared};
+use super::*;
+
+async fn open(secret: &str) -> Open {
+    let url = Url::parse("http://localhost:1/mcp").unwrap();
+    let http = Arc::new(HttpClient::new(Arc::default(), &url).await);
+    let manager =
+        AuthorizationManager::new_with_oauth_http_client(url.as_str(), Arc::new(Shared(http.clone())));
+    let (manager, resource) = (manager.await.unwrap(), url.to_string());
+    let found = Found { manager, metadata: AuthorizationMetadata::default(), http, resource };
+    Open {
+        authorizer: Weak::new(),
+        browser: Sha256::digest(secret).into(),
+        began: Instant::now(),
+        asked: Box::new(Asked { found, client: None }),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_lives_ten_minutes() {
+    let sign_ins = SignIns::default();
+    for (state, minutes, counts) in [("early", 9, true), ("late", 10, false)] {
+        sign_ins.add(state.into(), open("mine").await);
+        tokio::time::advance(Duration::from_secs(minutes * 60)).await;
+        assert_eq!(sign_ins.take(state, Some("mine")).is_ok(), counts, "{state}");
+    }
+    // What is over is not kept.
+    sign_ins.add("next".into(), open("mine").await);
+    assert_eq!(sign_ins.open().len(), 1);
+}
+
+#[tokio::test]
+async fn a_sign_in_counts_once_and_another_browser_does_not_end_it() {
+    let sign_ins = SignIns::default();
+    sign_ins.add("a".into(), open("mine").await);
+    for secret in [None, Some(""), Some("other")] {
+        assert!(matches!(sign_ins.take("a", secret), Err(SignInError::OtherBrowser)), "{secret:?}");
+    }
+    assert!(sign_ins.take("a", Some("mine")).is_ok());
+    assert!(matches!(sign_ins.take("a", Some("mine")), Err(SignInError::Unknown)));
+}
+
+#[tokio::test]
+async fn so_many_sign_ins_at_one_time_and_no_more() {
+    let sign_ins = SignIns::default();
+    for number in 0..=MOST {
+        sign_ins.add(number.to_string(), open("mine").await);
+    }
+    assert_eq!(sign_ins.open().len(), MOST);
+    assert!(!sign_ins.open().contains_key("0"), "the oldest had to go");
+}
+
+#[test]
+fn only_an_address_of_the_machine_without_tls_is_that_of_a_native_application() {
+    for (redirect_uri, kind) in [
+        ("http://localhost:8000/oauth/callback", "native"),
+        ("http://127.0.0.1:8000/oauth/callback", "native"),
+        ("http://[::1]:8000/oauth/callback", "native"),
+        ("https://localhost/oauth/callback", "web"),
+        ("http://gateway.test/oauth/callback", "web"),
+        ("https://mcp.example.org/oauth/callback", "web"),
+    ] {
+        assert_eq!(application(redirect_uri), kind, "{redirect_uri}");
+    }
+}

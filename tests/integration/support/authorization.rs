@@ -1,0 +1,44 @@
+//! A real authorization server and a real MCP server that trusts it.
+
+use serde_json::{Value, json};
+
+use super::servers::{Running, script};
+use super::{free_port, provisioned};
+
+/// Both, on ports of their own; they end with the value.
+#[derive(Debug)]
+pub struct Authorization {
+    port: u16,
+    pub server: Running,
+    /// Address of the MCP server.
+    pub resource: String,
+    _protected: Running,
+}
+
+impl Authorization {
+    /// Starts both; `options` are those of `authorization_server.mjs`. `None` where the part is to be skipped.
+    pub async fn start(options: &[&str], environment: &[(&str, &str)]) -> Option<Self> {
+        let python = provisioned::authorization()?;
+        let (port, resource) = (free_port(), free_port());
+        let (port_text, resource_text) = (port.to_string(), resource.to_string());
+        let own = script("authorization_server.mjs");
+        let command = [&["node", own.to_str().unwrap(), &port_text], options].concat();
+        let server = Running::on_port(&command, environment, port).await;
+        let protected = script("protected_server.py");
+        let issuer = format!("http://localhost:{port}");
+        let command = [python.to_str().unwrap(), protected.to_str().unwrap(), &resource_text, &issuer];
+        let protected = Running::on_port(&command, &[], resource).await;
+        let resource = format!("http://localhost:{resource}/mcp");
+        Some(Self { port, server, resource, _protected: protected })
+    }
+
+    /// Ends the authorization server and starts it again.
+    pub async fn restart(&mut self) {
+        self.server.restart(self.port).await;
+    }
+
+    /// The entry of the MCP server, with this `oauth`.
+    pub fn entry(&self, oauth: &Value) -> Value {
+        json!({ "type": "http", "url": self.resource, "oauth": oauth })
+    }
+}

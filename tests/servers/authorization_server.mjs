@@ -1,0 +1,116 @@
+// A real authorization server (oidc-provider) for the tests: anybody may sign in under any name, clients register
+// themselves, and resources are whatever MCP server a client names.
+//
+// Usage: node authorization_server.mjs PORT [--lifetime SECONDS] [--store FILE]
+//
+// --lifetime N   access tokens live N seconds (default 3600)
+// --store FILE   keeps clients, grants and tokens there across restarts; without it all is forgotten
+//
+// Known clients: `robot` (secret `robot-secret`), `key-robot` (its public key in KEY_ROBOT_JWKS), and
+// `resource` (secret `resource-secret`), which may ask whether tokens are good.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "../.work/authorization");
+const require = createRequire(path.join(root, "package.json"));
+const { default: Provider, errors } = await import(pathToFileURL(require.resolve("oidc-provider")));
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { lifetime: { type: "string", default: "3600" }, store: { type: "string" } },
+});
+const port = Number(positionals[0]);
+const issuer = `http://localhost:${port}`;
+const lifetime = Number(values.lifetime);
+
+const kept = values.store && fs.existsSync(values.store) ? JSON.parse(fs.readFileSync(values.store)) : {};
+
+class Adapter {
+  constructor(model) {
+    this.model = model;
+  }
+
+  key(id) {
+    return `${this.model}:${id}`;
+  }
+
+  write() {
+    if (values.store) fs.writeFileSync(values.store, JSON.stringify(kept));
+  }
+
+  async upsert(id, payload) {
+    kept[this.key(id)] = payload;
+    this.write();
+  }
+
+  async find(id) {
+    return kept[this.key(id)];
+  }
+
+  async findByUid(uid) {
+    return Object.entries(kept).find(([key, value]) => key.startsWith(`${this.model}:`) && value.uid === uid)?.[1];
+  }
+
+  async findByUserCode() {
+    return undefined;
+  }
+
+  async consume(id) {
+    kept[this.key(id)].consumed = Math.floor(Date.now() / 1000);
+    this.write();
+  }
+
+  async destroy(id) {
+    delete kept[this.key(id)];
+    this.write();
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [key, value] of Object.entries(kept)) if (value.grantId === grantId) delete kept[key];
+    this.write();
+  }
+}
+
+const machine = { grant_types: ["client_credentials"], redirect_uris: [], response_types: [] };
+const clients = [
+  { client_id: "robot", client_secret: "robot-secret", ...machine },
+  { client_id: "resource", client_secret: "resource-secret", ...machine },
+];
+if (process.env.KEY_ROBOT_JWKS) {
+  clients.push({
+    client_id: "key-robot",
+    token_endpoint_auth_method: "private_key_jwt",
+    token_endpoint_auth_signing_alg: "ES256",
+    jwks: JSON.parse(process.env.KEY_ROBOT_JWKS),
+    ...machine,
+  });
+}
+
+const provider = new Provider(issuer, {
+  adapter: Adapter,
+  clients,
+  cookies: { keys: ["a key of a test"] },
+  scopes: ["openid", "offline_access", "read", "write"],
+  pkce: { required: () => true },
+  rotateRefreshToken: true,
+  ttl: { AccessToken: lifetime, ClientCredentials: lifetime, RefreshToken: 86400, Grant: 86400, Session: 86400 },
+  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  features: {
+    devInteractions: { enabled: true },
+    registration: { enabled: true },
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true, allowedPolicy: () => true },
+    resourceIndicators: {
+      enabled: true,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_context, resource) => {
+        if (!resource.endsWith("/mcp")) throw new errors.InvalidTarget();
+        return { scope: "read write", audience: resource, accessTokenFormat: "opaque", accessTokenTTL: lifetime };
+      },
+    },
+  },
+});
+provider.listen(port, "127.0.0.1");
