@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod document;
 pub mod documents;
+pub mod functions;
 pub mod keeper;
 pub mod openapi;
 pub mod operation_id;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 pub use document::Document;
 pub use documents::Documents;
+pub use functions::{FunctionForm, FunctionList};
 pub use keeper::{Keeper, OwnTools};
 pub use prefixed::PrefixedNames;
 pub use scope::{Caller, Scope};
@@ -31,6 +33,7 @@ pub use tool::CatalogTool;
 
 use crate::config::ServerName;
 pub use crate::upstream::ServerInfo;
+use functions::FunctionLists;
 
 /// One snapshot.
 #[derive(Debug, Default)]
@@ -42,6 +45,8 @@ pub struct Catalog {
     documents: Vec<Arc<Documents>>,
     /// MCP's lists of all tools, by [`Scope::index`]; made when somebody asks.
     lists: Vec<OnceLock<Bytes>>,
+    /// The forms for models, by [`Scope::index`]; made when somebody asks.
+    functions: Vec<FunctionLists>,
     prefixed: OnceLock<PrefixedNames>,
 }
 
@@ -51,7 +56,8 @@ impl Catalog {
         let by_name =
             servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
         let lists = documents.iter().map(|_| OnceLock::new()).collect();
-        Self { servers, by_name, documents, lists, prefixed: OnceLock::new() }
+        let functions = documents.iter().map(|_| FunctionLists::default()).collect();
+        Self { servers, by_name, documents, lists, functions, prefixed: OnceLock::new() }
     }
 
     /// What the catalog of a new configuration may take over: the entries of servers, but no document, since

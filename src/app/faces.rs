@@ -1,4 +1,4 @@
-//! One router over the faces: MCP has its own paths, and REST everything else.
+//! One router over the faces: MCP and the OpenAI form have their own paths, and REST everything else.
 
 use std::sync::Arc;
 
@@ -7,16 +7,21 @@ use axum::body::Body;
 use http::Request;
 
 use crate::mcp::Mcp;
+use crate::openai::OpenAi;
 use crate::rest::{self, Rest};
 
 /// The router of one configuration.
-pub fn router(mcp: Arc<Mcp>, rest: Arc<Rest>) -> Router {
+pub fn router(mcp: Arc<Mcp>, openai: Arc<OpenAi>, rest: Arc<Rest>) -> Router {
     Router::new().fallback(move |request: Request<Body>| {
-        let (mcp, rest) = (mcp.clone(), rest.clone());
+        let (mcp, openai, rest) = (mcp.clone(), openai.clone(), rest.clone());
         async move {
-            match mcp.is_at(request.uri().path()) {
-                true => mcp.answer(request).await,
-                false => rest::answer(rest, request).await,
+            let path = request.uri().path();
+            if mcp.is_at(path) {
+                mcp.answer(request).await
+            } else if openai.is_at(path) {
+                openai.answer(request).await
+            } else {
+                rest::answer(rest, request).await
             }
         }
     })

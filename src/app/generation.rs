@@ -15,6 +15,7 @@ use crate::gateway::{Gateway, builtin};
 use crate::http::host::HostRule;
 use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
+use crate::openai::OpenAi;
 use crate::rest::Rest;
 use crate::upstream::Upstream;
 
@@ -67,8 +68,9 @@ impl Generation {
         let room = BodyRoom::new(&config.limits);
         let mcp = Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), fleet.mcp().clone());
         let mcp = Arc::new(mcp);
+        let openai = OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone());
         let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
-        let router = faces::router(mcp.clone(), rest);
+        let router = faces::router(mcp.clone(), Arc::new(openai), rest);
         let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =

@@ -28,6 +28,18 @@ impl FindError {
         }
     }
 
+    /// The plain sentence for callers.
+    pub fn for_callers(&self) -> String {
+        match self {
+            Self::Server => "there is no such server".into(),
+            Self::Tool => "there is no such tool".into(),
+            Self::Unavailable(unavailable) => public_unavailable(unavailable),
+            Self::Deadline { after } => {
+                format!("the server did not get ready within {} s", after.as_secs_f32())
+            }
+        }
+    }
+
     /// What happened, for the log.
     pub fn full(&self) -> String {
         match self {
@@ -74,6 +86,14 @@ impl CallError {
                 format!("the connection to the server ended before the answer came: {}", reason.public())
             }
             Self::Link(error) => error.to_string(),
+        }
+    }
+
+    /// The same for a model, which is to do better the next time: with all that is wrong with the arguments.
+    pub fn for_models(&self) -> String {
+        match self {
+            Self::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
+            Self::Unavailable(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
         }
     }
 

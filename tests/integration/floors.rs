@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("app", 6),
     ("rest", 5),
     ("mcp", 5),
+    ("openai", 5),
     ("gateway", 4),
     ("http", 4),
     ("catalog", 3),
