@@ -64,6 +64,10 @@ struct Item<'a> {
 
 /// Reads a result; `None` when it is no tool result.
 pub fn read(result: &[u8]) -> Option<Reading> {
+    // A list would be taken for the members in their order.
+    if !result.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
     let result: ToolResult<'_> = serde_json::from_slice(result).ok()?;
     let items = result.content.unwrap_or_default();
     let mut parts = items.into_iter().map(part).collect::<Option<Vec<Part>>>()?;

@@ -133,7 +133,10 @@ fn of_items(items: &[&RawValue]) -> Result<Vec<AskedCall>, AskedError> {
     let mut calls = Vec::with_capacity(items.len());
     for (position, item) in items.iter().enumerate() {
         let no_object = AskedError::Item { position, lacks: "function" };
-        let item: Item<'_> = serde_json::from_str(item.get()).map_err(|_| no_object)?;
+        // A list would be taken for the members in their order.
+        let is_object = item.get().starts_with('{');
+        let item = is_object.then(|| serde_json::from_str::<Item<'_>>(item.get()).ok()).flatten();
+        let item = item.ok_or(no_object)?;
         calls.extend(item.call(position)?);
     }
     Ok(calls)

@@ -54,7 +54,9 @@ impl OpenAi {
         let (id, interface) = (call.id.clone(), call.interface);
         let mut reading = self.reading(head, caller, call).await;
         let limit = self.config.limits.result_bytes;
-        if taken.fetch_add(reading.size(), Ordering::Relaxed) + reading.size() > limit {
+        let size = reading.size();
+        let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
+        if taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             reading = Reading::error(format!(
                 "the results of the calls of this turn are larger than {limit} bytes together, so this one is left \
                  out; ask for less, or make fewer calls at once"
@@ -66,11 +68,13 @@ impl OpenAi {
     async fn reading(&self, head: &Parts, caller: &Caller, call: AskedCall) -> Reading {
         let began = Instant::now();
         let mut context = context(head, caller);
-        let found = match call.is_function {
-            true => self.gateway.find_prefixed(caller, &call.name).await,
-            false => Err(FindError::Tool),
-        };
-        let target = match found {
+        if !call.is_function {
+            record::not_found(&context, "-", &call.name, began, &FindError::Tool);
+            return Reading::error(
+                "there are no custom tools here; call one of the functions that were given".to_owned(),
+            );
+        }
+        let target = match self.gateway.find_prefixed(caller, &call.name).await {
             Ok(target) => target,
             Err(error) => {
                 record::not_found(&context, "-", &call.name, began, &error);

@@ -31,6 +31,7 @@ mod metrics;
 mod mounts;
 mod odd_servers;
 mod open_webui;
+mod openai_form;
 mod own_tools;
 mod readme;
 mod real_servers;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use said::{annotate, described, nullable};
+use said::{TOLD, annotate, described, nullable};
 
 /// Properties of all objects together.
 const MOST_PROPERTIES: usize = 5_000;
@@ -168,7 +168,8 @@ impl Writer<'_> {
             [only] => Value::Object(self.of_type(members, only, depth)?),
             several => {
                 let mut plain = members.clone();
-                ANNOTATIONS.iter().for_each(|key| drop(plain.shift_remove(*key)));
+                // What is told is told once, about the whole.
+                ANNOTATIONS.iter().chain(&TOLD).for_each(|key| drop(plain.shift_remove(*key)));
                 let mut branches = Vec::with_capacity(several.len());
                 for kind in several {
                     branches.push(Value::Object(self.of_type(&plain, kind, depth)?));

@@ -11,7 +11,7 @@ const FORMATS: [&str; 9] =
 const OF_NUMBERS: [&str; 5] = ["multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
 const OF_ARRAYS: [&str; 2] = ["minItems", "maxItems"];
 /// Keywords that move into the description.
-const TOLD: [&str; 7] =
+pub(super) const TOLD: [&str; 7] =
     ["default", "minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"];
 
 /// `schema`, or null. What is said about it stays outside.
