@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod document;
 pub mod documents;
+pub mod drift;
 pub mod functions;
 pub mod keeper;
 pub mod openapi;

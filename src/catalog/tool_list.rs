@@ -22,7 +22,7 @@ impl CatalogServer {
         let list = if scope.read_only { &self.lists.read_only } else { &self.lists.all };
         let write = || {
             let visible = self.tools.iter().filter(|tool| scope.allows_tool(tool.read_only));
-            text(&List(visible.map(|tool| Named { name: &tool.name, tool }).collect()))
+            text(&List(visible.map(|tool| Named { name: &tool.listed_name, tool }).collect()))
         };
         list.get_or_init(write).clone()
     }

@@ -1,6 +1,7 @@
 //! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
 
 mod forwarding;
+mod overrides;
 mod remote;
 mod stdio;
 mod transport;
@@ -35,6 +36,7 @@ const KNOWN: &[&str] = &[
     "disabledTools",
     "disabled_tools",
     "readOnlyTools",
+    "tools",
     "timeout",
     "required",
     "disabled",
@@ -198,6 +200,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let enabled_tools = patterns(fields, &["enabledTools", "enabled_tools"], problems).unwrap_or_default();
     let disabled_tools = patterns(fields, &["disabledTools", "disabled_tools"], problems).unwrap_or_default();
     let read_only_tools = patterns(fields, &["readOnlyTools"], problems);
+    let overrides = overrides::of_entry(fields, problems);
     let timeout = fields.seconds("timeout", problems);
     let required = fields.boolean("required", problems).unwrap_or(false);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
@@ -220,6 +223,8 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         enabled_tools,
         disabled_tools,
         read_only_tools,
+        overrides,
+        lock: None,
         timeout,
         required,
         disabled,

@@ -207,7 +207,7 @@ fn search_tools(gateway: &Gateway, caller: &Caller, search: &Search) -> Value {
 }
 
 fn has_all(tool: &CatalogTool, words: &[String]) -> bool {
-    let text = format!("{} {}", tool.name, tool.description().unwrap_or_default()).to_lowercase();
+    let text = format!("{} {}", tool.exposed_name, tool.description().unwrap_or_default()).to_lowercase();
     words.iter().all(|word| text.contains(word))
 }
 
@@ -264,7 +264,7 @@ fn not_found(name: &Name, error: &FindError) -> String {
         FindError::Tool => {
             format!("server `{}` has no tool `{}`; search_tools finds them", name.server, name.tool)
         }
-        FindError::Unavailable(unavailable) => super::error::public_unavailable(unavailable),
+        FindError::Quarantined(_) | FindError::Unavailable(_) => error.for_callers(),
         FindError::Deadline { after } => {
             format!("the server did not get ready within {} s", after.as_secs_f32())
         }

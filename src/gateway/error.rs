@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::catalog::arguments::ArgumentError;
+use crate::catalog::drift::Change;
 use crate::upstream::{LinkError, Unavailable};
 
 /// Why a tool was not found.
@@ -12,6 +13,8 @@ pub enum FindError {
     Server,
     /// No such tool, or none that this caller may see.
     Tool,
+    /// The tool is not as it was locked, and so held back.
+    Quarantined(Change),
     /// The server has never told its tools and cannot be asked now.
     Unavailable(Unavailable),
     /// The server did not get ready within the call's time.
@@ -23,6 +26,7 @@ impl FindError {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Server | Self::Tool => "not_found",
+            Self::Quarantined(_) => "quarantined",
             Self::Unavailable(_) => "unavailable",
             Self::Deadline { .. } => "deadline",
         }
@@ -33,6 +37,7 @@ impl FindError {
         match self {
             Self::Server => "there is no such server".into(),
             Self::Tool => "there is no such tool".into(),
+            Self::Quarantined(change) => quarantined(*change).into(),
             Self::Unavailable(unavailable) => public_unavailable(unavailable),
             Self::Deadline { after } => {
                 format!("the server did not get ready within {} s", after.as_secs_f32())
@@ -45,10 +50,24 @@ impl FindError {
         match self {
             Self::Server => "no such server for this caller".into(),
             Self::Tool => "no such tool for this caller".into(),
+            Self::Quarantined(change) => quarantined(*change).into(),
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
             Self::Deadline { after } => {
                 format!("the server did not get ready within {} s", after.as_secs_f32())
             }
+        }
+    }
+}
+
+fn quarantined(change: Change) -> &'static str {
+    match change {
+        Change::New => {
+            "the tool is quarantined: it is not in the lock of tools; an operator who has looked at it accepts it with \
+             `mcpo lock`"
+        }
+        Change::Changed | Change::Missing => {
+            "the tool is quarantined: its server says something else of it than when it was locked (drift); an operator \
+             who has looked at it accepts it with `mcpo lock`"
         }
     }
 }

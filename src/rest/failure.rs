@@ -51,6 +51,9 @@ pub fn call(server: &ServerName, error: &CallError) -> Response {
 pub fn find(server: &str, error: &FindError) -> Response {
     match error {
         FindError::Server | FindError::Tool => Problem::not_found().into_response(),
+        FindError::Quarantined(_) => {
+            answer(StatusCode::FORBIDDEN, "quarantined", server, &error.for_callers())
+        }
         FindError::Unavailable(reason) => unavailable(server, reason),
         FindError::Deadline { after } => {
             let message = format!("it did not get ready within {} s", after.as_secs_f32());

@@ -18,6 +18,8 @@ pub enum Route<'a> {
     Servers,
     /// `/servers/plan`
     Plan,
+    /// `/servers/lock`
+    Lock,
     /// `/metrics`
     Metrics,
     /// `/openapi.json`
@@ -70,6 +72,7 @@ impl Route<'_> {
             Self::Ready => "/ready",
             Self::Servers => "/servers",
             Self::Plan => "/servers/plan",
+            Self::Lock => "/servers/lock",
             Self::Metrics => "/metrics",
             Self::Document => "/openapi.json",
             Self::Docs => "/docs",
@@ -149,6 +152,7 @@ fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
         "/ready" => Route::Ready,
         "/servers" => Route::Servers,
         "/servers/plan" => Route::Plan,
+        "/servers/lock" => Route::Lock,
         "/metrics" => Route::Metrics,
         "/openapi.json" => Route::Document,
         "/docs" => Route::Docs,

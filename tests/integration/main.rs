@@ -46,5 +46,7 @@ mod sse_upstream;
 mod startup;
 mod support;
 mod tool_lists;
+mod tool_lock;
+mod tool_overrides;
 mod trace_context;
 mod under_load;
