@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::catalog::arguments::ArgumentError;
+use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
 use crate::catalog::drift::Change;
 use crate::upstream::{LinkError, Unavailable};
 
@@ -111,7 +111,11 @@ impl CallError {
     /// The same for a model, which is to do better the next time: with all that is wrong with the arguments.
     pub fn for_models(&self) -> String {
         match self {
-            Self::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
+            Self::Arguments(ArgumentError { faults }) if faults.iter().any(is_no_json) => {
+                let said = faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
+                format!("the arguments are not valid JSON: {said}")
+            }
+            Self::Arguments(error) => format!("the arguments do not fit the tool's schema: {error}"),
             Self::Unavailable(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
         }
     }
@@ -142,6 +146,10 @@ impl CallError {
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),
         }
     }
+}
+
+fn is_no_json(fault: &ArgumentFault) -> bool {
+    matches!(fault.kind, FaultKind::InvalidJson { .. })
 }
 
 /// Why a server cannot take calls, for the log.
