@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn what_is_the_same_is_no_drift() {
         let tool = json!({"name": "a", "description": "d", "inputSchema": {"type": "object"}});
-        assert_eq!(between(&locked(std::slice::from_ref(&tool)), &locked(std::slice::from_ref(&tool))), []);
+        let one = locked(&[tool]);
+        assert_eq!(between(&one, &one), []);
     }
 
     #[test]
