@@ -112,7 +112,7 @@ async fn a_script_with_the_sdk_passes_tools_calls_and_answers_through_as_they_ar
         ])
     );
     assert_eq!(strict(&responses["tools"], "shop_order"), true);
-    assert!(gateway.log().contains("shop/order bad_arguments"), "{}", gateway.log());
+    gateway.logged("shop/order bad_arguments").await;
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ async fn a_changed_or_new_tool_is_quarantined_on_every_face_until_it_is_locked_a
         "shop/old is in the lock, and the server has it no more",
         "shop/find quarantined",
     ] {
-        assert!(gateway.log().contains(part), "{part}: {}", gateway.log());
+        gateway.logged(part).await;
     }
 
     // The running gateway tells what there is to lock, and takes the new lock up at a reload.
@@ -181,7 +181,7 @@ async fn a_changed_or_new_tool_is_quarantined_on_every_face_until_it_is_locked_a
         (posted(&gateway, "/shop/find", &json!({ "text": "a" })).await.0 == 200).then_some(())
     })
     .await;
-    assert!(gateway.log().contains("tools in the lock"), "{}", gateway.log());
+    gateway.logged("tools in the lock").await;
     assert!(asked(&gateway, ADMIN, "/servers").await["servers"][0].get("drift").is_none());
 
     let mut words = command(&["lock", "--file", lock.to_str().unwrap()]);
@@ -197,7 +197,7 @@ async fn a_drifted_tool_is_served_with_a_warning_where_that_is_wanted() {
     let servers = asked(&gateway, ADMIN, "/servers").await;
     assert_eq!(servers["servers"][0]["tools"].as_array().unwrap().len(), 6);
     assert_eq!(servers["servers"][0]["drift"][0]["quarantined"], false);
-    assert!(gateway.log().contains("shop/find has changed since it was locked: it is served all the same"));
+    gateway.logged("shop/find has changed since it was locked: it is served all the same").await;
 }
 
 #[tokio::test]

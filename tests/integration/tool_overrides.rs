@@ -72,7 +72,7 @@ async fn a_changed_override_counts_at_a_reload_and_an_idle_one_is_told() {
     })
     .await;
     assert_eq!(gateway.post("/shop/order", &json!({ "order": { "lines": [] } })).await.status, 200);
-    assert!(gateway.log().contains("~ shop: new rules, its connection stays (tools)"), "{}", gateway.log());
+    gateway.logged("~ shop: new rules, its connection stays (tools)").await;
 }
 
 #[tokio::test]
