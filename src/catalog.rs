@@ -21,8 +21,6 @@ pub mod tool_list;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-
 pub use document::Document;
 pub use documents::Documents;
 pub use functions::{FunctionForm, FunctionList};
@@ -35,6 +33,7 @@ pub use tool::CatalogTool;
 use crate::config::ServerName;
 pub use crate::upstream::ServerInfo;
 use functions::FunctionLists;
+use tool_list::ScopeLists;
 
 /// One snapshot.
 #[derive(Debug, Default)]
@@ -42,22 +41,23 @@ pub struct Catalog {
     /// In the order of the configuration.
     pub servers: Vec<Arc<CatalogServer>>,
     by_name: HashMap<ServerName, usize>,
-    /// By [`Scope::index`].
+    /// By [`Scope::index`], for the scopes of keys.
     documents: Vec<Arc<Documents>>,
-    /// MCP's lists of all tools, by [`Scope::index`]; made when somebody asks.
-    lists: Vec<OnceLock<Bytes>>,
+    /// MCP's lists of tools, by [`Scope::index`].
+    lists: Vec<ScopeLists>,
     /// The forms for models, by [`Scope::index`]; made when somebody asks.
     functions: Vec<FunctionLists>,
     prefixed: OnceLock<PrefixedNames>,
 }
 
 impl Catalog {
-    /// Puts a snapshot together; `documents` are in the order of the scopes.
-    pub fn new(servers: Vec<Arc<CatalogServer>>, documents: Vec<Arc<Documents>>) -> Self {
+    /// Puts a snapshot together; `documents` are in the order of the scopes, of which there are `scopes` with those
+    /// that no document is made for.
+    pub fn new(servers: Vec<Arc<CatalogServer>>, documents: Vec<Arc<Documents>>, scopes: usize) -> Self {
         let by_name =
             servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
-        let lists = documents.iter().map(|_| OnceLock::new()).collect();
-        let functions = documents.iter().map(|_| FunctionLists::default()).collect();
+        let lists = (0..scopes).map(|_| ScopeLists::default()).collect();
+        let functions = (0..scopes).map(|_| FunctionLists::default()).collect();
         Self { servers, by_name, documents, lists, functions, prefixed: OnceLock::new() }
     }
 
@@ -65,12 +65,22 @@ impl Catalog {
     /// scopes and settings may have changed, and not the gateway's own tools, whose rules may have.
     pub fn for_successor(&self) -> Self {
         let kept = self.servers.iter().filter(|server| server.upstream().is_some());
-        Self::new(kept.cloned().collect(), Vec::new())
+        Self::new(kept.cloned().collect(), Vec::new(), 0)
     }
 
     /// The server called `name`.
     pub fn server(&self, name: &str) -> Option<&Arc<CatalogServer>> {
         self.by_name.get(name).map(|&index| &self.servers[index])
+    }
+
+    /// Whether `scope` opens `tool` of `server`, which are of this snapshot.
+    pub fn allows(&self, scope: &Scope, server: &CatalogServer, tool: &CatalogTool) -> bool {
+        let name = || {
+            let index = *self.by_name.get(&server.name)?;
+            let position = server.position(&tool.exposed_name)?;
+            self.prefixed().of_server(index).get(position).map(|name| &**name)
+        };
+        scope.allows_server(&server.name) && scope.allows_tool(tool.read_only, name)
     }
 
     /// The names under which the tools of all servers stand together.

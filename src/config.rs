@@ -19,6 +19,7 @@ pub mod lock;
 pub mod name;
 pub mod plan;
 pub mod problem;
+mod profiles;
 pub mod secret;
 mod servers;
 mod settings;
@@ -97,6 +98,19 @@ pub struct AuthConfig {
     pub keys: Vec<ApiKeyConfig>,
     /// Documents and pages need a key too.
     pub strict: bool,
+    /// What clients may ask to be shown in place of everything; in the order of the file.
+    pub profiles: Vec<ProfileConfig>,
+}
+
+/// A client profile: the part of what a key opens that one kind of client is shown, since clients bear only so many
+/// tools. It is no right of its own: it never opens what the key does not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProfileConfig {
+    pub name: String,
+    /// Server names or globs; `None` shows all servers.
+    pub servers: Option<Vec<String>>,
+    /// Globs over the names that `/mcp` gives tools (`SERVER_TOOL`); `None` shows all tools of the servers.
+    pub tools: Option<Vec<String>>,
 }
 
 /// One named API key and what it opens.
@@ -106,6 +120,8 @@ pub struct ApiKeyConfig {
     pub key: SecretText,
     /// Server names or globs; `None` opens all servers.
     pub servers: Option<Vec<String>>,
+    /// The name of the profile that holds for every request of the key.
+    pub profile: Option<String>,
     /// Only tools that are read-only (their `readOnlyHint`, or the server entry's `readOnlyTools`).
     pub read_only: bool,
     /// Sees URLs, stderr tails and full reasons in `/servers`.

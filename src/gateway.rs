@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 mod find;
 mod metrics;
+mod offered;
 pub mod outgoing;
 pub mod record;
 mod send;

@@ -2,10 +2,12 @@
 //!
 //! | endpoint | what |
 //! |---|---|
-//! | `POST /mcp` | one JSON-RPC message; the tools of all servers, as `{server}_{tool}` |
+//! | `POST /mcp` | one JSON-RPC message; tools and prompts of all servers as `{server}_{name}`, resources as `mcpo://{server}/{URI}` |
 //! | `POST /{server}/mcp` | the same for one server, with its own names, its resources, prompts and completion |
 //! | `GET` | the stream of a session: the server's list changes |
 //! | `DELETE` | ends a session |
+//!
+//! `?profile=NAME` on each of them shows a client what the profile of that name chooses ([`profile`]).
 //!
 //! Both eras of the protocol are served on the same paths. A client that opens with `initialize` gets a session
 //! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
@@ -15,6 +17,7 @@
 //! would drop what they do not know (`execution` and vendor keys of tools, content of kinds to come) and cost more
 //! than all the rest of a call.
 
+mod all;
 mod answer;
 mod calls;
 mod client;
@@ -25,6 +28,7 @@ mod methods;
 mod others;
 mod parked;
 mod place;
+mod profile;
 mod rounds;
 pub mod session;
 mod shared;
@@ -46,6 +50,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body};
+use all::prompts::PromptNames;
 use answer::{Fault, Status};
 use message::Message;
 use methods::Asked;
@@ -67,6 +72,7 @@ pub struct Mcp {
     prefixes: Prefixes,
     room: BodyRoom,
     shared: Arc<Shared>,
+    prompts: PromptNames,
 }
 
 impl Mcp {
@@ -79,7 +85,7 @@ impl Mcp {
         shared: Arc<Shared>,
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
-        Self { gateway, keys, config, prefixes, room, shared }
+        Self { gateway, keys, config, prefixes, room, shared, prompts: PromptNames::default() }
     }
 
     /// Whether a raw path (percent-encoded, without query) is one of this face.
@@ -98,10 +104,15 @@ impl Mcp {
     }
 
     async fn admitted(self: &Arc<Self>, head: &Parts, body: Body, place: Place) -> Response {
-        let caller = match self.keys.admit(&head.headers, Access::Call) {
+        let mut caller = match self.keys.admit(&head.headers, Access::Call) {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
+        match self.in_profile(&caller, head.uri.query()) {
+            Ok(None) => {}
+            Ok(Some(narrowed)) => caller = narrowed,
+            Err(problem) => return under_key(&caller, problem.into_response()),
+        }
         if !self.is_visible(&caller, &place) {
             return under_key(&caller, Problem::not_found().into_response());
         }
@@ -156,7 +167,7 @@ impl Mcp {
 
     fn session(&self, id: &HeaderValue, caller: &Caller, place: &Place) -> Option<Arc<Session>> {
         let idle = self.config.limits.session_idle;
-        self.shared.sessions.find(id.as_bytes(), caller.key_name.as_deref(), place.server(), idle)
+        self.shared.sessions.find(id.as_bytes(), caller, place, idle)
     }
 
     fn end_session(&self, headers: &HeaderMap, caller: &Caller, place: &Place) -> Response {

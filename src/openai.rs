@@ -7,7 +7,7 @@
 //!
 //! Both speak arrays that go into the SDK as they are. A query changes the list: `form=responses` is the form of the
 //! Responses interface, `strict=true` asks for schemas that the model is held to, `server=NAME` (repeatable) leaves
-//! the other servers out, `descriptions=short` cuts them at 1,024 characters. Calls of either interface are told
+//! the other servers out, `descriptions=short` cuts them at 1,024 characters. `profile=NAME` holds for both endpoints. Calls of either interface are told
 //! apart by themselves ([`asked`]).
 
 mod answers;
@@ -28,6 +28,9 @@ use crate::gateway::Gateway;
 use crate::http::answer::JSON;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, document_answer, read_body};
+
+/// The parameter that narrows what a caller is shown, as at `/mcp`.
+const PROFILE: &str = "profile";
 
 /// The face under one configuration.
 #[derive(Debug)]
@@ -91,11 +94,9 @@ impl OpenAi {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
-        let answer = match (place, &head.method) {
-            (Place::Tools, &Method::GET | &Method::HEAD) => self.tools(head, &caller).await,
-            (Place::Call, &Method::POST) => self.post(head, body, &caller).await,
-            (Place::Tools, _) => Err(method_not_allowed("GET, HEAD")),
-            (Place::Call, _) => Err(method_not_allowed("POST")),
+        let answer = match self.in_profile(&caller, head.uri.query().unwrap_or_default()) {
+            Ok(narrowed) => self.at(place, head, body, narrowed.as_ref().unwrap_or(&caller)).await,
+            Err(problem) => Err(problem),
         };
         let mut answer = answer.unwrap_or_else(|problem| {
             let mut answer = problem.into_response();
@@ -109,6 +110,25 @@ impl OpenAi {
             *answer.body_mut() = Body::empty();
         }
         answer
+    }
+
+    /// `caller` in the profile that the query names, when it names one; the first counts.
+    fn in_profile(&self, caller: &Caller, query: &str) -> Result<Option<Caller>, Problem> {
+        let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+        let Some((_, name)) = parameters.find(|(name, _)| name == PROFILE) else { return Ok(None) };
+        self.keys.in_profile(caller, &name).map(Some).map_err(|_| {
+            let sentence = "there is no such profile; the configuration names them under `profiles`";
+            Problem::new(StatusCode::NOT_FOUND, "no_such_profile", sentence)
+        })
+    }
+
+    async fn at(&self, place: Place, head: &Parts, body: Body, caller: &Caller) -> Result<Response, Problem> {
+        match (place, &head.method) {
+            (Place::Tools, &Method::GET | &Method::HEAD) => self.tools(head, caller).await,
+            (Place::Call, &Method::POST) => self.post(head, body, caller).await,
+            (Place::Tools, _) => Err(method_not_allowed("GET, HEAD")),
+            (Place::Call, _) => Err(method_not_allowed("POST")),
+        }
     }
 
     async fn tools(&self, head: &Parts, caller: &Caller) -> Result<Response, Problem> {
@@ -193,10 +213,11 @@ impl Wanted {
                 ("descriptions", "whole") => wanted.form.short = false,
                 ("descriptions", "short") => wanted.form.short = true,
                 ("descriptions", _) => return Err(refused("`descriptions` is `whole` or `short`")),
+                (PROFILE, _) => {}
                 ("server", _) => wanted.servers.push(Cow::into_owned(value)),
                 _ => {
                     return Err(refused(
-                        "this query is not known; a list takes `form`, `strict`, `server` and `descriptions`",
+                        "this query is not known; a list takes `form`, `strict`, `server`, `descriptions` and `profile`",
                     ));
                 }
             }

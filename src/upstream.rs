@@ -4,6 +4,7 @@
 //! which gives the connection a call goes over.
 
 mod backoff;
+pub mod changes;
 mod dedicated;
 mod era;
 pub mod error;
@@ -39,11 +40,12 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use changes::{Change, Changes, News};
 pub use error::{EndReason, LinkError};
-pub use hearing::{Change, Hearing, News, NewsFeed, Question, Relay};
+pub use hearing::{Hearing, Question, Relay};
 pub use http_client::HttpClients;
 pub use identities::{Lease, NoConnection};
 pub use identity::{CallerHeaders, ClientSide, Identity};
@@ -138,37 +140,6 @@ impl std::fmt::Debug for Connection {
             Self::Shared(_) => "Shared",
             Self::Dedicated(_) => "Dedicated",
         })
-    }
-}
-
-/// Tells what has changed at any server.
-#[derive(Debug)]
-pub struct Changes {
-    /// Some server's state or tools. The number has no meaning of its own.
-    count: watch::Sender<u64>,
-    news: NewsFeed,
-}
-
-impl Default for Changes {
-    fn default() -> Self {
-        Self { count: watch::Sender::new(0), news: NewsFeed::new(hearing::NEWS) }
-    }
-}
-
-impl Changes {
-    /// Some server's state or tools are others now.
-    pub fn tell(&self) {
-        self.count.send_modify(|count| *count += 1);
-    }
-
-    /// Follows the states and tools of all servers.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.count.subscribe()
-    }
-
-    /// Follows the prompts and resources of all servers.
-    pub fn news(&self) -> broadcast::Receiver<News> {
-        self.news.subscribe()
     }
 }
 

@@ -45,7 +45,8 @@ let
       key = "\${credential:${names.keyCredential name}}";
       inherit (key) readOnly admin metrics;
     }
-    // lib.optionalAttrs (key.servers != null) { inherit (key) servers; };
+    // lib.optionalAttrs (key.servers != null) { inherit (key) servers; }
+    // lib.optionalAttrs (key.profile != null) { inherit (key) profile; };
 
   unchecked = (pkgs.formats.json { }).generate "mcpo-unchecked.json" cfg.configData;
 in

@@ -38,6 +38,12 @@ let
         ];
         description = "Servers that the key opens, as names with `*` and `?`; `null` opens all of them.";
       };
+      profile = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "vscode";
+        description = "Profile of `settings.profiles` that holds for the key: what of its servers and tools is shown.";
+      };
       readOnly = mkOption {
         type = types.bool;
         default = false;

@@ -55,7 +55,7 @@ impl Generation {
             upstreams.clone(),
             fleet.changes().clone(),
             builtin::tools(),
-            keys.scopes().to_vec(),
+            (keys.scopes().to_vec(), keys.scope_count()),
             before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
         ));
         let gateway = Arc::new(Gateway::new(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::openapi::{
     CombinedDocument, ServerDocument, ServerTools, combined_document, mount_path, server_document,
 };
-use super::{Catalog, CatalogServer, CatalogTool, Document, Scope};
+use super::{Catalog, CatalogServer, CatalogTool, Document, PrefixedNames, Scope};
 use crate::config::{Config, DocumentConfig, ServerName};
 
 /// What all documents of one gateway have in common.
@@ -38,21 +38,30 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Builds the documents of `scope`; those of unchanged servers are taken over from `before`.
+    /// Builds the documents of `scope`; those of unchanged servers are taken over from `before`. `names` are needed by a
+    /// scope that chooses tools by them.
     pub fn build(
         servers: &[Arc<CatalogServer>],
         scope: &Scope,
+        names: Option<&PrefixedNames>,
         settings: &DocumentSettings,
         before: Option<(&Self, &Catalog)>,
     ) -> Self {
         let visible: Vec<(&Arc<CatalogServer>, Vec<Arc<CatalogTool>>)> = servers
             .iter()
-            .filter(|server| scope.allows_server(&server.name))
-            .map(|server| {
-                let tools = server.tools.iter().filter(|tool| scope.allows_tool(tool.read_only));
-                (server, tools.cloned().collect())
+            .enumerate()
+            .filter(|(_, server)| scope.allows_server(&server.name))
+            .map(|(index, server)| {
+                let names = names.map(|names| names.of_server(index));
+                let tools = server.tools.iter().enumerate().filter(|(position, tool)| {
+                    let name = || names.and_then(|names| names.get(*position)).map(|name| &**name);
+                    scope.allows_tool(tool.read_only, name)
+                });
+                (server, tools.map(|(_, tool)| tool.clone()).collect())
             })
             .collect();
+        // Other servers' tools may give those of an unchanged one other names.
+        let before = before.filter(|_| !scope.names_tools());
         let documents = visible
             .iter()
             .map(|(server, tools)| {

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::documents::{DocumentSettings, Documents};
-use super::{Catalog, CatalogServer, Scope, ServerInfo};
+use super::{Catalog, CatalogServer, PrefixedNames, Scope, ServerInfo};
 use crate::config::{Config, ServerName, TransportConfig};
 use crate::upstream::{Changes, Definition, News, Upstream};
 
@@ -35,19 +35,21 @@ pub struct Keeper {
     own: OwnTools,
     config: Arc<Config>,
     scopes: Vec<Arc<Scope>>,
+    /// With those that no document is made for.
+    scope_count: usize,
     settings: DocumentSettings,
 }
 
 impl Keeper {
     /// A keeper over `upstreams`, which are those of `config` in its order. `scopes` are the distinct scopes
-    /// of callers, the unlimited one first. Servers that `before` (the catalog of the configuration that this
+    /// of keys, the unlimited one first, of `scope_count` in all. Servers that `before` (the catalog of the configuration that this
     /// one follows) holds as they are keep their entries, and with them the compiled schemas of their tools.
     pub fn new(
         config: Arc<Config>,
         upstreams: Vec<Arc<Upstream>>,
         changes: Arc<Changes>,
         own: OwnTools,
-        scopes: Vec<Arc<Scope>>,
+        (scopes, scope_count): (Vec<Arc<Scope>>, usize),
         before: Option<&Catalog>,
     ) -> Self {
         let settings = DocumentSettings::new(&config);
@@ -59,6 +61,7 @@ impl Keeper {
             own,
             config,
             scopes,
+            scope_count,
             settings,
         };
         keeper.current.store(Arc::new(keeper.build()));
@@ -173,14 +176,17 @@ impl Keeper {
             };
             servers.push(server);
         }
+        let names_matter = self.scopes.iter().any(|scope| scope.names_tools());
+        let names = names_matter.then(|| PrefixedNames::new(&servers));
         let documents = self
             .scopes
             .iter()
             .map(|scope| {
                 let before = old.documents.get(scope.index).map(|documents| (&**documents, &old));
-                Arc::new(Documents::build(&servers, scope, &self.settings, before.map(|(d, o)| (d, &***o))))
+                let before = before.map(|(documents, old)| (documents, &***old));
+                Arc::new(Documents::build(&servers, scope, names.as_ref(), &self.settings, before))
             })
             .collect();
-        Catalog::new(servers, documents)
+        Catalog::new(servers, documents, self.scope_count)
     }
 }

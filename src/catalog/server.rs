@@ -90,6 +90,12 @@ impl CatalogServer {
         self.by_exposed_name.get(name).map(|&index| &self.tools[index])
     }
 
+    /// Where the tool that is exposed as `name` stands among all that are known ([`Self::known`]).
+    pub fn position(&self, name: &str) -> Option<usize> {
+        let held = || self.held.iter().position(|tool| &*tool.exposed_name == name);
+        self.by_exposed_name.get(name).copied().or_else(|| Some(self.tools.len() + held()?))
+    }
+
     /// The tool that MCP lists show as `name`.
     pub fn tool_called(&self, name: &str) -> Option<&Arc<CatalogTool>> {
         if HIDDEN.contains(&name) {

@@ -7,25 +7,22 @@ use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Catalog, CatalogServer, CatalogTool, Scope};
+use super::{Catalog, CatalogTool, Scope};
 
-/// The lists of one server, made when somebody asks: what a scope may see hangs on whether it is read-only alone.
+/// The lists of one server, made when somebody asks. Without patterns over tools, what a scope may see of a server
+/// hangs on whether it is read-only alone.
 #[derive(Debug, Default)]
 pub struct ServerLists {
     all: OnceLock<Bytes>,
     read_only: OnceLock<Bytes>,
 }
 
-impl CatalogServer {
-    /// The tools that `scope` may see, under their own names.
-    pub fn tool_list(&self, scope: &Scope) -> Bytes {
-        let list = if scope.read_only { &self.lists.read_only } else { &self.lists.all };
-        let write = || {
-            let visible = self.tools.iter().filter(|tool| scope.allows_tool(tool.read_only));
-            text(&List(visible.map(|tool| Named { name: &tool.listed_name, tool }).collect()))
-        };
-        list.get_or_init(write).clone()
-    }
+/// The lists of one scope, made when somebody asks.
+#[derive(Debug, Default)]
+pub struct ScopeLists {
+    all: OnceLock<Bytes>,
+    /// By server, where its own lists are too long for this scope.
+    servers: OnceLock<Vec<OnceLock<Bytes>>>,
 }
 
 impl Catalog {
@@ -39,14 +36,36 @@ impl Catalog {
                     continue;
                 }
                 for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
-                    if scope.allows_tool(tool.read_only) {
+                    if scope.allows_tool(tool.read_only, || Some(name)) {
                         list.push(Named { name, tool });
                     }
                 }
             }
             text(&List(list))
         };
-        self.lists[scope.index].get_or_init(write).clone()
+        self.lists[scope.index].all.get_or_init(write).clone()
+    }
+
+    /// The tools of one server that `scope` may see, under their own names.
+    pub fn tool_list_of(&self, scope: &Scope, name: &str) -> Bytes {
+        let index = self.by_name.get(name).copied();
+        let found = index.map(|index| (index, &self.servers[index]));
+        let Some((index, server)) = found.filter(|(_, server)| scope.allows_server(&server.name)) else {
+            return Bytes::from_static(b"[]");
+        };
+        let list = if scope.names_tools() {
+            let lists = &self.lists[scope.index].servers;
+            &lists.get_or_init(|| self.servers.iter().map(|_| OnceLock::new()).collect())[index]
+        } else if scope.read_only {
+            &server.lists.read_only
+        } else {
+            &server.lists.all
+        };
+        let write = || {
+            let visible = server.tools.iter().filter(|tool| self.allows(scope, server, tool));
+            text(&List(visible.map(|tool| Named { name: &tool.listed_name, tool }).collect()))
+        };
+        list.get_or_init(write).clone()
     }
 }
 

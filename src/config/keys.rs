@@ -1,13 +1,11 @@
 //! API keys: the one of `--api-key` and the named ones of `apiKeys`.
 
-use globset::Glob;
-
 use super::document::NodeValue;
 use super::fields::Fields;
 use super::layers::Layers;
-use super::problem::{Place, Problems, nearest};
+use super::problem::{Place, Problems};
 use super::settings::{Settings, secret};
-use super::{ApiKeyConfig, SecretText, ServerConfig, TransportConfig, servers};
+use super::{ApiKeyConfig, ProfileConfig, SecretText, ServerConfig, TransportConfig, profiles, servers};
 
 /// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
 const ONLY_KEY: &str = "default";
@@ -25,6 +23,7 @@ pub(super) fn collect(
     layers: &Layers,
     settings: &Settings,
     configured: &[ServerConfig],
+    profiles: &[ProfileConfig],
     problems: &mut Problems,
 ) -> Vec<ApiKeyConfig> {
     let mut keys: Vec<(ApiKeyConfig, Place)> = Vec::new();
@@ -34,6 +33,7 @@ pub(super) fn collect(
             name: ONLY_KEY.to_owned(),
             key: key.clone(),
             servers: None,
+            profile: None,
             read_only: false,
             admin: true,
             metrics: true,
@@ -60,7 +60,7 @@ pub(super) fn collect(
                 }
                 _ => Fields::new(node, place.clone(), problems).and_then(|fields| {
                     let key = named_text(&fields, problems);
-                    let rights = rights(&fields, &names, problems);
+                    let rights = rights(&fields, &names, profiles, problems);
                     key.map(|key| named(name, key, rights))
                 }),
             };
@@ -79,7 +79,7 @@ pub(super) fn collect(
 fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
     fields.report_unknown(
         "an API key",
-        &["key", "servers", "readOnly", "admin", "metrics"],
+        &["key", "servers", "profile", "readOnly", "admin", "metrics"],
         &["description"],
         problems,
     );
@@ -98,39 +98,27 @@ fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText
 #[derive(Debug, Default)]
 struct Rights {
     servers: Option<Vec<String>>,
+    profile: Option<String>,
     read_only: bool,
     admin: bool,
     metrics: bool,
 }
 
 fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
-    let Rights { servers, read_only, admin, metrics } = rights;
-    ApiKeyConfig { name: name.to_owned(), key, servers, read_only, admin, metrics }
+    let Rights { servers, profile, read_only, admin, metrics } = rights;
+    ApiKeyConfig { name: name.to_owned(), key, servers, profile, read_only, admin, metrics }
 }
 
 /// The members beside `key`; they are read for their problems also when there is no key to go with them.
-fn rights(fields: &Fields<'_>, names: &[String], problems: &mut Problems) -> Rights {
-    let scope = fields.texts("servers", problems);
-    for (pattern, place) in scope.iter().flatten() {
-        match Glob::new(pattern) {
-            Err(error) => {
-                let message = format!("this is no pattern over server names: {}", error.kind());
-                problems.error(place, message, "write a server's name, with `*` and `?` as wildcards");
-            }
-            Ok(glob) => {
-                let matcher = glob.compile_matcher();
-                if !names.iter().any(|name| matcher.is_match(name)) {
-                    let fix = match nearest(pattern, names.iter().map(String::as_str)) {
-                        Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
-                        None => "name a server of `mcpServers`, or remove it".to_owned(),
-                    };
-                    problems.warning(place, format!("no server is called `{pattern}`"), fix);
-                }
-            }
-        }
-    }
+fn rights(
+    fields: &Fields<'_>,
+    names: &[String],
+    profiles: &[ProfileConfig],
+    problems: &mut Problems,
+) -> Rights {
     Rights {
-        servers: scope.map(|list| list.into_iter().map(|(pattern, _)| pattern).collect()),
+        servers: profiles::server_patterns(fields, names, problems),
+        profile: profiles::of_key(fields, profiles, problems),
         read_only: fields.boolean("readOnly", problems).unwrap_or(false),
         admin: fields.boolean("admin", problems).unwrap_or(false),
         metrics: fields.boolean("metrics", problems).unwrap_or(false),

@@ -70,7 +70,7 @@ const SETTINGS: &[(&str, &str, Form)] = &[
 const OF_COMMANDS: &str = "MCPO_URL";
 
 /// Top-level keys beside the settings.
-const BESIDE: &[&str] = &["mcpServers", "servers", "apiKeys"];
+const BESIDE: &[&str] = &["mcpServers", "servers", "apiKeys", "profiles"];
 
 /// Top-level keys that other clients write into the same file.
 const FOREIGN: &[&str] = &["inputs", "globalShortcut", "preferences", "theme"];

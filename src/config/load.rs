@@ -7,7 +7,7 @@ use super::environment;
 use super::fields::Fields;
 use super::layers::Layers;
 use super::problem::{Place, Problem, Problems, Severity};
-use super::{AuthConfig, Config, SecretText, Sources, dotenv, keys, lock, servers, settings};
+use super::{AuthConfig, Config, SecretText, Sources, dotenv, keys, lock, profiles, servers, settings};
 
 /// A configuration that can be served, and what is odd about it.
 #[derive(Debug)]
@@ -76,10 +76,11 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
     if !sources.without_lock {
         lock::give(&mut servers, &settings.lock, &layers.place("lock.file"), problems);
     }
-    let keys = keys::collect(&documents, &layers, &settings, &servers, problems);
+    let profiles = profiles::collect(&documents, problems);
+    let keys = keys::collect(&documents, &layers, &settings, &servers, &profiles, problems);
     Some(Config {
         listen: settings.listen,
-        auth: AuthConfig { keys, strict: settings.strict_auth },
+        auth: AuthConfig { keys, strict: settings.strict_auth, profiles },
         limits: settings.limits,
         document: settings.document,
         log: settings.log,

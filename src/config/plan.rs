@@ -257,7 +257,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         allowed_hosts,
         public_url,
     } = listen;
-    let AuthConfig { keys, strict } = auth;
+    let AuthConfig { keys, strict, profiles } = auth;
     let LimitsConfig {
         body_bytes,
         result_bytes,
@@ -279,6 +279,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("allowedHosts", old.listen.allowed_hosts == *allowed_hosts),
         ("publicUrl", old.listen.public_url == *public_url),
         ("apiKeys", old.auth.keys == *keys),
+        ("profiles", old.auth.profiles == *profiles),
         ("strictAuth", old.auth.strict == *strict),
         ("limits.bodyBytes", old.limits.body_bytes == *body_bytes),
         ("timeout", old.limits.call_timeout == *call_timeout),

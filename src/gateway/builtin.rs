@@ -1,6 +1,10 @@
 //! The built-in server `gateway`: tools to list servers, search tools, describe one and call one.
 //!
-//! Its inner calls are made for the caller, with the caller's scope, and cannot reach `gateway` again.
+//! Its inner calls are made for the caller, and cannot reach `gateway` again. They see what the caller's key opens, in
+//! whatever profile these tools are shown: a profile says what a client lists, and one that lists little but `gateway`
+//! is how a client with a small tool budget gets all the rest. What nobody may reach is kept from the key itself.
+
+mod search;
 
 use std::sync::Arc;
 
@@ -10,8 +14,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome};
-use crate::catalog::{Caller, CatalogServer, CatalogTool, OwnTools, ServerInfo, ServerSource};
+use crate::catalog::{Caller, OwnTools, ServerInfo, ServerSource};
 use crate::upstream::{Definition, Reply};
+use search::Search;
 
 /// Tools that one search answers with, unless the caller asks for another number.
 const SEARCH_LIMIT: usize = 20;
@@ -32,7 +37,8 @@ pub fn tools() -> OwnTools {
         define(
             "search_tools",
             "Search tools",
-            "Find tools of all servers by words in their names and descriptions; without a query, list them.",
+            "Find tools of all servers by words in their names and descriptions, the likeliest first; without a \
+             query, list them. Call what is found with call_tool.",
             json!({
                 "type": "object",
                 "properties": {
@@ -41,6 +47,10 @@ pub fn tools() -> OwnTools {
                     "limit": {
                         "type": "integer", "minimum": 1, "maximum": 200, "default": SEARCH_LIMIT,
                         "description": "Tools to answer with at most"
+                    },
+                    "schemas": {
+                        "type": "boolean", "default": false,
+                        "description": "Whether to answer with the JSON Schema of each tool's arguments, too"
                     },
                 },
                 "additionalProperties": false
@@ -68,7 +78,7 @@ pub fn tools() -> OwnTools {
                 "properties": {
                     "server": server(),
                     "tool": tool(),
-                    "arguments": { "type": "object", "description": "Arguments as describe_tool shows them" },
+                    "arguments": { "type": "object", "description": "Arguments, by the schema that describe_tool shows" },
                 },
                 "required": ["server", "tool"],
                 "additionalProperties": false
@@ -104,14 +114,6 @@ fn define(name: &str, title: &str, description: &str, input: Value, read_only: b
 }
 
 #[derive(Deserialize)]
-struct Search {
-    #[serde(default)]
-    query: String,
-    server: Option<String>,
-    limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
 struct Name {
     server: String,
     tool: String,
@@ -140,10 +142,14 @@ pub async fn call(
     tool: &str,
     arguments: Bytes,
 ) -> Result<Bytes, CallError> {
+    let context = &CallContext { caller: context.caller.out_of_profile(), ..context.clone() };
     let caller = &context.caller;
     let answer = match tool {
         "list_servers" => Ok(list_servers(gateway, caller).await),
-        "search_tools" => parse(&arguments).map(|search| search_tools(gateway, caller, &search)),
+        "search_tools" => {
+            let search = parse::<Search>(&arguments);
+            search.map(|search| search::search(&gateway.keeper().catalog(), caller, &search))
+        }
         "describe_tool" => match parse::<Name>(&arguments) {
             Ok(name) => describe_tool(gateway, caller, &name).await,
             Err(error) => Err(error),
@@ -177,38 +183,6 @@ async fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
         })
         .collect();
     json!({ "servers": servers })
-}
-
-fn search_tools(gateway: &Gateway, caller: &Caller, search: &Search) -> Value {
-    let words: Vec<String> = search.query.split_whitespace().map(str::to_lowercase).collect();
-    let catalog = gateway.keeper().catalog();
-    let servers = catalog.servers.iter().filter(|server| {
-        caller.scope.allows_server(&server.name)
-            && matches!(server.source, ServerSource::Upstream(_))
-            && search.server.as_deref().is_none_or(|wanted| wanted == server.name.as_str())
-    });
-    let matches: Vec<(&Arc<CatalogServer>, &Arc<CatalogTool>)> = servers
-        .flat_map(|server| server.tools.iter().map(move |tool| (server, tool)))
-        .filter(|(_, tool)| caller.scope.allows_tool(tool.read_only) && has_all(tool, &words))
-        .collect();
-    let limit = search.limit.unwrap_or(SEARCH_LIMIT);
-    let shown: Vec<Value> = matches
-        .iter()
-        .take(limit)
-        .map(|(server, tool)| {
-            json!({
-                "server": server.name.as_str(),
-                "tool": &*tool.exposed_name,
-                "description": tool.description().unwrap_or_default(),
-            })
-        })
-        .collect();
-    json!({ "tools": shown, "matches": matches.len() })
-}
-
-fn has_all(tool: &CatalogTool, words: &[String]) -> bool {
-    let text = format!("{} {}", tool.exposed_name, tool.description().unwrap_or_default()).to_lowercase();
-    words.iter().all(|word| text.contains(word))
 }
 
 async fn describe_tool(gateway: &Gateway, caller: &Caller, name: &Name) -> Result<Value, String> {

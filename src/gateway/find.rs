@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{FindError, Gateway, Target};
-use crate::catalog::{Caller, CatalogServer, CatalogTool};
+use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool};
 use crate::upstream::Upstream;
 
 impl Gateway {
@@ -46,10 +46,11 @@ impl Gateway {
         let catalog = self.keeper.catalog();
         let names = catalog.prefixed();
         if let Some((server, tool)) = names.find(&catalog.servers, name) {
-            return caller.scope.allows_server(&server.name).then(|| visible(caller, server, tool));
+            let found = || visible(caller, &catalog, server, tool);
+            return caller.scope.allows_server(&server.name).then(found);
         }
         let (server, tool) = names.find_held(&catalog.servers, name)?;
-        caller.scope.allows_server(&server.name).then(|| Err(held(caller, server, tool)))
+        caller.scope.allows_server(&server.name).then(|| Err(held(caller, &catalog, server, tool)))
     }
 
     async fn find_by(
@@ -59,14 +60,18 @@ impl Gateway {
         name: &str,
         pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
-        let entry = self.keeper.catalog().server(server).cloned();
-        let entry = entry.filter(|entry| caller.scope.allows_server(&entry.name)).ok_or(FindError::Server)?;
-        if let Some(tool) = pick(&entry, name) {
-            return visible(caller, &entry, tool);
-        }
-        if let Some(tool) = entry.held_tool(name) {
-            return Err(held(caller, &entry, tool));
-        }
+        let entry = {
+            let catalog = self.keeper.catalog();
+            let entry = catalog.server(server).filter(|entry| caller.scope.allows_server(&entry.name));
+            let entry = entry.ok_or(FindError::Server)?;
+            if let Some(tool) = pick(entry, name) {
+                return visible(caller, &catalog, entry, tool);
+            }
+            if let Some(tool) = entry.held_tool(name) {
+                return Err(held(caller, &catalog, entry, tool));
+            }
+            entry.clone()
+        };
         let Some(upstream) = entry.upstream() else { return Err(FindError::Tool) };
         let known = entry.revision != 0;
         if known && upstream.state().is_ready() && self.is_current(upstream) {
@@ -84,10 +89,11 @@ impl Gateway {
             let reached = timeout_at(deadline, self.keeper.reach(upstream.name(), list.revision)).await;
             reached.map_err(|_| FindError::Deadline { after: self.timeout_of(upstream) })?;
         }
-        let entry = self.keeper.catalog().server(server).cloned().ok_or(FindError::Server)?;
-        match (pick(&entry, name), entry.held_tool(name)) {
-            (Some(tool), _) => visible(caller, &entry, tool),
-            (None, Some(tool)) => Err(held(caller, &entry, tool)),
+        let catalog = self.keeper.catalog();
+        let entry = catalog.server(server).ok_or(FindError::Server)?;
+        match (pick(entry, name), entry.held_tool(name)) {
+            (Some(tool), _) => visible(caller, &catalog, entry, tool),
+            (None, Some(tool)) => Err(held(caller, &catalog, entry, tool)),
             (None, None) => Err(FindError::Tool),
         }
     }
@@ -100,19 +106,20 @@ impl Gateway {
 }
 
 /// A tool that is held back, for those who may know of it.
-fn held(caller: &Caller, server: &CatalogServer, tool: &CatalogTool) -> FindError {
+fn held(caller: &Caller, catalog: &Catalog, server: &CatalogServer, tool: &CatalogTool) -> FindError {
     match server.drift_of(&tool.name) {
-        Some(drift) if caller.scope.allows_tool(tool.read_only) => FindError::Quarantined(drift.change),
+        Some(drift) if catalog.allows(&caller.scope, server, tool) => FindError::Quarantined(drift.change),
         _ => FindError::Tool,
     }
 }
 
 fn visible(
     caller: &Caller,
+    catalog: &Catalog,
     server: &Arc<CatalogServer>,
     tool: &Arc<CatalogTool>,
 ) -> Result<Target, FindError> {
-    match caller.scope.allows_tool(tool.read_only) {
+    match catalog.allows(&caller.scope, server, tool) {
         true => Ok(Target { server: server.clone(), tool: tool.clone() }),
         false => Err(FindError::Tool),
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Gateway;
 use crate::catalog::drift::Drift;
-use crate::catalog::{Caller, CatalogServer, ServerSource};
+use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
 use crate::config::TransportConfig;
 use crate::config::lock::ServerLock;
 use crate::upstream::{Phase, UpstreamState};
@@ -76,7 +76,7 @@ impl Gateway {
         self.built().await;
         let catalog = self.keeper().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
-        visible.map(|server| status(server, caller)).collect()
+        visible.map(|server| status(&catalog, server, caller)).collect()
     }
 
     /// What the servers that are ready say of their tools, and why the others do not.
@@ -115,7 +115,7 @@ impl Gateway {
     }
 }
 
-fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
+fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> ServerStatus {
     let (state, entry) = match &server.source {
         ServerSource::Upstream(upstream) => (upstream.state(), Some(Guard::into_inner(upstream.config()))),
         ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None),
@@ -133,7 +133,7 @@ fn status(server: &CatalogServer, caller: &Caller) -> ServerStatus {
         }
         _ => None,
     };
-    let tools = server.tools.iter().filter(|tool| caller.scope.allows_tool(tool.read_only));
+    let tools = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
     ServerStatus {
         name: server.name.to_string(),
         state: state.name(),

@@ -5,9 +5,11 @@
 //! tools too, and that the scheme's case never matters (RFC 9110 section 11.1).
 
 mod presented;
+mod scopes;
 
 use std::sync::Arc;
 
+use self::scopes::{ScopeShape, Scopes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
@@ -34,7 +36,7 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Keys {
     keys: Vec<Key>,
-    scopes: Vec<Arc<Scope>>,
+    scopes: Scopes,
     anonymous: Caller,
     strict: bool,
     /// Documents need a key: strict mode, or a key that does not see everything.
@@ -59,21 +61,24 @@ pub enum KeysError {
     Same { first: String, second: String },
     #[error("API key `{name}`: `servers` has a bad pattern: {source}")]
     Servers { name: String, source: globset::Error },
+    #[error("API key `{name}` names the profile `{profile}`, which does not exist; add it to `profiles`")]
+    Profile { name: String, profile: String },
+    #[error("profile `{name}`: `servers` or `tools` has a bad pattern: {source}")]
+    ProfilePattern { name: String, source: globset::Error },
 }
+
+/// A profile that a request asked for, and that there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchProfile;
 
 /// A caller that was turned away; answers 401 or 403.
 #[derive(Debug, Clone)]
 pub struct Refusal(Problem);
 
-/// What a scope is made of: its sorted server patterns (`None` for all) and whether it is read-only.
-type ScopeShape = (Option<Vec<String>>, bool);
-
 impl Keys {
     /// Reads every key's secret and prepares the callers and scopes.
     pub fn new(config: &AuthConfig) -> Result<Self, KeysError> {
-        let everything = Arc::new(Scope::default());
-        let mut shapes: Vec<ScopeShape> = vec![(None, false)];
-        let mut scopes = vec![Arc::clone(&everything)];
+        let mut scopes = Scopes::new(&config.profiles);
         let mut keys: Vec<Key> = Vec::with_capacity(config.keys.len());
         for entry in &config.keys {
             let digest = digest_of(entry)?;
@@ -83,41 +88,39 @@ impl Keys {
                     second: entry.name.clone(),
                 });
             }
-            let shape = shape_of(entry);
-            let index = match shapes.iter().position(|known| *known == shape) {
-                Some(index) => index,
-                None => {
-                    let scope = Scope::new(shape.0.as_deref(), shape.1, scopes.len())
-                        .map_err(|source| KeysError::Servers { name: entry.name.clone(), source })?;
-                    scopes.push(Arc::new(scope));
-                    shapes.push(shape);
-                    scopes.len() - 1
+            let bad = |source| KeysError::Servers { name: entry.name.clone(), source };
+            let shape = ScopeShape::of(entry);
+            let reach = scopes.add(&shape).map_err(bad)?;
+            let scope = match &entry.profile {
+                None => reach.clone(),
+                Some(profile) => {
+                    let missing =
+                        || KeysError::Profile { name: entry.name.clone(), profile: profile.clone() };
+                    let shape = scopes.in_profile(&shape, profile).ok_or_else(missing)?;
+                    scopes.add(&shape).map_err(bad)?
                 }
             };
-            let scope = Arc::clone(&scopes[index]);
             let caller = Caller {
                 key_name: Some(Arc::from(entry.name.as_str())),
+                profile: None,
                 admin: entry.admin,
                 metrics: entry.metrics || scope.is_unlimited(),
                 scope,
+                reach,
             };
             keys.push(Key { digest, caller });
         }
-        let locked = !keys.is_empty() && (config.strict || scopes.len() > 1);
-        let anonymous_scope = if locked {
-            let nothing =
-                Scope::new(Some(&[]), true, scopes.len()).expect("a scope without patterns is valid");
-            scopes.push(Arc::new(nothing));
-            Arc::clone(&scopes[scopes.len() - 1])
-        } else {
-            everything
-        };
+        let locked = !keys.is_empty() && (config.strict || scopes.of_keys().len() > 1);
+        let anonymous_scope = if locked { scopes.add_nothing() } else { scopes.everything() };
         let anonymous = Caller {
             key_name: None,
+            profile: None,
             admin: keys.is_empty(),
             metrics: anonymous_scope.is_unlimited(),
-            scope: anonymous_scope,
+            scope: anonymous_scope.clone(),
+            reach: anonymous_scope,
         };
+        scopes.add_profiles()?;
         Ok(Self { keys, scopes, anonymous, strict: config.strict, locked })
     }
 
@@ -126,10 +129,21 @@ impl Keys {
         self.keys.is_empty()
     }
 
-    /// Every distinct scope, in the order of [`Scope::index`]; documents are prebuilt for each. The first sees
+    /// Every distinct scope of a key, in the order of [`Scope::index`]; documents are prebuilt for each. The first sees
     /// everything; where documents are locked, the last sees nothing (it is the anonymous caller's).
     pub fn scopes(&self) -> &[Arc<Scope>] {
-        &self.scopes
+        self.scopes.of_keys()
+    }
+
+    /// How many scopes there are with those that only the profiles of requests make.
+    pub fn scope_count(&self) -> usize {
+        self.scopes.count()
+    }
+
+    /// `caller` in the profile that its request asks for, on top of the one of its key.
+    pub fn in_profile(&self, caller: &Caller, profile: &str) -> Result<Caller, NoSuchProfile> {
+        let (name, scope) = self.scopes.narrowed(&caller.scope, profile).ok_or(NoSuchProfile)?;
+        Ok(Caller { profile: Some(name), scope, ..caller.clone() })
     }
 
     /// Decides from a request's head who calls, or refuses.
@@ -150,15 +164,19 @@ impl Keys {
         }
     }
 
-    /// The caller that the key `name` makes; `None` when there is no such key, or when there are keys and `name` is
-    /// none.
-    pub fn caller(&self, name: Option<&str>) -> Option<Caller> {
-        match name {
+    /// The caller that the key `name` makes in `profile`; `None` when there is no such key or profile, or when there
+    /// are keys and `name` is none.
+    pub fn caller(&self, name: Option<&str>, profile: Option<&str>) -> Option<Caller> {
+        let caller = match name {
             None => self.keys.is_empty().then(|| self.anonymous.clone()),
             Some(name) => {
                 let mut callers = self.keys.iter().map(|key| &key.caller);
                 callers.find(|caller| caller.key_name.as_deref() == Some(name)).cloned()
             }
+        }?;
+        match profile {
+            None => Some(caller),
+            Some(profile) => self.in_profile(&caller, profile).ok(),
         }
     }
 
@@ -231,18 +249,6 @@ fn digest_of(entry: &ApiKeyConfig) -> Result<[u8; 32], KeysError> {
         return Err(KeysError::Empty { name: entry.name.clone() });
     }
     Ok(Sha256::digest(secret.as_bytes()).into())
-}
-
-/// Brings equal scopes to one form: `["*"]` is all servers, and order and repetition do not matter.
-fn shape_of(entry: &ApiKeyConfig) -> ScopeShape {
-    let servers = entry.servers.as_ref().filter(|patterns| !patterns.iter().any(|pattern| pattern == "*"));
-    let servers = servers.map(|patterns| {
-        let mut patterns = patterns.clone();
-        patterns.sort();
-        patterns.dedup();
-        patterns
-    });
-    (servers, entry.read_only)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::upstream::RpcError;
 /// JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
-const METHOD_NOT_FOUND: i64 = -32601;
+pub const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
 /// What the SDKs answer for a session that is not there.
@@ -98,6 +98,10 @@ impl Fault {
     #[must_use]
     pub fn bad(self) -> Self {
         self.at(Status::Stateless(StatusCode::BAD_REQUEST))
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     #[must_use]

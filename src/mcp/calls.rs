@@ -10,6 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Mcp;
+use super::all::tool_result;
 use super::answer::{self, Fault};
 use super::methods::Asked;
 use super::place::Place;
@@ -75,6 +76,12 @@ impl Mcp {
             Place::All => self.gateway.find_prefixed(asked.caller, &params.name).await,
             Place::One(server) => self.gateway.find_called(asked.caller, server, &params.name).await,
         };
+        let found = match (found, &way.client, asked.place.server().and_then(|name| self.upstream(name))) {
+            (Err(FindError::Tool), Some(client), Some(upstream)) => {
+                self.gateway.find_offered(&context, &upstream, client, &params.name).await
+            }
+            (found, ..) => found,
+        };
         let target = match found {
             Ok(target) => target,
             Err(error) => {
@@ -104,7 +111,9 @@ impl Mcp {
                 match claims {
                     Ok(claims) => {
                         record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
-                        Ok(way.translated(manner, result))
+                        let arguments = params.arguments.map_or("{}", RawValue::get);
+                        let result = way.translated(manner, result);
+                        Ok(tool_result(asked.place, &target, arguments, result))
                     }
                     Err(_) => {
                         record.answered(Outcome::Unrenderable);

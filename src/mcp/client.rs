@@ -23,6 +23,9 @@ const UNANSWERED: usize = 64;
 /// What a client may declare that servers can ask it for.
 const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
 
+/// A server that has tools for this client alone changes those alone, too.
+const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+
 /// See the module.
 #[derive(Debug)]
 pub struct Client {
@@ -207,7 +210,7 @@ impl Client {
 impl Hearing for Client {
     fn notification(&self, method: &str, message: &Bytes) {
         match method {
-            "notifications/message" | "notifications/elicitation/complete" => {
+            "notifications/message" | "notifications/elicitation/complete" | TOOLS_CHANGED => {
                 // A client that reads too slowly, or not at all, misses it.
                 let _missed = self.send(message.clone());
             }

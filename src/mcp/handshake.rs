@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::all::has_capability;
 use super::answer::{self, Fault};
 use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
+use super::session::Holder;
 use super::stateless::SPOKEN;
 use super::{Mcp, SESSION};
 use crate::catalog::{CatalogServer, ServerInfo};
@@ -20,6 +22,9 @@ pub const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "202
 
 /// Capabilities of a server that its own endpoint passes on as they are.
 const PASSED_ON: [&str; 4] = ["resources", "prompts", "completions", "logging"];
+/// Those of them that the endpoint of all servers has when one of them does; without their members, since nobody is told
+/// there of what changes.
+const OF_ALL: [&str; 3] = ["resources", "prompts", "completions"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,8 +58,7 @@ impl Mcp {
         let portrait = self.portrait(asked).await;
         let limits = &self.config.limits;
         let opened = self.shared.sessions.open(
-            asked.caller.key_name.clone(),
-            asked.place.server(),
+            Holder::of(asked.caller, asked.place),
             limits.sessions,
             limits.session_idle,
             wanted.capabilities,
@@ -103,10 +107,17 @@ impl Mcp {
                 let visible =
                     |server: &&std::sync::Arc<CatalogServer>| asked.caller.scope.allows_server(&server.name);
                 let document = &self.config.document;
+                let mut capabilities = tools_alone();
+                for key in OF_ALL {
+                    if catalog.servers.iter().filter(visible).any(|server| has_capability(server, key)) {
+                        capabilities[key] = json!({});
+                    }
+                }
+                let instructions = of_all(catalog.servers.iter().filter(visible), &capabilities);
                 Portrait {
-                    capabilities: tools_alone(),
+                    capabilities,
                     implementation: json!({ "name": "mcpo", "title": document.name, "version": env!("CARGO_PKG_VERSION") }),
-                    instructions: of_all(catalog.servers.iter().filter(visible)),
+                    instructions,
                 }
             }
         }
@@ -134,17 +145,29 @@ fn of_server(name: &str, info: Option<&ServerInfo>) -> Portrait {
     Portrait { capabilities, implementation, instructions: info.instructions.clone() }
 }
 
-/// The instructions of each server under its name; what they call a tool has the server's name in front of it here.
-fn of_all<'a>(servers: impl Iterator<Item = &'a std::sync::Arc<CatalogServer>>) -> Option<String> {
+/// The instructions of each server under its name, after what their tools, prompts and resources are called here.
+fn of_all<'a>(
+    servers: impl Iterator<Item = &'a std::sync::Arc<CatalogServer>>,
+    capabilities: &Value,
+) -> Option<String> {
+    let offers = |key: &str| capabilities.get(key).is_some();
     let mut text = String::new();
     for server in servers {
         let Some(instructions) = server.info.as_ref().and_then(|info| info.instructions.as_deref()) else {
             continue;
         };
-        if text.is_empty() {
-            text.push_str("The tools of several servers; each is named after its server, as SERVER_TOOL.\n");
-        }
         text.push_str(&format!("\n# {}\n\n{}\n", server.name, instructions.trim()));
     }
-    (!text.is_empty()).then_some(text)
+    if text.is_empty() && !offers("prompts") && !offers("resources") {
+        return None;
+    }
+    let mut head =
+        "The tools of several servers; each is named after its server, as SERVER_TOOL.\n".to_owned();
+    if offers("prompts") {
+        head.push_str("So are their prompts, as SERVER_PROMPT.\n");
+    }
+    if offers("resources") {
+        head.push_str("The URI of a resource is mcpo://SERVER/ and the server's own URI.\n");
+    }
+    Some(head + &text)
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::answer::{self, Fault, with_members};
+use super::calls::context;
 use super::client::Answer;
 use super::handshake::REVISIONS;
 use super::members::Members;
@@ -29,10 +30,11 @@ use crate::upstream::{ClientSide, Hearing, Progress};
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
-const LIST_TTL: u32 = 10_000;
+pub const LIST_TTL: u32 = 10_000;
 
 /// Requests during which a server may have something to say to the client.
-const HEARING: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "completion/complete"];
+const HEARING: [&str; 5] =
+    ["tools/call", "tools/list", "prompts/get", "resources/read", "completion/complete"];
 
 /// A request as all methods see it.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +143,12 @@ impl Mcp {
                     "resources/subscribe" | "resources/unsubscribe" => {
                         self.follow_resource(asked, session, method, params).await
                     }
+                    "tools/list" => {
+                        let hearing: Arc<dyn Hearing> = client.clone();
+                        let client = side.map(|side| gateway::Client { side, hearing });
+                        self.perform(asked, method, params, &Way { client, ..Way::plain(Era::Sessions) })
+                            .await
+                    }
                     _ => self.perform(asked, method, params, &Way::plain(Era::Sessions)).await,
                 }
             };
@@ -194,7 +202,16 @@ impl Mcp {
         let side = declared.side(asked.caller.key_name.as_deref());
         let is_plain = token.is_none() && side.is_none();
         if is_plain || !HEARING.contains(&&**method) || !streamed::takes_events(&asked.head.headers) {
-            return match self.perform(asked, method, params, &Way::plain(Era::Stateless)).await {
+            let own = side.filter(|_| method == "tools/list").map(|side| self.shared.parked.place(&side));
+            let (_place, client) = match own {
+                Some((place, side)) => {
+                    let hearing = Ends::new(false, false).hearing;
+                    (Some(place), Some(gateway::Client { side, hearing }))
+                }
+                None => (None, None),
+            };
+            let way = Way { client, ..Way::plain(Era::Stateless) };
+            return match self.perform(asked, method, params, &way).await {
                 Ok(result) => answer::result(id, &Era::Stateless.completed(method, result, self.is_open())),
                 Err(fault) => fault.response(Some(id)),
             };
@@ -270,7 +287,7 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         match (method, way.era) {
             ("tools/call", _) => self.call(asked, params, way).await,
-            ("tools/list", _) => Ok(self.list_tools(asked).await),
+            ("tools/list", _) => Ok(self.list_tools(asked, way).await),
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
             ("server/discover", Era::Stateless) => Ok(self.discover(asked).await),
             _ if others::METHODS.contains(&method) => self.other(asked, method, params, way).await,
@@ -278,9 +295,20 @@ impl Mcp {
         }
     }
 
-    async fn list_tools(&self, asked: &Asked<'_>) -> Bytes {
+    async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Bytes {
         self.first_outcomes(asked).await;
-        let list = self.tool_list(asked.caller, asked.place);
+        let upstream = asked.place.server().and_then(|name| self.upstream(name));
+        let own = match (&way.client, &upstream) {
+            (Some(client), Some(upstream)) => {
+                // While the server is down, what everybody was told last is told here, too.
+                self.gateway.offered_to(&context(asked), upstream, client).await.unwrap_or(None)
+            }
+            _ => None,
+        };
+        let list = match (own, asked.place.server()) {
+            (Some(catalog), Some(name)) => catalog.tool_list_of(&asked.caller.scope, name),
+            _ => self.tool_list(asked.caller, asked.place),
+        };
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
@@ -293,10 +321,7 @@ impl Mcp {
         let catalog = self.gateway.keeper().catalog();
         match place {
             Place::All => catalog.tool_list(&caller.scope),
-            Place::One(name) => catalog
-                .server(name)
-                .filter(|server| caller.scope.allows_server(&server.name))
-                .map_or(Bytes::from_static(b"[]"), |server| server.tool_list(&caller.scope)),
+            Place::One(name) => catalog.tool_list_of(&caller.scope, name),
         }
     }
 
@@ -346,7 +371,9 @@ fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         "resources/read" => Some(0),
         _ => None,
     };
-    if let Some(ttl) = ttl {
+    // What wants input first is no result to keep.
+    let is_interim = said.result_type.is_some_and(|kind| kind.get() != r#""complete""#);
+    if let Some(ttl) = ttl.filter(|_| !is_interim) {
         if said.ttl_ms.is_none() {
             members.push(format!(r#""ttlMs":{ttl}"#));
         }

@@ -1,4 +1,5 @@
-//! Resources, prompts and completion of one server, passed through as they are.
+//! Resources, prompts and completion: those of one server are passed through as they are, those of all stand together
+//! ([`super::all`]).
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -24,13 +25,13 @@ pub const METHODS: [&str; 6] = [
 ];
 
 /// "Resource not found" of the era of sessions; the stateless era has "invalid params" for it (2026-07-28, schema).
-const RESOURCE_NOT_FOUND: i64 = -32002;
-const INVALID_PARAMS: i64 = -32602;
+pub const RESOURCE_NOT_FOUND: i64 = -32002;
+pub const INVALID_PARAMS: i64 = -32602;
 
 impl Mcp {
     /// # Errors
     ///
-    /// The server's own error; at the endpoint of all servers, that there is no such method.
+    /// The server's own error; that there is no such thing.
     pub(super) async fn other(
         &self,
         asked: &Asked<'_>,
@@ -38,7 +39,7 @@ impl Mcp {
         params: &str,
         way: &Way,
     ) -> Result<Bytes, Fault> {
-        let Place::One(name) = asked.place else { return Err(Fault::method_not_found(method)) };
+        let Place::One(name) = asked.place else { return self.at_all(asked, way, method, params).await };
         let Some(upstream) = self.upstream(name) else { return Err(Fault::method_not_found(method)) };
         self.pass_on(asked, &upstream, method, params, way).await
     }

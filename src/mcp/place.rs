@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::Mcp;
+use super::all::uris::joined;
 use crate::catalog::{Caller, ServerSource};
 
 /// The endpoint that a request came to.
@@ -24,8 +25,11 @@ impl Place {
     }
 
     /// The name that clients at this endpoint have for the resource `uri` of `server`.
-    pub fn shown_resource(&self, _server: &str, uri: &str) -> String {
-        uri.to_owned()
+    pub fn shown_resource(&self, server: &str, uri: &str) -> String {
+        match self {
+            Self::All => joined(server, uri),
+            Self::One(_) => uri.to_owned(),
+        }
     }
 
     /// The route as a template that holds nothing of the path itself.

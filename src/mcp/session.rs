@@ -1,7 +1,7 @@
 //! The sessions of clients (revisions 2024-11-05 to 2025-11-25): who opened each, for which endpoint, and when it was
 //! used last. They outlive reloads, and end with the gateway.
 //!
-//! A session is its key's: under another key, or at another endpoint, its id is unknown. Looking one up takes no
+//! A session is its key's: under another key, in another profile, or at another endpoint, its id is unknown. Looking one up takes no
 //! lock; opening and ending one copies the table of their references.
 
 use std::collections::HashMap;
@@ -15,7 +15,9 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
+use super::place::Place;
 use super::wishes::Followed;
+use crate::catalog::Caller;
 
 /// The table of all sessions.
 #[derive(Debug)]
@@ -29,8 +31,7 @@ pub struct Sessions {
 pub struct Session {
     /// See [`new_id`].
     pub id: Box<str>,
-    key_name: Option<Arc<str>>,
-    server: Option<Box<str>>,
+    holder: Holder,
     /// Milliseconds since the table was made.
     used: AtomicU64,
     streams: AtomicUsize,
@@ -40,6 +41,33 @@ pub struct Session {
     /// By the names that the client has for them.
     followed: Mutex<HashMap<Box<str>, Followed>>,
     ended: CancellationToken,
+}
+
+/// Whose a session is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    key_name: Option<Arc<str>>,
+    /// The one that the requests ask for.
+    profile: Option<Arc<str>>,
+    /// The server of the endpoint, `None` for that of all.
+    server: Option<Box<str>>,
+}
+
+impl Holder {
+    /// Whoever calls as `caller` at `place`.
+    pub fn of(caller: &Caller, place: &Place) -> Self {
+        Self {
+            key_name: caller.key_name.clone(),
+            profile: caller.profile.clone(),
+            server: place.server().map(Box::from),
+        }
+    }
+
+    fn is(&self, caller: &Caller, place: &Place) -> bool {
+        self.key_name == caller.key_name
+            && self.profile == caller.profile
+            && self.server.as_deref() == place.server()
+    }
 }
 
 /// A stream that is open; its session does not rest meanwhile.
@@ -61,16 +89,15 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Opens a session for the key `key_name` at the endpoint of `server` (`None` for that of all). Those that have
-    /// rested for `idle` end; when there are `most` all the same, the one that rested longest does.
+    /// Opens a session of `holder`. Those that have rested for `idle` end; when there are `most` all the same, the one
+    /// that rested longest does.
     ///
     /// # Errors
     ///
     /// When the kernel gives no random numbers.
     pub fn open(
         &self,
-        key_name: Option<Arc<str>>,
-        server: Option<&str>,
+        holder: Holder,
         most: usize,
         idle: Duration,
         capabilities: Option<&RawValue>,
@@ -80,8 +107,7 @@ impl Sessions {
             client: Arc::new(Client::new(&id, capabilities)),
             id,
             followed: Mutex::default(),
-            key_name,
-            server: server.map(Box::from),
+            holder,
             used: AtomicU64::new(self.now()),
             streams: AtomicUsize::new(0),
             in_flight: Mutex::default(),
@@ -104,18 +130,11 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The session `id`, if it is one of this key and endpoint and has not rested for `idle`.
-    pub fn find(
-        &self,
-        id: &[u8],
-        key_name: Option<&str>,
-        server: Option<&str>,
-        idle: Duration,
-    ) -> Option<Arc<Session>> {
+    /// The session `id`, if `caller` opened it at `place` and it has not rested for `idle`.
+    pub fn find(&self, id: &[u8], caller: &Caller, place: &Place, idle: Duration) -> Option<Arc<Session>> {
         let table = self.table.load();
         let session = table.get(id)?;
-        let is_theirs = session.key_name.as_deref() == key_name && session.server.as_deref() == server;
-        if !is_theirs || self.rests(session, idle) {
+        if !session.holder.is(caller, place) || self.rests(session, idle) {
             return None;
         }
         session.used.store(self.now(), Ordering::Relaxed);
@@ -240,51 +259,75 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn open(sessions: &Sessions, key: &str, server: Option<&str>) -> Arc<Session> {
-        sessions.open(Some(key.into()), server, 3, HOUR, None).unwrap()
+    fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
+        Caller {
+            key_name: key.map(Arc::from),
+            profile: profile.map(Arc::from),
+            scope: Arc::default(),
+            reach: Arc::default(),
+            admin: false,
+            metrics: false,
+        }
     }
 
-    fn knows(sessions: &Sessions, session: &Session, key: Option<&str>, server: Option<&str>) -> bool {
-        sessions.find(session.id.as_bytes(), key, server, HOUR).is_some()
+    fn at(server: &str) -> Place {
+        Place::One(server.to_owned())
+    }
+
+    fn open(sessions: &Sessions, caller: &Caller, place: &Place) -> Arc<Session> {
+        sessions.open(Holder::of(caller, place), 3, HOUR, None).unwrap()
+    }
+
+    fn knows(sessions: &Sessions, session: &Session, caller: &Caller, place: &Place) -> bool {
+        sessions.find(session.id.as_bytes(), caller, place, HOUR).is_some()
     }
 
     #[test]
-    fn a_session_is_known_to_its_key_at_its_endpoint_alone() {
+    fn a_session_is_known_to_its_key_in_its_profile_at_its_endpoint_alone() {
         let sessions = Sessions::default();
-        let session = open(&sessions, "mine", Some("time"));
-        assert!(knows(&sessions, &session, Some("mine"), Some("time")));
-        for (key, server) in [
-            (Some("other"), Some("time")),
-            (None, Some("time")),
-            (Some("mine"), None),
-            (Some("mine"), Some("git")),
+        let mine = caller(Some("mine"), Some("small"));
+        let session = open(&sessions, &mine, &at("time"));
+        assert!(knows(&sessions, &session, &mine, &at("time")));
+        for (key, profile, place) in [
+            (Some("other"), Some("small"), at("time")),
+            (None, Some("small"), at("time")),
+            (Some("mine"), None, at("time")),
+            (Some("mine"), Some("large"), at("time")),
+            (Some("mine"), Some("small"), Place::All),
+            (Some("mine"), Some("small"), at("git")),
         ] {
-            assert!(!knows(&sessions, &session, key, server), "{key:?} {server:?}");
+            assert!(
+                !knows(&sessions, &session, &caller(key, profile), &place),
+                "{key:?} {profile:?} {place:?}"
+            );
         }
         sessions.end(&session);
-        assert!(!knows(&sessions, &session, Some("mine"), Some("time")));
+        assert!(!knows(&sessions, &session, &mine, &at("time")));
         assert!(session.ended().is_cancelled());
     }
 
     #[test]
     fn the_one_that_rested_longest_makes_room() {
         let sessions = Sessions::default();
-        let all: Vec<_> = (0..3).map(|_| open(&sessions, "mine", None)).collect();
+        let all: Vec<_> = (0..3).map(|_| open(&sessions, &caller(Some("mine"), None), &Place::All)).collect();
         let later = sessions.now() + 10;
         for used in [&all[0], &all[2]] {
             used.used.store(later, Ordering::Relaxed);
         }
-        let fresh = open(&sessions, "mine", None);
+        let fresh = open(&sessions, &caller(Some("mine"), None), &Place::All);
         assert_eq!(sessions.count(), 3);
-        assert!(!knows(&sessions, &all[1], Some("mine"), None));
-        assert!(knows(&sessions, &fresh, Some("mine"), None));
+        assert!(!knows(&sessions, &all[1], &caller(Some("mine"), None), &Place::All));
+        assert!(knows(&sessions, &fresh, &caller(Some("mine"), None), &Place::All));
     }
 
     #[test]
     fn a_session_ends_by_resting_unless_a_stream_is_open() {
         let sessions = Sessions::default();
-        let session = open(&sessions, "mine", None);
-        let found = || sessions.find(session.id.as_bytes(), Some("mine"), None, Duration::ZERO).is_some();
+        let session = open(&sessions, &caller(Some("mine"), None), &Place::All);
+        let found = || {
+            let mine = caller(Some("mine"), None);
+            sessions.find(session.id.as_bytes(), &mine, &Place::All, Duration::ZERO).is_some()
+        };
         assert!(!found());
         let stream = session.stream();
         assert!(found());
@@ -295,7 +338,7 @@ mod tests {
     #[test]
     fn a_request_can_be_cancelled_while_it_is_in_flight() {
         let sessions = Sessions::default();
-        let session = open(&sessions, "mine", None);
+        let session = open(&sessions, &caller(Some("mine"), None), &Place::All);
         let request = session.request("7");
         session.cancel("\"7\"");
         assert!(!request.cancelled.is_cancelled());

@@ -56,6 +56,7 @@ struct Follower {
     current: watch::Receiver<Option<Arc<Mcp>>>,
     swapped: watch::Receiver<()>,
     key_name: Option<Arc<str>>,
+    profile: Option<Arc<str>>,
     place: Place,
     known: Bytes,
     /// Cancelled when the session ends.
@@ -116,6 +117,8 @@ impl Mcp {
             })
         });
         let mut honored = json!({});
+        wanted.prompts_list_changed &= self.tells(asked, "prompts");
+        wanted.resources_list_changed &= self.tells(asked, "resources");
         for (name, is_wanted) in [
             ("toolsListChanged", wanted.tools_list_changed),
             ("promptsListChanged", wanted.prompts_list_changed),
@@ -145,6 +148,7 @@ impl Mcp {
             current: self.shared.current.subscribe(),
             swapped: self.gateway.keeper().swapped(),
             key_name: caller.key_name.clone(),
+            profile: caller.profile.clone(),
             place: place.clone(),
             known: self.tool_list(caller, place),
             ended: CancellationToken::new(),
@@ -234,17 +238,22 @@ impl Follower {
         let face = self.current.borrow_and_update().clone();
         let Some(face) = face else { return false };
         self.swapped = face.gateway.keeper().swapped();
-        face.caller(self.key_name.as_deref()).is_some_and(|caller| face.is_visible(&caller, &self.place))
+        self.caller(&face).is_some_and(|caller| face.is_visible(&caller, &self.place))
     }
 
     fn has_changed(&mut self) -> bool {
         let face = self.current.borrow().clone();
         let Some(face) = face else { return false };
-        let Some(caller) = face.caller(self.key_name.as_deref()) else { return false };
+        let Some(caller) = self.caller(&face) else { return false };
         let list = face.tool_list(&caller, &self.place);
         let differs = list != self.known;
         self.known = list;
         differs
+    }
+
+    /// Who listens, as the configuration of `face` has it; `None` when its key or profile is gone.
+    fn caller(&self, face: &Mcp) -> Option<Caller> {
+        face.keys.caller(self.key_name.as_deref(), self.profile.as_deref())
     }
 
     /// News as this client is to hear it.
@@ -254,7 +263,7 @@ impl Follower {
             return None;
         }
         let face = self.current.borrow().clone()?;
-        let caller = face.caller(self.key_name.as_deref())?;
+        let caller = self.caller(&face)?;
         if !caller.scope.allows_server(&news.server) {
             return None;
         }
@@ -288,11 +297,5 @@ impl Follower {
             return json!({ "jsonrpc": "2.0", "method": method });
         }
         json!({ "jsonrpc": "2.0", "method": method, "params": params })
-    }
-}
-
-impl Mcp {
-    fn caller(&self, key_name: Option<&str>) -> Option<Caller> {
-        self.keys.caller(key_name)
     }
 }

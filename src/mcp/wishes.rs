@@ -13,7 +13,7 @@ use super::session::Session;
 use super::stateless::LEVELS;
 use super::way::Way;
 use crate::gateway;
-use crate::upstream::{Manner, Upstream};
+use crate::upstream::{Manner, ServerInfo, Upstream};
 
 /// Resources that one session may follow.
 pub const MOST_FOLLOWED: usize = 1024;
@@ -127,9 +127,25 @@ impl Mcp {
         }
     }
 
+    /// Whether a server of the endpoint tells when its list of `kind` changes.
+    pub(super) fn tells(&self, asked: &Asked<'_>, kind: &str) -> bool {
+        let catalog = self.gateway.keeper().catalog();
+        let mut infos = catalog.servers.iter().filter(|server| {
+            asked.caller.scope.allows_server(&server.name)
+                && asked.place.server().is_none_or(|name| server.name.as_str() == name)
+        });
+        infos.any(|server| server.info.as_ref().is_some_and(|info| tells(info, kind)))
+    }
+
     pub(super) fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
         self.gateway.keeper().catalog().server(name).and_then(|server| server.upstream()).cloned()
     }
+}
+
+/// Whether the server tells when its list of `kind` (`prompts`, `resources`) changes.
+pub fn tells(info: &ServerInfo, kind: &str) -> bool {
+    let kind = info.capabilities.get(kind);
+    kind.and_then(|kind| kind.get("listChanged")).and_then(serde_json::Value::as_bool) == Some(true)
 }
 
 /// Whether the server tells of changes of its resources.

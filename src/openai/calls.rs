@@ -117,8 +117,8 @@ impl OpenAi {
         let visible = catalog.servers.iter().enumerate().flat_map(|(index, server)| {
             let tools = server.tools.iter().zip(names.of_server(index));
             tools.filter_map(move |(tool, name)| {
-                let is_visible =
-                    caller.scope.allows_server(&server.name) && caller.scope.allows_tool(tool.read_only);
+                let is_visible = caller.scope.allows_server(&server.name)
+                    && caller.scope.allows_tool(tool.read_only, || Some(name));
                 is_visible.then_some(&**name)
             })
         });

@@ -8,13 +8,11 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
+use super::changes::{Change, News, NewsFeed};
 use super::link::{Link, Outgoing, Step};
 use crate::config::ServerName;
-
-/// News that may wait for a slow reader, who misses the oldest beyond this.
-pub const NEWS: usize = 1024;
 
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
@@ -58,25 +56,6 @@ impl fmt::Debug for Question {
         formatter.debug_struct("Question").field("method", &self.method).finish_non_exhaustive()
     }
 }
-
-/// What has changed at a server, for clients that follow it.
-#[derive(Debug, Clone)]
-pub struct News {
-    pub server: ServerName,
-    pub what: Change,
-}
-
-/// See [`News`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    Prompts,
-    Resources,
-    /// One resource that is subscribed to.
-    Resource(Arc<str>),
-}
-
-/// Where the news of all servers go.
-pub type NewsFeed = broadcast::Sender<News>;
 
 /// Hears a connection that all callers share: changes are everybody's, and nobody can be asked anything.
 pub struct Shared {

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError, cut_words};
@@ -35,6 +35,9 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-versi
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How long a message may take that nobody waits for: a cancellation, the end of a session.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long the first request may wait for the stream of what the server sends by itself to be open.
+const LISTENING: Duration = Duration::from_millis(100);
 
 struct Streamable {
     exchange: Exchange,
@@ -203,10 +206,13 @@ impl Streamable {
         }
         if outgoing.step == Step::Initialized {
             let this = self.clone();
+            let (tell, listening) = oneshot::channel();
             self.tasks.spawn(async move {
                 let end = this.end.clone();
-                end.token().run_until_cancelled(this.listen()).await;
+                end.token().run_until_cancelled(this.listen(tell)).await;
             });
+            // A stream that is opened later could be taken for one that resumes a request.
+            let _later = tokio::time::timeout(LISTENING, listening).await;
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use super::error::{EndReason, LinkError, cut_words};
 use super::link::Link;
 use super::message::Reply;
 use super::request::{Request, What};
+use super::{
+    ClientSide, Connection, Hearing, Identity, NoConnection, TRY_AGAIN, ToolList, Unavailable, Upstream,
+};
 use crate::config::ServerName;
 
 /// A list longer than this is cut: a server whose pages never end must not fill the memory.
@@ -87,6 +90,32 @@ fn parse_page(bytes: &[u8]) -> Result<Page, EndReason> {
         let (line, column) = (error.line(), error.column());
         failed(format!("its answer is no tool list (line {line}, column {column})"))
     })
+}
+
+impl Upstream {
+    /// The tools that the server offers to `client` alone, over the connection that is its own; `None` when it has none.
+    /// The caller bounds the wait.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such connection, or the list cannot be read.
+    pub async fn tools_for(
+        &self,
+        identity: Option<&Identity>,
+        client: &ClientSide,
+        hearing: Arc<dyn Hearing>,
+    ) -> Result<Option<ToolList>, NoConnection> {
+        let Connection::Dedicated(lease) = self.connection(identity, Some(client)).await? else {
+            return Ok(None);
+        };
+        lease.relay().attach(hearing);
+        let tools = list(self.name(), &*lease).await.map_err(|reason| {
+            let reason = Some(Arc::new(reason));
+            NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
+        })?;
+        let info = self.tools().map(|list| list.info.clone()).unwrap_or_default();
+        Ok(Some(ToolList { info, tools, revision: 0 }))
+    }
 }
 
 fn failed(error: String) -> EndReason {

@@ -187,11 +187,12 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
         name: "one".to_owned(),
         key: SecretText::literal("s3cr3t"),
         servers: None,
+        profile: None,
         read_only: false,
         admin: false,
         metrics: false,
     };
-    let keys = Keys::new(&AuthConfig { keys: vec![key], strict: false }).unwrap();
+    let keys = Keys::new(&AuthConfig { keys: vec![key], ..AuthConfig::default() }).unwrap();
     let router = Router::new().route("/call", post(guarded)).with_state(Arc::new(keys));
     let running = Running::start(router, options()).await;
     let call = |headers: &str| format!("POST /call HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");

@@ -65,7 +65,9 @@ async fn the_command_line_of_the_inspector_lists_and_calls_in_both_eras() {
                 answer_of(command).await["result"].clone()
             };
             let listed = inspector(&["--method", "tools/list"]).await;
-            assert_eq!(crate::support::mcp::names(&listed["tools"]), expected, "{path} {era}");
+            // It can be asked for roots, so the server may have more for it.
+            let names = crate::support::mcp::names(&listed["tools"]);
+            assert!(expected.iter().all(|name| names.contains(name)), "{path} {era}: {names:?}");
             let words = ["--method", "tools/call", "--tool-name", tool, "--tool-arg", "message=hello"];
             let called = inspector(&words).await;
             assert_eq!(called["content"], json!([{ "type": "text", "text": "Echo: hello" }]), "{path} {era}");

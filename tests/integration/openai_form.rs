@@ -207,6 +207,7 @@ async fn a_call_that_fails_tells_the_model_and_harms_no_other() {
 async fn lists_are_prebuilt_for_each_scope_and_can_be_of_some_servers() {
     let config = json!({
         "mcpServers": { "a": servers::scripted(&["--tools-read-only", "look"]), "b b": servers::quirk(&["names_odd"]) },
+        "profiles": { "some": { "tools": ["a_*o*"] } },
         "apiKeys": { "plain": PLAIN, "reader": { "key": READER, "readOnly": true, "servers": ["a"] } }
     });
     let gateway = Gateway::with(config).start().await;
@@ -242,6 +243,20 @@ async fn lists_are_prebuilt_for_each_scope_and_can_be_of_some_servers() {
         .status
         + head.send().await.status;
     assert_eq!(head, 400);
+
+    let narrowed = ask("/v1/tools?profile=some", PLAIN).send().await.ok();
+    assert!(names(&narrowed).iter().all(|name| name.starts_with("a_") && name.contains('o')), "{narrowed}");
+    assert!(names(&narrowed).contains(&"a_echo"));
+    assert_eq!(ask("/v1/tools?profile=no", PLAIN).send().await.status, 404);
+    let call = json!([{ "id": "c", "function": { "name": "a_pid", "arguments": "{}" } }]);
+    let narrowed = gateway
+        .ask("POST", "/v1/tools/call?profile=some")
+        .header("Authorization", &format!("Bearer {PLAIN}"));
+    let hidden = narrowed.json(&call).send().await.ok();
+    assert!(
+        hidden[0]["content"].as_str().unwrap().starts_with("Error: there is no tool `a_pid`"),
+        "{hidden}"
+    );
 
     assert_eq!(ask("/v1/tools?server=b%20b", READER).send().await.status, 404);
     assert_eq!(ask("/v1/tools?server=no", PLAIN).send().await.status, 404);

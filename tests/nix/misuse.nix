@@ -224,8 +224,10 @@ in
     apiKeys.me = {
       file = "/run/secrets/me";
       servers = [ "time" ];
+      profile = "small";
       readOnly = true;
     };
+    settings.profiles.small.tools = [ "time_*" ];
     servers = {
       time = time // {
         env.A = "100% $HOME";

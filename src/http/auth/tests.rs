@@ -1,7 +1,7 @@
 //! The recordings' labels stand in the tables; where ours differs on purpose, a comment says so.
 
 use super::*;
-use crate::config::SecretText;
+use crate::config::{ProfileConfig, SecretText};
 
 const BASIC_OK: &str = "Basic YW55OnMzY3IzdA==";
 const BASIC_BAD: &str = "Basic YW55Ong=";
@@ -11,6 +11,7 @@ fn key(name: &str, key: &str) -> ApiKeyConfig {
         name: name.to_owned(),
         key: SecretText::literal(key),
         servers: None,
+        profile: None,
         read_only: false,
         admin: false,
         metrics: false,
@@ -18,7 +19,7 @@ fn key(name: &str, key: &str) -> ApiKeyConfig {
 }
 
 fn keys(keys: Vec<ApiKeyConfig>, strict: bool) -> Keys {
-    Keys::new(&AuthConfig { keys, strict }).unwrap()
+    Keys::new(&AuthConfig { keys, strict, ..AuthConfig::default() }).unwrap()
 }
 
 fn head(authorization: Option<&str>) -> HeaderMap {
@@ -167,7 +168,9 @@ fn equal_scopes_share_an_index_and_the_anonymous_scope_sees_nothing() {
     let anonymous = keys.admit(&head(None), Access::Open).unwrap().scope;
     let server = crate::config::ServerName::new("x").unwrap();
     assert!(keys.scopes()[1].allows_server(&server));
-    assert!(anonymous.index == 3 && !anonymous.allows_server(&server) && !anonymous.allows_tool(false));
+    assert!(
+        anonymous.index == 3 && !anonymous.allows_server(&server) && !anonymous.allows_tool(false, || None)
+    );
 }
 
 #[test]
@@ -180,8 +183,9 @@ fn two_authorization_headers_open_nothing() {
 
 #[test]
 fn unusable_keys_stop_the_start_and_are_named() {
-    let unusable =
-        |keys: Vec<ApiKeyConfig>| Keys::new(&AuthConfig { keys, strict: false }).unwrap_err().to_string();
+    let unusable = |keys: Vec<ApiKeyConfig>| {
+        Keys::new(&AuthConfig { keys, ..AuthConfig::default() }).unwrap_err().to_string()
+    };
     assert!(unusable(vec![key("blank", " \n")]).contains("`blank` is empty"));
     let same = unusable(vec![key("one", "s3cr3t"), key("two", "s3cr3t")]);
     assert!(same.contains("`one` and `two`") && !same.contains("s3cr3t"), "{same}");
@@ -210,4 +214,44 @@ fn whatever_holds_a_key_of_the_gateway_is_its_own_and_nothing_else_is() {
         assert_eq!(locked.is_own(&name, &value), own, "{name}: {value:?}");
         assert!(!open.is_own(&name, &value), "{name}: {value:?}");
     }
+}
+
+#[test]
+fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
+    let profile = |name: &str, servers: &[&str]| ProfileConfig {
+        name: name.to_owned(),
+        servers: Some(servers.iter().map(|server| (*server).to_owned()).collect()),
+        tools: None,
+    };
+    let config = AuthConfig {
+        keys: vec![
+            key("all", "all"),
+            ApiKeyConfig { servers: Some(vec!["a".to_owned()]), ..key("a", "a") },
+            ApiKeyConfig { profile: Some("of-a".to_owned()), ..key("shown-a", "shown-a") },
+        ],
+        profiles: vec![profile("of-a", &["a"]), profile("of-b", &["b"])],
+        ..AuthConfig::default()
+    };
+    let keys = Keys::new(&config).unwrap();
+    let sees = |name: &str, profile: Option<&str>| {
+        let scope = keys.caller(Some(name), profile).unwrap().scope;
+        ["a", "b"].map(|server| scope.allows_server(&crate::config::ServerName::new(server).unwrap()))
+    };
+    assert_eq!(sees("all", None), [true, true]);
+    assert_eq!(sees("all", Some("of-b")), [false, true]);
+    assert_eq!(sees("a", Some("of-b")), [false, false]);
+    assert_eq!(sees("shown-a", None), [true, false]);
+    assert_eq!(sees("shown-a", Some("of-b")), [false, false]);
+    assert_eq!(sees("shown-a", Some("of-a")), [true, false]);
+    assert!(keys.caller(Some("all"), Some("of-c")).is_none());
+    // Only what is shown is less: the key itself opens what it did.
+    assert!(keys.caller(Some("shown-a"), Some("of-b")).unwrap().reach.is_unlimited());
+    // Each distinct scope once, and documents for those of keys alone.
+    let index = |name, profile| keys.caller(Some(name), profile).unwrap().scope.index;
+    assert_eq!(index("all", Some("of-a")), index("shown-a", None));
+    assert!(index("all", Some("of-b")) >= keys.scopes().len() && keys.scope_count() > keys.scopes().len());
+
+    let missing = ApiKeyConfig { profile: Some("none".to_owned()), ..key("one", "k") };
+    let error = Keys::new(&AuthConfig { keys: vec![missing], ..AuthConfig::default() }).unwrap_err();
+    assert!(error.to_string().contains("`one` names the profile `none`"), "{error}");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use tokio::sync::oneshot;
 
 use super::Streamable;
 use crate::upstream::error::{EndReason, LinkError};
@@ -26,13 +27,19 @@ const RESUMES: usize = 5;
 
 impl Streamable {
     /// Reads what the server sends by itself, for as long as it offers that.
-    pub(super) async fn listen(&self) {
+    /// `tell` is told when the first stream is open, or refused.
+    pub(super) async fn listen(&self, tell: oneshot::Sender<()>) {
+        let mut tell = Some(tell);
         let mut last_id: Option<String> = None;
         let mut wait = LISTEN_AGAIN;
         let mut listened = false;
         let server = &self.exchange.server;
         loop {
-            match self.get(last_id.as_deref()).await {
+            let opened = self.get(last_id.as_deref()).await;
+            if let Some(tell) = tell.take() {
+                let _nobody_waits = tell.send(());
+            }
+            match opened {
                 Ok(response) if response.status().is_success() && exchange::is_type(&response, EVENTS) => {
                     if listened {
                         // What the server said in between is lost, a changed tool list perhaps.

@@ -30,7 +30,8 @@ impl Server {
     pub fn entry(&self, forward: &[&str]) -> Value {
         let path = if self.kind == "sse" { "sse" } else { "mcp" };
         let url = format!("http://127.0.0.1:{}/{path}", self.port);
-        json!({ "type": self.kind, "url": url, "forwardHeaders": forward })
+        // Sessions are what these tests are about.
+        json!({ "type": self.kind, "url": url, "forwardHeaders": forward, "protocol": "2025-11-25" })
     }
 
     /// Every request that it got.

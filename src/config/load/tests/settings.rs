@@ -227,3 +227,39 @@ fn authorization_is_forwarded_only_while_no_key_is_configured() {
         assert_eq!((server.dedicated.most, server.dedicated.idle), (3, Duration::from_millis(1500)));
     }
 }
+
+#[test]
+fn profiles_are_read_and_a_key_must_name_one_of_them() {
+    let profiles = r#""profiles": {
+        "vscode": {"servers": ["ti*"], "tools": ["time_*"], "description": "for the editor"}, "all": {}}"#;
+    let auth = loaded(&format!(
+        r#"{{{TIME}, {profiles}, "apiKeys": {{"a": {{"key": "x", "profile": "vscode"}}, "b": "y"}}}}"#
+    ))
+    .config
+    .auth;
+    let patterns = |pattern: &str| Some(vec![pattern.to_owned()]);
+    let shown: Vec<_> =
+        auth.profiles.iter().map(|one| (one.name.as_str(), one.servers.clone(), one.tools.clone())).collect();
+    assert_eq!(shown, [("vscode", patterns("ti*"), patterns("time_*")), ("all", None, None)]);
+    assert_eq!(auth.keys[0].profile.as_deref(), Some("vscode"));
+    assert_eq!(auth.keys[1].profile, None);
+    let problem = refused(&format!(
+        r#"{{{TIME}, {profiles}, "apiKeys": {{"a": {{"key": "x", "profile": "vscod"}}}}}}"#
+    ));
+    assert!(problem.contains("apiKeys.a.profile\n  there is no profile `vscod`"), "{problem}");
+    assert!(problem.contains("write `vscode` if that was meant"), "{problem}");
+    for (profile, message) in [
+        (r#""a": {"servers": ["[t"]}"#, "profiles.a.servers[0]\n  this is no pattern over server names"),
+        (r#""a": {"tools": ["[t"]}"#, "profiles.a.tools[0]\n  this is no pattern over tool names"),
+        (r#""a": {"tools": "t"}"#, "profiles.a.tools\n  this must be a list of strings"),
+        (r#""a": ["t"]"#, "profiles.a\n  this must be an object"),
+        (r#""": {}"#, "a profile needs a name"),
+    ] {
+        let problem = refused(&format!(r#"{{{TIME}, "profiles": {{{profile}}}}}"#));
+        assert!(problem.contains(message), "{profile}: {problem}");
+    }
+    let warned =
+        loaded(&format!(r#"{{{TIME}, "profiles": {{"a": {{"servers": ["tim"], "tols": []}}}}}}"#)).warnings;
+    assert!(warned.iter().any(|problem| problem.fix.contains("write `time`")), "{warned:?}");
+    assert!(warned.iter().any(|problem| problem.fix.contains("write `tools`")), "{warned:?}");
+}

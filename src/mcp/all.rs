@@ -1,0 +1,239 @@
+//! What the endpoint of all servers offers beside tools: their prompts, resources, resource templates and completion.
+//!
+//! | of a server | here |
+//! |---|---|
+//! | prompt `p` | `{server}_p`, by the rules for tools ([`prompts`]) |
+//! | resource `URI`, template `URI` | `mcpo://{server}/URI` ([`uris`]) |
+//!
+//! A list asks all servers that the caller may see and that declare the thing, at once, and comes whole: without
+//! pages. A server that fails is left out with a line in the log.
+
+mod lists;
+pub mod prompts;
+pub mod uris;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Mcp;
+use super::answer::Fault;
+use super::methods::{Asked, Era};
+use super::others;
+use super::place::Place;
+use super::way::Way;
+use crate::catalog::{Caller, CatalogServer, ServerSource};
+use crate::gateway::{Target, apart_if_large};
+use crate::upstream::{RpcError, Upstream};
+use lists::Kind;
+use uris::{Edits, in_contents, in_items, in_messages};
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Located<'a> {
+    #[serde(borrow)]
+    uri: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Completion<'a> {
+    #[serde(borrow, rename = "ref")]
+    reference: Reference<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type")]
+enum Reference<'a> {
+    #[serde(rename = "ref/prompt")]
+    Prompt {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    },
+    #[serde(rename = "ref/resource")]
+    Template {
+        #[serde(borrow)]
+        uri: Cow<'a, str>,
+    },
+}
+
+/// The same reference, for where it stands.
+#[derive(Deserialize)]
+struct Placed<'a> {
+    #[serde(borrow, rename = "ref")]
+    reference: PlacedReference<'a>,
+}
+
+#[derive(Deserialize)]
+struct PlacedReference<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+}
+
+impl Mcp {
+    /// Answers one of [`others::METHODS`] for all servers.
+    pub(super) async fn at_all(
+        &self,
+        asked: &Asked<'_>,
+        way: &Way,
+        method: &str,
+        params: &str,
+    ) -> Result<Bytes, Fault> {
+        match method {
+            "prompts/list" => self.list_all(asked, way, Kind::Prompts, params).await,
+            "resources/list" => self.list_all(asked, way, Kind::Resources, params).await,
+            "resources/templates/list" => self.list_all(asked, way, Kind::Templates, params).await,
+            "prompts/get" => self.get_prompt(asked, way, params).await,
+            "resources/read" => self.read_resource(asked, way, params).await,
+            "completion/complete" => self.complete(asked, way, params).await,
+            _ => Err(Fault::method_not_found(method)),
+        }
+    }
+
+    async fn get_prompt(&self, asked: &Asked<'_>, way: &Way, params: &str) -> Result<Bytes, Fault> {
+        let bad = || Fault::invalid_params("`name` must be a text");
+        let named: Named<'_> = serde_json::from_str(params).map_err(|_| bad())?;
+        let name: Cow<'_, str> = serde_json::from_str(named.name.get()).map_err(|_| bad())?;
+        let (server, prompt) = self.find_prompt(asked, way, &name).await?;
+        let mut edits = Edits::new(params);
+        edits.set(named.name, &prompt);
+        let result = self.pass_on(asked, &server, "prompts/get", &edits.applied(), way).await?;
+        Ok(rewritten(result, |edits| in_messages(edits, server.name().as_str())))
+    }
+
+    async fn read_resource(&self, asked: &Asked<'_>, way: &Way, params: &str) -> Result<Bytes, Fault> {
+        let bad = || Fault::invalid_params("`uri` must be a text");
+        let located: Located<'_> = serde_json::from_str(params).map_err(|_| bad())?;
+        let uri: Cow<'_, str> = serde_json::from_str(located.uri.get()).map_err(|_| bad())?;
+        let Some((server, own)) = self.find_uri(asked.caller, &uri) else {
+            return Err(resource_not_found(way.era, &uri));
+        };
+        let mut edits = Edits::new(params);
+        edits.set(located.uri, own);
+        let result = self.pass_on(asked, &server, "resources/read", &edits.applied(), way).await?;
+        Ok(rewritten(result, |edits| in_contents(edits, server.name().as_str())))
+    }
+
+    async fn complete(&self, asked: &Asked<'_>, way: &Way, params: &str) -> Result<Bytes, Fault> {
+        let bad = || Fault::invalid_params("`ref` must be a reference to a prompt or a resource template");
+        let wanted: Completion<'_> = serde_json::from_str(params).map_err(|_| bad())?;
+        let placed: Placed<'_> = serde_json::from_str(params).map_err(|_| bad())?;
+        let mut edits = Edits::new(params);
+        let server = match &wanted.reference {
+            Reference::Prompt { name } => {
+                let (server, prompt) = self.find_prompt(asked, way, name).await?;
+                edits.set(placed.reference.name.ok_or_else(bad)?, &prompt);
+                server
+            }
+            Reference::Template { uri } => {
+                let Some((server, own)) = self.find_uri(asked.caller, uri) else {
+                    let shown = &uri[..uri.floor_char_boundary(256)];
+                    return Err(Fault::invalid_params(format!("Unknown resource template: {shown}")));
+                };
+                edits.set(placed.reference.uri.ok_or_else(bad)?, own);
+                server
+            }
+        };
+        self.pass_on(asked, &server, "completion/complete", &edits.applied(), way).await
+    }
+
+    /// The server that a prompt of the list is one of, with its own name. One that is not known makes a new list: a
+    /// client may have its list from before a reload.
+    async fn find_prompt(
+        &self,
+        asked: &Asked<'_>,
+        way: &Way,
+        name: &str,
+    ) -> Result<(Arc<Upstream>, Arc<str>), Fault> {
+        let find = || {
+            let (server, prompt) = self.prompts.find(name)?;
+            Some((self.visible_upstream(asked.caller, &server)?, prompt))
+        };
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        self.list_all(asked, way, Kind::Prompts, "{}").await?;
+        find().ok_or_else(|| {
+            let shown = &name[..name.floor_char_boundary(128)];
+            Fault::invalid_params(format!("Unknown prompt: {shown}"))
+        })
+    }
+
+    fn find_uri<'a>(&self, caller: &Caller, uri: &'a str) -> Option<(Arc<Upstream>, &'a str)> {
+        let (server, own) = uris::parted(uri)?;
+        Some((self.visible_upstream(caller, &server)?, own))
+    }
+
+    fn visible_upstream(&self, caller: &Caller, server: &str) -> Option<Arc<Upstream>> {
+        let catalog = self.gateway.keeper().catalog();
+        let server = catalog.server(server).filter(|server| caller.scope.allows_server(&server.name))?;
+        server.upstream().cloned()
+    }
+
+    /// The servers that `caller` may see and that say that they have `capability`.
+    fn offering(&self, caller: &Caller, capability: &str) -> Vec<Arc<Upstream>> {
+        let catalog = self.gateway.keeper().catalog();
+        let offering = catalog
+            .servers
+            .iter()
+            .filter(|server| caller.scope.allows_server(&server.name) && has_capability(server, capability));
+        offering.filter_map(|server| server.upstream().cloned()).collect()
+    }
+}
+
+/// Whether the server said so when it was connected last.
+pub fn has_capability(server: &CatalogServer, capability: &str) -> bool {
+    server.info.as_ref().is_some_and(|info| info.capabilities.contains_key(capability))
+}
+
+/// A tool's result as `place` shows it: at the endpoint of all servers, the URIs of resources name their server.
+pub fn tool_result(place: &Place, target: &Target, arguments: &str, result: Bytes) -> Bytes {
+    #[derive(Deserialize)]
+    struct Inner<'a> {
+        #[serde(borrow)]
+        server: Cow<'a, str>,
+    }
+    match (place, &target.server.source) {
+        (Place::One(_), _) => result,
+        (Place::All, ServerSource::Upstream(_)) => {
+            rewritten(result, |edits| in_items(edits, target.server.name.as_str()))
+        }
+        // What `call_tool` answers with is of the server that it called.
+        (Place::All, ServerSource::Gateway) => match serde_json::from_str::<Inner<'_>>(arguments) {
+            Ok(inner) => rewritten(result, |edits| in_items(edits, &inner.server)),
+            Err(_) => result,
+        },
+    }
+}
+
+/// `result` with what `edit` changes in it; most hold no URI and are not looked through.
+fn rewritten(result: Bytes, edit: impl FnOnce(&mut Edits<'_>)) -> Bytes {
+    if memchr::memmem::find(&result, b"\"uri\"").is_none() {
+        return result;
+    }
+    apart_if_large(result.len(), || {
+        let Ok(text) = std::str::from_utf8(&result) else { return result.clone() };
+        let mut edits = Edits::new(text);
+        edit(&mut edits);
+        if edits.is_empty() { result.clone() } else { edits.applied().into_owned().into() }
+    })
+}
+
+fn resource_not_found(era: Era, uri: &str) -> Fault {
+    let data = serde_json::value::to_raw_value(&json!({ "uri": uri })).ok();
+    let code = match era {
+        Era::Sessions => others::RESOURCE_NOT_FOUND,
+        Era::Stateless => others::INVALID_PARAMS,
+    };
+    Fault::of_server(&RpcError { code, message: "Resource not found".to_owned(), data })
+}

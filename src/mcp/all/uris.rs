@@ -1,0 +1,208 @@
+//! URIs of resources at the endpoint of all servers, `mcpo://{server}/{the server's own URI}`, and their exchange in
+//! JSON text: what is not a URI keeps the server's bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+const SCHEME: &str = "mcpo://";
+/// What a host may hold as it is (RFC 3986, section 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The URI, or the template of URIs, under the name of its server.
+pub fn joined(server: &str, own: &str) -> String {
+    format!("{SCHEME}{}/{own}", utf8_percent_encode(server, ENCODED))
+}
+
+/// The server and its own URI; `None` for what [`joined`] did not make.
+pub fn parted(uri: &str) -> Option<(Cow<'_, str>, &str)> {
+    let (server, own) = uri.strip_prefix(SCHEME)?.split_once('/')?;
+    Some((percent_decode_str(server).decode_utf8().ok()?, own))
+}
+
+/// Texts to be exchanged in one JSON text, in its order.
+#[derive(Debug)]
+pub struct Edits<'a> {
+    text: &'a str,
+    list: Vec<(Range<usize>, String)>,
+}
+
+impl<'a> Edits<'a> {
+    pub fn new(text: &'a str) -> Self {
+        Self { text, list: Vec::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Puts the JSON text of `new` in the place of `value`, which is a part of the text.
+    pub fn set(&mut self, value: &'a RawValue, new: &str) {
+        let start = value.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        let text = serde_json::to_string(new).expect("a text is always written");
+        self.list.push((start..start + value.get().len(), text));
+    }
+
+    /// The text with all of them.
+    pub fn applied(&self) -> Cow<'a, str> {
+        if self.list.is_empty() {
+            return Cow::Borrowed(self.text);
+        }
+        let added: usize = self.list.iter().map(|(_, new)| new.len()).sum();
+        let mut text = String::with_capacity(self.text.len() + added);
+        let mut end = 0;
+        for (range, new) in &self.list {
+            text.push_str(&self.text[end..range.start]);
+            text.push_str(new);
+            end = range.end;
+        }
+        text.push_str(&self.text[end..]);
+        Cow::Owned(text)
+    }
+
+    /// Puts `server` in front of a URI, if it is one.
+    fn join(&mut self, server: &str, uri: Option<&'a RawValue>) {
+        let Some(uri) = uri else { return };
+        if let Ok(own) = serde_json::from_str::<Cow<'_, str>>(uri.get()) {
+            self.set(uri, &joined(server, &own));
+        }
+    }
+}
+
+/// One item of content, as far as it concerns URIs.
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Located<'a> {
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+/// The URIs in a tool's result.
+pub fn in_items(edits: &mut Edits<'_>, server: &str) {
+    if let Ok(Content { content: Some(content) }) = serde_json::from_str(edits.text) {
+        in_content(edits, server, content);
+    }
+}
+
+/// The URIs in a prompt's messages.
+pub fn in_messages(edits: &mut Edits<'_>, server: &str) {
+    #[derive(Deserialize)]
+    struct Prompt<'a> {
+        #[serde(borrow)]
+        messages: Vec<&'a RawValue>,
+    }
+    let Ok(prompt) = serde_json::from_str::<Prompt<'_>>(edits.text) else { return };
+    for message in prompt.messages {
+        if let Ok(Content { content: Some(content) }) = serde_json::from_str(message.get()) {
+            in_content(edits, server, content);
+        }
+    }
+}
+
+/// The URIs of what `resources/read` gives.
+pub fn in_contents(edits: &mut Edits<'_>, server: &str) {
+    #[derive(Deserialize)]
+    struct Read<'a> {
+        #[serde(borrow)]
+        contents: Vec<&'a RawValue>,
+    }
+    let Ok(read) = serde_json::from_str::<Read<'_>>(edits.text) else { return };
+    for contents in read.contents {
+        if let Ok(located) = serde_json::from_str::<Located<'_>>(contents.get()) {
+            edits.join(server, located.uri);
+        }
+    }
+}
+
+/// One item, or a list of them.
+fn in_content<'a>(edits: &mut Edits<'a>, server: &str, content: &'a RawValue) {
+    let items: Vec<&RawValue> = match content.get().starts_with('[') {
+        true => serde_json::from_str(content.get()).unwrap_or_default(),
+        false => vec![content],
+    };
+    for item in items {
+        let Ok(item) = serde_json::from_str::<Item<'_>>(item.get()) else { continue };
+        match item.kind.as_deref() {
+            Some("resource_link") => edits.join(server, item.uri),
+            Some("resource") => {
+                let resource =
+                    item.resource.map(|resource| serde_json::from_str::<Located<'_>>(resource.get()));
+                if let Some(Ok(resource)) = resource {
+                    edits.join(server, resource.uri);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(text: &str, edit: impl for<'a> FnOnce(&mut Edits<'a>, &str)) -> String {
+        let mut edits = Edits::new(text);
+        edit(&mut edits, "a b");
+        edits.applied().into_owned()
+    }
+
+    #[test]
+    fn a_uri_goes_out_under_its_server_and_comes_back_as_it_was() {
+        for (server, own, whole) in [
+            ("time", "demo://x/1?q=a#f", "mcpo://time/demo://x/1?q=a#f"),
+            ("a b/c", "file:///tmp/{+path}{?x*}", "mcpo://a%20b%2Fc/file:///tmp/{+path}{?x*}"),
+            ("日", "urn:isbn:1", "mcpo://%E6%97%A5/urn:isbn:1"),
+            ("s", "", "mcpo://s/"),
+        ] {
+            assert_eq!(joined(server, own), whole);
+            assert_eq!(parted(whole), Some((Cow::Borrowed(server), own)));
+        }
+        for foreign in ["demo://x", "mcpo://time", "mcpo:/time/x", "MCPO://time/x", "mcpo://%FF/x", ""] {
+            assert_eq!(parted(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_uris_of_resources_change_in_a_result_and_every_other_byte_stays() {
+        let result = concat!(
+            r#"{ "x":1.50, "content":[{"type":"text","text":"\"uri\"","uri":"t://t"},"#,
+            r#"{"uri":"d:\/\/1","type":"resource_link", "uri2":7},7,"#,
+            r#"{"type":"resource","resource":{"text":"","uri":"d://2"}},{"type":"hologram","uri":"h://h"},"#,
+            r#"{"type":"resource_link","uri":3},{"type":"resource"}],"structuredContent":{"uri":"s://s"}}"#
+        );
+        let expected = result
+            .replace(r#""d:\/\/1""#, r#""mcpo://a%20b/d://1""#)
+            .replace(r#""d://2""#, r#""mcpo://a%20b/d://2""#);
+        assert_eq!(edited(result, in_items), expected);
+        for odd in [r#"{"content":{"type":"text"}}"#, r#"{"content":7}"#, "[]", "no JSON", r#"{"uri":"x"}"#] {
+            assert_eq!(edited(odd, in_items), odd);
+        }
+    }
+
+    #[test]
+    fn messages_and_contents_are_looked_through_too() {
+        let prompt = r#"{"messages":[{"content":{"type":"resource","resource":{"uri":"d://1"}}},{"content":[{"type":"resource_link","uri":"d://2"}]},{}]}"#;
+        assert_eq!(edited(prompt, in_messages), prompt.replace("d://", "mcpo://a%20b/d://"));
+        let read = r#"{"contents":[{"uri":"d://1","text":"d"},{"uri":null},{"blob":"","uri":"d://2"}]}"#;
+        assert_eq!(edited(read, in_contents), read.replace("d://", "mcpo://a%20b/d://"));
+        assert_eq!(edited(prompt, in_contents), prompt);
+    }
+}
