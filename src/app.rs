@@ -16,7 +16,7 @@ pub mod status_line;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::config::{Config, Sources};
@@ -67,8 +67,11 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     fleet.tasks().spawn(greeting::servers(generation.upstreams.clone(), fleet.stop().clone()));
 
     let reload = Arc::new(Notify::new());
+    let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));
     if sources.hot_reload {
-        fleet.tasks().spawn(followed_files::follow(sources, reload.clone(), shutdown.token().clone()));
+        let following =
+            followed_files::follow(sources, lock_file.clone(), reload.clone(), shutdown.token().clone());
+        fleet.tasks().spawn(following);
     }
     let ending = generation.config.limits.drain + SERVERS_END;
     let known = fleet.clone();
@@ -80,6 +83,7 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
         serving: serving.clone(),
         current: generation,
         earlier: Vec::new(),
+        lock_file,
         told: service_manager.reloads().clone(),
     };
     let reloading = tokio::spawn(reloader.run(reload.clone(), shutdown.token().clone()));

@@ -6,6 +6,8 @@
 pub mod arguments;
 pub mod document;
 pub mod documents;
+pub mod drift;
+pub mod functions;
 pub mod keeper;
 pub mod openapi;
 pub mod operation_id;
@@ -21,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use document::Document;
 pub use documents::Documents;
+pub use functions::{FunctionForm, FunctionList};
 pub use keeper::{Keeper, OwnTools};
 pub use prefixed::PrefixedNames;
 pub use scope::{Caller, Scope};
@@ -29,6 +32,7 @@ pub use tool::CatalogTool;
 
 use crate::config::ServerName;
 pub use crate::upstream::ServerInfo;
+use functions::FunctionLists;
 use tool_list::ScopeLists;
 
 /// One snapshot.
@@ -41,6 +45,8 @@ pub struct Catalog {
     documents: Vec<Arc<Documents>>,
     /// MCP's lists of tools, by [`Scope::index`].
     lists: Vec<ScopeLists>,
+    /// The forms for models, by [`Scope::index`]; made when somebody asks.
+    functions: Vec<FunctionLists>,
     prefixed: OnceLock<PrefixedNames>,
 }
 
@@ -51,7 +57,8 @@ impl Catalog {
         let by_name =
             servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
         let lists = (0..scopes).map(|_| ScopeLists::default()).collect();
-        Self { servers, by_name, documents, lists, prefixed: OnceLock::new() }
+        let functions = (0..scopes).map(|_| FunctionLists::default()).collect();
+        Self { servers, by_name, documents, lists, functions, prefixed: OnceLock::new() }
     }
 
     /// What the catalog of a new configuration may take over: the entries of servers, but no document, since

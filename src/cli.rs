@@ -14,6 +14,7 @@ mod door;
 mod errand;
 pub mod exit;
 mod explain;
+mod lock;
 mod openapi;
 mod output;
 mod plan;
@@ -33,11 +34,12 @@ use clap_complete::Shell;
 use crate::app::run_server::Assignment;
 use crate::config::{Overrides, Purpose, SingleServer, Sources};
 use arguments::{
-    Arguments, CallArguments, CheckArguments, OpenApiArguments, PlanArguments, ServeArguments, Subcommand,
-    ToolsArguments,
+    Arguments, CallArguments, CheckArguments, LockArguments, OpenApiArguments, PlanArguments, ReachArguments,
+    ServeArguments, Subcommand, ToolsArguments,
 };
 use call::Call;
 use errand::{Errand, Question};
+use lock::LockTask;
 use output::Output;
 use plan::Telling;
 use reach::{Address, Reach};
@@ -60,6 +62,8 @@ pub enum Invocation {
 pub enum Command {
     /// Report on these sources.
     Check(Sources),
+    /// Report on these sources, and then ask.
+    CheckLock(Sources, Errand),
     /// Ask a gateway.
     Ask(Errand),
     /// Tell what leads from one configuration to another.
@@ -107,7 +111,8 @@ fn interpret(
                 .map(Invocation::RunServer)
                 .map_err(|(kind, text)| clap::Error::raw(kind, text));
         }
-        Some(Subcommand::Check(CheckArguments { config })) => Command::Check(files(config)),
+        Some(Subcommand::Check(check)) => check_command(check, environment)?,
+        Some(Subcommand::Lock(lock)) => Command::Ask(lock_errand(lock, environment)?),
         Some(Subcommand::Completions(completions)) => Command::Completions(completions.shell),
         Some(Subcommand::Tools(tools)) => Command::Ask(tools_errand(tools, environment)?),
         Some(Subcommand::Call(call)) => Command::Ask(call_errand(call, environment)?),
@@ -123,6 +128,12 @@ pub fn carry_out(command: Command) -> u8 {
     let outcome = match command {
         Command::Check(sources) => {
             check::run(&sources, &mut io::stdout(), &mut io::stderr()).map_err(Trouble::from)
+        }
+        Command::CheckLock(sources, errand) => {
+            match check::run(&sources, &mut io::stdout(), &mut io::stderr()) {
+                Ok(exit::SUCCESS) => errand.run(output),
+                done => done.map_err(Trouble::from),
+            }
         }
         Command::Ask(errand) => errand.run(output),
         Command::Compare { old, new, telling } => plan::compare(&old, &new, telling, output),
@@ -154,6 +165,26 @@ fn tools_errand(tools: ToolsArguments, environment: Vec<(String, String)>) -> Re
         reach,
         question: Question::Tools(Show { server: tools.server, json: tools.json, is_command }),
     })
+}
+
+fn check_command(check: CheckArguments, environment: Vec<(String, String)>) -> Result<Command, clap::Error> {
+    let CheckArguments { config, lock } = check;
+    // Whether the lock is good is told apart from whether the tools are as it says.
+    let sources = Sources { without_lock: false, ..files(config.clone()) };
+    if !lock {
+        return Ok(Command::Check(sources));
+    }
+    let reach = Reach::new(ReachArguments { config, ..ReachArguments::default() }, environment)?;
+    let task = LockTask { server: None, file: None, writes: false };
+    Ok(Command::CheckLock(sources, Errand { reach: reach.without_lock(), question: Question::Lock(task) }))
+}
+
+fn lock_errand(lock: LockArguments, environment: Vec<(String, String)>) -> Result<Errand, clap::Error> {
+    let LockArguments { server, file, reach } = lock;
+    let reach = Reach::new(reach, environment)?;
+    no_name_beside_a_command(&reach, server.as_deref())?;
+    let task = LockTask { server, file, writes: true };
+    Ok(Errand { reach: reach.without_lock(), question: Question::Lock(task) })
 }
 
 fn openapi_errand(
@@ -228,6 +259,7 @@ fn serve_sources(
         given_env,
         env_path: serve.env_path,
         hot_reload: serve.hot_reload,
+        without_lock: false,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod forwarding;
 mod keys;
 mod layers;
 mod load;
+pub mod lock;
 pub mod name;
 pub mod plan;
 pub mod problem;
@@ -24,11 +25,13 @@ mod servers;
 mod settings;
 mod sources;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use load::{Loaded, load};
+pub use lock::{DriftPolicy, LockConfig};
 pub use name::{NameError, ServerName};
 pub use plan::Plan;
 pub use problem::{Problem, Severity};
@@ -46,6 +49,8 @@ pub struct Config {
     /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
     /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,
+    /// The file that tools are held to, when there is one; its content stands in [`ServerConfig::lock`].
+    pub lock_file: Option<PathBuf>,
     /// `mcpo -- command`: one server, its tools at `POST /{tool}` (contract section 2.1).
     pub single: bool,
     /// Servers in the order of the file.
@@ -192,6 +197,10 @@ pub struct ServerConfig {
     pub disabled_tools: Vec<String>,
     /// Globs over tool names that are read-only whatever the server's hints say.
     pub read_only_tools: Option<Vec<String>>,
+    /// Other names and descriptions, by the server's own names of tools.
+    pub overrides: BTreeMap<String, ToolOverride>,
+    /// What its tools are held to.
+    pub lock: Option<LockConfig>,
     /// How long a call may take without progress.
     pub timeout: Option<Duration>,
     /// `/ready` answers 503 while this server is not ready.
@@ -218,6 +227,14 @@ pub struct DedicatedConfig {
     pub most: usize,
     /// How long such a connection is kept without a call (`limits.identityIdle`).
     pub idle: Duration,
+}
+
+/// What is shown of one tool in place of what its server says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToolOverride {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub title: Option<String>,
 }
 
 /// How the gateway reaches one server.

@@ -1,7 +1,7 @@
 //! mcpo: many MCP servers behind one HTTP port.
 //!
 //! Configuration becomes upstreams, upstreams fill a catalog, a gateway makes calls, and thin faces
-//! (REST, MCP and a page for people today; the OpenAI form has its room reserved) speak to callers.
+//! (REST, MCP, the OpenAI form, sign-ins and a page for people) speak to callers.
 //! Start reading at [`app`], which puts the floors together.
 //!
 //! # Floors
@@ -12,7 +12,7 @@
 //! ```text
 //! 7  main, cli
 //! 6  app
-//! 5  rest | mcp | web | signin (siblings never import each other)
+//! 5  rest | mcp | openai | web | signin (siblings never import each other)
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
 //! 3  catalog
 //! 2  upstream
@@ -36,6 +36,7 @@ pub mod gateway;
 pub mod http;
 pub mod mcp;
 pub mod metrics;
+pub mod openai;
 pub mod rest;
 pub mod shutdown;
 pub mod signin;

@@ -7,6 +7,7 @@
 //! | `GET /docs`, `/{server}/docs` | Swagger UI; `/redoc` leads there |
 //! | `GET /servers` | the servers and their state, and that of the configuration, as JSON |
 //! | `GET /servers/plan` | what a reload would change now, for `admin` keys |
+//! | `GET /servers/lock` | what the servers say of their tools, for `tools.lock`; for `admin` keys |
 //! | `GET /metrics` | what Prometheus scrapes; for keys that may see all |
 //! | `GET /health`, `/ready` | alive; every required server is up |
 //!

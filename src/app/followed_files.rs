@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -22,17 +23,27 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// What tells one state of a file from another without reading it; `None` where there is no file.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// Tells `changed` of each change of the content of the files of `sources`, until `stop`.
-pub async fn follow(sources: Arc<Sources>, changed: Arc<Notify>, stop: CancellationToken) {
-    let mut files: Vec<PathBuf> = sources.files.clone();
-    files.extend(sources.env_path.clone());
-    let mut known = look(&files, &[]).await;
+/// Tells `changed` of each change of the content of the files of `sources` and of the `lock` that the running
+/// configuration names, until `stop`.
+pub async fn follow(
+    sources: Arc<Sources>,
+    lock: Arc<ArcSwapOption<PathBuf>>,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let files = || {
+        let mut files: Vec<PathBuf> = sources.files.clone();
+        files.extend(sources.env_path.clone());
+        files.extend(lock.load().as_deref().cloned());
+        files
+    };
+    let mut known = look(&files(), &[]).await;
     let mut settled = known.clone();
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;
         }
-        let now = look(&files, &known).await;
+        let now = look(&files(), &known).await;
         let same = now == known;
         known = now;
         if same && contents(&known) != contents(&settled) {

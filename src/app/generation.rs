@@ -15,6 +15,7 @@ use crate::gateway::{Gateway, builtin};
 use crate::http::host::HostRule;
 use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
+use crate::openai::OpenAi;
 use crate::rest::Rest;
 use crate::signin::SignIn;
 use crate::upstream::Upstream;
@@ -71,8 +72,9 @@ impl Generation {
         let mcp = Arc::new(mcp);
         let web = Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone()));
         let sign_in = SignIn::new(gateway.clone(), keys.clone(), config.clone(), fleet.oauth().clone());
+        let openai = OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone());
         let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
-        let router = faces::router(mcp.clone(), Arc::new(sign_in), web, rest);
+        let router = faces::router(mcp.clone(), Arc::new(openai), Arc::new(sign_in), web, rest);
         let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =

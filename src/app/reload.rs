@@ -3,8 +3,10 @@
 //! A configuration that has errors changes nothing: the running one stays, and the reason stands in the log,
 //! in the service manager's status and in `/servers`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,8 @@ pub struct Reloader {
     pub current: Generation,
     /// Earlier generations that may still have a request in flight.
     pub earlier: Vec<CancellationToken>,
+    /// The lock that the running configuration names.
+    pub lock_file: Arc<ArcSwapOption<PathBuf>>,
     /// The service manager hears of each reload.
     pub told: Reloads,
 }
@@ -77,6 +81,7 @@ impl Reloader {
         next.start(Some(&self.current), &self.fleet);
         self.serving.store(Arc::new(served));
         let before = std::mem::replace(&mut self.current, next);
+        self.lock_file.store(self.current.config.lock_file.clone().map(Arc::new));
         self.earlier.retain(|ended| !ended.is_cancelled());
         self.earlier.push(before.ended);
         let gone: Vec<_> =

@@ -62,8 +62,8 @@ pub struct CombinedDocument<'a> {
 
 /// The document at `/{server}/openapi.json` (contract section 2.2): paths without prefix, ids `tool_{name}_post`.
 pub fn server_document(server: &ServerDocument<'_>) -> Value {
-    let ids = server_operation_ids(server.tools.iter().map(|tool| &*tool.name));
-    let stems = component::stems(server.tools.iter().map(|tool| &*tool.name));
+    let ids = server_operation_ids(server.tools.iter().map(|tool| &*tool.listed_name));
+    let stems = component::stems(server.tools.iter().map(|tool| &*tool.listed_name));
     let mut paths = Map::with_capacity(server.tools.len());
     let mut schemas = Map::with_capacity(server.tools.len());
     for ((tool, operation_id), stem) in server.tools.iter().zip(&ids).zip(&stems) {
@@ -102,7 +102,7 @@ pub fn combined_document(combined: &CombinedDocument<'_>) -> Value {
     let pairs = || {
         combined.servers.iter().flat_map(|server| server.tools.iter().map(move |tool| (server.name, tool)))
     };
-    let ids = combined_operation_ids(pairs().map(|(server, tool)| (server.as_str(), &*tool.name)));
+    let ids = combined_operation_ids(pairs().map(|(server, tool)| (server.as_str(), &*tool.listed_name)));
     let stems = component::stems(ids.iter().map(String::as_str));
     let mut paths = Map::with_capacity(ids.len());
     let mut schemas = Map::with_capacity(ids.len());

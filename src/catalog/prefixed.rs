@@ -13,7 +13,8 @@ use super::{CatalogServer, CatalogTool};
 /// The names of one snapshot, both ways. They are the same for all callers, whatever each may see.
 #[derive(Debug, Default)]
 pub struct PrefixedNames {
-    /// By server and tool, in the order of the snapshot.
+    /// By server and tool, in the order of the snapshot; tools that are held back come last, so that a name does not
+    /// hang on whether another tool is.
     names: Vec<Vec<Arc<str>>>,
     places: HashMap<Arc<str>, (usize, usize)>,
 }
@@ -22,11 +23,12 @@ impl PrefixedNames {
     pub fn new(servers: &[Arc<CatalogServer>]) -> Self {
         let tools = servers
             .iter()
-            .flat_map(|server| server.tools.iter().map(|tool| (server.name.as_str(), &*tool.exposed_name)));
+            .flat_map(|server| server.known().map(|tool| (server.name.as_str(), &*tool.exposed_name)));
         let mut ids = combined_operation_ids(tools).into_iter();
         let mut prefixed = Self::default();
         for (server_index, server) in servers.iter().enumerate() {
-            let names: Vec<Arc<str>> = ids.by_ref().take(server.tools.len()).map(Arc::from).collect();
+            let names: Vec<Arc<str>> =
+                ids.by_ref().take(server.tools.len() + server.held.len()).map(Arc::from).collect();
             for (tool_index, name) in names.iter().enumerate() {
                 prefixed.places.insert(name.clone(), (server_index, tool_index));
             }
@@ -35,7 +37,7 @@ impl PrefixedNames {
         prefixed
     }
 
-    /// The names of the tools of the server at `index`.
+    /// The names of the tools of the server at `index`, and then of those that are held back.
     pub fn of_server(&self, index: usize) -> &[Arc<str>] {
         &self.names[index]
     }
@@ -48,6 +50,17 @@ impl PrefixedNames {
     ) -> Option<(&'a Arc<CatalogServer>, &'a Arc<CatalogTool>)> {
         let &(server, tool) = self.places.get(name)?;
         let server = &servers[server];
-        Some((server, &server.tools[tool]))
+        Some((server, server.tools.get(tool)?))
+    }
+
+    /// The tool called `name` that is held back.
+    pub fn find_held<'a>(
+        &self,
+        servers: &'a [Arc<CatalogServer>],
+        name: &str,
+    ) -> Option<(&'a Arc<CatalogServer>, &'a Arc<CatalogTool>)> {
+        let &(server, tool) = self.places.get(name)?;
+        let server = &servers[server];
+        Some((server, server.held.get(tool.checked_sub(server.tools.len())?)?))
     }
 }

@@ -1,19 +1,21 @@
 //! One server of the catalog: its tools under their exposed names.
 
+mod offer;
+
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
-use serde_json::Value;
-
-use super::progress::ProgressHabit;
+use super::drift::Drift;
 use super::tool::CatalogTool;
 use super::tool_list::ServerLists;
+use crate::config::lock::{LockedTool, ServerLock};
 use crate::config::{ServerConfig, ServerName};
 use crate::upstream::{Definition, ServerInfo, ToolList, Upstream};
+use offer::Offer;
+pub use offer::hint;
 
 /// Tool names that would hide a path of the server itself get a `_` at the end (product section 3.1).
-const HIDDEN: [&str; 3] = ["mcp", "docs", "openapi.json"];
+pub(super) const HIDDEN: [&str; 3] = ["mcp", "docs", "openapi.json"];
 
 /// Where a server's calls go.
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ pub struct CatalogServer {
     pub info: Option<ServerInfo>,
     /// In the server's own order.
     pub tools: Vec<Arc<CatalogTool>>,
+    /// Tools that are not as they were locked, and so neither listed nor called.
+    pub held: Vec<Arc<CatalogTool>>,
+    /// All tools that are not as they were locked, those that are gone among them; sorted by name.
+    pub drift: Vec<Drift>,
     by_exposed_name: HashMap<Arc<str>, usize>,
     pub(super) lists: ServerLists,
     /// The revision of the tool list that this was built from; 0 when none is known.
@@ -63,29 +69,7 @@ impl CatalogServer {
         definitions: &[Definition],
         revision: u64,
     ) -> Self {
-        let filter = Filter::new(config);
-        let mut tools: Vec<Arc<CatalogTool>> = Vec::with_capacity(definitions.len());
-        let mut taken: HashMap<&str, ()> = HashMap::with_capacity(definitions.len());
-        for definition in definitions {
-            let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
-            if !filter.allows(name) {
-                continue;
-            }
-            if taken.insert(name, ()).is_some() {
-                tracing::warn!(mcp_server = %config.name, mcp_tool = name, "{}: two tools are named `{name}`; the first is served", config.name);
-                continue;
-            }
-            tools.push(Arc::new(CatalogTool {
-                name: name.into(),
-                exposed_name: name.into(),
-                read_only: filter.is_read_only(definition),
-                definition: definition.clone(),
-                checker: OnceLock::new(),
-                progress: ProgressHabit::default(),
-                meter: OnceLock::new(),
-            }));
-        }
-        expose_hidden(&mut tools, &taken);
+        let Offer { tools, held, drift } = Offer::of(config, definitions, revision != 0);
         let by_exposed_name =
             tools.iter().enumerate().map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
         Self {
@@ -93,6 +77,8 @@ impl CatalogServer {
             source,
             info,
             tools,
+            held,
+            drift,
             by_exposed_name,
             lists: ServerLists::default(),
             revision,
@@ -104,17 +90,43 @@ impl CatalogServer {
         self.by_exposed_name.get(name).map(|&index| &self.tools[index])
     }
 
-    /// Where the tool that is exposed as `name` stands among `tools`.
+    /// Where the tool that is exposed as `name` stands among all that are known ([`Self::known`]).
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.by_exposed_name.get(name).copied()
+        let held = || self.held.iter().position(|tool| &*tool.exposed_name == name);
+        self.by_exposed_name.get(name).copied().or_else(|| Some(self.tools.len() + held()?))
     }
 
-    /// The tool that the server itself calls `name`.
+    /// The tool that MCP lists show as `name`.
     pub fn tool_called(&self, name: &str) -> Option<&Arc<CatalogTool>> {
         if HIDDEN.contains(&name) {
-            return self.tools.iter().find(|tool| &*tool.name == name);
+            return self.tools.iter().find(|tool| &*tool.listed_name == name);
         }
-        self.tool(name).filter(|tool| &*tool.name == name)
+        self.tool(name).filter(|tool| &*tool.listed_name == name)
+    }
+
+    /// The tools that are offered, and then those that are held back.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<CatalogTool>> {
+        self.tools.iter().chain(&self.held)
+    }
+
+    /// The tool that is held back and would be called `name`, in either of its names.
+    pub fn held_tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
+        self.held.iter().find(|tool| &*tool.exposed_name == name || &*tool.listed_name == name)
+    }
+
+    /// How a tool is not as it was locked; by the server's own name.
+    pub fn drift_of(&self, tool: &str) -> Option<&Drift> {
+        self.drift.iter().find(|drift| drift.tool == tool)
+    }
+
+    /// What the server says of its tools, for the lock.
+    pub fn lock(&self) -> ServerLock {
+        let info = self.info.clone().unwrap_or_default();
+        let tools = self.known().map(|tool| (tool.name.to_string(), LockedTool::of(&tool.own)));
+        ServerLock {
+            server: format!("{} {}", info.name, info.version).trim().to_owned(),
+            tools: tools.collect(),
+        }
     }
 
     /// Whether this is the entry of `upstream`, and not of another server of the same name.
@@ -129,67 +141,6 @@ impl CatalogServer {
             ServerSource::Gateway => None,
         }
     }
-}
-
-fn expose_hidden(tools: &mut [Arc<CatalogTool>], taken: &HashMap<&str, ()>) {
-    for tool in tools {
-        if HIDDEN.contains(&&*tool.name) {
-            let mut exposed = format!("{}_", tool.name);
-            while taken.contains_key(exposed.as_str()) {
-                exposed.push('_');
-            }
-            let tool = Arc::get_mut(tool).expect("the tool was made a moment ago and has one owner");
-            tool.exposed_name = exposed.into();
-        }
-    }
-}
-
-/// The operator's globs over tool names, compiled.
-struct Filter {
-    enabled: Option<GlobSet>,
-    disabled: GlobSet,
-    read_only: Option<GlobSet>,
-}
-
-impl Filter {
-    fn new(config: &ServerConfig) -> Self {
-        Self {
-            enabled: (!config.enabled_tools.is_empty()).then(|| globs(&config.enabled_tools)),
-            disabled: globs(&config.disabled_tools),
-            read_only: config.read_only_tools.as_deref().map(globs),
-        }
-    }
-
-    fn allows(&self, name: &str) -> bool {
-        self.enabled.as_ref().is_none_or(|enabled| enabled.is_match(name)) && !self.disabled.is_match(name)
-    }
-
-    fn is_read_only(&self, definition: &Definition) -> bool {
-        let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
-        match &self.read_only {
-            Some(read_only) => read_only.is_match(name),
-            None => hint(definition, "readOnlyHint"),
-        }
-    }
-}
-
-/// A hint of `annotations`: the server's claim, false when it claims nothing.
-pub fn hint(definition: &Definition, key: &str) -> bool {
-    definition.get("annotations").and_then(|hints| hints.get(key)).and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn globs(patterns: &[String]) -> GlobSet {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        // The name itself, too: a tool may be called `delete[all]`, and a list that was exact in mcpo
-        // must not fail open.
-        for text in [pattern.clone(), globset::escape(pattern)] {
-            if let Ok(glob) = Glob::new(&text) {
-                set.add(glob);
-            }
-        }
-    }
-    set.build().unwrap_or_default()
 }
 
 #[cfg(test)]

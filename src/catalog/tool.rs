@@ -8,16 +8,22 @@ use super::arguments::ArgumentChecker;
 use super::progress::ProgressHabit;
 use super::server::hint;
 use crate::metrics::CallMeter;
+use crate::upstream::Definition;
 
 /// A tool as its server defined it, and as we expose it.
 #[derive(Debug)]
 pub struct CatalogTool {
     /// The name that the server knows.
     pub name: Arc<str>,
-    /// The path segment before percent-encoding: the name, or `docs_` for `docs` (reserved ones get a `_`).
+    /// The name that MCP lists show for this server: the operator's, or the server's own.
+    pub listed_name: Arc<str>,
+    /// The path segment before percent-encoding: the listed name, or `docs_` for `docs` (reserved ones get a `_`).
     pub exposed_name: Arc<str>,
-    /// The whole definition as the server sent it (`name`, `title`, `description`, `inputSchema`, ...).
+    /// The whole definition as the server sent it (`name`, `title`, `description`, `inputSchema`, ...), with what the
+    /// operator says in place of it.
     pub definition: Arc<Map<String, Value>>,
+    /// The definition as the server sent it.
+    pub own: Definition,
     /// The server's claim, or the operator's `readOnlyTools`.
     pub read_only: bool,
     /// The compiled input schema: made at the first call, since most tools are never called.

@@ -63,7 +63,7 @@ impl Catalog {
         };
         let write = || {
             let visible = server.tools.iter().filter(|tool| self.allows(scope, server, tool));
-            text(&List(visible.map(|tool| Named { name: &tool.name, tool }).collect()))
+            text(&List(visible.map(|tool| Named { name: &tool.listed_name, tool }).collect()))
         };
         list.get_or_init(write).clone()
     }

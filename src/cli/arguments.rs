@@ -8,8 +8,8 @@ use clap::{ArgAction, Args, Parser};
 
 use super::run_server::RunServerArguments;
 pub(super) use operator::{
-    CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, OpenApiArguments, PlanArguments,
-    ReachArguments, ToolsArguments,
+    CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, LockArguments, OpenApiArguments,
+    PlanArguments, ReachArguments, ToolsArguments,
 };
 
 const EXAMPLES: &str = "\
@@ -27,7 +27,7 @@ Exit codes:
   1    failure, also of a called tool
   2    the command line is wrong
   3    `plan --exit-code`: something would change
-  64   the configuration has errors
+  64   the configuration has errors; `check --lock`: a tool is not as it was locked
   69   the port is in use
   130  a command was interrupted; the servers that it had started were ended
 
@@ -72,6 +72,7 @@ pub(super) enum Subcommand {
     OpenApi(OpenApiArguments),
     Plan(PlanArguments),
     Check(CheckArguments),
+    Lock(LockArguments),
     Completions(CompletionsArguments),
     RunServer(RunServerArguments),
 }

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::call::{self, Call};
 use super::door::{self, Door};
+use super::lock::{self, LockTask};
 use super::output::Output;
 use super::plan::{self, Telling};
 use super::reach::{Here, Reach};
@@ -30,6 +31,7 @@ pub enum Question {
     Call(Call),
     OpenApi { server: Option<String> },
     Plan(Telling),
+    Lock(LockTask),
 }
 
 impl Errand {
@@ -76,12 +78,16 @@ impl Asked {
             Question::Call(call) => call::run(door, call, arguments.clone(), *output).await,
             Question::OpenApi { server } => openapi::run(door, server.as_deref(), *is_command, *output).await,
             Question::Plan(telling) => plan::run(door, *telling, *output).await,
+            Question::Lock(task) => lock::run(door, task, *output).await,
         }
     }
 
     /// Puts the question to servers that live as long as it takes.
-    async fn put_here(&self, here: Here) -> Result<u8, Trouble> {
+    async fn put_here(mut self, here: Here) -> Result<u8, Trouble> {
         let loaded = door::load(&here)?;
+        if let Question::Lock(task) = &mut self.question {
+            task.file = task.file.take().or_else(|| loaded.config.lock_file.clone());
+        }
         if !here.quiet {
             check::print(&loaded.warnings, &mut std::io::stderr())?;
         }
@@ -112,6 +118,7 @@ impl Asked {
             Question::Tools(show) => show.server.as_deref(),
             Question::Call(call) => call.server.as_deref(),
             Question::OpenApi { server } => server.as_deref(),
+            Question::Lock(task) => task.server.as_deref(),
             Question::Plan(_) => None,
         }
     }

@@ -95,6 +95,14 @@ impl Reach {
         Ok(Self::Here(Here { sources, level, quiet, timeout: gateway.timeout }))
     }
 
+    /// Without reading the lock of the configuration.
+    pub(super) fn without_lock(mut self) -> Self {
+        if let Self::Here(here) = &mut self {
+            here.sources.without_lock = true;
+        }
+        self
+    }
+
     /// The longest wait that was asked for.
     pub fn timeout(&self) -> Option<Duration> {
         match self {

@@ -1,5 +1,6 @@
 //! What holds when the operator says nothing, and why.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
@@ -66,6 +67,7 @@ impl Default for Config {
             document: DocumentConfig::default(),
             log: LogConfig::default(),
             state_dir: None,
+            lock_file: None,
             single: false,
             servers: vec![ServerConfig::new(name, TransportConfig::Gateway)],
         }
@@ -127,6 +129,8 @@ impl ServerConfig {
             enabled_tools: Vec::new(),
             disabled_tools: Vec::new(),
             read_only_tools: None,
+            overrides: BTreeMap::new(),
+            lock: None,
             timeout: None,
             required: false,
             disabled: false,

@@ -57,6 +57,8 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("limits.concurrency", "MCPO_LIMITS_CONCURRENCY", Form::Number),
     ("limits.identities", "MCPO_LIMITS_IDENTITIES", Form::Number),
     ("limits.identityIdle", "MCPO_LIMITS_IDENTITY_IDLE", Form::Number),
+    ("lock.file", "MCPO_LOCK_FILE", Form::Path),
+    ("lock.drift", "MCPO_LOCK_DRIFT", Form::Text),
     ("log.level", "MCPO_LOG_LEVEL", Form::Text),
     ("log.format", "MCPO_LOG_FORMAT", Form::Text),
     ("name", "MCPO_NAME", Form::Text),
@@ -176,7 +178,7 @@ fn from_document(root: &Fields<'_>, problems: &mut Problems) -> Vec<(&'static st
     });
     root.report_unknown("the configuration", &known, FOREIGN, problems);
     let mut groups: Vec<(&str, Fields<'_>)> = Vec::new();
-    for group in ["tls", "limits", "log"] {
+    for group in ["tls", "limits", "lock", "log"] {
         let Some((node, place)) = root.get(group) else { continue };
         let Some(fields) = Fields::new(node, place, problems) else { continue };
         let prefix = format!("{group}.");

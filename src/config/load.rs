@@ -7,7 +7,7 @@ use super::environment;
 use super::fields::Fields;
 use super::layers::Layers;
 use super::problem::{Place, Problem, Problems, Severity};
-use super::{AuthConfig, Config, SecretText, Sources, dotenv, keys, profiles, servers, settings};
+use super::{AuthConfig, Config, SecretText, Sources, dotenv, keys, lock, profiles, servers, settings};
 
 /// A configuration that can be served, and what is odd about it.
 #[derive(Debug)]
@@ -73,6 +73,9 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         );
     }
     servers::give_environment(&mut servers, &given);
+    if !sources.without_lock {
+        lock::give(&mut servers, &settings.lock, &layers.place("lock.file"), problems);
+    }
     let profiles = profiles::collect(&documents, problems);
     let keys = keys::collect(&documents, &layers, &settings, &servers, &profiles, problems);
     Some(Config {
@@ -82,6 +85,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         document: settings.document,
         log: settings.log,
         state_dir: state_dir(settings.state_dir, sources),
+        lock_file: settings.lock.file,
         single: single.is_some(),
         servers,
     })

@@ -182,6 +182,8 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         enabled_tools,
         disabled_tools,
         read_only_tools,
+        overrides,
+        lock,
         timeout,
         required,
         disabled,
@@ -201,6 +203,8 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         ("enabledTools", old.enabled_tools == *enabled_tools),
         ("disabledTools", old.disabled_tools == *disabled_tools),
         ("readOnlyTools", old.read_only_tools == *read_only_tools),
+        ("tools", old.overrides == *overrides),
+        ("tools in the lock", old.lock == *lock),
         ("timeout", old.timeout == *timeout),
         ("required", old.required == *required),
         ("concurrency", old.concurrency == *concurrency),
@@ -245,7 +249,7 @@ fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static 
 }
 
 fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
-    let Config { listen, auth, limits, document, log, state_dir, single: _, servers: _ } = new;
+    let Config { listen, auth, limits, document, log, state_dir, lock_file, single: _, servers: _ } = new;
     let ListenConfig {
         host,
         port,
@@ -291,6 +295,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("limits.sessions", old.limits.sessions == *sessions),
         ("limits.sessionIdle", old.limits.session_idle == *session_idle),
         ("name, description or version", old.document == *document),
+        ("lock.file", old.lock_file == *lock_file),
     ]);
     let next_start = differing([
         ("limits.resultBytes", old.limits.result_bytes == *result_bytes),

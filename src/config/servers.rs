@@ -2,6 +2,7 @@
 
 mod forwarding;
 mod oauth;
+mod overrides;
 mod remote;
 mod stdio;
 mod transport;
@@ -36,6 +37,7 @@ const KNOWN: &[&str] = &[
     "disabledTools",
     "disabled_tools",
     "readOnlyTools",
+    "tools",
     "timeout",
     "required",
     "disabled",
@@ -200,6 +202,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let enabled_tools = patterns(fields, &["enabledTools", "enabled_tools"], problems).unwrap_or_default();
     let disabled_tools = patterns(fields, &["disabledTools", "disabled_tools"], problems).unwrap_or_default();
     let read_only_tools = patterns(fields, &["readOnlyTools"], problems);
+    let overrides = overrides::of_entry(fields, problems);
     let timeout = fields.seconds("timeout", problems);
     let required = fields.boolean("required", problems).unwrap_or(false);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
@@ -221,6 +224,8 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         enabled_tools,
         disabled_tools,
         read_only_tools,
+        overrides,
+        lock: None,
         timeout,
         required,
         disabled,

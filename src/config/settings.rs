@@ -9,6 +9,7 @@ use url::Url;
 
 use super::fields;
 use super::layers::Layers;
+use super::lock::{self, LockSettings};
 use super::problem::{Place, Problems, nearest};
 use super::{
     DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, SecretText, TlsConfig, defaults,
@@ -30,6 +31,7 @@ pub(super) struct Settings {
     pub identity_idle: Duration,
     pub document: DocumentConfig,
     pub log: LogConfig,
+    pub lock: LockSettings,
     /// As it was set; empty to have none.
     pub state_dir: Option<PathBuf>,
 }
@@ -49,6 +51,7 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         identity_idle: seconds(layers, "limits.identityIdle", problems).unwrap_or(defaults::IDENTITY_IDLE),
         document: document(layers, problems),
         log: log(layers, problems),
+        lock: lock::settings(layers, problems),
         state_dir: text(layers, "stateDir", problems).map(PathBuf::from),
     }
 }

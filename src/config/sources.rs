@@ -33,6 +33,8 @@ pub struct Sources {
     pub given_env: Vec<(String, String)>,
     /// A dotenv file, for every child process; `-e` and variables of the environment win over it.
     pub env_path: Option<PathBuf>,
+    /// The lock is not read, since it is about to be written or compared.
+    pub without_lock: bool,
     /// `--hot-reload` was given.
     pub hot_reload: bool,
 }

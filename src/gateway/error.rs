@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::catalog::Caller;
-use crate::catalog::arguments::ArgumentError;
+use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
+use crate::catalog::drift::Change;
 use crate::upstream::{EndReason, LinkError, Unavailable};
 
 /// Why a tool was not found.
@@ -13,6 +14,8 @@ pub enum FindError {
     Server,
     /// No such tool, or none that this caller may see.
     Tool,
+    /// The tool is not as it was locked, and so held back.
+    Quarantined(Change),
     /// The server has never told its tools and cannot be asked now.
     Unavailable(Unavailable),
     /// The server did not get ready within the call's time.
@@ -24,8 +27,22 @@ impl FindError {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Server | Self::Tool => "not_found",
+            Self::Quarantined(_) => "quarantined",
             Self::Unavailable(_) => "unavailable",
             Self::Deadline { .. } => "deadline",
+        }
+    }
+
+    /// The plain sentence for callers.
+    pub fn for_callers(&self) -> String {
+        match self {
+            Self::Server => "there is no such server".into(),
+            Self::Tool => "there is no such tool".into(),
+            Self::Quarantined(change) => quarantined(*change).into(),
+            Self::Unavailable(unavailable) => public_unavailable(unavailable),
+            Self::Deadline { after } => {
+                format!("the server did not get ready within {} s", after.as_secs_f32())
+            }
         }
     }
 
@@ -34,10 +51,24 @@ impl FindError {
         match self {
             Self::Server => "no such server for this caller".into(),
             Self::Tool => "no such tool for this caller".into(),
+            Self::Quarantined(change) => quarantined(*change).into(),
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
             Self::Deadline { after } => {
                 format!("the server did not get ready within {} s", after.as_secs_f32())
             }
+        }
+    }
+}
+
+fn quarantined(change: Change) -> &'static str {
+    match change {
+        Change::New => {
+            "the tool is quarantined: it is not in the lock of tools; an operator who has looked at it accepts it with \
+             `mcpo lock`"
+        }
+        Change::Changed | Change::Missing => {
+            "the tool is quarantined: its server says something else of it than when it was locked (drift); an operator \
+             who has looked at it accepts it with `mcpo lock`"
         }
     }
 }
@@ -89,6 +120,18 @@ impl CallError {
         }
     }
 
+    /// The same for a model, which is to do better the next time: with all that is wrong with the arguments.
+    pub fn for_models(&self) -> String {
+        match self {
+            Self::Arguments(ArgumentError { faults }) if faults.iter().any(is_no_json) => {
+                let said = faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
+                format!("the arguments are not valid JSON: {said}")
+            }
+            Self::Arguments(error) => format!("the arguments do not fit the tool's schema: {error}"),
+            Self::Unavailable(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
+        }
+    }
+
     /// The outcome's name in logs.
     pub fn outcome(&self) -> &'static str {
         match self {
@@ -115,6 +158,10 @@ impl CallError {
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),
         }
     }
+}
+
+fn is_no_json(fault: &ArgumentFault) -> bool {
+    matches!(fault.kind, FaultKind::InvalidJson { .. })
 }
 
 /// Why a server cannot take calls, for the log.

@@ -16,7 +16,7 @@ impl Gateway {
     ///
     /// [`FindError`]: no such server or tool for this caller, or the server cannot be asked now.
     pub async fn find(&self, caller: &Caller, server: &str, tool: &str) -> Result<Target, FindError> {
-        self.find_by(caller, server, |entry| entry.tool(tool)).await
+        self.find_by(caller, server, tool, CatalogServer::tool).await
     }
 
     /// The same for the name that the server itself gives the tool.
@@ -25,7 +25,7 @@ impl Gateway {
     ///
     /// As [`Gateway::find`].
     pub async fn find_called(&self, caller: &Caller, server: &str, name: &str) -> Result<Target, FindError> {
-        self.find_by(caller, server, |entry| entry.tool_called(name)).await
+        self.find_by(caller, server, name, CatalogServer::tool_called).await
     }
 
     /// The tool that stands among those of all servers as `name`. While the tools of some server are not known yet,
@@ -33,7 +33,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`FindError::Tool`] alone: a name that is not known belongs to no server.
+    /// [`FindError::Tool`], or [`FindError::Quarantined`]: a name that is not known belongs to no server.
     pub async fn find_prefixed(&self, caller: &Caller, name: &str) -> Result<Target, FindError> {
         if let Some(target) = self.prefixed(caller, name) {
             return target;
@@ -44,22 +44,31 @@ impl Gateway {
 
     fn prefixed(&self, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
         let catalog = self.keeper.catalog();
-        let (server, tool) = catalog.prefixed().find(&catalog.servers, name)?;
-        caller.scope.allows_server(&server.name).then(|| visible(caller, &catalog, server, tool))
+        let names = catalog.prefixed();
+        if let Some((server, tool)) = names.find(&catalog.servers, name) {
+            let found = || visible(caller, &catalog, server, tool);
+            return caller.scope.allows_server(&server.name).then(found);
+        }
+        let (server, tool) = names.find_held(&catalog.servers, name)?;
+        caller.scope.allows_server(&server.name).then(|| Err(held(caller, &catalog, server, tool)))
     }
 
     async fn find_by(
         &self,
         caller: &Caller,
         server: &str,
-        pick: impl for<'a> Fn(&'a CatalogServer) -> Option<&'a Arc<CatalogTool>>,
+        name: &str,
+        pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
         let entry = {
             let catalog = self.keeper.catalog();
             let entry = catalog.server(server).filter(|entry| caller.scope.allows_server(&entry.name));
             let entry = entry.ok_or(FindError::Server)?;
-            if let Some(tool) = pick(entry) {
+            if let Some(tool) = pick(entry, name) {
                 return visible(caller, &catalog, entry, tool);
+            }
+            if let Some(tool) = entry.held_tool(name) {
+                return Err(held(caller, &catalog, entry, tool));
             }
             entry.clone()
         };
@@ -82,14 +91,25 @@ impl Gateway {
         }
         let catalog = self.keeper.catalog();
         let entry = catalog.server(server).ok_or(FindError::Server)?;
-        let tool = pick(entry).ok_or(FindError::Tool)?;
-        visible(caller, &catalog, entry, tool)
+        match (pick(entry, name), entry.held_tool(name)) {
+            (Some(tool), _) => visible(caller, &catalog, entry, tool),
+            (None, Some(tool)) => Err(held(caller, &catalog, entry, tool)),
+            (None, None) => Err(FindError::Tool),
+        }
     }
 
     fn is_current(&self, upstream: &Upstream) -> bool {
         let catalog = self.keeper.catalog();
         let built = catalog.server(upstream.name().as_str()).map_or(0, |entry| entry.revision);
         built == upstream.tools().map_or(0, |list| list.revision)
+    }
+}
+
+/// A tool that is held back, for those who may know of it.
+fn held(caller: &Caller, catalog: &Catalog, server: &CatalogServer, tool: &CatalogTool) -> FindError {
+    match server.drift_of(&tool.name) {
+        Some(drift) if catalog.allows(&caller.scope, server, tool) => FindError::Quarantined(drift.change),
+        _ => FindError::Tool,
     }
 }
 

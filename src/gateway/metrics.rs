@@ -37,6 +37,8 @@ impl Gateway {
 fn snapshot(server: &CatalogServer) -> ServerSnapshot {
     let name = server.name.to_string();
     let tools = server.tools.len();
+    let is_locked = server.upstream().is_some_and(|upstream| upstream.config().lock.is_some());
+    let drifted = is_locked.then_some(server.drift.len());
     match &server.source {
         ServerSource::Upstream(upstream) => {
             let state = upstream.state();
@@ -46,6 +48,7 @@ fn snapshot(server: &CatalogServer) -> ServerSnapshot {
                 error_type: state.reason().map(|reason| reason.error_type()),
                 required: upstream.config().required,
                 tools,
+                drifted,
                 failures: state.failures,
                 concurrency: Some(upstream.config().concurrency),
             }
@@ -56,6 +59,7 @@ fn snapshot(server: &CatalogServer) -> ServerSnapshot {
             error_type: None,
             required: false,
             tools,
+            drifted,
             failures: 0,
             concurrency: None,
         },

@@ -1,14 +1,17 @@
 //! What the gateway tells about its servers, to people and programs alike.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::Guard;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Gateway;
+use crate::catalog::drift::Drift;
 use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool, ServerSource};
 use crate::config::TransportConfig;
+use crate::config::lock::ServerLock;
 use crate::metrics::Tally;
 use crate::upstream::{Phase, UpstreamState};
 
@@ -54,21 +57,65 @@ pub struct ServerStatus {
     pub tools: Vec<String>,
     /// What the calls of these tools came to, whoever made them.
     pub calls: Tally,
+    /// Tools that are not as they were locked, for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftStatus>,
+}
+
+/// What there is to lock.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct LockStatus {
+    pub servers: BTreeMap<String, ServerLock>,
+    /// The state of the servers that cannot tell now, with its reason.
+    pub missing: BTreeMap<String, String>,
+}
+
+/// A tool that is not as it was locked.
+#[derive(Debug, Serialize)]
+pub struct DriftStatus {
+    #[serde(flatten)]
+    pub drift: Drift,
+    /// It is neither listed nor called.
+    pub quarantined: bool,
 }
 
 impl Gateway {
     /// The servers that `caller` may see, in the order of the configuration. A server that is ready is shown
     /// with its tools: the snapshot that holds them is waited for, which takes milliseconds.
     pub async fn servers(&self, caller: &Caller) -> Vec<ServerStatus> {
+        self.built().await;
+        let catalog = self.keeper().catalog();
+        let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
+        visible.map(|server| status(&catalog, server, caller, self.tally(&catalog, server, caller))).collect()
+    }
+
+    /// What the servers that are ready say of their tools, and why the others do not.
+    pub async fn tools_lock(&self) -> LockStatus {
+        self.built().await;
+        let catalog = self.keeper().catalog();
+        let mut status = LockStatus::default();
+        for server in &catalog.servers {
+            let Some(upstream) = server.upstream() else { continue };
+            let state = upstream.state();
+            let name = server.name.to_string();
+            if state.is_ready() {
+                status.servers.insert(name, server.lock());
+            } else {
+                let reason = state.reason().map(|reason| format!(": {}", reason.public()));
+                status.missing.insert(name, format!("{}{}", state.name(), reason.unwrap_or_default()));
+            }
+        }
+        status
+    }
+
+    /// Waits until the snapshot holds the tools of the servers that are ready.
+    async fn built(&self) {
         for upstream in self.keeper().upstreams() {
             if let Some(list) = upstream.tools() {
                 let built = self.keeper().reach(upstream.name(), list.revision);
                 let _shown_without_its_tools = tokio::time::timeout(SNAPSHOT, built).await;
             }
         }
-        let catalog = self.keeper().catalog();
-        let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
-        visible.map(|server| status(&catalog, server, caller, self.tally(&catalog, server, caller))).collect()
     }
 
     /// What the calls of the tools that `caller` may see came to.
@@ -122,7 +169,14 @@ fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller, calls: Tal
         protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
         tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),
         calls,
+        drift: if caller.admin { drift_of(server) } else { Vec::new() },
     }
+}
+
+fn drift_of(server: &CatalogServer) -> Vec<DriftStatus> {
+    let is_held = |drift: &Drift| server.held.iter().any(|tool| *tool.name == *drift.tool);
+    let drift = server.drift.iter();
+    drift.map(|drift| DriftStatus { drift: drift.clone(), quarantined: is_held(drift) }).collect()
 }
 
 /// Since 1970.

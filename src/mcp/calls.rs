@@ -151,6 +151,7 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
             let shown = &tool[..tool.floor_char_boundary(128)];
             Err(Fault::invalid_params(format!("Unknown tool: {shown}")))
         }
+        FindError::Quarantined(_) => Ok(error_result(&error.for_callers())),
         FindError::Unavailable(unavailable) => {
             Ok(error_result(&format!("{server}: {}", told_unavailable(unavailable, caller))))
         }

@@ -29,6 +29,8 @@ pub struct ServerSnapshot {
     pub required: bool,
     /// Tools that are offered of it.
     pub tools: usize,
+    /// Tools that are not as they were locked; `None` without a lock.
+    pub drifted: Option<usize>,
     /// Tries that failed in a row.
     pub failures: u32,
     /// Calls that may run at one time; `None` for the gateway's own tools.
@@ -92,6 +94,8 @@ fn servers(registry: &Registry, servers: &[ServerSnapshot]) -> prometheus::Resul
     )?;
     let required = of_server("mcpo_server_required", "1 when `/ready` waits for the server.")?;
     let tools = of_server("mcpo_server_tools", "Tools that are offered of the server.")?;
+    let drifted =
+        of_server("mcpo_tools_drifted", "Tools that are not as they were locked: changed, new, or gone.")?;
     let failures = of_server("mcpo_server_failures", "Tries to start the server that failed in a row.")?;
     let limit = of_server(
         "mcpo_server_concurrency_limit",
@@ -107,6 +111,9 @@ fn servers(registry: &Registry, servers: &[ServerSnapshot]) -> prometheus::Resul
         }
         required.with_label_values(&[name]).set(i64::from(server.required));
         tools.with_label_values(&[name]).set(whole(server.tools));
+        if let Some(count) = server.drifted {
+            drifted.with_label_values(&[name]).set(whole(count));
+        }
         failures.with_label_values(&[name]).set(i64::from(server.failures));
         if let Some(concurrency) = server.concurrency {
             limit.with_label_values(&[name]).set(whole(concurrency));

@@ -119,6 +119,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         error_type: (state == "unavailable").then_some("exited"),
         required: true,
         tools: 3,
+        drifted: Some(2),
         failures: 2,
         concurrency: Some(64),
     };

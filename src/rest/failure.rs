@@ -52,6 +52,9 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
 pub fn find(server: &str, error: &FindError, caller: &Caller) -> Response {
     match error {
         FindError::Server | FindError::Tool => Problem::not_found().into_response(),
+        FindError::Quarantined(_) => {
+            answer(StatusCode::FORBIDDEN, "quarantined", server, &error.for_callers())
+        }
         FindError::Unavailable(reason) => unavailable(server, reason, caller),
         FindError::Deadline { after } => {
             let message = format!("it did not get ready within {} s", after.as_secs_f32());

@@ -22,6 +22,7 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
         Route::Ready => Ok(ready(rest)),
         Route::Servers => servers::list(rest, head).await,
         Route::Plan => plan(rest, &admit(rest, head, Access::Call)?).await,
+        Route::Lock => lock(rest, &admit(rest, head, Access::Call)?).await,
         Route::Metrics => metrics(rest, head).await,
         Route::Document => {
             let caller = admit(rest, head, Access::Document)?;
@@ -93,6 +94,16 @@ async fn plan(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
         Ok((_, plan)) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
         Err(failed) => json(StatusCode::OK, &json!({ "problems": failed.texts() })),
     })
+}
+
+/// What the servers say of their tools. It names tools of every scope.
+async fn lock(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
+    if !caller.admin {
+        let needs_admin = "the lock of all tools is for keys with the `admin` right";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin).into());
+    }
+    rest.gateway.keeper().first_outcomes(|_| true).await;
+    Ok(json(StatusCode::OK, &rest.gateway.tools_lock().await))
 }
 
 /// Every server and tool is named there, and nothing is left out for a key that may not call them all.

@@ -16,6 +16,8 @@ pub enum Route<'a> {
     Servers,
     /// `/servers/plan`
     Plan,
+    /// `/servers/lock`
+    Lock,
     /// `/metrics`
     Metrics,
     /// `/openapi.json`
@@ -67,6 +69,7 @@ impl Route<'_> {
             Self::Ready => "/ready",
             Self::Servers => "/servers",
             Self::Plan => "/servers/plan",
+            Self::Lock => "/servers/lock",
             Self::Metrics => "/metrics",
             Self::Document => "/openapi.json",
             Self::Docs => "/docs",
@@ -145,6 +148,7 @@ fn whole_gateway(path: &str, prefixed: bool) -> Option<Route<'_>> {
         "/ready" => Route::Ready,
         "/servers" => Route::Servers,
         "/servers/plan" => Route::Plan,
+        "/servers/lock" => Route::Lock,
         "/metrics" => Route::Metrics,
         "/openapi.json" => Route::Document,
         "/docs" => Route::Docs,

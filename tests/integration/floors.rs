@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("mcp", 5),
     ("web", 5),
     ("signin", 5),
+    ("openai", 5),
     ("gateway", 4),
     ("http", 4),
     ("catalog", 3),

@@ -29,7 +29,7 @@ pub(super) fn path_item(
     if let Some(tag) = setting.tag {
         operation.insert("tags".to_owned(), json!([tag]));
     }
-    operation.insert("summary".to_owned(), title(&tool.name).into());
+    operation.insert("summary".to_owned(), title(&tool.listed_name).into());
     if let Some(description) = tool.description() {
         operation.insert("description".to_owned(), description.into());
     }

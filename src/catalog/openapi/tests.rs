@@ -27,7 +27,9 @@ fn tool(definition: Value) -> Arc<CatalogTool> {
     let definition = Arc::new(definition.as_object().unwrap().clone());
     Arc::new(CatalogTool {
         exposed_name: name.clone(),
+        listed_name: name.clone(),
         name,
+        own: definition.clone(),
         definition,
         read_only: false,
         checker: Default::default(),

@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::{ServerName, TransportConfig};
+use crate::catalog::drift::Change;
+use crate::config::{DriftPolicy, LockConfig, ServerName, ToolOverride, TransportConfig};
 
 fn build(names: &[&str], change: impl FnOnce(&mut ServerConfig)) -> CatalogServer {
     let definitions: Vec<Definition> = names
@@ -56,4 +57,53 @@ fn read_only_is_the_servers_claim_unless_the_operator_says_otherwise() {
     assert_eq!(read_only(&build(&["get", "set"], |_| {})), [true, false]);
     let overridden = build(&["get", "set"], |config| config.read_only_tools = Some(vec!["set".into()]));
     assert_eq!(read_only(&overridden), [false, true]);
+}
+
+#[test]
+fn an_override_is_shown_in_place_of_the_servers_words_and_the_server_keeps_its_own() {
+    let changed = |name: Option<&str>, description: Option<&str>| ToolOverride {
+        name: name.map(str::to_owned),
+        description: description.map(str::to_owned),
+        title: None,
+    };
+    let server = build(&["a", "b", "c", "docs"], |config| {
+        config.overrides.insert("a".into(), changed(Some("docs"), Some("words")));
+        config.overrides.insert("b".into(), changed(Some("c"), None));
+        config.overrides.insert("docs".into(), changed(Some("a"), None));
+        config.disabled_tools = vec!["x".into()];
+    });
+    assert_eq!(exposed(&server), ["docs_", "c", "a"], "of two with one name the first is served");
+    let tool = server.tool("docs_").unwrap();
+    assert_eq!((&*tool.name, &*tool.listed_name), ("a", "docs"));
+    assert_eq!((tool.description(), &tool.definition["name"]), (Some("words"), &json!("docs")));
+    assert_eq!(tool.own["name"], "a");
+    assert_eq!(&*server.tool_called("docs").unwrap().name, "a");
+    assert_eq!(&*server.tool_called("a").unwrap().name, "docs");
+    assert!(server.tool_called("b").is_none() && server.tool_called("docs_").is_none());
+}
+
+#[test]
+fn tools_are_held_to_the_lock_with_the_servers_own_text() {
+    let locked = build(&["a", "b", "gone"], |_| {}).lock();
+    let with = |policy| {
+        build(&["a", "b", "new", "off"], |config| {
+            let mut lock = locked.clone();
+            lock.tools.get_mut("b").unwrap().digest = "sha256:other".into();
+            config.lock = Some(LockConfig { drift: policy, lock: Arc::new(lock) });
+            config.disabled_tools = vec!["off".into()];
+            let renamed = ToolOverride { name: Some("bee".into()), ..ToolOverride::default() };
+            config.overrides.insert("b".into(), renamed.clone());
+            config.overrides.insert("a".into(), ToolOverride { name: Some("ay".into()), ..renamed });
+        })
+    };
+    let held = with(DriftPolicy::Quarantine);
+    assert_eq!(exposed(&held), ["ay"]);
+    let drift: Vec<(&str, Change)> =
+        held.drift.iter().map(|drift| (drift.tool.as_str(), drift.change)).collect();
+    assert_eq!(drift, [("b", Change::Changed), ("gone", Change::Missing), ("new", Change::New)]);
+    assert_eq!(&*held.held_tool("bee").unwrap().name, "b");
+    assert!(held.held_tool("b").is_none() && held.held_tool("off").is_none());
+    let warned = with(DriftPolicy::Warn);
+    assert_eq!((exposed(&warned), warned.drift.len()), (vec!["ay", "bee", "new"], 3));
+    assert_eq!(warned.lock(), held.lock(), "what is locked does not hang on what is held back");
 }

@@ -102,13 +102,39 @@ pub struct PlanArguments {
     pub gateway: GatewayArguments,
 }
 
-/// Report every problem of a configuration; reads no secret, starts nothing
+/// Report every problem of a configuration; reads no secret, starts nothing without --lock
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  mcpo check --config config.json && systemctl reload mcpo")]
 pub struct CheckArguments {
     /// Configuration file; repeatable, a later one wins
     #[arg(long, short = 'c', value_name = "FILE", required = true)]
     pub config: Vec<PathBuf>,
+    /// Start the servers, too, and compare their tools with the lock (`lock.file`, or tools.lock); exits with 64
+    /// when a tool has changed, is new or is gone, and with 1 when a server cannot tell
+    #[arg(long)]
+    pub lock: bool,
+}
+
+/// Write what the servers say of their tools into a lock, for git
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "mcpo lock [OPTIONS] [SERVER]",
+    after_help = "The lock holds each tool's name, title, description, schemas and hints as its server sends them, with a digest. With `lock: { \"file\": \"tools.lock\", \"drift\": \"quarantine\" }` in the configuration, a tool that is not as it was locked is neither listed nor called; with `warn`, the log tells. What has changed since the lock was written goes to the standard output. A server that is not ready keeps its old entry, and the exit code is 1. A running gateway wants a key with the `admin` right.
+
+Examples:
+  mcpo lock --config config.json           starts the servers of the file, and writes its `lock.file`
+  mcpo lock --config config.json time      only the entry of `time`
+  mcpo lock --file tools.lock              of the gateway at http://127.0.0.1:8000
+  mcpo check --config config.json --lock   has anything changed?"
+)]
+pub struct LockArguments {
+    /// Only this server's entry
+    pub server: Option<String>,
+    /// The file to write [default: `lock.file` of the configuration, or tools.lock]
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub reach: ReachArguments,
 }
 
 /// Print a script that completes these commands in a shell
@@ -123,7 +149,7 @@ pub struct CompletionsArguments {
 }
 
 /// A gateway that runs.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct GatewayArguments {
     /// Address of the running gateway, or unix:/path; also MCPO_URL [default: http://127.0.0.1:8000]
     #[arg(long, value_name = "URL", help_heading = LOOK)]
@@ -137,7 +163,7 @@ pub struct GatewayArguments {
 }
 
 /// Where a command looks: at a running gateway, or at servers that it starts itself.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ReachArguments {
     #[command(flatten)]
     pub gateway: GatewayArguments,

@@ -312,3 +312,29 @@ fn a_remote_server_may_be_signed_in_to() {
     assert_eq!(own.issuer.as_deref(), Some("https://login.test/realm"));
     assert!(own.client_secret.unwrap().is_secret());
 }
+
+#[test]
+fn overrides_are_taken_over_and_what_cannot_be_meant_is_told() {
+    let server = accepted(
+        r#"{"command": "x", "tools": {"a": {"name": "b", "description": "d"}, "c": {"title": "T"}}}"#,
+    );
+    let a = &server.overrides["a"];
+    assert_eq!(
+        (a.name.as_deref(), a.description.as_deref(), a.title.as_deref()),
+        (Some("b"), Some("d"), None)
+    );
+    assert_eq!(server.overrides["c"].title.as_deref(), Some("T"));
+    for (tools, expected) in [
+        (r#"{"a": {"name": "x"}, "b": {"name": "x"}}"#, "tools.b.name\n  `x` is the new name of `a`, too"),
+        (r#"{"a": {"name": ""}}"#, "tools.a.name\n  a tool's name must not be empty"),
+        (r#"{"a": {"description": 7}}"#, "tools.a.description\n  this must be a string"),
+        (r#"{"a": "b"}"#, "tools.a\n  this must be an object"),
+        (r#"{"a": {}}"#, "this override changes nothing"),
+        (r#"{"a": {"descripton": "d"}}"#, "write `description` if that was meant"),
+        (r#"["*"]"#, "choose tools with `enabledTools`"),
+        ("true", "a.tools\n  this must be an object"),
+    ] {
+        let (_, problems) = read(&format!(r#"{{"command": "x", "tools": {tools}}}"#));
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{tools}: {problems:?}");
+    }
+}

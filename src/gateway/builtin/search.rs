@@ -57,7 +57,7 @@ fn likeness(server: &CatalogServer, tool: &CatalogTool, words: &[String]) -> Opt
     if words.is_empty() {
         return Some(0);
     }
-    let name = tool.name.to_lowercase();
+    let name = tool.exposed_name.to_lowercase();
     let texts = [
         (3, tool.title().unwrap_or_default().to_lowercase()),
         (3, server.name.as_str().to_lowercase()),

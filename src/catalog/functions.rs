@@ -1,0 +1,145 @@
+//! Tools as OpenAI's interfaces take them: the `tools` array of Chat Completions, or that of Responses.
+//!
+//! Names are those of [`super::prefixed`], which are within what OpenAI takes (64 characters of `[A-Za-z0-9_-]`). A
+//! list is made when somebody asks for it, once for a snapshot, a scope and a form. The text of each server stands
+//! by itself, so that a list of some servers is put together from what is there.
+
+mod accepted;
+mod strict;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::arguments::ArgumentChecker;
+use super::{Catalog, CatalogTool, Document, Scope};
+use crate::config::ServerName;
+
+/// Azure refuses a longer description, and OpenAI did until 2025. In characters.
+const SHORT_DESCRIPTION: usize = 1024;
+
+/// How a list is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FunctionForm {
+    /// Of the Responses interface, whose members stand beside `type`; else of Chat Completions, which has them
+    /// under `function`.
+    pub flat: bool,
+    /// With schemas that the model is held to, where that can be had.
+    pub strict: bool,
+    /// With descriptions of at most 1,024 characters.
+    pub short: bool,
+}
+
+impl FunctionForm {
+    /// How many forms there are.
+    const COUNT: usize = 8;
+
+    fn index(self) -> usize {
+        usize::from(self.flat) | usize::from(self.strict) << 1 | usize::from(self.short) << 2
+    }
+}
+
+/// The lists of one scope, by [`FunctionForm::index`].
+#[derive(Debug, Default)]
+pub struct FunctionLists([OnceLock<FunctionList>; FunctionForm::COUNT]);
+
+/// One list.
+#[derive(Debug)]
+pub struct FunctionList {
+    /// The array of all tools.
+    pub whole: Document,
+    /// The elements of each server's tools, with commas between them.
+    servers: HashMap<ServerName, Bytes>,
+}
+
+impl FunctionList {
+    /// The array of the tools of `servers` alone, in this order. Those that are not there are left out.
+    pub fn only<'a>(&self, servers: impl IntoIterator<Item = &'a ServerName>) -> Document {
+        array(servers.into_iter().filter_map(|server| self.servers.get(server)))
+    }
+}
+
+impl Catalog {
+    /// The tools that `scope` may see.
+    pub fn functions(&self, scope: &Scope, form: FunctionForm) -> &FunctionList {
+        self.functions[scope.index].0[form.index()].get_or_init(|| self.write_functions(scope, form))
+    }
+
+    fn write_functions(&self, scope: &Scope, form: FunctionForm) -> FunctionList {
+        let names = self.prefixed();
+        let mut servers = HashMap::new();
+        let mut in_order = Vec::new();
+        for (index, server) in self.servers.iter().enumerate() {
+            if !scope.allows_server(&server.name) {
+                continue;
+            }
+            let mut text = Vec::new();
+            for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
+                if !scope.allows_tool(tool.read_only, || Some(name)) {
+                    continue;
+                }
+                if !text.is_empty() {
+                    text.push(b',');
+                }
+                serde_json::to_writer(&mut text, &function(name, tool, form))
+                    .expect("a JSON value has only string keys, and a vector takes it");
+            }
+            let text = Bytes::from(text);
+            in_order.push(text.clone());
+            servers.insert(server.name.clone(), text);
+        }
+        FunctionList { whole: array(&in_order), servers }
+    }
+}
+
+fn array<'a>(parts: impl IntoIterator<Item = &'a Bytes>) -> Document {
+    let mut text = vec![b'['];
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(part);
+    }
+    text.push(b']');
+    Document::of_text(text)
+}
+
+fn function(name: &str, tool: &CatalogTool, form: FunctionForm) -> Value {
+    let schema = tool.input_schema();
+    // Arguments of a schema that is not validated here keep the nulls that a strict one asks for.
+    let strict = schema
+        .filter(|_| form.strict)
+        .and_then(strict::strict)
+        .filter(|_| ArgumentChecker::compile(schema).validates());
+    let is_strict = strict.is_some();
+    let mut function = Map::new();
+    if form.flat {
+        function.insert("type".into(), "function".into());
+    }
+    function.insert("name".into(), name.into());
+    if let Some(description) = tool.description().or_else(|| tool.title()) {
+        function.insert("description".into(), shown(description, form).into());
+    }
+    function.insert("parameters".into(), Value::Object(strict.unwrap_or_else(|| accepted::accepted(schema))));
+    // Responses takes a function for a strict one unless this says otherwise.
+    if form.flat || form.strict {
+        function.insert("strict".into(), is_strict.into());
+    }
+    if form.flat { Value::Object(function) } else { json!({ "type": "function", "function": function }) }
+}
+
+fn shown(description: &str, form: FunctionForm) -> String {
+    match description.char_indices().nth(SHORT_DESCRIPTION) {
+        Some(_) if form.short => {
+            let mut cut: String = description.chars().take(SHORT_DESCRIPTION - 1).collect();
+            cut.push('…');
+            cut
+        }
+        _ => description.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

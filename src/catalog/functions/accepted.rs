@@ -1,0 +1,108 @@
+//! A tool's schema in the words that OpenAI takes for the parameters of any function.
+//!
+//! It refuses a whole request for one function whose schema is not an object with `properties`, has alternatives at
+//! its root, or has an array without `items`. Such a schema is made wider here: what it loses stands in its
+//! description, and the gateway checks the arguments against the server's own schema anyway.
+
+use serde_json::{Map, Value};
+
+/// Keywords that must not stand at the root.
+const NOT_AT_ROOT: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
+/// Nobody writes deeper schemas, and a stack has an end.
+const DEEPEST: usize = 100;
+
+/// `schema` as parameters of a function.
+pub fn accepted(schema: Option<&Map<String, Value>>) -> Map<String, Value> {
+    let mut root = schema.cloned().unwrap_or_default();
+    if let Some(target) = referred(&root) {
+        root.shift_remove("$ref");
+        for (key, value) in target {
+            root.entry(key).or_insert(value);
+        }
+    }
+    let mut moved = Vec::new();
+    for keyword in NOT_AT_ROOT {
+        let Some(value) = root.shift_remove(keyword) else { continue };
+        if matches!(keyword, "anyOf" | "oneOf" | "allOf") {
+            take_properties(&mut root, &value, keyword == "allOf");
+        }
+        moved.push(format!("{keyword}: {value}"));
+    }
+    if !moved.is_empty() {
+        describe(&mut root, &moved);
+    }
+    root.insert("type".into(), "object".into());
+    root.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    let mut whole = Value::Object(root);
+    give_items(&mut whole, 0);
+    match whole {
+        Value::Object(root) => root,
+        _ => unreachable!("it was made an object above"),
+    }
+}
+
+/// Adds `words` to the schema's description.
+pub(super) fn describe(schema: &mut Map<String, Value>, words: &[String]) {
+    let words = words.join(", ");
+    let description = match schema.get("description").and_then(Value::as_str) {
+        Some(description) if !description.is_empty() => format!("{description} ({words})"),
+        _ => words,
+    };
+    schema.insert("description".into(), description.into());
+}
+
+/// What the root refers to, within itself.
+fn referred(root: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let pointer = root.get("$ref")?.as_str()?.strip_prefix("#/")?;
+    let target = pointer.split('/').try_fold(None, |at: Option<&Value>, part| match at {
+        None => Some(root.get(part)),
+        Some(at) => Some(at.get(part)),
+    });
+    target??.as_object().cloned()
+}
+
+/// The properties of the root's alternatives; required is only what all of them ask for.
+fn take_properties(root: &mut Map<String, Value>, branches: &Value, all: bool) {
+    for branch in branches.as_array().into_iter().flatten() {
+        let Some(properties) = branch.get("properties").and_then(Value::as_object) else { continue };
+        if let Value::Object(known) = root.entry("properties").or_insert_with(|| Value::Object(Map::new())) {
+            for (name, property) in properties {
+                known.entry(name.clone()).or_insert_with(|| property.clone());
+            }
+        }
+        let required = branch.get("required").and_then(Value::as_array).filter(|_| all);
+        if let (Some(required), Value::Array(known)) =
+            (required, root.entry("required").or_insert_with(|| Value::Array(Vec::new())))
+        {
+            known.extend(required.iter().filter(|name| !known.contains(name)).cloned().collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Arrays of anything say so.
+fn give_items(schema: &mut Value, depth: usize) {
+    let Value::Object(members) = schema else { return };
+    if depth > DEEPEST {
+        return;
+    }
+    let is_array = match members.get("type") {
+        Some(Value::String(kind)) => kind == "array",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "array"),
+        _ => false,
+    };
+    if is_array && !members.contains_key("items") {
+        members.insert("items".into(), Value::Object(Map::new()));
+    }
+    for (key, value) in members.iter_mut() {
+        match (key.as_str(), value) {
+            ("properties" | "$defs" | "definitions" | "patternProperties", Value::Object(schemas)) => {
+                schemas.values_mut().for_each(|schema| give_items(schema, depth + 1));
+            }
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(schemas)) => {
+                schemas.iter_mut().for_each(|schema| give_items(schema, depth + 1));
+            }
+            ("items" | "additionalProperties" | "not" | "contains", schema) => give_items(schema, depth + 1),
+            _ => {}
+        }
+    }
+}

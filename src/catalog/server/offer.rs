@@ -1,0 +1,210 @@
+//! Which of a server's tools are offered, and under which names: the operator's globs, overrides and lock.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde_json::Value;
+
+use super::super::drift::{self, Change, Drift, shown};
+use super::super::progress::ProgressHabit;
+use super::super::tool::CatalogTool;
+use super::HIDDEN;
+use crate::config::problem::nearest;
+use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
+use crate::upstream::Definition;
+
+/// What becomes of a server's list.
+#[derive(Debug, Default)]
+pub struct Offer {
+    pub tools: Vec<Arc<CatalogTool>>,
+    pub held: Vec<Arc<CatalogTool>>,
+    pub drift: Vec<Drift>,
+}
+
+impl Offer {
+    /// Sorts `definitions`, and says in the log what is odd about them. `is_known` tells that the list is one of the
+    /// server, and not the empty one of a server that was never heard of.
+    pub fn of(config: &ServerConfig, definitions: &[Definition], is_known: bool) -> Self {
+        let server = &config.name;
+        let filter = Filter::new(config);
+        let mut tools: Vec<Arc<CatalogTool>> = Vec::with_capacity(definitions.len());
+        let mut own_names: HashSet<&str> = HashSet::with_capacity(definitions.len());
+        let mut taken: HashMap<Arc<str>, &str> = HashMap::with_capacity(definitions.len());
+        for definition in definitions {
+            let name = name_of(definition);
+            if !filter.allows(name) {
+                continue;
+            }
+            if !own_names.insert(name) {
+                tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: two tools are named `{name}`; the first is served");
+                continue;
+            }
+            let changed = config.overrides.get(name);
+            let listed: Arc<str> = changed.and_then(|changed| changed.name.as_deref()).unwrap_or(name).into();
+            if let Some(other) = taken.insert(listed.clone(), name) {
+                taken.insert(listed.clone(), other);
+                tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: `{name}` would be named `{listed}` as `{other}` is; the first is served");
+                continue;
+            }
+            tools.push(Arc::new(CatalogTool {
+                name: name.into(),
+                exposed_name: listed.clone(),
+                listed_name: listed,
+                read_only: filter.is_read_only(definition),
+                definition: changed
+                    .map_or_else(|| definition.clone(), |changed| overridden(definition, changed)),
+                own: definition.clone(),
+                checker: OnceLock::new(),
+                progress: ProgressHabit::default(),
+                meter: OnceLock::new(),
+            }));
+        }
+        expose_hidden(&mut tools, &taken);
+        if is_known {
+            warn_of_unused(config, definitions);
+        }
+        match &config.lock {
+            Some(lock) if is_known => {
+                let is_wanted = |name: &str| filter.allows(name) && !own_names.contains(name);
+                let gone = lock.lock.tools.keys().filter(|name| is_wanted(name));
+                let gone = gone.map(|name| drift::missing(name)).collect();
+                held_to(config, lock, tools, gone)
+            }
+            _ => Self { tools, ..Self::default() },
+        }
+    }
+}
+
+/// Tools that are held to `lock`; `drift` begins with those that are gone.
+fn held_to(
+    config: &ServerConfig,
+    lock: &LockConfig,
+    all: Vec<Arc<CatalogTool>>,
+    mut drift: Vec<Drift>,
+) -> Offer {
+    let mut offer = Offer::default();
+    for tool in all {
+        let Some(drifted) = drift::of_tool(&lock.lock, &tool.own) else {
+            offer.tools.push(tool);
+            continue;
+        };
+        drift.push(drifted);
+        match lock.drift {
+            DriftPolicy::Warn => offer.tools.push(tool),
+            DriftPolicy::Quarantine => offer.held.push(tool),
+        }
+    }
+    drift.sort_by(|left, right| left.tool.cmp(&right.tool));
+    for drifted in &drift {
+        tell(config, lock.drift, drifted);
+    }
+    Offer { drift, ..offer }
+}
+
+fn tell(config: &ServerConfig, policy: DriftPolicy, drifted: &Drift) {
+    let server = &config.name;
+    let tool = shown(&drifted.tool);
+    let what = match drifted.change {
+        Change::Changed => "has changed since it was locked",
+        Change::New => "is not in the lock",
+        Change::Missing => "is in the lock, and the server has it no more",
+    };
+    let outcome = match (drifted.change, policy) {
+        (Change::Missing, _) => "`mcpo lock` takes it out of the lock",
+        (_, DriftPolicy::Warn) => "it is served all the same; `mcpo lock` accepts it",
+        (_, DriftPolicy::Quarantine) => "it is quarantined until `mcpo lock` accepts it",
+    };
+    let change = drifted.change.name();
+    tracing::warn!(mcp_server = %server, mcp_tool = tool, change, "{server}/{tool} {what}: {outcome}");
+    for line in &drifted.diff {
+        tracing::warn!(mcp_server = %server, mcp_tool = tool, change, "{server}/{tool} {line}");
+    }
+}
+
+fn name_of(definition: &Definition) -> &str {
+    definition.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn overridden(definition: &Definition, changed: &ToolOverride) -> Definition {
+    let mut definition = (**definition).clone();
+    let ToolOverride { name, description, title } = changed;
+    for (key, text) in [("name", name), ("description", description), ("title", title)] {
+        if let Some(text) = text {
+            definition.insert(key.to_owned(), text.as_str().into());
+        }
+    }
+    Arc::new(definition)
+}
+
+/// An override for a tool that is not there is a slip, or the server has renamed it.
+fn warn_of_unused(config: &ServerConfig, definitions: &[Definition]) {
+    let server = &config.name;
+    let names = || definitions.iter().map(name_of);
+    for tool in config.overrides.keys().filter(|tool| !names().any(|name| name == *tool)) {
+        let like = nearest(tool, names()).map(|like| format!("; did you mean `{}`?", shown(like)));
+        let like = like.unwrap_or_default();
+        tracing::warn!(mcp_server = %server, mcp_tool = tool, "{server}: the override of `{tool}` is for no tool of the server{like}");
+    }
+}
+
+fn expose_hidden(tools: &mut [Arc<CatalogTool>], taken: &HashMap<Arc<str>, &str>) {
+    for tool in tools {
+        if HIDDEN.contains(&&*tool.listed_name) {
+            let mut exposed = format!("{}_", tool.listed_name);
+            while taken.contains_key(exposed.as_str()) {
+                exposed.push('_');
+            }
+            let tool = Arc::get_mut(tool).expect("the tool was made a moment ago and has one owner");
+            tool.exposed_name = exposed.into();
+        }
+    }
+}
+
+/// The operator's globs over tool names, compiled.
+struct Filter {
+    enabled: Option<GlobSet>,
+    disabled: GlobSet,
+    read_only: Option<GlobSet>,
+}
+
+impl Filter {
+    fn new(config: &ServerConfig) -> Self {
+        Self {
+            enabled: (!config.enabled_tools.is_empty()).then(|| globs(&config.enabled_tools)),
+            disabled: globs(&config.disabled_tools),
+            read_only: config.read_only_tools.as_deref().map(globs),
+        }
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        self.enabled.as_ref().is_none_or(|enabled| enabled.is_match(name)) && !self.disabled.is_match(name)
+    }
+
+    fn is_read_only(&self, definition: &Definition) -> bool {
+        let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
+        match &self.read_only {
+            Some(read_only) => read_only.is_match(name),
+            None => hint(definition, "readOnlyHint"),
+        }
+    }
+}
+
+/// A hint of `annotations`: the server's claim, false when it claims nothing.
+pub fn hint(definition: &Definition, key: &str) -> bool {
+    definition.get("annotations").and_then(|hints| hints.get(key)).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn globs(patterns: &[String]) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        // The name itself, too: a tool may be called `delete[all]`, and a list that was exact in mcpo
+        // must not fail open.
+        for text in [pattern.clone(), globset::escape(pattern)] {
+            if let Ok(glob) = Glob::new(&text) {
+                set.add(glob);
+            }
+        }
+    }
+    set.build().unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! `mcpo lock` and `mcpo check --lock`: the lock of tools is written, or compared with what the servers say now.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::door::Door;
+use super::output::Output;
+use super::trouble::Trouble;
+use super::{exit, explain};
+use crate::catalog::drift::{self, Drift, shown};
+use crate::config::lock::{LockError, ServerLock, ToolsLock};
+use crate::gateway::status::LockStatus;
+
+/// The file when nothing names one.
+const DEFAULT_FILE: &str = "tools.lock";
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct LockTask {
+    /// Only this server's entry.
+    pub server: Option<String>,
+    pub file: Option<PathBuf>,
+    /// Write the lock; else compare with it.
+    pub writes: bool,
+}
+
+/// Does `task`; gives the exit code.
+///
+/// # Errors
+///
+/// When the servers cannot be asked, or the file is none.
+pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Trouble> {
+    let answer = door.json("servers/lock").await?;
+    let told: LockStatus =
+        serde_json::from_value(answer).map_err(|_| Trouble::Failed(explain::no_gateway(&door.name())))?;
+    if let Some(server) = &task.server
+        && !told.servers.contains_key(server)
+        && !told.missing.contains_key(server)
+    {
+        let known: Vec<&str> = told.servers.keys().chain(told.missing.keys()).map(String::as_str).collect();
+        return Err(Trouble::Failed(explain::unknown_server(server, &known)));
+    }
+    let file = task.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let old = match ToolsLock::read(file) {
+        Ok(lock) => lock.servers,
+        Err(LockError::Io(error)) if task.writes && error.kind() == io::ErrorKind::NotFound => {
+            BTreeMap::new()
+        }
+        Err(error) => {
+            let fix = if task.writes { "remove it first" } else { "write it with `mcpo lock`" };
+            return Err(Trouble::Configuration(format!(
+                "error: {}\n  {error}\n  fix: {fix}",
+                file.display()
+            )));
+        }
+    };
+    let is_meant = |server: &str| task.server.as_deref().is_none_or(|meant| meant == server);
+    let mut new = BTreeMap::new();
+    // What was not asked for, or could not be told, stays as it was.
+    for (server, entry) in &old {
+        if !is_meant(server) || told.missing.contains_key(server) {
+            new.insert(server.clone(), entry.clone());
+        }
+    }
+    let complete = complain(&told, is_meant);
+    new.extend(told.servers.into_iter().filter(|(server, _)| is_meant(server)));
+    let changes = changes(&old, &new);
+    let mut text: String =
+        changes.iter().map(|(server, drift)| format!("{}/{drift}\n", shown(server))).collect();
+    if task.writes {
+        write(file, ToolsLock::new(new.clone()).text().as_bytes())?;
+    }
+    let tools: usize = new.values().map(|server| server.tools.len()).sum();
+    let differing = match changes.len() {
+        0 => "nothing has changed".to_owned(),
+        1 => "1 tool differs from what was locked before".to_owned(),
+        count => format!("{count} tools differ from what was locked before"),
+    };
+    text.push_str(&format!("{}: {tools} tools of {} servers; {differing}", file.display(), new.len()));
+    output.text(&text)?;
+    Ok(match (task.writes, changes.is_empty(), complete) {
+        (false, false, _) => exit::CONFIGURATION,
+        (_, _, false) => exit::FAILURE,
+        _ => exit::SUCCESS,
+    })
+}
+
+/// Says which of the servers that are meant did not tell; whether there is none.
+fn complain(told: &LockStatus, is_meant: impl Fn(&str) -> bool) -> bool {
+    let mut complete = true;
+    for (server, state) in told.missing.iter().filter(|(server, _)| is_meant(server)) {
+        // A disabled one is as it was meant to be.
+        if state != "disabled" {
+            complete = false;
+            eprintln!("mcpo: {} is {}", shown(server), shown(state));
+        }
+    }
+    complete
+}
+
+/// Every tool that differs, with its server.
+fn changes<'a>(
+    old: &'a BTreeMap<String, ServerLock>,
+    new: &'a BTreeMap<String, ServerLock>,
+) -> Vec<(&'a str, Drift)> {
+    let none = ServerLock::default();
+    let mut servers: Vec<&String> = old.keys().chain(new.keys()).collect();
+    servers.sort();
+    servers.dedup();
+    let of_server = |server: &'a String| {
+        let (old, new) = (old.get(server).unwrap_or(&none), new.get(server).unwrap_or(&none));
+        drift::between(old, new).into_iter().map(|drift| (server.as_str(), drift)).collect::<Vec<_>>()
+    };
+    servers.into_iter().flat_map(of_server).collect()
+}
+
+/// Writes the file in one rename, so that a gateway that follows it never reads half.
+fn write(file: &Path, text: &[u8]) -> Result<(), Trouble> {
+    let mut draft = file.as_os_str().to_owned();
+    draft.push(".new");
+    let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, file));
+    written.map_err(|error| Trouble::Failed(format!("{} cannot be written: {error}", file.display())))
+}

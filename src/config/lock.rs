@@ -1,0 +1,270 @@
+//! `tools.lock`: what the servers said of their tools when an operator last looked, as a file for git.
+//!
+//! The file holds what a model can be shown of each tool, whole, so that a change can be told in words, and a digest
+//! of it. Everything is sorted, and pretty-printed JSON: one change of a tool is one small change of the file. What is
+//! locked is the server's own text, before any override.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::layers::Layers;
+use super::problem::{Place, Problems, nearest};
+use super::{ServerConfig, TransportConfig};
+
+/// The version of the file's form.
+const VERSION: u64 = 1;
+
+/// The members of a definition that are locked: all that a model or a person is shown. The rest (`_meta`, icons) says
+/// nothing of what a tool does.
+pub const LOCKED: [&str; 6] = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolsLock {
+    pub version: u64,
+    pub servers: BTreeMap<String, ServerLock>,
+}
+
+/// One server's tools.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerLock {
+    /// Name and version that the server gave itself. Another one alone is no drift.
+    pub server: String,
+    /// By the server's own names.
+    pub tools: BTreeMap<String, LockedTool>,
+}
+
+/// One tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedTool {
+    /// `sha256:` and the digest of the canonical JSON of `definition`.
+    pub digest: String,
+    /// The [`LOCKED`] members, sorted.
+    pub definition: Map<String, Value>,
+}
+
+/// What happens to a tool that is not as it was locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DriftPolicy {
+    /// It is served, and the log says what has changed.
+    #[default]
+    Warn,
+    /// It is neither listed nor called until it is locked anew.
+    Quarantine,
+}
+
+/// What holds for one server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockConfig {
+    pub drift: DriftPolicy,
+    /// Empty for a server that is not in the file: all its tools are new then.
+    pub lock: Arc<ServerLock>,
+}
+
+/// Why a file is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("it is no lock of this program: {0}")]
+    Form(#[from] serde_json::Error),
+    #[error("it is of version {0}, and this program knows version {VERSION}")]
+    Version(u64),
+    #[error("the digest of `{server}/{tool}` is not that of its text, so one of the two was edited")]
+    Digest { server: String, tool: String },
+}
+
+impl ToolsLock {
+    pub fn new(servers: BTreeMap<String, ServerLock>) -> Self {
+        Self { version: VERSION, servers }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or when it is none.
+    pub fn read(path: &Path) -> Result<Self, LockError> {
+        let lock: Self = serde_json::from_slice(&std::fs::read(path)?)?;
+        if lock.version != VERSION {
+            return Err(LockError::Version(lock.version));
+        }
+        for (server, entry) in &lock.servers {
+            for (tool, locked) in &entry.tools {
+                if locked.digest != digest(&locked.definition) {
+                    return Err(LockError::Digest { server: server.clone(), tool: tool.clone() });
+                }
+            }
+        }
+        Ok(lock)
+    }
+
+    /// The text of the file; the same lock gives the same text.
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("its keys are strings");
+        text.push('\n');
+        text
+    }
+}
+
+impl LockedTool {
+    /// A tool as its server defines it now.
+    pub fn of(definition: &Map<String, Value>) -> Self {
+        let kept = LOCKED.iter().filter_map(|key| Some(((*key).to_owned(), sorted(definition.get(*key)?))));
+        let mut kept: Vec<(String, Value)> = kept.collect();
+        kept.sort_by(|left, right| left.0.cmp(&right.0));
+        let definition = Map::from_iter(kept);
+        Self { digest: digest(&definition), definition }
+    }
+}
+
+/// The digest of canonical JSON: no white space, members sorted.
+fn digest(definition: &Map<String, Value>) -> String {
+    let text = sorted(&Value::Object(definition.clone())).to_string();
+    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<(String, Value)> =
+                members.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            members.sort_by(|left, right| left.0.cmp(&right.0));
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(elements) => elements.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The file that the layers name, and its policy.
+#[derive(Debug)]
+pub(super) struct LockSettings {
+    pub file: Option<PathBuf>,
+    pub drift: DriftPolicy,
+}
+
+pub(super) fn settings(layers: &Layers, problems: &mut Problems) -> LockSettings {
+    const POLICIES: [(&str, DriftPolicy); 2] =
+        [("warn", DriftPolicy::Warn), ("quarantine", DriftPolicy::Quarantine)];
+    let file: Option<String> = layers.get("lock.file", "a string", problems);
+    let file = file.filter(|file| !file.is_empty()).map(PathBuf::from);
+    let mut drift = DriftPolicy::default();
+    if let Some(written) = layers.get::<String>("lock.drift", "a string", problems) {
+        let place = layers.place("lock.drift");
+        match POLICIES.iter().find(|(name, _)| *name == written) {
+            Some((_, known)) => drift = *known,
+            None => {
+                let candidate = nearest(&written, POLICIES.map(|(name, _)| name)).unwrap_or("quarantine");
+                let message = format!("`{written}` is no way to treat a tool that has changed");
+                problems.error(
+                    &place,
+                    message,
+                    format!("write `{candidate}`; the ways are warn and quarantine"),
+                );
+            }
+        }
+        if file.is_none() {
+            problems.slip(
+                &place,
+                "without `lock.file` there is nothing that a tool could drift from",
+                "add `\"file\": \"tools.lock\"`, and write it with `mcpo lock`",
+            );
+        }
+    }
+    LockSettings { file, drift }
+}
+
+/// Reads the file of `settings`, and gives each server its part.
+pub(super) fn give(
+    servers: &mut [ServerConfig],
+    settings: &LockSettings,
+    place: &Place,
+    problems: &mut Problems,
+) {
+    let Some(file) = &settings.file else { return };
+    let mut lock = match ToolsLock::read(file) {
+        Ok(lock) => lock,
+        Err(error) => {
+            problems.error(
+                place,
+                format!("{}: {error}", file.display()),
+                "write the file with `mcpo lock --config FILE` once the tools are what they are to be",
+            );
+            return;
+        }
+    };
+    for server in servers.iter_mut() {
+        if !matches!(server.transport, TransportConfig::Gateway) {
+            let lock = Arc::new(lock.servers.remove(server.name.as_str()).unwrap_or_default());
+            server.lock = Some(LockConfig { drift: settings.drift, lock });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tool(definition: Value) -> LockedTool {
+        LockedTool::of(definition.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_said_and_not_of_how_it_is_written() {
+        let one = tool(
+            json!({"name": "a", "inputSchema": {"type": "object", "properties": {}}, "_meta": {"x": 1}}),
+        );
+        let same =
+            tool(json!({"inputSchema": {"properties": {}, "type": "object"}, "name": "a", "icons": []}));
+        assert_eq!(one, same);
+        for other in [
+            json!({"name": "b", "inputSchema": {"type": "object", "properties": {}}}),
+            json!({"name": "a", "inputSchema": {"type": "object"}}),
+            json!({"name": "a", "inputSchema": {"type": "object", "properties": {}}, "description": ""}),
+            json!({"name": "a", "inputSchema": {"type": "object", "properties": {}}, "annotations": {}}),
+            json!({"name": "a", "inputSchema": {"type": "object", "properties": {}}, "title": "A"}),
+            json!({"name": "a", "inputSchema": {"type": "object", "properties": {}}, "outputSchema": {}}),
+        ] {
+            assert_ne!(one.digest, tool(other.clone()).digest, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_written_and_an_edited_one_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tools = BTreeMap::from([("a".to_owned(), tool(json!({"name": "a", "description": "looks"})))]);
+        let server = ServerLock { server: "s 1".to_owned(), tools };
+        let lock = ToolsLock::new(BTreeMap::from([("s".to_owned(), server)]));
+        std::fs::write(file.path(), lock.text()).unwrap();
+        assert_eq!(ToolsLock::read(file.path()).unwrap(), lock);
+        assert_eq!(ToolsLock::read(file.path()).unwrap().text(), lock.text());
+        for (text, said) in [
+            (lock.text().replace("looks", "lies"), "digest of `s/a` is not that of its text"),
+            (lock.text().replace("\"version\": 1", "\"version\": 2"), "of version 2"),
+            (lock.text().replace("\"server\"", "\"serve\""), "it is no lock"),
+            (String::new(), "it is no lock"),
+        ] {
+            std::fs::write(file.path(), text).unwrap();
+            let error = ToolsLock::read(file.path()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(
+            ToolsLock::read(Path::new("/nowhere/tools.lock"))
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be read")
+        );
+    }
+}

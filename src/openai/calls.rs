@@ -1,0 +1,138 @@
+//! Makes a model's calls, side by side, and puts the answers into their order.
+//!
+//! A call that fails is answered by a message that tells the model why; the others go on.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use axum::response::Response;
+use futures_util::{StreamExt as _, stream};
+use http::StatusCode;
+use http::request::Parts;
+
+use super::OpenAi;
+use super::answers::{Answer, Reading, read};
+use super::asked::{self, AskedCall};
+use crate::catalog::Caller;
+use crate::config::problem::nearest;
+use crate::gateway::{CallContext, CallRecord, FindError, Outcome, apart_if_large, record};
+use crate::http::{Peer, Problem, correlation, forwarded, json_answer};
+use crate::trace::RequestId;
+use crate::upstream::Reply;
+
+/// Calls of one request that run at one time; the others wait. Results are held until all are there, so this and the
+/// limit of what they take together bound the memory.
+const SIDE_BY_SIDE: usize = 8;
+/// A name is repeated to the model up to here, in bytes.
+const NAME_LENGTH: usize = 128;
+
+impl OpenAi {
+    /// Makes the calls in `body`.
+    pub(super) async fn calls(
+        &self,
+        head: &Parts,
+        caller: &Caller,
+        body: &[u8],
+    ) -> Result<Response, Problem> {
+        let asked = apart_if_large(body.len(), || asked::calls(body));
+        let asked = asked
+            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
+        let taken = AtomicUsize::new(0);
+        let answers = stream::iter(asked).map(|call| self.answered(head, caller, call, &taken));
+        let answers: Vec<Answer> = answers.buffered(SIDE_BY_SIDE).collect().await;
+        let size = taken.load(Ordering::Relaxed);
+        match apart_if_large(size, || serde_json::to_vec(&answers)) {
+            Ok(text) => Ok(json_answer(StatusCode::OK, text.into())),
+            Err(error) => {
+                tracing::error!(%error, "the answers to tool calls could not be written as JSON");
+                Err(Problem::internal())
+            }
+        }
+    }
+
+    async fn answered(&self, head: &Parts, caller: &Caller, call: AskedCall, taken: &AtomicUsize) -> Answer {
+        let (id, interface) = (call.id.clone(), call.interface);
+        let mut reading = self.reading(head, caller, call).await;
+        let limit = self.config.limits.result_bytes;
+        let size = reading.size();
+        let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
+        if taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            reading = Reading::error(format!(
+                "the results of the calls of this turn are larger than {limit} bytes together, so this one is left \
+                 out; ask for less, or make fewer calls at once"
+            ));
+        }
+        Answer { id, interface, reading }
+    }
+
+    async fn reading(&self, head: &Parts, caller: &Caller, call: AskedCall) -> Reading {
+        let began = Instant::now();
+        let mut context = context(head, caller);
+        if !call.is_function {
+            record::not_found(&context, "-", &call.name, began, &FindError::Tool);
+            return Reading::error(
+                "there are no custom tools here; call one of the functions that were given".to_owned(),
+            );
+        }
+        let target = match self.gateway.find_prefixed(caller, &call.name).await {
+            Ok(target) => target,
+            Err(error) => {
+                record::not_found(&context, "-", &call.name, began, &error);
+                return Reading::error(self.not_found(caller, &call.name, &error));
+            }
+        };
+        let entries = self.gateway.forwarding_entries(&target);
+        context.forwarded = forwarded(&self.keys, &head.headers, &entries);
+        let record = CallRecord::new(&self.gateway, &context, &target);
+        let server = &target.server.name;
+        match self.gateway.call(&context, &target, call.arguments).await {
+            Ok(Reply::Result(result)) => match apart_if_large(result.len(), || read(&result)) {
+                Some(reading) => {
+                    record.answered(if reading.is_error { Outcome::ToolError } else { Outcome::Ok });
+                    reading
+                }
+                None => {
+                    record.answered(Outcome::Unrenderable);
+                    Reading::error(format!("{server}: the server's answer is not a tool result"))
+                }
+            },
+            Ok(Reply::Error(error)) => {
+                record.answered(Outcome::RpcError);
+                Reading::error(format!("{server}: {}", error.message))
+            }
+            Err(error) => {
+                record.failed(&error);
+                Reading::error(format!("{server}: {}", error.for_models()))
+            }
+        }
+    }
+
+    fn not_found(&self, caller: &Caller, name: &str, error: &FindError) -> String {
+        let shown = &name[..name.floor_char_boundary(NAME_LENGTH)];
+        if !matches!(error, FindError::Server | FindError::Tool) {
+            return format!("{shown}: {}", error.for_callers());
+        }
+        let catalog = self.gateway.keeper().catalog();
+        let names = catalog.prefixed();
+        let visible = catalog.servers.iter().enumerate().flat_map(|(index, server)| {
+            let tools = server.tools.iter().zip(names.of_server(index));
+            tools.filter_map(move |(tool, name)| {
+                let is_visible = caller.scope.allows_server(&server.name)
+                    && caller.scope.allows_tool(tool.read_only, || Some(name));
+                is_visible.then_some(&**name)
+            })
+        });
+        match nearest(shown, visible) {
+            Some(like) => format!("there is no tool `{shown}`; did you mean `{like}`?"),
+            None => format!("there is no tool `{shown}`; use one of the tools that were given"),
+        }
+    }
+}
+
+fn context(head: &Parts, caller: &Caller) -> CallContext {
+    let request_id = head.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    let mut context = CallContext::new(caller.clone(), request_id);
+    context.trace = correlation::trace(&head.headers);
+    context.peer = head.extensions.get::<Peer>().copied();
+    context
+}
