@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST /mcp` | one JSON-RPC message; tools and prompts of all servers as `{server}_{name}`, resources as `mcpo://{server}/{URI}` |
 //! | `POST /{server}/mcp` | the same for one server, with its own names, its resources, prompts and completion |
-//! | `GET` | the stream of a session: the server's list changes |
+//! | `GET` | the stream of a session: the server's list changes; with `Last-Event-ID`, the rest of an answer |
 //! | `DELETE` | ends a session |
 //!
 //! `?profile=NAME` on each of them shows a client what the profile of that name chooses ([`profile`]).
@@ -30,6 +30,7 @@ mod others;
 mod parked;
 mod place;
 mod profile;
+mod replay;
 mod rounds;
 pub mod session;
 mod shared;
@@ -61,6 +62,8 @@ pub use shared::Shared;
 
 /// Names the session of a request.
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Names the last event that a client has received of a stream that it goes on with.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Names the revision of a request.
 const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 

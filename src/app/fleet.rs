@@ -42,6 +42,7 @@ impl Fleet {
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
         let (clients, turn) = (Arc::new(HttpClients::default()), Turn::default());
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), turn.clone()));
+        let tasks = TaskTracker::new();
         Self {
             surroundings: Arc::new(Surroundings {
                 clients,
@@ -52,9 +53,9 @@ impl Fleet {
             changes: Arc::default(),
             state_dir,
             turn,
-            tasks: TaskTracker::new(),
+            mcp: Arc::new(mcp::Shared::new(closing, tasks.clone())),
+            tasks,
             stop: CancellationToken::new(),
-            mcp: Arc::new(mcp::Shared::new(closing)),
             current: ArcSwap::default(),
         }
     }

@@ -76,6 +76,14 @@ impl Fault {
         Self::new(SESSION_NOT_FOUND, "Session not found").at(Status::Always(StatusCode::NOT_FOUND))
     }
 
+    /// Not with 404: the session is there.
+    pub fn not_resumable() -> Self {
+        Self::invalid_request(
+            "`Last-Event-ID` names no event of an answer that is still kept; send the request again",
+        )
+        .at(Status::Always(StatusCode::BAD_REQUEST))
+    }
+
     pub fn header_mismatch(message: String) -> Self {
         Self::new(HEADER_MISMATCH, message).at(Status::Always(StatusCode::BAD_REQUEST))
     }

@@ -84,6 +84,11 @@ impl Client {
         is_special.then(|| ClientSide { key: self.key, capabilities: self.capabilities.clone(), log_level })
     }
 
+    /// A number that other sessions are not likely to have, and that tells nothing of the session's id.
+    pub fn number_of_its_own(&self) -> u64 {
+        self.key.iter().take(6).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    }
+
     /// The least level of log messages that it wants, once it has said so.
     pub fn log_level(&self) -> Option<Arc<str>> {
         self.log_level.load().as_deref().cloned()

@@ -62,6 +62,7 @@ impl Mcp {
             limits.sessions,
             limits.session_idle,
             wanted.capabilities,
+            revision,
         );
         let session = match opened {
             Ok(session) => session,

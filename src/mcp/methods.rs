@@ -21,7 +21,7 @@ use super::parked::{Ends, Owner};
 use super::place::Place;
 use super::session::Session;
 use super::stateless::Declared;
-use super::streamed::{self, Finished, Streamed};
+use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
 use crate::catalog::{Caller, CatalogServer};
@@ -154,6 +154,8 @@ impl Mcp {
         let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
         let open = client.request(to, progress.clone());
         let hearing: Arc<dyn Hearing> = client.clone();
+        let (session, shared) = (session.clone(), self.shared.clone());
+        let resumable = Some(Resumable { session, progress: progress.clone(), shared });
         let way = Way {
             era: Era::Sessions,
             progress: Some(progress),
@@ -172,7 +174,7 @@ impl Mcp {
             }
         };
         let id = id.to_owned();
-        Streamed { id, work: Box::pin(work), messages, token, is_stateless: false }.respond().await
+        Streamed { id, work: Box::pin(work), messages, token, resumable }.respond().await
     }
 
     /// Answers a message that declares itself.
@@ -212,7 +214,7 @@ impl Mcp {
         let asks_progress = token.is_some();
         let work = async move { this.work(owned, method, params, side, asks_progress, to).await };
         let id = (*id).to_owned();
-        Streamed { id, work: Box::pin(work), messages, token, is_stateless: true }.respond().await
+        Streamed { id, work: Box::pin(work), messages, token, resumable: None }.respond().await
     }
 
     /// Works on a request without a session, or on with one that waits for what its client was asked.

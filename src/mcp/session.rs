@@ -16,8 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::place::Place;
+use super::replay::Replay;
 use super::wishes::Followed;
 use crate::catalog::Caller;
+
+/// The first revision whose clients poll the streams of answers (SEP-1699).
+const POLLING_SINCE: &str = "2025-11-25";
 
 /// The table of all sessions.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Session {
     /// Requests that a `notifications/cancelled` may name. Only the session's own requests meet at this lock.
     in_flight: Mutex<HashMap<Box<str>, CancellationToken>>,
     client: Arc<Client>,
+    revision: &'static str,
+    replay: Replay,
     /// By the names that the client has for them.
     followed: Mutex<HashMap<Box<str>, Followed>>,
     ended: CancellationToken,
@@ -101,10 +107,14 @@ impl Sessions {
         most: usize,
         idle: Duration,
         capabilities: Option<&RawValue>,
+        revision: &'static str,
     ) -> Result<Arc<Session>, rustix::io::Errno> {
         let id = new_id()?;
+        let client = Arc::new(Client::new(&id, capabilities));
         let session = Arc::new(Session {
-            client: Arc::new(Client::new(&id, capabilities)),
+            replay: Replay::new(client.number_of_its_own()),
+            client,
+            revision,
             id,
             followed: Mutex::default(),
             holder,
@@ -176,6 +186,17 @@ impl Session {
     /// The client that opened it.
     pub fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// What the answers to its requests have said.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// Whether its client understands events that say nothing, and comes back to a stream that was closed early.
+    pub fn is_primed(&self) -> bool {
+        // Revisions are dates.
+        self.revision >= POLLING_SINCE
     }
 
     /// Takes note of a resource that the client follows.
@@ -275,7 +296,7 @@ mod tests {
     }
 
     fn open(sessions: &Sessions, caller: &Caller, place: &Place) -> Arc<Session> {
-        sessions.open(Holder::of(caller, place), 3, HOUR, None).unwrap()
+        sessions.open(Holder::of(caller, place), 3, HOUR, None, "2025-11-25").unwrap()
     }
 
     fn knows(sessions: &Sessions, session: &Session, caller: &Caller, place: &Place) -> bool {

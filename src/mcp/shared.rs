@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::Mcp;
 use super::parked::Parked;
@@ -17,15 +18,19 @@ pub struct Shared {
     pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
     /// Cancelled when the gateway begins to stop: streams close then, so that nobody waits for them.
     pub(super) closing: CancellationToken,
+    /// Requests that go on without their client; all end soon after `closing`, once nobody reads their answers.
+    pub(super) tasks: TaskTracker,
 }
 
 impl Shared {
-    pub fn new(closing: CancellationToken) -> Self {
+    /// `tasks` are waited for at the end of the gateway.
+    pub fn new(closing: CancellationToken, tasks: TaskTracker) -> Self {
         Self {
             sessions: Sessions::default(),
             parked: Arc::default(),
             current: watch::Sender::new(None),
             closing,
+            tasks,
         }
     }
 

@@ -22,16 +22,17 @@ use super::answer::Fault;
 use super::client::Way;
 use super::methods::Asked;
 use super::place::Place;
+use super::replay::{Reader, Replay};
 use super::session::{OpenStream, Session};
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
-use super::{Mcp, SESSION};
+use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::Caller;
 use crate::upstream::{Change, News};
 
 /// Proxies close what is silent for a minute or less.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Keeps nginx from holding events back.
-const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// What a client of the stateless era wants to hear of.
@@ -77,7 +78,7 @@ struct Follower {
 }
 
 impl Mcp {
-    /// `GET`: the stream of a session.
+    /// `GET`: the stream of a session, or what is left of one of its answers.
     pub(super) fn open_stream(
         self: &Arc<Self>,
         headers: &HeaderMap,
@@ -93,6 +94,10 @@ impl Mcp {
         let Some(session) = self.session(id, caller, place) else {
             return Fault::session_not_found().response(None);
         };
+        if let Some(last) = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty()) {
+            let reader = last.to_str().ok().and_then(|last| Replay::resume(&session, last));
+            return reader.map_or_else(|| Fault::not_resumable().response(None), Reader::respond);
+        }
         let mut follower = self.follower(caller, place);
         follower.ended = session.ended().clone();
         follower._open = Some(session.stream());

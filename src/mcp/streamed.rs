@@ -1,9 +1,14 @@
 //! The answer to a request that may have more to say than its result: what comes first decides. A result alone is sent
 //! as JSON; progress, a log message or a question to the client makes it a stream of events, the result its last.
+//!
+//! In a session such a stream outlives the connection that brings it: its work goes on as a task of its own, and what it
+//! says is kept for a client that comes back ([`super::replay`]).
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
@@ -15,7 +20,15 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::answer::{self, Fault};
+use super::replay::{Recording, Replay};
+use super::session::Session;
+use super::shared::Shared;
 use super::stream::respond as respond_events;
+use crate::upstream::Progress;
+
+/// Most calls are over by then, and are answered by plain JSON. What takes longer becomes a stream before it says
+/// anything, so that its client can come back to it.
+const WORTH_RESUMING: Duration = Duration::from_millis(50);
 
 /// What became of a request.
 #[derive(Debug)]
@@ -38,8 +51,15 @@ pub struct Streamed {
     pub messages: mpsc::Receiver<Bytes>,
     /// The name that the client gave to the request's progress.
     pub token: Option<Value>,
-    /// Whether errors have the statuses of the stateless era.
-    pub is_stateless: bool,
+    /// What a stream that can be resumed needs; in the stateless era there is none.
+    pub resumable: Option<Resumable>,
+}
+
+/// Where a stream that can be resumed belongs.
+pub struct Resumable {
+    pub session: Arc<Session>,
+    pub progress: Arc<Progress>,
+    pub shared: Arc<Shared>,
 }
 
 enum Piece {
@@ -76,19 +96,57 @@ pub fn takes_events(headers: &HeaderMap) -> bool {
 impl Streamed {
     /// Waits for the first piece of the answer, and answers.
     pub async fn respond(mut self) -> Response {
-        match self.next().await {
-            Piece::Finished(Finished::Result(result)) => answer::result(&self.id, &result),
-            Piece::Finished(Finished::Fault(fault)) if self.is_stateless => fault.response(Some(&self.id)),
-            Piece::Finished(Finished::Fault(fault)) => fault.response_in_session(&self.id),
-            Piece::Finished(Finished::Cancelled) => StatusCode::ACCEPTED.into_response(),
-            Piece::Message(first) => {
-                let rest = Rest { first: Some(first), streamed: Some(self) };
-                respond_events(stream::unfold(rest, async |mut rest| {
-                    let text = rest.next().await?;
-                    Some((Ok::<_, Infallible>(Event::default().event("message").data(text)), rest))
-                }))
+        let is_primed = self.resumable.as_ref().is_some_and(|resumable| resumable.session.is_primed());
+        let first = if is_primed {
+            tokio::time::timeout(WORTH_RESUMING, self.next()).await.ok()
+        } else {
+            Some(self.next().await)
+        };
+        let first = match (first, &self.resumable) {
+            (Some(Piece::Finished(Finished::Result(result))), _) => return answer::result(&self.id, &result),
+            (Some(Piece::Finished(Finished::Fault(fault))), None) => return fault.response(Some(&self.id)),
+            (Some(Piece::Finished(Finished::Fault(fault))), Some(_)) => {
+                return fault.response_in_session(&self.id);
             }
+            (Some(Piece::Finished(Finished::Cancelled)), _) => return StatusCode::ACCEPTED.into_response(),
+            (Some(Piece::Message(first)), _) => Some(first),
+            (None, _) => None,
+        };
+        if let Some(resumable) = self.resumable.take() {
+            let (recording, reader) = Replay::open(&resumable.session);
+            if let Some(first) = first {
+                recording.push(first);
+            }
+            resumable.shared.tasks.clone().spawn(self.record(recording, resumable));
+            return reader.respond();
         }
+        let rest = Rest { first, streamed: Some(self) };
+        respond_events(stream::unfold(rest, async |mut rest| {
+            let text = rest.next().await?;
+            Some((Ok::<_, Infallible>(Event::default().event("message").data(text)), rest))
+        }))
+    }
+
+    /// Works on, whether or not somebody reads what comes; when nobody has for too long, the request is cancelled.
+    async fn record(mut self, recording: Recording, resumable: Resumable) {
+        let Resumable { session, progress, shared } = resumable;
+        let last = {
+            let mut abandoned = pin!(recording.abandoned(&shared.closing));
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut abandoned => return,
+                    // What the server wants of its client, ours can do as well.
+                    () = progress.paused(), if session.is_primed() => recording.hang_up(),
+                    piece = self.next() => match piece {
+                        Piece::Message(text) => recording.push(text),
+                        Piece::Finished(finished) => break self.last(&finished),
+                    },
+                }
+            }
+        };
+        drop((self, session, progress));
+        recording.finish(last, &shared.closing).await;
     }
 
     async fn next(&mut self) -> Piece {

@@ -15,6 +15,7 @@ const LOG: &[u8] = b"\"notifications/message\"";
 #[derive(Debug)]
 pub struct Progress {
     told: Notify,
+    paused: Notify,
     is_asked: bool,
     passed_on: Option<mpsc::Sender<Bytes>>,
     passes_log: bool,
@@ -23,7 +24,13 @@ pub struct Progress {
 impl Default for Progress {
     /// Progress that only the deadline hears of.
     fn default() -> Self {
-        Self { told: Notify::new(), is_asked: true, passed_on: None, passes_log: false }
+        Self {
+            told: Notify::new(),
+            paused: Notify::new(),
+            is_asked: true,
+            passed_on: None,
+            passes_log: false,
+        }
     }
 }
 
@@ -31,7 +38,7 @@ impl Progress {
     /// Each message goes to `to` whole, as the server sent it, in order: progress when it `is_asked` of the server, log
     /// messages when the answer's stream brings them and `passes_log`.
     pub fn passed_on(to: mpsc::Sender<Bytes>, is_asked: bool, passes_log: bool) -> Self {
-        Self { told: Notify::new(), is_asked, passed_on: Some(to), passes_log }
+        Self { is_asked, passed_on: Some(to), passes_log, ..Self::default() }
     }
 
     /// Whether the server is to tell its progress.
@@ -48,6 +55,16 @@ impl Progress {
     /// Something else shows that the request goes on, such as an answer of the user's.
     pub fn touch(&self) {
         self.told.notify_one();
+    }
+
+    /// The server has closed the stream of its answer before the answer, and is asked again later.
+    pub fn pause(&self) {
+        self.paused.notify_one();
+    }
+
+    /// Waits until the server does so.
+    pub async fn paused(&self) {
+        self.paused.notified().await;
     }
 
     /// Takes a message that came between the request and its answer; `false` when it is of no use here.

@@ -51,13 +51,13 @@ async fn the_gateway_is_the_client_that_the_suite_asks_for_when_its_own_client_i
 }
 
 /// The upstream of the tests as a process that serves HTTP; killed with the value.
-struct Upstream {
+pub struct Upstream {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Upstream {
-    fn start(era: &str) -> Option<Self> {
+    pub fn start(era: &str) -> Option<Self> {
         let mut command = Command::new(provisioned::newer_node()?);
         command.arg(program("upstream.mjs")).args([era, "http"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -27,6 +27,7 @@ mod mcp_all;
 mod mcp_clients;
 mod mcp_fidelity;
 mod mcp_profiles;
+mod mcp_resumption;
 mod mcp_sessions;
 mod mcp_stateless;
 mod mcp_streams;

@@ -91,6 +91,7 @@ impl Streamable {
         let mut resumes = 0;
         while resumes < RESUMES {
             resumes += 1;
+            let mut closed = false;
             loop {
                 match events.next().await {
                     Ok(Some(Event { data, .. })) => {
@@ -113,7 +114,10 @@ impl Streamable {
                             _ => self.to_inbox(data),
                         }
                     }
-                    Ok(None) => break,
+                    Ok(None) => {
+                        closed = true;
+                        break;
+                    }
                     Err(error @ LinkError::TooLarge { .. }) => return Err(error),
                     Err(error) => {
                         let server = &self.exchange.server;
@@ -127,6 +131,9 @@ impl Streamable {
             let Some(last_id) = last_id.map(str::to_owned) else {
                 return Err(LinkError::Lost(EndReason::Broken("the stream ended before the answer".into())));
             };
+            if let Some(progress) = progress.filter(|_| closed) {
+                progress.pause();
+            }
             let wait = events.retry().unwrap_or(LISTEN_AGAIN).clamp(LISTEN_SHORTEST, LISTEN_LONGEST);
             tokio::time::sleep(wait).await;
             let response = match self.get(Some(&last_id)).await {
