@@ -60,6 +60,7 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let activated = !inherited.is_empty();
     let listener = Listener::open(&generation.config.listen, inherited).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
+    let certificate = listener.certificate().cloned();
     greeting::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
@@ -68,7 +69,9 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
 
     let reload = Arc::new(Notify::new());
     if sources.hot_reload {
-        fleet.tasks().spawn(followed_files::follow(sources, reload.clone(), shutdown.token().clone()));
+        let following =
+            followed_files::follow(sources, certificate.clone(), reload.clone(), shutdown.token().clone());
+        fleet.tasks().spawn(following);
     }
     let ending = generation.config.limits.drain + SERVERS_END;
     let known = fleet.clone();
@@ -76,6 +79,7 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let (service_manager, pulse) = ServiceManager::start(servers, fleet.changes(), shutdown.clone(), ending);
     let reloader = Reloader {
         fleet: fleet.clone(),
+        certificate,
         configuration,
         serving: serving.clone(),
         current: generation,

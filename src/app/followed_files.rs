@@ -1,4 +1,4 @@
-//! `--hot-reload`: follows the configuration files and asks for a reload when what they say has changed.
+//! `--hot-reload`: follows the configuration files and those of TLS, and asks for a reload when what they say has changed.
 //!
 //! Files are looked at by name, twice a second, instead of being watched: a name may stand for another file
 //! from one moment to the next at any step of its path (an editor's rename, Kubernetes' `..data`, NixOS'
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Sources;
+use crate::http::Certificate;
 
 /// How often the files are looked at. A change counts once they have looked the same twice, so that a file
 /// which is just being written is not read half.
@@ -22,22 +23,31 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// What tells one state of a file from another without reading it; `None` where there is no file.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// Tells `changed` of each change of the content of the files of `sources`, until `stop`.
-pub async fn follow(sources: Arc<Sources>, changed: Arc<Notify>, stop: CancellationToken) {
-    let mut files: Vec<PathBuf> = sources.files.clone();
-    files.extend(sources.env_path.clone());
-    let mut known = look(&files, &[]).await;
+/// Tells `changed` of each change of the content of the files of `sources` and `certificate`, until `stop`.
+pub async fn follow(
+    sources: Arc<Sources>,
+    certificate: Option<Arc<Certificate>>,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    // A reload may name other files of TLS.
+    let files = || {
+        let tls = certificate.as_ref().map(|certificate| certificate.files());
+        let tls = tls.into_iter().flat_map(|files| [files.certificate.clone(), files.key.clone()]);
+        sources.files.iter().chain(&sources.env_path).cloned().chain(tls).collect::<Vec<PathBuf>>()
+    };
+    let mut known = look(&files(), &[]).await;
     let mut settled = known.clone();
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;
         }
-        let now = look(&files, &known).await;
+        let now = look(&files(), &known).await;
         let same = now == known;
         known = now;
         if same && contents(&known) != contents(&settled) {
             settled.clone_from(&known);
-            tracing::info!("a configuration file has changed");
+            tracing::info!("a file of the configuration or of TLS has changed");
             changed.notify_one();
         }
     }

@@ -161,7 +161,10 @@ fn not_found(server: &str, tool: &str, error: &FindError) -> Result<Bytes, Fault
 fn failed(target: &Target, error: &CallError) -> Bytes {
     let sentence = match error {
         CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
-        CallError::Unavailable(_) | CallError::Deadline { .. } | CallError::Link(_) => error.public(),
+        CallError::Limited(_)
+        | CallError::Unavailable(_)
+        | CallError::Deadline { .. }
+        | CallError::Link(_) => error.public(),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
 }
