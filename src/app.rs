@@ -58,6 +58,11 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone()));
     let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
     let activated = !inherited.is_empty();
+    let tls = generation.config.listen.tls.as_ref();
+    let seen = match sources.hot_reload {
+        true => followed_files::first_look(&sources, tls).await,
+        false => Vec::new(),
+    };
     let listener = Listener::open(&generation.config.listen, inherited).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
     let certificate = listener.certificate().cloned();
@@ -69,8 +74,13 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
 
     let reload = Arc::new(Notify::new());
     if sources.hot_reload {
-        let following =
-            followed_files::follow(sources, certificate.clone(), reload.clone(), shutdown.token().clone());
+        let following = followed_files::follow(
+            sources,
+            certificate.clone(),
+            seen,
+            reload.clone(),
+            shutdown.token().clone(),
+        );
         fleet.tasks().spawn(following);
     }
     let ending = generation.config.limits.drain + SERVERS_END;

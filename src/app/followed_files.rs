@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Sources;
+use crate::config::{Sources, TlsConfig};
 use crate::http::Certificate;
 
 /// How often the files are looked at. A change counts once they have looked the same twice, so that a file
@@ -23,20 +23,17 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// What tells one state of a file from another without reading it; `None` where there is no file.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// Tells `changed` of each change of the content of the files of `sources` and `certificate`, until `stop`.
+/// Tells `changed` of each change of the content of the files of `sources` and `certificate` since they were `known`,
+/// until `stop`.
 pub async fn follow(
     sources: Arc<Sources>,
     certificate: Option<Arc<Certificate>>,
+    mut known: Vec<Seen>,
     changed: Arc<Notify>,
     stop: CancellationToken,
 ) {
     // A reload may name other files of TLS.
-    let files = || {
-        let tls = certificate.as_ref().map(|certificate| certificate.files());
-        let tls = tls.into_iter().flat_map(|files| [files.certificate.clone(), files.key.clone()]);
-        sources.files.iter().chain(&sources.env_path).cloned().chain(tls).collect::<Vec<PathBuf>>()
-    };
-    let mut known = look(&files(), &[]).await;
+    let files = || files(&sources, certificate.as_ref().map(|certificate| certificate.files()).as_deref());
     let mut settled = known.clone();
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
@@ -53,9 +50,19 @@ pub async fn follow(
     }
 }
 
+/// What [`follow`] starts from, taken before the port is open: who sees it open may change a file at once.
+pub async fn first_look(sources: &Sources, tls: Option<&TlsConfig>) -> Vec<Seen> {
+    look(&files(sources, tls), &[]).await
+}
+
+fn files(sources: &Sources, tls: Option<&TlsConfig>) -> Vec<PathBuf> {
+    let tls = tls.into_iter().flat_map(|files| [&files.certificate, &files.key]);
+    sources.files.iter().chain(&sources.env_path).chain(tls).cloned().collect()
+}
+
 /// A file as it was found: its stamp, and the digest of its content.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+pub struct Seen {
     stamp: Stamp,
     content: Option<[u8; 32]>,
 }

@@ -43,6 +43,7 @@ mod recordings;
 mod reload;
 mod reload_under_load;
 mod run_server;
+mod schemathesis;
 mod secrets;
 mod service_manager;
 mod socket_upstream;

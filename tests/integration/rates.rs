@@ -110,7 +110,8 @@ async fn a_servers_rate_counts_the_calls_of_all_keys() {
 #[tokio::test]
 async fn a_key_has_so_many_calls_in_flight_and_its_next_one_when_one_has_ended() {
     let gateway = started(&json!({ "concurrency": 1 }), &json!({})).await;
-    let slow = call(&gateway, "limited-key", "/s/sleep", &json!({ "seconds": 1.5 }));
+    let arguments = json!({ "seconds": 1.5 });
+    let slow = call(&gateway, "limited-key", "/s/sleep", &arguments);
     let beside = async {
         let refused = until(Duration::from_secs(1), "the slow call is under way", async || {
             let answer = call(&gateway, "limited-key", "/s/pid", &json!({})).await;
