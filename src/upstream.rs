@@ -12,7 +12,7 @@ mod event_stream;
 mod exchange;
 pub mod farewell;
 mod following;
-mod frames;
+pub mod frames;
 mod handshake;
 pub mod hearing;
 pub mod http_client;

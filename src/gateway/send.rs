@@ -39,6 +39,7 @@ impl Gateway {
         what: What<'_>,
         outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
+        let _turn = self.admit(context, upstream.name())?;
         let identity = upstream.identity(&context.forwarded);
         let identity = identity.as_ref();
         let client = outgoing.client.as_ref().map(|client| &client.side);

@@ -164,7 +164,10 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
 fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
     let sentence = match error {
         CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
-        CallError::Unavailable(_) | CallError::Deadline { .. } | CallError::Link(_) => error.told(caller),
+        CallError::Limited(_)
+        | CallError::Unavailable(_)
+        | CallError::Deadline { .. }
+        | CallError::Link(_) => error.told(caller),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
 }
