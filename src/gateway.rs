@@ -128,7 +128,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools alone.
+    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools, and for what no header can say where the
+    /// server wants to see it in one.
     pub async fn call_unchecked(
         &self,
         context: &CallContext,
