@@ -58,8 +58,14 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone()));
     let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
     let activated = !inherited.is_empty();
+    let tls = generation.config.listen.tls.as_ref();
+    let seen = match sources.hot_reload {
+        true => followed_files::first_look(&sources, generation.config.lock_file.as_ref(), tls).await,
+        false => Vec::new(),
+    };
     let listener = Listener::open(&generation.config.listen, inherited).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
+    let certificate = listener.certificate().cloned();
     greeting::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
@@ -69,8 +75,13 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let reload = Arc::new(Notify::new());
     let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));
     if sources.hot_reload {
-        let following =
-            followed_files::follow(sources, lock_file.clone(), reload.clone(), shutdown.token().clone());
+        let following = followed_files::follow(
+            sources,
+            followed_files::Named { lock: lock_file.clone(), certificate: certificate.clone() },
+            seen,
+            reload.clone(),
+            shutdown.token().clone(),
+        );
         fleet.tasks().spawn(following);
     }
     let ending = generation.config.limits.drain + SERVERS_END;
@@ -79,6 +90,7 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let (service_manager, pulse) = ServiceManager::start(servers, fleet.changes(), shutdown.clone(), ending);
     let reloader = Reloader {
         fleet: fleet.clone(),
+        certificate,
         configuration,
         serving: serving.clone(),
         current: generation,

@@ -20,6 +20,7 @@ pub mod name;
 pub mod plan;
 pub mod problem;
 mod profiles;
+pub mod rate;
 pub mod secret;
 mod servers;
 mod settings;
@@ -35,6 +36,7 @@ pub use lock::{DriftPolicy, LockConfig};
 pub use name::{NameError, ServerName};
 pub use plan::Plan;
 pub use problem::{Problem, Severity};
+pub use rate::RateConfig;
 pub use secret::{SecretError, SecretSyntaxError, SecretText, SecretsDigest};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 
@@ -129,6 +131,10 @@ pub struct ApiKeyConfig {
     /// Reads `/metrics`, which name every server and tool, whatever servers it opens. A key that opens all of them
     /// needs no such right.
     pub metrics: bool,
+    /// How often it may call.
+    pub rate: Option<RateConfig>,
+    /// Calls in flight at one time; a further one is refused.
+    pub concurrency: Option<usize>,
 }
 
 /// Bounds on size, number and time.
@@ -208,6 +214,8 @@ pub struct ServerConfig {
     pub disabled: bool,
     /// Calls in flight at one time; more wait within their deadline.
     pub concurrency: usize,
+    /// How often it may be called, by all callers together.
+    pub rate: Option<RateConfig>,
     /// The protocol revision, when pinned: one to offer in `initialize`, or 2026-07-28, which has none.
     pub protocol: Option<String>,
     /// Any text that stands for what the entry does not show, such as the program behind a `socket`: when it

@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod context;
 pub mod error;
 mod find;
+pub mod limits;
 mod metrics;
 mod offered;
 pub mod outgoing;
@@ -26,13 +27,15 @@ use tokio::sync::Semaphore;
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
+pub use limits::{Limited, Limits};
 pub use outgoing::{Client, Outgoing};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
 use crate::upstream::{LinkError, Reply, Upstream};
+use limits::Turn;
 use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -42,6 +45,7 @@ pub struct Gateway {
     call_timeout: Duration,
     configuration: Arc<Configuration>,
     metrics: Arc<Metrics>,
+    limits: Arc<Limits>,
     /// One text of metrics is written at a time.
     scrape: Semaphore,
 }
@@ -70,8 +74,9 @@ impl Gateway {
         call_timeout: Duration,
         configuration: Arc<Configuration>,
         metrics: Arc<Metrics>,
+        limits: Arc<Limits>,
     ) -> Self {
-        Self { keeper, call_timeout, configuration, metrics, scrape: Semaphore::new(1) }
+        Self { keeper, call_timeout, configuration, metrics, limits, scrape: Semaphore::new(1) }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {
@@ -97,6 +102,9 @@ impl Gateway {
         let arguments = apart_if_large(arguments.len(), || checker.check(arguments))?;
         match &target.server.source {
             ServerSource::Gateway => {
+                // What `call_tool` calls is counted by itself.
+                let counts = !builtin::is_relay(&target.tool.name);
+                let _turn = counts.then(|| self.admit(context, &target.server.name)).transpose()?;
                 let answer = builtin::call(self, context, &target.tool.name, arguments);
                 Box::pin(answer).await.map(Reply::Result)
             }
@@ -120,7 +128,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools alone.
+    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools, and for what no header can say where the
+    /// server wants to see it in one.
     pub async fn call_unchecked(
         &self,
         context: &CallContext,
@@ -167,6 +176,15 @@ impl Gateway {
                 catalog.servers.iter().filter_map(|server| server.upstream()).map(of).collect()
             }
         }
+    }
+
+    /// The caller's turn, held for as long as the call takes.
+    fn admit(&self, context: &CallContext, server: &ServerName) -> Result<Turn, CallError> {
+        let admitted = self.limits.admit(context.caller.key_name.as_deref(), server.as_str());
+        admitted.map_err(|limited| {
+            self.metrics.http().refused(limited.code());
+            CallError::Limited(limited)
+        })
     }
 
     fn timeout_of(&self, upstream: &Upstream) -> Duration {

@@ -24,5 +24,5 @@ pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, BodyRoom, read_body};
 pub use forwarding::forwarded;
 pub use layers::{Edge, KeyName};
-pub use listener::{ListenError, Listener};
+pub use listener::{Certificate, ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};

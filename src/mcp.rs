@@ -23,6 +23,7 @@ mod calls;
 mod client;
 mod era;
 mod handshake;
+mod header_params;
 mod members;
 mod message;
 mod methods;

@@ -12,8 +12,9 @@ mod event_stream;
 mod exchange;
 pub mod farewell;
 mod following;
-mod frames;
+pub mod frames;
 mod handshake;
+pub mod header_params;
 pub mod hearing;
 pub mod http_client;
 pub mod identities;
@@ -57,6 +58,7 @@ pub use oauth::{Authorizer, OAuth};
 pub use progress::Progress;
 pub use request::{Manner, Meta, Request};
 pub use state::{Phase, Unavailable, UpstreamState};
+pub use streamable::header_value;
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};

@@ -1,4 +1,4 @@
-//! `--hot-reload`: follows the configuration files and asks for a reload when what they say has changed.
+//! `--hot-reload`: follows the configuration files and those of TLS, and asks for a reload when what they say has changed.
 //!
 //! Files are looked at by name, twice a second, instead of being watched: a name may stand for another file
 //! from one moment to the next at any step of its path (an editor's rename, Kubernetes' `..data`, NixOS'
@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Sources;
+use crate::config::{Sources, TlsConfig};
+use crate::http::Certificate;
 
 /// How often the files are looked at. A change counts once they have looked the same twice, so that a file
 /// which is just being written is not read half.
@@ -23,21 +24,25 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// What tells one state of a file from another without reading it; `None` where there is no file.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// Tells `changed` of each change of the content of the files of `sources` and of the `lock` that the running
-/// configuration names, until `stop`.
+/// Files that the running configuration names; a reload may name others.
+pub struct Named {
+    pub lock: Arc<ArcSwapOption<PathBuf>>,
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+/// Tells `changed` of each change of the content of the files of `sources` and of those that are `named`, since they were
+/// `known`, until `stop`.
 pub async fn follow(
     sources: Arc<Sources>,
-    lock: Arc<ArcSwapOption<PathBuf>>,
+    named: Named,
+    mut known: Vec<Seen>,
     changed: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let files = || {
-        let mut files: Vec<PathBuf> = sources.files.clone();
-        files.extend(sources.env_path.clone());
-        files.extend(lock.load().as_deref().cloned());
-        files
+        let tls = named.certificate.as_ref().map(|certificate| certificate.files());
+        files(&sources, named.lock.load().as_deref(), tls.as_deref())
     };
-    let mut known = look(&files(), &[]).await;
     let mut settled = known.clone();
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
@@ -48,15 +53,25 @@ pub async fn follow(
         known = now;
         if same && contents(&known) != contents(&settled) {
             settled.clone_from(&known);
-            tracing::info!("a configuration file has changed");
+            tracing::info!("a file of the configuration or of TLS has changed");
             changed.notify_one();
         }
     }
 }
 
+/// What [`follow`] starts from, taken before the port is open: who sees it open may change a file at once.
+pub async fn first_look(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> Vec<Seen> {
+    look(&files(sources, lock, tls), &[]).await
+}
+
+fn files(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> Vec<PathBuf> {
+    let tls = tls.into_iter().flat_map(|files| [&files.certificate, &files.key]);
+    sources.files.iter().chain(&sources.env_path).chain(lock).chain(tls).cloned().collect()
+}
+
 /// A file as it was found: its stamp, and the digest of its content.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+pub struct Seen {
     stamp: Stamp,
     content: Option<[u8; 32]>,
 }

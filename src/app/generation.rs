@@ -11,7 +11,7 @@ use super::fleet::Fleet;
 use crate::catalog::Keeper;
 use crate::config::{Config, Plan};
 use crate::gateway::configuration::Configuration;
-use crate::gateway::{Gateway, builtin};
+use crate::gateway::{Gateway, Limits, builtin};
 use crate::http::host::HostRule;
 use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
@@ -27,6 +27,7 @@ pub struct Generation {
     pub upstreams: Vec<Arc<Upstream>>,
     pub keeper: Arc<Keeper>,
     mcp: Arc<Mcp>,
+    limits: Arc<Limits>,
     /// Cancelled when the last request of this generation has been answered.
     pub ended: CancellationToken,
 }
@@ -60,11 +61,13 @@ impl Generation {
             (keys.scopes().to_vec(), keys.scope_count()),
             before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
         ));
+        let limits = Arc::new(Limits::new(&config, before.map(|(before, _)| &*before.limits)));
         let gateway = Arc::new(Gateway::new(
             keeper.clone(),
             config.limits.call_timeout,
             configuration,
             fleet.metrics().clone(),
+            limits.clone(),
         ));
         let keyless = keys.is_empty();
         let room = BodyRoom::new(&config.limits);
@@ -79,7 +82,7 @@ impl Generation {
         let ended = fleet.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
-        Ok((Self { config, upstreams, keeper, mcp, ended }, served))
+        Ok((Self { config, upstreams, keeper, mcp, limits, ended }, served))
     }
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.

@@ -1,7 +1,8 @@
 //! Reload: read the configuration again, check it, say what changes, and change just that.
 //!
 //! A configuration that has errors changes nothing: the running one stays, and the reason stands in the log,
-//! in the service manager's status and in `/servers`.
+//! in the service manager's status and in `/servers`. A certificate that cannot be used leaves the one from before,
+//! and holds up nothing else.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use super::generation::Generation;
 use super::service_manager::Reloads;
 use crate::config::{Config, Loaded, Plan};
 use crate::gateway::configuration::Configuration;
-use crate::http::Serving;
+use crate::http::{Certificate, Serving};
 
 /// The one task that changes what is served.
 pub struct Reloader {
     pub fleet: Arc<Fleet>,
+    pub certificate: Option<Arc<Certificate>>,
     pub configuration: Arc<Configuration>,
     pub serving: Serving,
     pub current: Generation,
@@ -38,15 +40,19 @@ impl Reloader {
         while stop.run_until_cancelled(wanted.notified()).await.is_some() {
             tracing::info!("reloading the configuration");
             self.told.begun();
-            match self.reload().await {
+            let reloaded = self.reload().await;
+            let renewed = self.renew_certificate().await;
+            self.fleet.metrics().reloaded(reloaded.is_ok() && renewed.is_ok());
+            if let Err(problem) = &renewed {
+                tracing::error!("{problem}; the certificate from before is served");
+            }
+            match reloaded {
                 Ok(()) => {
-                    self.fleet.metrics().reloaded(true);
                     self.configuration.loaded();
-                    self.told.ended(None);
+                    self.told.ended(renewed.err().as_deref());
                     tracing::info!("the new configuration is served");
                 }
                 Err(problems) => {
-                    self.fleet.metrics().reloaded(false);
                     for problem in &problems {
                         tracing::error!("{problem}");
                     }
@@ -71,6 +77,20 @@ impl Reloader {
         }
         let wanted = wanted.without_restart(&self.current.config);
         self.swap(wanted, &plan).map_err(|error| vec![error.to_string()])
+    }
+
+    /// Reads the certificate again, from the files that the running configuration names.
+    async fn renew_certificate(&self) -> Result<(), String> {
+        let (Some(certificate), Some(files)) = (&self.certificate, &self.current.config.listen.tls) else {
+            return Ok(());
+        };
+        let (certificate, files) = (certificate.clone(), files.clone());
+        let renewing = tokio::task::spawn_blocking(move || certificate.renew(&files));
+        let renewed = renewing.await.map_err(|error| format!("reading the certificate failed: {error}"))?;
+        if renewed.map_err(|error| error.to_string())? {
+            tracing::info!("new connections get the new TLS certificate");
+        }
+        Ok(())
     }
 
     /// Serves `config` from now on. What it no longer needs ends after its last call.

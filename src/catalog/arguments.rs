@@ -11,6 +11,7 @@
 mod defaults;
 mod edit;
 pub mod fault;
+pub mod headers;
 mod repair;
 pub mod report;
 mod schema;

@@ -9,6 +9,7 @@ use super::progress::ProgressHabit;
 use super::server::hint;
 use crate::metrics::CallMeter;
 use crate::upstream::Definition;
+use crate::upstream::header_params::HeaderParam;
 
 /// A tool as its server defined it, and as we expose it.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct CatalogTool {
     pub read_only: bool,
     /// The compiled input schema: made at the first call, since most tools are never called.
     pub checker: OnceLock<ArgumentChecker>,
+    /// The arguments that are said in headers, too.
+    pub header_params: Box<[HeaderParam]>,
     /// Whether its calls ask for progress.
     pub progress: ProgressHabit,
     /// What its calls are counted with: looked up at the first call.

@@ -135,6 +135,7 @@ impl ServerConfig {
             required: false,
             disabled: false,
             concurrency: CONCURRENCY,
+            rate: None,
             protocol: None,
             revision: None,
             dedicated: DedicatedConfig { most: IDENTITIES, idle: IDENTITY_IDLE },

@@ -6,7 +6,7 @@ use super::document::{Member, Node, NodeValue};
 use super::problem::{Place, Problems, nearest};
 
 /// The longest time that a setting may name, in seconds: a year. More is a slip, and overflows clocks.
-const LONGEST_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
+pub(super) const LONGEST_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 /// An object of the configuration, with its place.
 #[derive(Debug, Clone)]

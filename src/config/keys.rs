@@ -5,7 +5,10 @@ use super::fields::Fields;
 use super::layers::Layers;
 use super::problem::{Place, Problems};
 use super::settings::{Settings, secret};
-use super::{ApiKeyConfig, ProfileConfig, SecretText, ServerConfig, TransportConfig, profiles, servers};
+use super::{
+    ApiKeyConfig, ProfileConfig, RateConfig, SecretText, ServerConfig, TransportConfig, profiles, rate,
+    servers,
+};
 
 /// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
 const ONLY_KEY: &str = "default";
@@ -37,6 +40,8 @@ pub(super) fn collect(
             read_only: false,
             admin: true,
             metrics: true,
+            rate: None,
+            concurrency: None,
         };
         keys.push((key, place.clone()));
     }
@@ -79,7 +84,7 @@ pub(super) fn collect(
 fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
     fields.report_unknown(
         "an API key",
-        &["key", "servers", "profile", "readOnly", "admin", "metrics"],
+        &["key", "servers", "profile", "readOnly", "admin", "metrics", "rate", "concurrency"],
         &["description"],
         problems,
     );
@@ -94,7 +99,7 @@ fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText
     secret(text, &place, problems)
 }
 
-/// What a key opens, as its entry says; nothing said opens every server to calls alone.
+/// What a key opens, as its entry says; nothing said opens every server to calls alone, without limits.
 #[derive(Debug, Default)]
 struct Rights {
     servers: Option<Vec<String>>,
@@ -102,11 +107,23 @@ struct Rights {
     read_only: bool,
     admin: bool,
     metrics: bool,
+    rate: Option<RateConfig>,
+    concurrency: Option<usize>,
 }
 
 fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
-    let Rights { servers, profile, read_only, admin, metrics } = rights;
-    ApiKeyConfig { name: name.to_owned(), key, servers, profile, read_only, admin, metrics }
+    let Rights { servers, profile, read_only, admin, metrics, rate, concurrency } = rights;
+    ApiKeyConfig {
+        name: name.to_owned(),
+        key,
+        servers,
+        profile,
+        read_only,
+        admin,
+        metrics,
+        rate,
+        concurrency,
+    }
 }
 
 /// The members beside `key`; they are read for their problems also when there is no key to go with them.
@@ -122,6 +139,8 @@ fn rights(
         read_only: fields.boolean("readOnly", problems).unwrap_or(false),
         admin: fields.boolean("admin", problems).unwrap_or(false),
         metrics: fields.boolean("metrics", problems).unwrap_or(false),
+        rate: rate::of_entry(fields, problems),
+        concurrency: fields.count("concurrency", problems),
     }
 }
 

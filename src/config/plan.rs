@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     AuthConfig, Config, HttpConfig, LimitsConfig, ListenConfig, ServerConfig, ServerName, SocketConfig,
-    StdioConfig, TransportConfig,
+    StdioConfig, TlsConfig, TransportConfig,
 };
 
 /// Stands among the keys for a secret that has another value now.
@@ -162,11 +162,18 @@ impl Config {
     pub fn without_restart(mut self, running: &Self) -> Self {
         self.listen.host.clone_from(&running.listen.host);
         self.listen.port = running.listen.port;
-        self.listen.tls.clone_from(&running.listen.tls);
+        if is_switched(self.listen.tls.as_ref(), running.listen.tls.as_ref()) {
+            self.listen.tls.clone_from(&running.listen.tls);
+        }
         self.log.clone_from(&running.log);
         self.state_dir.clone_from(&running.state_dir);
         self
     }
+}
+
+/// Whether TLS is spoken in one of the two alone, which the port cannot change; other files can be read at any time.
+fn is_switched(wanted: Option<&TlsConfig>, running: Option<&TlsConfig>) -> bool {
+    wanted.is_some() != running.is_some()
 }
 
 /// The keys of an entry that differ: those that its connection was made with, and the gateway's own rules.
@@ -188,6 +195,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         required,
         disabled,
         concurrency,
+        rate,
         protocol,
         revision,
         dedicated,
@@ -208,6 +216,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> Changed {
         ("timeout", old.timeout == *timeout),
         ("required", old.required == *required),
         ("concurrency", old.concurrency == *concurrency),
+        ("rate", old.rate == *rate),
         ("limits.identities or limits.identityIdle", old.dedicated == *dedicated),
         ("forwardHeaders", old.forwarding == *forwarding),
     ]);
@@ -275,7 +284,9 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         sessions,
         session_idle,
     } = limits;
+    let tls_switched = is_switched(tls.as_ref(), old.listen.tls.as_ref());
     let at_once = differing([
+        ("tls.certificate or tls.key", old.listen.tls == *tls || tls_switched),
         ("pathPrefix", old.listen.path_prefix == *path_prefix),
         ("rootPath", old.listen.root_path == *root_path),
         ("corsAllowOrigins", old.listen.cors_allow_origins == *cors_allow_origins),
@@ -304,7 +315,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
     let restart = differing([
         ("host", old.listen.host == *host),
         ("port", old.listen.port == *port),
-        ("tls", old.listen.tls == *tls),
+        ("tls", !tls_switched),
         ("log", old.log == *log),
         ("stateDir", old.state_dir == *state_dir),
     ]);

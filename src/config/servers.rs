@@ -16,7 +16,7 @@ use super::document::NodeValue;
 use super::fields::{Fields, mismatch};
 use super::problem::{Place, Problems, nearest};
 use super::{
-    DedicatedConfig, SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig,
+    DedicatedConfig, SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig, rate,
 };
 
 /// The keys of an entry.
@@ -43,6 +43,7 @@ const KNOWN: &[&str] = &[
     "disabled",
     "enabled",
     "concurrency",
+    "rate",
     "protocol",
     "revision",
     "oauth",
@@ -208,6 +209,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
     let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
     let concurrency = fields.count("concurrency", problems).unwrap_or(common.concurrency);
+    let rate = rate::of_entry(fields, problems);
     let protocol = protocol(fields, transport.as_ref(), problems);
     let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
     let forwarding = forwarding::of_entry(fields, transport.as_ref(), common, problems);
@@ -230,6 +232,7 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         required,
         disabled,
         concurrency,
+        rate,
         protocol,
         revision,
         dedicated: DedicatedConfig { most: common.identities, idle: common.identity_idle },

@@ -135,6 +135,11 @@ struct Claims {
     is_error: bool,
 }
 
+/// Whether the built-in tool `tool` only passes a call on.
+pub fn is_relay(tool: &str) -> bool {
+    tool == "call_tool"
+}
+
 /// Calls built-in tool `tool`; the answer is the JSON text of a `CallToolResult`.
 pub async fn call(
     gateway: &Gateway,

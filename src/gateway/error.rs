@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Limited;
 use crate::catalog::Caller;
 use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
 use crate::catalog::drift::Change;
@@ -78,6 +79,8 @@ fn quarantined(change: Change) -> &'static str {
 pub enum CallError {
     /// The arguments break the tool's schema; nothing was sent.
     Arguments(ArgumentError),
+    /// The caller calls too often, or the server is called too often; nothing was sent.
+    Limited(Limited),
     /// The server cannot take calls now; nothing was sent.
     Unavailable(Unavailable),
     /// No answer and no progress within this time; the server was told to stop.
@@ -97,6 +100,7 @@ impl CallError {
     pub fn public(&self) -> String {
         match self {
             Self::Arguments(_) => "the arguments do not fit the tool's schema".into(),
+            Self::Limited(limited) => limited.to_string(),
             Self::Unavailable(unavailable) => public_unavailable(unavailable),
             Self::Deadline { after } => format!("no answer within {} s", after.as_secs_f32()),
             Self::Link(LinkError::NotSent(reason)) => {
@@ -116,7 +120,7 @@ impl CallError {
             Self::Link(LinkError::NotSent(reason) | LinkError::Lost(reason)) => {
                 with_link(self.public(), Some(reason), caller)
             }
-            Self::Arguments(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
+            Self::Arguments(_) | Self::Limited(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
         }
     }
 
@@ -128,7 +132,7 @@ impl CallError {
                 format!("the arguments are not valid JSON: {said}")
             }
             Self::Arguments(error) => format!("the arguments do not fit the tool's schema: {error}"),
-            Self::Unavailable(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
+            Self::Limited(_) | Self::Unavailable(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
         }
     }
 
@@ -136,6 +140,7 @@ impl CallError {
     pub fn outcome(&self) -> &'static str {
         match self {
             Self::Arguments(_) => "bad_arguments",
+            Self::Limited(limited) => limited.code(),
             Self::Unavailable(_) | Self::Link(LinkError::NotSent(_)) => "unavailable",
             Self::Deadline { .. } => "deadline",
             Self::Link(LinkError::Lost(_)) => "connection_lost",
@@ -155,6 +160,7 @@ impl CallError {
             Self::Link(LinkError::Lost(reason)) => LinkError::Lost(reason.without_words()).to_string(),
             Self::Link(LinkError::Refused { status, .. }) => status.to_string(),
             Self::Link(error) => error.to_string(),
+            Self::Limited(limited) => format!("refused: {limited}"),
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),
         }
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
-
 use crate::upstream::{ClientSide, Hearing, Progress};
 
 /// The addition to one call or question. [`Outgoing::default`] adds nothing, as for callers that are no MCP clients.
@@ -15,8 +13,6 @@ pub struct Outgoing {
     pub meta: String,
     /// Asked of the server, and passed on.
     pub progress: Option<Arc<Progress>>,
-    /// Arguments that servers without sessions want to see in headers, too.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The client that the server may ask something, and who speaks for it.
     pub client: Option<Client>,
 }

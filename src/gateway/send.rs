@@ -1,15 +1,22 @@
 //! The way out to a server: its turn, its connection, the deadline, and whether to try again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{CallContext, CallError, Gateway, Outgoing};
+use super::{CallContext, CallError, Gateway, Outgoing, apart_if_large};
 use crate::catalog::CatalogTool;
+use crate::catalog::arguments::headers::headers;
 use crate::trace::TraceContext;
+use crate::upstream::header_params::HeaderParam;
 use crate::upstream::request::{Meta, Request, What as Asked};
 use crate::upstream::{Connection, Link, LinkError, NoConnection, Reply, Upstream};
+
+/// 2026-07-28, schema, `HEADER_MISMATCH`.
+const HEADER_MISMATCH: i64 = -32020;
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +35,20 @@ impl What<'_> {
             Self::Other { .. } => true,
         }
     }
+
+    /// The headers in which its server wants to see arguments, too.
+    fn headers(
+        self,
+        link: &dyn Link,
+        params: &[HeaderParam],
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
+        match self {
+            Self::Call { arguments, .. } if !params.is_empty() && link.mirrors_arguments() => {
+                apart_if_large(arguments.len(), || headers(params, arguments)).map_err(CallError::Arguments)
+            }
+            Self::Call { .. } | Self::Other { .. } => Ok(Vec::new()),
+        }
+    }
 }
 
 impl Gateway {
@@ -39,6 +60,7 @@ impl Gateway {
         what: What<'_>,
         outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
+        let _turn = self.admit(context, upstream.name())?;
         let identity = upstream.identity(&context.forwarded);
         let identity = identity.as_ref();
         let client = outgoing.client.as_ref().map(|client| &client.side);
@@ -49,6 +71,10 @@ impl Gateway {
         let _permit = permit.expect("the semaphore is never closed");
         let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
+        let mut params = match what {
+            What::Call { tool, .. } => Cow::Borrowed(&*tool.header_params),
+            What::Other { .. } => Cow::default(),
+        };
         loop {
             let connection = match timeout_at(deadline, upstream.connection(identity, client)).await {
                 Ok(Ok(connection)) => connection,
@@ -63,8 +89,20 @@ impl Gateway {
             if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
                 lease.relay().attach(client.hearing.clone());
             }
-            let sending = Sending { what, outgoing, trace: trace.as_ref(), after };
+            let headers = what.headers(&*connection, &params)?;
+            let sending = Sending { what, outgoing, headers: &headers, trace: trace.as_ref(), after };
             let error = match sending.within(&*connection, deadline).await {
+                Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
+                    // The tool may have changed since its list was read; nothing was done yet.
+                    let What::Call { tool, .. } = what else { return Ok(Reply::Error(error)) };
+                    let now = timeout_at(deadline, upstream.header_params_again(&tool.name)).await;
+                    match now.map_err(|_| late())? {
+                        Some(now) if *now != *params => params = Cow::Owned(now.into()),
+                        _ => return Ok(Reply::Error(error)),
+                    }
+                    repeated = true;
+                    continue;
+                }
                 Some(Ok(reply)) => return Ok(reply),
                 Some(Err(error)) => error,
                 None => return Err(late()),
@@ -91,6 +129,7 @@ impl Gateway {
 struct Sending<'a> {
     what: What<'a>,
     outgoing: &'a Outgoing,
+    headers: &'a [(HeaderName, HeaderValue)],
     trace: Option<&'a TraceContext>,
     after: Duration,
 }
@@ -99,7 +138,7 @@ impl Sending<'_> {
     /// Sends it once; `None` when `deadline` has passed, or its time since the last progress.
     async fn within(&self, link: &dyn Link, mut deadline: Instant) -> Option<Result<Reply, LinkError>> {
         let began = Instant::now();
-        let Self { what, outgoing, trace, after } = *self;
+        let Self { what, outgoing, headers, trace, after } = *self;
         let habit = matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
         let ask_progress = habit || outgoing.progress.as_ref().is_some_and(|progress| progress.is_asked());
         let progress = outgoing.progress.clone().or_else(|| ask_progress.then(Arc::default));
@@ -108,7 +147,7 @@ impl Sending<'_> {
             trace,
             more: &outgoing.meta,
             capabilities: outgoing.client.as_ref().map_or("{}", |client| &client.side.capabilities),
-            headers: &outgoing.headers,
+            headers,
             quiet: false,
         };
         let mut joined = Vec::new();

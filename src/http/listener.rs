@@ -12,12 +12,14 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 pub(super) use stream::Stream;
+pub use tls::Certificate;
 
 use super::Peer;
 use crate::config::{ListenConfig, TlsConfig};
@@ -29,7 +31,7 @@ pub struct Listener {
     sockets: Vec<Socket>,
     /// The socket that is asked first at the next accept.
     next: usize,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificate>>,
 }
 
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Listener {
             let (listener, file) = unix::bind(path).await?;
             return Ok(Self::over(vec![Socket::Unix(listener, Some(file))], None));
         }
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = config.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
         // `[::1]` is how people write it with a port beside it.
         let host = config.host.trim_start_matches('[').trim_end_matches(']');
         let address = if host.contains(':') {
@@ -122,12 +124,12 @@ impl Listener {
     }
 
     fn adopt(inherited: Vec<InheritedSocket>, tls: Option<&TlsConfig>) -> Result<Self, ListenError> {
-        let tls = tls.map(tls::acceptor).transpose()?;
+        let tls = tls.map(Certificate::read).transpose()?.map(Arc::new);
         let adopted: io::Result<Vec<Socket>> = inherited.into_iter().map(Socket::adopt).collect();
         Ok(Self::over(adopted.map_err(ListenError::Inherited)?, tls))
     }
 
-    fn over(sockets: Vec<Socket>, tls: Option<TlsAcceptor>) -> Self {
+    fn over(sockets: Vec<Socket>, tls: Option<Arc<Certificate>>) -> Self {
         Self { sockets, next: 0, tls }
     }
 
@@ -162,8 +164,13 @@ impl Listener {
         self.tls.is_some()
     }
 
-    pub(super) fn acceptor(&self) -> Option<&TlsAcceptor> {
+    /// What is presented on TCP, for a reload to renew; `None` without TLS.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
         self.tls.as_ref()
+    }
+
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.tls.as_ref().map(|certificate| certificate.acceptor())
     }
 
     /// The next connection of any socket. They take turns in being asked first, so that a busy one does not

@@ -112,7 +112,7 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
                     let (finish, finished) = oneshot::channel();
-                    let tls = listener.acceptor().cloned();
+                    let tls = listener.acceptor();
                     let serving = Arc::clone(&serving);
                     let task =
                         connections.tasks.spawn(connection::serve(stream, peer, tls, serving, options, finished));

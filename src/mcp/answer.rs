@@ -20,8 +20,10 @@ const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
 /// What the SDKs answer for a session that is not there.
 const SESSION_NOT_FOUND: i64 = -32001;
-/// Specification 2026-07-28, schema: `HEADER_MISMATCH`, `UNSUPPORTED_PROTOCOL_VERSION`.
+/// Specification 2026-07-28, schema: `HEADER_MISMATCH`, `MISSING_REQUIRED_CLIENT_CAPABILITY`,
+/// `UNSUPPORTED_PROTOCOL_VERSION`.
 const HEADER_MISMATCH: i64 = -32020;
+const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
 
 /// The HTTP status of an error.
@@ -95,11 +97,14 @@ impl Fault {
         fault.at(Status::Always(StatusCode::BAD_REQUEST))
     }
 
-    /// An error of the server, as it sent it.
+    /// An error of the server, as it sent it; in the stateless era with 400 where the schema says so.
     pub fn of_server(error: &RpcError) -> Self {
         let mut fault = Self::new(error.code, error.message.clone());
         fault.data = error.data.clone();
-        fault
+        match error.code {
+            HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_PROTOCOL_VERSION => fault.bad(),
+            _ => fault,
+        }
     }
 
     /// With 400 in the stateless era.

@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use super::Mcp;
 use super::all::tool_result;
 use super::answer::{self, Fault};
+use super::era::Era;
+use super::header_params;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
@@ -92,6 +94,9 @@ impl Mcp {
                 return not_found(server, &params.name, &error, asked.caller);
             }
         };
+        if way.era == Era::Stateless {
+            header_params::check(&asked.head.headers, &target.tool.header_params, arguments)?;
+        }
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
@@ -164,7 +169,10 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
 fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
     let sentence = match error {
         CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
-        CallError::Unavailable(_) | CallError::Deadline { .. } | CallError::Link(_) => error.told(caller),
+        CallError::Limited(_)
+        | CallError::Unavailable(_)
+        | CallError::Deadline { .. }
+        | CallError::Link(_) => error.told(caller),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
 }

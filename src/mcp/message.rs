@@ -114,6 +114,10 @@ impl<'a> Message<'a> {
 }
 
 fn is_id(text: &str) -> bool {
+    // The answer repeats it, and half a surrogate pair is text that strict readers refuse.
+    if text.starts_with('"') && text.contains('\\') {
+        return serde_json::from_str::<Cow<'_, str>>(text).is_ok();
+    }
     text.starts_with(['"', '-']) || text.starts_with(|first: char| first.is_ascii_digit())
 }
 
@@ -151,6 +155,7 @@ mod tests {
             r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":"\ud800","method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":7}"#,

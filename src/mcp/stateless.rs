@@ -157,14 +157,14 @@ fn agrees(headers: &HeaderMap, name: &HeaderName, shown: &str, expected: &str) -
 }
 
 /// A value as it is, or what `=?base64?...?=` stands for ("Value Encoding").
-fn decode(value: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decode(value: &str) -> Option<Cow<'_, str>> {
     match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         None => Some(Cow::Borrowed(value)),
         Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok().map(Cow::Owned),
     }
 }
 
-fn mismatch(what: &str) -> Fault {
+pub(super) fn mismatch(what: &str) -> Fault {
     Fault::header_mismatch(format!("Header mismatch: {what}"))
 }
 

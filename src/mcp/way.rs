@@ -42,13 +42,7 @@ impl Way {
             let comma = if meta.is_empty() { "" } else { "," };
             meta = format!("\"io.modelcontextprotocol/logLevel\":\"{level}\"{comma}{meta}");
         }
-        Outgoing {
-            more,
-            meta,
-            progress: self.progress.clone(),
-            client: self.client.clone(),
-            ..Outgoing::default()
-        }
+        Outgoing { more, meta, progress: self.progress.clone(), client: self.client.clone() }
     }
 
     /// The members in which a client brings back what it was asked, for a server that understands them.

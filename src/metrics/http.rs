@@ -17,7 +17,7 @@ const METHODS: [&str; 4] = ["POST", "GET", "HEAD", "OPTIONS"];
 /// The route of calls, whose series are looked up once.
 pub const CALL_ROUTE: &str = "/{server}/{tool}";
 /// The statuses that calls end with; others are looked up each time.
-const CALL_STATUSES: [u16; 10] = [200, 422, 500, 502, 503, 504, 401, 403, 404, 413];
+const CALL_STATUSES: [u16; 11] = [200, 422, 500, 502, 503, 504, 401, 403, 404, 413, 429];
 
 /// The counters of the port.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Default for HttpMetrics {
         );
         let refusals = Opts::new(
             "mcpo_refusals_total",
-            "Requests that were refused (401, 403, 408, 413, 421), by the code in their `x-mcpo-error`.",
+            "Requests that were refused (401, 403, 408, 413, 421), by the code in their `x-mcpo-error`, and calls over a \
+             limit of their key or server (429), whatever face they came to.",
         );
         Self {
             requests: HistogramVec::new(

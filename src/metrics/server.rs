@@ -18,12 +18,14 @@ const OTHER_TOOL: &str = "_other";
 const LONGEST_TOOL_NAME: usize = 128;
 
 /// How a call can end, as the log names it; a success first, then the values of `error_type`.
-pub const CALL_ENDS: [&str; 12] = [
+pub const CALL_ENDS: [&str; 14] = [
     "ok",
     "tool_error",
     "rpc_error",
     "protocol_fault",
     "bad_arguments",
+    "rate_limited",
+    "concurrency_limited",
     "unavailable",
     "deadline",
     "connection_lost",

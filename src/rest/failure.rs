@@ -26,6 +26,12 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
             response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static("bad_arguments"));
             response
         }
+        CallError::Limited(limited) => {
+            let mut response = answer(StatusCode::TOO_MANY_REQUESTS, limited.code(), name, &error.public());
+            let seconds = whole_seconds(limited.retry_after);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+        }
         CallError::Unavailable(reason) => unavailable(name, reason, caller),
         CallError::Deadline { .. } => answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public()),
         CallError::Link(link) => {

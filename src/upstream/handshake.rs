@@ -18,7 +18,7 @@ use super::era::{Approach, Era};
 use super::error::{EndReason, LinkError, StatusReason, cut_words};
 use super::hearing::Hearing;
 use super::link::{Link, Opened};
-use super::message::Reply;
+use super::message::{Reply, RpcError};
 use super::request::{Manner, Request, STATELESS};
 use super::subscriptions::Subscriptions;
 use super::{Freshness, ServerInfo};
@@ -158,36 +158,53 @@ struct Supported {
     supported: Vec<String>,
 }
 
-async fn discover(link: &dyn Link) -> Result<Found, EndReason> {
-    let reply = match link.request(Request::other("server/discover", b"").quiet(), None).await {
-        Ok(reply) => reply,
-        Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return Err(reason),
+/// `None` from a server of the other era, whatever it makes of the question.
+async fn ask(link: &dyn Link) -> Result<Option<Reply>, EndReason> {
+    match link.request(Request::other("server/discover", b"").quiet(), None).await {
+        Ok(reply) => Ok(Some(reply)),
+        Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => Err(reason),
         Err(LinkError::Status(reason @ StatusReason { status: 401 | 403, .. })) => {
-            return Err(EndReason::Status(reason));
+            Err(EndReason::Status(reason))
         }
-        // A server of the other era, whatever it makes of the question.
-        Err(_) => return Ok(Found::Sessions),
-    };
+        Err(_) => Ok(None),
+    }
+}
+
+async fn discover(link: &dyn Link) -> Result<Found, EndReason> {
+    let is_spoken = |revision: &String| revision == STATELESS;
+    let mut reply = ask(link).await?;
+    if let Some(Reply::Error(error)) = &reply
+        && supported(error).iter().any(is_spoken)
+    {
+        // It refused the very revision that it names: of several behind one address, some may be older.
+        reply = ask(link).await?;
+    }
+    let Some(reply) = reply else { return Ok(Found::Sessions) };
     let offered = match reply {
         Reply::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
-            Ok(found) if found.supported_versions.iter().any(|revision| revision == STATELESS) => {
+            Ok(found) if found.supported_versions.iter().any(is_spoken) => {
                 return Ok(Found::Stateless(Box::new(info(found))));
             }
             Ok(found) => found.supported_versions,
             Err(_) => return Ok(Found::Sessions),
         },
-        Reply::Error(error) if error.code == UNSUPPORTED_REVISION => {
-            let data =
-                error.data.as_ref().and_then(|data| serde_json::from_str::<Supported>(data.get()).ok());
-            data.map(|data| data.supported).unwrap_or_default()
-        }
-        Reply::Error(_) => return Ok(Found::Sessions),
+        Reply::Error(error) => supported(&error),
     };
     if offered.is_empty() || offered.iter().any(|revision| revision.as_str() < STATELESS) {
         return Ok(Found::Sessions);
     }
+    if offered.iter().any(is_spoken) {
+        return Err(refused(format!("it refuses revision {STATELESS}, which it says it supports")));
+    }
     let offered = cut_words(&offered.join(", "));
     Err(refused(format!("it speaks only revisions that the gateway does not: {offered}")))
+}
+
+/// The revisions that a server names which refuses one; none in any other error.
+fn supported(error: &RpcError) -> Vec<String> {
+    let data = error.data.as_ref().filter(|_| error.code == UNSUPPORTED_REVISION);
+    let data = data.and_then(|data| serde_json::from_str::<Supported>(data.get()).ok());
+    data.map(|data| data.supported).unwrap_or_default()
 }
 
 fn info(found: Discovered) -> ServerInfo {

@@ -54,6 +54,11 @@ pub trait Link: Send + Sync + 'static {
 
     /// The manner in which requests are written.
     fn speech(&self) -> &Speech;
+
+    /// Whether the server may want arguments in headers, too ([`super::header_params`]).
+    fn mirrors_arguments(&self) -> bool {
+        false
+    }
 }
 
 /// The manner of one connection: that of sessions until the server is known to do without.

@@ -19,6 +19,8 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+pub use declared::value as header_value;
+
 use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
@@ -314,6 +316,10 @@ impl Link for StreamableLink {
 
     fn speech(&self) -> &Speech {
         &self.0.speech
+    }
+
+    fn mirrors_arguments(&self) -> bool {
+        self.0.speech.manner() == Manner::Stateless
     }
 }
 

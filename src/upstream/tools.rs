@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::{EndReason, LinkError, cut_words};
+use super::header_params;
 use super::link::Link;
 use super::message::Reply;
 use super::request::{Request, What};
@@ -50,7 +51,8 @@ impl Page {
 }
 
 /// Reads all pages of `tools/list`. What is no tool (no object, no name) is skipped with a warning, so
-/// that it cannot take the good ones with it.
+/// that it cannot take the good ones with it; so is one whose `x-mcp-header` is invalid, where the server may ask for
+/// headers.
 pub async fn list(server: &ServerName, link: &dyn Link) -> Result<(Vec<Definition>, Freshness), EndReason> {
     let mut tools = Vec::new();
     let mut freshness = Freshness::default();
@@ -76,7 +78,13 @@ pub async fn list(server: &ServerName, link: &dyn Link) -> Result<(Vec<Definitio
         for tool in page.tools {
             match tool {
                 Value::Object(tool) if tool.get("name").is_some_and(Value::is_string) => {
-                    tools.push(Arc::new(tool));
+                    match header_params::check(&tool, link) {
+                        Ok(()) => tools.push(Arc::new(tool)),
+                        Err(reason) => {
+                            let name = tool["name"].as_str().unwrap_or_default();
+                            tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: the tool `{name}` is left out: {reason}")
+                        }
+                    }
                 }
                 other => {
                     tracing::warn!(mcp_server = %server, kind = kind(&other), "{server}: an entry of its tool list is no tool (an object with a `name`) and is skipped")

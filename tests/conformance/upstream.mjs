@@ -40,6 +40,7 @@ const string = (description) => ({ type: "string", description });
 const form = (message, requestedSchema) => inputRequired.elicit({ message, requestedSchema });
 const named = object({ name: { type: "string" } }, ["name"]);
 const confirmed = object({ ok: { type: "boolean" } }, ["ok"]);
+const moving = object({ place: { ...string("Mirrored"), "x-mcp-header": "Before" } });
 const sample = (prompt, maxTokens) =>
   inputRequired.createMessage({ messages: [{ role: "user", content: { type: "text", text: prompt } }], maxTokens });
 
@@ -166,6 +167,15 @@ const tools = {
     "Has an argument that is mirrored into a header",
     object({ region: { ...string("Mirrored"), "x-mcp-header": "Region" }, level: { type: "integer" } }),
     ({ region }) => text(`region=${region ?? "none"}`),
+  ],
+  test_moving_header: ["Has an argument whose header test_move_header renames", moving, ({ place }) => text(`place=${place}`)],
+  test_move_header: [
+    "Renames the header of test_moving_header and does not say so",
+    object(),
+    () => {
+      moving.properties.place["x-mcp-header"] = "After";
+      return text("moved");
+    },
   ],
   test_missing_capability: [
     "Needs the client's model",

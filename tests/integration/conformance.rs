@@ -5,6 +5,7 @@
 //! eras, over HTTP and over stdio. What does not pass is `tests/conformance/remaining.json`: a line that is missing there
 //! fails, and so does one that is no longer needed.
 
+mod header_params;
 mod remaining;
 mod suite;
 

@@ -191,6 +191,8 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
         read_only: false,
         admin: false,
         metrics: false,
+        rate: None,
+        concurrency: None,
     };
     let keys = Keys::new(&AuthConfig { keys: vec![key], ..AuthConfig::default() }).unwrap();
     let router = Router::new().route("/call", post(guarded)).with_state(Arc::new(keys));

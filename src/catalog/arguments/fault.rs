@@ -143,7 +143,8 @@ impl ArgumentError {
         Self { faults: vec![ArgumentFault { path: Vec::new(), kind, message: fault.message, input }] }
     }
 
-    fn one(path: Vec<PathSegment>, kind: FaultKind, input: Value) -> Self {
+    /// A single one.
+    pub(super) fn one(path: Vec<PathSegment>, kind: FaultKind, input: Value) -> Self {
         Self { faults: vec![ArgumentFault::new(path, kind, input)] }
     }
 }

@@ -33,6 +33,7 @@ fn tool(definition: Value) -> Arc<CatalogTool> {
         definition,
         read_only: false,
         checker: Default::default(),
+        header_params: Default::default(),
         progress: Default::default(),
         meter: Default::default(),
     })

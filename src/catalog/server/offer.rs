@@ -13,6 +13,7 @@ use super::HIDDEN;
 use crate::config::problem::nearest;
 use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
 use crate::upstream::Definition;
+use crate::upstream::header_params::HeaderParam;
 
 /// What becomes of a server's list.
 #[derive(Debug, Default)]
@@ -56,6 +57,8 @@ impl Offer {
                     .map_or_else(|| definition.clone(), |changed| overridden(definition, changed)),
                 own: definition.clone(),
                 checker: OnceLock::new(),
+                // Invalid ones count where headers do, and there the tool was left out of the list.
+                header_params: HeaderParam::all_of(definition).unwrap_or_default(),
                 progress: ProgressHabit::default(),
                 meter: OnceLock::new(),
             }));

@@ -90,6 +90,24 @@ fn what_needs_a_restart_stays_outstanding() {
 }
 
 #[test]
+fn other_certificates_count_at_once_and_tls_itself_with_a_restart() {
+    let with = |tls: &str| config(&format!(r#"{{{tls} "mcpServers": {{"a": {{"command": "x"}}}}}}"#));
+    let plain = with("");
+    let old = with(r#""tls": {"certificate": "/a.pem", "key": "/a.key"},"#);
+    let new = with(r#""tls": {"certificate": "/b.pem", "key": "/b.key"},"#);
+    let effect = |running: &Config, wanted: &Config| Plan::between(running, wanted, &[]).settings[0].clone();
+    assert_eq!(
+        effect(&old, &new),
+        SettingChange { key: "tls.certificate or tls.key", effect: Effect::AtOnce }
+    );
+    assert_eq!(new.clone().without_restart(&old).listen.tls, new.listen.tls);
+    for (running, wanted) in [(&plain, &new), (&new, &plain)] {
+        assert_eq!(effect(running, wanted), SettingChange { key: "tls", effect: Effect::Restart });
+        assert_eq!(wanted.clone().without_restart(running).listen.tls, running.listen.tls);
+    }
+}
+
+#[test]
 fn a_server_whose_secret_was_rotated_is_replaced_and_no_other() {
     let same = config(r#"{"mcpServers": {"a": {"command": "x"}, "b": {"command": "x"}}}"#);
     let plan = Plan::between(&same, &same, &[ServerName::new("b").unwrap()]);

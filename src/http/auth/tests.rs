@@ -15,6 +15,8 @@ fn key(name: &str, key: &str) -> ApiKeyConfig {
         read_only: false,
         admin: false,
         metrics: false,
+        rate: None,
+        concurrency: None,
     }
 }
 

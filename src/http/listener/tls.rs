@@ -1,37 +1,101 @@
 //! TLS for the listener: a PEM certificate chain and its key, with HTTP/2 and HTTP/1.1 offered by ALPN.
+//!
+//! Certificates live shorter than gateways, so both files can be read again while connections are served
+//! ([`Certificate::renew`]): new connections get the new chain, those that are open keep theirs.
 
+use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
 use super::ListenError;
 use crate::config::TlsConfig;
 
-/// Reads both files and checks that they belong together.
-pub(super) fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, ListenError> {
-    let bad_certificate =
-        |reason: String| ListenError::Certificate { path: config.certificate.clone(), reason };
-    let bad_key = |reason: String| ListenError::Key { path: config.key.clone(), reason };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&config.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| bad_certificate(sentence(&error)))?;
-    if chain.is_empty() {
-        return Err(bad_certificate("the file holds no PEM certificate".to_owned()));
+/// The certificate that is served, and the files that it comes from.
+pub struct Certificate {
+    served: ArcSwap<Served>,
+    /// Where it was looked for last; what is served may be from before.
+    files: ArcSwap<TlsConfig>,
+}
+
+struct Served {
+    acceptor: TlsAcceptor,
+    /// Of the chain and the key.
+    digest: [u8; 32],
+}
+
+impl Certificate {
+    /// Reads both files and checks that they belong together.
+    pub(super) fn read(config: &TlsConfig) -> Result<Self, ListenError> {
+        let served = ArcSwap::from_pointee(Served::read(config)?);
+        Ok(Self { served, files: ArcSwap::from_pointee(config.clone()) })
     }
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad_key(sentence(&error)))?;
-    // The provider is named, because a process-wide default would depend on what other crates bring along.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad_certificate(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| bad_key(format!("it does not fit the certificate: {error}")))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(server)))
+
+    /// Reads the files of `config`, and serves what they hold from now on; `false` when that is what was served
+    /// already. Blocks on the files.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`] that names the file; what was served before stays.
+    pub fn renew(&self, config: &TlsConfig) -> Result<bool, ListenError> {
+        self.files.store(Arc::new(config.clone()));
+        let read = Served::read(config)?;
+        let is_new = read.digest != self.served.load().digest;
+        if is_new {
+            self.served.store(Arc::new(read));
+        }
+        Ok(is_new)
+    }
+
+    /// The files, for those who follow them.
+    pub fn files(&self) -> Arc<TlsConfig> {
+        self.files.load_full()
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.served.load().acceptor.clone()
+    }
+}
+
+impl Served {
+    fn read(config: &TlsConfig) -> Result<Self, ListenError> {
+        let bad_certificate =
+            |reason: String| ListenError::Certificate { path: config.certificate.clone(), reason };
+        let bad_key = |reason: String| ListenError::Key { path: config.key.clone(), reason };
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&config.certificate)
+            .and_then(Iterator::collect)
+            .map_err(|error| bad_certificate(sentence(&error)))?;
+        if chain.is_empty() {
+            return Err(bad_certificate("the file holds no PEM certificate".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad_key(sentence(&error)))?;
+        let mut digest = Sha256::new();
+        for certificate in &chain {
+            digest.update(certificate);
+        }
+        digest.update(key.secret_der());
+        // The provider is named, because a process-wide default would depend on what other crates bring along.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| bad_certificate(error.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| bad_key(format!("it does not fit the certificate: {error}")))?;
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)), digest: digest.finalize().into() })
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Certificate").field("files", &self.files()).finish_non_exhaustive()
+    }
 }
 
 fn sentence(error: &pem::Error) -> String {

@@ -1,7 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `schemathesis`.
 
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,11 @@ pub fn python_with_fastmcp() -> Option<PathBuf> {
 /// The folder with `prometheus` and `promtool`.
 pub fn prometheus() -> Option<PathBuf> {
     file("prometheus", "prometheus/usr/bin/promtool")?.parent().map(Path::to_owned)
+}
+
+/// The command that asks what the documents say, and what they do not.
+pub fn schemathesis() -> Option<PathBuf> {
+    file("schemathesis", "schemathesis/bin/schemathesis")
 }
 
 /// `utils/tools.py` of Open WebUI.

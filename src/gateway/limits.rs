@@ -1,0 +1,287 @@
+//! How often callers may call: a rate and a number of calls in flight for each API key, and a rate for each server.
+//!
+//! Asked on the way of every call, so it takes no lock: a rate is one atomic word (GCRA), calls in flight are another.
+//! What is counted outlives a reload for everybody whose limit is the same afterwards.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use crate::config::{Config, RateConfig};
+
+/// When a caller whose calls are all under way may ask again: nobody knows when one of them ends.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// The limits of one configuration.
+#[derive(Debug, Default)]
+pub struct Limits {
+    keys: HashMap<Box<str>, Limit>,
+    servers: HashMap<Box<str>, Limit>,
+}
+
+/// Of one key or one server.
+#[derive(Debug, Default)]
+struct Limit {
+    rate: Option<Arc<Rate>>,
+    concurrency: Option<usize>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+type Limiter = RateLimiter<
+    NotKeyed,
+    InMemoryState,
+    MonotonicClock,
+    NoOpMiddleware<<MonotonicClock as governor::clock::Clock>::Instant>,
+>;
+
+#[derive(Debug)]
+struct Rate {
+    config: RateConfig,
+    limiter: Limiter,
+}
+
+/// A call that is let through; its key's place is free again when the value is dropped.
+#[derive(Debug)]
+pub struct Turn(Option<Arc<AtomicUsize>>);
+
+/// A call that came too early. `Display` says so to the caller, with the setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited {
+    bound: Bound,
+    /// The entry's name.
+    name: Box<str>,
+    /// When it is worth to try again.
+    pub retry_after: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    KeyRate(RateConfig),
+    KeyConcurrency(usize),
+    ServerRate(RateConfig),
+}
+
+impl Limits {
+    /// The limits of `config`. What `before` counted goes on where the limit is the same.
+    pub fn new(config: &Config, before: Option<&Self>) -> Self {
+        let keys = config.auth.keys.iter().map(|key| {
+            let known = before.and_then(|before| before.keys.get(&*key.name));
+            (key.name.as_str().into(), Limit::new(key.rate, key.concurrency, known))
+        });
+        let servers = config.servers.iter().filter(|server| server.rate.is_some()).map(|server| {
+            let known = before.and_then(|before| before.servers.get(server.name.as_str()));
+            (server.name.as_str().into(), Limit::new(server.rate, None, known))
+        });
+        Self { keys: keys.collect(), servers: servers.collect() }
+    }
+
+    /// Lets one call of `key` to `server` through, or says when to come again.
+    ///
+    /// The key is asked first, so that who calls too often uses up nobody else's share of the server.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited`], which counted nothing against the limit that it names.
+    pub fn admit(&self, key: Option<&str>, server: &str) -> Result<Turn, Limited> {
+        let mut turn = Turn(None);
+        if let Some((key, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) {
+            turn = limit.take_place(key)?;
+            limit.take_call(key, Bound::KeyRate)?;
+        }
+        if let Some(limit) = self.servers.get(server) {
+            limit.take_call(server, Bound::ServerRate)?;
+        }
+        Ok(turn)
+    }
+}
+
+impl Limit {
+    fn new(rate: Option<RateConfig>, concurrency: Option<usize>, before: Option<&Self>) -> Self {
+        let known = before.and_then(|before| before.rate.clone());
+        let rate = rate.map(|config| match known {
+            Some(known) if known.config == config => known,
+            _ => Arc::new(Rate::new(config)),
+        });
+        // Calls that are under way count under a new limit, too.
+        let in_flight = before.map(|before| before.in_flight.clone()).unwrap_or_default();
+        Self { rate, concurrency, in_flight }
+    }
+
+    fn take_place(&self, name: &str) -> Result<Turn, Limited> {
+        let limit = self.concurrency.unwrap_or(usize::MAX);
+        let one_more = |count| (count < limit).then_some(count + 1);
+        match self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => Ok(Turn(Some(self.in_flight.clone()))),
+            Err(_) => Err(Limited {
+                bound: Bound::KeyConcurrency(limit),
+                name: name.into(),
+                retry_after: TRY_AGAIN,
+            }),
+        }
+    }
+
+    fn take_call(&self, name: &str, bound: impl FnOnce(RateConfig) -> Bound) -> Result<(), Limited> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        rate.limiter.check().map_err(|not_until| Limited {
+            bound: bound(rate.config),
+            name: name.into(),
+            retry_after: not_until.wait_time_from(rate.limiter.clock().now()),
+        })
+    }
+}
+
+impl Rate {
+    fn new(config: RateConfig) -> Self {
+        let quota = Quota::with_period(config.interval()).expect("a rate's interval is not zero");
+        let limiter = RateLimiter::direct_with_clock(quota.allow_burst(config.burst), MonotonicClock);
+        Self { config, limiter }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(in_flight) = &self.0 {
+            in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Limited {
+    /// The outcome's name in logs, and the stable code of the refusal.
+    pub fn code(&self) -> &'static str {
+        match self.bound {
+            Bound::KeyRate(_) | Bound::ServerRate(_) => "rate_limited",
+            Bound::KeyConcurrency(_) => "concurrency_limited",
+        }
+    }
+}
+
+impl fmt::Display for Limited {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bound, name, retry_after } = self;
+        let seconds = retry_after.as_secs_f64().max(0.1);
+        match bound {
+            Bound::KeyRate(rate) => write!(
+                formatter,
+                "the API key `{name}` may make {rate} (`apiKeys.{name}.rate`); the next one is free in {seconds:.1} s"
+            ),
+            Bound::KeyConcurrency(limit) => write!(
+                formatter,
+                "the API key `{name}` may have {limit} calls in flight (`apiKeys.{name}.concurrency`); try again when \
+                 one of them has ended"
+            ),
+            Bound::ServerRate(rate) => write!(
+                formatter,
+                "it takes {rate} from all callers together (`mcpServers.{name}.rate`); the next one is free in \
+                 {seconds:.1} s"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::config::{ApiKeyConfig, SecretText, ServerConfig, ServerName, TransportConfig};
+
+    fn rate(calls: u32, per: u64) -> RateConfig {
+        let calls = NonZeroU32::new(calls).unwrap();
+        RateConfig::new(calls, Duration::from_secs(per), calls).unwrap()
+    }
+
+    fn config(key: Option<RateConfig>, concurrency: Option<usize>, server: Option<RateConfig>) -> Config {
+        let mut config = Config::default();
+        for name in ["busy", "calm"] {
+            config.auth.keys.push(ApiKeyConfig {
+                name: name.to_owned(),
+                key: SecretText::literal(name),
+                servers: None,
+                profile: None,
+                read_only: false,
+                admin: false,
+                metrics: false,
+                rate: key.filter(|_| name == "busy"),
+                concurrency: concurrency.filter(|_| name == "busy"),
+            });
+        }
+        let name = ServerName::new("s").unwrap();
+        config.servers =
+            vec![ServerConfig { rate: server, ..ServerConfig::new(name, TransportConfig::Gateway) }];
+        config
+    }
+
+    #[test]
+    fn a_key_that_calls_too_often_is_told_when_to_come_again_and_others_are_not_touched() {
+        let limits = Limits::new(&config(Some(rate(2, 3600)), None, None), None);
+        for _ in 0..2 {
+            limits.admit(Some("busy"), "s").unwrap();
+        }
+        let limited = limits.admit(Some("busy"), "s").unwrap_err();
+        assert_eq!(limited.code(), "rate_limited");
+        let wait = limited.retry_after.as_secs();
+        assert!((1790..=1800).contains(&wait), "{wait}");
+        let told = limited.to_string();
+        assert!(told.contains("2 calls in 3600 s") && told.contains("`apiKeys.busy.rate`"), "{told}");
+        for caller in [Some("calm"), Some("unknown"), None] {
+            for _ in 0..10 {
+                limits.admit(caller, "s").unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_servers_rate_is_for_all_callers_together_and_a_limited_key_uses_none_of_it() {
+        let limits = Limits::new(&config(Some(rate(1, 3600)), None, Some(rate(2, 3600))), None);
+        limits.admit(Some("busy"), "s").unwrap();
+        for _ in 0..5 {
+            assert!(limits.admit(Some("busy"), "s").unwrap_err().to_string().contains("apiKeys.busy"));
+        }
+        limits.admit(Some("calm"), "s").unwrap();
+        let told = limits.admit(None, "s").unwrap_err().to_string();
+        assert!(told.contains("`mcpServers.s.rate`"), "{told}");
+        limits.admit(Some("calm"), "other").unwrap();
+    }
+
+    #[test]
+    fn calls_in_flight_are_counted_until_they_end() {
+        let limits = Limits::new(&config(None, Some(2), None), None);
+        let first = limits.admit(Some("busy"), "s").unwrap();
+        let _second = limits.admit(Some("busy"), "s").unwrap();
+        let limited = limits.admit(Some("busy"), "s").unwrap_err();
+        assert_eq!((limited.code(), limited.retry_after), ("concurrency_limited", TRY_AGAIN));
+        assert!(limited.to_string().contains("`apiKeys.busy.concurrency`"), "{limited}");
+        drop(first);
+        limits.admit(Some("busy"), "s").unwrap();
+    }
+
+    #[test]
+    fn a_call_that_its_rate_refuses_holds_no_place() {
+        let limits = Limits::new(&config(Some(rate(1, 3600)), Some(1), None), None);
+        drop(limits.admit(Some("busy"), "s").unwrap());
+        for _ in 0..3 {
+            assert_eq!(limits.admit(Some("busy"), "s").unwrap_err().code(), "rate_limited");
+        }
+    }
+
+    #[test]
+    fn a_reload_keeps_what_was_counted_under_the_same_limit() {
+        let same = config(Some(rate(1, 3600)), Some(1), None);
+        let limits = Limits::new(&same, None);
+        let held = limits.admit(Some("busy"), "s").unwrap();
+        let kept = Limits::new(&same, Some(&limits));
+        assert_eq!(kept.admit(Some("busy"), "s").unwrap_err().code(), "concurrency_limited");
+        drop(held);
+        assert_eq!(kept.admit(Some("busy"), "s").unwrap_err().code(), "rate_limited");
+        let other = Limits::new(&config(Some(rate(2, 3600)), Some(1), None), Some(&kept));
+        other.admit(Some("busy"), "s").unwrap();
+    }
+}

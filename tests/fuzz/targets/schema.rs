@@ -1,0 +1,99 @@
+//! Tools as a server might define them, become documents and a checker; then any text as arguments.
+//!
+//! The input is JSON, one object or an array of them, then a zero byte and the arguments. An object with `name` is a
+//! tool, any other an input schema.
+
+#![no_main]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use mcpo::catalog::openapi::{
+    CombinedDocument, ServerDocument, ServerTools, combined_document, mount_path, server_document,
+};
+use mcpo::catalog::{CatalogServer, Document};
+use mcpo::config::{DocumentConfig, ServerConfig, ServerName, TransportConfig};
+use mcpo::upstream::{Definition, ServerInfo};
+use serde_json::{Map, Value, json};
+
+fuzz_target!(|input: &[u8]| {
+    let cut = input.iter().position(|byte| *byte == 0);
+    let (definitions, arguments) = match cut {
+        Some(cut) => (&input[..cut], &input[cut + 1..]),
+        None => (input, &b"{}"[..]),
+    };
+    let Ok(definitions) = serde_json::from_slice::<Value>(definitions) else { return };
+    let definitions: Vec<Definition> = match definitions {
+        Value::Array(several) => several.into_iter().filter_map(definition).collect(),
+        only => definition(only).into_iter().collect(),
+    };
+    let name = ServerName::new("fuzz").expect("the name is not reserved");
+    let config = ServerConfig::new(name.clone(), TransportConfig::Gateway);
+    let server = CatalogServer::of_gateway(&config, ServerInfo::default(), &definitions);
+    let document = DocumentConfig::default();
+    let mount = mount_path("/", &name);
+    let one = server_document(&ServerDocument {
+        name: &name,
+        info: server.info.as_ref(),
+        tools: &server.tools,
+        mount: Some(&mount),
+        secured: true,
+        document: &document,
+    });
+    let tools = ServerTools { name: &name, info: server.info.as_ref(), tools: &server.tools };
+    let all = combined_document(&CombinedDocument {
+        servers: &[tools],
+        prefix: "/",
+        secured: false,
+        document: &document,
+    });
+    for value in [&one, &all] {
+        is_whole(value, value);
+        let _bytes = Document::new(value);
+    }
+    for tool in &server.tools {
+        if let Ok(accepted) = tool.checker().check(Bytes::copy_from_slice(arguments)) {
+            let read: Value = serde_json::from_slice(&accepted).expect("accepted arguments are JSON");
+            assert!(read.is_object(), "accepted arguments are an object");
+            assert!(!accepted.contains(&b'\n'), "a newline would end the message");
+        }
+    }
+});
+
+fn definition(value: Value) -> Option<Definition> {
+    let Value::Object(members) = value else { return None };
+    let is_tool = members.get("name").is_some_and(Value::is_string);
+    if is_tool {
+        return Some(Arc::new(members));
+    }
+    let mut tool = Map::new();
+    tool.insert("name".to_owned(), json!("tool"));
+    tool.insert("inputSchema".to_owned(), Value::Object(members));
+    Some(Arc::new(tool))
+}
+
+/// Whatever a schema of the document refers to is in the document.
+fn is_whole(value: &Value, document: &Value) {
+    match value {
+        Value::Array(elements) => elements.iter().for_each(|element| is_whole(element, document)),
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref")
+                && let Some(name) = reference.strip_prefix("#/components/schemas/")
+            {
+                let name = name.split('/').next().unwrap_or_default();
+                assert!(
+                    document["components"]["schemas"].get(name).is_some(),
+                    "{reference} leads nowhere in {document}"
+                );
+            }
+            // What stands under these is data, and may look like anything.
+            let is_data = |key: &str| {
+                key.starts_with("x-") || ["const", "enum", "default", "example", "examples"].contains(&key)
+            };
+            let schemas = members.iter().filter(|(key, _)| !is_data(key));
+            schemas.for_each(|(_, member)| is_whole(member, document));
+        }
+        _ => {}
+    }
+}

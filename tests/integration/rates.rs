@@ -1,0 +1,152 @@
+//! Rates and numbers of calls in flight, of keys and of servers, on every face.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::mcp::stateless;
+use crate::support::{Answer, Gateway, servers, until};
+
+/// Servers `s` and `slow`, and the keys `limited` (with `limits`), `free` and `watch`.
+fn config(limits: &Value, server: &Value) -> Value {
+    let mut limited = json!({ "key": "limited-key" });
+    let mut s = servers::scripted(&[]);
+    for (into, from) in [(&mut limited, limits), (&mut s, server)] {
+        for (name, value) in from.as_object().unwrap() {
+            into[name] = value.clone();
+        }
+    }
+    json!({
+        "mcpServers": { "s": s, "gateway": { "builtin": "gateway" } },
+        "apiKeys": { "limited": limited, "free": "free-key", "watch": { "key": "watch-key", "admin": true } },
+    })
+}
+
+async fn started(limits: &Value, server: &Value) -> Gateway {
+    let gateway = Gateway::with(config(limits, server)).start().await;
+    until(Duration::from_secs(60), "s is ready", async || {
+        let answer = gateway.ask("GET", "/servers").header("Authorization", "Bearer watch-key").send().await;
+        let servers = answer.json()["servers"].clone();
+        let ready = servers.as_array().unwrap().iter().all(|server| server["state"] == "ready");
+        ready.then_some(())
+    })
+    .await;
+    gateway
+}
+
+async fn call(gateway: &Gateway, key: &str, path: &str, body: &Value) -> Answer {
+    gateway.ask("POST", path).header("Authorization", &format!("Bearer {key}")).json(body).send().await
+}
+
+async fn metrics(gateway: &Gateway) -> String {
+    gateway.ask("GET", "/metrics").header("Authorization", "Bearer watch-key").send().await.text()
+}
+
+#[tokio::test]
+async fn a_key_over_its_rate_is_told_when_to_come_again_on_every_face_and_other_keys_are_served() {
+    let gateway = started(&json!({ "rate": { "calls": 2, "per": 3600 } }), &json!({})).await;
+    for _ in 0..2 {
+        call(&gateway, "limited-key", "/s/pid", &json!({})).await.ok();
+    }
+    let refused = call(&gateway, "limited-key", "/s/pid", &json!({})).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(refused.header("x-mcpo-error"), Some("rate_limited"));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1700..=1800).contains(&wait), "{wait}");
+    let said = refused.json()["detail"]["message"].as_str().unwrap().to_owned();
+    assert!(said.contains("2 calls in 3600 s") && said.contains("`apiKeys.limited.rate`"), "{said}");
+
+    // MCP: a result for the model.
+    let params = json!({ "name": "pid", "arguments": {} });
+    let ask = gateway.ask("POST", "/s/mcp").header("Authorization", "Bearer limited-key");
+    let result = stateless(ask, "tools/call", &params).send().await.ok()["result"].clone();
+    assert_eq!(result["isError"], true, "{result}");
+    assert!(result["content"][0]["text"].as_str().unwrap().contains("`apiKeys.limited.rate`"), "{result}");
+
+    // The built-in server, by itself and in front of another.
+    for (tool, arguments, status) in
+        [("list_servers", json!({}), 429), ("call_tool", json!({ "server": "s", "tool": "pid" }), 500)]
+    {
+        let refused = call(&gateway, "limited-key", &format!("/gateway/{tool}"), &arguments).await;
+        assert_eq!(refused.status, status, "{}", refused.text());
+        assert!(refused.text().contains("`apiKeys.limited.rate`"), "{}", refused.text());
+    }
+    call(&gateway, "free-key", "/s/pid", &json!({})).await.ok();
+
+    let metrics = metrics(&gateway).await;
+    assert!(metrics.contains(r#"mcpo_refusals_total{code="rate_limited"} 4"#), "{metrics}");
+    assert!(metrics.contains(r#"error_type="rate_limited""#), "{metrics}");
+    gateway.logged("s/pid rate_limited").await;
+    gateway.logged("by limited from 127.0.0.1").await;
+}
+
+#[tokio::test]
+async fn calls_come_free_again_with_time() {
+    let gateway = started(&json!({ "rate": "2/s" }), &json!({})).await;
+    let mut refused = false;
+    for _ in 0..10 {
+        refused |= call(&gateway, "limited-key", "/s/pid", &json!({})).await.status == 429;
+    }
+    assert!(refused, "ten calls went through within a second");
+    until(Duration::from_secs(5), "a call is let through again", async || {
+        (call(&gateway, "limited-key", "/s/pid", &json!({})).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_servers_rate_counts_the_calls_of_all_keys() {
+    let gateway = started(&json!({}), &json!({ "rate": "2/h" })).await;
+    call(&gateway, "limited-key", "/s/pid", &json!({})).await.ok();
+    call(&gateway, "free-key", "/s/pid", &json!({})).await.ok();
+    for key in ["limited-key", "free-key", "watch-key"] {
+        let refused = call(&gateway, key, "/s/pid", &json!({})).await;
+        assert_eq!(refused.status, 429, "{}", refused.text());
+        assert!(refused.text().contains("`mcpServers.s.rate`"), "{}", refused.text());
+    }
+    call(&gateway, "free-key", "/gateway/list_servers", &json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn a_key_has_so_many_calls_in_flight_and_its_next_one_when_one_has_ended() {
+    let gateway = started(&json!({ "concurrency": 1 }), &json!({})).await;
+    let arguments = json!({ "seconds": 1.5 });
+    let slow = call(&gateway, "limited-key", "/s/sleep", &arguments);
+    let beside = async {
+        let refused = until(Duration::from_secs(1), "the slow call is under way", async || {
+            let answer = call(&gateway, "limited-key", "/s/pid", &json!({})).await;
+            (answer.status == 429).then_some(answer)
+        })
+        .await;
+        assert_eq!(refused.header("x-mcpo-error"), Some("concurrency_limited"));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert!(refused.text().contains("`apiKeys.limited.concurrency`"), "{}", refused.text());
+        call(&gateway, "free-key", "/s/pid", &json!({})).await.ok();
+    };
+    let (slow, ()) = tokio::join!(slow, beside);
+    // The slow one may have lost the race against the first beside it.
+    assert!([200, 429].contains(&slow.status), "{}", slow.text());
+    call(&gateway, "limited-key", "/s/pid", &json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn a_reload_forgives_nothing_that_an_unchanged_limit_has_counted() {
+    let limits = json!({ "rate": "1/h" });
+    let gateway = started(&limits, &json!({})).await;
+    call(&gateway, "limited-key", "/s/pid", &json!({})).await.ok();
+    let reload = async |config: Value, answer: u16| {
+        let count = gateway.log().matches("the new configuration is served").count();
+        gateway.rewrite(&config.to_string());
+        gateway.hang_up();
+        until(Duration::from_secs(20), "the new configuration to be served", async || {
+            (gateway.log().matches("the new configuration is served").count() > count).then_some(())
+        })
+        .await;
+        let status = call(&gateway, "limited-key", "/s/pid", &json!({})).await.status;
+        assert_eq!(status, answer, "{config}");
+    };
+    reload(config(&limits, &json!({ "timeout": 20 })), 429).await;
+    reload(config(&json!({ "rate": "2/h" }), &json!({ "timeout": 20 })), 200).await;
+    reload(config(&json!({}), &json!({ "rate": "1/h" })), 200).await;
+    reload(config(&json!({}), &json!({ "rate": "1/h" })), 429).await;
+}
