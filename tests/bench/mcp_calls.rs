@@ -30,7 +30,9 @@ impl Caller {
         let meta = if is_stateless { META } else { "" };
         let session = if is_stateless { None } else { initialize(options, connection).await? };
         let headers = if is_stateless {
-            format!("{ACCEPT}Mcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n")
+            format!(
+                "{ACCEPT}Mcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
+            )
         } else {
             in_session(session.as_deref())
         };
