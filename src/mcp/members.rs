@@ -27,7 +27,7 @@ impl<'a> Members<'a> {
             }
             match key {
                 // It has no escapes and needs none.
-                Cow::Borrowed(key) => text.extend(["\"", key, "\""]),
+                Cow::Borrowed(key) => text.extend(["\"", *key, "\""]),
                 Cow::Owned(key) => text.push_str(&Value::from(&**key).to_string()),
             }
             text.push(':');
