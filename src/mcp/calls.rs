@@ -80,11 +80,16 @@ impl Mcp {
             Place::All => self.gateway.find_prefixed(asked.caller, &params.name).await,
             Place::One(server) => self.gateway.find_called(asked.caller, server, &params.name).await,
         };
-        let found = match (found, &way.client, asked.place.server().and_then(|name| self.upstream(name))) {
-            (Err(FindError::Tool), Some(client), Some(upstream)) => {
-                self.gateway.find_offered(&context, &upstream, client, &params.name).await
+        let found = match (found, &way.client) {
+            (Err(FindError::Tool), Some(client)) => {
+                match asked.place.server().and_then(|name| self.upstream(name)) {
+                    Some(upstream) => {
+                        self.gateway.find_offered(&context, &upstream, client, &params.name).await
+                    }
+                    None => Err(FindError::Tool),
+                }
             }
-            (found, ..) => found,
+            (found, _) => found,
         };
         let target = match found {
             Ok(target) => target,
