@@ -94,10 +94,9 @@ def rows(connections, reports, ours, proxies):
             reached &= statistics.median(values["of_p99"]) <= OF_P99
         is_judged = connections == 32
         reach = f"{OF_REST} of REST; {OF_PROXY} x the faster proxy, half its p99" if is_judged else "-"
-        # Without a proxy nothing is said of what is to be reached beside one.
-        yield Row(
-            f"{what}: {name}", reach, cell, reached=reached if is_judged and faster else None, values=values
-        )
+        # Which proxy is the faster one is known when both are there.
+        verdict = reached if is_judged and len(proxies) == 2 else None
+        yield Row(f"{what}: {name}", reach, cell, reached=verdict, values=values)
 
 
 def seen(reports):
