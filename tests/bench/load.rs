@@ -103,9 +103,9 @@ async fn calls(options: &Options, until: Instant, samples: &mut Samples) -> Outc
     let expected = memmem::Finder::new(&options.expect);
     let fixed = request(options, "POST", "", &options.body);
     loop {
-        let numbered = caller.as_mut().map(|caller| caller.next_call(options));
+        let next = caller.as_mut().map_or(&*fixed, Caller::next_call);
         let sent = Instant::now();
-        let answer = connection.exchange(numbered.as_deref().unwrap_or(&fixed)).await?;
+        let answer = connection.exchange(next).await?;
         let is_good = answer.status == 200
             && expected.find(answer.body).is_some()
             && caller.as_ref().is_none_or(|caller| caller.is_result(answer.body));
