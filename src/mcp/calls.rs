@@ -1,7 +1,6 @@
 //! `tools/call`: from the client's own bytes to the server's, and back.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::all::tool_result;
 use super::answer::{self, Fault};
 use super::era::Era;
 use super::header_params;
+use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
@@ -80,11 +80,16 @@ impl Mcp {
             Place::All => self.gateway.find_prefixed(asked.caller, &params.name).await,
             Place::One(server) => self.gateway.find_called(asked.caller, server, &params.name).await,
         };
-        let found = match (found, &way.client, asked.place.server().and_then(|name| self.upstream(name))) {
-            (Err(FindError::Tool), Some(client), Some(upstream)) => {
-                self.gateway.find_offered(&context, &upstream, client, &params.name).await
+        let found = match (found, &way.client) {
+            (Err(FindError::Tool), Some(client)) => {
+                match asked.place.server().and_then(|name| self.upstream(name)) {
+                    Some(upstream) => {
+                        self.gateway.find_offered(&context, &upstream, client, &params.name).await
+                    }
+                    None => Err(FindError::Tool),
+                }
             }
-            (found, ..) => found,
+            (found, _) => found,
         };
         let target = match found {
             Ok(target) => target,
@@ -114,13 +119,16 @@ impl Mcp {
         };
         match reply {
             Ok(Reply::Result(result)) => {
-                let claims = apart_if_large(result.len(), || serde_json::from_slice::<Claims>(&result));
-                match claims {
-                    Ok(claims) => {
+                let (size, given) = (result.len(), params.arguments.map_or("{}", RawValue::get));
+                let read = || {
+                    let claims = serde_json::from_slice::<Claims>(&result)?;
+                    let result = way.translated(manner, result);
+                    Ok::<_, serde_json::Error>((claims, tool_result(asked.place, &target, given, result)))
+                };
+                match apart_if_large(size, read) {
+                    Ok((claims, result)) => {
                         record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
-                        let arguments = params.arguments.map_or("{}", RawValue::get);
-                        let result = way.translated(manner, result);
-                        Ok(tool_result(asked.place, &target, arguments, result))
+                        Ok(result)
                     }
                     Err(_) => {
                         record.answered(Outcome::Unrenderable);
@@ -185,19 +193,13 @@ fn error_result(sentence: &str) -> Bytes {
 /// The members of `_meta` that go on to the server, without the braces around them. With a `trace` from the request's
 /// headers, that of the body is left out.
 fn passed_on(meta: &RawValue, has_trace: bool) -> String {
-    let Ok(members) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(meta.get()) else {
-        return String::new();
-    };
+    let Ok(mut members) = serde_json::from_str::<Members<'_>>(meta.get()) else { return String::new() };
     let goes_on = |key: &str| {
         let is_ours = OURS.contains(&key) && (has_trace || key == "progressToken");
         !is_ours && !key.starts_with(RESERVED)
     };
-    let kept = members.iter().filter(|(key, _)| goes_on(key));
-    let texts = kept.map(|(key, value)| {
-        let key = serde_json::Value::from(&**key);
-        format!("{key}:{}", value.get().replace(['\n', '\r'], " "))
-    });
-    texts.collect::<Vec<_>>().join(",")
+    members.0.retain(|(key, _)| goes_on(key));
+    members.inner().replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]

@@ -19,8 +19,21 @@ impl<'a> Members<'a> {
 
     /// The text without the braces around it.
     pub fn inner(&self) -> String {
-        let texts = self.0.iter().map(|(key, value)| format!("{}:{}", Value::from(&**key), value.get()));
-        texts.collect::<Vec<_>>().join(",")
+        let length = self.0.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum();
+        let mut text = String::with_capacity(length);
+        for (key, value) in &self.0 {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            match key {
+                // It has no escapes and needs none.
+                Cow::Borrowed(key) => text.extend(["\"", *key, "\""]),
+                Cow::Owned(key) => text.push_str(&Value::from(&**key).to_string()),
+            }
+            text.push(':');
+            text.push_str(value.get());
+        }
+        text
     }
 }
 

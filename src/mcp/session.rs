@@ -40,7 +40,7 @@ pub struct Session {
     used: AtomicU64,
     streams: AtomicUsize,
     /// Requests that a `notifications/cancelled` may name. Only the session's own requests meet at this lock.
-    in_flight: Mutex<HashMap<Box<str>, CancellationToken>>,
+    in_flight: Mutex<HashMap<Arc<str>, CancellationToken>>,
     client: Arc<Client>,
     revision: &'static str,
     replay: Replay,
@@ -84,7 +84,7 @@ pub struct OpenStream(Arc<Session>);
 #[derive(Debug)]
 pub struct InFlight {
     session: Arc<Session>,
-    id: Box<str>,
+    id: Arc<str>,
     pub cancelled: CancellationToken,
 }
 
@@ -232,8 +232,9 @@ impl Session {
     /// Takes note of the request `id` (JSON text).
     pub fn request(self: &Arc<Self>, id: &str) -> InFlight {
         let cancelled = CancellationToken::new();
-        self.lock().insert(Box::from(id), cancelled.clone());
-        InFlight { session: self.clone(), id: Box::from(id), cancelled }
+        let id: Arc<str> = id.into();
+        self.lock().insert(id.clone(), cancelled.clone());
+        InFlight { session: self.clone(), id, cancelled }
     }
 
     /// Cancels the request `id`, if it is in flight.
@@ -243,7 +244,7 @@ impl Session {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, CancellationToken>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, CancellationToken>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

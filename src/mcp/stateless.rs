@@ -2,19 +2,18 @@
 //! agree with its body.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::REVISION;
 use super::answer::{Fault, Status};
 use super::client::askable;
+use super::members::Members;
 use super::message::Message;
 use crate::upstream::ClientSide;
 
@@ -65,7 +64,7 @@ impl Declared {
 #[derive(Deserialize)]
 struct Params<'a> {
     #[serde(borrow, rename = "_meta")]
-    meta: Option<HashMap<Cow<'a, str>, &'a RawValue>>,
+    meta: Option<Members<'a>>,
     #[serde(borrow)]
     name: Option<Cow<'a, str>>,
     #[serde(borrow)]

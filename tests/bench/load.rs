@@ -1,8 +1,9 @@
 //! HTTP load on kept connections that checks every answer's status and body.
 //!
 //! `bench-load --url U --body B --expect TEXT` posts the same body again and again on every connection; with
-//! `--mcp-tool T` the URL is an MCP streamable HTTP endpoint instead: each connection opens a session of its own
-//! and the body is the tool's arguments. Prints one JSON object.
+//! `--mcp-tool T` the URL is an MCP streamable HTTP endpoint instead and the body is the tool's arguments: each
+//! connection opens a session of its own and ends it, or, with `--mcp-stateless`, each call declares itself
+//! (revision 2026-07-28). Prints one JSON object.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -13,10 +14,13 @@ use url::Url;
 
 #[path = "http_client.rs"]
 mod http_client;
+#[path = "mcp_calls.rs"]
+mod mcp_calls;
 #[path = "samples.rs"]
 mod samples;
 
 use http_client::{Connection, Outcome};
+use mcp_calls::Caller;
 use samples::Samples;
 
 /// How long an answer may be missing after the end of the measurement before that is an error.
@@ -46,6 +50,9 @@ struct Options {
     /// Speak MCP: initialise a session, then call this tool.
     #[arg(long)]
     mcp_tool: Option<String>,
+    /// Speak MCP without sessions: revision 2026-07-28, declared in each call's `_meta` and headers.
+    #[arg(long, requires = "mcp_tool")]
+    mcp_stateless: bool,
     /// Wait this long between the calls of a connection.
     #[arg(long, default_value_t = 0)]
     pause_ms: u64,
@@ -89,23 +96,20 @@ async fn calls(options: &Options, until: Instant, samples: &mut Samples) -> Outc
     let authority = options.url.socket_addrs(|| None)?;
     let authority = authority.first().ok_or("the URL names no address")?;
     let mut connection = Connection::open(&authority.to_string()).await?;
-    let session = match &options.mcp_tool {
-        Some(_) => Some(open_session(options, &mut connection).await?),
+    let mut caller = match &options.mcp_tool {
+        Some(tool) => Some(Caller::open(options, tool, &mut connection).await?),
         None => None,
     };
     let expected = memmem::Finder::new(&options.expect);
-    let fixed = request(options, session.as_deref(), &options.body);
-    for id in 1_u64.. {
-        let numbered = options.mcp_tool.as_ref().map(|tool| {
-            let arguments = &options.body;
-            let body = format!(
-                "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"{tool}\",\"arguments\":{arguments}}}}}"
-            );
-            request(options, session.as_deref(), &body)
-        });
+    let fixed = request(options, "POST", "", &options.body);
+    loop {
+        let next = caller.as_mut().map_or(&*fixed, Caller::next_call);
         let sent = Instant::now();
-        let answer = connection.exchange(numbered.as_deref().unwrap_or(&fixed)).await?;
-        if answer.status == 200 && expected.find(answer.body).is_some() {
+        let answer = connection.exchange(next).await?;
+        let is_good = answer.status == 200
+            && expected.find(answer.body).is_some()
+            && caller.as_ref().is_none_or(|caller| caller.is_result(answer.body));
+        if is_good {
             samples.good(sent.elapsed());
         } else {
             let body = String::from_utf8_lossy(answer.body);
@@ -119,37 +123,22 @@ async fn calls(options: &Options, until: Instant, samples: &mut Samples) -> Outc
             tokio::time::sleep(Duration::from_millis(options.pause_ms)).await;
         }
     }
+    if let Some(caller) = caller {
+        caller.close(options, &mut connection).await?;
+    }
     Ok(())
 }
 
-/// The handshake of MCP; a server without sessions gives an empty id.
-async fn open_session(options: &Options, connection: &mut Connection) -> Outcome<String> {
-    const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench-load","version":"1"}}}"#;
-    const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let answer = connection.exchange(&request(options, None, HELLO)).await?;
-    if answer.status != 200 {
-        return Err(format!("initialize was answered with status {}", answer.status).into());
-    }
-    let session = answer.session.unwrap_or_default();
-    connection.exchange(&request(options, Some(&session), READY)).await?;
-    Ok(session)
-}
-
-fn request(options: &Options, session: Option<&str>, body: &str) -> Vec<u8> {
+/// A whole request; `more` holds further headers, each with its line's end.
+fn request(options: &Options, method: &str, more: &str, body: &str) -> Vec<u8> {
     let url = &options.url;
     let mut head = format!(
-        "POST {} HTTP/1.1\r\nHost: {}:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+        "{method} {} HTTP/1.1\r\nHost: {}:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{more}",
         url.path(),
         url.host_str().unwrap_or_default(),
         url.port_or_known_default().unwrap_or_default(),
         body.len(),
     );
-    if options.mcp_tool.is_some() {
-        head.push_str("Accept: application/json, text/event-stream\r\n");
-    }
-    if let Some(session) = session.filter(|session| !session.is_empty()) {
-        head.push_str(&format!("Mcp-Session-Id: {session}\r\nMcp-Protocol-Version: 2025-06-18\r\n"));
-    }
     for header in &options.headers {
         head.push_str(header);
         head.push_str("\r\n");

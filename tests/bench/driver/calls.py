@@ -118,7 +118,8 @@ def nagle(run):
             for connections in (1, 32):
                 for label, one in rotated([*running, ("direct", None)], turn):
                     if one is None:
-                        report = programs.mcp_load(port, RUST, connections, seconds)
+                        url = f"http://127.0.0.1:{port}/mcp"
+                        report = programs.mcp_load(url, RUST, connections, seconds)
                     else:
                         url = one.url("nagle", RUST.tool)
                         report = programs.load(url, RUST.arguments, RUST.expect, connections, seconds)

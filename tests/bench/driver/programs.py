@@ -50,8 +50,7 @@ def checked(report, what):
 def load_arguments(url, body, expect, connections, seconds, *more):
     return (
         "--url", url, "--body", body, "--expect", expect, "--connections", connections,
-        "--seconds", seconds, "--header", f"Authorization: {BEARER}",
-        "--header", "Content-Type: application/json", *more,
+        "--seconds", seconds, "--header", f"Authorization: {BEARER}", *more,
     )  # fmt: skip
 
 
@@ -64,14 +63,14 @@ def load(url, body, expect, connections, seconds, *more):
     return checked(finish(process, seconds + 30), url)
 
 
-def mcp_load(port, server, connections, seconds):
-    """Direct calls of an MCP server over streamable HTTP; no key goes there."""
+def mcp_load(url, server, connections, seconds, *more, tool=None):
+    """Calls of an MCP endpoint over streamable HTTP, in sessions unless `more` says otherwise."""
     process = begin(
-        "bench-load", "--url", f"http://127.0.0.1:{port}/mcp", "--mcp-tool", server.tool,
+        "bench-load", "--url", url, "--mcp-tool", tool or server.tool,
         "--body", server.arguments, "--expect", server.expect,
-        "--connections", connections, "--seconds", seconds, "--header", "Content-Type: application/json",
+        "--connections", connections, "--seconds", seconds, *more,
     )  # fmt: skip
-    return checked(finish(process, seconds + 30), f"direct calls on port {port}")
+    return checked(finish(process, seconds + 30), url)
 
 
 def direct(server, concurrency, seconds, *more):

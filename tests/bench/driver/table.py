@@ -13,6 +13,8 @@ class Row:
     gateway: str = "-"
     mcpo: str = "-"
     direct: str = "-"
+    #: Other MCP proxies; a table has the column when a row of it has them.
+    proxies: str = "-"
     reached: bool | None = None
     values: dict = field(default_factory=dict)
 
@@ -43,11 +45,16 @@ def ratios(above, below):
 
 
 def markdown(rows):
-    lines = [
-        "| what | reach | this gateway | Python mcpo 0.0.20 | direct | reached |",
-        "|---|---|---|---|---|---|",
+    columns = [
+        ("what", [row.what for row in rows]),
+        ("reach", [row.reach for row in rows]),
+        ("this gateway", [row.gateway for row in rows]),
+        ("Python mcpo 0.0.20", [row.mcpo for row in rows]),
+        ("MCP proxies", [row.proxies for row in rows]),
+        ("direct", [row.direct for row in rows]),
+        ("reached", [row.verdict() for row in rows]),
     ]
-    for row in rows:
-        cells = (row.what, row.reach, row.gateway, row.mcpo, row.direct, row.verdict())
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    shown = [(name, cells) for name, cells in columns if name != "MCP proxies" or any(c != "-" for c in cells)]
+    lines = [[name for name, _ in shown], *zip(*(cells for _, cells in shown))]
+    texts = ["| " + " | ".join(cells) + " |" for cells in lines]
+    return "\n".join([texts[0], "|" + "---|" * len(shown), *texts[1:]])
