@@ -1,4 +1,5 @@
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::catalog::drift::Change;
@@ -106,4 +107,16 @@ fn tools_are_held_to_the_lock_with_the_servers_own_text() {
     let warned = with(DriftPolicy::Warn);
     assert_eq!((exposed(&warned), warned.drift.len()), (vec!["ay", "bee", "new"], 3));
     assert_eq!(warned.lock(), held.lock(), "what is locked does not hang on what is held back");
+}
+
+#[test]
+fn a_list_that_was_never_published_is_held_to_the_lock_too() {
+    let named = |name: &str| Arc::new(json!({ "name": name }).as_object().unwrap().clone());
+    let mut config = ServerConfig::new(ServerName::new("s").unwrap(), TransportConfig::Gateway);
+    config.lock = Some(LockConfig { drift: DriftPolicy::Quarantine, lock: Arc::default() });
+    let upstream = Upstream::new(config, Arc::default(), CancellationToken::new());
+    let list = ToolList { info: ServerInfo::default(), tools: vec![named("a")], revision: 0 };
+    let of_one_client = CatalogServer::of_upstream(&upstream, Some(&list));
+    assert_eq!((exposed(&of_one_client).len(), of_one_client.held.len()), (0, 1));
+    assert!(CatalogServer::of_upstream(&upstream, None).drift.is_empty(), "nothing is known of it yet");
 }
