@@ -41,7 +41,7 @@ async fn every_call_of_every_face_has_a_record_and_no_record_has_arguments() {
     let inner = json!({ "server": "s", "tool": "echo", "arguments": { "value": "hunter3" } });
     gateway.post("/gateway/call_tool", &inner).await.ok();
     let function = json!({ "name": "s_echo", "arguments": inner["arguments"].to_string() });
-    let calls = json!({ "tool_calls": [{ "id": "c1", "type": "function", "function": function }] });
+    let calls = json!([{ "id": "c1", "type": "function", "function": function }]);
     gateway.post("/v1/tools/call", &calls).await.ok();
     let found = records(&path, 5).await;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
