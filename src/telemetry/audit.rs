@@ -60,8 +60,15 @@ impl fmt::Debug for Arguments {
 /// The near end.
 #[derive(Debug)]
 pub struct Audit {
-    file: Option<(Queue<Box<[u8]>>, Arc<AtomicBool>)>,
+    file: Option<AuditFile>,
     arguments: Arguments,
+}
+
+/// The way to the thread that owns the file.
+#[derive(Debug)]
+struct AuditFile {
+    queue: Queue<Box<[u8]>>,
+    reopen: Arc<AtomicBool>,
 }
 
 /// Keeps the file's writer alive; dropping it writes what is still queued.
@@ -122,13 +129,13 @@ impl Audit {
             untold: 0,
         };
         let (queue, writer) = queue::start(trail, &DROPPED)?;
-        Ok((Self { file: Some((queue, reopen)), arguments }, AuditWriter(writer)))
+        Ok((Self { file: Some(AuditFile { queue, reopen }), arguments }, AuditWriter(writer)))
     }
 
     /// The file is opened by its name at the next record.
     pub fn reopen(&self) {
-        if let Some((_, reopen)) = &self.file {
-            reopen.store(true, Ordering::Relaxed);
+        if let Some(file) = &self.file {
+            file.reopen.store(true, Ordering::Relaxed);
         }
     }
 
@@ -147,7 +154,7 @@ impl Audit {
     /// Writes one record down, some time soon.
     pub fn write(&self, record: &Record<'_>) {
         match &self.file {
-            Some((queue, _)) => queue.offer(line(record)),
+            Some(file) => file.queue.offer(line(record)),
             None => tracing::info!(
                 target: "mcpo::audit",
                 mcp_server = record.mcp_server,
