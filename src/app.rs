@@ -3,6 +3,7 @@
 //! Order matters. Keys are resolved and the port is bound before any server is started, so that a gateway
 //! that cannot serve starts nothing; the port is served at once, whatever the servers do.
 
+mod audit;
 mod faces;
 mod fleet;
 mod followed_files;
@@ -25,6 +26,7 @@ use crate::http::host::HostRuleError;
 use crate::http::{KeysError, ListenError, Listener, serve};
 use crate::shutdown::{Shutdown, Signals};
 use crate::systemd::InheritedSocket;
+pub use audit::AuditError;
 use fleet::{Fleet, SERVERS_END};
 use generation::Generation;
 use reload::Reloader;
@@ -39,6 +41,8 @@ pub enum AppError {
     Hosts(#[from] HostRuleError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("signals cannot be caught: {0}")]
     Signals(#[source] std::io::Error),
 }
@@ -55,7 +59,9 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let sources = Arc::new(sources);
     let configuration = Arc::new(Configuration::new(sources.clone()));
     let shutdown = Shutdown::new();
-    let fleet = Arc::new(Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone()));
+    let (audit, _audit_writer) = audit::start(config.audit.as_ref())?;
+    let fleet = Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
+    let fleet = Arc::new(fleet.audited(audit));
     let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
     let activated = !inherited.is_empty();
     let tls = generation.config.listen.tls.as_ref();

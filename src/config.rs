@@ -6,6 +6,7 @@
 //! [`load`] goes from [`Sources`] to a [`Config`] or to all [`Problem`]s: files become trees that know
 //! their lines, the gateway's settings are merged in layers, and servers and keys are read from the trees.
 
+mod audit;
 pub mod defaults;
 mod document;
 mod dotenv;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use audit::AuditConfig;
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use load::{Loaded, load};
 pub use lock::{DriftPolicy, LockConfig};
@@ -48,6 +50,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     pub document: DocumentConfig,
     pub log: LogConfig,
+    /// `None` without an audit trail.
+    pub audit: Option<AuditConfig>,
     /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
     /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,

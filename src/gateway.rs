@@ -34,6 +34,7 @@ pub use record::{CallRecord, Outcome};
 use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
+use crate::telemetry::audit::Audit;
 use crate::upstream::{LinkError, Reply, Upstream};
 use limits::Turn;
 use send::What;
@@ -46,6 +47,7 @@ pub struct Gateway {
     configuration: Arc<Configuration>,
     metrics: Arc<Metrics>,
     limits: Arc<Limits>,
+    audit: Option<Arc<Audit>>,
     /// One text of metrics is written at a time.
     scrape: Semaphore,
 }
@@ -75,8 +77,9 @@ impl Gateway {
         configuration: Arc<Configuration>,
         metrics: Arc<Metrics>,
         limits: Arc<Limits>,
+        audit: Option<Arc<Audit>>,
     ) -> Self {
-        Self { keeper, call_timeout, configuration, metrics, limits, scrape: Semaphore::new(1) }
+        Self { keeper, call_timeout, configuration, metrics, limits, audit, scrape: Semaphore::new(1) }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {

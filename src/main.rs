@@ -64,7 +64,7 @@ fn serve(
         Err(error) => {
             tracing::error!("{error}");
             match error {
-                AppError::Keys(_) | AppError::Hosts(_) => exit::CONFIGURATION,
+                AppError::Keys(_) | AppError::Hosts(_) | AppError::Audit(_) => exit::CONFIGURATION,
                 AppError::Listen(error) if error.is_address_in_use() => exit::ADDRESS_IN_USE,
                 AppError::Listen(_) | AppError::Signals(_) => exit::FAILURE,
             }

@@ -55,11 +55,12 @@ pub struct Metrics {
     last_reload_successful: IntGauge,
     last_reload_timestamp: IntGauge,
     dropped_lines: fn() -> u64,
+    lost_records: fn() -> u64,
 }
 
 impl Metrics {
-    /// `dropped_lines` tells how many lines the log has lost so far.
-    pub fn new(dropped_lines: fn() -> u64) -> Self {
+    /// `dropped_lines` tells how many lines the log has lost so far, `lost_records` how many the audit trail.
+    pub fn new(dropped_lines: fn() -> u64, lost_records: fn() -> u64) -> Self {
         let reloads = IntCounterVec::new(
             Opts::new(
                 "mcpo_config_reloads_total",
@@ -81,6 +82,7 @@ impl Metrics {
                 "When the configuration that runs was taken over, in seconds since 1970.",
             ),
             dropped_lines,
+            lost_records,
         };
         for outcome in ["success", "failure"] {
             metrics.reloads.with_label_values(&[outcome]);

@@ -8,6 +8,7 @@
 //! `duration_ms`, `request_id`, `api_key_name`, `trace_id` of a call, `mcp_stream` of a server's own words.
 //! None may hold a secret: no header, no argument, no result, no path or query of a server's address.
 
+pub mod audit;
 mod journal;
 mod lines;
 mod queue;

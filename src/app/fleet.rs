@@ -15,6 +15,7 @@ use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
 use crate::mcp;
 use crate::metrics::Metrics;
 use crate::telemetry;
+use crate::telemetry::audit::{self, Audit};
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Turn, Upstream};
 
@@ -34,6 +35,7 @@ pub struct Fleet {
     mcp: Arc<mcp::Shared>,
     /// Those of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
+    audit: Option<Arc<Audit>>,
 }
 
 impl Fleet {
@@ -48,7 +50,7 @@ impl Fleet {
                 clients,
                 oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
-                metrics: Arc::new(Metrics::new(telemetry::dropped_lines)),
+                metrics: Arc::new(Metrics::new(telemetry::dropped_lines, audit::lost_records)),
             }),
             changes: Arc::default(),
             state_dir,
@@ -57,7 +59,18 @@ impl Fleet {
             tasks,
             stop: CancellationToken::new(),
             current: ArcSwap::default(),
+            audit: None,
         }
+    }
+
+    /// The same with an audit trail of all calls.
+    #[must_use]
+    pub fn audited(self, audit: Option<Arc<Audit>>) -> Self {
+        Self { audit, ..self }
+    }
+
+    pub fn audit(&self) -> Option<&Arc<Audit>> {
+        self.audit.as_ref()
     }
 
     /// The servers of the configuration that is served now.

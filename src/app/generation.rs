@@ -68,6 +68,7 @@ impl Generation {
             configuration,
             fleet.metrics().clone(),
             limits.clone(),
+            fleet.audit().cloned(),
         ));
         let keyless = keys.is_empty();
         let room = BodyRoom::new(&config.limits);

@@ -40,6 +40,9 @@ impl Reloader {
         while stop.run_until_cancelled(wanted.notified()).await.is_some() {
             tracing::info!("reloading the configuration");
             self.told.begun();
+            if let Some(audit) = self.fleet.audit() {
+                audit.reopen();
+            }
             let reloaded = self.reload().await;
             let renewed = self.renew_certificate().await;
             self.fleet.metrics().reloaded(reloaded.is_ok() && renewed.is_ok());

@@ -66,6 +66,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             document: DocumentConfig::default(),
             log: LogConfig::default(),
+            audit: None,
             state_dir: None,
             lock_file: None,
             single: false,

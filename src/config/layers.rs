@@ -61,6 +61,10 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("lock.drift", "MCPO_LOCK_DRIFT", Form::Text),
     ("log.level", "MCPO_LOG_LEVEL", Form::Text),
     ("log.format", "MCPO_LOG_FORMAT", Form::Text),
+    ("audit.to", "MCPO_AUDIT_TO", Form::Text),
+    ("audit.file", "MCPO_AUDIT_FILE", Form::Path),
+    ("audit.arguments", "MCPO_AUDIT_ARGUMENTS", Form::Text),
+    ("audit.secret", "MCPO_AUDIT_SECRET", Form::Text),
     ("name", "MCPO_NAME", Form::Text),
     ("description", "MCPO_DESCRIPTION", Form::Text),
     ("version", "MCPO_VERSION", Form::Text),
@@ -178,7 +182,7 @@ fn from_document(root: &Fields<'_>, problems: &mut Problems) -> Vec<(&'static st
     });
     root.report_unknown("the configuration", &known, FOREIGN, problems);
     let mut groups: Vec<(&str, Fields<'_>)> = Vec::new();
-    for group in ["tls", "limits", "lock", "log"] {
+    for group in ["tls", "limits", "lock", "log", "audit"] {
         let Some((node, place)) = root.get(group) else { continue };
         let Some(fields) = Fields::new(node, place, problems) else { continue };
         let prefix = format!("{group}.");

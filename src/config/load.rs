@@ -84,6 +84,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         limits: settings.limits,
         document: settings.document,
         log: settings.log,
+        audit: settings.audit,
         state_dir: state_dir(settings.state_dir, sources),
         lock_file: settings.lock.file,
         single: single.is_some(),

@@ -166,6 +166,7 @@ impl Config {
             self.listen.tls.clone_from(&running.listen.tls);
         }
         self.log.clone_from(&running.log);
+        self.audit.clone_from(&running.audit);
         self.state_dir.clone_from(&running.state_dir);
         self
     }
@@ -258,7 +259,8 @@ fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static 
 }
 
 fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
-    let Config { listen, auth, limits, document, log, state_dir, lock_file, single: _, servers: _ } = new;
+    let Config { listen, auth, limits, document, log, audit, state_dir, lock_file, single: _, servers: _ } =
+        new;
     let ListenConfig {
         host,
         port,
@@ -317,6 +319,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("port", old.listen.port == *port),
         ("tls", !tls_switched),
         ("log", old.log == *log),
+        ("audit", old.audit == *audit),
         ("stateDir", old.state_dir == *state_dir),
     ]);
     let change = |effect| move |key| SettingChange { key, effect };

@@ -12,7 +12,8 @@ use super::layers::Layers;
 use super::lock::{self, LockSettings};
 use super::problem::{Place, Problems, nearest};
 use super::{
-    DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, SecretText, TlsConfig, defaults,
+    AuditConfig, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, SecretText, TlsConfig,
+    audit, defaults,
 };
 
 /// What the layers say, apart from servers and named keys.
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub document: DocumentConfig,
     pub log: LogConfig,
     pub lock: LockSettings,
+    pub audit: Option<AuditConfig>,
     /// As it was set; empty to have none.
     pub state_dir: Option<PathBuf>,
 }
@@ -52,6 +54,7 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         document: document(layers, problems),
         log: log(layers, problems),
         lock: lock::settings(layers, problems),
+        audit: audit::of(layers, problems),
         state_dir: text(layers, "stateDir", problems).map(PathBuf::from),
     }
 }
@@ -296,7 +299,7 @@ fn log_level(written: &str) -> Option<String> {
     Some(level.to_owned())
 }
 
-fn text(layers: &Layers, key: &str, problems: &mut Problems) -> Option<String> {
+pub(super) fn text(layers: &Layers, key: &str, problems: &mut Problems) -> Option<String> {
     layers.get(key, "a string", problems)
 }
 

@@ -212,15 +212,16 @@ async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -
     if matches!(target.server.source, ServerSource::Gateway) {
         return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
     }
-    let record = CallRecord::new(gateway, context, &target);
+    let record = CallRecord::new(gateway, context, &target, inner.as_bytes());
     match gateway.call(context, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
         Ok(Reply::Result(result)) => {
             let claims = serde_json::from_slice::<Claims>(&result).unwrap_or_default();
-            record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
+            let outcome = if claims.is_error { Outcome::ToolError } else { Outcome::Ok };
+            record.answered(outcome, Some(result.len()));
             Ok(result)
         }
         Ok(Reply::Error(error)) => {
-            record.answered(Outcome::RpcError);
+            record.answered(Outcome::RpcError, None);
             Ok(failure(&error.message))
         }
         Err(error) => {

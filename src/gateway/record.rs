@@ -1,9 +1,11 @@
-//! One line and one count of each call, whatever its end: who called what, for how long, and how it ended.
+//! One line, one count and, where there is an audit trail, one record of each call, whatever its end: who called what, for how long, and how it ended.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CallContext, CallError, FindError, Gateway, Target};
+use super::{CallContext, CallError, FindError, Gateway, Target, apart_if_large};
+use crate::telemetry::audit::{Audit, Record};
 use crate::trace::{Host, TraceContext};
 
 /// How a call ended.
@@ -36,37 +38,65 @@ pub struct CallRecord {
     context: CallContext,
     began: Instant,
     ended: bool,
+    audit: Option<Audited>,
+}
+
+/// What the audit trail is told besides.
+#[derive(Debug)]
+struct Audited {
+    audit: Arc<Audit>,
+    arguments: Option<Box<str>>,
 }
 
 impl CallRecord {
-    pub fn new(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
+    /// `arguments` are the bytes that the caller sent.
+    pub fn new(gateway: &Gateway, context: &CallContext, target: &Target, arguments: &[u8]) -> Self {
         gateway.meter(target).began();
-        Self { target: target.clone(), context: context.clone(), began: Instant::now(), ended: false }
+        let began = Instant::now();
+        let audit = gateway.audit.as_ref().map(|audit| Audited {
+            audit: audit.clone(),
+            arguments: apart_if_large(arguments.len(), || audit.digest(arguments)),
+        });
+        Self { target: target.clone(), context: context.clone(), began, ended: false, audit }
     }
 
-    /// The call was answered.
-    pub fn answered(mut self, outcome: Outcome) {
-        self.write(outcome.name(), "");
+    /// The call was answered, with a result of `size` bytes; `None` for an error of the protocol.
+    pub fn answered(mut self, outcome: Outcome, size: Option<usize>) {
+        self.write(outcome.name(), "", size);
     }
 
     /// The call failed.
     pub fn failed(mut self, error: &CallError) {
-        self.write(error.outcome(), &error.full());
+        self.write(error.outcome(), &error.full(), None);
     }
 
-    fn write(&mut self, outcome: &'static str, reason: &str) {
+    fn write(&mut self, outcome: &'static str, reason: &str, size: Option<usize>) {
         self.ended = true;
         let (server, tool) = (self.target.server.name.as_str(), &*self.target.tool.name);
         let meter = self.target.tool.meter.get().expect("it was looked up when the call began");
         meter.ended(outcome, self.began.elapsed());
         write_line(&self.context, server, tool, self.began, outcome, reason);
+        if let Some(Audited { audit, arguments }) = &self.audit {
+            audit.write(&Record {
+                request_id: self.context.request_id.as_str(),
+                api_key_name: self.context.caller.key_name.as_deref(),
+                peer: self.context.peer.map(|peer| Host(peer).to_string()),
+                trace_id: self.context.trace.as_ref().map(TraceContext::trace_id),
+                mcp_server: server,
+                mcp_tool: tool,
+                outcome,
+                duration_ms: milliseconds(self.began),
+                arguments: arguments.as_deref(),
+                result_bytes: size,
+            });
+        }
     }
 }
 
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if !self.ended {
-            self.write("cancelled", "the caller left");
+            self.write("cancelled", "the caller left", None);
         }
     }
 }
@@ -88,8 +118,7 @@ fn write_line(
     outcome: &'static str,
     reason: &str,
 ) {
-    // To the microsecond: more digits would only look precise.
-    let milliseconds = (began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+    let milliseconds = milliseconds(began);
     let key = context.caller.key_name.as_deref();
     let by = key.unwrap_or("-");
     let id = context.request_id.as_str();
@@ -110,6 +139,11 @@ fn write_line(
         trace_id = context.trace.as_ref().map(TraceContext::trace_id),
         "{server}/{shown} {outcome} {milliseconds:.1} ms by {by}{from} ({id}){separator}{reason}"
     );
+}
+
+/// To the microsecond: more digits would only look precise.
+fn milliseconds(began: Instant) -> f64 {
+    (began.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// ` from 10.0.0.7`, or nothing.

@@ -105,7 +105,7 @@ impl Mcp {
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
-        let record = CallRecord::new(&self.gateway, &context, &target);
+        let record = CallRecord::new(&self.gateway, &context, &target, arguments.as_bytes());
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
         let manner = target.server.upstream().map_or(Manner::Sessions, |upstream| upstream.manner());
         let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
@@ -127,17 +127,18 @@ impl Mcp {
                 };
                 match apart_if_large(size, read) {
                     Ok((claims, result)) => {
-                        record.answered(if claims.is_error { Outcome::ToolError } else { Outcome::Ok });
+                        let outcome = if claims.is_error { Outcome::ToolError } else { Outcome::Ok };
+                        record.answered(outcome, Some(size));
                         Ok(result)
                     }
                     Err(_) => {
-                        record.answered(Outcome::Unrenderable);
+                        record.answered(Outcome::Unrenderable, Some(size));
                         Err(Fault::internal("the server's answer is not a tool result"))
                     }
                 }
             }
             Ok(Reply::Error(error)) => {
-                record.answered(Outcome::RpcError);
+                record.answered(Outcome::RpcError, None);
                 Err(Fault::of_server(&error))
             }
             Err(error) => {

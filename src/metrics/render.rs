@@ -54,13 +54,23 @@ impl Metrics {
         registry.register(Box::new(self.reloads.clone()))?;
         registry.register(Box::new(self.last_reload_successful.clone()))?;
         registry.register(Box::new(self.last_reload_timestamp.clone()))?;
-        let dropped = IntCounter::new(
-            "mcpo_log_lines_dropped_total",
-            "Lines of the log that were lost because they came faster than they could be written.",
-        );
-        let dropped = dropped.expect(VALID);
-        dropped.inc_by((self.dropped_lines)());
-        registry.register(Box::new(dropped))?;
+        let losses = [
+            (
+                "mcpo_log_lines_dropped_total",
+                "Lines of the log that were lost because they came faster than they could be written.",
+                self.dropped_lines,
+            ),
+            (
+                "mcpo_audit_records_lost_total",
+                "Records of the audit trail that its queue or its disk did not take.",
+                self.lost_records,
+            ),
+        ];
+        for (name, help, lost) in losses {
+            let counter = IntCounter::new(name, help).expect(VALID);
+            counter.inc_by(lost());
+            registry.register(Box::new(counter))?;
+        }
         let build = by(&registry, "mcpo_build_info", "Always 1; the version is in the label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let tasks =

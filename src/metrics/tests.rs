@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 
 fn metrics() -> Metrics {
-    Metrics::new(|| 7)
+    Metrics::new(|| 7, || 3)
 }
 
 fn text(metrics: &Metrics) -> String {
@@ -134,6 +134,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         r#"mcpo_server_tools{mcp_server="a"} 3"#,
         "mcpo_runtime_tasks 5",
         "mcpo_log_lines_dropped_total 7",
+        "mcpo_audit_records_lost_total 3",
     ] {
         assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
     }

@@ -83,21 +83,22 @@ impl OpenAi {
         };
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &head.headers, &entries);
-        let record = CallRecord::new(&self.gateway, &context, &target);
+        let record = CallRecord::new(&self.gateway, &context, &target, &call.arguments);
         let server = &target.server.name;
         match self.gateway.call(&context, &target, call.arguments).await {
             Ok(Reply::Result(result)) => match apart_if_large(result.len(), || read(&result)) {
                 Some(reading) => {
-                    record.answered(if reading.is_error { Outcome::ToolError } else { Outcome::Ok });
+                    let outcome = if reading.is_error { Outcome::ToolError } else { Outcome::Ok };
+                    record.answered(outcome, Some(result.len()));
                     reading
                 }
                 None => {
-                    record.answered(Outcome::Unrenderable);
+                    record.answered(Outcome::Unrenderable, Some(result.len()));
                     Reading::error(format!("{server}: the server's answer is not a tool result"))
                 }
             },
             Ok(Reply::Error(error)) => {
-                record.answered(Outcome::RpcError);
+                record.answered(Outcome::RpcError, None);
                 Reading::error(format!("{server}: {}", error.message))
             }
             Err(error) => {

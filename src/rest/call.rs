@@ -32,7 +32,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(body) => body,
         Err(error) => return under_key(&context, error.into_response()),
     };
-    let record = CallRecord::new(&rest.gateway, &context, &target);
+    let record = CallRecord::new(&rest.gateway, &context, &target, &body);
     let reply = match arguments(&head.headers, body) {
         Ok(arguments) => rest.gateway.call(&context, &target, arguments).await,
         Err(error) => Err(CallError::Arguments(error)),
@@ -41,11 +41,11 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(Reply::Result(bytes)) => {
             let size = bytes.len();
             let (outcome, response) = apart_if_large(size, || answer(&head.headers, bytes));
-            record.answered(outcome);
+            record.answered(outcome, Some(size));
             response
         }
         Ok(Reply::Error(error)) => {
-            record.answered(Outcome::RpcError);
+            record.answered(Outcome::RpcError, None);
             failure::rpc(&error)
         }
         Err(error) => {

@@ -34,6 +34,15 @@ pub trait Sink<L>: Send + 'static {
 
     /// Called after each batch of lines.
     fn flush(&mut self) {}
+
+    /// Tells of lines that were lost since this was called last. In the log, the line takes the way of every line,
+    /// through the queue, which has just been emptied.
+    fn lost(&mut self, lines: u64) {
+        tracing::warn!(
+            dropped_lines = lines,
+            "{lines} log lines were dropped: they came faster than the log was read"
+        );
+    }
 }
 
 /// The near end. Cheap to clone.
@@ -126,7 +135,8 @@ impl<L: Line> Far<L> {
             }
             let stopping = stopped.recv_timeout(COLLECT) == Err(RecvTimeoutError::Disconnected);
             self.drain(sink);
-            if self.losses.tell(stopping) {
+            if let Some(lost) = self.losses.due(stopping) {
+                sink.lost(lost);
                 self.drain(sink);
             }
             if stopping {
@@ -163,21 +173,16 @@ impl Losses {
         self.dropped.load(Ordering::Relaxed).wrapping_sub(self.told)
     }
 
-    /// Tells of losses if there are any and it is time; whether it did. The line takes the way of every
-    /// line, through the queue, which has just been emptied.
-    fn tell(&mut self, at_the_end: bool) -> bool {
+    /// The losses that are to be told now, if there are any and it is time.
+    fn due(&mut self, at_the_end: bool) -> Option<u64> {
         let lost = self.untold();
         let is_time = at_the_end || self.last.is_none_or(|last| last.elapsed() >= TELL_EVERY);
         if lost == 0 || !is_time {
-            return false;
+            return None;
         }
         self.told = self.told.wrapping_add(lost);
         self.last = Some(Instant::now());
-        tracing::warn!(
-            dropped_lines = lost,
-            "{lost} log lines were dropped: they came faster than the log was read"
-        );
-        true
+        Some(lost)
     }
 }
 
@@ -259,15 +264,14 @@ mod tests {
     fn losses_are_told_once_in_a_while_and_at_the_end() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let mut losses = Losses { dropped: &DROPPED, told: 0, last: None };
-        assert!(!losses.tell(false) && !losses.tell(true));
+        assert_eq!((losses.due(false), losses.due(true)), (None, None));
         DROPPED.store(3, Ordering::Relaxed);
-        assert!(losses.tell(false));
-        assert_eq!(losses.untold(), 0);
+        assert_eq!((losses.due(false), losses.untold()), (Some(3), 0));
         DROPPED.store(4, Ordering::Relaxed);
-        assert!(!losses.tell(false), "told a moment ago");
+        assert_eq!(losses.due(false), None, "told a moment ago");
         losses.last = losses.last.and_then(|last| last.checked_sub(TELL_EVERY));
-        assert!(losses.tell(false));
+        assert_eq!(losses.due(false), Some(1));
         DROPPED.store(5, Ordering::Relaxed);
-        assert!(losses.tell(true) && !losses.tell(true));
+        assert_eq!((losses.due(true), losses.due(true)), (Some(1), None));
     }
 }

@@ -54,7 +54,7 @@ impl Frames {
     }
 
     /// The next whole line, without its newline; blank lines are skipped.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
@@ -129,7 +129,7 @@ mod tests {
         let mut found = Vec::new();
         for chunk in bytes.chunks(100) {
             frames.space().extend_from_slice(chunk);
-            found.extend(std::iter::from_fn(|| frames.next()));
+            found.extend(std::iter::from_fn(|| frames.next_frame()));
         }
         found
     }
@@ -155,7 +155,7 @@ mod tests {
             for chunk in line.as_bytes().chunks(4096) {
                 frames.space().extend_from_slice(chunk);
                 assert!(frames.buffer.len() <= 1000 + 4096);
-                found.extend(std::iter::from_fn(|| frames.next()));
+                found.extend(std::iter::from_fn(|| frames.next_frame()));
             }
             let too_long = Frame::TooLong { ids: vec![FIRST_ID], limit: 1000 };
             assert_eq!(found, [too_long, Frame::Message("ok".into())]);

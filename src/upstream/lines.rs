@@ -118,7 +118,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     if read? == 0 {
                         return Ok(());
                     }
-                    while let Some(frame) = self.frames.next() {
+                    while let Some(frame) = self.frames.next_frame() {
                         self.take(frame);
                     }
                     // A server that floods us must not keep the worker from the other servers.

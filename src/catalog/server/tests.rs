@@ -114,7 +114,7 @@ fn a_list_that_was_never_published_is_held_to_the_lock_too() {
     let named = |name: &str| Arc::new(json!({ "name": name }).as_object().unwrap().clone());
     let mut config = ServerConfig::new(ServerName::new("s").unwrap(), TransportConfig::Gateway);
     config.lock = Some(LockConfig { drift: DriftPolicy::Quarantine, lock: Arc::default() });
-    let upstream = Upstream::new(config, Arc::default(), CancellationToken::new());
+    let upstream = Upstream::new(config, Arc::default(), CancellationToken::new(), &Arc::default());
     let list = ToolList { info: ServerInfo::default(), tools: vec![named("a")], revision: 0 };
     let of_one_client = CatalogServer::of_upstream(&upstream, Some(&list));
     assert_eq!((exposed(&of_one_client).len(), of_one_client.held.len()), (0, 1));

@@ -28,10 +28,9 @@ pub fn headers(request: &Request<'_>) -> Vec<(HeaderName, HeaderValue)> {
 
 /// A text as the value of a header: as it is, or encoded where a header cannot hold it ("Value Encoding").
 pub fn value(text: &str) -> HeaderValue {
-    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        && !text.starts_with(' ')
-        && !text.ends_with(' ')
-        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    let looks_encoded = text.starts_with("=?base64?") && text.ends_with("?=");
+    let is_bare = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim_matches(' ') == text;
+    let is_plain = is_bare && !looks_encoded;
     let shown = match is_plain {
         true => Cow::Borrowed(text),
         false => Cow::Owned(format!("=?base64?{}?=", STANDARD.encode(text))),

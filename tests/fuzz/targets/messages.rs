@@ -94,7 +94,7 @@ fn of_a_server(bytes: &[u8]) {
     let mut frames = Frames::new(LIMIT);
     for piece in bytes.chunks(97) {
         frames.space().extend_from_slice(piece);
-        while let Some(frame) = frames.next() {
+        while let Some(frame) = frames.next_frame() {
             match frame {
                 Frame::TooLong { ids, limit } => assert!(ids.len() <= 2 && limit == LIMIT),
                 Frame::Message(message) => {

@@ -1,0 +1,47 @@
+//! The audit trail of a configuration, opened before anything is served: who asks for one wants to know when there is
+//! none.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+
+use crate::config::{AuditConfig, SecretError};
+use crate::telemetry::audit::{Arguments, Audit, AuditWriter};
+
+/// Why the audit trail cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("`audit.secret`: {0}")]
+    Secret(#[from] SecretError),
+    #[error("`audit.secret` is empty; give it a value, or remove it for plain digests")]
+    EmptySecret,
+    #[error("the audit trail `{}` cannot be opened: {source}; its folder must be there, and the gateway may write \
+             in it", path.display())]
+    Open { path: PathBuf, source: std::io::Error },
+}
+
+/// The trail that `config` asks for, and the writer of its file.
+pub fn start(config: Option<&AuditConfig>) -> Result<(Option<Arc<Audit>>, Option<AuditWriter>), AuditError> {
+    let Some(AuditConfig { file, digest, secret }) = config else { return Ok((None, None)) };
+    let arguments = match secret {
+        _ if !digest => Arguments::Nothing,
+        None => Arguments::Digest,
+        Some(secret) => {
+            let secret = secret.resolve()?;
+            let secret = secret.expose_secret().trim();
+            if secret.is_empty() {
+                return Err(AuditError::EmptySecret);
+            }
+            Arguments::keyed(secret.as_bytes())
+        }
+    };
+    match file {
+        None => Ok((Some(Arc::new(Audit::to_log(arguments))), None)),
+        Some(path) => {
+            let opened = Audit::to_file(path, arguments);
+            let (audit, writer) = opened.map_err(|source| AuditError::Open { path: path.clone(), source })?;
+            Ok((Some(Arc::new(audit)), Some(writer)))
+        }
+    }
+}

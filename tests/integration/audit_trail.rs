@@ -1,0 +1,117 @@
+//! The audit trail: a record for each call on every face, rotation, and a disk that is full.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::mcp::stateless;
+use crate::support::{Gateway, free_port, servers, until};
+
+async fn started(audit: Value) -> Gateway {
+    let config = json!({
+        "mcpServers": { "s": servers::scripted(&[]), "gateway": { "builtin": "gateway" } },
+        "audit": audit,
+    });
+    let gateway = Gateway::with(config).flag("--api-key", "k3y").start().await;
+    gateway.ready(&["s"]).await;
+    gateway
+}
+
+/// The records of the file, once there are as many.
+async fn records(path: &Path, count: usize) -> Vec<Value> {
+    until(Duration::from_secs(20), &format!("{count} records in {}", path.display()), async || {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (records.len() >= count).then_some(records)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_call_of_every_face_has_a_record_and_no_record_has_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let gateway = started(json!({ "file": path, "arguments": "digest", "secret": "pepper" })).await;
+    let ask = gateway.keyed(gateway.ask("POST", "/s/echo")).header("X-Request-Id", "first/1");
+    ask.json(&json!({ "value": "hunter2" })).send().await.ok();
+    let params = json!({ "name": "echo", "arguments": { "value": "hunter2" } });
+    stateless(gateway.keyed(gateway.ask("POST", "/s/mcp")), "tools/call", &params).send().await.ok();
+    let inner = json!({ "server": "s", "tool": "echo", "arguments": { "value": "hunter3" } });
+    gateway.post("/gateway/call_tool", &inner).await.ok();
+    let function = json!({ "name": "s_echo", "arguments": inner["arguments"].to_string() });
+    let calls = json!([{ "id": "c1", "type": "function", "function": function }]);
+    gateway.post("/v1/tools/call", &calls).await.ok();
+    let found = records(&path, 5).await;
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = &found[0];
+    assert_eq!(
+        (&first["request_id"], &first["api_key_name"], &first["peer"], &first["outcome"]),
+        (&json!("first/1"), &json!("default"), &json!("127.0.0.1"), &json!("ok"))
+    );
+    assert_eq!((&first["mcp_server"], &first["mcp_tool"]), (&json!("s"), &json!("echo")));
+    assert!(first["duration_ms"].as_f64().unwrap() > 0.0 && first["result_bytes"].as_u64().unwrap() > 10);
+    assert!(first["arguments"].as_str().unwrap().starts_with("hmac-sha256:"), "{first}");
+    assert_eq!(first["arguments"], found[1]["arguments"], "the same arguments have the same digest");
+    // The relay's inner call ends first.
+    assert_eq!((&found[2]["mcp_tool"], &found[3]["mcp_tool"]), (&json!("echo"), &json!("call_tool")));
+    assert_eq!((&found[4]["mcp_tool"], &found[4]["outcome"]), (&json!("echo"), &json!("ok")));
+    assert_ne!(found[2]["arguments"], first["arguments"]);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter"));
+}
+
+#[tokio::test]
+async fn a_rotated_file_is_left_alone_and_a_new_one_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, rotated) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
+    let gateway = started(json!({ "to": "file", "file": path })).await;
+    gateway.post("/s/pid", &json!({})).await.ok();
+    records(&path, 1).await;
+    std::fs::rename(&path, &rotated).unwrap();
+    gateway.hang_up();
+    gateway.logged("the new configuration is served").await;
+    gateway.post("/s/pid", &json!({})).await.ok();
+    assert_eq!(records(&path, 1).await[0]["arguments"], Value::Null, "nothing was said of arguments");
+    assert_eq!(records(&rotated, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_counted_and_holds_up_no_call() {
+    let gateway = started(json!({ "file": "/dev/full" })).await;
+    for _ in 0..3 {
+        gateway.post("/s/pid", &json!({})).await.ok();
+    }
+    gateway.logged("the audit trail /dev/full cannot be written").await;
+    until(Duration::from_secs(20), "three lost records in the metrics", async || {
+        let metrics = gateway.get("/metrics").await.text();
+        metrics.contains("mcpo_audit_records_lost_total 3\n").then_some(())
+    })
+    .await;
+    assert_eq!(gateway.log().matches("cannot be written").count(), 1, "told once");
+}
+
+#[tokio::test]
+async fn the_journal_can_hold_the_trail() {
+    let gateway = started(json!({ "to": "journal", "arguments": "digest" })).await;
+    gateway.post("/s/pid", &json!({})).await.ok();
+    gateway.logged("audit: {").await;
+    gateway.logged("\"arguments\":\"sha256:").await;
+}
+
+#[tokio::test]
+async fn a_trail_that_cannot_be_kept_ends_the_start() {
+    for (audit, why) in [
+        (json!({ "file": "/nowhere/at/all/audit.jsonl" }), "the audit trail `/nowhere/at/all/audit.jsonl`"),
+        (
+            json!({ "to": "journal", "arguments": "digest", "secret": "${env:NOT_SET_AT_ALL}" }),
+            "`audit.secret`",
+        ),
+        (json!({ "to": "file" }), "`audit.file` is missing"),
+        (json!({ "to": "jornal" }), "write `journal`"),
+    ] {
+        let config = json!({ "mcpServers": {}, "audit": audit });
+        let (code, log) = Gateway::with(config).fail(free_port()).await;
+        assert!(code == Some(64) && log.contains(why), "{audit}: {code:?} {log}");
+    }
+}
