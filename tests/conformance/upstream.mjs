@@ -201,6 +201,7 @@ const tools = {
       changes.tools += 1;
       // A server of a session tells its client by itself; without one, the next request finds the new list.
       if (era === "legacy") changingTool(server);
+      else if (transport === "stdio") server.sendToolListChanged();
       publish.toolsChanged();
       return text("changed");
     },
@@ -211,6 +212,7 @@ const tools = {
     (_, __, server) => {
       changes.prompts += 1;
       if (era === "legacy") changingPrompt(server);
+      else if (transport === "stdio") server.sendPromptListChanged();
       publish.promptsChanged();
       return text("changed");
     },
