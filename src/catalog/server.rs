@@ -69,7 +69,11 @@ impl CatalogServer {
         definitions: &[Definition],
         revision: u64,
     ) -> Self {
-        let Offer { tools, held, drift } = Offer::of(config, definitions, revision != 0);
+        let Offer { tools, held, drift } = {
+            // What a server offers to one client alone was never published, and is held to the lock all the same.
+            let heard_of = info.is_some();
+            Offer::of(config, definitions, heard_of, revision != 0)
+        };
         let by_exposed_name =
             tools.iter().enumerate().map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
         Self {

@@ -25,8 +25,9 @@ pub struct Offer {
 
 impl Offer {
     /// Sorts `definitions`, and says in the log what is odd about them. `is_known` tells that the list is one of the
-    /// server, and not the empty one of a server that was never heard of.
-    pub fn of(config: &ServerConfig, definitions: &[Definition], is_known: bool) -> Self {
+    /// server, and not the empty one of a server that was never heard of. Drift is told when it `tells`: once for a list,
+    /// and not each time that a client asks for its own.
+    pub fn of(config: &ServerConfig, definitions: &[Definition], is_known: bool, tells: bool) -> Self {
         let server = &config.name;
         let filter = Filter::new(config);
         let mut tools: Vec<Arc<CatalogTool>> = Vec::with_capacity(definitions.len());
@@ -64,7 +65,7 @@ impl Offer {
             }));
         }
         expose_hidden(&mut tools, &taken);
-        if is_known {
+        if tells {
             warn_of_unused(config, definitions);
         }
         match &config.lock {
@@ -72,7 +73,7 @@ impl Offer {
                 let is_wanted = |name: &str| filter.allows(name) && !own_names.contains(name);
                 let gone = lock.lock.tools.keys().filter(|name| is_wanted(name));
                 let gone = gone.map(|name| drift::missing(name)).collect();
-                held_to(config, lock, tools, gone)
+                held_to(config, lock, tools, gone, tells)
             }
             _ => Self { tools, ..Self::default() },
         }
@@ -85,6 +86,7 @@ fn held_to(
     lock: &LockConfig,
     all: Vec<Arc<CatalogTool>>,
     mut drift: Vec<Drift>,
+    tells: bool,
 ) -> Offer {
     let mut offer = Offer::default();
     for tool in all {
@@ -99,7 +101,7 @@ fn held_to(
         }
     }
     drift.sort_by(|left, right| left.tool.cmp(&right.tool));
-    for drifted in &drift {
+    for drifted in drift.iter().filter(|_| tells) {
         tell(config, lock.drift, drifted);
     }
     Offer { drift, ..offer }

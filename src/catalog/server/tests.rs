@@ -107,3 +107,14 @@ fn tools_are_held_to_the_lock_with_the_servers_own_text() {
     assert_eq!((exposed(&warned), warned.drift.len()), (vec!["ay", "bee", "new"], 3));
     assert_eq!(warned.lock(), held.lock(), "what is locked does not hang on what is held back");
 }
+
+#[test]
+fn a_list_that_was_never_published_is_held_to_the_lock_too() {
+    let named = |name: &str| Arc::new(json!({ "name": name }).as_object().unwrap().clone());
+    let mut config = ServerConfig::new(ServerName::new("s").unwrap(), TransportConfig::Gateway);
+    config.lock = Some(LockConfig { drift: DriftPolicy::Quarantine, lock: Arc::default() });
+    let of = |info| CatalogServer::new(&config, ServerSource::Gateway, info, &[named("a")], 0);
+    let of_one_client = of(Some(ServerInfo::default()));
+    assert_eq!((exposed(&of_one_client).len(), of_one_client.held.len()), (0, 1));
+    assert!(of(None).held.is_empty(), "nothing is known of a server that was never heard of");
+}
