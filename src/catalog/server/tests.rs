@@ -114,9 +114,8 @@ fn a_list_that_was_never_published_is_held_to_the_lock_too() {
     let named = |name: &str| Arc::new(json!({ "name": name }).as_object().unwrap().clone());
     let mut config = ServerConfig::new(ServerName::new("s").unwrap(), TransportConfig::Gateway);
     config.lock = Some(LockConfig { drift: DriftPolicy::Quarantine, lock: Arc::default() });
-    let upstream = Upstream::new(config, Arc::default(), CancellationToken::new(), &Arc::default());
-    let list = ToolList { info: ServerInfo::default(), tools: vec![named("a")], revision: 0 };
-    let of_one_client = CatalogServer::of_upstream(&upstream, Some(&list));
+    let of = |info| CatalogServer::new(&config, ServerSource::Gateway, info, &[named("a")], 0);
+    let of_one_client = of(Some(ServerInfo::default()));
     assert_eq!((exposed(&of_one_client).len(), of_one_client.held.len()), (0, 1));
-    assert!(CatalogServer::of_upstream(&upstream, None).drift.is_empty(), "nothing is known of it yet");
+    assert!(of(None).held.is_empty(), "nothing is known of a server that was never heard of");
 }
