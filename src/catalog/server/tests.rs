@@ -1,5 +1,4 @@
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::catalog::drift::Change;
