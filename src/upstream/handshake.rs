@@ -24,13 +24,14 @@ use super::subscriptions::Subscriptions;
 use super::{Freshness, ServerInfo};
 use crate::config::ServerName;
 
-/// How long a server may keep silent to the question for its era, once it could have answered.
+/// How long a server that runs already may keep silent to the question for its era.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
+/// The same for one that is just being started: before it answers anything, there is no telling whether it keeps silent
+/// or is slow to start.
+const STARTING_LIMIT: Duration = Duration::from_secs(20);
 /// A server that answered a later request, a ping, and not that question, gets this much longer: it may answer out of
-/// order.
-const GRACE: Duration = Duration::from_millis(100);
-/// The same when it refused the ping, which servers without sessions do.
-const LONG_GRACE: Duration = Duration::from_secs(1);
+/// order, and on a busy machine much later. Only servers that ignore what they do not know cost this time.
+const GRACE: Duration = Duration::from_secs(2);
 /// 2026-07-28, schema, `UNSUPPORTED_PROTOCOL_VERSION`.
 const UNSUPPORTED_REVISION: i64 = -32022;
 
@@ -92,13 +93,26 @@ pub async fn greet(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, S
                 Found::Sessions => Err(refused("it does not speak revision 2026-07-28".into())),
             }
         }
-        Approach::Probe => match probe(&*opened.link, greeting.is_ordered).await? {
-            Found::Stateless(info) => Ok(stateless::attend(greeting, opened, *info)),
-            Found::Sessions => {
-                opened.link.speech().settle(Manner::Sessions);
-                sessions::initialize(&greeting, opened).await
+        Approach::Probe => {
+            let probed = probe(&*opened.link, greeting.is_ordered).await;
+            if matches!(
+                probed,
+                Ok(Found::Sessions) | Err(EndReason::Exited { .. } | EndReason::OutputClosed { .. })
+            ) {
+                // Should the question itself be what it cannot bear, it is not asked again at the next try.
+                era.learn(Manner::Sessions);
             }
-        },
+            return match probed? {
+                Found::Stateless(info) => {
+                    era.learn(Manner::Stateless);
+                    Ok(stateless::attend(greeting, opened, *info))
+                }
+                Found::Sessions => {
+                    opened.link.speech().settle(Manner::Sessions);
+                    sessions::initialize(&greeting, opened).await
+                }
+            };
+        }
     };
     match &greeted {
         Ok((_, info)) => era.learn_from(&info.protocol),
@@ -122,8 +136,7 @@ async fn probe(link: &dyn Link, is_ordered: bool) -> Result<Found, EndReason> {
             return std::future::pending().await;
         }
         match link.request(Request::other("ping", b"").quiet(), None).await {
-            Ok(Reply::Result(_)) => sleep(GRACE).await,
-            Ok(Reply::Error(_)) => sleep(LONG_GRACE).await,
+            Ok(Reply::Result(_) | Reply::Error(_)) => sleep(GRACE).await,
             // The connection has ended, which the question is told, too.
             Err(_) => std::future::pending().await,
         }
@@ -132,7 +145,7 @@ async fn probe(link: &dyn Link, is_ordered: bool) -> Result<Found, EndReason> {
         biased;
         found = discover(link) => found,
         () = pinged => Ok(Found::Sessions),
-        () = sleep(PROBE_LIMIT) => Ok(Found::Sessions),
+        () = sleep(if is_ordered { STARTING_LIMIT } else { PROBE_LIMIT }) => Ok(Found::Sessions),
     }
 }
 

@@ -23,7 +23,10 @@ async fn who(gateway: &Gateway, server: &str) -> Value {
 
 /// The one file below `state/oauth`.
 fn kept(state: &Path) -> PathBuf {
-    let mut files = std::fs::read_dir(state.join("oauth")).unwrap().map(|entry| entry.unwrap().path());
+    // Beside it may stand the next one, which is just being written.
+    let is_whole = |file: &PathBuf| file.extension().is_none_or(|kind| kind != "new");
+    let files = std::fs::read_dir(state.join("oauth")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = files.filter(is_whole);
     let file = files.next().unwrap();
     assert_eq!(files.next(), None, "one file a server");
     file
