@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
@@ -113,12 +114,15 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The answer repeats the id, so it must be one that strict readers can read: half a surrogate pair is no text to them,
+/// and 1e999 no number.
 fn is_id(text: &str) -> bool {
-    // The answer repeats it, and half a surrogate pair is text that strict readers refuse.
-    if text.starts_with('"') && text.contains('\\') {
-        return serde_json::from_str::<Cow<'_, str>>(text).is_ok();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match text.strip_prefix('"') {
+        Some(rest) if !rest.contains('\\') => true,
+        None if digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) => true,
+        _ => serde_json::from_str::<Value>(text).is_ok_and(|id| id.is_string() || id.is_number()),
     }
-    text.starts_with(['"', '-']) || text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -139,6 +143,10 @@ mod tests {
         );
         let message = Message::parse(br#" {"jsonrpc":"2.0","id":-7,"method":"ping"}"#).unwrap();
         assert!(matches!(message, Message::Request { id: "-7", params: "{}", .. }), "{message:?}");
+        for id in ["123456789012345678901", "1.5e3", r#""\u00e9\n""#] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            assert_eq!(Message::parse(body.as_bytes()).unwrap().id(), Some(id));
+        }
         let message = Message::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
         assert!(matches!(message, Message::Notification { .. }), "{message:?}");
         let message = Message::parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#).unwrap();
@@ -156,6 +164,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":"\ud800","method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1e999,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
