@@ -13,10 +13,10 @@ class Row:
     gateway: str = "-"
     mcpo: str = "-"
     direct: str = "-"
-    #: Other MCP proxies; a table has the column when a row of it has them.
-    proxies: str = "-"
     reached: bool | None = None
     values: dict = field(default_factory=dict)
+    #: Other MCP proxies; a table has the column when a row of it has them.
+    proxies: str = "-"
 
     def verdict(self):
         return {None: "-", True: "yes", False: "**no**"}[self.reached]
