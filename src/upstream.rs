@@ -28,6 +28,7 @@ pub mod oauth;
 pub mod process;
 pub mod progress;
 pub mod request;
+pub mod schema_keyword;
 mod sse;
 pub mod state;
 mod stdio;

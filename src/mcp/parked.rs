@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{self, Fault};
 use super::members::Members;
@@ -44,6 +45,8 @@ pub struct Parked {
 struct Waiting {
     owner: Owner,
     running: Running,
+    /// Ends the wait; gone with it, so that a client that comes back leaves no clock behind.
+    _clock: AbortOnDropHandle<()>,
 }
 
 /// Whose a request is, and which.
@@ -228,22 +231,21 @@ impl Parked {
             return Finished::Fault(Fault::internal("the kernel gives no random numbers"));
         };
         let state = format!("{STATE}{id}");
-        {
-            let mut waiting = self.waiting();
-            let of_key = waiting.values().filter(|waiting| waiting.owner.key_name == owner.key_name).count();
-            if waiting.len() >= MOST || of_key >= MOST_OF_KEY {
-                return Finished::Fault(Fault::internal(
-                    "too many requests wait for input of their clients; try again later",
-                ));
-            }
-            waiting.insert(state.clone(), Waiting { owner, running });
+        let mut waiting = self.waiting();
+        let of_key = waiting.values().filter(|waiting| waiting.owner.key_name == owner.key_name).count();
+        if waiting.len() >= MOST || of_key >= MOST_OF_KEY {
+            return Finished::Fault(Fault::internal(
+                "too many requests wait for input of their clients; try again later",
+            ));
         }
         let (this, name, closing) = (Arc::downgrade(self), state.clone(), closing.clone());
-        tokio::spawn(async move {
+        let clock = tokio::spawn(async move {
             closing.run_until_cancelled(tokio::time::sleep(WAIT)).await;
             // Dropping it cancels it at its server.
             let _late = this.upgrade().and_then(|this| this.waiting().remove(&name));
         });
+        waiting.insert(state.clone(), Waiting { owner, running, _clock: AbortOnDropHandle::new(clock) });
+        drop(waiting);
         Finished::Result(answer::text(&json!({
             "resultType": "input_required",
             "inputRequests": requests,

@@ -7,20 +7,18 @@ use futures_util::future::BoxFuture;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
+use super::ServerInfo;
 use super::era::Era;
 use super::error::EndReason;
-use super::exchange::Means;
 use super::handshake::{self, Greeting, Service};
 use super::hearing::Relay;
 use super::identity::{ClientSide, Identity};
-use super::link::{Link, Opened};
+use super::link::Link;
 use super::oauth::Authorizer;
-use super::process::StderrTail;
 use super::request::Request;
 use super::subscriptions::Subscriptions;
 use super::supervisor::Surroundings;
-use super::{ServerInfo, sse, stdio, streamable};
-use crate::config::{ServerConfig, TransportConfig};
+use crate::config::ServerConfig;
 
 /// A connection that serves one identity.
 pub struct Dedicated {
@@ -78,26 +76,6 @@ impl ServerOpener {
         Self { entry, era, surroundings, authorizer }
     }
 
-    async fn connect(&self, identity: &Identity) -> Result<(Opened, Option<StderrTail>), EndReason> {
-        let Surroundings { clients, limits, .. } = &*self.surroundings;
-        let means = Means { clients, authorizer: self.authorizer.as_ref() };
-        let (name, limit) = (&self.entry.name, limits.load().result_bytes);
-        Ok(match &self.entry.transport {
-            TransportConfig::StreamableHttp(config) => {
-                (streamable::open(name, config, means, limit, Some(identity)).await?, None)
-            }
-            TransportConfig::Sse(config) => {
-                (sse::open(name, config, means, limit, Some(identity)).await?, None)
-            }
-            TransportConfig::Stdio(config) => {
-                let (opened, tail) = stdio::open(name, config, limit)?;
-                (opened, Some(tail))
-            }
-            TransportConfig::Socket(config) => (stdio::open_socket(name, config, limit).await?, None),
-            TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
-        })
-    }
-
     async fn try_to_open(
         &self,
         identity: &Identity,
@@ -107,7 +85,8 @@ impl ServerOpener {
         let name = &self.entry.name;
         let deadline = tokio::time::Instant::now() + after;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
-        let opening = give_up.run_until_cancelled(timeout_at(deadline, self.connect(identity))).await;
+        let connecting = self.surroundings.open(&self.entry, self.authorizer.as_ref(), Some(identity));
+        let opening = give_up.run_until_cancelled(timeout_at(deadline, connecting)).await;
         let (opened, tail) = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
         let link = opened.link.clone();
         let relay = Arc::new(Relay::default());

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 use http::HeaderName;
 use serde_json::{Map, Value};
 
+use super::schema_keyword::{Holds, holds};
+
 use super::link::Link;
 use super::{ServerInfo, ToolList, Upstream, tools};
 
@@ -93,33 +95,6 @@ pub fn check(definition: &Map<String, Value>, link: &dyn Link) -> Result<(), Inv
     if link.mirrors_arguments() { HeaderParam::all_of(definition).map(|_params| ()) } else { Ok(()) }
 }
 
-/// What a keyword of JSON Schema holds, as far as schemas are in it.
-enum Holds {
-    Schema,
-    Schemas,
-    Named,
-}
-
-/// Data (`default`, `enum`, `examples`, ...) is no schema, whatever it looks like.
-fn holds(keyword: &str) -> Option<Holds> {
-    Some(match keyword {
-        "additionalItems"
-        | "additionalProperties"
-        | "contains"
-        | "contentSchema"
-        | "else"
-        | "if"
-        | "not"
-        | "propertyNames"
-        | "then"
-        | "unevaluatedItems"
-        | "unevaluatedProperties" => Holds::Schema,
-        "allOf" | "anyOf" | "items" | "oneOf" | "prefixItems" => Holds::Schemas,
-        "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties" => Holds::Named,
-        _ => return None,
-    })
-}
-
 struct Search {
     found: Vec<HeaderParam>,
     taken: HashSet<HeaderName>,
@@ -136,11 +111,13 @@ impl Search {
             match (keyword.as_str(), value) {
                 ("properties", Value::Object(properties)) => self.named(properties, reachable)?,
                 (_, Value::Object(below)) => match holds(keyword) {
-                    Some(Holds::Schema | Holds::Schemas) => self.step(keyword, below, false)?,
-                    Some(Holds::Named) => self.named(below, false)?,
+                    Some(Holds::One | Holds::List | Holds::OneOrList) => self.step(keyword, below, false)?,
+                    Some(Holds::Map) => self.named(below, false)?,
                     None => {}
                 },
-                (_, Value::Array(several)) if matches!(holds(keyword), Some(Holds::Schemas)) => {
+                (_, Value::Array(several))
+                    if matches!(holds(keyword), Some(Holds::List | Holds::OneOrList)) =>
+                {
                     for below in several.iter().filter_map(Value::as_object) {
                         self.step(keyword, below, false)?;
                     }

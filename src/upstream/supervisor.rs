@@ -16,13 +16,14 @@ use super::following::Following;
 use super::handshake::{self, Greeting, Service};
 use super::hearing;
 use super::http_client::HttpClients;
+use super::identity::Identity;
 use super::kept::KeptTools;
 use super::link::{Link, Opened};
-use super::oauth::OAuth;
+use super::oauth::{Authorizer, OAuth};
 use super::process::StderrTail;
 use super::state::Phase;
 use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
-use crate::config::{LimitsConfig, TransportConfig};
+use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
 
 /// Changes of a tool list that come in a burst are read once.
@@ -41,6 +42,32 @@ pub struct Surroundings {
     /// `start_timeout` and `result_bytes` count for each server from its next start on.
     pub limits: ArcSwap<LimitsConfig>,
     pub metrics: Arc<Metrics>,
+}
+
+impl Surroundings {
+    /// Opens a connection to the server of `entry`, for `identity` if there is one; nothing is said over it yet. What a
+    /// process of its own writes to its stderr comes along.
+    pub(super) async fn open(
+        &self,
+        entry: &ServerConfig,
+        authorizer: Option<&Arc<Authorizer>>,
+        identity: Option<&Identity>,
+    ) -> Result<(Opened, Option<StderrTail>), EndReason> {
+        let means = Means { clients: &self.clients, authorizer };
+        let (name, limit) = (&entry.name, self.limits.load().result_bytes);
+        Ok(match &entry.transport {
+            TransportConfig::Stdio(config) => {
+                let (opened, tail) = stdio::open(name, config, limit)?;
+                (opened, Some(tail))
+            }
+            TransportConfig::Socket(config) => (stdio::open_socket(name, config, limit).await?, None),
+            TransportConfig::StreamableHttp(config) => {
+                (streamable::open(name, config, means, limit, identity).await?, None)
+            }
+            TransportConfig::Sse(config) => (sse::open(name, config, means, limit, identity).await?, None),
+            TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
+        })
+    }
 }
 
 /// A server that answered its handshake.
@@ -237,24 +264,10 @@ impl Supervisor {
     }
 
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
-        let Surroundings { clients, limits, .. } = &*self.surroundings;
-        let means = Means { clients, authorizer: self.upstream.authorizer() };
-        let name = self.upstream.name();
-        let limit = limits.load().result_bytes;
         let entry = Guard::into_inner(self.upstream.config());
         // What cannot be read is told by the transport itself, in a moment.
         self.upstream.secrets.store(entry.transport.secrets_digest().ok().map(Arc::new));
-        match &entry.transport {
-            TransportConfig::Stdio(config) => {
-                stdio::open(name, config, limit).map(|(opened, tail)| (opened, Some(tail)))
-            }
-            TransportConfig::Socket(config) => Ok((stdio::open_socket(name, config, limit).await?, None)),
-            TransportConfig::StreamableHttp(config) => {
-                Ok((streamable::open(name, config, means, limit, None).await?, None))
-            }
-            TransportConfig::Sse(config) => Ok((sse::open(name, config, means, limit, None).await?, None)),
-            TransportConfig::Gateway => unreachable!("the built-in server has no supervisor"),
-        }
+        self.surroundings.open(&entry, self.upstream.authorizer(), None).await
     }
 
     /// Follows a live server until its connection ends or the gateway does; returns why.

@@ -1,40 +1,8 @@
-//! Which JSON Schema keywords hold schemas: everything else (`const`, `enum`, `default`, unknown keywords) is
-//! data, and a `$ref` inside data is none.
+//! What is done with the schemas that a keyword of JSON Schema holds, and under which name it goes into a document.
 
 use serde_json::{Map, Value};
 
-/// How a keyword holds schemas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
-    One,
-    List,
-    /// `items`, which was a list before 2020-12.
-    OneOrList,
-    /// By name. `dependencies` may hold lists of names beside schemas; they are left alone.
-    Map,
-}
-
-/// The applicators of 2020-12, and those of earlier drafts that its meta-schema still knows.
-pub(super) fn holds(keyword: &str) -> Option<Holds> {
-    Some(match keyword {
-        "additionalItems"
-        | "additionalProperties"
-        | "contains"
-        | "contentSchema"
-        | "else"
-        | "if"
-        | "not"
-        | "propertyNames"
-        | "then"
-        | "unevaluatedItems"
-        | "unevaluatedProperties" => Holds::One,
-        "allOf" | "anyOf" | "oneOf" | "prefixItems" => Holds::List,
-        "items" => Holds::OneOrList,
-        "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties"
-        | "properties" => Holds::Map,
-        _ => return None,
-    })
-}
+pub(super) use crate::upstream::schema_keyword::{Holds, holds};
 
 /// Visits the schemas that `value` holds under its keyword, each with its step below the keyword.
 pub(super) fn visit<'a>(holds: Holds, value: &'a Value, visitor: &mut dyn FnMut(Option<&str>, &'a Value)) {
