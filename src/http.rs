@@ -1,7 +1,7 @@
 //! The shared edge: the port, its connections, and the rules that hold for every request on it. It knows no tools.
 //!
 //! A request passes [`Edge::respond`] (its id, CORS, Host and Origin rules, panic catcher, security headers) and then
-//! the router that `app` has put together. A handler calls [`Keys::admit`] on the head before it touches the
+//! the faces that `app` has put together. A handler calls [`Keys::admit`] on the head before it touches the
 //! body, reads the body with [`read_body`], and answers errors with [`Problem`]. [`health`] serves
 //! `GET /health`; everything else on the port belongs to the faces.
 
@@ -23,6 +23,6 @@ pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
 pub use body::{BodyError, BodyRoom, read_body};
 pub use forwarding::forwarded;
-pub use layers::{Edge, KeyName};
+pub use layers::{Edge, KeyName, Responder};
 pub use listener::{Certificate, ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};

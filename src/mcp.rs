@@ -57,7 +57,7 @@ use all::prompts::PromptNames;
 use answer::{Fault, Status};
 use message::Message;
 use methods::Asked;
-use place::Place;
+pub use place::Place;
 use session::Session;
 pub use shared::Shared;
 
@@ -93,15 +93,9 @@ impl Mcp {
         Self { gateway, keys, config, prefixes, room, shared, prompts: PromptNames::default() }
     }
 
-    /// Whether a raw path (percent-encoded, without query) is one of this face.
-    pub fn is_at(&self, raw: &str) -> bool {
-        self.place(raw).is_some()
-    }
-
-    /// Answers a request to such a path. Who calls is settled before the body is read.
-    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
+    /// Answers a request to `place`, which its path was found to be. Who calls is settled before the body is read.
+    pub async fn answer(self: Arc<Self>, request: Request<Body>, place: Place) -> Response {
         let (head, body) = request.into_parts();
-        let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
         let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());
         let answer = self.admitted(&head, body, place).await;
         timer.answered(answer.status().as_u16());
@@ -156,7 +150,7 @@ impl Mcp {
         // A revision without sessions has no `initialize` either.
         let declares = head.headers.get(REVISION).is_some_and(|revision| revision == stateless::SPOKEN);
         if message.method() == Some("initialize") && !declares {
-            return self.initialize(&asked, &message).await;
+            return Box::pin(self.initialize(&asked, &message)).await;
         }
         match head.headers.get(SESSION) {
             Some(id) => match self.session(id, caller, &place) {

@@ -53,7 +53,7 @@ impl Web {
     }
 
     /// Answers a request to such a path.
-    pub async fn answer(&self, request: Request<Body>) -> Response {
+    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
         let (head, _) = request.into_parts();
         let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
         let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
-use super::faces;
+use super::faces::Faces;
 use super::fleet::Fleet;
 use crate::catalog::Keeper;
 use crate::config::{Config, Plan};
@@ -78,8 +78,9 @@ impl Generation {
         let sign_in = SignIn::new(gateway.clone(), keys.clone(), config.clone(), fleet.oauth().clone());
         let openai = OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone());
         let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
-        let router = faces::router(mcp.clone(), Arc::new(openai), Arc::new(sign_in), web, rest);
-        let edge = Edge::new(router, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
+        let (openai, sign_in) = (Arc::new(openai), Arc::new(sign_in));
+        let faces = Faces { mcp: mcp.clone(), openai, sign_in, web, rest };
+        let edge = Edge::new(faces, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
         let ended = fleet.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };

@@ -1,18 +1,19 @@
-//! What every request passes on its way to the router, in one place: [`Edge::respond`].
+//! What every request passes on its way to the faces, in one place: [`Edge::respond`].
 //!
-//! It is a plain function and not a stack of tower layers: a router boxes each layer it is given once per
-//! request, and none of these needs that.
+//! It is a plain function and not a stack of tower layers, and what stands behind it is no router: a router boxes each
+//! layer and each handler once per request, and none of these needs that.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
-use tower::Service;
+use tower::ServiceExt as _;
 
 use super::Peer;
 use super::answer::{ERROR_CODE, Problem};
@@ -30,10 +31,15 @@ pub struct KeyName(pub Arc<str>);
 /// A path in the log is cut here, in bytes: it is whatever anybody asked for.
 const PATH_LENGTH: usize = 200;
 
-/// The router with the rules that stand before it; shared by all connections.
-#[derive(Debug)]
+/// What answers the requests that the edge lets through.
+pub trait Responder: Send + Sync {
+    /// May panic: the edge catches it.
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response>;
+}
+
+/// What answers, with the rules that stand before it; shared by all connections.
 pub struct Edge {
-    router: Router,
+    behind: Box<dyn Responder>,
     cors: Cors,
     hosts: HostRule,
     metrics: Arc<HttpMetrics>,
@@ -41,14 +47,17 @@ pub struct Edge {
 
 impl Edge {
     /// `keyless` says that no API key is configured ([`super::Keys::is_empty`]).
-    pub fn new(router: Router, listen: &ListenConfig, keyless: bool) -> Result<Self, HostRuleError> {
-        // A router is prepared for its first request once, here, and not by each connection.
-        let router = router.with_state(());
+    pub fn new(
+        behind: impl Responder + 'static,
+        listen: &ListenConfig,
+        keyless: bool,
+    ) -> Result<Self, HostRuleError> {
         let hosts = HostRule::new(listen, keyless)?;
-        Ok(Self { router, cors: Cors::new(listen, keyless), hosts, metrics: Arc::default() })
+        let cors = Cors::new(listen, keyless);
+        Ok(Self { behind: Box::new(behind), cors, hosts, metrics: Arc::default() })
     }
 
-    /// Counts connections, refusals, and the requests that do not reach the router, with `metrics`.
+    /// Counts connections, refusals, and the requests that do not reach the faces, with `metrics`.
     #[must_use]
     pub fn counted_with(self, metrics: Arc<HttpMetrics>) -> Self {
         Self { metrics, ..self }
@@ -67,7 +76,7 @@ impl Edge {
     /// 4. **The log line of a refusal**, so that whoever answered it, it is written once.
     /// 5. **Host and Origin rules**, before anything else may be learnt.
     /// 6. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
-    /// 7. **The router.** Keys are checked in there, because only a route knows what it asks of a caller;
+    /// 7. **The faces.** Keys are checked in there, because only a route knows what it asks of a caller;
     ///    bodies are read in there, after that, because only a route knows whether it wants one.
     pub async fn respond<B>(&self, mut request: Request<B>, peer: Peer) -> Response
     where
@@ -111,12 +120,10 @@ impl Edge {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let mut router = self.router.clone();
         // A caught panic leaves nothing half done behind: what handlers share is swapped in whole.
-        let outcome = AssertUnwindSafe(async move { router.call(request).await }).catch_unwind().await;
-        match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
+        let answering = async { self.behind.respond(request.map(Body::new)).await };
+        match AssertUnwindSafe(answering).catch_unwind().await {
+            Ok(response) => response,
             Err(panic) => {
                 let text = panic_text(panic.as_ref());
                 tracing::error!(panic = text, request_id = id.as_str(), "a handler panicked: {text} ({id})");
@@ -164,6 +171,20 @@ fn note_refusal<'a>(
     Some(code)
 }
 
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Edge").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+/// For edges that stand before something small.
+impl Responder for axum::Router {
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response> {
+        let router = self.clone();
+        async move { router.oneshot(request).await.unwrap_or_else(|never| match never {}) }.boxed()
+    }
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -176,7 +197,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::correlation::REQUEST_ID;
     use super::*;
-    use axum::body::Body;
+    use axum::Router;
     use axum::routing::{get, post};
 
     async fn boom() {

@@ -56,14 +56,6 @@ impl Params<'_> {
     }
 }
 
-/// What is looked at of a result; reading it checks that it is JSON.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Claims {
-    #[serde(default)]
-    is_error: bool,
-}
-
 impl Mcp {
     /// The result is the server's own text. A server that cannot be reached is a result with `isError`, so that the
     /// model is told; a tool that does not exist is an error of the protocol.
@@ -84,7 +76,7 @@ impl Mcp {
             (Err(FindError::Tool), Some(client)) => {
                 match asked.place.server().and_then(|name| self.upstream(name)) {
                     Some(upstream) => {
-                        self.gateway.find_offered(&context, &upstream, client, &params.name).await
+                        Box::pin(self.gateway.find_offered(&context, &upstream, client, &params.name)).await
                     }
                     None => Err(FindError::Tool),
                 }
@@ -121,13 +113,16 @@ impl Mcp {
             Ok(Reply::Result(result)) => {
                 let (size, given) = (result.len(), params.arguments.map_or("{}", RawValue::get));
                 let read = || {
-                    let claims = serde_json::from_slice::<Claims>(&result)?;
-                    let result = way.translated(manner, result);
-                    Ok::<_, serde_json::Error>((claims, tool_result(asked.place, &target, given, result)))
+                    // Reading it checks that it is JSON.
+                    let members: Members<'_> = serde_json::from_slice(&result)?;
+                    let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
+                    let is_error = is_error.transpose()?.unwrap_or(false);
+                    let result = way.translated(manner, members).unwrap_or_else(|| result.clone());
+                    Ok::<_, serde_json::Error>((is_error, tool_result(asked.place, &target, given, result)))
                 };
                 match apart_if_large(size, read) {
-                    Ok((claims, result)) => {
-                        let outcome = if claims.is_error { Outcome::ToolError } else { Outcome::Ok };
+                    Ok((is_error, result)) => {
+                        let outcome = if is_error { Outcome::ToolError } else { Outcome::Ok };
                         record.answered(outcome, Some(size));
                         Ok(result)
                     }

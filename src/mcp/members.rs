@@ -19,10 +19,27 @@ impl<'a> Members<'a> {
 
     /// The text without the braces around it.
     pub fn inner(&self) -> String {
-        let length = self.0.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum();
-        let mut text = String::with_capacity(length);
-        for (key, value) in &self.0 {
-            if !text.is_empty() {
+        let mut text = String::with_capacity(self.length());
+        self.write(&mut text);
+        text
+    }
+
+    /// The whole text.
+    pub fn object(&self) -> String {
+        let mut text = String::with_capacity(self.length() + 2);
+        text.push('{');
+        self.write(&mut text);
+        text.push('}');
+        text
+    }
+
+    fn length(&self) -> usize {
+        self.0.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum()
+    }
+
+    fn write(&self, text: &mut String) {
+        for (place, (key, value)) in self.0.iter().enumerate() {
+            if place > 0 {
                 text.push(',');
             }
             match key {
@@ -33,7 +50,6 @@ impl<'a> Members<'a> {
             text.push(':');
             text.push_str(value.get());
         }
-        text
     }
 }
 

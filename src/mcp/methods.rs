@@ -129,9 +129,9 @@ impl Mcp {
         if is_plain || !HEARING.contains(&method) || !streamed::takes_events(&asked.head.headers) {
             let performed = async {
                 match method {
-                    "logging/setLevel" => self.set_log_level(asked, session, params).await,
+                    "logging/setLevel" => Box::pin(self.set_log_level(asked, session, params)).await,
                     "resources/subscribe" | "resources/unsubscribe" => {
-                        self.follow_resource(asked, session, method, params).await
+                        Box::pin(self.follow_resource(asked, session, method, params)).await
                     }
                     "tools/list" => {
                         let hearing: Arc<dyn Hearing> = client.clone();
@@ -279,10 +279,10 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         match (method, way.era) {
             ("tools/call", _) => self.call(asked, params, way).await,
-            ("tools/list", _) => Ok(self.list_tools(asked, way).await),
+            ("tools/list", _) => Ok(Box::pin(self.list_tools(asked, way)).await),
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
-            ("server/discover", Era::Stateless) => Ok(self.discover(asked).await),
-            _ if others::METHODS.contains(&method) => self.other(asked, method, params, way).await,
+            ("server/discover", Era::Stateless) => Ok(Box::pin(self.discover(asked)).await),
+            _ if others::METHODS.contains(&method) => Box::pin(self.other(asked, method, params, way)).await,
             _ => Err(Fault::method_not_found(method)),
         }
     }

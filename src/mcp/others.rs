@@ -2,13 +2,13 @@
 //! ([`super::all`]).
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Mcp;
 use super::answer::Fault;
 use super::calls::context;
 use super::era::Era;
+use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
@@ -71,9 +71,9 @@ impl Mcp {
             }
         };
         match reply {
-            Ok(Reply::Result(result)) => match serde_json::from_slice::<&RawValue>(&result) {
-                Ok(text) if text.get().starts_with('{') => Ok(way.translated(manner, result)),
-                _ => Err(Fault::internal("the server's answer is no result")),
+            Ok(Reply::Result(result)) => match serde_json::from_slice::<Members<'_>>(&result) {
+                Ok(members) => Ok(way.translated(manner, members).unwrap_or_else(|| result.clone())),
+                Err(_) => Err(Fault::internal("the server's answer is no result")),
             },
             Ok(Reply::Error(mut error)) => {
                 if way.era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {

@@ -42,8 +42,9 @@ impl Place {
 }
 
 impl Mcp {
-    /// The endpoint at a raw path; a slash at its end makes no difference. The path prefix is needed for servers.
-    pub(super) fn place(&self, raw: &str) -> Option<Place> {
+    /// The endpoint at a raw path (percent-encoded, without query), if it is one; a slash at its end makes no difference.
+    /// The path prefix is needed for servers.
+    pub fn place(&self, raw: &str) -> Option<Place> {
         let path = self.prefixes.within_root(raw);
         let inside = self.prefixes.within_prefix(path);
         let is_root = |path: &str| matches!(path, "/mcp" | "/mcp/");

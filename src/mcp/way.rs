@@ -89,30 +89,27 @@ impl Way {
         if *round > rounds::MOST {
             return Err(Fault::internal("the server asks for input again and again"));
         }
-        outgoing.more = rounds::fulfil(session, result).await?;
+        outgoing.more = Box::pin(rounds::fulfil(session, result)).await?;
         Ok(true)
     }
 
-    /// A result in the words of the client's era; the other way is [`Era::completed`].
-    pub fn translated(&self, manner: Manner, result: Bytes) -> Bytes {
+    /// A result, whose `members` were read already, in the words of the client's era where it needs others than it
+    /// came in; the other way is [`Era::completed`].
+    pub fn translated(&self, manner: Manner, mut members: Members<'_>) -> Option<Bytes> {
         if self.era == Era::Stateless || manner == Manner::Sessions {
-            return result;
+            return None;
         }
-        let Ok(mut members) = serde_json::from_slice::<Members<'_>>(&result) else { return result };
         members.0.retain(|(name, _)| !OF_STATELESS.contains(&&**name));
         let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
-        let mut kept = None;
-        if let Some(mut meta) = meta {
-            meta.0.retain(|(name, _)| name != SERVER_INFO);
-            members.0.retain(|(name, _)| name != "_meta");
-            kept = (!meta.0.is_empty()).then(|| meta.inner());
+        let Some(mut meta) = meta else { return Some(members.object().into()) };
+        meta.0.retain(|(name, _)| name != SERVER_INFO);
+        members.0.retain(|(name, _)| name != "_meta");
+        if meta.0.is_empty() {
+            return Some(members.object().into());
         }
-        let mut text = members.inner();
-        if let Some(meta) = kept {
-            let comma = if text.is_empty() { "" } else { "," };
-            text = format!("\"_meta\":{{{meta}}}{comma}{text}");
-        }
-        format!("{{{text}}}").into()
+        let (meta, rest) = (meta.object(), members.inner());
+        let comma = if rest.is_empty() { "" } else { "," };
+        Some(format!("{{\"_meta\":{meta}{comma}{rest}}}").into())
     }
 }
 
@@ -122,14 +119,14 @@ mod tests {
 
     #[test]
     fn a_client_with_a_session_gets_the_words_of_its_era() {
-        let said = Bytes::from_static(
-            br#"{"resultType":"complete","content":[1.0],"_meta":{"io.modelcontextprotocol/serverInfo":{},"a":1}}"#,
-        );
-        let translated = Way::plain(Era::Sessions).translated(Manner::Stateless, said.clone());
-        assert_eq!(translated, r#"{"_meta":{"a":1},"content":[1.0]}"#);
-        let bare = Bytes::from_static(br#"{"ttlMs":0,"_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#);
-        assert_eq!(Way::plain(Era::Sessions).translated(Manner::Stateless, bare), "{}");
-        assert_eq!(Way::plain(Era::Stateless).translated(Manner::Stateless, said.clone()), said);
-        assert_eq!(Way::plain(Era::Sessions).translated(Manner::Sessions, said.clone()), said);
+        let said = r#"{"resultType":"complete","content":[1.0],"_meta":{"io.modelcontextprotocol/serverInfo":{},"a":1}}"#;
+        let translated =
+            |era, manner, text| Way::plain(era).translated(manner, serde_json::from_str(text).unwrap());
+        let changed = translated(Era::Sessions, Manner::Stateless, said).unwrap();
+        assert_eq!(changed, r#"{"_meta":{"a":1},"content":[1.0]}"#);
+        let bare = r#"{"ttlMs":0,"_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#;
+        assert_eq!(translated(Era::Sessions, Manner::Stateless, bare).unwrap(), "{}");
+        assert_eq!(translated(Era::Stateless, Manner::Stateless, said), None);
+        assert_eq!(translated(Era::Sessions, Manner::Sessions, said), None);
     }
 }

@@ -23,6 +23,10 @@ struct Tame<'a, W>(&'a mut W);
 
 impl<W: Write> Write for Tame<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly all is, and needs no look at each character.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self.0.write_str(text);
+        }
         for piece in text.split_inclusive(char::is_control) {
             let mut characters = piece.chars();
             match characters.next_back() {
