@@ -142,7 +142,8 @@ in
         example = "digest";
         description = ''
           What a record says of a call's arguments: nothing, or their SHA-256, from which short arguments can be guessed
-          unless there is a `secret`.
+          unless there is a `secret`. It is of the bytes as the caller sent them: other white space or another order of
+          keys is another digest.
         '';
       };
       secret.file = mkOption {
