@@ -89,7 +89,8 @@ let
       }
     else
       {
-        certificate = toString cfg.tls.certificate;
+        # No secret: one beside the configuration may be copied into the store.
+        certificate = "${cfg.tls.certificate}";
         key = toString cfg.tls.key;
       };
 

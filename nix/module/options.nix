@@ -172,6 +172,7 @@ in
             "localhost"
           ]
           && cfg.apiKeys == { }
+          && !lib.hasPrefix "unix:" cfg.host
         )
         ''
           services.mcpo.host is ${cfg.host} and services.mcpo.apiKeys is empty: anyone who reaches port ${toString cfg.port} can call every tool. Give services.mcpo.apiKeys.NAME.file, or listen on 127.0.0.1.

@@ -116,6 +116,7 @@ in
       )
     )
     ++ [
+      (refuse (hasPrefix "unix:" cfg.host) "services.mcpo.host is `${cfg.host}`, but the unit can make no socket where others may open it. Give it one that systemd makes: systemd.sockets.mcpo = { wantedBy = [ \"sockets.target\" ]; listenStreams = [ \"/run/mcpo.sock\" ]; }, which is served in place of host and port.")
       (refuse (cfg.publicUrl != null && builtins.match "https?://[^/]+.*" cfg.publicUrl == null)
         "services.mcpo.publicUrl is `${toString cfg.publicUrl}`, which is no http or https address. Write the one that people type, such as \"https://mcp.example.org\"."
       )

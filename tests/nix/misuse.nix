@@ -280,6 +280,10 @@ let
       };
       says = "services.mcpo.apiKeys.me.profile is `smal`, but there is none of that name beside small";
     };
+    "a socket that the unit cannot make" = {
+      configuration.host = "unix:/run/mcpo/mcpo.sock";
+      says = "services.mcpo.host is `unix:/run/mcpo/mcpo.sock`, but the unit can make no socket where others may open it";
+    };
     "an address that is none" = {
       configuration.publicUrl = "mcp.example.org";
       says = "services.mcpo.publicUrl is `mcp.example.org`, which is no http or https address";
