@@ -45,6 +45,15 @@ in
 
       # A changed configuration is reloaded: only servers whose entry changed are touched.
       reloadTriggers = [ cfg.configFile ];
+      # A reload leaves these as they were when the gateway started (its plan says so): they are worth a restart.
+      restartTriggers = [
+        (builtins.toJSON {
+          inherit (cfg) host port stateDir;
+          tls = cfg.configData ? tls;
+          audit = cfg.configData.audit or null;
+          log = cfg.settings.log or null;
+        })
+      ];
 
       # It never gives up: a key that comes late, or a port that gets free, heals it, and the reason is in
       # the journal at every try.
