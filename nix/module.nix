@@ -3,9 +3,12 @@
 {
   imports = [
     ./module/options.nix
+    ./module/service-options.nix
     ./module/assertions.nix
+    ./module/service-assertions.nix
     ./module/configuration.nix
     ./module/gateway.nix
+    ./module/tls.nix
     ./module/servers.nix
     ./module/nested-container.nix
   ];

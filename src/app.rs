@@ -72,6 +72,9 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     let listener = Listener::open(&generation.config.listen, inherited).await?;
     let signals = Signals::catch().map_err(AppError::Signals)?;
     let certificate = listener.certificate().cloned();
+    if let Some(certificate) = &certificate {
+        fleet.metrics().serves_certificate(certificate.expires());
+    }
     greeting::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));

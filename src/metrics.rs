@@ -26,8 +26,8 @@ pub mod tally;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{HistogramOpts, IntCounterVec, IntGauge, Opts};
 
@@ -54,6 +54,8 @@ pub struct Metrics {
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     last_reload_timestamp: IntGauge,
+    /// Set once there is a certificate.
+    certificate_expires: OnceLock<IntGauge>,
     dropped_lines: fn() -> u64,
     lost_records: fn() -> u64,
 }
@@ -81,6 +83,7 @@ impl Metrics {
                 "mcpo_config_last_reload_success_timestamp_seconds",
                 "When the configuration that runs was taken over, in seconds since 1970.",
             ),
+            certificate_expires: OnceLock::new(),
             dropped_lines,
             lost_records,
         };
@@ -113,6 +116,17 @@ impl Metrics {
     pub fn reloaded(&self, ok: bool) {
         self.reloads.with_label_values(&[if ok { "success" } else { "failure" }]).inc();
         if ok { self.took_over_configuration() } else { self.last_reload_successful.set(0) }
+    }
+
+    /// From now on a certificate is served that expires so long after 1970.
+    pub fn serves_certificate(&self, expires: Duration) {
+        let gauge = self.certificate_expires.get_or_init(|| {
+            gauge(
+                "mcpo_tls_certificate_expiry_timestamp_seconds",
+                "When the TLS certificate that is served expires, in seconds since 1970; absent without TLS.",
+            )
+        });
+        gauge.set(expires.as_secs().try_into().unwrap_or(i64::MAX));
     }
 
     fn took_over_configuration(&self) {

@@ -31,27 +31,8 @@ let
   inherit (lib.strings) escapeNixIdentifier;
 
   # Every secret file, with the option that names it: those of the gateway, with the credential that each becomes ..
-  gatewayFiles =
-    mapAttrsToList (name: key: {
-      option = "services.mcpo.apiKeys.${escapeNixIdentifier name}.file";
-      credential = names.keyCredential name;
-      inherit (key) file;
-    }) cfg.apiKeys
-    ++ mapAttrsToList (name: file: {
-      option = "services.mcpo.credentials.${escapeNixIdentifier name}";
-      credential = name;
-      inherit file;
-    }) cfg.credentials
-    ++ concatLists (
-      mapAttrsToList (
-        name: server:
-        mapAttrsToList (header: value: {
-          option = "services.mcpo.servers.${escapeNixIdentifier name}.headers.${escapeNixIdentifier header}.file";
-          credential = names.headerCredential name header;
-          inherit (value) file;
-        }) (filterAttrs (_: value: !isString value) server.headers)
-      ) cfg.servers
-    );
+  credentials = import ./credentials.nix { inherit cfg lib; };
+  gatewayFiles = credentials.own ++ credentials.ofServers;
   # .. and those of the servers that this machine runs.
   serverFiles = concatLists (
     mapAttrsToList (
@@ -103,7 +84,7 @@ let
             "cache"
           ]
         else
-          optional (entry.headers != { }) "headers";
+          optional (entry.headers != { }) "headers" ++ optional (entry.oauth != null) "oauth";
       kept = filter (key: entry.settings ? ${key}) [
         "command"
         "args"
@@ -115,6 +96,11 @@ let
         "type"
         "headers"
         "socket"
+      ];
+      twice = filter (key: entry.${key} != null && entry.settings ? ${key}) [
+        "concurrency"
+        "oauth"
+        "rate"
       ];
       clash = builtins.attrNames (builtins.intersectAttrs entry.secrets entry.env);
       badVariables = filter (variable: builtins.match "[A-Za-z_][A-Za-z0-9_]*" variable == null) (
@@ -158,6 +144,9 @@ let
       (refuse (kept != [ ])
         "${option}.settings.${concatStringsSep ", " kept} would bypass the unit of this server. Use the options beside `settings`."
       )
+      (refuse (twice != [ ])
+        "${option}.${concatStringsSep ", " twice} stands in `settings` of the server, too. Keep the option."
+      )
       (refuse (clash != [ ])
         "${option} sets ${concatStringsSep ", " clash} both in `env` and in `secrets`. Keep the one in `secrets`."
       )
@@ -194,7 +183,7 @@ let
       "${
         concatStringsSep " and " (map (secret: secret.option) group)
       } would both be the credential `${credential}`, ${becomesDash} and `-` joins a server and its header. Rename one of them."
-  ) (groupBy (secret: secret.credential) gatewayFiles);
+  ) (groupBy (secret: secret.id) gatewayFiles);
 
   badCredentials = filter (name: name != names.sanitize name) (attrNames cfg.credentials);
 
@@ -214,6 +203,7 @@ let
           "clientSecret"
           "client_secret"
           "password"
+          "privateKey"
           "token"
         ]
       ) (concatStringsSep "." path);
@@ -229,11 +219,16 @@ let
   taken = builtins.intersectAttrs cfg.settings {
     apiKey = "apiKeys";
     apiKeys = "apiKeys";
+    audit = "audit";
     host = "host";
+    lock = "lock";
     mcpServers = "servers";
     port = "port";
+    profiles = "profiles";
+    publicUrl = "publicUrl";
     servers = "servers";
     stateDir = "stateDir";
+    tls = "tls";
   };
 in
 {

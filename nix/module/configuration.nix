@@ -8,7 +8,7 @@
 }:
 
 let
-  inherit (lib) mapAttrs;
+  inherit (lib) filterAttrs mapAttrs optionalAttrs;
   cfg = config.services.mcpo;
   names = import ./names.nix { inherit lib; };
 
@@ -19,6 +19,34 @@ let
       builtins.replaceStrings [ "\${" ] [ "$\${" ] value
     else
       "${value.prefix}\${credential:${names.headerCredential server name}}";
+
+  # What was not set is not written.
+  given = filterAttrs (_: value: value != null);
+  rate = value: if builtins.isAttrs value then given value else value;
+  limits =
+    entry:
+    given {
+      inherit (entry) concurrency;
+      rate = rate entry.rate;
+    };
+
+  # What is a secret is only referred to.
+  oauth =
+    name: settings:
+    let
+      proof =
+        member:
+        optionalAttrs (settings.${member}.file != null) {
+          ${member} = "\${credential:${names.oauthCredential member name}}";
+        };
+    in
+    {
+      inherit (settings) grant;
+    }
+    // given { inherit (settings) clientId clientMetadataUrl issuer; }
+    // optionalAttrs (settings.scopes != [ ]) { inherit (settings) scopes; }
+    // proof "clientSecret"
+    // proof "privateKey";
 
   entry =
     name: server:
@@ -35,8 +63,10 @@ let
           type = server.transport;
           inherit (server) url;
         }
-        // lib.optionalAttrs (server.headers != { }) { headers = mapAttrs (header name) server.headers; }
+        // optionalAttrs (server.headers != { }) { headers = mapAttrs (header name) server.headers; }
+        // optionalAttrs (server.oauth != null) { oauth = oauth name server.oauth; }
     )
+    // limits server
     // server.settings;
 
   apiKey =
@@ -45,8 +75,32 @@ let
       key = "\${credential:${names.keyCredential name}}";
       inherit (key) readOnly admin metrics;
     }
-    // lib.optionalAttrs (key.servers != null) { inherit (key) servers; }
-    // lib.optionalAttrs (key.profile != null) { inherit (key) profile; };
+    // given { inherit (key) servers profile; }
+    // limits key;
+
+  tls =
+    if cfg.tls.useACMEHost != null then
+      let
+        inherit (config.security.acme.certs.${cfg.tls.useACMEHost}) directory;
+      in
+      {
+        certificate = "${directory}/fullchain.pem";
+        key = "${directory}/key.pem";
+      }
+    else
+      {
+        # No secret: one beside the configuration may be copied into the store.
+        certificate = "${cfg.tls.certificate}";
+        key = toString cfg.tls.key;
+      };
+
+  audit = {
+    inherit (cfg.audit) to arguments;
+  }
+  // optionalAttrs (cfg.audit.to == "file") { inherit (cfg.audit) file; }
+  // optionalAttrs (cfg.audit.secret.file != null) {
+    secret = "\${credential:${names.auditCredential}}";
+  };
 
   unchecked = (pkgs.formats.json { }).generate "mcpo-unchecked.json" cfg.configData;
 in
@@ -58,7 +112,18 @@ in
         inherit (cfg) host port stateDir;
         mcpServers = mapAttrs entry cfg.servers;
       }
-      // lib.optionalAttrs (cfg.apiKeys != { }) { apiKeys = mapAttrs apiKey cfg.apiKeys; };
+      // given { inherit (cfg) publicUrl; }
+      // optionalAttrs (cfg.apiKeys != { }) { apiKeys = mapAttrs apiKey cfg.apiKeys; }
+      // optionalAttrs (cfg.profiles != { }) { profiles = mapAttrs (_: given) cfg.profiles; }
+      // optionalAttrs (cfg.tls.useACMEHost != null || cfg.tls.certificate != null) { inherit tls; }
+      # Into the store, where the check finds it when the system is built.
+      // optionalAttrs (cfg.lock.file != null) {
+        lock = {
+          file = "${cfg.lock.file}";
+          inherit (cfg.lock) drift;
+        };
+      }
+      // optionalAttrs (cfg.audit.to != null) { inherit audit; };
 
     # `mcpo check` needs no secret. The program of the machine that builds is the one of the machine that runs,
     # unless this is a cross build, which then goes unchecked.

@@ -7,29 +7,12 @@
 }:
 
 let
-  inherit (lib) concatLists mapAttrsToList;
   cfg = config.services.mcpo;
   names = import ./names.nix { inherit lib; };
   hardening = import ./hardening.nix { };
 
   localServers = lib.filterAttrs (_: names.isLocal) cfg.servers;
-  remoteServers = lib.filterAttrs (_: server: !names.isLocal server) cfg.servers;
-
-  headerFiles = concatLists (
-    mapAttrsToList (
-      server: entry:
-      mapAttrsToList (header: value: {
-        id = names.headerCredential server header;
-        inherit (value) file;
-      }) (lib.filterAttrs (_: value: !builtins.isString value) entry.headers)
-    ) remoteServers
-  );
-  ownFiles =
-    mapAttrsToList (name: key: {
-      id = names.keyCredential name;
-      inherit (key) file;
-    }) cfg.apiKeys
-    ++ mapAttrsToList (id: file: { inherit id file; }) cfg.credentials;
+  credentials = import ./credentials.nix { inherit cfg lib; };
   load = credential: "${credential.id}:${toString credential.file}";
 
   sockets = map (name: "${names.unit name}.socket") (builtins.attrNames localServers);
@@ -62,6 +45,15 @@ in
 
       # A changed configuration is reloaded: only servers whose entry changed are touched.
       reloadTriggers = [ cfg.configFile ];
+      # A reload leaves these as they were when the gateway started (its plan says so): they are worth a restart.
+      restartTriggers = [
+        (builtins.toJSON {
+          inherit (cfg) host port stateDir;
+          tls = cfg.configData ? tls;
+          audit = cfg.configData.audit or null;
+          log = cfg.settings.log or null;
+        })
+      ];
 
       # It never gives up: a key that comes late, or a port that gets free, heals it, and the reason is in
       # the journal at every try.
@@ -83,10 +75,10 @@ in
         SyslogIdentifier = "mcpo";
         LimitNOFILE = 16384;
 
-        LoadCredential = map load (ownFiles ++ headerFiles);
+        LoadCredential = map load (credentials.own ++ credentials.ofServers);
         # One server's missing secret must not keep the others from starting: an empty text stands in, and
         # that server says what is missing. The gateway's own keys have no stand-in.
-        SetCredential = map (credential: "${credential.id}:\\n") headerFiles;
+        SetCredential = map (credential: "${credential.id}:\\n") credentials.ofServers;
       }
       // (
         if underVarLib then
@@ -101,6 +93,10 @@ in
             WorkingDirectory = toString cfg.stateDir;
           }
       )
+      // lib.optionalAttrs (cfg.audit.to == "file") {
+        LogsDirectory = "mcpo";
+        LogsDirectoryMode = "0750";
+      }
       // hardening.gateway;
     };
   };

@@ -38,6 +38,9 @@ rec {
 
   headerCredential = server: header: "header-${sanitize server}-${sanitize header}";
   keyCredential = key: "key-${sanitize key}";
+  # `member` is `clientSecret` or `privateKey`.
+  oauthCredential = member: server: "oauth-${member}-${sanitize server}";
+  auditCredential = "audit-secret";
 
   # Whether an entry is a server that this machine runs.
   isLocal = server: server.command != null || server.package != null;

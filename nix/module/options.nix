@@ -18,51 +18,8 @@ let
   json = pkgs.formats.json { };
   secretPath = import ./secret-path.nix { inherit lib; };
 
-  apiKey = types.submodule {
-    options = {
-      file = mkOption {
-        type = secretPath;
-        example = "/run/secrets/mcpo-open-webui";
-        description = ''
-          File that holds the key, and at most one newline after it. systemd reads it as root and hands it to the
-          gateway alone, so it can be readable by root only. A changed key counts after
-          `systemctl restart mcpo`.
-        '';
-      };
-      servers = mkOption {
-        type = types.nullOr (types.listOf types.str);
-        default = null;
-        example = [
-          "time"
-          "git*"
-        ];
-        description = "Servers that the key opens, as names with `*` and `?`; `null` opens all of them.";
-      };
-      profile = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        example = "vscode";
-        description = "Profile of `settings.profiles` that holds for the key: what of its servers and tools is shown.";
-      };
-      readOnly = mkOption {
-        type = types.bool;
-        default = false;
-        description = "Whether the key opens only tools that say that they change nothing.";
-      };
-      admin = mkOption {
-        type = types.bool;
-        default = false;
-        description = "Whether the key shows addresses, reasons in full and the last lines of a server's stderr.";
-      };
-      metrics = mkOption {
-        type = types.bool;
-        default = false;
-        description = ''
-          Whether the key reads `/metrics`, which name every server and tool, although `servers` or `readOnly` limit it.
-        '';
-      };
-    };
-  };
+  rate = import ./rate-type.nix { inherit lib; };
+  apiKey = types.submodule (import ./key-options.nix { inherit rate secretPath; });
 in
 {
   options.services.mcpo = {
@@ -114,7 +71,7 @@ in
       type = types.path;
       default = "/var/lib/mcpo";
       example = "/srv/mcpo";
-      description = "Directory of the gateway's state: the last known tools of every server.";
+      description = "Directory of the gateway's state: the last known tools of every server, and the tokens of sign-ins.";
     };
 
     nestedContainer = mkOption {
@@ -129,7 +86,9 @@ in
     };
 
     servers = mkOption {
-      type = types.attrsOf (types.submodule (import ./server-options.nix { inherit json secretPath; }));
+      type = types.attrsOf (
+        types.submodule (import ./server-options.nix { inherit json rate secretPath; })
+      );
       default = { };
       example = literalExpression ''
         {
@@ -163,7 +122,7 @@ in
       type = types.attrsOf secretPath;
       default = { };
       example = {
-        tls-key = "/var/lib/acme/mcp.example.org/key.pem";
+        proxy-password = "/run/secrets/proxy-password";
       };
       description = ''
         Further secret files for the gateway itself, by name. `settings` refers to them as `''${credential:NAME}`,
@@ -177,12 +136,14 @@ in
       example = {
         limits.drain = 20;
         log.level = "info";
-        publicUrl = "https://mcp.example.org";
+        allowedHosts = [ "mcp.example.org" ];
       };
       description = ''
-        The gateway's own settings, as they stand beside `mcpServers` in its configuration file. They end up in the
-        world-readable store, so secrets are only referred to. `mcpo check` reads them when the system is
-        built, and an unknown key fails the build with the nearest known one.
+        The gateway's own settings that have no option here, as they stand beside `mcpServers` in its configuration
+        file: `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`, `pathPrefix`,
+        `rootPath`, `name`, `description` and `version`. They end up in the world-readable store, so secrets are only
+        referred to. `mcpo check` reads them when the system is built, and an unknown key fails the build with the
+        nearest known one.
       '';
     };
 
@@ -211,6 +172,7 @@ in
             "localhost"
           ]
           && cfg.apiKeys == { }
+          && !lib.hasPrefix "unix:" cfg.host
         )
         ''
           services.mcpo.host is ${cfg.host} and services.mcpo.apiKeys is empty: anyone who reaches port ${toString cfg.port} can call every tool. Give services.mcpo.apiKeys.NAME.file, or listen on 127.0.0.1.

@@ -1,5 +1,9 @@
 # The options of one entry of `services.mcpo.servers`.
-{ json, secretPath }:
+{
+  json,
+  rate,
+  secretPath,
+}:
 { lib, ... }:
 
 let
@@ -140,6 +144,34 @@ in
       description = "Headers for the remote server: text that is no secret, or `prefix` and `file`.";
     };
 
+    oauth = mkOption {
+      type = types.nullOr (types.submodule (import ./oauth-options.nix { inherit secretPath; }));
+      default = null;
+      example = literalExpression ''{ grant = "client_credentials"; clientId = "mcpo"; clientSecret.file = "/run/secrets/github-oauth"; }'';
+      description = ''
+        That the remote server wants a sign-in, and how the gateway does it; `{ }` has somebody sign in once in a
+        browser, for all callers. Tokens are kept under `stateDir` with mode 0600.
+      '';
+    };
+
+    rate = mkOption {
+      type = rate;
+      default = null;
+      example = "5/s";
+      description = ''
+        How many calls the server gets in how much time, of all callers together: text such as `60/min` (`/s`, `/h`,
+        `/day`), or `calls`, `per` and `burst`. Over it a call is refused with 429 and `Retry-After`. `null` sets no
+        limit.
+      '';
+    };
+
+    concurrency = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 4;
+      description = "Calls to the server that run at one time; further ones wait. `null` leaves it at `limits.concurrency` (64).";
+    };
+
     settings = mkOption {
       type = types.submodule { freeformType = json.type; };
       default = { };
@@ -148,7 +180,10 @@ in
         timeout = 20;
         disabledTools = [ "delete_*" ];
       };
-      description = "Further keys of this server's entry in the gateway's configuration.";
+      description = ''
+        Further keys of this server's entry in the gateway's configuration: `required`, `disabled`, `timeout` (seconds),
+        `enabledTools`, `disabledTools`, `readOnlyTools`, `tools`, `forwardHeaders` and `protocol`.
+      '';
     };
   };
 }

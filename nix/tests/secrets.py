@@ -5,6 +5,11 @@ with subtest("each key opens what it was given"):
     miranda.succeed(post("/time/get_current_time", NOW, reader))
     miranda.fail(post("/athena/ask", "{}", reader))
 
+with subtest("a key's rate holds for that key alone"):
+    miranda.succeed(post("/time/get_current_time", NOW, reader))
+    assert "429" in miranda.fail(post("/time/get_current_time", NOW, reader, "2>&1"))
+    miranda.succeed(post("/time/get_current_time", NOW, operator))
+
 with subtest("the remote server got its token, and no other"):
     miranda.succeed(echo)
     assert miranda.succeed("cat /run/stand-in-athena/athena") == f"Bearer {secrets['athena']}\n"
@@ -23,10 +28,15 @@ with subtest("the gateway holds the secrets of its callers and remote servers al
         search = f"grep -qrF {value} {credentials}"
         miranda.fail(search) if name in ("time", "context7") else miranda.succeed(search)
 
+with subtest("the audit trail is in its directory, for the gateway alone, with digests that nobody can try out"):
+    trail = miranda.succeed("cat /var/log/mcpo/audit.jsonl")
+    assert '"api_key_name":"reader"' in trail and '"arguments":"hmac-sha256:' in trail, trail
+    assert miranda.succeed("stat -c '%a %U' /var/log/mcpo/audit.jsonl") == "600 mcpo\n"
+
 with subtest("nothing is written down anywhere"):
     for value in secrets.values():
         miranda.fail(f"journalctl --no-pager --all --output=export | grep -aF {value}")
-        miranda.fail(f"grep -rF {value} /etc/mcpo/ /etc/systemd/system/ /run/systemd/system/ /var/lib/private/ 2>/dev/null")
+        miranda.fail(f"grep -rF {value} /etc/mcpo/ /etc/systemd/system/ /run/systemd/system/ /var/lib/private/ /var/log/mcpo/ 2>/dev/null")
         miranda.fail(f"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -v 'grep -' | grep -F {value}")
         for path in ["/servers", "/openapi.json", "/metrics"]:
             miranda.fail(curl(path, operator) + f" | grep -F {value}")

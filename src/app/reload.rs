@@ -87,10 +87,11 @@ impl Reloader {
         let (Some(certificate), Some(files)) = (&self.certificate, &self.current.config.listen.tls) else {
             return Ok(());
         };
-        let (certificate, files) = (certificate.clone(), files.clone());
-        let renewing = tokio::task::spawn_blocking(move || certificate.renew(&files));
+        let (renewed, files) = (certificate.clone(), files.clone());
+        let renewing = tokio::task::spawn_blocking(move || renewed.renew(&files));
         let renewed = renewing.await.map_err(|error| format!("reading the certificate failed: {error}"))?;
         if renewed.map_err(|error| error.to_string())? {
+            self.fleet.metrics().serves_certificate(certificate.expires());
             tracing::info!("new connections get the new TLS certificate");
         }
         Ok(())

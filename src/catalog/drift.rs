@@ -105,12 +105,10 @@ fn diff(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
 fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
     match (old, new) {
         (old, new) if old == new => {}
-        (Some(Value::Object(old)), Some(Value::Object(new))) => {
-            let keys: BTreeMap<&String, ()> = old.keys().chain(new.keys()).map(|key| (key, ())).collect();
-            for key in keys.into_keys() {
-                value(&format!("{path}.{}", shown(key)), old.get(key), new.get(key), lines);
-            }
-        }
+        (Some(Value::Object(old)), Some(Value::Object(new))) => members(path, old, new, lines),
+        // Whole where it fits, else by its members: what a new argument says of itself must not be cut away.
+        (None, Some(Value::Object(new))) if is_long(new) => members(path, &Map::new(), new, lines),
+        (Some(Value::Object(old)), None) if is_long(old) => members(path, old, &Map::new(), lines),
         (Some(Value::Array(old)), Some(Value::Array(new))) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
                 value(&format!("{path}[{index}]"), Some(old), Some(new), lines);
@@ -127,6 +125,17 @@ fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<S
             line('+', new);
         }
     }
+}
+
+fn members(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &mut Vec<String>) {
+    let keys: BTreeMap<&String, ()> = old.keys().chain(new.keys()).map(|key| (key, ())).collect();
+    for key in keys.into_keys() {
+        value(&format!("{path}.{}", shown(key)), old.get(key), new.get(key), lines);
+    }
+}
+
+fn is_long(members: &Map<String, Value>) -> bool {
+    serde_json::to_string(members).is_ok_and(|text| text.chars().count() > WIDTH)
 }
 
 /// The lines that differ of a text.
@@ -212,6 +221,22 @@ mod tests {
              \x20   - inputSchema.required: [\"q\"]\n\
              \x20   + inputSchema.required: [\"q\",\"s\"]\n\
              \x20   + annotations: {\"readOnlyHint\":true}"
+        );
+    }
+
+    #[test]
+    fn a_schema_that_came_is_told_by_its_members_where_it_is_long() {
+        let what = "w".repeat(WIDTH);
+        let new = json!({"name": "b", "inputSchema": {"properties": {"q": {"description": what}, "r": {"type": "string"}}}});
+        let said = told(json!({"name": "b"}), new);
+        assert_eq!(
+            said,
+            format!(
+                "b has changed since it was locked\n\
+                 \x20   + inputSchema.properties.q.description: \"{}...\n\
+                 \x20   + inputSchema.properties.r: {{\"type\":\"string\"}}",
+                "w".repeat(WIDTH - 1)
+            )
         );
     }
 

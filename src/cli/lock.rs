@@ -42,13 +42,16 @@ pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Tro
         return Err(Trouble::Failed(explain::unknown_server(server, &known)));
     }
     let file = task.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-    let old = match ToolsLock::read(file) {
-        Ok(lock) => lock.servers,
+    let (old, is_first) = match ToolsLock::read(file) {
+        Ok(lock) => (lock.servers, false),
         Err(LockError::Io(error)) if task.writes && error.kind() == io::ErrorKind::NotFound => {
-            BTreeMap::new()
+            (BTreeMap::new(), true)
         }
         Err(error) => {
-            let fix = if task.writes { "remove it first" } else { "write it with `mcpo lock`" };
+            let fix = match task.writes {
+                true => "look what it is, and remove it: a lock is written anew then",
+                false => "write it with `mcpo lock`",
+            };
             return Err(Trouble::Configuration(format!(
                 "error: {}\n  {error}\n  fix: {fix}",
                 file.display()
@@ -63,37 +66,69 @@ pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Tro
             new.insert(server.clone(), entry.clone());
         }
     }
-    let complete = complain(&told, is_meant);
+    let complete = complain(&told, &old, is_meant);
+    let unknown = |server: &str| !told.servers.contains_key(server) && !told.missing.contains_key(server);
+    let (gone, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        old.into_iter().partition(|(server, _)| is_meant(server) && unknown(server));
     new.extend(told.servers.into_iter().filter(|(server, _)| is_meant(server)));
-    let changes = changes(&old, &new);
-    let mut text: String =
-        changes.iter().map(|(server, drift)| format!("{}/{drift}\n", shown(server))).collect();
+    let changes = changes(&kept, &new);
     if task.writes {
         write(file, ToolsLock::new(new.clone()).text().as_bytes())?;
     }
+    let mut text: String = gone.keys().map(|server| format!("{}: {GONE}\n", shown(server))).collect();
+    if is_first {
+        text.extend(new.iter().map(|(server, lock)| format!("{}: {}\n", shown(server), names(lock))));
+    } else {
+        text.extend(changes.iter().map(|(server, drift)| format!("{}/{drift}\n", shown(server))));
+    }
     let tools: usize = new.values().map(|server| server.tools.len()).sum();
-    let differing = match changes.len() {
-        0 => "nothing has changed".to_owned(),
-        1 => "1 tool differs from what was locked before".to_owned(),
-        count => format!("{count} tools differ from what was locked before"),
-    };
-    text.push_str(&format!("{}: {tools} tools of {} servers; {differing}", file.display(), new.len()));
+    let all = format!("{} of {}", counted(tools, "tool"), counted(new.len(), "server"));
+    let differing = changes.len() + gone.values().map(|server| server.tools.len()).sum::<usize>();
+    text.push_str(&format!("{}: {all}; {}", file.display(), verdict(differing, is_first, task.writes)));
     output.text(&text)?;
-    Ok(match (task.writes, changes.is_empty(), complete) {
+    let changes = gone.is_empty() && changes.is_empty();
+    Ok(match (task.writes, changes, complete) {
         (false, false, _) => exit::CONFIGURATION,
         (_, _, false) => exit::FAILURE,
         _ => exit::SUCCESS,
     })
 }
 
-/// Says which of the servers that are meant did not tell; whether there is none.
-fn complain(told: &LockStatus, is_meant: impl Fn(&str) -> bool) -> bool {
+/// What becomes of a server that left the configuration.
+const GONE: &str = "it is in the lock, and the configuration has it no more";
+
+/// What there is of a server that nobody has locked before.
+fn names(lock: &ServerLock) -> String {
+    let names: Vec<String> = lock.tools.keys().map(|tool| shown(tool)).collect();
+    if names.is_empty() { "no tools".to_owned() } else { names.join(", ") }
+}
+
+fn verdict(differing: usize, is_first: bool, writes: bool) -> String {
+    let before = if writes { "what was locked before" } else { "the lock" };
+    match differing {
+        _ if is_first => "locked for the first time; `mcpo tools --json` has their texts".to_owned(),
+        0 => "nothing has changed".to_owned(),
+        1 => format!("1 tool differs from {before}"),
+        count => format!("{count} tools differ from {before}"),
+    }
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Says which of the servers that are meant did not tell, and what holds for them; whether there is none.
+fn complain(told: &LockStatus, old: &BTreeMap<String, ServerLock>, is_meant: impl Fn(&str) -> bool) -> bool {
     let mut complete = true;
     for (server, state) in told.missing.iter().filter(|(server, _)| is_meant(server)) {
         // A disabled one is as it was meant to be.
         if state != "disabled" {
             complete = false;
-            eprintln!("mcpo: {} is {}", shown(server), shown(state));
+            let so = match old.get(server) {
+                Some(_) => "its tools were not compared, and what was locked of it stays",
+                None => "nothing is locked of it",
+            };
+            eprintln!("mcpo: {} is {}; {so}", shown(server), shown(state));
         }
     }
     complete

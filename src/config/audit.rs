@@ -12,7 +12,8 @@ use super::settings::{secret, text};
 pub struct AuditConfig {
     /// `None` is the log: the journal, under systemd.
     pub file: Option<PathBuf>,
-    /// Records tell a digest of the arguments.
+    /// Records tell a digest of the arguments: of the bytes as the caller sent them, so other white space or another order
+    /// of keys is another digest.
     pub digest: bool,
     /// Makes the digest one that nobody can try out arguments on without it.
     pub secret: Option<SecretText>,

@@ -188,11 +188,12 @@ fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
         );
     }
     let host = &settings.listen.host;
-    let loopback = match host.parse::<std::net::IpAddr>() {
+    let stays_here = match host.parse::<std::net::IpAddr>() {
         Ok(address) => address.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
+        // The socket file's owner and mode say who may call.
+        Err(_) => host.eq_ignore_ascii_case("localhost") || host.starts_with("unix:"),
     };
-    if !loopback {
+    if !stays_here {
         problems.warning(
             &layers.place("host"),
             format!(

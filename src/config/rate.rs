@@ -38,7 +38,8 @@ impl RateConfig {
 
 impl fmt::Display for RateConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} calls in {} s", self.calls, self.per.as_secs_f64())?;
+        let calls = if self.calls.get() == 1 { "call" } else { "calls" };
+        write!(formatter, "{} {calls} in {} s", self.calls, self.per.as_secs_f64())?;
         if self.burst != self.calls {
             write!(formatter, ", {} of them at once", self.burst)?;
         }
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!(told(r#""60/min""#), "60 calls in 60 s");
         assert_eq!(told(r#"" 5 / s ""#), "5 calls in 1 s");
         assert_eq!(told(r#""1000/day""#), "1000 calls in 86400 s");
+        assert_eq!(told(r#""1/min""#), "1 call in 60 s");
         assert_eq!(told(r#"{"calls": 3, "per": 0.5}"#), "3 calls in 0.5 s");
         assert_eq!(told(r#"{"calls": 60, "per": 60, "burst": 2}"#), "60 calls in 60 s, 2 of them at once");
         assert_eq!(read("null").unwrap(), None);

@@ -174,8 +174,9 @@ impl fmt::Display for Limited {
             ),
             Bound::KeyConcurrency(limit) => write!(
                 formatter,
-                "the API key `{name}` may have {limit} calls in flight (`apiKeys.{name}.concurrency`); try again when \
-                 one of them has ended"
+                "the API key `{name}` may have {limit} {calls} in flight (`apiKeys.{name}.concurrency`), and has; try \
+                 again when one has ended",
+                calls = if *limit == 1 { "call" } else { "calls" }
             ),
             Bound::ServerRate(rate) => write!(
                 formatter,

@@ -89,7 +89,7 @@ impl Gateway {
         visible.map(|server| status(&catalog, server, caller, self.tally(&catalog, server, caller))).collect()
     }
 
-    /// What the servers that are ready say of their tools, and why the others do not.
+    /// What the servers that are ready say of their tools, and why the others do not, in full: for `admin` keys.
     pub async fn tools_lock(&self) -> LockStatus {
         self.built().await;
         let catalog = self.keeper().catalog();
@@ -101,7 +101,7 @@ impl Gateway {
             if state.is_ready() {
                 status.servers.insert(name, server.lock());
             } else {
-                let reason = state.reason().map(|reason| format!(": {}", reason.public()));
+                let reason = state.reason().map(|reason| format!(": {}", reason.without_words()));
                 status.missing.insert(name, format!("{}{}", state.name(), reason.unwrap_or_default()));
             }
         }

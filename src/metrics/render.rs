@@ -54,6 +54,9 @@ impl Metrics {
         registry.register(Box::new(self.reloads.clone()))?;
         registry.register(Box::new(self.last_reload_successful.clone()))?;
         registry.register(Box::new(self.last_reload_timestamp.clone()))?;
+        if let Some(expires) = self.certificate_expires.get() {
+            registry.register(Box::new(expires.clone()))?;
+        }
         let losses = [
             (
                 "mcpo_log_lines_dropped_total",

@@ -37,7 +37,7 @@ class Bench:
     def reset(self):
         """The machine as it was after its boot."""
         self.machine.execute("systemctl stop mcpo.socket mcpo.service; systemctl reset-failed 'mcpo*'")
-        self.machine.execute(f"rm -rf {DROP_IN} /etc/mcpo /var/lib/private/mcpo; systemctl daemon-reload")
+        self.machine.execute(f"rm -rf {DROP_IN} /etc/mcpo /var/lib/private/mcpo /var/log/private/mcpo; systemctl daemon-reload")
         self.machine.succeed("mkdir -p /etc/mcpo")
 
     def configure(self, servers, **settings):

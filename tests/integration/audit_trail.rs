@@ -62,6 +62,31 @@ async fn every_call_of_every_face_has_a_record_and_no_record_has_arguments() {
 }
 
 #[tokio::test]
+async fn a_digest_is_of_the_bytes_that_came_as_a_shell_makes_it_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let gateway = started(json!({ "file": path, "arguments": "digest" })).await;
+    let texts =
+        [r#"{"value":1,"more":2}"#, r#"{"value":1,"more":2}"#, r#"{"more":2,"value":1}"#, r#"{"value": 1}"#];
+    for text in texts {
+        let ask = gateway.keyed(gateway.ask("POST", "/s/echo")).header("Content-Type", "application/json");
+        ask.body(text).send().await.ok();
+    }
+    let digests: Vec<Value> =
+        records(&path, 4).await.iter().map(|record| record["arguments"].clone()).collect();
+    // printf %s TEXT | sha256sum
+    assert_eq!(
+        digests,
+        [
+            "sha256:71910791cf081b67e8c5ee175341708dc54d89a3b8649bc0c90c766ff507cf62",
+            "sha256:71910791cf081b67e8c5ee175341708dc54d89a3b8649bc0c90c766ff507cf62",
+            "sha256:4178c067623bafedbe69504015916d65924c1bb6497065d61a1728b99d8105fb",
+            "sha256:e1d70a18cc129fcc812ebbe309bc5197df6ffa2228c77a4a7b98653ec5605354",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_rotated_file_is_left_alone_and_a_new_one_begun() {
     let folder = tempfile::tempdir().unwrap();
     let (path, rotated) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));

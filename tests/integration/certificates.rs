@@ -71,6 +71,20 @@ async fn health(stream: &mut TlsStream<TcpStream>) -> String {
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
+/// What `openssl x509 -enddate` says of the two fixtures, as Prometheus is told it.
+const EXPIRES: &str = "mcpo_tls_certificate_expiry_timestamp_seconds 4948981396\n";
+const RENEWED_EXPIRES: &str = "mcpo_tls_certificate_expiry_timestamp_seconds 4949114053\n";
+
+/// The text of a scrape by a client that trusts this certificate alone.
+async fn scraped(gateway: &Gateway, name: &str) -> String {
+    let mut stream = connect(gateway.address, &fixture(name)).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
 async fn presents(gateway: &Gateway, name: &str) -> bool {
     connect(gateway.address, &fixture(name)).await.is_ok()
 }
@@ -88,6 +102,7 @@ async fn a_renewed_certificate_is_presented_from_a_reload_on_and_open_connection
     gateway.logged("new connections get the new TLS certificate").await;
     assert!(presents(&gateway, "renewed-certificate.pem").await);
     assert!(!presents(&gateway, "certificate.pem").await);
+    assert!(scraped(&gateway, "renewed-certificate.pem").await.contains(RENEWED_EXPIRES));
     assert!(health(&mut kept).await.starts_with("HTTP/1.1 200"), "an open connection was cut");
 }
 
@@ -106,6 +121,7 @@ async fn a_bad_certificate_leaves_the_one_from_before_and_says_why() {
     gateway.hang_up();
     gateway.logged("it cannot be read").await;
     assert!(presents(&gateway, "certificate.pem").await);
+    assert!(scraped(&gateway, "certificate.pem").await.contains(EXPIRES));
     files.put("certificate.pem", "renewed-certificate.pem");
     files.put("key.pem", "renewed-key.pem");
     gateway.hang_up();

@@ -51,6 +51,7 @@ mod schemathesis;
 mod secrets;
 mod service_manager;
 mod sign_in;
+mod sign_in_credentials;
 mod sign_in_refused;
 mod socket_upstream;
 mod sse_upstream;

@@ -249,8 +249,20 @@ async fn prometheus_understands_the_metrics_the_dashboard_and_the_rules() {
         "off": disabled,
         "gateway": { "type": "gateway" },
     });
-    let gateway = Gateway::serving(config).flag("--api-key", KEY).start().await;
+    let lock = folder.path().join("tools.lock");
+    std::fs::write(&lock, json!({ "version": 1, "servers": {} }).to_string()).unwrap();
+    let config = json!({ "mcpServers": config, "lock": { "file": lock } });
+    let gateway = Gateway::with(config).flag("--api-key", KEY).start().await;
     gateway.listed(&["time", "scripted", "faults", "dying"]).await;
+    // What only a gateway with TLS tells, a second one does.
+    let edge = provisioned::root().join("tests/integration/edge");
+    let certificate = edge.join("certificate.pem");
+    let guarded = Gateway::serving(json!({ "s": servers::scripted(&[]) }))
+        .flag("--api-key", KEY)
+        .flag("--ssl-certfile", certificate.to_str().unwrap())
+        .flag("--ssl-keyfile", edge.join("key.pem").to_str().unwrap())
+        .start()
+        .await;
     gateway.in_state("broken", "unavailable").await;
     std::fs::write(&broken, "").unwrap();
     gateway.post("/dying/complain", &json!({})).await;
@@ -271,6 +283,7 @@ async fn prometheus_understands_the_metrics_the_dashboard_and_the_rules() {
     let mut command = Command::new("python3");
     command.arg(root.join("tests/prometheus/check.py"));
     command.arg("--gateway").arg(gateway.address.to_string()).args(["--key", KEY]);
+    command.arg("--with-tls").arg(guarded.address.to_string()).arg("--authority").arg(certificate);
     command.arg("--programs").arg(programs).arg("--calls").arg(calls.to_string());
     command.arg("--dashboard").arg(root.join("nix/grafana/mcpo.json"));
     command.arg("--rules").arg(root.join("nix/prometheus/mcpo.rules.yml"));

@@ -71,7 +71,8 @@ async fn a_lock_is_the_same_text_each_time_and_a_check_finds_what_has_changed() 
     let first = mcpo(&["lock", "--config", &file]).await;
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert!(
-        first.out.ends_with("tools.lock: 6 tools of 1 servers; 6 tools differ from what was locked before\n"),
+        first.out.starts_with("shop: fail, find, old, order, picture, prices\n")
+            && first.out.contains("tools.lock: 6 tools of 1 server; locked for the first time; "),
         "{}",
         first.out
     );
@@ -100,7 +101,7 @@ async fn a_lock_is_the_same_text_each_time_and_a_check_finds_what_has_changed() 
         "+ inputSchema.properties.card: {",
         "shop/new is not in the lock",
         "shop/old is in the lock, and the server has it no more",
-        "4 tools differ",
+        "4 tools differ from the lock\n",
     ] {
         assert!(found.out.contains(part), "{part}: {}", found.out);
     }
@@ -236,9 +237,20 @@ async fn a_server_that_is_not_there_keeps_its_entry_and_the_command_fails() {
     for words in [["lock", "--config", &file].as_slice(), &["check", "--lock", "--config", &file]] {
         let done = mcpo(words).await;
         assert_eq!(done.code, Some(1), "{}", done.err);
-        assert!(done.err.contains("shop is unavailable"), "{}", done.err);
+        let said = "shop is unavailable: command `/nowhere/at/all` cannot be started: ";
+        let so = "; its tools were not compared, and what was locked of it stays\n";
+        assert!(done.err.contains(said) && done.err.contains(so), "{}", done.err);
         assert_eq!(std::fs::read_to_string(&lock).unwrap(), text);
     }
+    // A server that left the configuration leaves the lock when it is written.
+    let mut other = config.clone();
+    other["mcpServers"] = json!({ "gateway": { "builtin": "gateway" } });
+    let others = write(folder.path(), &other);
+    let left = mcpo(&["check", "--lock", "--config", &others]).await;
+    assert_eq!(left.code, Some(64), "{}", left.err);
+    let gone = "shop: it is in the lock, and the configuration has it no more\n";
+    assert!(left.out.contains(gone) && left.out.ends_with("6 tools differ from the lock\n"), "{}", left.out);
+    let file = write(folder.path(), &broken);
     let unknown = mcpo(&["lock", "--config", &file, "shpo"]).await;
     assert!(unknown.failed(1).contains("there is no server `shpo`"), "{}", unknown.err);
 }

@@ -86,6 +86,7 @@ let
         hostName = mkOption { type = types.str; };
         useDHCP = mkOption { type = types.bool; };
       };
+      security.acme.certs = free;
       security.pki.certificateFiles = mkOption {
         type = types.listOf types.str;
         default = [ ];

@@ -37,6 +37,11 @@ let
     && configuration after != configuration before;
   restarts = change: others (of change) != others before;
 
+  tls.tls = {
+    certificate = "/srv/tls/a.pem";
+    key = "/srv/tls/a-key.pem";
+  };
+
   cases = {
     "another server" = reloads { servers.other.url = "https://example.org/other"; };
     "a setting" = reloads { settings.limits.concurrency = 5; };
@@ -45,6 +50,19 @@ let
     "another path of a secret" = restarts {
       servers.github.headers.Authorization.file = "/run/secrets/other";
     };
+    "another port" = restarts { port = 8001; };
+    "another address" = restarts { host = "0.0.0.0"; };
+    "another level of the log" = restarts { settings.log.level = "debug"; };
+    "an audit trail" = restarts { audit.to = "journal"; };
+    "TLS" = restarts tls;
+    "other files of TLS are a reload" =
+      others (of {
+        tls = tls.tls // {
+          key = "/srv/tls/b-key.pem";
+        };
+      }) == others (of tls);
+    "another lock" = reloads { lock.file = ./tools.lock; };
+    "another rate" = reloads { servers.time.rate = "5/s"; };
     "another key" = restarts { apiKeys.me.file = "/run/secrets/me"; };
     "the configuration is checked when the system is built" = lib.hasInfix "/bin/mcpo check --config " (
       before.config.services.mcpo.configFile.script

@@ -152,7 +152,7 @@ def with_values(expression):
 class Prometheus:
     """A Prometheus of its own in a folder of its own, on the loopback."""
 
-    def __init__(self, programs, folder, gateway, key, rules):
+    def __init__(self, programs, folder, gateway, with_tls, authority, key, rules):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -166,6 +166,12 @@ class Prometheus:
                 "job_name": "mcpo",
                 "authorization": {"credentials_file": str(folder / "key")},
                 "static_configs": [{"targets": [gateway]}],
+            }, {
+                "job_name": "mcpo-tls",
+                "scheme": "https",
+                "tls_config": {"ca_file": str(authority)},
+                "authorization": {"credentials_file": str(folder / "key")},
+                "static_configs": [{"targets": [with_tls]}],
             }],
         }))
         self.log = open(folder / "log", "w+")
@@ -180,22 +186,22 @@ class Prometheus:
         return json.loads(text)
 
     def scraped_at(self):
-        """When the gateway was scraped last, once that has succeeded."""
+        """When the gateways were scraped last, once that has succeeded."""
         if self.process.poll() is not None:
             self.log.seek(0)
             raise SystemExit(f"Prometheus has ended:\n{self.log.read()}")
         targets = self.api("targets")["data"]["activeTargets"]
-        if not targets:
+        for target in targets:
+            if target["health"] == "down":
+                raise SystemExit(f"{target['scrapeUrl']} cannot be scraped: {target['lastError']}")
+        if len(targets) != 2 or any(target["health"] != "up" for target in targets):
             return None
-        target = targets[0]
-        if target["health"] == "down":
-            raise SystemExit(f"the gateway cannot be scraped: {target['lastError']}")
-        return target["lastScrape"] if target["health"] == "up" else None
+        return {target["scrapeUrl"]: target["lastScrape"] for target in targets}
 
     def wait_for_scrapes(self, count):
         for _ in range(count):
             before = self.scraped_at()
-            wait_for("a scrape", lambda: (now := self.scraped_at()) and now != before)
+            wait_for("a scrape", lambda: (now := self.scraped_at()) and all(now[url] != before[url] for url in now))
 
     def end(self):
         self.process.terminate()
@@ -208,9 +214,9 @@ class Prometheus:
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--gateway", "--key", "--calls"):
+    for option in ("--gateway", "--with-tls", "--key", "--calls"):
         parser.add_argument(option, required=True)
-    for option in ("--programs", "--dashboard", "--rules"):
+    for option in ("--authority", "--programs", "--dashboard", "--rules"):
         parser.add_argument(option, required=True, type=pathlib.Path)
     options = parser.parse_args()
     check_the_checker()
@@ -226,7 +232,9 @@ def main():
     # What a series begins with is no increase: so that each has a first value before the first scrape.
     call_all(1)
     with tempfile.TemporaryDirectory(prefix="mcpo-prometheus-") as folder:
-        prometheus = Prometheus(options.programs, pathlib.Path(folder), options.gateway, options.key, options.rules.resolve())
+        prometheus = Prometheus(
+            options.programs, pathlib.Path(folder), options.gateway, options.with_tls, options.authority, options.key,
+            options.rules.resolve())
         try:
             run(promtool, "check", "config", prometheus.config)
             run(promtool, "check", "rules", options.rules)
@@ -242,6 +250,7 @@ def main():
             if lints.strip():
                 fault(f"promtool check metrics: {lints}")
             metrics = exposed(text)
+            add_those_of_tls(prometheus, metrics)
             check_dashboard(prometheus, json.loads(options.dashboard.read_text()), metrics)
             check_rules(prometheus, metrics)
         finally:
@@ -249,6 +258,16 @@ def main():
     for text in FAULTS:
         print(text)
     return 1 if FAULTS else 0
+
+
+def add_those_of_tls(prometheus, metrics):
+    """Metrics that only a gateway with TLS has; Prometheus has read them over TLS."""
+    query = '{job="mcpo-tls", __name__=~"mcpo_tls_.+"}'
+    series = prometheus.api("query", query=query)["data"]["result"]
+    if [float(sample["value"][1]) > time.time() for sample in series] != [True]:
+        fault(f"the gateway with TLS tells when its certificate expires as {series}")
+    for sample in series:
+        metrics[sample["metric"]["__name__"]] = {}
 
 
 def check_dashboard(prometheus, dashboard, metrics):

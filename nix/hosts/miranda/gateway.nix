@@ -23,10 +23,8 @@
       };
     };
 
-    settings = {
-      publicUrl = "http://miranda.incus:25530";
-      name = "MCP servers of miranda";
-    };
+    publicUrl = "http://miranda.incus:25530";
+    settings.name = "MCP servers of miranda";
   };
 
   # Where operators have always looked for it.

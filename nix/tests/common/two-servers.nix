@@ -15,7 +15,14 @@
       reader = {
         file = "/run/secrets/reader";
         servers = [ "time" ];
+        rate = "2/h";
       };
+    };
+
+    audit = {
+      to = "file";
+      arguments = "digest";
+      secret.file = "/run/secrets/audit";
     };
 
     servers = {

@@ -1,4 +1,4 @@
-secrets = {name: f"secret-of-{name}" for name in ["operator", "reader", "time", "context7", "athena"]}
+secrets = {name: f"secret-of-{name}" for name in ["operator", "reader", "time", "context7", "athena", "audit"]}
 operator, reader = secrets["operator"], secrets["reader"]
 start_all()
 give(miranda, secrets)

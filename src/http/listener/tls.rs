@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -12,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
+use x509_cert::der::Decode as _;
 
 use super::ListenError;
 use crate::config::TlsConfig;
@@ -27,6 +29,7 @@ struct Served {
     acceptor: TlsAcceptor,
     /// Of the chain and the key.
     digest: [u8; 32],
+    expires: Duration,
 }
 
 impl Certificate {
@@ -57,6 +60,11 @@ impl Certificate {
         self.files.load_full()
     }
 
+    /// When the certificate that is served expires, as the time since 1970.
+    pub fn expires(&self) -> Duration {
+        self.served.load().expires
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.served.load().acceptor.clone()
     }
@@ -70,9 +78,13 @@ impl Served {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&config.certificate)
             .and_then(Iterator::collect)
             .map_err(|error| bad_certificate(sentence(&error)))?;
-        if chain.is_empty() {
+        // The gateway's own; the others of the chain are those of authorities.
+        let Some(own) = chain.first() else {
             return Err(bad_certificate("the file holds no PEM certificate".to_owned()));
-        }
+        };
+        let parsed = x509_cert::Certificate::from_der(own)
+            .map_err(|error| bad_certificate(format!("it is no X.509 certificate: {error}")))?;
+        let expires = parsed.tbs_certificate.validity.not_after.to_unix_duration();
         let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad_key(sentence(&error)))?;
         let mut digest = Sha256::new();
         for certificate in &chain {
@@ -88,7 +100,7 @@ impl Served {
             .with_single_cert(chain, key)
             .map_err(|error| bad_key(format!("it does not fit the certificate: {error}")))?;
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)), digest: digest.finalize().into() })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)), digest: digest.finalize().into(), expires })
     }
 }
 

@@ -62,6 +62,23 @@ let
     serviceConfig = free;
   };
 
+  certificate = types.submodule (
+    { name, ... }:
+    {
+      options = {
+        directory = mkOption {
+          type = types.str;
+          default = "/var/lib/acme/${name}";
+        };
+        group = mkOption {
+          type = types.str;
+          default = "acme";
+        };
+        reloadServices = texts;
+      };
+    }
+  );
+
   socket = unit {
     listenStreams = texts;
     socketConfig = free;
@@ -194,6 +211,10 @@ lib.evalModules {
             scrapeConfigs = free // {
               default = [ ];
             };
+          };
+          security.acme.certs = mkOption {
+            type = types.attrsOf certificate;
+            default = { };
           };
           security.pki.certificateFiles = texts;
           system.build = free;

@@ -11,6 +11,7 @@ let
     head
     isAttrs
     isBool
+    isFloat
     isInt
     isList
     isPath
@@ -46,6 +47,7 @@ let
   types = rec {
     bool = plain "boolean" isBool;
     int = plain "signed integer" isInt;
+    number = plain "signed integer or floating point number" (value: isInt value || isFloat value);
     str = plain "string" isString;
     path = plain "absolute path" (
       value: isPath value || (isString value && lib.hasPrefix "/" value) || isPackage value

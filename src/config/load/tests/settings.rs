@@ -116,6 +116,7 @@ fn an_open_gateway_beyond_loopback_is_warned_about_and_a_locked_one_is_not() {
         (r#""host": "localhost""#, false),
         (r#""host": "127.0.0.9""#, false),
         (r#""host": "::1""#, false),
+        (r#""host": "unix:/run/mcpo.sock""#, false),
     ] {
         let warnings = loaded(&format!("{{{TIME}, {settings}}}")).warnings;
         assert_eq!(warnings.iter().any(|problem| problem.message.contains("ANYONE")), warned, "{settings}");
