@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Why another token is wanted.
 #[derive(Debug)]
-enum Occasion {
+pub(super) enum Occasion {
     /// It is about to end, or has ended.
     Due,
     /// The server refused it, or there is none.
@@ -92,7 +92,7 @@ impl Authorizer {
 
     /// Gets another token than `used`; `None` when there is none to be had and `used` stays. Goes on to its end when
     /// the caller does not wait for it.
-    async fn renew(
+    pub(super) async fn renew(
         self: &Arc<Self>,
         occasion: Occasion,
         used: Option<HeaderValue>,
@@ -154,8 +154,7 @@ impl Authorizer {
                 desk.found = Some(found);
                 if issuer != self.vault.issuer() {
                     tracing::warn!(mcp_server = %self.server, "{}: it trusts another authorization server now, so that somebody has to sign in anew", self.server);
-                    self.vault.forget(true).await;
-                    self.want_sign_in(Vec::new());
+                    self.lose_tokens(true).await;
                     return Err(OAuthError::SignIn);
                 }
                 self.refresh(desk).await.map(Some)
@@ -190,9 +189,15 @@ impl Authorizer {
             "takes its refresh token no longer"
         };
         tracing::warn!(mcp_server = %self.server, "{}: the authorization server {why}, so that somebody has to sign in anew", self.server);
-        self.vault.forget(client_is_unknown).await;
-        self.want_sign_in(Vec::new());
+        self.lose_tokens(client_is_unknown).await;
         Err(OAuthError::SignIn)
+    }
+
+    /// Forgets tokens that are of no use any more, and the registration if `client` says so.
+    async fn lose_tokens(&self, client: bool) {
+        self.vault.forget(client).await;
+        self.want_sign_in(Vec::new());
+        self.lost.notify_one();
     }
 
     /// A token by client credentials.
