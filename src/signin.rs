@@ -25,6 +25,7 @@ use url::{Url, form_urlencoded};
 use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::http::auth::BASIC;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, KeyName, Keys, Problem, json_answer};
 use crate::upstream::oauth::sign_in::{self, Begun, CLIENT_DOCUMENT, Returned, SignInError};
@@ -204,11 +205,9 @@ impl SignIn {
             return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", sentence));
         }
         // A browser asks for a user's name and a password, which is the key.
-        // Chromium reads one scheme in the header, the first, and only when nothing else stands behind it.
-        let challenge = HeaderValue::from_static("Basic realm=\"mcpo\", charset=\"UTF-8\"");
         let sentence = "Give an API key with the `admin` right; in a browser, as the password";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", sentence);
-        Err(problem.with_header(header::WWW_AUTHENTICATE, challenge))
+        Err(problem.with_header(header::WWW_AUTHENTICATE, BASIC))
     }
 
     fn authorizer(&self, server: &str) -> Result<(Arc<Upstream>, Arc<Authorizer>), Problem> {
