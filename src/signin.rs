@@ -18,7 +18,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
@@ -159,7 +159,8 @@ impl SignIn {
                 if let Ok((upstream, _)) = self.authorizer(server) {
                     upstream.retry();
                 }
-                Ok(page::done(server, &self.config.document.name))
+                let home = self.oauth.public(&format!("/#/{}", segment(server))).unwrap_or_default();
+                Ok(page::done(server, &self.config.document.name, &home))
             }
             Err(error) => {
                 tracing::warn!("a sign-in came to nothing: {error}");
@@ -225,8 +226,11 @@ impl SignIn {
 }
 
 fn start_path(server: &str) -> String {
-    let segment = percent_encoding::utf8_percent_encode(server, percent_encoding::NON_ALPHANUMERIC);
-    format!("/oauth/{segment}/start")
+    format!("/oauth/{}/start", segment(server))
+}
+
+fn segment(server: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(server, NON_ALPHANUMERIC)
 }
 
 fn no_public_url() -> Problem {

@@ -53,7 +53,7 @@ export class ServerView {
     setText(this.state, stateWord(server));
     setAttribute(this.since, "title", exactly(server.since));
     setAttribute(this.notice, "class", shownState(server) === "unavailable" ? "notice bad" : "notice");
-    this.updateSignIn(server, listing.gateway.admin);
+    this.updateSignIn(server);
     this.fact("Version", server.version ?? "–");
     this.fact("Protocol", server.protocol ?? "–");
     this.fact("Transport", transports[server.transport] ?? server.transport);
@@ -87,15 +87,17 @@ export class ServerView {
     setText(node, value);
   }
 
-  updateSignIn(server, admin) {
+  updateSignIn(server) {
     show(this.signIn, Boolean(server.signIn));
     if (!server.signIn || this.signIn.dataset.target === server.signIn) return;
     this.signIn.dataset.target = server.signIn;
-    const target = new URL(server.signIn, location.href);
-    const explained = element("p", {}, "This server waits for sign-in; it serves all callers of the gateway.");
-    const safe = admin && ["http:", "https:"].includes(target.protocol);
-    const how = safe ? element("a", { class: "button primary", href: target.href, rel: "noopener" }, "Sign in") : element("p", {}, "Somebody with an admin key can sign in here.");
-    this.signIn.replaceChildren(explained, how);
+    const start = new URL(server.signIn, location.href);
+    const explained = element("p", {}, "Your sign-in will serve all callers of the gateway: whoever may call these tools does so with the rights of the account that you sign in with.");
+    const problem = element("p", { class: "status bad", role: "status" });
+    // At another address of the gateway, that page asks first, and for the key.
+    const here = start.origin === location.origin;
+    const button = here ? element("button", { type: "button", class: "primary", on: { click: () => begin(start, button, problem) } }, "Sign in") : gateway.isWeb(start) && element("a", { class: "button primary", href: start.href, rel: "noopener" }, "Sign in");
+    this.signIn.replaceChildren(...[explained, button, problem].filter(Boolean));
   }
 
   updateLinks(server) {
@@ -165,6 +167,19 @@ export class ServerView {
     item.node.open = true;
     item.node.querySelector("summary").focus();
     item.node.scrollIntoView({ block: "start" });
+  }
+}
+
+/** Leads to the authorization server, or says why not. */
+async function begin(start, button, problem) {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  setText(problem, "");
+  try {
+    location.assign(await gateway.beginSignIn(start));
+  } catch (error) {
+    setText(problem, `The sign-in cannot begin: ${error.message}`);
+    button.removeAttribute("aria-disabled");
   }
 }
 
