@@ -5,6 +5,7 @@
     status.py snippets BASE_URL [--key KEY]  prints what the page gives to copy, as {"SERVER or ''": {NAME: TEXT}}
     status.py key BASE_URL --key KEY --limited KEY
                                              nothing before the key, and each key's own scope after it
+    status.py drift BASE_URL                 the tools of `shop` that are not as they were locked, and what differs
     status.py keyboard BASE_URL              from the address bar to an answered call without a mouse
     status.py sign-in BASE_URL --key KEY --limited KEY --name NAME
                                              from a server that waits for a sign-in to a call of it, by the page's button
@@ -221,6 +222,23 @@ def sign_in(browser, options):
     return wrong
 
 
+def drift(browser, options):
+    wrong = []
+    browser.open(options.base + "/")
+    in_state(browser, "shop", "Ready")
+    text_of(browser, "[data-server=shop] .badge.bad", "4 tools are not as they were locked")
+    text_of(browser, "[data-server=shop] .version", "2.0 · MCP ")
+    browser.click("[data-server=shop] h2 a")
+    text_of(browser, ".drift", "3 of them held back: neither listed nor called")
+    told = browser.run("return [...document.querySelectorAll('.drift > :nth-child(n+3) > summary, .drift > p:nth-child(n+3)')].map(e => e.textContent)")
+    if told != ["find has changed", "new is new", "old is gone", "order has changed"]:
+        wrong.append(f"the page says of the lock: {told}")
+    browser.click(".drift details:nth-of-type(1) summary")
+    text_of(browser, ".drift details[open] pre", "- annotations.readOnlyHint: true")
+    print("drift: all seen")
+    return wrong
+
+
 def keyboard(browser, options):
     wrong = []
     browser.open(options.base + "/")
@@ -318,7 +336,7 @@ def phone(browser, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "keyboard": keyboard, "phone": phone}
+    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "drift": drift, "keyboard": keyboard, "phone": phone}
     parser.add_argument("scene", choices=scenes)
     parser.add_argument("base", metavar="BASE_URL")
     parser.add_argument("--down", help="while this file exists, `mortal` cannot start")
