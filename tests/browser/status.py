@@ -226,10 +226,10 @@ def drift(browser, options):
     wrong = []
     browser.open(options.base + "/")
     in_state(browser, "shop", "Ready")
-    text_of(browser, "[data-server=shop] .badge.bad", "4 tools are not as they were locked")
+    text_of(browser, "[data-server=shop] .badge.bad", "4 tools differ from the lock")
     text_of(browser, "[data-server=shop] .version", "2.0 · MCP ")
     browser.click("[data-server=shop] h2 a")
-    text_of(browser, ".drift", "3 of them held back: neither listed nor called")
+    text_of(browser, ".drift", "Held back are 3 of them: neither listed nor called")
     told = browser.run("return [...document.querySelectorAll('.drift > :nth-child(n+3) > summary, .drift > p:nth-child(n+3)')].map(e => e.textContent)")
     if told != ["find has changed", "new is new", "old is gone", "order has changed"]:
         wrong.append(f"the page says of the lock: {told}")

@@ -83,7 +83,7 @@ impl Authorizer {
         self.want_sign_in(Vec::new());
         match self.config.grant {
             OAuthGrant::AuthorizationCode => self.waits_for_sign_in(),
-            OAuthGrant::ClientCredentials => {
+            OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer => {
                 let text = "the server refuses a token that its authorization server has just issued";
                 EndReason::OAuth(text.into())
             }
@@ -128,7 +128,9 @@ impl Authorizer {
             (_, Occasion::Due) if is_good && desk.failed.is_some_and(|failed| failed.elapsed() < REST) => {
                 Ok(None)
             }
-            (OAuthGrant::ClientCredentials, occasion) => self.ask_as_itself(desk, occasion).await.map(Some),
+            (OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer, occasion) => {
+                self.ask_as_itself(desk, occasion).await.map(Some)
+            }
             (OAuthGrant::AuthorizationCode, Occasion::Narrow { challenge, scopes }) => {
                 desk.challenge = Some(challenge);
                 self.want_sign_in(scopes);
@@ -200,7 +202,7 @@ impl Authorizer {
         self.lost.notify_one();
     }
 
-    /// A token by client credentials.
+    /// A token without a person.
     async fn ask_as_itself(&self, desk: &mut Desk, occasion: Occasion) -> Result<Arc<Token>, OAuthError> {
         match occasion {
             Occasion::Due => {}
@@ -234,7 +236,7 @@ impl Authorizer {
                 scopes.push(scope.clone());
             }
         }
-        let token = self.client_credentials(&found, &scopes).await?;
+        let token = self.own_token(&found, &scopes).await?;
         desk.asked = scopes;
         desk.found = Some(found);
         Ok(self.vault.use_token(token))

@@ -111,7 +111,7 @@ impl Vault {
             "{:?} {:?} {:?} {:?}",
             http.url,
             http.url.as_literal(),
-            oauth.map(|oauth| oauth.grant == OAuthGrant::ClientCredentials),
+            oauth.map(|oauth| oauth.grant != OAuthGrant::AuthorizationCode),
             oauth.map(|oauth| (&oauth.client_id, &oauth.issuer)),
         ));
         let record = Mutex::new(Record { entry, ..Record::default() });

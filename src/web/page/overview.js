@@ -34,7 +34,7 @@ export function reasonOf({ reason = "", signIn }) {
 
 /** What is not as it was locked, in few words. */
 export function driftWords(drift) {
-  return `${plural(drift.length, "tool")} ${drift.length === 1 ? "is not as it was" : "are not as they were"} locked`;
+  return `${plural(drift.length, "tool")} ${drift.length === 1 ? "differs" : "differ"} from the lock`;
 }
 
 export function latency(calls) {

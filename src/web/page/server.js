@@ -112,7 +112,7 @@ export class ServerView {
     if (!drift.length) return;
     const held = drift.filter((one) => one.quarantined).length;
     const meaning = held
-      ? `${held === drift.length ? "Held" : `${count(held)} of them held`} back: neither listed nor called, until somebody who has looked at the difference accepts it with mcpo lock.`
+      ? `${held === drift.length ? "Held back" : `Held back ${held === 1 ? "is" : "are"} ${count(held)} of them`}: neither listed nor called, until somebody who has looked at the difference accepts it with mcpo lock.`
       : "Nothing is held back.";
     const line = ({ tool, change, diff = [] }) => {
       const words = { changed: "has changed", new: "is new", missing: "is gone" }[change] ?? change;
