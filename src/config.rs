@@ -300,6 +300,8 @@ pub struct OAuthConfig {
     pub client_secret: Option<SecretText>,
     /// A private key in PEM (PKCS#8) that proves who the client is, in place of a secret.
     pub private_key: Option<SecretText>,
+    /// The token of this workload that is exchanged for one of the server; read anew each time.
+    pub assertion: Option<SecretText>,
     /// Scopes to ask for; empty asks for those that the server names.
     pub scopes: Vec<String>,
     /// Where the document stands that describes the gateway as a client (client-id metadata).
@@ -315,6 +317,8 @@ pub enum OAuthGrant {
     AuthorizationCode,
     /// The gateway signs in as itself.
     ClientCredentials,
+    /// The gateway shows what vouches for the workload that it is (RFC 7523, section 2.1).
+    JwtBearer,
 }
 
 /// A Unix socket that speaks the framing of stdio.

@@ -18,13 +18,14 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::http::auth::BASIC;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, KeyName, Keys, Problem, json_answer};
 use crate::upstream::oauth::sign_in::{self, Begun, CLIENT_DOCUMENT, Returned, SignInError};
@@ -158,7 +159,8 @@ impl SignIn {
                 if let Ok((upstream, _)) = self.authorizer(server) {
                     upstream.retry();
                 }
-                Ok(page::done(server, &self.config.document.name))
+                let home = self.oauth.public(&format!("/#/{}", segment(server))).unwrap_or_default();
+                Ok(page::done(server, &self.config.document.name, &home))
             }
             Err(error) => {
                 tracing::warn!("a sign-in came to nothing: {error}");
@@ -204,11 +206,9 @@ impl SignIn {
             return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", sentence));
         }
         // A browser asks for a user's name and a password, which is the key.
-        // Chromium reads one scheme in the header, the first, and only when nothing else stands behind it.
-        let challenge = HeaderValue::from_static("Basic realm=\"mcpo\", charset=\"UTF-8\"");
         let sentence = "Give an API key with the `admin` right; in a browser, as the password";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", sentence);
-        Err(problem.with_header(header::WWW_AUTHENTICATE, challenge))
+        Err(problem.with_header(header::WWW_AUTHENTICATE, BASIC))
     }
 
     fn authorizer(&self, server: &str) -> Result<(Arc<Upstream>, Arc<Authorizer>), Problem> {
@@ -226,8 +226,11 @@ impl SignIn {
 }
 
 fn start_path(server: &str) -> String {
-    let segment = percent_encoding::utf8_percent_encode(server, percent_encoding::NON_ALPHANUMERIC);
-    format!("/oauth/{segment}/start")
+    format!("/oauth/{}/start", segment(server))
+}
+
+fn segment(server: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(server, NON_ALPHANUMERIC)
 }
 
 fn no_public_url() -> Problem {

@@ -7,13 +7,14 @@
 mod search;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome};
+use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome, record};
 use crate::catalog::{Caller, OwnTools, ServerInfo, ServerSource};
 use crate::upstream::{Definition, Reply};
 use search::Search;
@@ -205,9 +206,13 @@ async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -
     };
     let inner = call.arguments.map_or("{}", RawValue::get);
     let name = Name { server: call.server, tool: call.tool };
+    let began = Instant::now();
     let target = match gateway.find(&context.caller, &name.server, &name.tool).await {
         Ok(target) => target,
-        Err(error) => return Ok(failure(&not_found(&name, &error))),
+        Err(error) => {
+            record::not_found(gateway, context, &name.server, &name.tool, began, &error);
+            return Ok(failure(&not_found(&name, &error)));
+        }
     };
     if matches!(target.server.source, ServerSource::Gateway) {
         return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));

@@ -106,14 +106,19 @@ impl Gateway {
 }
 
 /// A tool that is held back, for those who may know of it.
-fn held(caller: &Caller, catalog: &Catalog, server: &CatalogServer, tool: &CatalogTool) -> FindError {
+pub(super) fn held(
+    caller: &Caller,
+    catalog: &Catalog,
+    server: &CatalogServer,
+    tool: &CatalogTool,
+) -> FindError {
     match server.drift_of(&tool.name) {
         Some(drift) if catalog.allows(&caller.scope, server, tool) => FindError::Quarantined(drift.change),
         _ => FindError::Tool,
     }
 }
 
-fn visible(
+pub(super) fn visible(
     caller: &Caller,
     catalog: &Catalog,
     server: &Arc<CatalogServer>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::find::{held, visible};
 use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
 use crate::catalog::{Catalog, CatalogServer};
@@ -43,7 +44,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`FindError`]: no such tool, or the server cannot be asked now.
+    /// [`FindError`]: no such tool, one that is held back, or the server cannot be asked now.
     pub async fn find_offered(
         &self,
         context: &CallContext,
@@ -53,10 +54,10 @@ impl Gateway {
     ) -> Result<Target, FindError> {
         let catalog = self.offered_to(context, upstream, client).await?.ok_or(FindError::Tool)?;
         let server = catalog.servers.first().ok_or(FindError::Tool)?;
-        let tool = server.tool_called(name).ok_or(FindError::Tool)?;
-        match catalog.allows(&context.caller.scope, server, tool) {
-            true => Ok(Target { server: server.clone(), tool: tool.clone() }),
-            false => Err(FindError::Tool),
+        match (server.tool_called(name), server.held_tool(name)) {
+            (Some(tool), _) => visible(&context.caller, &catalog, server, tool),
+            (None, Some(tool)) => Err(held(&context.caller, &catalog, server, tool)),
+            (None, None) => Err(FindError::Tool),
         }
     }
 }

@@ -78,18 +78,8 @@ impl CallRecord {
         meter.ended(outcome, self.began.elapsed());
         write_line(&self.context, server, tool, self.began, outcome, reason);
         if let Some(Audited { audit, arguments }) = &self.audit {
-            audit.write(&Record {
-                request_id: self.context.request_id.as_str(),
-                api_key_name: self.context.caller.key_name.as_deref(),
-                peer: self.context.peer.map(|peer| Host(peer).to_string()),
-                trace_id: self.context.trace.as_ref().map(TraceContext::trace_id),
-                mcp_server: server,
-                mcp_tool: tool,
-                outcome,
-                duration_ms: milliseconds(self.began),
-                arguments: arguments.as_deref(),
-                result_bytes: size,
-            });
+            let record = record(&self.context, server, tool, self.began, outcome, reason);
+            audit.write(&Record { arguments: arguments.as_deref(), result_bytes: size, ..record });
         }
     }
 }
@@ -102,10 +92,60 @@ impl Drop for CallRecord {
     }
 }
 
-/// Writes the line of a call that ended before there was a tool to call. The names are the caller's.
-pub fn not_found(context: &CallContext, server: &str, tool: &str, began: Instant, error: &FindError) {
-    let cut = |name: &str| name[..name.floor_char_boundary(NAME_LENGTH)].escape_debug().to_string();
+/// Writes down a call that ended before there was a tool to call. The names are the caller's.
+pub fn not_found(
+    gateway: &Gateway,
+    context: &CallContext,
+    server: &str,
+    tool: &str,
+    began: Instant,
+    error: &FindError,
+) {
     write_line(context, &cut(server), &cut(tool), began, error.outcome(), &error.full());
+    refused(gateway, context, (server, tool), began, error.outcome(), &error.full());
+}
+
+/// Tells the audit trail of a call that was refused before there was anything to call. The names are the caller's, the
+/// server's first; `outcome` is the stable code of the refusal.
+pub fn refused(
+    gateway: &Gateway,
+    context: &CallContext,
+    (server, tool): (&str, &str),
+    began: Instant,
+    outcome: &'static str,
+    reason: &str,
+) {
+    if let Some(audit) = &gateway.audit {
+        audit.write(&record(context, &cut(server), &cut(tool), began, outcome, reason));
+    }
+}
+
+fn record<'a>(
+    context: &'a CallContext,
+    server: &'a str,
+    tool: &'a str,
+    began: Instant,
+    outcome: &'static str,
+    reason: &'a str,
+) -> Record<'a> {
+    Record {
+        request_id: context.request_id.as_str(),
+        api_key_name: context.caller.key_name.as_deref(),
+        peer: context.peer.map(|peer| Host(peer).to_string()),
+        trace_id: context.trace.as_ref().map(TraceContext::trace_id),
+        mcp_server: server,
+        mcp_tool: tool,
+        outcome,
+        reason: (!reason.is_empty()).then_some(reason),
+        duration_ms: milliseconds(began),
+        arguments: None,
+        result_bytes: None,
+    }
+}
+
+/// A name that nobody has checked, for the log.
+fn cut(name: &str) -> String {
+    name[..name.floor_char_boundary(NAME_LENGTH)].escape_debug().to_string()
 }
 
 /// A name that nobody has checked is cut here in the log, in bytes.

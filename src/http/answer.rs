@@ -44,7 +44,7 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal Server Error")
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the answer, beside others of its name.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -72,7 +72,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = error_answer(self.status, self.code, &self.detail);
         for (name, value) in self.headers {
-            response.headers_mut().insert(name, value);
+            response.headers_mut().append(name, value);
         }
         response
     }

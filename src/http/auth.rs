@@ -21,6 +21,10 @@ use crate::catalog::{Caller, Scope};
 use crate::config::{ApiKeyConfig, AuthConfig, SecretError};
 use presented::Presented;
 
+/// Asks for a user's name and a password. A header of its own: Chromium reads one scheme of each, the first, and only
+/// when nothing stands behind it (mcpo's `Bearer, Basic` asks for nothing there). The realm is a must (RFC 7617).
+pub const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"mcpo\", charset=\"UTF-8\"");
+
 /// What a route asks of its caller once a key is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -206,13 +210,11 @@ impl Keys {
 
     fn refuse(&self, presented: &Presented, access: Access) -> Refusal {
         let unauthenticated = |detail: &'static str| {
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
+            let problem = problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             // A browser that opens a locked document can be asked for a password, which is the key.
             let both = self.strict || access == Access::Document;
-            let challenge = if both { "Bearer, Basic" } else { "Bearer" };
-            Refusal(
-                Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-                    .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
-            )
+            Refusal(if both { problem.with_header(header::WWW_AUTHENTICATE, BASIC) } else { problem })
         };
         let wrong = |detail: &'static str| Refusal(Problem::new(StatusCode::FORBIDDEN, "wrong_key", detail));
         match presented {

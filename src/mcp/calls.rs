@@ -87,7 +87,7 @@ impl Mcp {
             Ok(target) => target,
             Err(error) => {
                 let server = asked.place.server().unwrap_or("-");
-                record::not_found(&context, server, &params.name, began, &error);
+                record::not_found(&self.gateway, &context, server, &params.name, began, &error);
                 return not_found(server, &params.name, &error, asked.caller);
             }
         };

@@ -69,7 +69,7 @@ impl OpenAi {
         let began = Instant::now();
         let mut context = context(head, caller);
         if !call.is_function {
-            record::not_found(&context, "-", &call.name, began, &FindError::Tool);
+            record::not_found(&self.gateway, &context, "-", &call.name, began, &FindError::Tool);
             return Reading::error(
                 "there are no custom tools here; call one of the functions that were given".to_owned(),
             );
@@ -77,7 +77,7 @@ impl OpenAi {
         let target = match self.gateway.find_prefixed(caller, &call.name).await {
             Ok(target) => target,
             Err(error) => {
-                record::not_found(&context, "-", &call.name, began, &error);
+                record::not_found(&self.gateway, &context, "-", &call.name, began, &error);
                 return Reading::error(self.not_found(caller, &call.name, &error));
             }
         };

@@ -23,14 +23,20 @@ const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
 
 /// Serves one call. Who calls and what is settled before the body is read.
 pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, tool: &str) -> Response {
-    let prepared = prepare(rest, head, server, tool).await;
+    let began = Instant::now();
+    let prepared = prepare(rest, head, server, tool, began).await;
     let (context, target) = match prepared {
         Ok(prepared) => prepared,
         Err(refused) => return *refused,
     };
     let (body, _share) = match read_body(body, &rest.config.limits, &rest.room).await {
         Ok(body) => body,
-        Err(error) => return under_key(&context, error.into_response()),
+        Err(error) => {
+            let problem = Problem::from(error);
+            let names = (target.server.name.as_str(), &*target.tool.name);
+            record::refused(&rest.gateway, &context, names, began, problem.code(), problem.detail());
+            return under_key(&context, problem.into_response());
+        }
     };
     let record = CallRecord::new(&rest.gateway, &context, &target, &body);
     let reply = match arguments(&head.headers, body) {
@@ -60,12 +66,12 @@ async fn prepare(
     head: &Parts,
     server: Option<&str>,
     tool: &str,
+    began: Instant,
 ) -> Result<(CallContext, Target), Refused> {
-    let began = Instant::now();
-    let caller = rest
-        .keys
-        .admit(&head.headers, Access::Call)
-        .map_err(|refusal| Refused::new(refusal.into_response()))?;
+    let caller = rest.keys.admit(&head.headers, Access::Call).map_err(|refusal| {
+        refused_key(rest, head, (server.unwrap_or("-"), tool), began, refusal.problem());
+        Refused::new(refusal.into_response())
+    })?;
     let server = match server {
         Some(server) => server.to_owned(),
         None => rest.only_server().ok_or_else(Problem::not_found)?,
@@ -73,11 +79,19 @@ async fn prepare(
     let mut context = context(head, caller);
     let target = rest.gateway.find(&context.caller, &server, tool).await;
     let target = target.map_err(|error| {
-        record::not_found(&context, &server, tool, began, &error);
+        record::not_found(&rest.gateway, &context, &server, tool, began, &error);
         Refused::new(failure::find(&server, &error, &context.caller))
     })?;
     context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
+}
+
+/// Tells the audit trail of a caller without a good key; the log has a line of its own for that.
+fn refused_key(rest: &Rest, head: &Parts, names: (&str, &str), began: Instant, problem: &Problem) {
+    if let Ok(nobody) = rest.keys.admit(&head.headers, Access::Open) {
+        let context = context(head, nobody);
+        record::refused(&rest.gateway, &context, names, began, problem.code(), problem.detail());
+    }
 }
 
 fn context(head: &Parts, caller: Caller) -> CallContext {

@@ -31,13 +31,13 @@ pub fn question(server: &str, start: &str) -> Response {
     page(StatusCode::OK, &format!("Sign in to {server}"), &body, "same-origin")
 }
 
-/// Says that the sign-in to `server` is done, for all callers of `gateway`.
-pub fn done(server: &str, gateway: &str) -> Response {
-    let (server, gateway) = (escaped(server), escaped(gateway));
+/// Says that the sign-in to `server` is done, for all callers of `gateway`, whose own page is at `home`.
+pub fn done(server: &str, gateway: &str, home: &str) -> Response {
+    let (server, gateway, home) = (escaped(server), escaped(gateway), escaped(home));
     let body = format!(
         "<p id=\"done\">The gateway <b>{gateway}</b> is signed in to the server <b>{server}</b>.</p>\
          <p><b>This sign-in serves all callers of the gateway.</b> To end it, withdraw the gateway's access where you \
-         have just signed in.</p><p>You can close this page.</p>"
+         have just signed in.</p><p><a id=\"home\" href=\"{home}\">Back to the servers</a></p>"
     );
     page(StatusCode::OK, &format!("Signed in to {server}"), &body, "no-referrer")
 }
@@ -85,7 +85,7 @@ mod tests {
     async fn what_others_wrote_cannot_become_markup() {
         for response in [
             question("<b>", "https://a.test/\"><script>"),
-            done("<script>", "'\"<script>"),
+            done("<script>", "'\"<script>", "\"><script>"),
             failed(StatusCode::BAD_REQUEST, "<script>alert(1)</script>"),
         ] {
             let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();

@@ -1,4 +1,4 @@
-//! The audit trail: one record of each call, in the log or in a file of its own.
+//! The audit trail: one record of each call, made or refused, in the log or in a file of its own.
 //!
 //! A record says who called what, when, for how long and how it ended; of the arguments at most a digest, and of the
 //! result its size. A file is a line of JSON for each record, made with mode 0600, appended to, and opened anew when
@@ -86,6 +86,9 @@ pub struct Record<'a> {
     pub mcp_server: &'a str,
     pub mcp_tool: &'a str,
     pub outcome: &'static str,
+    /// Why the call failed or was refused, as the log has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
     pub duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<&'a str>,
@@ -160,6 +163,7 @@ impl Audit {
                 mcp_server = record.mcp_server,
                 mcp_tool = record.mcp_tool,
                 outcome = record.outcome,
+                reason = record.reason,
                 duration_ms = record.duration_ms,
                 request_id = record.request_id,
                 api_key_name = record.api_key_name,
@@ -298,6 +302,7 @@ mod tests {
             mcp_server: "s",
             mcp_tool: "t\n\"",
             outcome: "ok",
+            reason: None,
             duration_ms: 1.5,
             arguments: None,
             result_bytes: Some(3),

@@ -1,5 +1,6 @@
-//! How long to wait before a server is tried again: pure arithmetic over how often it failed.
+//! How long to wait before something is tried again: pure arithmetic over how often it failed, and the chance in it.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 /// The first wait after a failure.
@@ -18,6 +19,14 @@ pub const PROVEN: Duration = Duration::from_secs(10);
 pub fn delay(failures: u32, jitter: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(LONGEST).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0)
+}
+
+/// A random number in 0..1, from the seed that the standard library draws for its hash maps.
+pub fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    let fraction = bits as f64 / (1u64 << 53) as f64;
+    fraction
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! rmcp's `auth` carries the protocol: discovery (RFC 9728, RFC 8414, OpenID Connect), the choice of scopes, dynamic
 //! registration, PKCE, the check of `iss`, the exchange of codes and refresh tokens. Ours are the parts around it: the
 //! HTTP client with its bounds ([`http`]), what is kept on disk ([`vault`]), one renewal for all who wait for it
-//! ([`renewal`]), sign-ins that are bound to a browser ([`sign_in`]), and client credentials ([`credentials`]), whose
+//! ([`renewal`]) and the schedule by which tokens are renewed though nobody calls ([`ahead`]), sign-ins that are bound to a browser ([`sign_in`]), and client credentials ([`credentials`]), whose
 //! proof by a private key rmcp would bring a second cryptographic library for.
 //!
 //! A server's requests ask [`Authorizer::authorization`] for the header, and bring a refusal to
 //! [`Authorizer::refused`]. Nothing here is logged but names, addresses and the codes of errors.
 
+mod ahead;
 mod assertion;
 mod credentials;
 mod discovery;
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 use ::http::HeaderValue;
 use arc_swap::{ArcSwapOption, Guard};
 use rmcp::transport::auth::AuthError;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, Notify, OnceCell};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -102,6 +103,8 @@ pub struct Authorizer {
     wanted: ArcSwapOption<Wanted>,
     /// A renewal ahead of time is under way.
     renewing: AtomicBool,
+    /// The tokens are forgotten, since they cannot be renewed any more.
+    lost: Notify,
     changes: Arc<Changes>,
 }
 
@@ -196,6 +199,7 @@ impl Authorizer {
             desk: Mutex::default(),
             wanted: ArcSwapOption::empty(),
             renewing: AtomicBool::new(false),
+            lost: Notify::new(),
             changes,
         }))
     }

@@ -1,6 +1,5 @@
 //! The one task that starts a server, watches it, and starts it again, for ever.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,11 +84,21 @@ pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>,
     let authorizer = upstream.authorizer().cloned();
     let opener = ServerOpener::new(entry, upstream.era.clone(), surroundings.clone(), authorizer);
     upstream.identities.start(Arc::new(opener));
-    keep_running(upstream.clone(), surroundings, kept).await;
+    tokio::select! {
+        () = keep_running(upstream.clone(), surroundings, kept) => {}
+        () = stay_signed_in(&upstream) => {}
+    }
     if upstream.stop.is_cancelled() {
         upstream.enter(Phase::Retired, 0);
     }
     upstream.identities.close().await;
+}
+
+/// Keeps the token of a server good that is signed in to, whether anybody calls it or not. Does not end.
+async fn stay_signed_in(upstream: &Upstream) {
+    let Some(authorizer) = upstream.authorizer() else { return std::future::pending().await };
+    // The server may be away for want of a token; one that is ready does not mind.
+    authorizer.renew_ahead(|| upstream.wanted.notify_one()).await;
 }
 
 /// The same for the shared connection alone.
@@ -169,7 +178,7 @@ impl Supervisor {
     async fn wait(&self, reason: &Arc<EndReason>, failures: u32, told: &mut String) {
         let delay = match reason.needs_an_operator() {
             true => backoff::OPERATOR,
-            false => backoff::delay(failures, random()),
+            false => backoff::delay(failures, backoff::random()),
         };
         let name = self.upstream.name();
         // The first failures are news, later ones only when the reason is another: a flapping server must not fill
@@ -278,6 +287,10 @@ impl Supervisor {
         let reason = loop {
             tokio::select! {
                 reason = link.end().wait() => break reason,
+                reason = self.signed_out() => {
+                    link.end().set(reason.clone());
+                    break reason;
+                }
                 () = self.upstream.stop.cancelled() => break EndReason::Stopping,
                 () = followed.follow() => {}
                 () = changed.notified() => {
@@ -294,6 +307,14 @@ impl Supervisor {
             tracing::error!(mcp_server = %self.upstream.name(), %error, "the task of a connection failed");
         }
         reason
+    }
+
+    /// Waits until nobody but a person can get a token for the server.
+    async fn signed_out(&self) -> EndReason {
+        match self.upstream.authorizer() {
+            Some(authorizer) => authorizer.signed_out().await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn list_again(&self, link: &dyn Link) {
@@ -325,12 +346,4 @@ impl Supervisor {
             tracing::warn!(mcp_server = %self.upstream.name(), "a tool list is not kept: the state directory does not answer");
         }
     }
-}
-
-/// A random number in 0..1, from the seed that the standard library draws for its hash maps.
-fn random() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-    let fraction = bits as f64 / (1u64 << 53) as f64;
-    fraction
 }

@@ -21,18 +21,23 @@ def with_key(url, key):
     return parts._replace(netloc=f"admin:{urllib.parse.quote(key, safe='')}@{parts.netloc}").geturl()
 
 
+def sign_in(browser, name):
+    """At the authorization server, as NAME; until the gateway's own page is there."""
+    browser.type("input[name=login]", name)
+    browser.type("input[name=password]", "any")
+    browser.click("button[type=submit]")
+    until(lambda: not browser.find("input[name=login]"), "the name is taken")
+    browser.click("button[type=submit]")
+    browser.wait_for("#done, #failed")
+
+
 def drive(browser, options):
     browser.open(with_key(options.start, options.key) if options.key else options.start)
     text = browser.text("main") or ""
     if "serve all callers" not in text:
         raise RuntimeError(f"the page does not say whom the sign-in serves: {text!r}")
     browser.click("#sign-in")
-    browser.type("input[name=login]", options.name)
-    browser.type("input[name=password]", "any")
-    browser.click("button[type=submit]")
-    until(lambda: not browser.find("input[name=login]"), "the name is taken")
-    browser.click("button[type=submit]")
-    browser.wait_for("#done, #failed")
+    sign_in(browser, options.name)
     print(browser.command("GET", "/url"))
     print(browser.text("main"))
     if not browser.find("#done"):

@@ -5,12 +5,15 @@
     status.py snippets BASE_URL [--key KEY]  prints what the page gives to copy, as {"SERVER or ''": {NAME: TEXT}}
     status.py key BASE_URL --key KEY --limited KEY
                                              nothing before the key, and each key's own scope after it
+    status.py drift BASE_URL                 the tools of `shop` that are not as they were locked, and what differs
     status.py keyboard BASE_URL              from the address bar to an answered call without a mouse
+    status.py sign-in BASE_URL --key KEY --limited KEY --name NAME
+                                             from a server that waits for a sign-in to a call of it, by the page's button
     status.py phone BASE_URL                 nothing wider than 360 pixels, and contrast as WCAG AA has it, light and dark
 
 `servers` wants the servers `time` (mcp-server-time), `broken` (ends with `no licence`), `hostile` (a tool named as markup,
 one with a quote), and `mortal` (scripted_server.py --unless FILE). `key` wants `time` and `hidden`, of which the limited key
-sees the first. Exits 0 when all holds and the browser's console has no complaint, a violation of the
+sees the first. `sign-in` wants the server `person`, and a limited key without the right `admin`. Exits 0 when all holds and the browser's console has no complaint, a violation of the
 Content-Security-Policy among them; else 1, saying what was wrong.
 """
 
@@ -23,6 +26,7 @@ import sys
 import urllib.request
 
 sys.dont_write_bytecode = True
+import sign_in as authorization  # noqa: E402
 from chromium import run, until  # noqa: E402
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -178,6 +182,63 @@ def key(browser, options):
     return wrong
 
 
+def sign_in(browser, options):
+    wrong = []
+    # The authorization server's own pages want a font from the internet, and name no icon.
+    browser.expected += ["fonts.g", "/favicon.ico - Failed to load resource"]
+    browser.open(options.base + "/")
+    # Who may not sign in learns whom to ask, and gets no button.
+    browser.type("#key", options.limited)
+    browser.press("Enter")
+    in_state(browser, "person", "Unavailable")
+    text_of(browser, "[data-server=person] .reason", "waits for an administrator of the gateway to sign in")
+    browser.click("[data-server=person] h2 a")
+    text_of(browser, ".one .reason", "waits for an administrator")
+    if browser.run("return document.querySelector('.sign-in').checkVisibility()"):
+        wrong.append("a key without the right to sign in has a button for it")
+    browser.click(".back")
+    browser.click("#forget")
+
+    browser.type("#key", options.key)
+    browser.press("Enter")
+    in_state(browser, "person", "Waits for sign-in")
+    browser.click("[data-server=person] h2 a")
+    text_of(browser, ".sign-in", "serve all callers of the gateway")
+    browser.click(".sign-in button")
+    authorization.sign_in(browser, options.name)
+    if not browser.find("#done"):
+        wrong.append(f"the gateway is not signed in: {browser.text('main')}")
+    text_of(browser, "main", "This sign-in serves all callers of the gateway")
+    browser.click("#home")
+    text_of(browser, ".one .state", "Ready")
+    if browser.run("return document.querySelector('.sign-in').checkVisibility()"):
+        wrong.append("the page still asks for a sign-in")
+    browser.click(".tool[data-tool=who] summary")
+    browser.click(".tool[open] .try button[type=submit]")
+    text_of(browser, ".tool[open] [data-result]", options.name)
+    browser.click(".back")
+    in_state(browser, "person", "Ready")
+    print("sign-in: all seen")
+    return wrong
+
+
+def drift(browser, options):
+    wrong = []
+    browser.open(options.base + "/")
+    in_state(browser, "shop", "Ready")
+    text_of(browser, "[data-server=shop] .badge.bad", "4 tools differ from the lock")
+    text_of(browser, "[data-server=shop] .version", "2.0 · MCP ")
+    browser.click("[data-server=shop] h2 a")
+    text_of(browser, ".drift", "Held back are 3 of them: neither listed nor called")
+    told = browser.run("return [...document.querySelectorAll('.drift > :nth-child(n+3) > summary, .drift > p:nth-child(n+3)')].map(e => e.textContent)")
+    if told != ["find has changed", "new is new", "old is gone", "order has changed"]:
+        wrong.append(f"the page says of the lock: {told}")
+    browser.click(".drift details:nth-of-type(1) summary")
+    text_of(browser, ".drift details[open] pre", "- annotations.readOnlyHint: true")
+    print("drift: all seen")
+    return wrong
+
+
 def keyboard(browser, options):
     wrong = []
     browser.open(options.base + "/")
@@ -275,12 +336,13 @@ def phone(browser, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    scenes = {"servers": servers, "snippets": snippets, "key": key, "keyboard": keyboard, "phone": phone}
+    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "drift": drift, "keyboard": keyboard, "phone": phone}
     parser.add_argument("scene", choices=scenes)
     parser.add_argument("base", metavar="BASE_URL")
     parser.add_argument("--down", help="while this file exists, `mortal` cannot start")
     parser.add_argument("--key")
-    parser.add_argument("--limited", help="a key that sees `time` alone")
+    parser.add_argument("--limited", help="a key with fewer rights")
+    parser.add_argument("--name", help="the account at the authorization server")
     options = parser.parse_args()
     return run(lambda browser: scenes[options.scene](browser, options))
 

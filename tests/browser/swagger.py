@@ -2,7 +2,7 @@
 """Drives a Swagger UI page in headless Chromium up to an executed call.
 
     swagger.py BASE_URL DOCS_PATH OPERATION_ID [--body JSON] [--key KEY] [--document NAME]
-               [--expect TEXT] [--title TEXT] [--insecure]
+               [--expect TEXT] [--title TEXT] [--insecure] [--password KEY]
 
 Loads BASE_URL + DOCS_PATH, opens the operation, presses Execute, and waits for the answer. Exits 0 when the
 answer is 200 (and holds TEXT) and the browser's console holds no error, a violation of the
@@ -12,6 +12,7 @@ Content-Security-Policy among them; else 1, saying what was wrong. Needs `chromi
 
 import argparse
 import sys
+import urllib.parse
 
 sys.dont_write_bytecode = True
 from chromium import run, until  # noqa: E402
@@ -20,6 +21,14 @@ from chromium import run, until  # noqa: E402
 def drive(browser, options):
     """Walks through the page; returns what is wrong with it."""
     wrong = []
+    if options.password:
+        # The browser answers with it when it would ask somebody, and from then on by itself.
+        named = options.base.replace("://", f"://anybody:{urllib.parse.quote(options.password, safe='')}@")
+        browser.open(named + "/openapi.json")
+        # A page of JSON names no icon.
+        browser.expected.append("/favicon.ico - Failed to load resource")
+        if '"openapi"' not in (browser.text("body") or ""):
+            return [f"the browser asked for no password: {browser.text('body')!r}"]
     browser.open(options.base + options.path)
     if options.title:
         title = browser.command("GET", "/title")
@@ -80,6 +89,7 @@ def main():
     parser.add_argument("operation", metavar="OPERATION_ID")
     parser.add_argument("--body", help="the request body to send instead of the example")
     parser.add_argument("--key", help="the API key to give to the Authorize button")
+    parser.add_argument("--password", help="the API key to give when the browser asks for a password")
     parser.add_argument("--document", help="the document to choose in the selector first")
     parser.add_argument("--expect", help="text that the answer must hold")
     parser.add_argument("--title", help="the page's title")

@@ -40,6 +40,10 @@ function oauth() {
     writeFileSync(join(folder, "key.pem"), context.private_key_pem, { mode: 0o600 });
     return { ...own, privateKey: "${file:key.pem}" };
   }
+  if (context.valid_jwt) {
+    writeFileSync(join(folder, "workload.jwt"), `${context.valid_jwt}\n`, { mode: 0o600 });
+    return { grant: "jwt_bearer", clientId: context.client_id, assertion: "${file:workload.jwt}" };
+  }
   const document = { clientMetadataUrl: "https://conformance-test.local/client-metadata.json" };
   if (!context.client_id) return document;
   return { ...document, clientId: context.client_id, clientSecret: context.client_secret };

@@ -87,6 +87,76 @@ async fn a_digest_is_of_the_bytes_that_came_as_a_shell_makes_it_of_them() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_refused_before_there_is_anything_to_call_has_a_record_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let config = json!({
+        "mcpServers": { "s": servers::scripted(&[]), "gateway": { "builtin": "gateway" } },
+        "limits": { "bodyBytes": 2000 },
+        "apiKeys": { "narrow": { "key": "n4rrow", "servers": ["gateway"] } },
+        "audit": { "file": path },
+    });
+    let gateway = Gateway::with(config).flag("--api-key", "k3y").start().await;
+    gateway.ready(&["s"]).await;
+    let mut seen = 0;
+    let mut record = async || {
+        seen += 1;
+        records(&path, seen).await.swap_remove(seen - 1)
+    };
+    let told = |record: &Value| {
+        let text = |key: &str| record[key].as_str().unwrap_or("-").to_owned();
+        let names = [text("api_key_name"), text("mcp_server"), text("mcp_tool")].join(" ");
+        (names, text("outcome"), text("reason"))
+    };
+    let line =
+        |names: &str, outcome: &str, reason: &str| (names.to_owned(), outcome.to_owned(), reason.to_owned());
+    let no_tool = "no such tool for this caller";
+
+    // Of a tool's own path.
+    assert_eq!(gateway.post("/s/nothing", &json!({})).await.status, 404);
+    assert_eq!(told(&record().await), line("default s nothing", "not_found", no_tool));
+    assert_eq!(gateway.post("/none/pid", &json!({})).await.status, 404);
+    let no_server = "no such server for this caller";
+    assert_eq!(told(&record().await), line("default none pid", "not_found", no_server));
+    let key = |key: &str| ("Authorization", format!("Bearer {key}"));
+    let post = async |key: (&str, String), body: &Value| {
+        gateway.ask("POST", "/s/echo").header(key.0, &key.1).json(body).send().await.status
+    };
+    assert_eq!(post(key("n4rrow"), &json!({})).await, 404);
+    assert_eq!(told(&record().await), line("narrow s echo", "not_found", no_server));
+    assert_eq!(post(key("guessed"), &json!({})).await, 403);
+    assert_eq!(told(&record().await), line("- s echo", "wrong_key", "Invalid API key"));
+    assert_eq!(post(("X-None", String::new()), &json!({})).await, 401);
+    let missing = "Missing or invalid Authorization header";
+    assert_eq!(told(&record().await), line("- s echo", "unauthenticated", missing));
+    assert_eq!(post(key("k3y"), &json!({ "value": "x".repeat(3000) })).await, 413);
+    let large = record().await;
+    assert_eq!(told(&large).0, "default s echo");
+    assert!(told(&large).2.contains("larger than 2000 bytes"), "{large}");
+
+    // Of the protocol, of the OpenAI form, and of the tool that passes calls on.
+    let params = json!({ "name": "nothing", "arguments": {} });
+    for (path, names) in [("/s/mcp", "default s nothing"), ("/mcp", "default - nothing")] {
+        stateless(gateway.keyed(gateway.ask("POST", path)), "tools/call", &params).send().await;
+        assert_eq!(told(&record().await), line(names, "not_found", no_tool));
+    }
+    let calls = json!([{ "id": "c", "function": { "name": "s_nothing", "arguments": "{}" } }]);
+    gateway.post("/v1/tools/call", &calls).await.ok();
+    assert_eq!(told(&record().await), line("default - s_nothing", "not_found", no_tool));
+    gateway.post("/gateway/call_tool", &json!({ "server": "s", "tool": "nothing" })).await;
+    assert_eq!(told(&record().await), line("default s nothing", "not_found", no_tool));
+    assert_eq!(told(&record().await).0, "default gateway call_tool", "the call around it");
+
+    // A failure says why, and no name that a caller makes up fills the disk.
+    assert_eq!(gateway.post("/s/slow", &json!({ "seconds": "many" })).await.status, 422);
+    let failed = record().await;
+    assert_eq!(told(&failed).1, "bad_arguments");
+    assert!(failed["reason"].as_str().unwrap().contains("schema"), "{failed}");
+    assert_eq!(gateway.post(&format!("/s/{}", "n".repeat(500)), &json!({})).await.status, 404);
+    assert_eq!(record().await["mcp_tool"].as_str().unwrap().len(), 128);
+}
+
+#[tokio::test]
 async fn a_rotated_file_is_left_alone_and_a_new_one_begun() {
     let folder = tempfile::tempdir().unwrap();
     let (path, rotated) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));

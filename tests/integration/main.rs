@@ -53,6 +53,7 @@ mod service_manager;
 mod sign_in;
 mod sign_in_credentials;
 mod sign_in_refused;
+mod sign_in_unattended;
 mod socket_upstream;
 mod sse_upstream;
 mod startup;

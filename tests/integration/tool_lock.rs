@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::openai_form::shop;
+use crate::support::mcp::{Session, introduction};
 use crate::support::operator::{command, mcpo, run};
-use crate::support::{Gateway, until};
+use crate::support::{Gateway, provisioned, until};
 
 const ADMIN: &str = "admin-key-1234567890";
 const PLAIN: &str = "plain-key-1234567890";
@@ -188,6 +189,35 @@ async fn a_changed_or_new_tool_is_quarantined_on_every_face_until_it_is_locked_a
     let mut words = command(&["lock", "--file", lock.to_str().unwrap()]);
     words.env("MCPO_URL", format!("http://{}", gateway.address)).env("MCPO_API_KEY", PLAIN);
     assert!(run(words).await.failed(1).contains("admin"));
+}
+
+#[tokio::test]
+async fn a_tool_that_is_offered_to_one_client_alone_is_held_back_with_its_reason() {
+    let Some(entry) = provisioned::node_entry("mcp-server-everything") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let lock = folder.path().join("tools.lock");
+    let config =
+        json!({ "mcpServers": { "everything": entry }, "lock": { "file": lock, "drift": "quarantine" } });
+    let locked = mcpo(&["lock", "--config", &write(folder.path(), &config)]).await;
+    assert_eq!(locked.code, Some(0), "{}", locked.err);
+    let gateway = Gateway::with(config).start().await;
+    gateway.listed(&["everything"]).await;
+    let mut able = introduction("2025-11-25");
+    able["capabilities"] = json!({ "elicitation": { "form": {} } });
+    // Only who takes events can be asked something while a call runs.
+    let ask = gateway.ask("POST", "/everything/mcp");
+    let ask = ask.header("Accept", "application/json, text/event-stream");
+    let session = Session::introduced(ask, &able).await;
+    // The lock was written by a client that nobody can ask anything.
+    let tool = "trigger-elicitation-request";
+    let list = session.answer("tools/list", &json!({})).await.text();
+    assert!(list.contains("\"get-sum\"") && !list.contains(tool), "{list}");
+    let called = async |name: &str| session.answer("tools/call", &json!({ "name": name })).await.text();
+    let held = called(tool).await;
+    assert!(held.contains("quarantined: it is not in the lock of tools"), "{held}");
+    assert!(held.contains("\"isError\":true"), "{held}");
+    let missing = called("no-such-tool").await;
+    assert!(missing.contains("Unknown tool: no-such-tool"), "{missing}");
 }
 
 #[tokio::test]

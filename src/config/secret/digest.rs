@@ -44,6 +44,7 @@ impl TransportConfig {
                     add(value.resolve()?.expose_secret().as_bytes());
                 }
                 if let Some(oauth) = oauth {
+                    // An assertion is another one every few minutes, and read anew for each token.
                     for secret in [&oauth.client_secret, &oauth.private_key].into_iter().flatten() {
                         add(secret.resolve()?.expose_secret().as_bytes());
                     }

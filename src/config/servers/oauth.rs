@@ -8,16 +8,26 @@ use super::super::problem::{Place, Problems, nearest};
 use super::super::settings::secret;
 use super::super::{OAuthConfig, OAuthGrant, SecretText, TransportConfig};
 
-const KNOWN: &[&str] =
-    &["grant", "clientId", "clientSecret", "privateKey", "scopes", "clientMetadataUrl", "issuer"];
+const KNOWN: &[&str] = &[
+    "grant",
+    "clientId",
+    "clientSecret",
+    "privateKey",
+    "assertion",
+    "scopes",
+    "clientMetadataUrl",
+    "issuer",
+];
 
 /// What mcpo has there and a gateway has no use for.
 const FOREIGN: &[&str] = &["server_url", "storage_type", "callback_port", "use_loopback", "client_metadata"];
 
-/// Every spelling of a grant, the first being the usual one.
-const GRANTS: [(&str, OAuthGrant); 2] = [
+/// Every spelling of a grant.
+const GRANTS: [(&str, OAuthGrant); 4] = [
     ("authorization_code", OAuthGrant::AuthorizationCode),
     ("client_credentials", OAuthGrant::ClientCredentials),
+    ("jwt_bearer", OAuthGrant::JwtBearer),
+    ("urn:ietf:params:oauth:grant-type:jwt-bearer", OAuthGrant::JwtBearer),
 ];
 
 /// Puts what the entry asks for into its transport.
@@ -65,6 +75,7 @@ fn signed_in() -> OAuthConfig {
         client_id: None,
         client_secret: None,
         private_key: None,
+        assertion: None,
         scopes: Vec::new(),
         client_metadata_url: None,
         issuer: None,
@@ -77,6 +88,7 @@ fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig
         client_id: members.text("clientId", problems).map(|(text, _)| text.to_owned()),
         client_secret: hidden(members, "clientSecret", problems),
         private_key: hidden(members, "privateKey", problems),
+        assertion: hidden(members, "assertion", problems),
         scopes: scopes(members, problems),
         client_metadata_url: address(members, "clientMetadataUrl", problems),
         issuer: address(members, "issuer", problems),
@@ -87,7 +99,16 @@ fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig
         let message = "`clientSecret` and `privateKey` both stand here; a client proves itself in one way";
         problems.error(&members.place, message, "keep the one that the authorization server knows");
     }
+    if config.grant != OAuthGrant::JwtBearer && has("assertion") {
+        let message = "`assertion` is for the grant `jwt_bearer` alone";
+        problems.error(&members.place, message, "add \"grant\": \"jwt_bearer\", or remove it");
+    }
     match config.grant {
+        OAuthGrant::JwtBearer if !has("assertion") => problems.error(
+            &members.place,
+            "the grant `jwt_bearer` needs an `assertion`: the token that vouches for this workload",
+            "add where it is kept up to date, such as \"assertion\": \"${file:/run/secrets/NAME}\"",
+        ),
         OAuthGrant::ClientCredentials if !has("clientId") || proofs == 0 => problems.error(
             &members.place,
             "the grant `client_credentials` needs a `clientId`, and a `clientSecret` or a `privateKey`",
@@ -98,12 +119,13 @@ fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig
             "`privateKey` is for the grant `client_credentials` alone",
             "add \"grant\": \"client_credentials\", or give a `clientSecret`",
         ),
-        OAuthGrant::AuthorizationCode if proofs == 1 && !has("clientId") => problems.error(
-            &members.place,
-            "a `clientSecret` says nothing without its `clientId`",
-            "add the `clientId`, or remove both to have the gateway register itself",
-        ),
-        OAuthGrant::ClientCredentials | OAuthGrant::AuthorizationCode => {}
+        OAuthGrant::AuthorizationCode | OAuthGrant::JwtBearer if proofs == 1 && !has("clientId") => problems
+            .error(
+                &members.place,
+                "a `clientSecret` or a `privateKey` says nothing without its `clientId`",
+                "add the `clientId`, or remove both to have the gateway do without",
+            ),
+        OAuthGrant::ClientCredentials | OAuthGrant::AuthorizationCode | OAuthGrant::JwtBearer => {}
     }
     Some(config)
 }
@@ -116,9 +138,10 @@ fn grant(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthGrant> {
     let known = GRANTS.iter().find(|(name, _)| *name == written);
     if known.is_none() {
         let candidate = nearest(written, GRANTS.map(|(name, _)| name));
-        let fix = candidate.map_or("write `authorization_code` or `client_credentials`".to_owned(), |name| {
-            format!("write `{name}`")
-        });
+        let fix = candidate
+            .map_or("write `authorization_code`, `client_credentials` or `jwt_bearer`".to_owned(), |name| {
+                format!("write `{name}`")
+            });
         problems.error(&place, format!("`{written}` is no grant that a gateway can use"), fix);
     }
     known.map(|(_, grant)| *grant)

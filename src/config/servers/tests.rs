@@ -164,6 +164,18 @@ fn wrong_entries_are_refused_with_their_key() {
             "says nothing without its `clientId`",
         ),
         (
+            r#"{"type": "http", "url": "http://h", "oauth": {"grant": "jwt_bearer", "clientId": "x"}}"#,
+            "the grant `jwt_bearer` needs an `assertion`",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"grant": "jwt_bearer", "assertion": "x", "privateKey": "y"}}"#,
+            "says nothing without its `clientId`",
+        ),
+        (
+            r#"{"type": "http", "url": "http://h", "oauth": {"assertion": "x"}}"#,
+            "`assertion` is for the grant `jwt_bearer` alone",
+        ),
+        (
             r#"{"type": "http", "url": "http://h", "oauth": {"privateKey": "x"}}"#,
             "for the grant `client_credentials` alone",
         ),
@@ -311,6 +323,12 @@ fn a_remote_server_may_be_signed_in_to() {
     assert_eq!(own.scopes, ["a", "b"]);
     assert_eq!(own.issuer.as_deref(), Some("https://login.test/realm"));
     assert!(own.client_secret.unwrap().is_secret());
+    for grant in ["jwt_bearer", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
+        let vouched = format!(r#"{{"grant": "{grant}", "assertion": "${{file:/run/token}}"}}"#);
+        let vouched = oauth(&vouched).unwrap();
+        assert_eq!(vouched.grant, OAuthGrant::JwtBearer);
+        assert!(vouched.assertion.unwrap().is_secret());
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::{ProfileConfig, SecretText};
 
+/// In mcpo these are one header.
+const BOTH: &str = "Bearer; Basic realm=\"mcpo\", charset=\"UTF-8\"";
 const BASIC_OK: &str = "Basic YW55OnMzY3IzdA==";
 const BASIC_BAD: &str = "Basic YW55Ong=";
 
@@ -38,8 +40,9 @@ async fn outcome(keys: &Keys, authorization: Option<&str>, access: Access) -> (u
         Ok(_) => (200, String::new(), String::new()),
         Err(refusal) => {
             let response = refusal.into_response();
-            let challenge = response.headers().get(header::WWW_AUTHENTICATE);
-            let challenge = challenge.map_or("", |value| value.to_str().unwrap()).to_owned();
+            let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+            let challenges: Vec<&str> = challenges.map(|value| value.to_str().unwrap()).collect();
+            let challenge = challenges.join("; ");
             let status = response.status().as_u16();
             let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -85,23 +88,22 @@ async fn calls_are_refused_in_mcpos_words() {
 
 #[tokio::test]
 async fn strict_refusals_are_mcpos_too() {
-    let both = "Bearer, Basic";
     expect(
         &keys(vec![key("one", "s3cr3t")], true),
         &[
-            (None, 401, "Missing or invalid Authorization header", both),
+            (None, 401, "Missing or invalid Authorization header", BOTH),
             (Some("Bearer s3cr3t"), 200, "", ""),
             // mcpo: 401 Unsupported authorization method. A scheme has no case (RFC 9110).
             (Some("bearer s3cr3t"), 200, "", ""),
             (Some("Bearer nope"), 403, "Invalid API key", ""),
-            (Some("Bearer "), 401, "Unsupported authorization method", both),
+            (Some("Bearer "), 401, "Unsupported authorization method", BOTH),
             // mcpo: opens documents and fails on tools.
             (Some(BASIC_OK), 200, "", ""),
             (Some(BASIC_BAD), 403, "Invalid credentials", ""),
-            (Some("Basic !!!"), 401, "Invalid Basic Authentication format", both),
-            (Some("Basic czNjcjN0"), 401, "Invalid Basic Authentication format", both),
-            (Some("Digest x"), 401, "Unsupported authorization method", both),
-            (Some("s3cr3t"), 401, "Unsupported authorization method", both),
+            (Some("Basic !!!"), 401, "Invalid Basic Authentication format", BOTH),
+            (Some("Basic czNjcjN0"), 401, "Invalid Basic Authentication format", BOTH),
+            (Some("Digest x"), 401, "Unsupported authorization method", BOTH),
+            (Some("s3cr3t"), 401, "Unsupported authorization method", BOTH),
         ],
     )
     .await;
@@ -113,8 +115,8 @@ async fn documents_are_open_until_strict_mode_or_a_limited_key_locks_them() {
     limited.read_only = true;
     for (keys, status, challenge) in [
         (keys(vec![key("one", "s")], false), 200, ""),
-        (keys(vec![key("one", "s")], true), 401, "Bearer, Basic"),
-        (keys(vec![key("one", "s"), limited], false), 401, "Bearer, Basic"),
+        (keys(vec![key("one", "s")], true), 401, BOTH),
+        (keys(vec![key("one", "s"), limited], false), 401, BOTH),
     ] {
         let (found, _, found_challenge) = outcome(&keys, None, Access::Document).await;
         assert_eq!((found, found_challenge.as_str()), (status, challenge));

@@ -1,4 +1,5 @@
-//! Client credentials (RFC 6749, section 4.4): the gateway signs in as itself, by a secret or by a private key.
+//! Tokens without a person: client credentials (RFC 6749, section 4.4), where the gateway signs in as itself by a secret or
+//! by a private key, and the exchange of a token that vouches for its workload (RFC 7523, section 2.1).
 
 use std::time::{Duration, SystemTime};
 
@@ -31,11 +32,7 @@ struct Refusal {
 
 impl Authorizer {
     /// Asks for a token with `scopes`.
-    pub(super) async fn client_credentials(
-        &self,
-        found: &Found,
-        scopes: &[String],
-    ) -> Result<Token, OAuthError> {
+    pub(super) async fn own_token(&self, found: &Found, scopes: &[String]) -> Result<Token, OAuthError> {
         let failed = |text: &str| OAuthError::Protocol(text.to_owned());
         let endpoint = Url::parse(&found.metadata.token_endpoint)
             .map_err(|_| failed("the authorization server's `token_endpoint` is no address"))?;
@@ -72,7 +69,13 @@ impl Authorizer {
     ) -> Result<(String, Option<HeaderValue>), OAuthError> {
         let id = self.config.client_id.as_deref().unwrap_or_default();
         let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
+        match &self.config.assertion {
+            None => form.append_pair("grant_type", "client_credentials"),
+            // Read anew, since such tokens live for minutes and something else keeps them up to date.
+            Some(assertion) => form
+                .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+                .append_pair("assertion", &self.secret(assertion)?),
+        };
         form.append_pair("resource", &found.resource);
         if !scopes.is_empty() {
             form.append_pair("scope", &scopes.join(" "));
@@ -86,6 +89,11 @@ impl Authorizer {
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             );
             form.append_pair("client_assertion", &proof);
+        } else if self.config.assertion.is_some() && self.config.client_secret.is_none() {
+            // Who vouches for the gateway says who it is; some want its name besides.
+            if !id.is_empty() {
+                form.append_pair("client_id", id);
+            }
         } else {
             let secret = self.config.client_secret.as_ref().map(|text| self.secret(text)).transpose()?;
             let secret = secret.unwrap_or_default();

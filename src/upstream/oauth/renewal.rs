@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Why another token is wanted.
 #[derive(Debug)]
-enum Occasion {
+pub(super) enum Occasion {
     /// It is about to end, or has ended.
     Due,
     /// The server refused it, or there is none.
@@ -83,7 +83,7 @@ impl Authorizer {
         self.want_sign_in(Vec::new());
         match self.config.grant {
             OAuthGrant::AuthorizationCode => self.waits_for_sign_in(),
-            OAuthGrant::ClientCredentials => {
+            OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer => {
                 let text = "the server refuses a token that its authorization server has just issued";
                 EndReason::OAuth(text.into())
             }
@@ -92,7 +92,7 @@ impl Authorizer {
 
     /// Gets another token than `used`; `None` when there is none to be had and `used` stays. Goes on to its end when
     /// the caller does not wait for it.
-    async fn renew(
+    pub(super) async fn renew(
         self: &Arc<Self>,
         occasion: Occasion,
         used: Option<HeaderValue>,
@@ -128,7 +128,9 @@ impl Authorizer {
             (_, Occasion::Due) if is_good && desk.failed.is_some_and(|failed| failed.elapsed() < REST) => {
                 Ok(None)
             }
-            (OAuthGrant::ClientCredentials, occasion) => self.ask_as_itself(desk, occasion).await.map(Some),
+            (OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer, occasion) => {
+                self.ask_as_itself(desk, occasion).await.map(Some)
+            }
             (OAuthGrant::AuthorizationCode, Occasion::Narrow { challenge, scopes }) => {
                 desk.challenge = Some(challenge);
                 self.want_sign_in(scopes);
@@ -154,8 +156,7 @@ impl Authorizer {
                 desk.found = Some(found);
                 if issuer != self.vault.issuer() {
                     tracing::warn!(mcp_server = %self.server, "{}: it trusts another authorization server now, so that somebody has to sign in anew", self.server);
-                    self.vault.forget(true).await;
-                    self.want_sign_in(Vec::new());
+                    self.lose_tokens(true).await;
                     return Err(OAuthError::SignIn);
                 }
                 self.refresh(desk).await.map(Some)
@@ -190,12 +191,18 @@ impl Authorizer {
             "takes its refresh token no longer"
         };
         tracing::warn!(mcp_server = %self.server, "{}: the authorization server {why}, so that somebody has to sign in anew", self.server);
-        self.vault.forget(client_is_unknown).await;
-        self.want_sign_in(Vec::new());
+        self.lose_tokens(client_is_unknown).await;
         Err(OAuthError::SignIn)
     }
 
-    /// A token by client credentials.
+    /// Forgets tokens that are of no use any more, and the registration if `client` says so.
+    async fn lose_tokens(&self, client: bool) {
+        self.vault.forget(client).await;
+        self.want_sign_in(Vec::new());
+        self.lost.notify_one();
+    }
+
+    /// A token without a person.
     async fn ask_as_itself(&self, desk: &mut Desk, occasion: Occasion) -> Result<Arc<Token>, OAuthError> {
         match occasion {
             Occasion::Due => {}
@@ -229,7 +236,7 @@ impl Authorizer {
                 scopes.push(scope.clone());
             }
         }
-        let token = self.client_credentials(&found, &scopes).await?;
+        let token = self.own_token(&found, &scopes).await?;
         desk.asked = scopes;
         desk.found = Some(found);
         Ok(self.vault.use_token(token))

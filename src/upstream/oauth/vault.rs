@@ -15,7 +15,7 @@ use oauth2::TokenResponse as _;
 use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
 use crate::upstream::kept::Turn;
@@ -52,6 +52,14 @@ impl Token {
         self.due.is_some_and(|due| due <= SystemTime::now())
     }
 
+    /// When to renew it though nobody asks for it: somewhat before it is due, as `jitter` in 0..1 says, so that the tokens
+    /// of many servers are not renewed together, and that a call hardly ever finds one due.
+    pub fn renewal(&self, jitter: f64) -> Option<SystemTime> {
+        let (due, ends) = (self.due?, self.ends?);
+        let margin = ends.duration_since(due).unwrap_or_default();
+        due.checked_sub(margin.mul_f64(jitter.clamp(0.0, 1.0) / 2.0))
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ends.is_some_and(|ends| ends <= SystemTime::now())
     }
@@ -85,6 +93,8 @@ pub struct Vault {
     loaded: OnceCell<()>,
     record: Mutex<Record>,
     token: ArcSwapOption<Token>,
+    /// The token is another one; for the one task that renews it ahead of time.
+    changed: Notify,
 }
 
 impl Vault {
@@ -101,7 +111,7 @@ impl Vault {
             "{:?} {:?} {:?} {:?}",
             http.url,
             http.url.as_literal(),
-            oauth.map(|oauth| oauth.grant == OAuthGrant::ClientCredentials),
+            oauth.map(|oauth| oauth.grant != OAuthGrant::AuthorizationCode),
             oauth.map(|oauth| (&oauth.client_id, &oauth.issuer)),
         ));
         let record = Mutex::new(Record { entry, ..Record::default() });
@@ -112,6 +122,7 @@ impl Vault {
             loaded: OnceCell::new(),
             record,
             token: ArcSwapOption::empty(),
+            changed: Notify::new(),
         }
     }
 
@@ -159,13 +170,23 @@ impl Vault {
             let since = SystemTime::UNIX_EPOCH + Duration::from_secs(received);
             Token::new(answer.access_token().secret(), since, answer.expires_in())
         });
-        self.token.store(token.map(Arc::new));
+        self.replace(token.map(Arc::new));
+    }
+
+    fn replace(&self, token: Option<Arc<Token>>) {
+        self.token.store(token);
+        self.changed.notify_one();
+    }
+
+    /// Waits until there is another token, or none any more.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Puts a token into use that is not worth keeping: another one can be had at any time.
     pub fn use_token(&self, token: Token) -> Arc<Token> {
         let token = Arc::new(token);
-        self.token.store(Some(token.clone()));
+        self.replace(Some(token.clone()));
         token
     }
 
@@ -207,7 +228,7 @@ impl Vault {
             if client {
                 record.client = None;
             }
-            self.token.store(None);
+            self.replace(None);
         }
         self.write().await;
     }
@@ -312,7 +333,17 @@ mod tests {
         assert_eq!(token(7, 8), [true, false]);
         assert_eq!(token(9, 8), [true, true]);
         let endless = Token::new("t", SystemTime::UNIX_EPOCH, None).unwrap();
-        assert!(!endless.is_due() && !endless.has_ended());
+        assert!(!endless.is_due() && !endless.has_ended() && endless.renewal(0.5).is_none());
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_is_due_and_never_long_before() {
+        let renewal = |lifetime: u64, jitter: f64| {
+            let token = Token::new("t", SystemTime::UNIX_EPOCH, Some(Duration::from_secs(lifetime))).unwrap();
+            token.renewal(jitter).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+        };
+        assert_eq!([renewal(3600, 0.0), renewal(3600, 0.5), renewal(3600, 1.0)], [3540.0, 3525.0, 3510.0]);
+        assert_eq!([renewal(8, 0.0), renewal(8, 1.0), renewal(0, 1.0)], [6.0, 5.0, 0.0]);
     }
 
     #[test]

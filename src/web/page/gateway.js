@@ -164,6 +164,23 @@ export async function call(server, tool, args, signal) {
   return { status: response.status, took, type: response.headers.get("Content-Type") ?? "", text };
 }
 
+/** Begins the sign-in at `start`, an address of this very gateway; gives where the browser goes for it. */
+export async function beginSignIn(start) {
+  const headers = new Headers({ Accept: "application/json" });
+  if (key()) headers.set("Authorization", `Bearer ${key()}`);
+  // The cookie that comes along lets this browser alone finish what it begins here.
+  const response = await fetch(start, { method: "POST", headers, credentials: "same-origin", cache: "no-store", redirect: "error" });
+  const body = await response.text();
+  if (!response.ok) throw new Error(sentence(body));
+  const target = new URL(JSON.parse(body).authorizationUrl);
+  if (!isWeb(target)) throw new Error(`${target.protocol} is no address of a web page`);
+  return target.href;
+}
+
+export function isWeb(url) {
+  return ["http:", "https:"].includes(url.protocol);
+}
+
 /** A name as one segment of a path, safe within single quotes, too. */
 export function segment(name) {
   return encodeURIComponent(name).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);

@@ -25,9 +25,16 @@ export function nextTry(server) {
   return seconds > 0 ? `Next try in ${seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`}.` : "Trying again…";
 }
 
-/** A reason as the gateway words it begins small, since the log has it in the middle of a line. */
-export function sentence(reason = "") {
-  return reason.charAt(0).toUpperCase() + reason.slice(1);
+/** A server's reason. As the gateway words it, it begins small, since the log has it in the middle of a line, and names
+ * the address of a sign-in, which is a button here. */
+export function reasonOf({ reason = "", signIn }) {
+  const shown = signIn ? reason.replace(`: open ${signIn}`, ".") : reason;
+  return shown.charAt(0).toUpperCase() + shown.slice(1);
+}
+
+/** What is not as it was locked, in few words. */
+export function driftWords(drift) {
+  return `${plural(drift.length, "tool")} ${drift.length === 1 ? "differs" : "differ"} from the lock`;
 }
 
 export function latency(calls) {
@@ -44,6 +51,8 @@ class Row {
     this.state = element("span", { class: "state" });
     this.link = element("a", { href: `#/${encodeURIComponent(name)}` }, name);
     this.required = element("span", { class: "badge", hidden: true }, "required");
+    this.drifted = element("span", { class: "badge bad", hidden: true });
+    this.version = element("span", { class: "version" });
     this.reason = element("p", { class: "reason", hidden: true });
     this.next = element("p", { class: "next", hidden: true });
     this.facts = {};
@@ -54,7 +63,7 @@ class Row {
     this.node = element(
       "li",
       { class: "server", "data-server": name },
-      element("div", { class: "who" }, this.state, element("h2", {}, this.link), this.required, this.reason, this.next),
+      element("div", { class: "who" }, this.state, element("h2", {}, this.link), element("div", { class: "marks" }, this.required, this.drifted, this.version), this.reason, this.next),
       element("dl", { class: "facts" }, facts),
     );
   }
@@ -64,6 +73,9 @@ class Row {
     setAttribute(this.node, "data-state", shownState(server));
     setText(this.state, stateWord(server));
     show(this.required, server.required && server.state !== "ready");
+    show(this.drifted, Boolean(server.drift?.length));
+    setText(this.drifted, server.drift?.length ? driftWords(server.drift) : "");
+    setText(this.version, [server.version, server.protocol && `MCP ${server.protocol}`].filter(Boolean).join(" · "));
     setText(this.facts.Tools, count(server.tools.length));
     setText(this.facts.Calls, count(server.calls.total));
     setText(this.facts.Failed, count(server.calls.failed));
@@ -79,7 +91,7 @@ class Row {
 
   tick() {
     setText(this.facts.Since, ago(this.server.since));
-    const [reason, next] = [sentence(this.server.reason), nextTry(this.server)];
+    const [reason, next] = [reasonOf(this.server), nextTry(this.server)];
     show(this.reason, reason !== "");
     setText(this.reason, reason);
     show(this.next, next !== "");

@@ -3,7 +3,7 @@
 import { ago, announce, copyButton, count, duration, element, exactly, plural, setAttribute, setText, show } from "./elements.js";
 import { Connect, curl } from "./connect.js";
 import * as gateway from "./gateway.js";
-import { latency, nextTry, sentence, shownState, stateWord, text } from "./overview.js";
+import { driftWords, latency, nextTry, reasonOf, shownState, stateWord, text } from "./overview.js";
 import { exampleArguments, field, rows } from "./schema.js";
 
 const LONGEST_RESULT = 100_000;
@@ -21,6 +21,7 @@ export class ServerView {
     this.next = element("p", { class: "next" });
     this.signIn = element("div", { class: "sign-in", hidden: true });
     this.notice = element("div", { class: "notice", hidden: true }, this.reason, this.next, this.signIn);
+    this.drift = element("section", { class: "notice drift", hidden: true });
     this.facts = element("dl", { class: "facts" });
     this.factValues = new Map();
     this.links = element("div", { class: "addresses" });
@@ -37,6 +38,7 @@ export class ServerView {
       element("p", {}, element("a", { href: "#/", class: "back" }, "All servers")),
       element("div", { class: "hero" }, element("div", { class: "title" }, this.heading, this.state, this.since)),
       this.notice,
+      this.drift,
       this.facts,
       this.links,
       element("section", { "aria-labelledby": "tools" }, this.toolsHeading, this.filterBox, this.found, this.tools),
@@ -53,7 +55,8 @@ export class ServerView {
     setText(this.state, stateWord(server));
     setAttribute(this.since, "title", exactly(server.since));
     setAttribute(this.notice, "class", shownState(server) === "unavailable" ? "notice bad" : "notice");
-    this.updateSignIn(server, listing.gateway.admin);
+    this.updateSignIn(server);
+    this.updateDrift(server.drift ?? []);
     this.fact("Version", server.version ?? "–");
     this.fact("Protocol", server.protocol ?? "–");
     this.fact("Transport", transports[server.transport] ?? server.transport);
@@ -72,7 +75,7 @@ export class ServerView {
   tick() {
     const passed = ago(this.server.since);
     setText(this.since, passed === "just now" ? passed : `for ${passed}`);
-    const [reason, next] = [sentence(this.server.reason), nextTry(this.server)];
+    const [reason, next] = [reasonOf(this.server), nextTry(this.server)];
     setText(this.reason, reason);
     setText(this.next, next);
     show(this.notice, reason + next !== "" || Boolean(this.server.signIn));
@@ -87,15 +90,37 @@ export class ServerView {
     setText(node, value);
   }
 
-  updateSignIn(server, admin) {
+  updateSignIn(server) {
     show(this.signIn, Boolean(server.signIn));
     if (!server.signIn || this.signIn.dataset.target === server.signIn) return;
     this.signIn.dataset.target = server.signIn;
-    const target = new URL(server.signIn, location.href);
-    const explained = element("p", {}, "This server waits for sign-in; it serves all callers of the gateway.");
-    const safe = admin && ["http:", "https:"].includes(target.protocol);
-    const how = safe ? element("a", { class: "button primary", href: target.href, rel: "noopener" }, "Sign in") : element("p", {}, "Somebody with an admin key can sign in here.");
-    this.signIn.replaceChildren(explained, how);
+    const start = new URL(server.signIn, location.href);
+    const explained = element("p", {}, "Your sign-in will serve all callers of the gateway: whoever may call these tools does so with the rights of the account that you sign in with.");
+    const problem = element("p", { class: "status bad", role: "status" });
+    // At another address of the gateway, that page asks first, and for the key.
+    const here = start.origin === location.origin;
+    const button = here ? element("button", { type: "button", class: "primary", on: { click: () => begin(start, button, problem) } }, "Sign in") : gateway.isWeb(start) && element("a", { class: "button primary", href: start.href, rel: "noopener" }, "Sign in");
+    this.signIn.replaceChildren(...[explained, button, problem].filter(Boolean));
+  }
+
+  /** The tools that are not as they were locked, each with what differs. */
+  updateDrift(drift) {
+    const signature = JSON.stringify(drift);
+    if (signature === this.driftOf) return;
+    this.driftOf = signature;
+    show(this.drift, drift.length > 0);
+    if (!drift.length) return;
+    const held = drift.filter((one) => one.quarantined).length;
+    const meaning = held
+      ? `${held === drift.length ? "Held back" : `Held back ${held === 1 ? "is" : "are"} ${count(held)} of them`}: neither listed nor called, until somebody who has looked at the difference accepts it with mcpo lock.`
+      : "Nothing is held back.";
+    const line = ({ tool, change, diff = [] }) => {
+      const words = { changed: "has changed", new: "is new", missing: "is gone" }[change] ?? change;
+      const title = [element("code", {}, tool), ` ${words}`];
+      if (!diff.length) return element("p", {}, title);
+      return element("details", { class: "raw" }, element("summary", {}, title), element("pre", { tabindex: "0" }, element("code", {}, diff.join("\n"))));
+    };
+    this.drift.replaceChildren(element("h2", {}, driftWords(drift)), element("p", {}, meaning), ...drift.map(line));
   }
 
   updateLinks(server) {
@@ -165,6 +190,19 @@ export class ServerView {
     item.node.open = true;
     item.node.querySelector("summary").focus();
     item.node.scrollIntoView({ block: "start" });
+  }
+}
+
+/** Leads to the authorization server, or says why not. */
+async function begin(start, button, problem) {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  setText(problem, "");
+  try {
+    location.assign(await gateway.beginSignIn(start));
+  } catch (error) {
+    setText(problem, `The sign-in cannot begin: ${error.message}`);
+    button.removeAttribute("aria-disabled");
   }
 }
 

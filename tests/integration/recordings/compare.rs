@@ -34,8 +34,13 @@ impl Observed {
     pub fn of(answer: &Answer, is_document: bool) -> Self {
         let mut headers = BTreeMap::new();
         for name in HEADERS {
-            if let Some(value) = answer.header(name) {
-                headers.insert(name.to_owned(), value.to_owned());
+            let values = answer.headers.get_all(name).iter().map(|value| value.to_str().unwrap());
+            let value = match name {
+                "www-authenticate" => schemes(values),
+                _ => values.collect::<Vec<_>>().join(", "),
+            };
+            if answer.headers.contains_key(name) {
+                headers.insert(name.to_owned(), value);
             }
         }
         let kind = answer.header("content-type").unwrap_or_default();
@@ -85,6 +90,12 @@ impl Observed {
         compare_values("body", &wanted.body, &self.body, &mut differences);
         differences
     }
+}
+
+/// The schemes of challenges, as mcpo names them: in one header, without their parameters.
+fn schemes<'a>(challenges: impl Iterator<Item = &'a str>) -> String {
+    let schemes: Vec<&str> = challenges.filter_map(|challenge| challenge.split(' ').next()).collect();
+    schemes.join(", ")
 }
 
 /// Whether `wanted` says something else than `recorded`.

@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Gateway, provisioned, servers};
+use crate::openai_form::shop;
+use crate::support::authorization::Authorization;
+use crate::support::operator::mcpo;
+use crate::support::{Gateway, free_port, provisioned, servers};
 
 /// A name that would be markup, and one that would break out of a shell's quotes.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>,a'b$(id)";
@@ -68,4 +71,32 @@ async fn the_page_is_used_without_a_mouse_and_fits_a_phone() {
     gateway.in_state("broken", "unavailable").await;
     scene("keyboard", &gateway, &[]).await;
     scene("phone", &gateway, &[]).await;
+}
+
+#[tokio::test]
+async fn somebody_signs_in_to_a_server_by_the_button_of_the_page_and_calls_it_there() {
+    let Some(authorization) = Authorization::start(&[], &[]).await else { return };
+    let port = free_port();
+    let config = json!({
+        "publicUrl": format!("http://127.0.0.1:{port}"),
+        "apiKeys": { "root": { "key": "root-key", "admin": true }, "user": "user-key" },
+        "mcpServers": { "person": authorization.entry(&json!(true)) },
+    });
+    let gateway = Gateway::with(config).flag("--api-key", "key-of-the-fixture").port(port).start().await;
+    gateway.in_state("person", "unavailable").await;
+    scene("sign-in", &gateway, &["--key", "root-key", "--limited", "user-key", "--name", "ann"]).await;
+}
+
+#[tokio::test]
+async fn tools_that_are_not_as_they_were_locked_are_shown_with_what_differs() {
+    let (Some(then), Some(now)) = (shop("1"), shop("2")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (file, lock) = (folder.path().join("config.json"), folder.path().join("tools.lock"));
+    let config = |shop: &Value| json!({ "mcpServers": { "shop": shop }, "lock": { "file": lock, "drift": "quarantine" } });
+    std::fs::write(&file, config(&then).to_string()).unwrap();
+    let locked = mcpo(&["lock", "--config", file.to_str().unwrap()]).await;
+    assert_eq!(locked.code, Some(0), "{}", locked.err);
+    let gateway = Gateway::with(config(&now)).start().await;
+    gateway.listed(&["shop"]).await;
+    scene("drift", &gateway, &[]).await;
 }
