@@ -200,6 +200,7 @@ let
         && !lib.hasInfix "\${" value
         && builtins.elem (lib.last path) [
           "apiKey"
+          "assertion"
           "clientSecret"
           "client_secret"
           "password"

@@ -36,7 +36,8 @@ in
       description = ''
         How the gateway gets its token: somebody signs in once in a browser (`authorization_code`, which wants
         `publicUrl`), or the gateway proves by itself who it is (`client_credentials`, which wants `clientId`, and
-        `clientSecret` or `privateKey`).
+        `clientSecret` or `privateKey`). The grant `jwt_bearer` is for `settings.oauth`, since the file of its
+        `assertion` is read anew for each token, which a credential cannot be.
       '';
     };
     clientId = text "mcpo-miranda" "Name of the gateway at the authorization server; `null` has it register itself.";

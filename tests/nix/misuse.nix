@@ -181,6 +181,15 @@ let
       };
       says = "services.mcpo.servers.github.settings.oauth.privateKey would stand in the world-readable store";
     };
+    "an assertion in the settings" = {
+      configuration.servers.github = remote // {
+        settings.oauth = {
+          grant = "jwt_bearer";
+          assertion = "eyJhbGciOiJFUzI1NiJ9";
+        };
+      };
+      says = "services.mcpo.servers.github.settings.oauth.assertion would stand in the world-readable store";
+    };
     "a secret for OAuth with the name of a credential" = {
       configuration = {
         servers.github = remote // {
