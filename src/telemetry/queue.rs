@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -48,9 +48,17 @@ pub trait Sink<L>: Send + 'static {
 /// The near end. Cheap to clone.
 #[derive(Debug)]
 pub struct Queue<L> {
-    lines: SyncSender<Option<L>>,
-    waiting: Arc<AtomicUsize>,
+    // Not one of the bounded kind: that takes the memory of all its places at once.
+    lines: Sender<Option<L>>,
+    waiting: Arc<Waiting>,
     dropped: &'static AtomicU64,
+}
+
+/// What has been offered and not been taken out yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 /// The thread. Dropping it hands over what is queued and ends it.
@@ -67,7 +75,7 @@ pub fn start<L: Line>(
     mut sink: impl Sink<L>,
     dropped: &'static AtomicU64,
 ) -> std::io::Result<(Queue<L>, Writer<L>)> {
-    let (lines, lines_out) = sync_channel(LINES);
+    let (lines, lines_out) = channel();
     let (stop, stopped) = sync_channel(0);
     let (ends, ended) = sync_channel(1);
     let queue = Queue { lines, waiting: Arc::default(), dropped };
@@ -92,12 +100,24 @@ impl<L: Line> Queue<L> {
     /// Takes the line, or counts it as lost.
     pub fn offer(&self, line: L) {
         let bytes = line.bytes();
-        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        let has_room = before == 0 || before.saturating_add(bytes) <= BYTES;
-        if !has_room || self.lines.try_send(Some(line)).is_err() {
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if !self.waiting.add(bytes) || self.lines.send(Some(line)).is_err() {
+            self.waiting.remove(bytes);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Waiting {
+    /// Counts one more line, and tells whether there is room for it.
+    fn add(&self, bytes: usize) -> bool {
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        lines < LINES && (before == 0 || before.saturating_add(bytes) <= BYTES)
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -105,8 +125,8 @@ impl<L> Drop for Writer<L> {
     fn drop(&mut self) {
         self.stop = None;
         // The subscriber keeps its end of the queue for as long as the process lives, so the thread is woken
-        // by an entry without a line; if there is no room for one, it is awake.
-        let _is_awake = self.queue.lines.try_send(None);
+        // by an entry without a line; a thread that has ended takes none.
+        let _has_ended = self.queue.lines.send(None);
         let stuck = self.ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout);
         if let Some(thread) = self.thread.take().filter(|_| !stuck) {
             let _panicked_while_writing = thread.join();
@@ -117,7 +137,7 @@ impl<L> Drop for Writer<L> {
 /// The far end: what the thread owns.
 struct Far<L> {
     lines: Receiver<Option<L>>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     losses: Losses,
 }
 
@@ -155,7 +175,7 @@ impl<L: Line> Far<L> {
 
     fn pass(&self, line: Option<L>, sink: &mut impl Sink<L>) {
         if let Some(line) = line {
-            self.waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
+            self.waiting.remove(line.bytes());
             sink.take(line);
         }
     }
@@ -224,7 +244,7 @@ mod tests {
         drop(writer);
         assert_eq!(*kept.lines(), (0..1000).collect::<Vec<_>>());
         assert_eq!(DROPPED.load(Ordering::Relaxed), 0);
-        assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(queue.waiting.bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]
