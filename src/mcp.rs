@@ -90,7 +90,8 @@ impl Mcp {
         shared: Arc<Shared>,
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
-        Self { gateway, keys, config, prefixes, room, shared, prompts: PromptNames::default() }
+        let prompts = PromptNames::new(config.servers.iter().map(|server| server.name.clone()).collect());
+        Self { gateway, keys, config, prefixes, room, shared, prompts }
     }
 
     /// Answers a request to `place`, which its path was found to be. Who calls is settled before the body is read.
