@@ -60,12 +60,12 @@ pub use progress::Progress;
 pub use request::{Manner, Meta, Request};
 pub use state::{Phase, Unavailable, UpstreamState};
 pub use streamable::header_value;
+pub use subscriptions::Subscriptions;
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
 use era::Era;
 use identities::Identities;
-use subscriptions::Subscriptions;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -129,12 +129,14 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
+    /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`. Whoever follows resources of
+    /// the one `before` it, which had another entry under the same name, follows them here.
     pub fn new(
         config: ServerConfig,
         changes: Arc<Changes>,
         stop: CancellationToken,
         oauth: &Arc<OAuth>,
+        before: Option<&Self>,
     ) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
         let identities = Identities::new(config.dedicated);
@@ -152,7 +154,7 @@ impl Upstream {
             revision: AtomicU64::new(0),
             identities,
             era: Arc::default(),
-            subscriptions: Arc::default(),
+            subscriptions: before.map_or_else(Arc::default, |before| before.subscriptions.clone()),
             secrets: ArcSwapOption::empty(),
             authorizer,
             stop,

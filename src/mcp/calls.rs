@@ -93,6 +93,10 @@ impl Mcp {
         };
         if way.era == Era::Stateless {
             header_params::check(&asked.head.headers, &target.tool.header_params, arguments)?;
+            if let Some(called) = &way.called {
+                // A call finds one tool.
+                let _once = called.set(target.tool.clone());
+            }
         }
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);

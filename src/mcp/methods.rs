@@ -15,6 +15,7 @@ use super::calls::context;
 use super::client::Answer;
 use super::era::{Era, LIST_TTL};
 use super::handshake::REVISIONS;
+use super::header_params;
 use super::members::Members;
 use super::message::{Message, Reply};
 use super::parked::{Ends, Owner};
@@ -161,6 +162,7 @@ impl Mcp {
             progress: Some(progress),
             client: side.map(|side| gateway::Client { side, hearing }),
             session: Some(client.clone()),
+            called: None,
         };
         let (owned, this) = (asked.owned(), self.clone());
         let (method, params) = (method.to_owned(), params.to_owned());
@@ -191,7 +193,7 @@ impl Mcp {
             return self.listen(asked, id, params);
         }
         let token = streamed::progress_token(params);
-        let side = declared.side(asked.caller.key_name.as_deref());
+        let side = declared.side(asked.caller);
         let is_plain = token.is_none() && side.is_none();
         if is_plain || !HEARING.contains(&&**method) || !streamed::takes_events(&asked.head.headers) {
             let own = side.filter(|_| method == "tools/list").map(|side| self.shared.parked.place(&side));
@@ -229,15 +231,18 @@ impl Mcp {
     ) -> Finished {
         let (parked, closing) = (self.shared.parked.clone(), self.shared.closing.clone());
         let members: Members<'_> = serde_json::from_str(&params).unwrap_or_default();
-        let owner = Owner::new(
-            owned.caller.key_name.clone(),
-            owned.place.server().unwrap_or_default(),
-            &method,
-            &members,
-        );
+        let endpoint = owned.place.server().unwrap_or_default();
+        let owner = Owner::new(&owned.caller, endpoint, &method, &members);
         let state =
             members.get("requestState").and_then(|state| serde_json::from_str::<String>(state.get()).ok());
         if let Some(state) = state.filter(|state| parked.knows(state)) {
+            if let Some(tool) = parked.tool_of(&owner, &state) {
+                let arguments = members.get("arguments").map_or("{}", RawValue::get);
+                if let Err(fault) = header_params::check(&owned.head.headers, &tool.header_params, arguments)
+                {
+                    return Finished::Fault(fault);
+                }
+            }
             let answers =
                 members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
             let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()).await {
@@ -257,7 +262,8 @@ impl Mcp {
             }
             None => (None, None),
         };
-        let way = Way { era: Era::Stateless, progress: Some(ends.progress.clone()), client, session: None };
+        let (progress, called) = (Some(ends.progress.clone()), Some(ends.called.clone()));
+        let way = Way { era: Era::Stateless, progress, client, session: None, called };
         let this = self.clone();
         let work = async move {
             let _place = place;

@@ -26,6 +26,7 @@ mod isolation;
 mod limits;
 mod logs;
 mod mcp_all;
+mod mcp_changes;
 mod mcp_clients;
 mod mcp_fidelity;
 mod mcp_profiles;
