@@ -28,6 +28,7 @@ mod members;
 mod message;
 mod methods;
 mod others;
+mod own_tools;
 mod parked;
 mod place;
 mod profile;

@@ -74,10 +74,10 @@ pub fn combined_operation_ids<'a>(tools: impl IntoIterator<Item = (&'a str, &'a 
 /// names of all `servers`, never of what else is known, so that it means the same before and after. A plain id belongs
 /// to the server with the longest name that it begins with, and is none that could be read as one with a hash.
 pub fn lasting_ids<'a>(
-    servers: &[impl Borrow<str>],
+    servers: &[&(impl Borrow<str> + ?Sized)],
     things: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
-    let heads: Vec<String> = servers.iter().map(|server| clean(server.borrow(), fits) + "_").collect();
+    let heads: Vec<String> = servers.iter().map(|server| clean((*server).borrow(), fits) + "_").collect();
     let wish = |(server, thing)| {
         let mut wish = combined(server, thing);
         let own = clean(server, fits).len() + 1;
@@ -89,6 +89,19 @@ pub fn lasting_ids<'a>(
     };
     let wishes: Vec<_> = things.into_iter().map(wish).collect();
     assign(&wishes, COMBINED)
+}
+
+/// The id of one thing with its hash, which no other one has.
+pub fn hashed_id(server: &str, thing: &str) -> String {
+    let wish = Wish { claim: Claim::None, ..combined(server, thing) };
+    assign(&[wish], COMBINED).swap_remove(0)
+}
+
+/// Whether `id` may be one of a thing of `server`.
+pub fn may_be_of(id: &str, server: &str) -> bool {
+    // A hash takes the place of the end.
+    let head = clean(server, fits);
+    id.starts_with(&head[..head.len().min(LONGEST - HASH_DIGITS[2] - 1)])
 }
 
 const COMBINED: Form = Form { prefix: "", suffix: "", limit: LONGEST };

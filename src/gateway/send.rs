@@ -88,6 +88,7 @@ impl Gateway {
             };
             if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
                 lease.relay().attach(client.hearing.clone());
+                timeout_at(deadline, upstream.explore(&client.side, &**lease)).await.map_err(|_| late())?;
             }
             let headers = what.headers(&*connection, &params)?;
             let sending = Sending { what, outgoing, headers: &headers, trace: trace.as_ref(), after };

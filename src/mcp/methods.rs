@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::answer::{self, Fault};
-use super::calls::context;
 use super::client::Answer;
 use super::era::{Era, LIST_TTL};
 use super::handshake::REVISIONS;
@@ -25,7 +24,7 @@ use super::stateless::Declared;
 use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
-use crate::catalog::{Caller, CatalogServer};
+use crate::catalog::Caller;
 use crate::gateway;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
@@ -295,40 +294,30 @@ impl Mcp {
 
     async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Bytes {
         self.first_outcomes(asked).await;
-        let upstream = asked.place.server().and_then(|name| self.upstream(name));
-        let own = match (&way.client, &upstream) {
-            (Some(client), Some(upstream)) => {
-                // While the server is down, what everybody was told last is told here, too.
-                self.gateway.offered_to(&context(asked), upstream, client).await.unwrap_or(None)
-            }
-            _ => None,
+        let own = match &way.client {
+            Some(client) => self.own_tool_list(asked, client).await,
+            None => None,
         };
-        let list = match (own, asked.place.server()) {
-            (Some(catalog), Some(name)) => catalog.tool_list_of(&asked.caller.scope, name),
-            _ => self.tool_list(asked.caller, asked.place),
-        };
+        let is_own = own.is_some();
+        let list = own.unwrap_or_else(|| self.tool_list(asked.caller, asked.place));
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
         if way.era == Era::Stateless {
-            text.extend_from_slice(self.freshness(asked).as_bytes());
+            text.extend_from_slice(self.freshness(asked, is_own).as_bytes());
         }
         text.push(b'}');
         text.into()
     }
 
     /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest
-    /// circle of its servers.
-    fn freshness(&self, asked: &Asked<'_>) -> String {
+    /// circle of its servers; one that is the client's own is for nobody else.
+    fn freshness(&self, asked: &Asked<'_>, is_own: bool) -> String {
         let catalog = self.gateway.keeper().catalog();
-        let is_listed = |server: &&Arc<CatalogServer>| {
-            asked.caller.scope.allows_server(&server.name)
-                && asked.place.server().is_none_or(|name| server.name.as_str() == name)
-        };
-        let listed = catalog.servers.iter().filter(is_listed).filter_map(|server| server.info.as_ref());
+        let listed = asked.place.servers(&catalog, asked.caller).filter_map(|server| server.info.as_ref());
         let freshness = listed.fold(Freshness::default(), |all, info| all.and(info.freshness));
         let ttl = freshness.ttl.unwrap_or(u64::from(LIST_TTL)).min(u64::from(LIST_TTL));
-        let scope = if self.is_open() && !freshness.is_private { "public" } else { "private" };
+        let scope = if self.is_open() && !is_own && !freshness.is_private { "public" } else { "private" };
         format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::Mcp;
@@ -67,7 +68,8 @@ impl Drop for Followed {
 
 impl Mcp {
     /// `logging/setLevel`. From now on the session has connections of its own, since servers tell their log to a
-    /// connection and not to a request; the one of this endpoint's server is told at once.
+    /// connection and not to a request. Those that are open are told the level at once, the others when they are opened;
+    /// at the endpoint of one server, its is opened now.
     pub(super) async fn set_log_level(
         &self,
         asked: &Asked<'_>,
@@ -81,20 +83,26 @@ impl Mcp {
         }
         let client = session.client();
         client.set_log_level(wanted.level.into());
-        if let Place::One(name) = asked.place
-            && let Some(upstream) = self.upstream(name)
-            && upstream.manner() == Manner::Sessions
-            && let Some(side) = client.side()
-        {
-            // Opening the connection sets the level there, and a level that differs is a connection of its own.
-            let way = Way {
-                era: Era::Sessions,
-                progress: None,
-                client: Some(gateway::Client { side, hearing: client.clone() }),
-                session: None,
-                called: None,
+        let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
+        let concerned: Vec<Arc<Upstream>> = {
+            let catalog = self.gateway.keeper().catalog();
+            let upstreams =
+                asked.place.servers(&catalog, asked.caller).filter_map(|server| server.upstream());
+            let is_told = |upstream: &&Arc<Upstream>| {
+                upstream.manner() == Manner::Sessions
+                    && (*asked.place != Place::All || upstream.own_relay(None, &side).is_some())
             };
-            self.pass_on(asked, &upstream, "ping", "{}", &way).await?;
+            upstreams.filter(is_told).cloned().collect()
+        };
+        // Whatever is asked over the connection, the level is told before.
+        let way = Way {
+            client: Some(gateway::Client { side, hearing: client.clone() }),
+            ..Way::plain(Era::Sessions)
+        };
+        let told = concerned.iter().map(|upstream| self.pass_on(asked, upstream, "ping", "{}", &way));
+        let told: Result<Vec<_>, _> = join_all(told).await.into_iter().collect();
+        if let Place::One(_) = asked.place {
+            told?;
         }
         Ok(Bytes::from_static(b"{}"))
     }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::error::{EndReason, LinkError, cut_words};
 use super::header_params;
@@ -12,8 +14,8 @@ use super::link::Link;
 use super::message::Reply;
 use super::request::{Request, What};
 use super::{
-    ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, ServerInfo, TRY_AGAIN, ToolList,
-    Unavailable, Upstream,
+    Change, ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, Relay, ServerInfo, TRY_AGAIN,
+    ToolList, Unavailable, Upstream,
 };
 use crate::config::ServerName;
 
@@ -23,6 +25,8 @@ const MOST_TOOLS: usize = 50_000;
 /// times as much.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_PAGES: usize = 10_000;
+/// How long a call waits for the list of its client's own connection, once for all clients that declare the same.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// JSON-RPC's "method not found": the server has no tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -137,9 +141,46 @@ impl Upstream {
             let reason = Some(Arc::new(reason));
             NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
         })?;
+        self.compare(client, &tools);
         let info = self.tools().map(|list| list.info.clone()).unwrap_or_default();
         let info = ServerInfo { freshness, ..info };
         Ok(Some(ToolList { info, tools, revision: 0 }))
+    }
+
+    /// Whether `client` may get other tools than everybody: clients that declare the same do, or its own connection, which
+    /// is open, has said so. Opens and asks nothing.
+    pub fn may_offer_others(&self, identity: Option<&Identity>, client: &ClientSide) -> bool {
+        let has_other_tools =
+            || self.own_relay(identity, client).is_some_and(|relay| relay.has_other_tools());
+        self.offers.differ(&client.capabilities) == Some(true) || has_other_tools()
+    }
+
+    /// Who hears the connection that is `client`'s alone, if it is open now.
+    pub fn own_relay(&self, identity: Option<&Identity>, client: &ClientSide) -> Option<Arc<Relay>> {
+        self.identities.relay(&Identity::of_client(identity, client))
+    }
+
+    /// Finds out over a connection of `client`'s own whether clients like it get other tools, unless that is known.
+    pub async fn explore(&self, client: &ClientSide, link: &dyn Link) {
+        if &*client.capabilities == "{}" || self.offers.differ(&client.capabilities).is_some() {
+            return;
+        }
+        match timeout(PATIENCE, list(self.name(), link)).await {
+            Ok(Ok((tools, _))) => self.compare(client, &tools),
+            // It is not asked with each call again.
+            Ok(Err(_)) | Err(_) => {
+                self.offers.learn(&client.capabilities, false);
+            }
+        }
+    }
+
+    /// Takes note of whether the tools of `client` differ from those of everybody. When they do, and nobody knew, clients
+    /// are told that the list has changed: some will find more in it.
+    fn compare(&self, client: &ClientSide, tools: &[Definition]) {
+        let differ = self.tools().is_none_or(|list| list.tools != tools);
+        if self.offers.learn(&client.capabilities, differ) {
+            self.changes.announce(self.name(), Change::Tools);
+        }
     }
 }
 

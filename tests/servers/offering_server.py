@@ -13,7 +13,8 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
 --ttl, --scope what its lists say of how long, and for whom, they may be kept
 --log FILE     appends every message that arrives, as one JSON line, with the server's process id
 --tells        declares that it tells of changes and logs, and has the tools `touch` (one resource has changed: `uri`),
-               `change` (a list has: `kind`), `ask` (asks the user, and answers what the user did), `steps` (tells its
+               `change` (a list has: `kind`), `ask` (asks the user, and answers what the user did;
+               its `message` is said in a header, too), `steps` (tells its
                progress three times), `log` (writes a message of level `info`) and `pid`
 --more A,B     further tools, for a client that can be asked something; they echo their arguments
 """
@@ -46,7 +47,8 @@ def send(**message):
 
 def tools():
     more = [name for name in options.more.split(",") if name and client.get("capabilities")]
-    return [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS + more]
+    message = {"type": "object", "properties": {"message": {"type": "string", "x-mcp-header": "Message"}}}
+    return [{"name": name, "inputSchema": message if name == "ask" else {"type": "object"}} for name in TOOLS + more]
 
 
 def call(ident, name, arguments, meta):

@@ -68,7 +68,8 @@ impl Known {
             .iter()
             .flat_map(|(server, list)| list.iter().map(move |prompt| (server, prompt)))
             .collect();
-        let ids = lasting_ids(servers, flat.iter().map(|(server, prompt)| (server.as_str(), &***prompt)));
+        let servers: Vec<&ServerName> = servers.iter().collect();
+        let ids = lasting_ids(&servers, flat.iter().map(|(server, prompt)| (server.as_str(), &***prompt)));
         let mut names: HashMap<ServerName, HashMap<Arc<str>, Arc<str>>> = HashMap::new();
         let mut places = HashMap::with_capacity(flat.len());
         for ((server, prompt), id) in flat.into_iter().zip(ids) {

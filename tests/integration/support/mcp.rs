@@ -98,6 +98,13 @@ impl Session {
         Events::open(gateway, "POST", path, &head, &request(method, params).to_string()).await
     }
 
+    /// The result of a call whose answer may be a stream, as real clients make it.
+    pub async fn heard(&self, gateway: &Gateway, path: &str, tool: &str, arguments: &Value) -> Value {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let answer = self.streamed(gateway, path, "tools/call", &params).await.answer().await;
+        answer.get("result").unwrap_or_else(|| panic!("{tool}: {answer}")).clone()
+    }
+
     /// Answers a request that the client was sent.
     pub async fn reply(&self, question: &Value, result: &Value) {
         let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": result });
@@ -184,6 +191,21 @@ impl Events {
         let mut stream = Self::open(gateway, "POST", path, &head, &body).await;
         let told = stream.message("notifications/subscriptions/acknowledged").await;
         (stream, told["params"]["notifications"].clone())
+    }
+
+    /// The answer to the request that opened the stream, whether it is one of events or not.
+    pub async fn answer(&mut self) -> Value {
+        let head = self.until("\r\n\r\n").await.to_lowercase();
+        if head.contains("content-type: text/event-stream") {
+            return self.message("").await;
+        }
+        loop {
+            let (_, body) = self.text.split_once("\r\n\r\n").unwrap();
+            if let Ok(answer) = serde_json::from_str(body) {
+                return answer;
+            }
+            assert!(self.read().await, "the answer is not whole: {}", self.text);
+        }
     }
 
     /// The next message with this method, or the next answer for `""`; those before it are passed over.
