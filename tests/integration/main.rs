@@ -29,6 +29,7 @@ mod mcp_all;
 mod mcp_asked;
 mod mcp_changes;
 mod mcp_clients;
+mod mcp_endurance;
 mod mcp_fidelity;
 mod mcp_own_tools;
 mod mcp_profiles;
