@@ -165,7 +165,9 @@ impl Gateway {
         outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
-            ServerSource::Gateway => self.call_checked(context, target, arguments, Some(outgoing)).await,
+            ServerSource::Gateway => {
+                Box::pin(self.call_checked(context, target, arguments, Some(outgoing))).await
+            }
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
                 let what = What::Call { tool: &target.tool, arguments: &arguments };

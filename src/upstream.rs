@@ -286,7 +286,7 @@ impl Upstream {
                 let identity = Identity::of_client(identity, client);
                 let lease = self.identities.lease(&identity).await?;
                 if let Some(level) = &client.log_level {
-                    lease.ask_for_log(level).await;
+                    Box::pin(lease.ask_for_log(level)).await;
                 }
                 return Ok(Connection::Dedicated(lease));
             }

@@ -160,11 +160,13 @@ impl Upstream {
         self.identities.relay(&Identity::of_client(identity, client))
     }
 
-    /// Finds out over a connection of `client`'s own whether clients like it get other tools, unless that is known.
+    /// Whether it is not known if clients like `client` get other tools than everybody.
+    pub fn is_unexplored(&self, client: &ClientSide) -> bool {
+        &*client.capabilities != "{}" && self.offers.differ(&client.capabilities).is_none()
+    }
+
+    /// Finds that out over a connection of `client`'s own.
     pub async fn explore(&self, client: &ClientSide, link: &dyn Link) {
-        if &*client.capabilities == "{}" || self.offers.differ(&client.capabilities).is_some() {
-            return;
-        }
         match timeout(PATIENCE, list(self.name(), link)).await {
             Ok(Ok((tools, _))) => self.compare(client, &tools),
             // It is not asked with each call again.
