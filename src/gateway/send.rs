@@ -88,10 +88,6 @@ impl Gateway {
             };
             if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
                 lease.relay().attach(client.hearing.clone());
-                if upstream.is_unexplored(&client.side) {
-                    let exploring = Box::pin(upstream.explore(&client.side, &**lease));
-                    timeout_at(deadline, exploring).await.map_err(|_| late())?;
-                }
             }
             let headers = what.headers(&*connection, &params)?;
             let sending = Sending { what, outgoing, headers: &headers, trace: trace.as_ref(), after };

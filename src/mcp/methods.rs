@@ -248,10 +248,10 @@ impl Mcp {
                 Ok(running) => running,
                 Err(fault) => return Finished::Fault(fault),
             };
-            return match parked.ask_again(owner, running, &closing) {
-                Ok(asked_again) => asked_again,
-                Err((owner, running)) => parked.work(owner, running, to, &closing).await,
-            };
+            if running.is_waiting() {
+                return parked.park(owner, running, &closing);
+            }
+            return parked.work(owner, running, to, &closing).await;
         }
         let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let ends = Ends::new(asks_progress, passes_log);

@@ -4,8 +4,8 @@
 //! anyway. At the endpoint of all, a list must not begin a process or a session at each of them, most of which have nothing
 //! of the kind. So only those servers are asked there
 //!
-//! - that were seen to have other tools for clients that declare the same ([`crate::upstream::Upstream::explore`]: found
-//!   out when the first of these clients gets a connection of its own, by a call or at the endpoint of that server), or
+//! - that were seen to have other tools for clients that declare the same (found out a moment
+//!   after the first of these clients gets a connection of its own, by a call or at the endpoint of that server), or
 //! - whose own connection with this client is open and has said that its tools are others now.
 //!
 //! They are asked at once, and within a deadline. When the first of them is found, clients are told that the list has

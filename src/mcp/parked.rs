@@ -231,17 +231,8 @@ impl Parked {
         waiting.get(state).filter(|waiting| waiting.owner == *owner)?.running.called.get().cloned()
     }
 
-    /// The client has left questions open: it is asked again.
-    pub fn ask_again(
-        self: &Arc<Self>,
-        owner: Owner,
-        running: Running,
-        closing: &CancellationToken,
-    ) -> Result<Finished, (Owner, Running)> {
-        if running.asked.is_empty() { Err((owner, running)) } else { Ok(self.park(owner, running, closing)) }
-    }
-
-    fn park(self: &Arc<Self>, owner: Owner, running: Running, closing: &CancellationToken) -> Finished {
+    /// Asks the client, and keeps the request until it comes back.
+    pub fn park(self: &Arc<Self>, owner: Owner, running: Running, closing: &CancellationToken) -> Finished {
         let requests: Map<String, Value> =
             running.asked.iter().map(|(key, question)| (key.clone(), shown(question))).collect();
         let Ok(id) = new_id() else {
@@ -280,6 +271,11 @@ impl Parked {
 }
 
 impl Running {
+    /// Whether the client has left questions open.
+    pub fn is_waiting(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     fn ask(&mut self, question: Question) {
         self.numbers += 1;
         self.asked.push((format!("input-{}", self.numbers), question));

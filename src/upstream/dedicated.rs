@@ -1,13 +1,14 @@
 //! Opens a connection for one identity: its headers beside the entry's fixed ones, a session (or a process, or a
 //! connection to the socket) of its own, and its client for the server to ask.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
+use super::Upstream;
 use super::era::Era;
 use super::error::EndReason;
 use super::handshake::{self, Greeting, Service};
@@ -56,11 +57,16 @@ pub trait Opener: Send + Sync + 'static {
         identity: &'a Identity,
         give_up: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Dedicated, EndReason>>;
+
+    /// What is found out over a connection beside the calls, once it is open.
+    fn explore<'a>(&'a self, identity: &'a Identity, link: &'a dyn Link) -> BoxFuture<'a, ()>;
 }
 
 /// Makes them to the server of one entry.
 #[derive(Debug)]
 pub struct ServerOpener {
+    /// Whose connections they are.
+    upstream: Weak<Upstream>,
     entry: Arc<ServerConfig>,
     era: Arc<Era>,
     surroundings: Arc<Surroundings>,
@@ -69,12 +75,12 @@ pub struct ServerOpener {
 
 impl ServerOpener {
     pub fn new(
-        entry: Arc<ServerConfig>,
-        era: Arc<Era>,
+        upstream: &Arc<Upstream>,
         surroundings: Arc<Surroundings>,
         authorizer: Option<Arc<Authorizer>>,
     ) -> Self {
-        Self { entry, era, surroundings, authorizer }
+        let (entry, era) = (Guard::into_inner(upstream.config()), upstream.era.clone());
+        Self { upstream: Arc::downgrade(upstream), entry, era, surroundings, authorizer }
     }
 
     async fn try_to_open(
@@ -162,6 +168,14 @@ impl Opener for ServerOpener {
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: no connection for one caller: {reason}");
             }
             opened
+        })
+    }
+
+    fn explore<'a>(&'a self, identity: &'a Identity, link: &'a dyn Link) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let (Some(upstream), Some(client)) = (self.upstream.upgrade(), identity.client()) {
+                upstream.explore(client, link).await;
+            }
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::{EndReason, LinkError, cut_words};
 use super::header_params;
@@ -25,8 +25,10 @@ const MOST_TOOLS: usize = 50_000;
 /// times as much.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_PAGES: usize = 10_000;
-/// How long a call waits for the list of its client's own connection, once for all clients that declare the same.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the list of one client's own connection may take, which is read once for all clients that declare the same.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits for the connection's first call to go ahead.
+const COURTESY: Duration = Duration::from_millis(200);
 /// JSON-RPC's "method not found": the server has no tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -160,16 +162,20 @@ impl Upstream {
         self.identities.relay(&Identity::of_client(identity, client))
     }
 
-    /// Whether it is not known if clients like `client` get other tools than everybody.
-    pub fn is_unexplored(&self, client: &ClientSide) -> bool {
-        &*client.capabilities != "{}" && self.offers.differ(&client.capabilities).is_none()
-    }
-
-    /// Finds that out over a connection of `client`'s own.
-    pub async fn explore(&self, client: &ClientSide, link: &dyn Link) {
+    /// Finds out over a new connection of `client`'s own whether clients like it get other tools than everybody, unless
+    /// that is known. The call that the connection was made for goes first.
+    pub(super) async fn explore(&self, client: &ClientSide, link: &dyn Link) {
+        let is_known = || self.offers.differ(&client.capabilities).is_some();
+        if &*client.capabilities == "{}" || is_known() {
+            return;
+        }
+        sleep(COURTESY).await;
+        if is_known() {
+            return;
+        }
         match timeout(PATIENCE, list(self.name(), link)).await {
             Ok(Ok((tools, _))) => self.compare(client, &tools),
-            // It is not asked with each call again.
+            // It is not asked over each connection again.
             Ok(Err(_)) | Err(_) => {
                 self.offers.learn(&client.capabilities, false);
             }

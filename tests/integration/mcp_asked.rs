@@ -2,11 +2,12 @@
 //! the gateway's own `call_tool`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::mcp::{Session, introduction, stateless_able};
-use crate::support::{Ask, Gateway, provisioned, servers};
+use crate::support::{Ask, Gateway, provisioned, servers, until};
 
 fn able() -> Value {
     json!({ "elicitation": { "form": {} } })
@@ -128,8 +129,11 @@ async fn call_tool_passes_on_what_a_direct_call_would() {
         // A tool that the server has for this client alone is found, described and called.
         let own = |tool: &str| relay.replace("call_tool", tool);
         let heard = async |tool: &str, arguments: Value| client.heard(&gateway, path, tool, &arguments).await;
-        let found = heard(&own("search_tools"), json!({ "query": "extra" })).await;
-        assert_eq!(found["structuredContent"]["tools"][0]["tool"], "extra", "{found}");
+        until(Duration::from_secs(20), "such a tool to be found", async || {
+            let found = heard(&own("search_tools"), json!({ "query": "extra" })).await;
+            (found["structuredContent"]["tools"][0]["tool"] == "extra").then_some(())
+        })
+        .await;
         let described = heard(&own("describe_tool"), json!({ "server": "s", "tool": "extra" })).await;
         assert_eq!(described["structuredContent"]["name"], "extra", "{described}");
         assert!(text(&heard(relay, call("extra", json!({}))).await).contains("extra"));

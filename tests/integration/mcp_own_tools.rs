@@ -108,7 +108,9 @@ async fn such_a_tool_is_called_without_a_list_and_two_that_join_alike_are_told_a
         client.streamed(&gateway, "/mcp", "tools/call", &json!({ "name": "b_no" })).await.answer().await;
     assert_eq!(unknown["error"]["message"], "Unknown tool: b_no");
     assert_eq!((starts(&a), starts(&a_b)), (1, 2));
+    let mut stream = client.stream(&gateway, "/mcp").await;
     client.heard(&gateway, "/mcp", "a_pid", &json!({})).await;
+    stream.message(CHANGED).await;
     let listed = client.tools().await;
     let mut called: Vec<String> = Vec::new();
     for name in listed

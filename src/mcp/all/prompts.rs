@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn names(servers: &[&str]) -> PromptNames {
-        PromptNames::new(servers.iter().map(|server| ServerName::new(*server).unwrap()).collect())
+        PromptNames::new(servers.iter().map(|server| ServerName::new(server).unwrap()).collect())
     }
 
     fn heard(server: &str, prompts: &[&str]) -> (ServerName, Vec<Arc<str>>) {

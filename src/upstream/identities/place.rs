@@ -24,7 +24,14 @@ pub(super) async fn tend(
             let (link, relay, log) = (&dedicated.link, &dedicated.relay, &dedicated.log);
             let open = Open { link: link.clone(), relay: relay.clone(), log: log.clone() };
             tell.send_replace(Outcome::Open(open));
-            place.serve(&dedicated, &closing).await;
+            let exploring = async {
+                opener.explore(&identity, &*dedicated.link).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = place.serve(&dedicated, &closing) => {}
+                () = exploring => {}
+            }
             // Before the end is awaited: the next call gets a new connection.
             drop(place);
             dedicated.close().await;

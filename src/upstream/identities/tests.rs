@@ -62,6 +62,10 @@ impl Opener for Server {
             Ok(Dedicated { link: Arc::new(link), relay: Arc::default(), log: Arc::default(), service: None })
         })
     }
+
+    fn explore<'a>(&'a self, _: &'a Identity, _: &'a dyn Link) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 impl Link for FakeLink {
