@@ -68,6 +68,20 @@ impl Catalog {
         Self::new(kept.cloned().collect(), Vec::new(), 0)
     }
 
+    /// The same with `offered`, what some servers offer to one client alone, in their places; without documents, and with
+    /// room for the lists of `scopes`.
+    #[must_use]
+    pub fn with_offered(&self, offered: Vec<Arc<CatalogServer>>, scopes: usize) -> Self {
+        let (mut servers, mut names) = (self.servers.clone(), self.prefixed().clone());
+        for server in offered {
+            if let Some(&index) = self.by_name.get(&server.name) {
+                names.replace(&self.servers, index, &server);
+                servers[index] = server;
+            }
+        }
+        Self { prefixed: names.into(), ..Self::new(servers, Vec::new(), scopes) }
+    }
+
     /// The server called `name`.
     pub fn server(&self, name: &str) -> Option<&Arc<CatalogServer>> {
         self.by_name.get(name).map(|&index| &self.servers[index])

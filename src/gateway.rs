@@ -35,7 +35,7 @@ use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
 use crate::telemetry::audit::Audit;
-use crate::upstream::{LinkError, Reply, Upstream};
+use crate::upstream::{LinkError, Manner, Reply, Upstream};
 use limits::Turn;
 use send::What;
 
@@ -101,6 +101,25 @@ impl Gateway {
         target: &Target,
         arguments: Bytes,
     ) -> Result<Reply, CallError> {
+        let reply = self.call_checked(context, target, arguments, None).await?;
+        // Nobody was said to be there to ask.
+        match &reply {
+            Reply::Result(result) if asks_for_input(result) => {
+                let why = "it asks for input that this caller cannot give".to_owned();
+                Err(CallError::Link(LinkError::Malformed(why)))
+            }
+            _ => Ok(reply),
+        }
+    }
+
+    /// The same with what a caller of MCP adds, if it is one; such a caller may be asked for input.
+    async fn call_checked(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        arguments: Bytes,
+        outgoing: Option<&Outgoing>,
+    ) -> Result<Reply, CallError> {
         let checker = target.tool.checker();
         let arguments = apart_if_large(arguments.len(), || checker.check(arguments))?;
         match &target.server.source {
@@ -108,21 +127,26 @@ impl Gateway {
                 // What `call_tool` calls is counted by itself.
                 let counts = !builtin::is_relay(&target.tool.name);
                 let _turn = counts.then(|| self.admit(context, &target.server.name)).transpose()?;
-                let answer = builtin::call(self, context, &target.tool.name, arguments);
+                let answer = builtin::call(self, context, &target.tool.name, arguments, outgoing);
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
                 let what = What::Call { tool: &target.tool, arguments: &arguments };
-                let reply = self.send(context, upstream, what, &Outgoing::default()).await?;
-                // Nobody was said to be there to ask.
-                match &reply {
-                    Reply::Result(result) if asks_for_input(result) => {
-                        let why = "it asks for input that this caller cannot give".to_owned();
-                        Err(CallError::Link(LinkError::Malformed(why)))
-                    }
-                    _ => Ok(reply),
-                }
+                let nothing = Outgoing::default();
+                self.send(context, upstream, what, outgoing.unwrap_or(&nothing)).await
             }
+        }
+    }
+
+    /// The manner of the server that a call of `target` with these `arguments` reaches in the end.
+    pub fn manner_behind(&self, target: &Target, arguments: &[u8]) -> Manner {
+        let inner = || {
+            let server = builtin::relayed_to(&target.tool.name, arguments)?;
+            self.keeper.catalog().server(&server)?.upstream().cloned()
+        };
+        match &target.server.source {
+            ServerSource::Upstream(upstream) => upstream.manner(),
+            ServerSource::Gateway => inner().map_or(Manner::Sessions, |upstream| upstream.manner()),
         }
     }
 
@@ -141,7 +165,9 @@ impl Gateway {
         outgoing: &Outgoing,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
-            ServerSource::Gateway => self.call(context, target, arguments).await,
+            ServerSource::Gateway => {
+                Box::pin(self.call_checked(context, target, arguments, Some(outgoing))).await
+            }
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
                 let what = What::Call { tool: &target.tool, arguments: &arguments };

@@ -28,6 +28,7 @@ mod members;
 mod message;
 mod methods;
 mod others;
+mod own_tools;
 mod parked;
 mod place;
 mod profile;
@@ -90,7 +91,8 @@ impl Mcp {
         shared: Arc<Shared>,
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
-        Self { gateway, keys, config, prefixes, room, shared, prompts: PromptNames::default() }
+        let prompts = PromptNames::new(config.servers.iter().map(|server| server.name.clone()).collect());
+        Self { gateway, keys, config, prefixes, room, shared, prompts }
     }
 
     /// Answers a request to `place`, which its path was found to be. Who calls is settled before the body is read.

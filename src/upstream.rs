@@ -25,6 +25,7 @@ mod lines;
 pub mod link;
 pub mod message;
 pub mod oauth;
+mod offers;
 pub mod process;
 pub mod progress;
 pub mod request;
@@ -60,12 +61,13 @@ pub use progress::Progress;
 pub use request::{Manner, Meta, Request};
 pub use state::{Phase, Unavailable, UpstreamState};
 pub use streamable::header_value;
+pub use subscriptions::Subscriptions;
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
 use era::Era;
 use identities::Identities;
-use subscriptions::Subscriptions;
+use offers::Offers;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -85,6 +87,7 @@ pub struct Upstream {
     /// The connections that serve one caller each.
     identities: Identities,
     era: Arc<Era>,
+    offers: Offers,
     subscriptions: Arc<Subscriptions>,
     /// Of the secrets that the last try read.
     secrets: ArcSwapOption<SecretsDigest>,
@@ -129,12 +132,14 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`.
+    /// A server that nobody has started yet; [`supervisor::supervise`] does, until `stop`. Whoever follows resources of
+    /// the one `before` it, which had another entry under the same name, follows them here.
     pub fn new(
         config: ServerConfig,
         changes: Arc<Changes>,
         stop: CancellationToken,
         oauth: &Arc<OAuth>,
+        before: Option<&Self>,
     ) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
         let identities = Identities::new(config.dedicated);
@@ -152,7 +157,8 @@ impl Upstream {
             revision: AtomicU64::new(0),
             identities,
             era: Arc::default(),
-            subscriptions: Arc::default(),
+            offers: Offers::default(),
+            subscriptions: before.map_or_else(Arc::default, |before| before.subscriptions.clone()),
             secrets: ArcSwapOption::empty(),
             authorizer,
             stop,
@@ -278,7 +284,11 @@ impl Upstream {
             let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
             if shared.speech().manner() == Manner::Sessions || wants_log {
                 let identity = Identity::of_client(identity, client);
-                return self.identities.lease(&identity).await.map(Connection::Dedicated);
+                let lease = self.identities.lease(&identity).await?;
+                if let Some(level) = &client.log_level {
+                    Box::pin(lease.ask_for_log(level)).await;
+                }
+                return Ok(Connection::Dedicated(lease));
             }
             if identity.is_none() {
                 return Ok(Connection::Shared(shared));
@@ -356,6 +366,7 @@ impl Upstream {
         list.revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
         let list = Arc::new(list);
         self.tools.store(Some(list.clone()));
+        self.offers.doubt();
         self.announce();
         list
     }

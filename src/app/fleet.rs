@@ -126,9 +126,15 @@ impl Fleet {
                         known.adopt(server.clone());
                         known.clone()
                     }
-                    _ => {
-                        let stop = self.stop.child_token();
-                        Upstream::new(server.clone(), self.changes.clone(), stop, self.oauth())
+                    (_, known) => {
+                        let (changes, stop) = (self.changes.clone(), self.stop.child_token());
+                        Upstream::new(
+                            server.clone(),
+                            changes,
+                            stop,
+                            self.oauth(),
+                            known.map(|known| &**known),
+                        )
                     }
                 }
             })

@@ -7,6 +7,7 @@
 //!   `tool_get_env_post`) gets the plain id as long as it is alone in wanting it.
 //! - Every other name (cut, cleaned, or beaten to its id) carries a short hash of its raw form.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
 use super::document::hash_prefix;
@@ -65,16 +66,61 @@ pub fn server_operation_ids<'a>(tools: impl IntoIterator<Item = &'a str>) -> Vec
 
 /// The ids of tools among those of all servers, `{server}_{tool}`, in the order of `tools` (server and tool).
 pub fn combined_operation_ids<'a>(tools: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
-    let fits = |character| is_word(character) || character == '-';
-    let wishes: Vec<_> = tools
-        .into_iter()
-        .map(|(server, tool)| Wish {
-            raw: format!("{server}\0{tool}"),
-            stem: format!("{}_{}", clean(server, fits), clean(tool, fits)),
-            claim: if server.chars().chain(tool.chars()).all(fits) { Claim::Exact } else { Claim::None },
-        })
-        .collect();
-    assign(&wishes, Form { prefix: "", suffix: "", limit: LONGEST })
+    let wishes: Vec<_> = tools.into_iter().map(|(server, tool)| combined(server, tool)).collect();
+    assign(&wishes, COMBINED)
+}
+
+/// The same for things that are heard of one server after the other: an id is a function of its own names and of the
+/// names of all `servers`, never of what else is known, so that it means the same before and after. A plain id belongs
+/// to the server with the longest name that it begins with, and is none that could be read as one with a hash.
+pub fn lasting_ids<'a>(
+    servers: &[&(impl Borrow<str> + ?Sized)],
+    things: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<String> {
+    let heads: Vec<String> = servers.iter().map(|server| clean((*server).borrow(), fits) + "_").collect();
+    let wish = |(server, thing)| {
+        let mut wish = combined(server, thing);
+        let own = clean(server, fits).len() + 1;
+        let is_anothers = heads.iter().any(|head| head.len() > own && wish.stem.starts_with(head));
+        if is_anothers || ends_with_a_hash(&wish.stem) {
+            wish.claim = Claim::None;
+        }
+        wish
+    };
+    let wishes: Vec<_> = things.into_iter().map(wish).collect();
+    assign(&wishes, COMBINED)
+}
+
+/// The id of one thing with its hash, which no other one has.
+pub fn hashed_id(server: &str, thing: &str) -> String {
+    let wish = Wish { claim: Claim::None, ..combined(server, thing) };
+    assign(&[wish], COMBINED).swap_remove(0)
+}
+
+/// Whether `id` may be one of a thing of `server`.
+pub fn may_be_of(id: &str, server: &str) -> bool {
+    // A hash takes the place of the end.
+    let head = clean(server, fits);
+    id.starts_with(&head[..head.len().min(LONGEST - HASH_DIGITS[2] - 1)])
+}
+
+const COMBINED: Form = Form { prefix: "", suffix: "", limit: LONGEST };
+
+fn combined(server: &str, thing: &str) -> Wish {
+    Wish {
+        raw: format!("{server}\0{thing}"),
+        stem: format!("{}_{}", clean(server, fits), clean(thing, fits)),
+        claim: if server.chars().chain(thing.chars()).all(fits) { Claim::Exact } else { Claim::None },
+    }
+}
+
+fn fits(character: char) -> bool {
+    is_word(character) || character == '-'
+}
+
+fn ends_with_a_hash(stem: &str) -> bool {
+    let end = stem.rsplit_once('_').map_or("", |(_, end)| end);
+    HASH_DIGITS.contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Each character that `fits` refuses becomes `_`.
@@ -216,6 +262,30 @@ mod tests {
         assert_eq!(ids[2], "a_b-c");
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 4, "{ids:?}");
         assert!(!ids.contains(&"a_b_c".to_owned()), "{ids:?}");
+    }
+
+    #[test]
+    fn a_lasting_id_is_the_same_whatever_else_is_heard_of() {
+        let servers = ["a", "a_b", "a b", "c"];
+        let hash = hash_prefix(b"a\0b_c", 8);
+        let twin = format!("c_{hash}");
+        let things = [
+            ("a_b", "c"),
+            ("a", "b_c"),
+            ("a", "x"),
+            ("a_b", "b"),
+            ("a b", "c"),
+            ("c", "a_b"),
+            ("a_b", &*twin),
+        ];
+        let ids = lasting_ids(&servers, things);
+        assert_eq!(ids[..1], ["a_b_c"], "the longer name wins");
+        assert_eq!(ids[1], format!("a_b_c_{hash}"));
+        assert_eq!((&*ids[2], &*ids[3], &*ids[5]), ("a_x", "a_b_b", "c_a_b"));
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), things.len(), "{ids:?}");
+        for (thing, id) in things.into_iter().zip(&ids) {
+            assert_eq!(&lasting_ids(&servers, [thing])[0], id, "{thing:?} alone");
+        }
     }
 
     #[test]

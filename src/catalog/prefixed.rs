@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::operation_id::combined_operation_ids;
+use super::operation_id::{combined_operation_ids, hashed_id, lasting_ids};
 use super::{CatalogServer, CatalogTool};
+use crate::config::ServerName;
 
 /// The names of one snapshot, both ways. They are the same for all callers, whatever each may see.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PrefixedNames {
     /// By server and tool, in the order of the snapshot; tools that are held back come last, so that a name does not
     /// hang on whether another tool is.
@@ -35,6 +36,29 @@ impl PrefixedNames {
             prefixed.names.push(names);
         }
         prefixed
+    }
+
+    /// Puts `offered`, what a server offers to one client alone, in the place of the server at `index` of `servers`. A
+    /// tool that everybody gets keeps its name, and no other one gets such a name; the names of the others hang on
+    /// nothing else that is offered.
+    pub fn replace(&mut self, servers: &[Arc<CatalogServer>], index: usize, offered: &CatalogServer) {
+        let known = &servers[index];
+        let names: Vec<&ServerName> = servers.iter().map(|server| &server.name).collect();
+        let named = offered.known().map(|tool| {
+            if let Some(position) = known.position(&tool.exposed_name) {
+                return self.names[index][position].clone();
+            }
+            let own = (offered.name.as_str(), &*tool.exposed_name);
+            let id = lasting_ids(&names, [own]).swap_remove(0);
+            let is_taken = self.places.contains_key(&*id);
+            Arc::from(if is_taken { hashed_id(own.0, own.1) } else { id })
+        });
+        let named: Vec<Arc<str>> = named.collect();
+        self.places.retain(|_, (server, _)| *server != index);
+        for (position, name) in named.iter().enumerate() {
+            self.places.entry(name.clone()).or_insert((index, position));
+        }
+        self.names[index] = named;
     }
 
     /// The names of the tools of the server at `index`, and then of those that are held back.

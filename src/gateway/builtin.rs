@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome, record};
-use crate::catalog::{Caller, OwnTools, ServerInfo, ServerSource};
+use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome, Outgoing, Target, record};
+use crate::catalog::{Caller, CatalogServer, OwnTools, ServerInfo, ServerSource};
 use crate::upstream::{Definition, Reply};
 use search::Search;
 
@@ -141,12 +141,19 @@ pub fn is_relay(tool: &str) -> bool {
     tool == "call_tool"
 }
 
+/// The server that a call of the built-in tool `tool` is passed on to.
+pub fn relayed_to(tool: &str, arguments: &[u8]) -> Option<String> {
+    let call = is_relay(tool).then(|| serde_json::from_slice::<Call<'_>>(arguments))?;
+    call.ok().map(|call| call.server)
+}
+
 /// Calls built-in tool `tool`; the answer is the JSON text of a `CallToolResult`.
 pub async fn call(
     gateway: &Gateway,
     context: &CallContext,
     tool: &str,
     arguments: Bytes,
+    outgoing: Option<&Outgoing>,
 ) -> Result<Bytes, CallError> {
     let context = &CallContext { caller: context.caller.out_of_profile(), ..context.clone() };
     let caller = &context.caller;
@@ -154,13 +161,20 @@ pub async fn call(
         "list_servers" => Ok(list_servers(gateway, caller).await),
         "search_tools" => {
             let search = parse::<Search>(&arguments);
-            search.map(|search| search::search(&gateway.keeper().catalog(), caller, &search))
+            let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
+                Some(client) => gateway.offered_together(context, client).await,
+                None => None,
+            };
+            search.map(|search| match own {
+                Some(catalog) => search::search(&catalog, caller, &search),
+                None => search::search(&gateway.keeper().catalog(), caller, &search),
+            })
         }
         "describe_tool" => match parse::<Name>(&arguments) {
-            Ok(name) => describe_tool(gateway, caller, &name).await,
+            Ok(name) => describe_tool(gateway, context, &name, outgoing).await,
             Err(error) => Err(error),
         },
-        "call_tool" => return call_tool(gateway, context, &arguments).await,
+        "call_tool" => return call_tool(gateway, context, &arguments, outgoing).await,
         other => Err(format!("the gateway has no tool `{other}`")),
     };
     Ok(match answer {
@@ -191,15 +205,43 @@ async fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
     json!({ "servers": servers })
 }
 
-async fn describe_tool(gateway: &Gateway, caller: &Caller, name: &Name) -> Result<Value, String> {
-    let target =
-        gateway.find(caller, &name.server, &name.tool).await.map_err(|error| not_found(name, &error))?;
+async fn describe_tool(
+    gateway: &Gateway,
+    context: &CallContext,
+    name: &Name,
+    outgoing: Option<&Outgoing>,
+) -> Result<Value, String> {
+    let target = find(gateway, context, name, outgoing).await.map_err(|error| not_found(name, &error))?;
     let mut tool: Map<String, Value> = (*target.tool.definition).clone();
     tool.insert("server".into(), name.server.clone().into());
     Ok(Value::Object(tool))
 }
 
-async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -> Result<Bytes, CallError> {
+/// The tool that a caller means, also among those that a server has for this client alone.
+async fn find(
+    gateway: &Gateway,
+    context: &CallContext,
+    name: &Name,
+    outgoing: Option<&Outgoing>,
+) -> Result<Target, FindError> {
+    let found = gateway.find(&context.caller, &name.server, &name.tool).await;
+    let upstream = || gateway.keeper().catalog().server(&name.server)?.upstream().cloned();
+    match (found, outgoing.and_then(|outgoing| outgoing.client.as_ref())) {
+        (Err(FindError::Tool), Some(client)) => {
+            let upstream = upstream().ok_or(FindError::Tool)?;
+            gateway.find_offered(context, &upstream, client, &name.tool, CatalogServer::tool).await
+        }
+        (found, _) => found,
+    }
+}
+
+/// Calls a tool as its server would be called directly: progress, and what the server asks the client, pass through.
+async fn call_tool(
+    gateway: &Gateway,
+    context: &CallContext,
+    arguments: &[u8],
+    outgoing: Option<&Outgoing>,
+) -> Result<Bytes, CallError> {
     let call: Call<'_> = match parse(arguments) {
         Ok(call) => call,
         Err(message) => return Ok(failure(&message)),
@@ -207,7 +249,7 @@ async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -
     let inner = call.arguments.map_or("{}", RawValue::get);
     let name = Name { server: call.server, tool: call.tool };
     let began = Instant::now();
-    let target = match gateway.find(&context.caller, &name.server, &name.tool).await {
+    let target = match find(gateway, context, &name, outgoing).await {
         Ok(target) => target,
         Err(error) => {
             record::not_found(gateway, context, &name.server, &name.tool, began, &error);
@@ -218,7 +260,12 @@ async fn call_tool(gateway: &Gateway, context: &CallContext, arguments: &[u8]) -
         return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
     }
     let record = CallRecord::new(gateway, context, &target, inner.as_bytes());
-    match gateway.call(context, &target, Bytes::copy_from_slice(inner.as_bytes())).await {
+    let inner = Bytes::copy_from_slice(inner.as_bytes());
+    let reply = match outgoing {
+        Some(_) => gateway.call_checked(context, &target, inner, outgoing).await,
+        None => gateway.call(context, &target, inner).await,
+    };
+    match reply {
         Ok(Reply::Result(result)) => {
             let claims = serde_json::from_slice::<Claims>(&result).unwrap_or_default();
             let outcome = if claims.is_error { Outcome::ToolError } else { Outcome::Ok };

@@ -1,17 +1,24 @@
-//! What a server offers to one client alone. Some servers have more tools for a client that they can ask something.
+//! What servers offer to one client alone. Some have more tools for a client that they can ask something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::find::{held, visible};
 use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
-use crate::catalog::{Catalog, CatalogServer};
+use crate::catalog::operation_id::may_be_of;
+use crate::catalog::{Catalog, CatalogServer, CatalogTool};
 use crate::upstream::{NoConnection, Unavailable, Upstream};
 
+/// How long a list of all servers waits for what one of them offers to its client alone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl Gateway {
-    /// The snapshot of `upstream` alone as `client` gets it; `None` when that is what everybody gets.
+    /// The snapshot with what `upstream` offers to `client` in the place of what it offers to everybody; `None` when that
+    /// is the same.
     ///
     /// # Errors
     ///
@@ -22,6 +29,38 @@ impl Gateway {
         upstream: &Arc<Upstream>,
         client: &Client,
     ) -> Result<Option<Catalog>, FindError> {
+        let offered = self.offered_by(context, upstream, client).await?;
+        Ok(offered.map(|server| self.with_offered(context, vec![server])))
+    }
+
+    /// The snapshot with what all servers that are known to offer something else to `client` than to everybody offer to
+    /// it; `None` when there are none. Whoever does not tell in time is shown as to everybody.
+    pub async fn offered_together(&self, context: &CallContext, client: &Client) -> Option<Catalog> {
+        let may_offer = |upstream: &&Arc<Upstream>| {
+            context.caller.scope.allows_server(upstream.name())
+                && upstream.may_offer_others(upstream.identity(&context.forwarded).as_ref(), &client.side)
+        };
+        let upstreams: Vec<_> = self.keeper.upstreams().iter().filter(may_offer).collect();
+        let asked = upstreams.into_iter().map(async |upstream| {
+            let name = upstream.name();
+            let why = match timeout(PATIENCE, self.offered_by(context, upstream, client)).await {
+                Ok(Ok(offered)) => return offered,
+                Ok(Err(error)) => error.for_callers(),
+                Err(_) => format!("it did not tell within {} s", PATIENCE.as_secs()),
+            };
+            tracing::warn!(mcp_server = %name, "{name}: its tools for one client alone are not listed: {why}");
+            None
+        });
+        let offered: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        (!offered.is_empty()).then(|| self.with_offered(context, offered))
+    }
+
+    async fn offered_by(
+        &self,
+        context: &CallContext,
+        upstream: &Arc<Upstream>,
+        client: &Client,
+    ) -> Result<Option<Arc<CatalogServer>>, FindError> {
         let after = self.timeout_of(upstream);
         let identity = upstream.identity(&context.forwarded);
         let tools = upstream.tools_for(identity.as_ref(), &client.side, client.hearing.clone());
@@ -36,11 +75,14 @@ impl Gateway {
             }
             Err(_) => return Err(FindError::Deadline { after }),
         };
-        let server = Arc::new(CatalogServer::of_upstream(upstream, Some(&list)));
-        Ok(Some(Catalog::new(vec![server], Vec::new(), context.caller.scope.index + 1)))
+        Ok(Some(Arc::new(CatalogServer::of_upstream(upstream, Some(&list)))))
     }
 
-    /// The tool that `upstream` calls `name`, if it offers it to `client` and the caller may see it.
+    fn with_offered(&self, context: &CallContext, offered: Vec<Arc<CatalogServer>>) -> Catalog {
+        self.keeper.catalog().with_offered(offered, context.caller.scope.index + 1)
+    }
+
+    /// The tool of `upstream` that `pick` picks by `name`, if it offers it to `client` and the caller may see it.
     ///
     /// # Errors
     ///
@@ -51,13 +93,46 @@ impl Gateway {
         upstream: &Arc<Upstream>,
         client: &Client,
         name: &str,
+        pick: impl for<'a> FnOnce(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
         let catalog = self.offered_to(context, upstream, client).await?.ok_or(FindError::Tool)?;
-        let server = catalog.servers.first().ok_or(FindError::Tool)?;
-        match (server.tool_called(name), server.held_tool(name)) {
+        let server = catalog.server(upstream.name().as_str()).ok_or(FindError::Tool)?;
+        match (pick(server, name), server.held_tool(name)) {
             (Some(tool), _) => visible(&context.caller, &catalog, server, tool),
             (None, Some(tool)) => Err(held(&context.caller, &catalog, server, tool)),
             (None, None) => Err(FindError::Tool),
         }
+    }
+
+    /// The tool that stands among those of all servers as `name`, if its server offers it to `client` alone and the caller
+    /// may see it. Only servers are asked whose tools may be called so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::find_offered`].
+    pub async fn find_offered_prefixed(
+        &self,
+        context: &CallContext,
+        client: &Client,
+        name: &str,
+    ) -> Result<Target, FindError> {
+        let scope = &context.caller.scope;
+        let may_have = |upstream: &&Arc<Upstream>| {
+            let server = upstream.name();
+            may_be_of(name, server.as_str()) && scope.allows_server(server)
+        };
+        let mut upstreams: Vec<_> = self.keeper.upstreams().iter().filter(may_have).collect();
+        upstreams.sort_by_key(|upstream| std::cmp::Reverse(upstream.name().as_str().len()));
+        for upstream in upstreams {
+            let Some(catalog) = self.offered_to(context, upstream, client).await? else { continue };
+            let names = catalog.prefixed();
+            if let Some((server, tool)) = names.find(&catalog.servers, name) {
+                return visible(&context.caller, &catalog, server, tool);
+            }
+            if let Some((server, tool)) = names.find_held(&catalog.servers, name) {
+                return Err(held(&context.caller, &catalog, server, tool));
+            }
+        }
+        Err(FindError::Tool)
     }
 }

@@ -1,4 +1,5 @@
-//! What the endpoint of all servers offers beside tools: their prompts, resources, resource templates and completion.
+//! What the endpoint of all servers offers beside tools: their prompts, resources, resource templates and completion;
+//! and what it tells of their changes, which is whatever one of them tells.
 //!
 //! | of a server | here |
 //! |---|---|
@@ -170,7 +171,8 @@ impl Mcp {
         })
     }
 
-    fn find_uri<'a>(&self, caller: &Caller, uri: &'a str) -> Option<(Arc<Upstream>, &'a str)> {
+    /// The server that a resource is one of, with its own URI.
+    pub(super) fn find_uri<'a>(&self, caller: &Caller, uri: &'a str) -> Option<(Arc<Upstream>, &'a str)> {
         let (server, own) = uris::parted(uri)?;
         Some((self.visible_upstream(caller, &server)?, own))
     }
@@ -230,7 +232,8 @@ fn rewritten(result: Bytes, edit: impl FnOnce(&mut Edits<'_>)) -> Bytes {
     })
 }
 
-fn resource_not_found(era: Era, uri: &str) -> Fault {
+/// That there is no such resource, in the words of the era.
+pub fn resource_not_found(era: Era, uri: &str) -> Fault {
     let data = serde_json::value::to_raw_value(&json!({ "uri": uri })).ok();
     let code = match era {
         Era::Sessions => others::RESOURCE_NOT_FOUND,

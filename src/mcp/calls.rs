@@ -24,7 +24,7 @@ use crate::gateway::{
 };
 use crate::http::{Peer, correlation, forwarded};
 use crate::trace::RequestId;
-use crate::upstream::{Manner, Reply};
+use crate::upstream::Reply;
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
 const OURS: [&str; 3] = ["progressToken", "traceparent", "tracestate"];
@@ -74,12 +74,7 @@ impl Mcp {
         };
         let found = match (found, &way.client) {
             (Err(FindError::Tool), Some(client)) => {
-                match asked.place.server().and_then(|name| self.upstream(name)) {
-                    Some(upstream) => {
-                        Box::pin(self.gateway.find_offered(&context, &upstream, client, &params.name)).await
-                    }
-                    None => Err(FindError::Tool),
-                }
+                Box::pin(self.find_own_tool(asked, &context, client, &params.name)).await
             }
             (found, _) => found,
         };
@@ -88,18 +83,23 @@ impl Mcp {
             Err(error) => {
                 let server = asked.place.server().unwrap_or("-");
                 record::not_found(&self.gateway, &context, server, &params.name, began, &error);
+                let server = asked.place.server().unwrap_or(&params.name);
                 return not_found(server, &params.name, &error, asked.caller);
             }
         };
         if way.era == Era::Stateless {
             header_params::check(&asked.head.headers, &target.tool.header_params, arguments)?;
+            if let Some(called) = &way.called {
+                // A call finds one tool.
+                let _once = called.set(target.tool.clone());
+            }
         }
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
         let record = CallRecord::new(&self.gateway, &context, &target, arguments.as_bytes());
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
-        let manner = target.server.upstream().map_or(Manner::Sessions, |upstream| upstream.manner());
+        let manner = self.gateway.manner_behind(&target, &arguments);
         let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
         let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
         let reply = loop {

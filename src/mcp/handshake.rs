@@ -20,11 +20,12 @@ use crate::catalog::{CatalogServer, ServerInfo};
 /// The revisions with sessions, the latest first.
 pub const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
-/// Capabilities of a server that its own endpoint passes on as they are.
+/// Capabilities of a server that its own endpoint passes on as they are; that of all servers has each that one of them
+/// has.
 const PASSED_ON: [&str; 4] = ["resources", "prompts", "completions", "logging"];
-/// Those of them that the endpoint of all servers has when one of them does; without their members, since nobody is told
-/// there of what changes.
-const OF_ALL: [&str; 3] = ["resources", "prompts", "completions"];
+/// What the endpoint of all servers tells when one of them does.
+const TOLD: [(&str, &str); 3] =
+    [("resources", "subscribe"), ("resources", "listChanged"), ("prompts", "listChanged")];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,16 +106,20 @@ impl Mcp {
         match asked.place {
             Place::One(name) => of_server(name, catalog.server(name).and_then(|server| server.info.as_ref())),
             Place::All => {
-                let visible =
-                    |server: &&std::sync::Arc<CatalogServer>| asked.caller.scope.allows_server(&server.name);
+                let visible = || asked.place.servers(&catalog, asked.caller);
                 let document = &self.config.document;
                 let mut capabilities = tools_alone();
-                for key in OF_ALL {
-                    if catalog.servers.iter().filter(visible).any(|server| has_capability(server, key)) {
+                for key in PASSED_ON {
+                    if visible().any(|server| has_capability(server, key)) {
                         capabilities[key] = json!({});
                     }
                 }
-                let instructions = of_all(catalog.servers.iter().filter(visible), &capabilities);
+                for (kind, what) in TOLD {
+                    if self.tells(asked.caller, asked.place, kind, what) {
+                        capabilities[kind][what] = true.into();
+                    }
+                }
+                let instructions = of_all(visible(), &capabilities);
                 Portrait {
                     capabilities,
                     implementation: json!({ "name": "mcpo", "title": document.name, "version": env!("CARGO_PKG_VERSION") }),

@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::answer::{self, Fault};
-use super::calls::context;
 use super::client::Answer;
 use super::era::{Era, LIST_TTL};
 use super::handshake::REVISIONS;
+use super::header_params;
 use super::members::Members;
 use super::message::{Message, Reply};
 use super::parked::{Ends, Owner};
@@ -24,7 +24,7 @@ use super::stateless::Declared;
 use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
-use crate::catalog::{Caller, CatalogServer};
+use crate::catalog::Caller;
 use crate::gateway;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
@@ -161,6 +161,7 @@ impl Mcp {
             progress: Some(progress),
             client: side.map(|side| gateway::Client { side, hearing }),
             session: Some(client.clone()),
+            called: None,
         };
         let (owned, this) = (asked.owned(), self.clone());
         let (method, params) = (method.to_owned(), params.to_owned());
@@ -191,7 +192,7 @@ impl Mcp {
             return self.listen(asked, id, params);
         }
         let token = streamed::progress_token(params);
-        let side = declared.side(asked.caller.key_name.as_deref());
+        let side = declared.side(asked.caller);
         let is_plain = token.is_none() && side.is_none();
         if is_plain || !HEARING.contains(&&**method) || !streamed::takes_events(&asked.head.headers) {
             let own = side.filter(|_| method == "tools/list").map(|side| self.shared.parked.place(&side));
@@ -229,25 +230,28 @@ impl Mcp {
     ) -> Finished {
         let (parked, closing) = (self.shared.parked.clone(), self.shared.closing.clone());
         let members: Members<'_> = serde_json::from_str(&params).unwrap_or_default();
-        let owner = Owner::new(
-            owned.caller.key_name.clone(),
-            owned.place.server().unwrap_or_default(),
-            &method,
-            &members,
-        );
+        let endpoint = owned.place.server().unwrap_or_default();
+        let owner = Owner::new(&owned.caller, endpoint, &method, &members);
         let state =
             members.get("requestState").and_then(|state| serde_json::from_str::<String>(state.get()).ok());
         if let Some(state) = state.filter(|state| parked.knows(state)) {
+            if let Some(tool) = parked.tool_of(&owner, &state) {
+                let arguments = members.get("arguments").map_or("{}", RawValue::get);
+                if let Err(fault) = header_params::check(&owned.head.headers, &tool.header_params, arguments)
+                {
+                    return Finished::Fault(fault);
+                }
+            }
             let answers =
                 members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
             let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()).await {
                 Ok(running) => running,
                 Err(fault) => return Finished::Fault(fault),
             };
-            return match parked.ask_again(owner, running, &closing) {
-                Ok(asked_again) => asked_again,
-                Err((owner, running)) => parked.work(owner, running, to, &closing).await,
-            };
+            if running.is_waiting() {
+                return parked.park(owner, running, &closing);
+            }
+            return parked.work(owner, running, to, &closing).await;
         }
         let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let ends = Ends::new(asks_progress, passes_log);
@@ -257,7 +261,8 @@ impl Mcp {
             }
             None => (None, None),
         };
-        let way = Way { era: Era::Stateless, progress: Some(ends.progress.clone()), client, session: None };
+        let (progress, called) = (Some(ends.progress.clone()), Some(ends.called.clone()));
+        let way = Way { era: Era::Stateless, progress, client, session: None, called };
         let this = self.clone();
         let work = async move {
             let _place = place;
@@ -289,40 +294,30 @@ impl Mcp {
 
     async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Bytes {
         self.first_outcomes(asked).await;
-        let upstream = asked.place.server().and_then(|name| self.upstream(name));
-        let own = match (&way.client, &upstream) {
-            (Some(client), Some(upstream)) => {
-                // While the server is down, what everybody was told last is told here, too.
-                self.gateway.offered_to(&context(asked), upstream, client).await.unwrap_or(None)
-            }
-            _ => None,
+        let own = match &way.client {
+            Some(client) => self.own_tool_list(asked, client).await,
+            None => None,
         };
-        let list = match (own, asked.place.server()) {
-            (Some(catalog), Some(name)) => catalog.tool_list_of(&asked.caller.scope, name),
-            _ => self.tool_list(asked.caller, asked.place),
-        };
+        let is_own = own.is_some();
+        let list = own.unwrap_or_else(|| self.tool_list(asked.caller, asked.place));
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
         if way.era == Era::Stateless {
-            text.extend_from_slice(self.freshness(asked).as_bytes());
+            text.extend_from_slice(self.freshness(asked, is_own).as_bytes());
         }
         text.push(b'}');
         text.into()
     }
 
     /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest
-    /// circle of its servers.
-    fn freshness(&self, asked: &Asked<'_>) -> String {
+    /// circle of its servers; one that is the client's own is for nobody else.
+    fn freshness(&self, asked: &Asked<'_>, is_own: bool) -> String {
         let catalog = self.gateway.keeper().catalog();
-        let is_listed = |server: &&Arc<CatalogServer>| {
-            asked.caller.scope.allows_server(&server.name)
-                && asked.place.server().is_none_or(|name| server.name.as_str() == name)
-        };
-        let listed = catalog.servers.iter().filter(is_listed).filter_map(|server| server.info.as_ref());
+        let listed = asked.place.servers(&catalog, asked.caller).filter_map(|server| server.info.as_ref());
         let freshness = listed.fold(Freshness::default(), |all, info| all.and(info.freshness));
         let ttl = freshness.ttl.unwrap_or(u64::from(LIST_TTL)).min(u64::from(LIST_TTL));
-        let scope = if self.is_open() && !freshness.is_private { "public" } else { "private" };
+        let scope = if self.is_open() && !is_own && !freshness.is_private { "public" } else { "private" };
         format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
     }
 

@@ -3,10 +3,10 @@
 //! (specification 2026-07-28, "Multi Round-Trip Requests").
 //!
 //! The `requestState` that the client brings back is a random number that stands for the waiting request: it means
-//! nothing elsewhere, opens it once, to the same key at the same endpoint with the same request, and for a few minutes.
+//! nothing elsewhere, opens it once, to the same key in the same profile at the same endpoint with the same request, and for a few minutes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use super::answer::{self, Fault};
 use super::members::Members;
 use super::session::new_id;
 use super::streamed::{Finished, Work};
+use crate::catalog::{Caller, CatalogTool};
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ClientSide, Hearing, Progress, Question};
 
@@ -52,7 +53,9 @@ struct Waiting {
 /// Whose a request is, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    pub key_name: Option<Arc<str>>,
+    key_name: Option<Arc<str>>,
+    /// The one that the request asked for.
+    profile: Option<Arc<str>>,
     /// Digest of the endpoint and the request.
     request: [u8; 32],
 }
@@ -63,6 +66,8 @@ pub struct Running {
     questions: mpsc::Receiver<Question>,
     messages: mpsc::Receiver<Bytes>,
     progress: Arc<Progress>,
+    /// The tool that it calls.
+    called: Called,
     /// What the client was asked and has not answered.
     asked: Vec<(String, Question)>,
     numbers: u32,
@@ -74,10 +79,14 @@ struct Ear {
     messages: mpsc::Sender<Bytes>,
 }
 
+/// Where a call notes the tool that it has found: the headers of each later round are held to it, too.
+pub type Called = Arc<OnceLock<Arc<CatalogTool>>>;
+
 /// The far ends that a new request is made with.
 pub struct Ends {
     pub hearing: Arc<dyn Hearing>,
     pub progress: Arc<Progress>,
+    pub called: Called,
     questions: mpsc::Receiver<Question>,
     messages: mpsc::Receiver<Bytes>,
 }
@@ -92,7 +101,7 @@ pub struct Place {
 }
 
 impl Owner {
-    pub fn new(key_name: Option<Arc<str>>, endpoint: &str, method: &str, params: &Members<'_>) -> Self {
+    pub fn new(caller: &Caller, endpoint: &str, method: &str, params: &Members<'_>) -> Self {
         let mut digest = Sha256::new();
         for text in [endpoint, method] {
             digest.update(text.len().to_le_bytes());
@@ -106,7 +115,8 @@ impl Owner {
                 digest.update(text);
             }
         }
-        Self { key_name, request: digest.finalize().into() }
+        let (key_name, profile) = (caller.key_name.clone(), caller.profile.clone());
+        Self { key_name, profile, request: digest.finalize().into() }
     }
 }
 
@@ -116,13 +126,14 @@ impl Ends {
         let (ask, questions) = mpsc::channel(WAITING);
         let (send, messages) = mpsc::channel(WAITING);
         let progress = Arc::new(Progress::passed_on(send.clone(), asks_progress, passes_log));
-        Self { hearing: Arc::new(Ear { questions: ask, messages: send }), progress, questions, messages }
+        let hearing = Arc::new(Ear { questions: ask, messages: send });
+        Self { hearing, progress, called: Called::default(), questions, messages }
     }
 
     /// The request whose work was made with these ends.
     pub fn running(self, work: Work) -> Running {
-        let Self { hearing: _, progress, questions, messages } = self;
-        Running { work, questions, messages, progress, asked: Vec::new(), numbers: 0 }
+        let Self { hearing: _, progress, called, questions, messages } = self;
+        Running { work, questions, messages, progress, called, asked: Vec::new(), numbers: 0 }
     }
 }
 
@@ -214,17 +225,14 @@ impl Parked {
         self.waiting().contains_key(state)
     }
 
-    /// The client has left questions open: it is asked again.
-    pub fn ask_again(
-        self: &Arc<Self>,
-        owner: Owner,
-        running: Running,
-        closing: &CancellationToken,
-    ) -> Result<Finished, (Owner, Running)> {
-        if running.asked.is_empty() { Err((owner, running)) } else { Ok(self.park(owner, running, closing)) }
+    /// The tool that the request called which waits under that name.
+    pub fn tool_of(&self, owner: &Owner, state: &str) -> Option<Arc<CatalogTool>> {
+        let waiting = self.waiting();
+        waiting.get(state).filter(|waiting| waiting.owner == *owner)?.running.called.get().cloned()
     }
 
-    fn park(self: &Arc<Self>, owner: Owner, running: Running, closing: &CancellationToken) -> Finished {
+    /// Asks the client, and keeps the request until it comes back.
+    pub fn park(self: &Arc<Self>, owner: Owner, running: Running, closing: &CancellationToken) -> Finished {
         let requests: Map<String, Value> =
             running.asked.iter().map(|(key, question)| (key.clone(), shown(question))).collect();
         let Ok(id) = new_id() else {
@@ -263,6 +271,11 @@ impl Parked {
 }
 
 impl Running {
+    /// Whether the client has left questions open.
+    pub fn is_waiting(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     fn ask(&mut self, question: Question) {
         self.numbers += 1;
         self.asked.push((format!("input-{}", self.numbers), question));

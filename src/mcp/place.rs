@@ -1,10 +1,11 @@
 //! Which servers a path speaks for.
 
+use std::sync::Arc;
+
 use percent_encoding::percent_decode_str;
 
 use super::Mcp;
-use super::all::uris::joined;
-use crate::catalog::{Caller, ServerSource};
+use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
 
 /// The endpoint that a request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +25,16 @@ impl Place {
         }
     }
 
-    /// The name that clients at this endpoint have for the resource `uri` of `server`.
-    pub fn shown_resource(&self, server: &str, uri: &str) -> String {
-        match self {
-            Self::All => joined(server, uri),
-            Self::One(_) => uri.to_owned(),
-        }
+    /// The servers at this endpoint that `caller` may see.
+    pub fn servers<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        caller: &'a Caller,
+    ) -> impl Iterator<Item = &'a Arc<CatalogServer>> {
+        catalog.servers.iter().filter(|server| {
+            caller.scope.allows_server(&server.name)
+                && self.server().is_none_or(|name| server.name.as_str() == name)
+        })
     }
 
     /// The route as a template that holds nothing of the path itself.

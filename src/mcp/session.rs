@@ -204,8 +204,9 @@ impl Session {
         self.followed().insert(uri.into(), followed);
     }
 
-    pub fn unfollow(&self, uri: &str) {
-        self.followed().remove(uri);
+    /// Whether the client followed it until now.
+    pub fn unfollow(&self, uri: &str) -> bool {
+        self.followed().remove(uri).is_some()
     }
 
     /// How many resources the client follows.
@@ -214,9 +215,8 @@ impl Session {
     }
 
     /// The name that the client has for the resource `uri` of `server`, if it follows it.
-    pub fn followed_as(&self, server: &str, uri: &str) -> Option<Box<str>> {
-        let followed = self.followed();
-        followed.iter().find(|(_, followed)| followed.is(server, uri)).map(|(name, _)| name.clone())
+    pub fn followed_as(&self, server: &str, uri: &str) -> Option<String> {
+        self.followed().values().find_map(|followed| followed.shown(server, uri))
     }
 
     fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Followed>> {

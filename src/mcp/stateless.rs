@@ -15,6 +15,7 @@ use super::answer::{Fault, Status};
 use super::client::askable;
 use super::members::Members;
 use super::message::Message;
+use crate::catalog::Caller;
 use crate::upstream::ClientSide;
 
 /// The revision of this era that is spoken.
@@ -40,16 +41,16 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Its client as servers are to know it, if it needs to be told from others: alike are the clients of one key that
-    /// declare the same.
-    pub fn side(&self, key_name: Option<&str>) -> Option<ClientSide> {
+    /// Its client as servers are to know it, if it needs to be told from others: alike are the clients of one key in one
+    /// profile that declare the same.
+    pub fn side(&self, caller: &Caller) -> Option<ClientSide> {
         if &*self.capabilities == "{}" && self.log_level.is_none() {
             return None;
         }
         let mut digest = Sha256::new();
-        for text in
-            [key_name.unwrap_or_default(), &self.capabilities, self.log_level.as_deref().unwrap_or_default()]
-        {
+        let (key_name, profile) = (caller.key_name.as_deref(), caller.profile.as_deref());
+        for text in [key_name, profile, Some(&*self.capabilities), self.log_level.as_deref()] {
+            let text = text.unwrap_or_default();
             digest.update(text.len().to_le_bytes());
             digest.update(text);
         }

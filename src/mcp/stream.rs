@@ -4,6 +4,7 @@
 //! A stream holds nothing of a configuration: at each reload it follows the face that is served then, and ends when
 //! its key is no longer one.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::all::has_capability;
 use super::answer::Fault;
 use super::client::Way;
 use super::methods::Asked;
@@ -27,6 +29,7 @@ use super::session::{OpenStream, Session};
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::Caller;
+use crate::config::ServerName;
 use crate::upstream::{Change, News};
 
 /// Proxies close what is silent for a minute or less.
@@ -34,6 +37,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Keeps nginx from holding events back.
 pub const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
+const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
 
 /// What a client of the stateless era wants to hear of.
 #[derive(Deserialize)]
@@ -52,6 +59,27 @@ struct Wanted {
     resource_subscriptions: Vec<String>,
 }
 
+/// What a client was told, or can be told by asking.
+struct Known {
+    tools: Bytes,
+    prompts: Offering,
+    resources: Offering,
+}
+
+/// The servers that offer things of one kind: a new one at the endpoint brings its own.
+#[derive(PartialEq, Eq)]
+struct Offering {
+    servers: Vec<ServerName>,
+    /// Whether clients are told of changes.
+    is_told: bool,
+}
+
+impl Offering {
+    fn differs(&self, before: &Self) -> bool {
+        self.servers != before.servers && (self.is_told || before.is_told)
+    }
+}
+
 /// What one stream follows.
 struct Follower {
     current: watch::Receiver<Option<Arc<Mcp>>>,
@@ -59,21 +87,21 @@ struct Follower {
     key_name: Option<Arc<str>>,
     profile: Option<Arc<str>>,
     place: Place,
-    known: Bytes,
+    known: Known,
     /// Cancelled when the session ends.
     ended: CancellationToken,
     closing: CancellationToken,
     /// The id of the `subscriptions/listen` that opened the stream.
     subscription: Option<Value>,
     /// Said before anything else.
-    first: Option<Value>,
+    waiting: VecDeque<Value>,
     is_over: bool,
     wanted: Wanted,
     news: broadcast::Receiver<News>,
     /// The session whose stream this is, with what is sent to its client.
     session: Option<(Arc<Session>, Way, mpsc::Receiver<Bytes>)>,
     /// The resources that a subscription follows.
-    _followed: Vec<Followed>,
+    followed: Vec<Followed>,
     _open: Option<OpenStream>,
 }
 
@@ -116,14 +144,13 @@ impl Mcp {
         let mut followed = Vec::new();
         wanted.resource_subscriptions.retain(|uri| {
             let found = self.resource(asked, uri).filter(|(upstream, _)| offers_subscriptions(upstream));
-            found.is_some_and(|(upstream, own)| {
-                followed.push(Followed::new(&upstream, &own));
-                followed.len() <= MOST_FOLLOWED
-            })
+            let found = found.filter(|_| followed.len() < MOST_FOLLOWED);
+            followed.extend(found.iter().map(|(upstream, own)| Followed::new(upstream, own, uri)));
+            found.is_some()
         });
         let mut honored = json!({});
-        wanted.prompts_list_changed &= self.tells(asked, "prompts");
-        wanted.resources_list_changed &= self.tells(asked, "resources");
+        wanted.prompts_list_changed &= self.tells(asked.caller, asked.place, "prompts", "listChanged");
+        wanted.resources_list_changed &= self.tells(asked.caller, asked.place, "resources", "listChanged");
         for (name, is_wanted) in [
             ("toolsListChanged", wanted.tools_list_changed),
             ("promptsListChanged", wanted.prompts_list_changed),
@@ -138,8 +165,8 @@ impl Mcp {
         }
         let mut follower = self.follower(asked.caller, asked.place);
         follower.wanted = wanted;
-        follower._followed = followed;
-        follower.first = Some(json!({
+        follower.followed = followed;
+        follower.waiting.push_back(json!({
             "jsonrpc": "2.0",
             "method": "notifications/subscriptions/acknowledged",
             "params": { "_meta": { SUBSCRIPTION: subscription }, "notifications": honored },
@@ -155,11 +182,11 @@ impl Mcp {
             key_name: caller.key_name.clone(),
             profile: caller.profile.clone(),
             place: place.clone(),
-            known: self.tool_list(caller, place),
+            known: self.known(caller, place),
             ended: CancellationToken::new(),
             closing: self.shared.closing.clone(),
             subscription: None,
-            first: None,
+            waiting: VecDeque::new(),
             is_over: false,
             wanted: Wanted {
                 tools_list_changed: true,
@@ -169,9 +196,22 @@ impl Mcp {
             },
             news: self.gateway.keeper().news(),
             session: None,
-            _followed: Vec::new(),
+            followed: Vec::new(),
             _open: None,
         }
+    }
+}
+
+impl Mcp {
+    fn known(&self, caller: &Caller, place: &Place) -> Known {
+        let catalog = self.gateway.keeper().catalog();
+        let offering = |kind| {
+            let servers = place.servers(&catalog, caller).filter(|server| has_capability(server, kind));
+            let servers = servers.map(|server| server.name.clone()).collect();
+            Offering { servers, is_told: self.tells(caller, place, kind, "listChanged") }
+        };
+        let (prompts, resources) = (offering("prompts"), offering("resources"));
+        Known { tools: self.tool_list(caller, place), prompts, resources }
     }
 }
 
@@ -194,10 +234,10 @@ impl Follower {
 
     /// The next message; `None` at the end.
     async fn next(&mut self) -> Option<Value> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
-        }
         while !self.is_over {
+            if let Some(waiting) = self.waiting.pop_front() {
+                return Some(waiting);
+            }
             let messages = async {
                 match &mut self.session {
                     Some((_, _, messages)) => messages.recv().await,
@@ -229,8 +269,8 @@ impl Follower {
                 Ok(()) = self.swapped.changed() => true,
             };
             self.is_over = !goes_on;
-            if goes_on && self.wanted.tools_list_changed && self.has_changed() {
-                return Some(self.notification("notifications/tools/list_changed", json!({})));
+            if goes_on {
+                self.compare();
             }
         }
         // A subscription that ends in an orderly way is answered.
@@ -246,14 +286,23 @@ impl Follower {
         self.caller(&face).is_some_and(|caller| face.is_visible(&caller, &self.place))
     }
 
-    fn has_changed(&mut self) -> bool {
+    /// Tells what is another than before.
+    fn compare(&mut self) {
         let face = self.current.borrow().clone();
-        let Some(face) = face else { return false };
-        let Some(caller) = self.caller(&face) else { return false };
-        let list = face.tool_list(&caller, &self.place);
-        let differs = list != self.known;
-        self.known = list;
-        differs
+        let Some(face) = face else { return };
+        let Some(caller) = self.caller(&face) else { return };
+        let now = face.known(&caller, &self.place);
+        let (before, wanted) = (&self.known, &self.wanted);
+        for (method, has_changed) in [
+            (TOOLS_CHANGED, wanted.tools_list_changed && now.tools != before.tools),
+            (PROMPTS_CHANGED, wanted.prompts_list_changed && now.prompts.differs(&before.prompts)),
+            (RESOURCES_CHANGED, wanted.resources_list_changed && now.resources.differs(&before.resources)),
+        ] {
+            if has_changed {
+                self.waiting.push_back(self.notification(method, json!({})));
+            }
+        }
+        self.known = now;
     }
 
     /// Who listens, as the configuration of `face` has it; `None` when its key or profile is gone.
@@ -274,22 +323,17 @@ impl Follower {
         }
         let wanted = &self.wanted;
         match &news.what {
-            Change::Tools if wanted.tools_list_changed => {
-                Some(self.notification("notifications/tools/list_changed", json!({})))
-            }
+            Change::Tools if wanted.tools_list_changed => Some(self.notification(TOOLS_CHANGED, json!({}))),
             Change::Prompts if wanted.prompts_list_changed => {
-                Some(self.notification("notifications/prompts/list_changed", json!({})))
+                Some(self.notification(PROMPTS_CHANGED, json!({})))
             }
             Change::Resources if wanted.resources_list_changed => {
-                Some(self.notification("notifications/resources/list_changed", json!({})))
+                Some(self.notification(RESOURCES_CHANGED, json!({})))
             }
             Change::Resource(uri) => {
                 let shown = match &self.session {
-                    Some((session, ..)) => session.followed_as(name, uri).map(String::from),
-                    None => {
-                        let shown = self.place.shown_resource(name, uri);
-                        wanted.resource_subscriptions.contains(&shown).then_some(shown)
-                    }
+                    Some((session, ..)) => session.followed_as(name, uri),
+                    None => self.followed.iter().find_map(|followed| followed.shown(name, uri)),
                 };
                 Some(self.notification("notifications/resources/updated", json!({ "uri": shown? })))
             }

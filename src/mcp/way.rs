@@ -9,6 +9,7 @@ use super::answer::Fault;
 use super::client::Client;
 use super::era::Era;
 use super::members::Members;
+use super::parked::Called;
 use super::rounds;
 use crate::gateway::{self, CallError, Outgoing, asks_for_input};
 use crate::upstream::{Manner, Progress, Reply};
@@ -27,12 +28,14 @@ pub struct Way {
     pub client: Option<gateway::Client>,
     /// The client of a session, which is asked by requests.
     pub session: Option<Arc<Client>>,
+    /// Where a call that may wait for its client notes its tool.
+    pub called: Option<Called>,
 }
 
 impl Way {
     /// Of a request that has nothing but its answer to hear.
     pub fn plain(era: Era) -> Self {
-        Self { era, progress: None, client: None, session: None }
+        Self { era, progress: None, client: None, session: None, called: None }
     }
 
     /// What a request adds to what is sent for it; `more` and `meta` are its own members.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::Mcp;
+use super::all::resource_not_found;
 use super::answer::Fault;
 use super::era::Era;
 use super::methods::Asked;
@@ -13,8 +15,10 @@ use super::place::Place;
 use super::session::Session;
 use super::stateless::LEVELS;
 use super::way::Way;
+use crate::catalog::Caller;
+use crate::config::ServerName;
 use crate::gateway;
-use crate::upstream::{Manner, ServerInfo, Upstream};
+use crate::upstream::{Manner, ServerInfo, Subscriptions, Upstream};
 
 /// Resources that one session may follow.
 pub const MOST_FOLLOWED: usize = 1024;
@@ -29,34 +33,43 @@ struct Resource {
     uri: String,
 }
 
-/// A resource that a session follows, until this is dropped.
+/// A resource that a client follows, until this is dropped.
 #[derive(Debug)]
 pub struct Followed {
-    upstream: Arc<Upstream>,
+    server: ServerName,
+    /// Those of the server; they outlive a change of its entry.
+    subscriptions: Arc<Subscriptions>,
     uri: Box<str>,
+    /// The name that the client has for it.
+    shown: Box<str>,
 }
 
 impl Followed {
-    pub fn new(upstream: &Arc<Upstream>, uri: &str) -> Self {
-        upstream.subscriptions().add(uri);
-        Self { upstream: upstream.clone(), uri: uri.into() }
+    pub fn new(upstream: &Arc<Upstream>, uri: &str, shown: &str) -> Self {
+        let (server, subscriptions) = (upstream.name().clone(), upstream.subscriptions().clone());
+        subscriptions.add(uri);
+        Self { server, subscriptions, uri: uri.into(), shown: shown.into() }
     }
 
-    /// Whether it is the resource `uri` of `server`.
-    pub fn is(&self, server: &str, uri: &str) -> bool {
-        &*self.uri == uri && self.upstream.name().as_str() == server
+    /// The name that the client has for the resource `uri` of `server`, if it is this one or a part of it, which servers
+    /// may name instead (2025-11-25, schema, `ResourceUpdatedNotification`).
+    pub fn shown(&self, server: &str, uri: &str) -> Option<String> {
+        let rest = uri.strip_prefix(&*self.uri).filter(|_| self.server.as_str() == server)?;
+        let is_part = rest.is_empty() || rest.starts_with('/') || self.uri.ends_with('/');
+        is_part.then(|| format!("{}{rest}", self.shown))
     }
 }
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        self.upstream.subscriptions().remove(&self.uri);
+        self.subscriptions.remove(&self.uri);
     }
 }
 
 impl Mcp {
     /// `logging/setLevel`. From now on the session has connections of its own, since servers tell their log to a
-    /// connection and not to a request; the one of this endpoint's server is told at once.
+    /// connection and not to a request. Those that are open are told the level at once, the others when they are opened;
+    /// at the endpoint of one server, its is opened now.
     pub(super) async fn set_log_level(
         &self,
         asked: &Asked<'_>,
@@ -70,19 +83,26 @@ impl Mcp {
         }
         let client = session.client();
         client.set_log_level(wanted.level.into());
-        if let Place::One(name) = asked.place
-            && let Some(upstream) = self.upstream(name)
-            && upstream.manner() == Manner::Sessions
-            && let Some(side) = client.side()
-        {
-            // Opening the connection sets the level there, and a level that differs is a connection of its own.
-            let way = Way {
-                era: Era::Sessions,
-                progress: None,
-                client: Some(gateway::Client { side, hearing: client.clone() }),
-                session: None,
+        let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
+        let concerned: Vec<Arc<Upstream>> = {
+            let catalog = self.gateway.keeper().catalog();
+            let upstreams =
+                asked.place.servers(&catalog, asked.caller).filter_map(|server| server.upstream());
+            let is_told = |upstream: &&Arc<Upstream>| {
+                upstream.manner() == Manner::Sessions
+                    && (*asked.place != Place::All || upstream.own_relay(None, &side).is_some())
             };
-            self.pass_on(asked, &upstream, "ping", "{}", &way).await?;
+            upstreams.filter(is_told).cloned().collect()
+        };
+        // Whatever is asked over the connection, the level is told before.
+        let way = Way {
+            client: Some(gateway::Client { side, hearing: client.clone() }),
+            ..Way::plain(Era::Sessions)
+        };
+        let told = concerned.iter().map(|upstream| self.pass_on(asked, upstream, "ping", "{}", &way));
+        let told: Result<Vec<_>, _> = join_all(told).await.into_iter().collect();
+        if let Place::One(_) = asked.place {
+            told?;
         }
         Ok(Bytes::from_static(b"{}"))
     }
@@ -97,14 +117,22 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         let Resource { uri } =
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`uri` must be a text"))?;
-        let Some((upstream, own)) = self.resource(asked, &uri) else {
-            return Err(Fault::method_not_found(method));
-        };
-        if !offers_subscriptions(&upstream) {
+        let is_end = method == "resources/unsubscribe";
+        // Also of a server that is there no more.
+        if is_end && session.unfollow(&uri) {
+            return Ok(Bytes::from_static(b"{}"));
+        }
+        if !self.tells(asked.caller, asked.place, "resources", "subscribe") {
             return Err(Fault::method_not_found(method));
         }
-        if method == "resources/unsubscribe" {
-            session.unfollow(&uri);
+        let Some((upstream, own)) = self.resource(asked, &uri) else {
+            return Err(resource_not_found(Era::Sessions, &uri));
+        };
+        if !offers_subscriptions(&upstream) {
+            let name = upstream.name();
+            return Err(Fault::invalid_params(format!("{name} does not tell of changes of its resources")));
+        }
+        if is_end {
             return Ok(Bytes::from_static(b"{}"));
         }
         if session.follows() >= MOST_FOLLOWED {
@@ -116,7 +144,7 @@ impl Mcp {
             let params = serde_json::json!({ "uri": own }).to_string();
             self.pass_on(asked, &upstream, method, &params, &Way::plain(Era::Sessions)).await?;
         }
-        session.follow(&uri, Followed::new(&upstream, &own));
+        session.follow(&uri, Followed::new(&upstream, &own, &uri));
         Ok(Bytes::from_static(b"{}"))
     }
 
@@ -124,18 +152,16 @@ impl Mcp {
     pub(super) fn resource(&self, asked: &Asked<'_>, uri: &str) -> Option<(Arc<Upstream>, String)> {
         match asked.place {
             Place::One(name) => Some((self.upstream(name)?, uri.to_owned())),
-            Place::All => None,
+            Place::All => self.find_uri(asked.caller, uri).map(|(upstream, own)| (upstream, own.to_owned())),
         }
     }
 
-    /// Whether a server of the endpoint tells when its list of `kind` changes.
-    pub(super) fn tells(&self, asked: &Asked<'_>, kind: &str) -> bool {
+    /// Whether a server of the endpoint says that it tells `what` (`listChanged`, `subscribe`) of `kind` (`prompts`,
+    /// `resources`).
+    pub(super) fn tells(&self, caller: &Caller, place: &Place, kind: &str, what: &str) -> bool {
         let catalog = self.gateway.keeper().catalog();
-        let mut infos = catalog.servers.iter().filter(|server| {
-            asked.caller.scope.allows_server(&server.name)
-                && asked.place.server().is_none_or(|name| server.name.as_str() == name)
-        });
-        infos.any(|server| server.info.as_ref().is_some_and(|info| tells(info, kind)))
+        let mut infos = place.servers(&catalog, caller).filter_map(|server| server.info.as_ref());
+        infos.any(|info| tells(info, kind, what))
     }
 
     pub(super) fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
@@ -143,16 +169,13 @@ impl Mcp {
     }
 }
 
-/// Whether the server tells when its list of `kind` (`prompts`, `resources`) changes.
-pub fn tells(info: &ServerInfo, kind: &str) -> bool {
+/// Whether the server says that it tells `what` of `kind`.
+fn tells(info: &ServerInfo, kind: &str, what: &str) -> bool {
     let kind = info.capabilities.get(kind);
-    kind.and_then(|kind| kind.get("listChanged")).and_then(serde_json::Value::as_bool) == Some(true)
+    kind.and_then(|kind| kind.get(what)).and_then(serde_json::Value::as_bool) == Some(true)
 }
 
 /// Whether the server tells of changes of its resources.
 pub fn offers_subscriptions(upstream: &Upstream) -> bool {
-    let list = upstream.tools();
-    let resources = list.as_ref().and_then(|list| list.info.capabilities.get("resources"));
-    resources.and_then(|resources| resources.get("subscribe")).and_then(serde_json::Value::as_bool)
-        == Some(true)
+    upstream.tools().is_some_and(|list| tells(&list.info, "resources", "subscribe"))
 }

@@ -1,21 +1,22 @@
 //! Opens a connection for one identity: its headers beside the entry's fixed ones, a session (or a process, or a
 //! connection to the socket) of its own, and its client for the server to ask.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use arc_swap::{ArcSwapOption, Guard};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
-use super::ServerInfo;
+use super::Upstream;
 use super::era::Era;
 use super::error::EndReason;
 use super::handshake::{self, Greeting, Service};
 use super::hearing::Relay;
-use super::identity::{ClientSide, Identity};
+use super::identity::Identity;
 use super::link::Link;
 use super::oauth::Authorizer;
-use super::request::Request;
+use super::request::{Manner, Request};
 use super::subscriptions::Subscriptions;
 use super::supervisor::Surroundings;
 use crate::config::ServerConfig;
@@ -25,6 +26,7 @@ pub struct Dedicated {
     pub link: Arc<dyn Link>,
     /// Hears what the server sends by itself.
     pub relay: Arc<Relay>,
+    pub log: Arc<LogLevel>,
     /// rmcp's half; it is ended after the link.
     pub service: Option<Service>,
 }
@@ -55,11 +57,16 @@ pub trait Opener: Send + Sync + 'static {
         identity: &'a Identity,
         give_up: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Dedicated, EndReason>>;
+
+    /// What is found out over a connection beside the calls, once it is open.
+    fn explore<'a>(&'a self, identity: &'a Identity, link: &'a dyn Link) -> BoxFuture<'a, ()>;
 }
 
 /// Makes them to the server of one entry.
 #[derive(Debug)]
 pub struct ServerOpener {
+    /// Whose connections they are.
+    upstream: Weak<Upstream>,
     entry: Arc<ServerConfig>,
     era: Arc<Era>,
     surroundings: Arc<Surroundings>,
@@ -68,12 +75,12 @@ pub struct ServerOpener {
 
 impl ServerOpener {
     pub fn new(
-        entry: Arc<ServerConfig>,
-        era: Arc<Era>,
+        upstream: &Arc<Upstream>,
         surroundings: Arc<Surroundings>,
         authorizer: Option<Arc<Authorizer>>,
     ) -> Self {
-        Self { entry, era, surroundings, authorizer }
+        let (entry, era) = (Guard::into_inner(upstream.config()), upstream.era.clone());
+        Self { upstream: Arc::downgrade(upstream), entry, era, surroundings, authorizer }
     }
 
     async fn try_to_open(
@@ -101,18 +108,13 @@ impl ServerOpener {
             // Resources are followed over the shared connection.
             subscriptions: Arc::new(Subscriptions::default()),
         };
-        let greeted = async {
-            let (service, info) = handshake::greet(greeting, opened).await?;
-            if let Some(client) = client {
-                ask_for_log(&*link, client, &info).await;
-            }
-            Ok(service)
-        };
-        let greeted = give_up.run_until_cancelled(timeout_at(deadline, greeted)).await;
-        let reason = match greeted {
-            Some(Ok(Ok(service))) => {
+        let greeted = timeout_at(deadline, handshake::greet(greeting, opened));
+        let reason = match give_up.run_until_cancelled(greeted).await {
+            Some(Ok(Ok((service, info)))) => {
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: a connection for one caller is open");
-                return Ok(Dedicated { link, relay, service: Some(service) });
+                let is_offered = info.capabilities.contains_key("logging");
+                let log = LogLevel::new(is_offered && link.speech().manner() == Manner::Sessions);
+                return Ok(Dedicated { link, relay, log: Arc::new(log), service: Some(service) });
             }
             Some(Ok(Err(reason))) => reason,
             Some(Err(_)) => silent("initialize"),
@@ -125,15 +127,31 @@ impl ServerOpener {
     }
 }
 
-/// Tells the server how much its client wants to be told. One that refuses just says more or less than that.
-async fn ask_for_log(link: &dyn Link, client: &ClientSide, info: &ServerInfo) {
-    let Some(level) = client.log_level.as_deref().filter(|_| info.capabilities.contains_key("logging"))
-    else {
-        return;
-    };
-    let members = format!("\"level\":{}", serde_json::Value::from(level));
-    if let Err(error) = link.request(Request::other("logging/setLevel", members.as_bytes()), None).await {
-        tracing::debug!(%error, "a level of log messages could not be set");
+/// How much of its log the server was asked for over one connection. It may be asked for another level at any time
+/// (2025-11-25, logging, "Setting Log Level").
+#[derive(Debug, Default)]
+pub struct LogLevel {
+    is_offered: bool,
+    asked: ArcSwapOption<Arc<str>>,
+}
+
+impl LogLevel {
+    fn new(is_offered: bool) -> Self {
+        Self { is_offered, asked: ArcSwapOption::empty() }
+    }
+
+    /// Tells the server how much its client wants to be told, unless it knows. One that refuses just says more or less
+    /// than that.
+    pub async fn ask(&self, link: &dyn Link, level: &Arc<str>) {
+        let is_known = self.asked.load().as_deref().is_some_and(|asked| asked == level);
+        if !self.is_offered || is_known {
+            return;
+        }
+        self.asked.store(Some(Arc::new(level.clone())));
+        let members = format!("\"level\":{}", serde_json::Value::from(&**level));
+        if let Err(error) = link.request(Request::other("logging/setLevel", members.as_bytes()), None).await {
+            tracing::debug!(%error, "a level of log messages could not be set");
+        }
     }
 }
 
@@ -150,6 +168,14 @@ impl Opener for ServerOpener {
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: no connection for one caller: {reason}");
             }
             opened
+        })
+    }
+
+    fn explore<'a>(&'a self, identity: &'a Identity, link: &'a dyn Link) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let (Some(upstream), Some(client)) = (self.upstream.upgrade(), identity.client()) {
+                upstream.explore(client, link).await;
+            }
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -104,29 +105,40 @@ fn updated(message: &[u8]) -> Option<Arc<str>> {
 
 /// Hears a connection of one client, for whoever speaks for that client at the moment.
 #[derive(Default)]
-pub struct Relay(ArcSwapOption<Arc<dyn Hearing>>);
+pub struct Relay {
+    hearing: ArcSwapOption<Arc<dyn Hearing>>,
+    tools_changed: AtomicBool,
+}
 
 impl Relay {
     /// `hearing` hears the connection from now on.
     pub fn attach(&self, hearing: Arc<dyn Hearing>) {
-        self.0.store(Some(Arc::new(hearing)));
+        self.hearing.store(Some(Arc::new(hearing)));
     }
 
     /// Nobody hears it until the next one is attached.
     pub fn detach(&self) {
-        self.0.store(None);
+        self.hearing.store(None);
+    }
+
+    /// Whether the server has ever said that its tools for this client are others now.
+    pub fn has_other_tools(&self) -> bool {
+        self.tools_changed.load(Ordering::Relaxed)
     }
 }
 
 impl Hearing for Relay {
     fn notification(&self, method: &str, message: &Bytes) {
-        if let Some(hearing) = &*self.0.load() {
+        if method == TOOLS_CHANGED {
+            self.tools_changed.store(true, Ordering::Relaxed);
+        }
+        if let Some(hearing) = &*self.hearing.load() {
             hearing.notification(method, message);
         }
     }
 
     fn request(&self, question: Question) -> bool {
-        self.0.load().as_ref().is_some_and(|hearing| hearing.request(question))
+        self.hearing.load().as_ref().is_some_and(|hearing| hearing.request(question))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::dedicated::Opener;
+use super::dedicated::{LogLevel, Opener};
 use super::error::{EndReason, StatusReason};
 use super::hearing::Relay;
 use super::identity::{Identity, IdentityKey};
@@ -39,15 +39,19 @@ pub enum NoConnection {
 
 /// The use of a dedicated connection by one call. While it lives, the connection is not ended for want of use.
 pub struct Lease {
-    link: Arc<dyn Link>,
-    relay: Arc<Relay>,
+    open: Open,
     _use: Use,
 }
 
 impl Lease {
     /// Hears what the server sends over the connection.
     pub fn relay(&self) -> &Arc<Relay> {
-        &self.relay
+        &self.open.relay
+    }
+
+    /// Asks the server for log messages of `level`, if it was not yet.
+    pub async fn ask_for_log(&self, level: &Arc<str>) {
+        self.open.log.ask(&*self.open.link, level).await;
     }
 }
 
@@ -84,8 +88,16 @@ struct Entry {
 #[derive(Clone)]
 enum Outcome {
     Opening,
-    Open(Arc<dyn Link>, Arc<Relay>),
+    Open(Open),
     Failed { reason: Arc<EndReason>, at: Instant },
+}
+
+/// What calls need of a connection.
+#[derive(Clone)]
+struct Open {
+    link: Arc<dyn Link>,
+    relay: Arc<Relay>,
+    log: Arc<LogLevel>,
 }
 
 impl Identities {
@@ -127,9 +139,18 @@ impl Identities {
         let settled = outcome.wait_for(|outcome| !matches!(outcome, Outcome::Opening)).await;
         let settled = settled.map(|outcome| outcome.clone());
         match settled {
-            Ok(Outcome::Open(link, relay)) => Ok(Lease { link, relay, _use: in_use }),
+            Ok(Outcome::Open(open)) => Ok(Lease { open, _use: in_use }),
             Ok(Outcome::Failed { reason, at }) => Err(failed(reason, at)),
             Ok(Outcome::Opening) | Err(_) => Err(stopping()),
+        }
+    }
+
+    /// Who hears the connection of `identity`, if it is open now. None is opened.
+    pub fn relay(&self, identity: &Identity) -> Option<Arc<Relay>> {
+        let entries = self.0.entries();
+        match &*entries.by_key.get(&identity.key())?.outcome.borrow() {
+            Outcome::Open(open) if !open.link.end().is_set() => Some(open.relay.clone()),
+            _ => None,
         }
     }
 
@@ -229,7 +250,7 @@ impl Entry {
     fn is_good(&self) -> bool {
         match &*self.outcome.borrow() {
             Outcome::Opening => true,
-            Outcome::Open(link, _) => !link.end().is_set(),
+            Outcome::Open(open) => !open.link.end().is_set(),
             Outcome::Failed { at, .. } => at.elapsed() < TRY_AGAIN,
         }
     }
@@ -256,7 +277,7 @@ impl Deref for Lease {
     type Target = dyn Link;
 
     fn deref(&self) -> &Self::Target {
-        &*self.link
+        &*self.open.link
     }
 }
 

@@ -96,10 +96,8 @@ impl Identity {
         let mut digest = Sha256::new();
         digest.update(client.key);
         digest.update(base.map(Self::key).unwrap_or_default());
-        for text in [&*client.capabilities, client.log_level.as_deref().unwrap_or_default()] {
-            digest.update(text.len().to_le_bytes());
-            digest.update(text);
-        }
+        // How much it wants of the log is told over the same connection.
+        digest.update(&*client.capabilities);
         let headers = base.map_or_else(|| Arc::from([]), |base| base.headers.clone());
         Self { key: digest.finalize().into(), headers, client: Some(client.clone()) }
     }

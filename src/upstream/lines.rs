@@ -209,7 +209,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     }
                 }
                 Sorted::Farewell(farewell) => self.end.set(farewell.into()),
-                Sorted::Other => link::offer(&self.server, &self.inbox, message),
+                Sorted::Other => {
+                    let open = self.pending.iter();
+                    let open = open.filter_map(|(id, pending)| Some((*id, pending.progress.as_deref()?)));
+                    if !Progress::beside_newest(open, &message) {
+                        link::offer(&self.server, &self.inbox, message);
+                    }
+                }
             },
             Frame::TooLong { ids, limit } => {
                 for id in ids {

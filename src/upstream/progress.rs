@@ -1,7 +1,10 @@
 //! Where goes what comes beside the answer to one request: its progress, which puts off the request's deadline, and the
 //! log messages that belong to it. Both may be passed on to who asked.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
 
 /// Messages that may wait for a slow reader; the surplus is dropped: each notification of progress replaces those
@@ -69,11 +72,19 @@ impl Progress {
 
     /// Takes a message that came between the request and its answer; `false` when it is of no use here.
     pub fn beside(&self, message: &Bytes) -> bool {
-        let is_taken = self.passes_log && memchr::memmem::find(message, LOG).is_some();
+        let is_taken = self.passes_log && is_log(message);
         if is_taken {
             self.pass_on(message);
         }
         is_taken
+    }
+
+    /// Takes a message of a connection on which everything comes in order, for the newest of the requests that are
+    /// `open` there and want log messages: their client has the connection to itself. A message that came before an
+    /// answer is so passed on before it.
+    pub fn beside_newest<'a>(open: impl Iterator<Item = (u32, &'a Self)>, message: &Bytes) -> bool {
+        let wanting = open.filter(|(_, progress)| progress.passes_log);
+        wanting.max_by_key(|(id, _)| *id).is_some_and(|(_, progress)| progress.beside(message))
     }
 
     /// Waits for the next sign of life.
@@ -86,5 +97,38 @@ impl Progress {
             // A reader that is gone, or too slow for one more, misses it.
             let _surplus = to.try_send(message.clone());
         }
+    }
+}
+
+fn is_log(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        method: Option<Cow<'a, str>>,
+    }
+    // Hardly any message needs to be read.
+    memchr::memmem::find(message, LOG).is_some()
+        && serde_json::from_slice::<Head<'_>>(message)
+            .is_ok_and(|head| head.method.as_deref() == Some("notifications/message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_message_goes_to_the_newest_request_that_wants_it_and_nothing_else_does() {
+        let log = Bytes::from_static(br#"{"method":"notifications/message","params":{}}"#);
+        let quote =
+            Bytes::from_static(br#"{"method":"elicitation/create","params":["notifications/message"]}"#);
+        let (send, mut heard) = mpsc::channel(4);
+        let wanting = |number: u32| (number, Progress::passed_on(send.clone(), false, true));
+        let requests = [wanting(1), wanting(2), (3, Progress::default())];
+        let open = || requests.iter().map(|(id, progress)| (*id, progress));
+        assert!(Progress::beside_newest(open(), &log));
+        assert!(!Progress::beside_newest(open(), &quote));
+        assert!(!Progress::beside_newest(open().skip(2), &log));
+        assert_eq!(heard.try_recv().unwrap(), log);
+        assert!(heard.try_recv().is_err());
     }
 }

@@ -145,7 +145,18 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other | Sorted::Farewell(_) => return link::offer(&self.exchange.server, inbox, message),
+            Sorted::Other | Sorted::Farewell(_) => {
+                let is_taken = {
+                    let pending = self.pending();
+                    let open = pending.iter();
+                    let open = open.filter_map(|(id, pending)| Some((*id, pending.progress.as_deref()?)));
+                    Progress::beside_newest(open, &message)
+                };
+                if !is_taken {
+                    link::offer(&self.exchange.server, inbox, message);
+                }
+                return;
+            }
         };
         let pending = self.pending().remove(&id);
         if let Some(pending) = pending {

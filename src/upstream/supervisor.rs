@@ -80,9 +80,7 @@ struct Live {
 
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
-    let entry = Guard::into_inner(upstream.config());
-    let authorizer = upstream.authorizer().cloned();
-    let opener = ServerOpener::new(entry, upstream.era.clone(), surroundings.clone(), authorizer);
+    let opener = ServerOpener::new(&upstream, surroundings.clone(), upstream.authorizer().cloned());
     upstream.identities.start(Arc::new(opener));
     tokio::select! {
         () = keep_running(upstream.clone(), surroundings, kept) => {}

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio::time::{sleep, timeout};
 
 use super::error::{EndReason, LinkError, cut_words};
 use super::header_params;
@@ -12,8 +14,8 @@ use super::link::Link;
 use super::message::Reply;
 use super::request::{Request, What};
 use super::{
-    ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, ServerInfo, TRY_AGAIN, ToolList,
-    Unavailable, Upstream,
+    Change, ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, Relay, ServerInfo, TRY_AGAIN,
+    ToolList, Unavailable, Upstream,
 };
 use crate::config::ServerName;
 
@@ -23,6 +25,10 @@ const MOST_TOOLS: usize = 50_000;
 /// times as much.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_PAGES: usize = 10_000;
+/// How long the list of one client's own connection may take, which is read once for all clients that declare the same.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits for the connection's first call to go ahead.
+const COURTESY: Duration = Duration::from_millis(200);
 /// JSON-RPC's "method not found": the server has no tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -137,9 +143,52 @@ impl Upstream {
             let reason = Some(Arc::new(reason));
             NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
         })?;
+        self.compare(client, &tools);
         let info = self.tools().map(|list| list.info.clone()).unwrap_or_default();
         let info = ServerInfo { freshness, ..info };
         Ok(Some(ToolList { info, tools, revision: 0 }))
+    }
+
+    /// Whether `client` may get other tools than everybody: clients that declare the same do, or its own connection, which
+    /// is open, has said so. Opens and asks nothing.
+    pub fn may_offer_others(&self, identity: Option<&Identity>, client: &ClientSide) -> bool {
+        let has_other_tools =
+            || self.own_relay(identity, client).is_some_and(|relay| relay.has_other_tools());
+        self.offers.differ(&client.capabilities) == Some(true) || has_other_tools()
+    }
+
+    /// Who hears the connection that is `client`'s alone, if it is open now.
+    pub fn own_relay(&self, identity: Option<&Identity>, client: &ClientSide) -> Option<Arc<Relay>> {
+        self.identities.relay(&Identity::of_client(identity, client))
+    }
+
+    /// Finds out over a new connection of `client`'s own whether clients like it get other tools than everybody, unless
+    /// that is known. The call that the connection was made for goes first.
+    pub(super) async fn explore(&self, client: &ClientSide, link: &dyn Link) {
+        let is_known = || self.offers.differ(&client.capabilities).is_some();
+        if &*client.capabilities == "{}" || is_known() {
+            return;
+        }
+        sleep(COURTESY).await;
+        if is_known() {
+            return;
+        }
+        match timeout(PATIENCE, list(self.name(), link)).await {
+            Ok(Ok((tools, _))) => self.compare(client, &tools),
+            // It is not asked over each connection again.
+            Ok(Err(_)) | Err(_) => {
+                self.offers.learn(&client.capabilities, false);
+            }
+        }
+    }
+
+    /// Takes note of whether the tools of `client` differ from those of everybody. When they do, and nobody knew, clients
+    /// are told that the list has changed: some will find more in it.
+    fn compare(&self, client: &ClientSide, tools: &[Definition]) {
+        let differ = self.tools().is_none_or(|list| list.tools != tools);
+        if self.offers.learn(&client.capabilities, differ) {
+            self.changes.announce(self.name(), Change::Tools);
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A stdio MCP server with prompts and resources, some of which fail on request; standard library only.
+"""A stdio MCP server with prompts and resources, some of which fail on request, and with tools that say something
+beside their answers; standard library only.
 
 Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--hang METHOD] [--circle]
-                          [--ttl MS] [--scope SCOPE] [--log FILE]
+                          [--ttl MS] [--scope SCOPE] [--log FILE] [--tells] [--more NAME,NAME]
 
 --prompts A,B  the prompts; without it the server has none and does not declare them
 --page N       entries on one page of a list
@@ -10,9 +11,14 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
 --fail METHOD  answers this method with an error
 --hang METHOD  never answers this method
 --ttl, --scope what its lists say of how long, and for whom, they may be kept
---log FILE     appends every message that arrives, as one JSON line
+--log FILE     appends every message that arrives, as one JSON line, with the server's process id
+--tells        declares that it tells of changes and logs, and has the tools `touch` (one resource has changed: `uri`),
+               `change` (a list has: `kind`), `ask` (asks the user, and answers what the user did;
+               its `message` is said in a header, too), `steps` (tells its
+               progress three times), `log` (writes a message of level `info`) and `pid`
+--more A,B     further tools, for a client that can be asked something; they echo their arguments
 """
-import argparse, json, sys
+import argparse, json, os, sys
 
 parser = argparse.ArgumentParser()
 for option in ("--prompts", "--fail", "--hang", "--scope", "--log"):
@@ -20,11 +26,56 @@ for option in ("--prompts", "--fail", "--hang", "--scope", "--log"):
 parser.add_argument("--page", type=int, default=100)
 parser.add_argument("--ttl", type=int)
 parser.add_argument("--circle", action="store_true")
+parser.add_argument("--tells", action="store_true")
+parser.add_argument("--more", default="")
 options = parser.parse_args()
 
 PROMPTS = [{"name": name, "x-vendor": 1.50} for name in (options.prompts or "").split(",") if name]
 RESOURCES = [{"uri": f"odd+x://{number}/?a=%20#é", "name": f"R{number}", "x-vendor": {"uri": "kept://"}} for number in range(3)]
-CAPABILITIES = {"tools": {}, "resources": {}, **({"prompts": {}} if PROMPTS else {}), "x-vendor": {"kept": True}}
+CHANGING = {"listChanged": True} if options.tells else {}
+CAPABILITIES = {
+    "tools": {}, "resources": {**CHANGING, **({"subscribe": True} if options.tells else {})},
+    **({"prompts": CHANGING} if PROMPTS else {}), **({"logging": {}} if options.tells else {}), "x-vendor": {"kept": True},
+}
+TOOLS = ["touch", "change", "ask", "steps", "log", "pid"] if options.tells else []
+client, followed, waiting = {}, set(), {}
+
+
+def send(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def tools():
+    more = [name for name in options.more.split(",") if name and client.get("capabilities")]
+    message = {"type": "object", "properties": {"message": {"type": "string", "x-mcp-header": "Message"}}}
+    return [{"name": name, "inputSchema": message if name == "ask" else {"type": "object"}} for name in TOOLS + more]
+
+
+def call(ident, name, arguments, meta):
+    """The text of the answer; None when it comes later."""
+    if name == "touch" and arguments["uri"].split("/part")[0] in followed:
+        send(method="notifications/resources/updated", params={"uri": arguments["uri"]})
+    elif name == "change":
+        send(method=f"notifications/{arguments['kind']}/list_changed")
+    elif name == "ask":
+        if "elicitation" not in client.get("capabilities", {}):
+            return "nobody to ask"
+        waiting[f"ask-{ident}"] = ident
+        form = {"message": arguments.get("message", "?"), "requestedSchema": {"type": "object", "properties": {}}}
+        send(id=f"ask-{ident}", method="elicitation/create", params=form)
+        return None
+    elif name == "steps" and "progressToken" in meta:
+        for step in range(3):
+            send(method="notifications/progress", params={"progressToken": meta["progressToken"], "progress": step + 1})
+    elif name == "log":
+        send(method="notifications/message", params={"level": "info", "data": arguments.get("message")})
+    elif name == "pid":
+        return str(os.getpid())
+    return json.dumps({"tool": name, "arguments": arguments})
+
+
+def text(body):
+    return {"content": [{"type": "text", "text": body}]}
 
 
 def page(member, entries, parameters):
@@ -43,10 +94,16 @@ def page(member, entries, parameters):
 
 def answer(method, parameters):
     if method == "initialize":
+        client.update(parameters)
         return {"protocolVersion": parameters["protocolVersion"], "capabilities": CAPABILITIES,
                 "serverInfo": {"name": "offering", "version": "1", "x-owner": [1, None]}}
     if method == "tools/list":
-        return {"tools": []}
+        return {"tools": tools()}
+    if options.tells and method in ("resources/subscribe", "resources/unsubscribe"):
+        (followed.add if method.endswith("/subscribe") else followed.discard)(parameters["uri"])
+        return {}
+    if options.tells and method in ("logging/setLevel", "ping"):
+        return {}
     if method == "prompts/list":
         return page("prompts", PROMPTS, parameters)
     if method == "resources/list":
@@ -62,10 +119,21 @@ for line in sys.stdin:
     message = json.loads(line)
     if options.log:
         with open(options.log, "a") as log:
-            log.write(line)
+            log.write(json.dumps({**message, "pid": os.getpid()}) + "\n")
     method, ident = message.get("method"), message.get("id")
+    parameters = message.get("params") or {}
+    if method is None and ident in waiting:
+        action = message.get("result", {}).get("action", "none")
+        send(id=waiting.pop(ident), result=text(f"the user did {action} {message.get('result', {}).get('content', {})}"))
     if ident is None or method is None or method == options.hang:
         continue
-    result = None if method == options.fail else answer(method, message.get("params") or {})
-    end = {"result": result} if result is not None else {"error": {"code": -32000, "message": f"no {method} today"}}
-    print(json.dumps({"jsonrpc": "2.0", "id": ident, **end}), flush=True)
+    if method == "tools/call" and parameters.get("name") in [tool["name"] for tool in tools()]:
+        body = call(ident, parameters["name"], parameters.get("arguments") or {}, parameters.get("_meta") or {})
+        if body is not None:
+            send(id=ident, result=text(body))
+        continue
+    result = None if method == options.fail else answer(method, parameters)
+    if result is not None:
+        send(id=ident, result=result)
+    else:
+        send(id=ident, error={"code": -32000, "message": f"no {method} today"})

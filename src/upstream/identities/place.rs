@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Pool};
+use super::{Open, Outcome, Pool};
 use crate::upstream::TRY_AGAIN;
 use crate::upstream::dedicated::{Dedicated, Opener};
 use crate::upstream::identity::{Identity, IdentityKey};
@@ -21,8 +21,17 @@ pub(super) async fn tend(
 ) {
     match opener.open(&identity, &closing).await {
         Ok(dedicated) => {
-            tell.send_replace(Outcome::Open(dedicated.link.clone(), dedicated.relay.clone()));
-            place.serve(&dedicated, &closing).await;
+            let (link, relay, log) = (&dedicated.link, &dedicated.relay, &dedicated.log);
+            let open = Open { link: link.clone(), relay: relay.clone(), log: log.clone() };
+            tell.send_replace(Outcome::Open(open));
+            let exploring = async {
+                opener.explore(&identity, &*dedicated.link).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = place.serve(&dedicated, &closing) => {}
+                () = exploring => {}
+            }
             // Before the end is awaited: the next call gets a new connection.
             drop(place);
             dedicated.close().await;

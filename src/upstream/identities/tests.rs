@@ -59,8 +59,12 @@ impl Opener for Server {
                 closed: self.closed.clone(),
                 farewell: self.farewell,
             };
-            Ok(Dedicated { link: Arc::new(link), relay: Arc::default(), service: None })
+            Ok(Dedicated { link: Arc::new(link), relay: Arc::default(), log: Arc::default(), service: None })
         })
+    }
+
+    fn explore<'a>(&'a self, _: &'a Identity, _: &'a dyn Link) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
     }
 }
 
@@ -135,7 +139,7 @@ async fn callers_of_one_identity_share_one_connection_and_others_never() {
     let names = ["a", "b", "a", "a", "b"].map(user);
     let leases = join_all(names.iter().map(|identity| identities.lease(identity))).await;
     let links: Vec<*const u8> =
-        leases.iter().map(|lease| Arc::as_ptr(&lease.as_ref().unwrap().link).cast()).collect();
+        leases.iter().map(|lease| Arc::as_ptr(&lease.as_ref().unwrap().open.link).cast()).collect();
     assert_eq!(counts(&server), (2, 0));
     assert_eq!((links[0], links[0], links[1]), (links[2], links[3], links[4]));
     assert_ne!(links[0], links[1]);

@@ -86,9 +86,34 @@ impl Session {
 
     /// Opens the stream of the session.
     pub async fn stream(&self, gateway: &Gateway, path: &str) -> Events {
+        let mut stream =
+            Events::open(gateway, "GET", path, &self.head(gateway, "text/event-stream"), "").await;
+        stream.until("\r\n\r\n").await;
+        stream
+    }
+
+    /// Sends a request whose answer may be a stream.
+    pub async fn streamed(&self, gateway: &Gateway, path: &str, method: &str, params: &Value) -> Events {
+        let head = self.head(gateway, "application/json, text/event-stream");
+        Events::open(gateway, "POST", path, &head, &request(method, params).to_string()).await
+    }
+
+    /// The result of a call whose answer may be a stream, as real clients make it.
+    pub async fn heard(&self, gateway: &Gateway, path: &str, tool: &str, arguments: &Value) -> Value {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let answer = self.streamed(gateway, path, "tools/call", &params).await.answer().await;
+        answer.get("result").unwrap_or_else(|| panic!("{tool}: {answer}")).clone()
+    }
+
+    /// Answers a request that the client was sent.
+    pub async fn reply(&self, question: &Value, result: &Value) {
+        let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": result });
+        assert_eq!(self.ask.clone().json(&answer).send().await.status, 202);
+    }
+
+    fn head(&self, gateway: &Gateway, accept: &str) -> String {
         let key = gateway.key().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
-        let head = format!("{key}Mcp-Session-Id: {}\r\nAccept: text/event-stream\r\n", self.id);
-        Events::open(gateway, "GET", path, &head, "").await
+        format!("{key}Mcp-Session-Id: {}\r\nAccept: {accept}\r\n", self.id)
     }
 }
 
@@ -101,12 +126,12 @@ pub fn names(list: &Value) -> Vec<String> {
 }
 
 /// The params with what each request of the stateless era says about its client.
-fn with_meta(params: &Value) -> Value {
+fn with_meta(params: &Value, capabilities: &Value) -> Value {
     let mut params = params.clone();
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     });
     for (key, value) in meta.as_object().unwrap() {
         params["_meta"][key] = value.clone();
@@ -116,7 +141,16 @@ fn with_meta(params: &Value) -> Value {
 
 /// A request of the stateless era, with headers that agree.
 pub fn stateless(ask: Ask, method: &str, params: &Value) -> Ask {
-    let params = with_meta(params);
+    stateless_able(ask, &json!({}), method, params)
+}
+
+/// The same of a client with these capabilities, whose answer may be a stream.
+pub fn stateless_able(ask: Ask, capabilities: &Value, method: &str, params: &Value) -> Ask {
+    let params = with_meta(params, capabilities);
+    let ask = match capabilities.as_object().is_some_and(|capabilities| capabilities.is_empty()) {
+        true => ask,
+        false => ask.header("Accept", "application/json, text/event-stream"),
+    };
     let ask = ask.header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", method);
     let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).map(str::to_owned);
     let ask = match name {
@@ -131,6 +165,8 @@ pub fn stateless(ask: Ask, method: &str, params: &Value) -> Ask {
 pub struct Events {
     stream: TcpStream,
     pub text: String,
+    /// How much of the text was taken by [`Events::message`].
+    taken: usize,
 }
 
 impl Events {
@@ -143,7 +179,51 @@ impl Events {
             gateway.address
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        Self { stream, text: String::new() }
+        Self { stream, text: String::new(), taken: 0 }
+    }
+
+    /// Sends `subscriptions/listen` for these notifications, and reads what is acknowledged.
+    pub async fn listen(gateway: &Gateway, path: &str, notifications: &Value) -> (Self, Value) {
+        let params = with_meta(&json!({ "notifications": notifications }), &json!({}));
+        let key = gateway.key().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+        let head = format!("{key}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n");
+        let body = request("subscriptions/listen", &params).to_string();
+        let mut stream = Self::open(gateway, "POST", path, &head, &body).await;
+        let told = stream.message("notifications/subscriptions/acknowledged").await;
+        (stream, told["params"]["notifications"].clone())
+    }
+
+    /// The answer to the request that opened the stream, whether it is one of events or not.
+    pub async fn answer(&mut self) -> Value {
+        let head = self.until("\r\n\r\n").await.to_lowercase();
+        if head.contains("content-type: text/event-stream") {
+            return self.message("").await;
+        }
+        loop {
+            let (_, body) = self.text.split_once("\r\n\r\n").unwrap();
+            if let Ok(answer) = serde_json::from_str(body) {
+                return answer;
+            }
+            assert!(self.read().await, "the answer is not whole: {}", self.text);
+        }
+    }
+
+    /// The next message with this method, or the next answer for `""`; those before it are passed over.
+    pub async fn message(&mut self, method: &str) -> Value {
+        loop {
+            while let Some(length) = self.text[self.taken..].find('\n') {
+                let line = &self.text[self.taken..self.taken + length];
+                self.taken += length + 1;
+                let Some(message) = line.strip_prefix("data: ").filter(|data| !data.trim().is_empty()) else {
+                    continue;
+                };
+                let message: Value = serde_json::from_str(message).unwrap();
+                if message["method"].as_str().unwrap_or_default() == method {
+                    return message;
+                }
+            }
+            assert!(self.read().await, "the stream ended without {method:?}: {}", self.text);
+        }
     }
 
     /// Reads until the text holds `wanted`.
@@ -224,7 +304,7 @@ impl Direct {
         let mut message = request(method, params);
         message["id"] = self.last.into();
         if self.stateless {
-            message["params"] = with_meta(params);
+            message["params"] = with_meta(params, &json!({}));
         }
         self.send(&message).await;
         loop {

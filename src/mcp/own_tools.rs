@@ -1,0 +1,58 @@
+//! Tools that a server has for one client alone, mostly for one that it can ask something.
+//!
+//! At the endpoint of one server, that server is asked over the client's own connection, which the client is about to use
+//! anyway. At the endpoint of all, a list must not begin a process or a session at each of them, most of which have nothing
+//! of the kind. So only those servers are asked there
+//!
+//! - that were seen to have other tools for clients that declare the same (found out a moment
+//!   after the first of these clients gets a connection of its own, by a call or at the endpoint of that server), or
+//! - whose own connection with this client is open and has said that its tools are others now.
+//!
+//! They are asked at once, and within a deadline. When the first of them is found, clients are told that the list has
+//! changed, and find more in it. A call needs no list before it: a name that is nobody's else is looked for at the one
+//! server whose name it begins with.
+
+use bytes::Bytes;
+
+use super::Mcp;
+use super::calls::context;
+use super::methods::Asked;
+use super::place::Place;
+use crate::catalog::CatalogServer;
+use crate::gateway::{CallContext, Client, FindError, Target};
+
+impl Mcp {
+    /// The tool called `name`, which not everybody has.
+    pub(super) async fn find_own_tool(
+        &self,
+        asked: &Asked<'_>,
+        context: &CallContext,
+        client: &Client,
+        name: &str,
+    ) -> Result<Target, FindError> {
+        match asked.place {
+            Place::All => self.gateway.find_offered_prefixed(context, client, name).await,
+            Place::One(server) => {
+                let upstream = self.upstream(server).ok_or(FindError::Tool)?;
+                self.gateway.find_offered(context, &upstream, client, name, CatalogServer::tool_called).await
+            }
+        }
+    }
+
+    /// The list of the tools of `client`, as JSON text; `None` when it is that of everybody. While a server is down, what
+    /// everybody was told last is told here, too.
+    pub(super) async fn own_tool_list(&self, asked: &Asked<'_>, client: &Client) -> Option<Bytes> {
+        let (context, scope) = (context(asked), &asked.caller.scope);
+        match asked.place {
+            Place::All => {
+                let catalog = self.gateway.offered_together(&context, client).await?;
+                Some(catalog.tool_list(scope))
+            }
+            Place::One(name) => {
+                let upstream = self.upstream(name)?;
+                let catalog = self.gateway.offered_to(&context, &upstream, client).await.ok()??;
+                Some(catalog.tool_list_of(scope, name))
+            }
+        }
+    }
+}
