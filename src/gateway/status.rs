@@ -108,14 +108,21 @@ impl Gateway {
         status
     }
 
-    /// Waits until the snapshot holds the tools of the servers that are ready.
+    /// Waits until the snapshot holds the tools of the servers that are ready. While one is waited for, another may get
+    /// ready.
     async fn built(&self) {
-        for upstream in self.keeper().upstreams() {
-            if let Some(list) = upstream.tools() {
-                let built = self.keeper().reach(upstream.name(), list.revision);
-                let _shown_without_its_tools = tokio::time::timeout(SNAPSHOT, built).await;
+        let keeper = self.keeper();
+        let building = async {
+            while let Some((name, revision)) = keeper.upstreams().iter().find_map(|upstream| {
+                let list = upstream.tools()?;
+                let catalog = keeper.catalog();
+                let shown = catalog.server(upstream.name().as_str())?.revision;
+                (shown < list.revision).then(|| (upstream.name(), list.revision))
+            }) {
+                keeper.reach(name, revision).await;
             }
-        }
+        };
+        let _shown_without_its_tools = tokio::time::timeout(SNAPSHOT, building).await;
     }
 
     /// What the calls of the tools that `caller` may see came to.
