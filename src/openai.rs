@@ -98,18 +98,14 @@ impl OpenAi {
             Ok(narrowed) => self.at(place, head, body, narrowed.as_ref().unwrap_or(&caller)).await,
             Err(problem) => Err(problem),
         };
-        let mut answer = answer.unwrap_or_else(|problem| {
+        answer.unwrap_or_else(|problem| {
             let mut answer = problem.into_response();
             // Its line in the log says whose request it was.
             if let Some(name) = &caller.key_name {
                 answer.extensions_mut().insert(KeyName(name.clone()));
             }
             answer
-        });
-        if head.method == Method::HEAD {
-            *answer.body_mut() = Body::empty();
-        }
-        answer
+        })
     }
 
     /// `caller` in the profile that the query names, when it names one; the first counts.

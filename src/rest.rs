@@ -32,7 +32,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::answer::{method_not_allowed, without_body};
+use crate::http::answer::method_not_allowed;
 use crate::http::{Access, BodyRoom, Keys, Problem, json_answer};
 use route::{Mount, Route};
 
@@ -63,10 +63,7 @@ pub async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response {
         Route::Tool { server, tool } if head.method == Method::POST => {
             call::call(&rest, &head, body, server.as_deref(), &tool).await
         }
-        route => {
-            let answer = other_than_call(&rest, &head, route).await.unwrap_or_else(|refusal| *refusal);
-            if head.method == Method::HEAD { without_body(answer) } else { answer }
-        }
+        route => other_than_call(&rest, &head, route).await.unwrap_or_else(|refusal| *refusal),
     };
     timer.answered(answer.status().as_u16());
     answer

@@ -26,7 +26,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use crate::catalog::{Caller, Catalog, CatalogServer};
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::answer::{method_not_allowed, without_body};
+use crate::http::answer::method_not_allowed;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, Keys, Problem};
 use place::Place;
@@ -58,8 +58,7 @@ impl Web {
         let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
         let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());
         let answer = match head.method {
-            Method::GET => self.page(&head, place),
-            Method::HEAD => self.page(&head, place).map(without_body),
+            Method::GET | Method::HEAD => self.page(&head, place),
             _ => Err(method_not_allowed("GET, HEAD")),
         };
         let answer = answer.unwrap_or_else(Problem::into_response);

@@ -112,7 +112,7 @@ pub fn json_answer(status: StatusCode, body: Bytes) -> Response {
 ///
 /// `etag` is the quoted entity tag. Documents differ by key, so shared caches are told to tell callers apart
 /// (`Vary: Authorization`), and every cache to ask again (`no-cache`). `HEAD` needs nothing from here: the
-/// router drops the body and keeps the head.
+/// edge drops the body and keeps the head.
 pub fn document_answer(
     body: &Bytes,
     etag: &str,

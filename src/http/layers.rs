@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
 use super::Peer;
-use super::answer::{ERROR_CODE, Problem};
+use super::answer::{ERROR_CODE, Problem, without_body};
 use super::correlation;
 use super::cors::Cors;
 use super::host::{HostRule, HostRuleError};
@@ -72,7 +72,7 @@ impl Edge {
     /// 1. **The request's id**, the caller's or a new one: handlers find it as an extension of the request
     ///    ([`RequestId`]), and every answer carries it.
     /// 2. **CORS**: answers preflights, and marks every answer that leaves, refusals and faults included.
-    /// 3. **`nosniff`** on every answer.
+    /// 3. **`nosniff`** on every answer, and no body on one to `HEAD`.
     /// 4. **The log line of a refusal**, so that whoever answered it, it is written once.
     /// 5. **Host and Origin rules**, before anything else may be learnt.
     /// 6. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
@@ -105,6 +105,10 @@ impl Edge {
         };
         if let Some(code) = note_refusal(&response, &method, &uri, peer, &id) {
             self.metrics.refused(code);
+        }
+        // Over HTTP/2 nobody else would.
+        if method == Method::HEAD {
+            response = without_body(response);
         }
         let headers = response.headers_mut();
         correlation::mark(&id, headers);
@@ -232,6 +236,18 @@ mod tests {
         assert_eq!(body, r#"{"detail":"Internal Server Error"}"#);
         assert_eq!(response.headers()[ERROR_CODE], "internal");
         assert_eq!(ask(&edge, "GET", "/ok", &[("host", "localhost")]).await.0.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_head_has_the_length_of_its_body_and_no_body() {
+        for (path, length) in [("/ok", "4"), ("/boom", "34"), ("/none", "0")] {
+            let (response, body) = ask(&edge(true), "HEAD", path, &[("host", "localhost")]).await;
+            assert_eq!(
+                (&*body, &response.headers()[header::CONTENT_LENGTH]),
+                ("", &length.parse().unwrap()),
+                "{path}"
+            );
+        }
     }
 
     #[tokio::test]

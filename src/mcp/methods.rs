@@ -150,7 +150,8 @@ impl Mcp {
             };
         }
         let (to, messages) = mpsc::channel(WAITING);
-        let passes_log = client.log_level().is_some();
+        // As it was when the connection was chosen.
+        let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
         let open = client.request(to, progress.clone());
         let hearing: Arc<dyn Hearing> = client.clone();

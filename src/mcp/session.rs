@@ -214,6 +214,11 @@ impl Session {
         self.followed().len()
     }
 
+    /// The names of the resources that the client follows.
+    pub fn names_followed(&self) -> Vec<Box<str>> {
+        self.followed().keys().cloned().collect()
+    }
+
     /// The name that the client has for the resource `uri` of `server`, if it follows it.
     pub fn followed_as(&self, server: &str, uri: &str) -> Option<String> {
         self.followed().values().find_map(|followed| followed.shown(server, uri))

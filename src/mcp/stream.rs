@@ -41,6 +41,7 @@ const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
 const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
+const RESOURCE_UPDATED: &str = "notifications/resources/updated";
 
 /// What a client of the stateless era wants to hear of.
 #[derive(Deserialize)]
@@ -259,7 +260,7 @@ impl Follower {
                     match news {
                         Ok(news) => if let Some(told) = self.told(&news) { return Some(told) },
                         // Whatever was missed is told as the change of everything.
-                        Err(broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(broadcast::error::RecvError::Lagged(_)) => self.tell_all(),
                         Err(broadcast::error::RecvError::Closed) => self.is_over = true,
                     }
                     continue;
@@ -305,6 +306,27 @@ impl Follower {
         self.known = now;
     }
 
+    /// Tells that everything may have changed.
+    fn tell_all(&mut self) {
+        let wanted = &self.wanted;
+        for (method, is_wanted) in [
+            (TOOLS_CHANGED, wanted.tools_list_changed),
+            (PROMPTS_CHANGED, wanted.prompts_list_changed),
+            (RESOURCES_CHANGED, wanted.resources_list_changed),
+        ] {
+            if is_wanted {
+                self.waiting.push_back(self.notification(method, json!({})));
+            }
+        }
+        let followed = match &self.session {
+            Some((session, ..)) => session.names_followed(),
+            None => wanted.resource_subscriptions.iter().map(|uri| uri.as_str().into()).collect(),
+        };
+        for uri in followed {
+            self.waiting.push_back(self.notification(RESOURCE_UPDATED, json!({ "uri": uri })));
+        }
+    }
+
     /// Who listens, as the configuration of `face` has it; `None` when its key or profile is gone.
     fn caller(&self, face: &Mcp) -> Option<Caller> {
         face.keys.caller(self.key_name.as_deref(), self.profile.as_deref())
@@ -335,7 +357,7 @@ impl Follower {
                     Some((session, ..)) => session.followed_as(name, uri),
                     None => self.followed.iter().find_map(|followed| followed.shown(name, uri)),
                 };
-                Some(self.notification("notifications/resources/updated", json!({ "uri": shown? })))
+                Some(self.notification(RESOURCE_UPDATED, json!({ "uri": shown? })))
             }
             Change::Tools | Change::Prompts | Change::Resources => None,
         }

@@ -1,10 +1,12 @@
 //! What a client with a session wishes to be told: log messages from a level on, and changes of resources.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::Mcp;
 use super::all::resource_not_found;
@@ -20,6 +22,8 @@ use crate::config::ServerName;
 use crate::gateway;
 use crate::upstream::{Manner, ServerInfo, Subscriptions, Upstream};
 
+/// How long all servers together may take to hear of another level of their log.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// Resources that one session may follow.
 pub const MOST_FOLLOWED: usize = 1024;
 
@@ -95,14 +99,18 @@ impl Mcp {
             upstreams.filter(is_told).cloned().collect()
         };
         // Whatever is asked over the connection, the level is told before.
+        if *asked.place == Place::All {
+            // They are open already; one that hangs is told when it is used next.
+            let told = concerned.iter().map(|upstream| upstream.connection(None, Some(&side)));
+            let _told_later = timeout(TOLD_WITHIN, join_all(told)).await;
+            return Ok(Bytes::from_static(b"{}"));
+        }
         let way = Way {
             client: Some(gateway::Client { side, hearing: client.clone() }),
             ..Way::plain(Era::Sessions)
         };
-        let told = concerned.iter().map(|upstream| self.pass_on(asked, upstream, "ping", "{}", &way));
-        let told: Result<Vec<_>, _> = join_all(told).await.into_iter().collect();
-        if let Place::One(_) = asked.place {
-            told?;
+        for upstream in &concerned {
+            self.pass_on(asked, upstream, "ping", "{}", &way).await?;
         }
         Ok(Bytes::from_static(b"{}"))
     }

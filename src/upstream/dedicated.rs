@@ -147,10 +147,11 @@ impl LogLevel {
         if !self.is_offered || is_known {
             return;
         }
-        self.asked.store(Some(Arc::new(level.clone())));
         let members = format!("\"level\":{}", serde_json::Value::from(&**level));
-        if let Err(error) = link.request(Request::other("logging/setLevel", members.as_bytes()), None).await {
-            tracing::debug!(%error, "a level of log messages could not be set");
+        match link.request(Request::other("logging/setLevel", members.as_bytes()), None).await {
+            // A refusal would be the same the next time.
+            Ok(_) => self.asked.store(Some(Arc::new(level.clone()))),
+            Err(error) => tracing::debug!(%error, "a level of log messages could not be set"),
         }
     }
 }

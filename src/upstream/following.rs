@@ -1,5 +1,6 @@
-//! Keeps a server with sessions informed of the resources that somebody follows: over a new connection all of them are
-//! asked for again, and what nobody follows any longer is given up.
+//! Keeps a server with sessions informed of the resources that somebody follows: what is followed now is asked for, over
+//! a new connection all of it, and what nobody follows any longer is given up. A session that begins to follow asks by
+//! itself before, to be told of a refusal; asking twice is harmless.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub struct Following<'a> {
     subscriptions: &'a Subscriptions,
     link: &'a dyn Link,
     changed: watch::Receiver<u64>,
-    /// What the server was asked for over this connection, by us or by whoever began to follow it.
+    /// What the server was asked for over this connection.
     told: BTreeSet<Arc<str>>,
     is_new: bool,
 }
@@ -35,10 +36,8 @@ impl<'a> Following<'a> {
         let is_told_otherwise = self.link.speech().manner() == Manner::Stateless;
         let now: BTreeSet<Arc<str>> = self.subscriptions.uris().into_iter().collect();
         if !is_told_otherwise {
-            if self.is_new {
-                for uri in &now {
-                    self.tell("resources/subscribe", uri).await;
-                }
+            for uri in now.difference(&self.told) {
+                self.tell("resources/subscribe", uri).await;
             }
             for uri in self.told.difference(&now) {
                 self.tell("resources/unsubscribe", uri).await;
