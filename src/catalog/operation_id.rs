@@ -82,7 +82,7 @@ pub fn lasting_ids<'a>(
         let mut wish = combined(server, thing);
         let own = clean(server, fits).len() + 1;
         let is_anothers = heads.iter().any(|head| head.len() > own && wish.stem.starts_with(head));
-        if is_anothers || ends_with_a_hash(&wish.stem) {
+        if is_anothers || stem_before_a_hash(&wish.stem).is_some() {
             wish.claim = Claim::None;
         }
         wish
@@ -97,11 +97,19 @@ pub fn hashed_id(server: &str, thing: &str) -> String {
     assign(&[wish], COMBINED).swap_remove(0)
 }
 
-/// Whether `id` may be one of a thing of `server`.
-pub fn may_be_of(id: &str, server: &str) -> bool {
-    // A hash takes the place of the end.
-    let head = clean(server, fits);
-    id.starts_with(&head[..head.len().min(LONGEST - HASH_DIGITS[2] - 1)])
+/// Whether the [lasting id](lasting_ids) `id` may be one of a thing of `server`, which is one of all `servers`. Of a plain
+/// one that is true for one of them at most.
+pub fn may_be_of(id: &str, server: &str, servers: &[&str]) -> bool {
+    let head_of = |server: &str| clean(server, fits) + "_";
+    let head = head_of(server);
+    let Some(stem) = stem_before_a_hash(id) else {
+        let is_anothers = |other: String| other.len() > head.len() && id.starts_with(&other);
+        let is_its = server.chars().all(fits) && id.starts_with(&head);
+        return is_its && !servers.iter().map(|server| head_of(server)).any(is_anothers);
+    };
+    // Of a name that is too long, the hash takes the place of the end.
+    let is_cut = id.len() == LONGEST && head.starts_with(stem);
+    stem.starts_with(&head) || is_cut
 }
 
 const COMBINED: Form = Form { prefix: "", suffix: "", limit: LONGEST };
@@ -118,9 +126,11 @@ fn fits(character: char) -> bool {
     is_word(character) || character == '-'
 }
 
-fn ends_with_a_hash(stem: &str) -> bool {
-    let end = stem.rsplit_once('_').map_or("", |(_, end)| end);
-    HASH_DIGITS.contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// What stands before the hash that `id` ends with, if it may be one.
+fn stem_before_a_hash(id: &str) -> Option<&str> {
+    let (stem, end) = id.rsplit_once('_')?;
+    let is_hash = HASH_DIGITS.contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then_some(stem)
 }
 
 /// Each character that `fits` refuses becomes `_`.
@@ -285,6 +295,29 @@ mod tests {
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), things.len(), "{ids:?}");
         for (thing, id) in things.into_iter().zip(&ids) {
             assert_eq!(&lasting_ids(&servers, [thing])[0], id, "{thing:?} alone");
+        }
+    }
+
+    #[test]
+    fn whose_an_id_may_be_is_told_by_all_that_it_says_of_its_server() {
+        let long = "l".repeat(70);
+        let servers = ["a", "a_b", "a b", "c", &*long];
+        let owners = |id: &str| -> Vec<&str> {
+            servers.into_iter().filter(|server| may_be_of(id, server, &servers)).collect()
+        };
+        assert_eq!((owners("a_x"), owners("a_b_x"), owners("c_a_b")), (vec!["a"], vec!["a_b"], vec!["c"]));
+        for no_ones in ["ax", "a", "search_x", "a-x", "", "_", "llllllll_x"] {
+            assert!(owners(no_ones).is_empty(), "{no_ones}");
+        }
+        assert_eq!(owners("a_b_x_01234567"), ["a", "a_b", "a b"]);
+        // Whatever a thing is called, its server is found by its id.
+        for server in servers {
+            for thing in ["x", "b_x", "é", "x_01234567", "", &*"x".repeat(60), &*long] {
+                for id in [lasting_ids(&servers, [(server, thing)]).swap_remove(0), hashed_id(server, thing)]
+                {
+                    assert!(may_be_of(&id, server, &servers), "{id} of {server:?}, {thing:?}");
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
 use crate::catalog::operation_id::may_be_of;
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
-use crate::upstream::{NoConnection, Unavailable, Upstream};
+use crate::upstream::{EndReason, NoConnection, Unavailable, Upstream};
 
 /// How long a list of all servers waits for what one of them offers to its client alone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,10 +34,12 @@ impl Gateway {
     }
 
     /// The snapshot with what all servers that are known to offer something else to `client` than to everybody offer to
-    /// it; `None` when there are none. Whoever does not tell in time is shown as to everybody.
+    /// it; `None` when there are none. Whoever is not ready, or does not tell in time, is shown as to everybody: a list
+    /// tries no server that is down.
     pub async fn offered_together(&self, context: &CallContext, client: &Client) -> Option<Catalog> {
         let may_offer = |upstream: &&Arc<Upstream>| {
             context.caller.scope.allows_server(upstream.name())
+                && upstream.state().is_ready()
                 && upstream.may_offer_others(upstream.identity(&context.forwarded).as_ref(), &client.side)
         };
         let upstreams: Vec<_> = self.keeper.upstreams().iter().filter(may_offer).collect();
@@ -70,8 +72,9 @@ impl Gateway {
             Ok(Err(NoConnection::Unavailable(unavailable))) => {
                 return Err(FindError::Unavailable(unavailable));
             }
-            Ok(Err(NoConnection::Refused(_))) => {
-                return Err(FindError::Unavailable(Unavailable { reason: None, retry_after: after }));
+            Ok(Err(NoConnection::Refused(status))) => {
+                let reason = Some(Arc::new(EndReason::Status(status)));
+                return Err(FindError::Unavailable(Unavailable { reason, retry_after: after }));
             }
             Err(_) => return Err(FindError::Deadline { after }),
         };
@@ -105,26 +108,38 @@ impl Gateway {
     }
 
     /// The tool that stands among those of all servers as `name`, if its server offers it to `client` alone and the caller
-    /// may see it. Only servers are asked whose tools may be called so.
+    /// may see it. Only servers are asked whose tools may be called so, which is one unless the name ends with a hash.
     ///
     /// # Errors
     ///
-    /// As [`Gateway::find_offered`].
+    /// As [`Gateway::find_offered`]; that a server cannot be asked when no other one has the tool.
     pub async fn find_offered_prefixed(
         &self,
         context: &CallContext,
         client: &Client,
         name: &str,
     ) -> Result<Target, FindError> {
-        let scope = &context.caller.scope;
-        let may_have = |upstream: &&Arc<Upstream>| {
-            let server = upstream.name();
-            may_be_of(name, server.as_str()) && scope.allows_server(server)
+        let mut upstreams: Vec<_> = {
+            let catalog = self.keeper.catalog();
+            let servers: Vec<&str> = catalog.servers.iter().map(|server| server.name.as_str()).collect();
+            let may_have = |upstream: &&Arc<Upstream>| {
+                let server = upstream.name();
+                context.caller.scope.allows_server(server) && may_be_of(name, server.as_str(), &servers)
+            };
+            self.keeper.upstreams().iter().filter(may_have).collect()
         };
-        let mut upstreams: Vec<_> = self.keeper.upstreams().iter().filter(may_have).collect();
         upstreams.sort_by_key(|upstream| std::cmp::Reverse(upstream.name().as_str().len()));
+        let mut missing = FindError::Tool;
         for upstream in upstreams {
-            let Some(catalog) = self.offered_to(context, upstream, client).await? else { continue };
+            let catalog = match self.offered_to(context, upstream, client).await {
+                Ok(Some(catalog)) => catalog,
+                Ok(None) => continue,
+                // Another one may have it.
+                Err(error) => {
+                    missing = error;
+                    continue;
+                }
+            };
             let names = catalog.prefixed();
             if let Some((server, tool)) = names.find(&catalog.servers, name) {
                 return visible(&context.caller, &catalog, server, tool);
@@ -133,6 +148,6 @@ impl Gateway {
                 return Err(held(&context.caller, &catalog, server, tool));
             }
         }
-        Err(FindError::Tool)
+        Err(missing)
     }
 }

@@ -74,7 +74,7 @@ impl Mcp {
         };
         let found = match (found, &way.client) {
             (Err(FindError::Tool), Some(client)) => {
-                Box::pin(self.find_own_tool(asked, &context, client, &params.name)).await
+                Box::pin(self.find_own_tool(asked, client, &params.name)).await
             }
             (found, _) => found,
         };

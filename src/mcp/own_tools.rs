@@ -8,9 +8,12 @@
 //!   after the first of these clients gets a connection of its own, by a call or at the endpoint of that server), or
 //! - whose own connection with this client is open and has said that its tools are others now.
 //!
-//! They are asked at once, and within a deadline. When the first of them is found, clients are told that the list has
-//! changed, and find more in it. A call needs no list before it: a name that is nobody's else is looked for at the one
-//! server whose name it begins with.
+//! They are asked at once, and within a deadline, as far as they are ready: a list tries none that is down. When the first
+//! of them is found, clients are told that the list has changed, and find more in it. A call needs no list before it: a
+//! name that is nobody's else is looked for at the one server whose name it begins with (the longest of these names), or
+//! at all of them in turn if it ends with a hash.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -20,21 +23,22 @@ use super::methods::Asked;
 use super::place::Place;
 use crate::catalog::CatalogServer;
 use crate::gateway::{CallContext, Client, FindError, Target};
+use crate::http::forwarded;
 
 impl Mcp {
     /// The tool called `name`, which not everybody has.
     pub(super) async fn find_own_tool(
         &self,
         asked: &Asked<'_>,
-        context: &CallContext,
         client: &Client,
         name: &str,
     ) -> Result<Target, FindError> {
+        let context = self.own_context(asked);
         match asked.place {
-            Place::All => self.gateway.find_offered_prefixed(context, client, name).await,
+            Place::All => self.gateway.find_offered_prefixed(&context, client, name).await,
             Place::One(server) => {
                 let upstream = self.upstream(server).ok_or(FindError::Tool)?;
-                self.gateway.find_offered(context, &upstream, client, name, CatalogServer::tool_called).await
+                self.gateway.find_offered(&context, &upstream, client, name, CatalogServer::tool_called).await
             }
         }
     }
@@ -42,7 +46,7 @@ impl Mcp {
     /// The list of the tools of `client`, as JSON text; `None` when it is that of everybody. While a server is down, what
     /// everybody was told last is told here, too.
     pub(super) async fn own_tool_list(&self, asked: &Asked<'_>, client: &Client) -> Option<Bytes> {
-        let (context, scope) = (context(asked), &asked.caller.scope);
+        let (context, scope) = (self.own_context(asked), &asked.caller.scope);
         match asked.place {
             Place::All => {
                 let catalog = self.gateway.offered_together(&context, client).await?;
@@ -54,5 +58,15 @@ impl Mcp {
                 Some(catalog.tool_list_of(scope, name))
             }
         }
+    }
+
+    /// With the headers of the caller for whichever server of the endpoint is asked: its calls go over the same connection.
+    fn own_context(&self, asked: &Asked<'_>) -> CallContext {
+        let catalog = self.gateway.keeper().catalog();
+        let servers = asked.place.servers(&catalog, asked.caller);
+        let entries: Vec<_> =
+            servers.filter_map(|server| Some(Arc::clone(&server.upstream()?.config()))).collect();
+        let forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
+        CallContext { forwarded, ..context(asked) }
     }
 }

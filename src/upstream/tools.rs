@@ -25,8 +25,9 @@ const MOST_TOOLS: usize = 50_000;
 /// times as much.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_PAGES: usize = 10_000;
-/// How long the list of one client's own connection may take, which is read once for all clients that declare the same.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the list of one client's own connection may take, which is read once for all clients that declare the same. A
+/// server that answers one request after the other answers this one when a person has answered its question.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How long it waits for the connection's first call to go ahead.
 const COURTESY: Duration = Duration::from_millis(200);
 /// JSON-RPC's "method not found": the server has no tools.
@@ -173,16 +174,17 @@ impl Upstream {
         if is_known() {
             return;
         }
-        match timeout(PATIENCE, list(self.name(), link)).await {
-            Ok(Ok((tools, _))) => self.compare(client, &tools),
-            // It is not asked over each connection again.
-            Ok(Err(_)) | Err(_) => {
-                self.offers.learn(&client.capabilities, false);
-            }
-        }
+        let why = match timeout(PATIENCE, list(self.name(), link)).await {
+            Ok(Ok((tools, _))) => return self.compare(client, &tools),
+            Ok(Err(reason)) => reason.without_words().to_string(),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        // That says nothing of what such clients get: it is asked once more over the next connection of one.
+        let name = self.name();
+        tracing::debug!(mcp_server = %name, "{name}: its tools for a client of its own are not known: {why}");
     }
 
-    /// Takes note of whether the tools of `client` differ from those of everybody. When they do, and nobody knew, clients
+    /// Takes note of whether the tools of `client` differ from those of everybody. When they do, and that is news, clients
     /// are told that the list has changed: some will find more in it.
     fn compare(&self, client: &ClientSide, tools: &[Definition]) {
         let differ = self.tools().is_none_or(|list| list.tools != tools);

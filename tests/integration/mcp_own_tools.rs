@@ -2,13 +2,18 @@
 //! server is started for a list that has nothing of the kind.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use crate::support::identity::Server;
 use crate::support::mcp::{Session, introduction, names, stateless, stateless_able};
-use crate::support::{Ask, Gateway, provisioned, servers};
+use crate::support::{Ask, Gateway, provisioned, servers, until};
 
 const CHANGED: &str = "notifications/tools/list_changed";
+const OTHERS_CHANGED: &str = "notifications/resources/list_changed";
 
 fn able() -> Value {
     json!({ "elicitation": { "form": {} } })
@@ -21,12 +26,22 @@ async fn able_session(ask: Ask) -> Session {
 }
 
 fn offering(more: &str, log: &Path) -> Value {
-    servers::entry("offering_server.py", &["--tells", "--more", more, "--log", log.to_str().unwrap()])
+    offering_with(&["--more", more], log)
+}
+
+fn offering_with(options: &[&str], log: &Path) -> Value {
+    let always = ["--tells", "--log", log.to_str().unwrap()];
+    servers::entry("offering_server.py", &[&always, options].concat())
+}
+
+/// How often the server was asked this.
+fn asked(method: &str, log: &Path) -> usize {
+    std::fs::read_to_string(log).unwrap().matches(&format!("\"{method}\"")).count()
 }
 
 /// How often the server was started.
 fn starts(log: &Path) -> usize {
-    std::fs::read_to_string(log).unwrap().matches("\"initialize\"").count()
+    asked("initialize", log)
 }
 
 fn text(result: &Value) -> &str {
@@ -104,10 +119,12 @@ async fn such_a_tool_is_called_without_a_list_and_two_that_join_alike_are_told_a
         r#"{"tool": "c", "arguments": {}}"#
     );
     assert_eq!((starts(&a), starts(&a_b)), (1, 2));
-    let unknown =
-        client.streamed(&gateway, "/mcp", "tools/call", &json!({ "name": "b_no" })).await.answer().await;
-    assert_eq!(unknown["error"]["message"], "Unknown tool: b_no");
-    assert_eq!((starts(&a), starts(&a_b)), (1, 2));
+    for name in ["b_no", "ab_c", "a-b_c", "a_b_no"] {
+        let unknown =
+            client.streamed(&gateway, "/mcp", "tools/call", &json!({ "name": name })).await.answer().await;
+        assert_eq!(unknown["error"]["message"], format!("Unknown tool: {name}"));
+        assert_eq!((starts(&a), starts(&a_b)), (1, 2), "{name} is no tool of `a`");
+    }
     let mut stream = client.stream(&gateway, "/mcp").await;
     client.heard(&gateway, "/mcp", "a_pid", &json!({})).await;
     stream.message(CHANGED).await;
@@ -144,4 +161,121 @@ async fn a_real_server_offers_its_questions_where_all_servers_stand_and_asks_the
     let expected: Vec<String> = one.tools().await.iter().map(|name| format!("everything_{name}")).collect();
     assert_eq!(listed, expected);
     assert!(listed.contains(&name.to_owned()), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_hides_no_tool_of_another_and_no_list_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, other, down) =
+        (folder.path().join("log"), folder.path().join("other"), folder.path().join("down"));
+    let trouble = ["--more", "extra", "--hang", "initialize", "--while", down.to_str().unwrap()];
+    let config = json!({
+        "a_b": offering_with(&trouble, &log),
+        "a": offering("c_x", &other),
+        "a_c": servers::scripted(&["--start", "exit"]),
+    });
+    let gateway = Gateway::serving(config).start().await;
+    gateway.listed(&["a", "a_b"]).await;
+    let everybodys = Session::open(&gateway, "/mcp").await.tools().await;
+    let client = able_session(gateway.ask("POST", "/mcp")).await;
+    let mut stream = client.stream(&gateway, "/mcp").await;
+    for name in ["a_b_pid", "a_pid"] {
+        client.heard(&gateway, "/mcp", name, &json!({})).await;
+        stream.message(CHANGED).await;
+    }
+    let all = client.tools().await;
+    assert_eq!(all.len(), everybodys.len() + 2);
+
+    std::fs::write(&down, "").unwrap();
+    let first = std::fs::read_to_string(&log).unwrap();
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    let pid = i32::try_from(first["pid"].as_i64().unwrap()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    until(Duration::from_secs(30), "the next start", async || (starts(&log) == 3).then_some(())).await;
+    let began = Instant::now();
+    let without: Vec<String> = all.iter().filter(|name| *name != "a_b_extra").cloned().collect();
+    assert_eq!(client.tools().await, without);
+    assert!(began.elapsed() < Duration::from_secs(5), "the list waited: {:?}", began.elapsed());
+
+    // The server with the longer name could have this one, too, and cannot be asked.
+    let hashed = all.iter().find(|name| name.starts_with("a_c_x_")).unwrap();
+    let called = client.heard(&gateway, "/mcp", hashed, &json!({})).await;
+    assert_eq!(text(&called), r#"{"tool": "c_x", "arguments": {}}"#);
+    let unknown = client.heard(&gateway, "/mcp", "a_c_x_01234567", &json!({})).await;
+    assert!(text(&unknown).contains("unavailable"), "{unknown}");
+}
+
+#[tokio::test]
+async fn what_one_session_alone_has_is_told_once_and_not_each_time_that_the_sessions_list_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let gateway =
+        Gateway::serving(json!({ "s": offering_with(&["--enables", "extra"], &log) })).start().await;
+    gateway.listed(&["s"]).await;
+    let has = able_session(gateway.ask("POST", "/mcp")).await;
+    let lacks = able_session(gateway.ask("POST", "/mcp")).await;
+    let mut stream = lacks.stream(&gateway, "/mcp").await;
+    has.heard(&gateway, "/mcp", "s_enable", &json!({})).await;
+    stream.message(CHANGED).await;
+    let extra = "s_extra".to_owned();
+    for _ in 0..3 {
+        assert!(has.tools().await.contains(&extra));
+        assert!(!lacks.tools().await.contains(&extra));
+    }
+    let everybodys = Session::open(&gateway, "/mcp").await;
+    everybodys.call("s_change", &json!({ "kind": "resources" })).await;
+    stream.message(OTHERS_CHANGED).await;
+    assert_eq!(stream.text.matches(CHANGED).count(), 1, "{}", stream.text);
+}
+
+#[tokio::test]
+async fn a_list_that_fails_says_nothing_of_what_such_clients_get_and_the_next_connection_asks_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, failing) = (folder.path().join("log"), folder.path().join("failing"));
+    let trouble = ["--more", "extra", "--fail", "tools/list", "--while", failing.to_str().unwrap()];
+    let gateway = Gateway::serving(json!({ "s": offering_with(&trouble, &log) })).start().await;
+    gateway.listed(&["s"]).await;
+    std::fs::write(&failing, "").unwrap();
+    let first = able_session(gateway.ask("POST", "/mcp")).await;
+    let mut stream = first.stream(&gateway, "/mcp").await;
+    first.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
+    until(Duration::from_secs(30), "the list over the client's own connection", async || {
+        (asked("tools/list", &log) == 2).then_some(())
+    })
+    .await;
+    // The answer has come when that to a later call over the same connection has.
+    first.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
+    std::fs::remove_file(&failing).unwrap();
+    let next = able_session(gateway.ask("POST", "/mcp")).await;
+    next.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
+    stream.message(CHANGED).await;
+    assert_eq!(asked("tools/list", &log), 3);
+    assert!(first.tools().await.contains(&"s_extra".to_owned()));
+}
+
+#[tokio::test]
+async fn lists_and_lookups_go_with_the_callers_headers_like_the_calls_after_them() {
+    let Some(python) = provisioned::python() else { return };
+    let server = Server::start(&python, "streamable-http").await;
+    let gateway = Gateway::serving(json!({ "s": server.entry(&["X-User"]) })).start().await;
+    gateway.listed(&["s"]).await;
+    let one = able_session(gateway.ask("POST", "/s/mcp").header("X-User", "ada")).await;
+    assert_eq!(one.tools().await, ["wait", "whoami"]);
+    let call = async |user: &str, name: &str| {
+        let ask = gateway.ask("POST", "/mcp").header("X-User", user);
+        let params = json!({ "name": name, "arguments": {} });
+        stateless_able(ask, &able(), "tools/call", &params).send().await.json()
+    };
+    assert_eq!(call("ada", "s_nothing").await["error"]["message"], "Unknown tool: s_nothing");
+    let seen = call("ada", "s_whoami").await["result"].clone();
+    assert_eq!(serde_json::from_str::<Value>(text(&seen)).unwrap()["headers"]["x-user"], "ada");
+    let users = server.users_by_session("x-user").await;
+    let users: Vec<Vec<&str>> =
+        users.values().map(|users| users.iter().map(String::as_str).collect()).collect();
+    let count = |user: &str| users.iter().filter(|users| **users == [user]).count();
+    // That which all share, that of the session, and that of the caller without one.
+    assert_eq!((users.len(), count("-"), count("ada")), (3, 1, 2), "{users:?}");
+    // Who is refused is told so.
+    let refused = call("refused", "s_nothing").await["result"].clone();
+    assert!(text(&refused).contains("401"), "{refused}");
 }

@@ -4,12 +4,14 @@ beside their answers; standard library only.
 
 Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--hang METHOD] [--circle]
                           [--ttl MS] [--scope SCOPE] [--log FILE] [--tells] [--more NAME,NAME]
+                          [--enables NAME,NAME] [--while FILE]
 
 --prompts A,B  the prompts; without it the server has none and does not declare them
 --page N       entries on one page of a list
 --circle       the last page of a list names the first one as the next
 --fail METHOD  answers this method with an error
 --hang METHOD  never answers this method
+--while FILE   does either only while the file exists
 --ttl, --scope what its lists say of how long, and for whom, they may be kept
 --log FILE     appends every message that arrives, as one JSON line, with the server's process id
 --tells        declares that it tells of changes and logs, and has the tools `touch` (one resource has changed: `uri`),
@@ -17,17 +19,20 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
                its `message` is said in a header, too), `steps` (tells its
                progress three times), `log` (writes a message of level `info`) and `pid`
 --more A,B     further tools, for a client that can be asked something; they echo their arguments
+--enables A,B  has the tool `enable`, after which this process has these tools, too, and says so
 """
 import argparse, json, os, sys
 
 parser = argparse.ArgumentParser()
 for option in ("--prompts", "--fail", "--hang", "--scope", "--log"):
     parser.add_argument(option)
+parser.add_argument("--while", dest="trouble_file")
 parser.add_argument("--page", type=int, default=100)
 parser.add_argument("--ttl", type=int)
 parser.add_argument("--circle", action="store_true")
 parser.add_argument("--tells", action="store_true")
 parser.add_argument("--more", default="")
+parser.add_argument("--enables", default="")
 options = parser.parse_args()
 
 PROMPTS = [{"name": name, "x-vendor": 1.50} for name in (options.prompts or "").split(",") if name]
@@ -38,11 +43,17 @@ CAPABILITIES = {
     **({"prompts": CHANGING} if PROMPTS else {}), **({"logging": {}} if options.tells else {}), "x-vendor": {"kept": True},
 }
 TOOLS = ["touch", "change", "ask", "steps", "log", "pid"] if options.tells else []
+if options.enables:
+    TOOLS.append("enable")
 client, followed, waiting = {}, set(), {}
 
 
 def send(**message):
     print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def has_trouble(method, with_method):
+    return method == with_method and (options.trouble_file is None or os.path.exists(options.trouble_file))
 
 
 def tools():
@@ -71,6 +82,9 @@ def call(ident, name, arguments, meta):
         send(method="notifications/message", params={"level": "info", "data": arguments.get("message")})
     elif name == "pid":
         return str(os.getpid())
+    elif name == "enable":
+        TOOLS.extend(options.enables.split(","))
+        send(method="notifications/tools/list_changed")
     return json.dumps({"tool": name, "arguments": arguments})
 
 
@@ -125,14 +139,14 @@ for line in sys.stdin:
     if method is None and ident in waiting:
         action = message.get("result", {}).get("action", "none")
         send(id=waiting.pop(ident), result=text(f"the user did {action} {message.get('result', {}).get('content', {})}"))
-    if ident is None or method is None or method == options.hang:
+    if ident is None or method is None or has_trouble(method, options.hang):
         continue
     if method == "tools/call" and parameters.get("name") in [tool["name"] for tool in tools()]:
         body = call(ident, parameters["name"], parameters.get("arguments") or {}, parameters.get("_meta") or {})
         if body is not None:
             send(id=ident, result=text(body))
         continue
-    result = None if method == options.fail else answer(method, parameters)
+    result = None if has_trouble(method, options.fail) else answer(method, parameters)
     if result is not None:
         send(id=ident, result=result)
     else:
