@@ -1,6 +1,8 @@
 //! Resources, prompts and completion: those of one server are passed through as they are, those of all stand together
 //! ([`super::all`]).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -12,7 +14,8 @@ use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
-use crate::gateway::Ask;
+use crate::gateway::{Ask, CallContext};
+use crate::http::forwarded;
 use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
@@ -45,7 +48,7 @@ impl Mcp {
         self.pass_on(asked, &upstream, method, params, way).await
     }
 
-    /// Asks `upstream` in the caller's name.
+    /// Asks `upstream` in the caller's name, with those of his headers that go along to it.
     ///
     /// # Errors
     ///
@@ -62,7 +65,9 @@ impl Mcp {
         let manner = upstream.manner();
         way.rounds_to(manner, params.has_state, String::new)?;
         let ask = Ask { method, members: params.members, name: params.name.as_deref() };
-        let context = context(asked);
+        let entry = Arc::clone(&upstream.config());
+        let forwarded = forwarded(&self.keys, &asked.head.headers, &[entry]);
+        let context = CallContext { forwarded, ..context(asked) };
         let (mut outgoing, mut round) = (way.outgoing(manner, String::new(), params.meta), 0);
         let reply = loop {
             let reply = self.gateway.ask(&context, upstream, &ask, &outgoing).await;

@@ -61,7 +61,7 @@ impl Mcp {
     }
 
     /// With the headers of the caller for whichever server of the endpoint is asked: its calls go over the same connection.
-    fn own_context(&self, asked: &Asked<'_>) -> CallContext {
+    pub(super) fn own_context(&self, asked: &Asked<'_>) -> CallContext {
         let catalog = self.gateway.keeper().catalog();
         let servers = asked.place.servers(&catalog, asked.caller);
         let entries: Vec<_> =

@@ -88,20 +88,27 @@ impl Mcp {
         let client = session.client();
         client.set_log_level(wanted.level.into());
         let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
+        let context = self.own_context(asked);
+        let identity = |upstream: &Upstream| upstream.identity(&context.forwarded);
         let concerned: Vec<Arc<Upstream>> = {
             let catalog = self.gateway.keeper().catalog();
             let upstreams =
                 asked.place.servers(&catalog, asked.caller).filter_map(|server| server.upstream());
             let is_told = |upstream: &&Arc<Upstream>| {
                 upstream.manner() == Manner::Sessions
-                    && (*asked.place != Place::All || upstream.own_relay(None, &side).is_some())
+                    && (*asked.place != Place::All
+                        || upstream.own_relay(identity(upstream).as_ref(), &side).is_some())
             };
             upstreams.filter(is_told).cloned().collect()
         };
         // Whatever is asked over the connection, the level is told before.
         if *asked.place == Place::All {
             // They are open already; one that hangs is told when it is used next.
-            let told = concerned.iter().map(|upstream| upstream.connection(None, Some(&side)));
+            let told = concerned.iter().map(|upstream| {
+                let identity = identity(upstream);
+                let side = &side;
+                async move { upstream.connection(identity.as_ref(), Some(side)).await.map(drop) }
+            });
             let _told_later = timeout(TOLD_WITHIN, join_all(told)).await;
             return Ok(Bytes::from_static(b"{}"));
         }

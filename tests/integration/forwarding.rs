@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::identity::{Server, call, whoami};
+use crate::support::mcp::Session;
 use crate::support::servers::quirk;
 use crate::support::{Gateway, provisioned};
 
@@ -120,4 +121,23 @@ async fn a_call_through_the_gateways_own_tool_forwards_what_the_inner_server_all
     }
     let body = json!({ "server": "plain", "tool": "noargs" });
     call(&gateway, "/gateway/call_tool", &headers, &body).await.ok();
+}
+
+#[tokio::test]
+async fn prompts_and_resources_are_asked_for_with_the_headers_of_who_asks() {
+    let Some(python) = provisioned::python() else { return };
+    let server = Server::start(&python, "streamable-http").await;
+    let gateway = Gateway::serving(json!({ "s": server.entry(&["X-User"]) })).start().await;
+    gateway.listed(&["s"]).await;
+    for (path, prompt, uri) in
+        [("/s/mcp", "whoami", "whoami://caller"), ("/mcp", "s_whoami", "mcpo://s/whoami://caller")]
+    {
+        for user in ["ada", "bob"] {
+            let session = Session::open_with(gateway.ask("POST", path).header("X-User", user)).await;
+            let got = session.result("prompts/get", &json!({ "name": prompt })).await;
+            assert_eq!(got["messages"][0]["content"]["text"], format!("I am {user}"), "{path}: {got}");
+            let read = session.result("resources/read", &json!({ "uri": uri })).await;
+            assert_eq!(read["contents"][0]["text"], format!("caller is {user}"), "{path}: {read}");
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::mcp::{Session, introduction, stateless_able};
-use crate::support::{Ask, Gateway, provisioned, servers, until};
+use crate::support::mcp::{Session, stateless_able};
+use crate::support::{Gateway, provisioned, servers, until};
 
 fn able() -> Value {
     json!({ "elicitation": { "form": {} } })
@@ -15,12 +15,6 @@ fn able() -> Value {
 
 fn telling(options: &[&str]) -> Value {
     servers::entry("offering_server.py", &[&["--tells"], options].concat())
-}
-
-async fn able_session(ask: Ask) -> Session {
-    let mut introduction = introduction("2025-11-25");
-    introduction["capabilities"] = able();
-    Session::introduced(ask, &introduction).await
 }
 
 fn text(result: &Value) -> &str {
@@ -106,7 +100,7 @@ async fn call_tool_passes_on_what_a_direct_call_would() {
     gateway.listed(&["s"]).await;
     let call = |tool: &str, arguments: Value| json!({ "server": "s", "tool": tool, "arguments": arguments });
     for (path, relay) in [("/gateway/mcp", "call_tool"), ("/mcp", "gateway_call_tool")] {
-        let client = able_session(gateway.ask("POST", path)).await;
+        let client = Session::able(gateway.ask("POST", path), &able()).await;
         let streamed = async |inner: Value| {
             let params = json!({ "name": relay, "arguments": inner, "_meta": { "progressToken": "mine" } });
             client.streamed(&gateway, path, "tools/call", &params).await
@@ -161,7 +155,7 @@ async fn call_tool_passes_on_what_a_real_stateless_server_asks_in_either_era() {
     let inner = json!({ "server": "s", "tool": "test_input_required_result_request_state" });
     let params = json!({ "name": "gateway_call_tool", "arguments": inner });
     // With a session it comes as a request.
-    let client = able_session(gateway.ask("POST", "/mcp")).await;
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let mut answer = client.streamed(&gateway, "/mcp", "tools/call", &params).await;
     let question = answer.message("elicitation/create").await;
     client.reply(&question, &json!({ "action": "accept", "content": { "ok": true } })).await;

@@ -10,16 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::mcp::{Session, introduction, request, stateless, stateless_able};
 use crate::support::servers::{Running, script};
-use crate::support::{Ask, Gateway, free_port, provisioned, servers, until};
+use crate::support::{Gateway, free_port, provisioned, servers, until};
 
 fn able() -> Value {
     json!({ "elicitation": { "form": {} } })
-}
-
-async fn able_session(ask: Ask) -> Session {
-    let mut introduction = introduction("2025-11-25");
-    introduction["capabilities"] = able();
-    Session::introduced(ask, &introduction).await
 }
 
 /// The text of a result that is no error.
@@ -129,7 +123,7 @@ async fn clients_that_vanish_leave_no_request_no_turn_and_no_connection_behind()
                 // Two have a connection of their own, which is as many as there may be.
                 0 => stateless_able(ask, &able(), "tools/call", &wait),
                 1 => {
-                    let session = able_session(ask.clone()).await;
+                    let session = Session::able(ask.clone(), &able()).await;
                     let ask = ask.header("Mcp-Session-Id", &session.id);
                     ask.header("Accept", "application/json, text/event-stream")
                         .json(&request("tools/call", &wait))
@@ -173,7 +167,7 @@ async fn fifty_clients_at_once_get_each_their_own_answers_and_are_asked_their_ow
             let mine = format!("client {number}");
             match number % 5 {
                 0 => {
-                    let session = able_session(ask).await;
+                    let session = Session::able(ask, &able()).await;
                     let params = json!({ "name": "asking_ask", "arguments": { "message": mine } });
                     let mut answer = session.streamed(&gateway, "/mcp", "tools/call", &params).await;
                     let question = answer.message("elicitation/create").await;

@@ -9,20 +9,14 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::identity::Server;
-use crate::support::mcp::{Session, introduction, names, stateless, stateless_able};
-use crate::support::{Ask, Gateway, provisioned, servers, until};
+use crate::support::mcp::{Session, names, stateless, stateless_able};
+use crate::support::{Gateway, provisioned, servers, until};
 
 const CHANGED: &str = "notifications/tools/list_changed";
 const OTHERS_CHANGED: &str = "notifications/resources/list_changed";
 
 fn able() -> Value {
     json!({ "elicitation": { "form": {} } })
-}
-
-async fn able_session(ask: Ask) -> Session {
-    let mut introduction = introduction("2025-11-25");
-    introduction["capabilities"] = able();
-    Session::introduced(ask, &introduction).await
 }
 
 fn offering(more: &str, log: &Path) -> Value {
@@ -60,7 +54,7 @@ async fn what_a_server_has_for_one_client_alone_stands_among_the_tools_of_all_on
     gateway.listed(&["s", "other"]).await;
     let plain = Session::open(&gateway, "/mcp").await;
     let everybodys = plain.tools().await;
-    let client = able_session(gateway.ask("POST", "/mcp")).await;
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let mut stream = client.stream(&gateway, "/mcp").await;
     // Nobody knows yet, and no server is asked.
     assert_eq!(client.tools().await, everybodys);
@@ -80,7 +74,7 @@ async fn what_a_server_has_for_one_client_alone_stands_among_the_tools_of_all_on
         "the list was read over the connection that was there"
     );
     // The next client of the kind is told at once, with a session or without.
-    assert_eq!(able_session(gateway.ask("POST", "/mcp")).await.tools().await, more);
+    assert_eq!(Session::able(gateway.ask("POST", "/mcp"), &able()).await.tools().await, more);
     let ask =
         |method: &str, params: &Value| stateless_able(gateway.ask("POST", "/mcp"), &able(), method, params);
     let listed = ask("tools/list", &json!({})).send().await.ok()["result"].clone();
@@ -95,7 +89,7 @@ async fn what_a_server_has_for_one_client_alone_stands_among_the_tools_of_all_on
         plain.error("tools/call", &json!({ "name": "s_extra" })).await["message"],
         "Unknown tool: s_extra"
     );
-    let some = able_session(gateway.ask("POST", "/mcp?profile=some")).await;
+    let some = Session::able(gateway.ask("POST", "/mcp?profile=some"), &able()).await;
     assert_eq!(some.tools().await, ["s_extra", "s_pid"]);
     let path = "/mcp?profile=some";
     let hidden =
@@ -112,7 +106,7 @@ async fn such_a_tool_is_called_without_a_list_and_two_that_join_alike_are_told_a
     let gateway =
         Gateway::serving(json!({ "a": offering("b_c,b_pid", &a), "a_b": offering("c", &a_b) })).start().await;
     gateway.listed(&["a", "a_b"]).await;
-    let client = able_session(gateway.ask("POST", "/mcp")).await;
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     // Of the server with the longer name, which alone is started for it.
     assert_eq!(
         text(&client.heard(&gateway, "/mcp", "a_b_c", &json!({})).await),
@@ -149,7 +143,7 @@ async fn a_real_server_offers_its_questions_where_all_servers_stand_and_asks_the
     let Some(everything) = provisioned::node_entry("mcp-server-everything") else { return };
     let gateway = Gateway::serving(json!({ "everything": everything })).start().await;
     gateway.listed(&["everything"]).await;
-    let client = able_session(gateway.ask("POST", "/mcp")).await;
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let name = "everything_trigger-elicitation-request";
     let mut answer =
         client.streamed(&gateway, "/mcp", "tools/call", &json!({ "name": name, "arguments": {} })).await;
@@ -157,7 +151,7 @@ async fn a_real_server_offers_its_questions_where_all_servers_stand_and_asks_the
     client.reply(&question, &json!({ "action": "accept", "content": { "name": "Ada" } })).await;
     assert!(answer.message("").await.to_string().contains("Ada"), "{}", answer.text);
     let listed = client.tools().await;
-    let one = able_session(gateway.ask("POST", "/everything/mcp")).await;
+    let one = Session::able(gateway.ask("POST", "/everything/mcp"), &able()).await;
     let expected: Vec<String> = one.tools().await.iter().map(|name| format!("everything_{name}")).collect();
     assert_eq!(listed, expected);
     assert!(listed.contains(&name.to_owned()), "{listed:?}");
@@ -177,7 +171,7 @@ async fn a_server_that_is_down_hides_no_tool_of_another_and_no_list_waits_for_it
     let gateway = Gateway::serving(config).start().await;
     gateway.listed(&["a", "a_b"]).await;
     let everybodys = Session::open(&gateway, "/mcp").await.tools().await;
-    let client = able_session(gateway.ask("POST", "/mcp")).await;
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let mut stream = client.stream(&gateway, "/mcp").await;
     for name in ["a_b_pid", "a_pid"] {
         client.heard(&gateway, "/mcp", name, &json!({})).await;
@@ -212,8 +206,8 @@ async fn what_one_session_alone_has_is_told_once_and_not_each_time_that_the_sess
     let gateway =
         Gateway::serving(json!({ "s": offering_with(&["--enables", "extra"], &log) })).start().await;
     gateway.listed(&["s"]).await;
-    let has = able_session(gateway.ask("POST", "/mcp")).await;
-    let lacks = able_session(gateway.ask("POST", "/mcp")).await;
+    let has = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
+    let lacks = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let mut stream = lacks.stream(&gateway, "/mcp").await;
     has.heard(&gateway, "/mcp", "s_enable", &json!({})).await;
     stream.message(CHANGED).await;
@@ -236,7 +230,7 @@ async fn a_list_that_fails_says_nothing_of_what_such_clients_get_and_the_next_co
     let gateway = Gateway::serving(json!({ "s": offering_with(&trouble, &log) })).start().await;
     gateway.listed(&["s"]).await;
     std::fs::write(&failing, "").unwrap();
-    let first = able_session(gateway.ask("POST", "/mcp")).await;
+    let first = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let mut stream = first.stream(&gateway, "/mcp").await;
     first.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
     until(Duration::from_secs(30), "the list over the client's own connection", async || {
@@ -246,7 +240,7 @@ async fn a_list_that_fails_says_nothing_of_what_such_clients_get_and_the_next_co
     // The answer has come when that to a later call over the same connection has.
     first.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
     std::fs::remove_file(&failing).unwrap();
-    let next = able_session(gateway.ask("POST", "/mcp")).await;
+    let next = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     next.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
     stream.message(CHANGED).await;
     assert_eq!(asked("tools/list", &log), 3);
@@ -259,7 +253,7 @@ async fn lists_and_lookups_go_with_the_callers_headers_like_the_calls_after_them
     let server = Server::start(&python, "streamable-http").await;
     let gateway = Gateway::serving(json!({ "s": server.entry(&["X-User"]) })).start().await;
     gateway.listed(&["s"]).await;
-    let one = able_session(gateway.ask("POST", "/s/mcp").header("X-User", "ada")).await;
+    let one = Session::able(gateway.ask("POST", "/s/mcp").header("X-User", "ada"), &able()).await;
     assert_eq!(one.tools().await, ["wait", "whoami"]);
     let call = async |user: &str, name: &str| {
         let ask = gateway.ask("POST", "/mcp").header("X-User", user);

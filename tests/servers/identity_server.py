@@ -3,7 +3,8 @@
 
 Usage: identity_server.py PORT streamable-http|sse
 
-`whoami` answers with the session and the headers of its own request, `wait` after a while.
+`whoami` answers with the session and the headers of its own request, `wait` after a while; the prompt `whoami` and the
+resources `whoami://NAME` tell the header `X-User` of theirs.
 `GET /seen` lists every request so far, whatever it was: method, session and headers; a cancelled `wait` too.
 Requests with `X-User: refused` get 401; those with `X-User: slow` are held for a second before `initialize`.
 """
@@ -43,6 +44,18 @@ async def wait(seconds: float, ctx: Context) -> dict:
         seen.append({"method": "cancelled", "headers": {}, "session": tell(ctx)["session"]})
         raise
     return tell(ctx)
+
+
+@server.prompt("whoami")
+def prompt(ctx: Context) -> str:
+    """The user of this request."""
+    return f"I am {tell(ctx)['headers'].get('x-user')}"
+
+
+@server.resource("whoami://{of}")
+def resource(of: str, ctx: Context) -> str:
+    """The same."""
+    return f"{of} is {tell(ctx)['headers'].get('x-user')}"
 
 
 class Recorder:

@@ -42,6 +42,13 @@ impl Session {
         Self::introduced(ask, &introduction("2025-11-25")).await
     }
 
+    /// Opens one for a client that can be asked this.
+    pub async fn able(ask: Ask, capabilities: &Value) -> Self {
+        let mut introduction = introduction("2025-11-25");
+        introduction["capabilities"] = capabilities.clone();
+        Self::introduced(ask, &introduction).await
+    }
+
     /// Opens one with these params of `initialize`, which name the revision 2025-11-25.
     pub async fn introduced(ask: Ask, introduction: &Value) -> Self {
         let answer = ask.clone().json(&request("initialize", introduction)).send().await;
