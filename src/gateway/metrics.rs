@@ -51,6 +51,7 @@ fn snapshot(server: &CatalogServer) -> ServerSnapshot {
                 drifted,
                 failures: state.failures,
                 concurrency: Some(upstream.config().concurrency),
+                token_expires: upstream.authorizer().and_then(|authorizer| authorizer.token_ends()),
             }
         }
         ServerSource::Gateway => ServerSnapshot {
@@ -62,6 +63,7 @@ fn snapshot(server: &CatalogServer) -> ServerSnapshot {
             drifted,
             failures: 0,
             concurrency: None,
+            token_expires: None,
         },
     }
 }

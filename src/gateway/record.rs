@@ -105,8 +105,8 @@ pub fn not_found(
     refused(gateway, context, (server, tool), began, error.outcome(), &error.full());
 }
 
-/// Tells the audit trail of a call that was refused before there was anything to call. The names are the caller's, the
-/// server's first; `outcome` is the stable code of the refusal.
+/// Tells the audit trail of a call that was refused before there was anything to call, by a caller whose key is good.
+/// The names are the caller's, the server's first; `outcome` is the stable code of the refusal.
 pub fn refused(
     gateway: &Gateway,
     context: &CallContext,

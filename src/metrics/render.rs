@@ -1,6 +1,7 @@
 //! The text of one scrape: what was counted, and what is so at this moment.
 
 use std::sync::{PoisonError, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -35,6 +36,8 @@ pub struct ServerSnapshot {
     pub failures: u32,
     /// Calls that may run at one time; `None` for the gateway's own tools.
     pub concurrency: Option<usize>,
+    /// When the OAuth token that is in use ends; `None` without one.
+    pub token_expires: Option<SystemTime>,
 }
 
 impl Metrics {
@@ -114,6 +117,10 @@ fn servers(registry: &Registry, servers: &[ServerSnapshot]) -> prometheus::Resul
         "mcpo_server_concurrency_limit",
         "Calls to the server that may run at one time (`concurrency`); further ones wait.",
     )?;
+    let token = of_server(
+        "mcpo_oauth_token_expiry_timestamp_seconds",
+        "When the OAuth token for the server expires, in seconds since 1970; absent without a token.",
+    )?;
     for server in servers {
         let name = server.name.as_str();
         for known in STATES {
@@ -130,6 +137,9 @@ fn servers(registry: &Registry, servers: &[ServerSnapshot]) -> prometheus::Resul
         failures.with_label_values(&[name]).set(i64::from(server.failures));
         if let Some(concurrency) = server.concurrency {
             limit.with_label_values(&[name]).set(whole(concurrency));
+        }
+        if let Some(since_1970) = server.token_expires.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
+            token.with_label_values(&[name]).set(since_1970.as_secs().try_into().unwrap_or(i64::MAX));
         }
     }
     Ok(())

@@ -122,6 +122,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         drifted: Some(2),
         failures: 2,
         concurrency: Some(64),
+        token_expires: (name == "a").then(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_900)),
     };
     let servers = vec![server("a", "unavailable"), server("b\"\n", "ready")];
     let text = metrics.render(&Snapshot { servers, runtime_tasks: 5 }).unwrap();
@@ -132,6 +133,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         r#"mcpo_server_unavailable_reason{error_type="exited",mcp_server="a"} 1"#,
         r#"mcpo_server_concurrency_limit{mcp_server="a"} 64"#,
         r#"mcpo_server_tools{mcp_server="a"} 3"#,
+        r#"mcpo_oauth_token_expiry_timestamp_seconds{mcp_server="a"} 1700000000"#,
         "mcpo_runtime_tasks 5",
         "mcpo_log_lines_dropped_total 7",
         "mcpo_audit_records_lost_total 3",
@@ -139,6 +141,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
     }
     assert_eq!(text.matches("mcpo_server_unavailable_reason{").count(), 1);
+    assert_eq!(text.matches("mcpo_oauth_token_expiry_timestamp_seconds{").count(), 1);
     let text = metrics.render(&Snapshot::default()).unwrap();
     assert!(!text.contains("mcp_server="), "{text}");
 }

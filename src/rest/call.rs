@@ -68,10 +68,8 @@ async fn prepare(
     tool: &str,
     began: Instant,
 ) -> Result<(CallContext, Target), Refused> {
-    let caller = rest.keys.admit(&head.headers, Access::Call).map_err(|refusal| {
-        refused_key(rest, head, (server.unwrap_or("-"), tool), began, refusal.problem());
-        Refused::new(refusal.into_response())
-    })?;
+    let admitted = rest.keys.admit(&head.headers, Access::Call);
+    let caller = admitted.map_err(|refusal| Refused::new(refusal.into_response()))?;
     let server = match server {
         Some(server) => server.to_owned(),
         None => rest.only_server().ok_or_else(Problem::not_found)?,
@@ -84,14 +82,6 @@ async fn prepare(
     })?;
     context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
-}
-
-/// Tells the audit trail of a caller without a good key; the log has a line of its own for that.
-fn refused_key(rest: &Rest, head: &Parts, names: (&str, &str), began: Instant, problem: &Problem) {
-    if let Ok(nobody) = rest.keys.admit(&head.headers, Access::Open) {
-        let context = context(head, nobody);
-        record::refused(&rest.gateway, &context, names, began, problem.code(), problem.detail());
-    }
 }
 
 fn context(head: &Parts, caller: Caller) -> CallContext {

@@ -1,4 +1,8 @@
-//! The audit trail: one record of each call, made or refused, in the log or in a file of its own.
+//! The audit trail: one record of each call of a known caller, made or refused, in the log or in a file of its own.
+//!
+//! Requests without a good key (401, 403) are in the log alone, whatever they ask for: nobody is known who could answer
+//! for them, and a flood of them must not fill the file or displace the records of calls. A refusal of a
+//! good key has a record as soon as it is known which tool the call names.
 //!
 //! A record says who called what, when, for how long and how it ended; of the arguments at most a digest, and of the
 //! result its size. A file is a line of JSON for each record, made with mode 0600, appended to, and opened anew when

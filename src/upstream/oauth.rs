@@ -4,8 +4,9 @@
 //! rmcp's `auth` carries the protocol: discovery (RFC 9728, RFC 8414, OpenID Connect), the choice of scopes, dynamic
 //! registration, PKCE, the check of `iss`, the exchange of codes and refresh tokens. Ours are the parts around it: the
 //! HTTP client with its bounds ([`http`]), what is kept on disk ([`vault`]), one renewal for all who wait for it
-//! ([`renewal`]) and the schedule by which tokens are renewed though nobody calls ([`ahead`]), sign-ins that are bound to a browser ([`sign_in`]), and client credentials ([`credentials`]), whose
-//! proof by a private key rmcp would bring a second cryptographic library for.
+//! ([`renewal`]), also across reloads ([`vaults`]), and the schedule by which tokens are renewed though nobody calls
+//! ([`ahead`]), sign-ins that are bound to a browser ([`sign_in`]), and client credentials ([`credentials`]), whose proof by
+//! a private key rmcp would bring a second cryptographic library for.
 //!
 //! A server's requests ask [`Authorizer::authorization`] for the header, and bring a refusal to
 //! [`Authorizer::refused`]. Nothing here is logged but names, addresses and the codes of errors.
@@ -17,12 +18,15 @@ mod discovery;
 mod http;
 mod renewal;
 pub mod sign_in;
+mod store;
+mod token;
 mod vault;
+mod vaults;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ::http::HeaderValue;
 use arc_swap::{ArcSwapOption, Guard};
@@ -38,7 +42,9 @@ use super::kept::Turn;
 use crate::config::{HttpConfig, OAuthConfig, OAuthGrant, ServerConfig, ServerName, TransportConfig};
 use discovery::Found;
 use sign_in::SignIns;
-use vault::{Token, Vault};
+use token::Token;
+use vault::Vault;
+use vaults::Vaults;
 
 /// The path below `publicUrl` that authorization servers send browsers back to.
 pub const CALLBACK: &str = "/oauth/callback";
@@ -56,6 +62,7 @@ pub struct OAuth {
     /// `publicUrl`, without a slash at its end.
     public_url: ArcSwapOption<String>,
     sign_ins: SignIns,
+    vaults: Vaults,
     /// Renewals under way: they go on when the call that began them is given up, since a refresh token that was sent
     /// may be void and its successor must not be lost.
     tasks: TaskTracker,
@@ -189,12 +196,17 @@ impl Authorizer {
         };
         let config = http.oauth.clone()?;
         let vault = Vault::new(oauth.directory.as_deref(), &entry.name, http, oauth.turn.clone());
+        // Tokens without a person are not kept, and are of the entry's own secret and scopes.
+        let vault = match config.grant {
+            OAuthGrant::AuthorizationCode => oauth.vaults.shared(vault),
+            OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer => Arc::new(vault),
+        };
         Some(Arc::new(Self {
             server: entry.name.clone(),
             http: http.clone(),
             config,
             oauth: oauth.clone(),
-            vault: Arc::new(vault),
+            vault,
             url: OnceCell::new(),
             desk: Mutex::default(),
             wanted: ArcSwapOption::empty(),
@@ -300,6 +312,11 @@ impl Authorizer {
             self.wanted.store(Some(Arc::new(Wanted { scopes })));
             self.changes.tell();
         }
+    }
+
+    /// When the token ends that is in use; `None` without one, or when nobody said.
+    pub fn token_ends(&self) -> Option<SystemTime> {
+        self.token().as_ref()?.ends()
     }
 
     fn token(&self) -> Guard<Option<Arc<Token>>> {

@@ -17,45 +17,52 @@ use crate::upstream::error::EndReason;
 /// How long one sleep may take: clocks are set, and the one of a sleep stands still while the machine sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(300);
 
+/// How long nothing is renewed ahead after a renewal: a call gets another token at any time, and tokens that live for
+/// less than this would be exchanged for ever though nobody uses them.
+const LEAST: Duration = Duration::from_secs(30);
+
 impl Authorizer {
     /// Renews each token before its end, and says so by `renewed`. A failure that may pass is tried again with growing
-    /// waits; a refusal is told by [`Authorizer::signed_out`]. Does not end; may be dropped at any time, since a renewal
-    /// under way goes on to its own end.
+    /// waits; a refusal is told by [`Authorizer::signed_out`]. Rests once the next server of this sign-in does the same.
+    /// Does not end; may be dropped at any time, since a renewal under way goes on to its own end.
     pub async fn renew_ahead(self: &Arc<Self>, renewed: impl Fn()) {
+        let mut duty = self.vault.renew_ahead();
         let mut failures = 0;
-        loop {
-            let next = self.next_renewal();
-            let (used, at) = match &next {
-                Some((used, at)) => (used, *at),
-                None => {
-                    self.vault.changed().await;
-                    continue;
-                }
+        while duty.is_mine() {
+            let Some((used, at)) = self.next_renewal() else {
+                duty.changed().await;
+                continue;
             };
             tokio::select! {
+                biased;
+                () = duty.changed() => continue,
                 () = reached(at) => {}
-                () = self.vault.changed() => continue,
             }
-            let outcome = self.renew(Occasion::Due, Some(used.clone())).await;
-            // Even of tokens that have ended when they come, no more than one a second is asked for.
-            let mut pause = backoff::FIRST;
-            match outcome {
+            let outcome = self.renew(Occasion::Due, Some(used)).await;
+            let pause = match outcome {
                 Ok(Some(_)) => {
                     failures = 0;
                     renewed();
+                    LEAST
                 }
-                Err(OAuthError::SignIn) => failures = 0,
-                Ok(None) | Err(_) => {
+                Err(OAuthError::SignIn) => {
+                    failures = 0;
+                    backoff::FIRST
+                }
+                // A call has just tried in vain, and told it.
+                Ok(None) => backoff::FIRST,
+                Err(_) => {
                     failures += 1;
-                    pause = backoff::delay(failures, backoff::random());
+                    backoff::delay(failures, backoff::random())
                 }
-            }
+            };
             if let (Err(error), 1) = (&outcome, failures) {
                 let (server, seconds) = (&self.server, pause.as_secs_f32());
                 tracing::warn!(mcp_server = %server, "{server}: its token could not be renewed ahead of its end: {error}; next try in {seconds:.1} s");
             }
             tokio::time::sleep(pause).await;
         }
+        std::future::pending().await
     }
 
     /// The token that can be renewed without a person, and when to do so.

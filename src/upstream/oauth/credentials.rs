@@ -11,7 +11,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::discovery::Found;
-use super::vault::Token;
+use super::token::Token;
 use super::{Authorizer, OAuthError, assertion};
 
 /// Where the ways are listed in which clients may prove themselves.

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::http::{Client as HttpClient, Shared};
-use super::vault::Store;
+use super::store::Store;
 use super::{Authorizer, CALLBACK, OAuthError};
 use crate::config::SecretText;
 

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use rmcp::transport::auth::{AuthError, WWWAuthenticateParams};
 use tokio::sync::MutexGuard;
 
-use super::vault::Token;
+use super::token::Token;
 use super::{Authorizer, Desk, OAuthError, RENEWAL_LIMIT};
 use crate::config::OAuthGrant;
 use crate::upstream::error::EndReason;
@@ -100,6 +100,8 @@ impl Authorizer {
         let this = self.clone();
         let renewing = async move {
             let mut desk = this.desk.lock().await;
+            // The old server of a reload may be at it, too.
+            let _alone = this.vault.renewal().await;
             // Somebody else got one while this one waited.
             if let Some(token) = &*this.token()
                 && used.as_ref() != Some(&token.header)
@@ -155,9 +157,9 @@ impl Authorizer {
                 let issuer = found.metadata.issuer.clone();
                 desk.found = Some(found);
                 if issuer != self.vault.issuer() {
-                    tracing::warn!(mcp_server = %self.server, "{}: it trusts another authorization server now, so that somebody has to sign in anew", self.server);
-                    self.lose_tokens(true).await;
-                    return Err(OAuthError::SignIn);
+                    let used = self.token().clone();
+                    let why = "it trusts another authorization server now";
+                    return self.lose_tokens(used.as_deref(), why, true).await.map(Some);
                 }
                 self.refresh(desk).await.map(Some)
             }
@@ -167,6 +169,7 @@ impl Authorizer {
     /// Exchanges the refresh token. What cannot be exchanged any more is forgotten.
     async fn refresh(&self, desk: &mut Desk) -> Result<Arc<Token>, OAuthError> {
         let found = desk.found.as_mut().ok_or(OAuthError::SignIn)?;
+        let used = self.token().clone();
         let refreshed = match self.kept_client() {
             Ok(client) => {
                 found.manager.configure_client(client)?;
@@ -186,20 +189,28 @@ impl Authorizer {
             Err(error) => return Err(error.into()),
         };
         let why = if client_is_unknown {
-            "knows this client no longer"
+            "the authorization server knows this client no longer"
         } else {
-            "takes its refresh token no longer"
+            "the authorization server takes its refresh token no longer"
         };
-        tracing::warn!(mcp_server = %self.server, "{}: the authorization server {why}, so that somebody has to sign in anew", self.server);
-        self.lose_tokens(client_is_unknown).await;
-        Err(OAuthError::SignIn)
+        self.lose_tokens(used.as_deref(), why, client_is_unknown).await
     }
 
-    /// Forgets tokens that are of no use any more, and the registration if `client` says so.
-    async fn lose_tokens(&self, client: bool) {
-        self.vault.forget(client).await;
+    /// Forgets the tokens that `used` is of, which are of no use any more, and the registration if `client` says so.
+    /// Gives the token of somebody who has signed in meanwhile.
+    async fn lose_tokens(
+        &self,
+        used: Option<&Token>,
+        why: &str,
+        client: bool,
+    ) -> Result<Arc<Token>, OAuthError> {
+        if !self.vault.forget(used, client).await {
+            return self.token().clone().ok_or(OAuthError::SignIn);
+        }
+        tracing::warn!(mcp_server = %self.server, "{}: {why}, so that somebody has to sign in anew", self.server);
         self.want_sign_in(Vec::new());
         self.lost.notify_one();
+        Err(OAuthError::SignIn)
     }
 
     /// A token without a person.

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::discovery::Found;
-use super::vault::{Client, Store};
+use super::store::Store;
+use super::vault::Client;
 use super::{Authorizer, CALLBACK, OAuthError};
 
 /// How long a sign-in may take.
@@ -289,6 +290,7 @@ impl Authorizer {
         let mut desk = self.desk.lock().await;
         desk.found = Some(found);
         desk.challenge = None;
+        desk.failed = None;
         self.wanted.store(None);
         tracing::info!(mcp_server = %self.server, "{}: somebody has signed in, for all callers of the gateway", self.server);
         Ok(())

@@ -2,68 +2,28 @@
 //!
 //! One file a server under `oauth/` in the state directory, mode 0600, written anew in one rename. What it holds is
 //! bound to one authorization server by its issuer: another one never sees it.
+//!
+//! A reload makes a server anew beside the old one. As long as both belong to the same sign-in they have the same vault
+//! ([`Vaults`](super::vaults::Vaults)): a refresh token is good for one exchange, and many authorization servers take a
+//! second one for theft and void them all.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
-use http::HeaderValue;
 use oauth2::TokenResponse as _;
-use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
+use rmcp::transport::auth::StoredCredentials;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{OnceCell, watch};
 
+use super::token::Token;
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
 use crate::upstream::kept::Turn;
-
-/// A token is renewed when so much of its life is left, or a quarter of it if that is less.
-const EARLY: Duration = Duration::from_secs(60);
-
-/// An access token, ready to be sent.
-pub struct Token {
-    pub header: HeaderValue,
-    /// When to renew it, and when it ends; `None` when nobody said.
-    due: Option<SystemTime>,
-    ends: Option<SystemTime>,
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Token").field("ends", &self.ends).finish_non_exhaustive()
-    }
-}
-
-impl Token {
-    /// A token that was received at `since` for `lifetime`; `None` when it cannot stand in a header.
-    pub fn new(secret: &str, since: SystemTime, lifetime: Option<Duration>) -> Option<Self> {
-        let mut header = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
-        header.set_sensitive(true);
-        let ends = lifetime.and_then(|lifetime| since.checked_add(lifetime));
-        let due = lifetime.and_then(|lifetime| since.checked_add(lifetime - EARLY.min(lifetime / 4)));
-        Some(Self { header, due, ends })
-    }
-
-    /// Whether it is time for another one.
-    pub fn is_due(&self) -> bool {
-        self.due.is_some_and(|due| due <= SystemTime::now())
-    }
-
-    /// When to renew it though nobody asks for it: somewhat before it is due, as `jitter` in 0..1 says, so that the tokens
-    /// of many servers are not renewed together, and that a call hardly ever finds one due.
-    pub fn renewal(&self, jitter: f64) -> Option<SystemTime> {
-        let (due, ends) = (self.due?, self.ends?);
-        let margin = ends.duration_since(due).unwrap_or_default();
-        due.checked_sub(margin.mul_f64(jitter.clamp(0.0, 1.0) / 2.0))
-    }
-
-    pub fn has_ended(&self) -> bool {
-        self.ends.is_some_and(|ends| ends <= SystemTime::now())
-    }
-}
 
 /// The gateway as a client of one authorization server.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -89,12 +49,39 @@ struct Record {
 pub struct Vault {
     server: ServerName,
     file: Option<PathBuf>,
+    pen: Arc<Pen>,
+    /// Its place among those that have had the same file.
+    place: AtomicU64,
     turn: Turn,
     loaded: OnceCell<()>,
     record: Mutex<Record>,
     token: ArcSwapOption<Token>,
-    /// The token is another one; for the one task that renews it ahead of time.
-    changed: Notify,
+    /// One renewal at a time, whoever wants it.
+    renewal: tokio::sync::Mutex<()>,
+    /// Told of each change of the token; holds the number of the one who renews it ahead of time.
+    ahead: watch::Sender<u64>,
+}
+
+/// Who wrote a file last: the place of that vault.
+#[derive(Debug, Default)]
+pub struct Pen(AtomicU64);
+
+/// The duty to renew a token ahead of its end.
+pub struct Duty {
+    number: u64,
+    ahead: watch::Receiver<u64>,
+}
+
+impl Duty {
+    /// Whether nobody else has taken it over.
+    pub fn is_mine(&self) -> bool {
+        *self.ahead.borrow() == self.number
+    }
+
+    /// Waits until there is another token, or none any more, or somebody else has the duty.
+    pub async fn changed(&mut self) {
+        self.ahead.changed().await.expect("the vault outlives those who serve it");
+    }
 }
 
 impl Vault {
@@ -118,11 +105,14 @@ impl Vault {
         Self {
             server: server.clone(),
             file,
+            pen: Arc::default(),
+            place: AtomicU64::new(0),
             turn,
             loaded: OnceCell::new(),
             record,
             token: ArcSwapOption::empty(),
-            changed: Notify::new(),
+            renewal: tokio::sync::Mutex::default(),
+            ahead: watch::Sender::new(0),
         }
     }
 
@@ -175,12 +165,42 @@ impl Vault {
 
     fn replace(&self, token: Option<Arc<Token>>) {
         self.token.store(token);
-        self.changed.notify_one();
+        self.ahead.send_modify(|_| {});
     }
 
-    /// Waits until there is another token, or none any more.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// From now on the caller renews the token ahead of its end, and nobody else.
+    pub fn renew_ahead(&self) -> Duty {
+        let mut number = 0;
+        self.ahead.send_modify(|current| {
+            *current += 1;
+            number = *current;
+        });
+        Duty { number, ahead: self.ahead.subscribe() }
+    }
+
+    /// The one renewal at a time.
+    pub async fn renewal(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.renewal.lock().await
+    }
+
+    /// Whether both are of the same entry under the same name.
+    pub fn belongs_with(&self, other: &Self) -> bool {
+        self.server == other.server && self.record().entry == other.record().entry
+    }
+
+    /// From its next change on the file is this one's, and no longer that of vaults with a lower place.
+    pub fn take_place(&self, place: u64) {
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// The same vault beside `other`, which is of another entry and writes the same file.
+    #[must_use]
+    pub fn sharing_file_with(self, other: &Self) -> Self {
+        Self { pen: other.pen.clone(), ..self }
+    }
+
+    pub fn server(&self) -> &ServerName {
+        &self.server
     }
 
     /// Puts a token into use that is not worth keeping: another one can be had at any time.
@@ -220,10 +240,37 @@ impl Vault {
         answer.is_some_and(|answer| answer.refresh_token().is_some())
     }
 
-    /// Forgets the tokens, and the registration if `client` says so.
-    pub async fn forget(&self, client: bool) {
+    pub fn credentials(&self) -> Option<StoredCredentials> {
+        self.record().credentials.clone()
+    }
+
+    /// Keeps new tokens, with the issuer and the client that they belong to if a sign-in `brought` them.
+    pub async fn keep(
+        &self,
+        credentials: StoredCredentials,
+        brought: Option<(Option<String>, Option<Client>)>,
+    ) {
         {
             let mut record = self.record();
+            if let Some((issuer, client)) = brought {
+                record.issuer = issuer;
+                record.client = client;
+            }
+            let credentials = record.credentials.insert(credentials);
+            // Whoever hears of the token looks into the record, and may do so at once.
+            self.publish(Some(credentials));
+        }
+        self.write().await;
+    }
+
+    /// Forgets the tokens that `used` is of, and the registration if `client` says so; `false` when there are others
+    /// meanwhile, which stay.
+    pub async fn forget(&self, used: Option<&Token>, client: bool) -> bool {
+        {
+            let mut record = self.record();
+            if self.token().as_ref().map(|token| &token.header) != used.map(|used| &used.header) {
+                return false;
+            }
             record.credentials = None;
             if client {
                 record.client = None;
@@ -231,12 +278,18 @@ impl Vault {
             self.replace(None);
         }
         self.write().await;
+        true
     }
 
     /// A failure costs a sign-in after the next restart and nothing now.
     async fn write(&self) {
         let Some(file) = self.file.clone() else { return };
         let _turn = self.turn.lock().await;
+        let place = self.place.load(Ordering::Relaxed);
+        if self.pen.0.fetch_max(place, Ordering::Relaxed) > place {
+            tracing::debug!(mcp_server = %self.server, "{}: its file holds the sign-in of its newer entry and stays", self.server);
+            return;
+        }
         let bytes = serde_json::to_vec(&*self.record());
         let written =
             tokio::task::spawn_blocking(move || write_private(&file, &bytes.map_err(io::Error::other)?));
@@ -246,50 +299,6 @@ impl Vault {
             Err(error) => error.to_string(),
         };
         tracing::error!(mcp_server = %self.server, error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
-    }
-}
-
-/// rmcp's view of it.
-pub struct Store {
-    vault: Arc<Vault>,
-    /// A sign-in brings the issuer and the client that its tokens belong to.
-    brought: Option<(Option<String>, Option<Client>)>,
-}
-
-impl Store {
-    pub fn of(vault: Arc<Vault>) -> Self {
-        Self { vault, brought: None }
-    }
-
-    /// A store for the tokens of a sign-in at `issuer`, of a `client` that the gateway registered itself.
-    pub fn for_sign_in(vault: Arc<Vault>, issuer: Option<String>, client: Option<Client>) -> Self {
-        Self { vault, brought: Some((issuer, client)) }
-    }
-}
-
-#[async_trait::async_trait]
-impl CredentialStore for Store {
-    async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
-        Ok(self.vault.record().credentials.clone())
-    }
-
-    async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
-        self.vault.publish(Some(&credentials));
-        {
-            let mut record = self.vault.record();
-            if let Some((issuer, client)) = &self.brought {
-                record.issuer.clone_from(issuer);
-                record.client.clone_from(client);
-            }
-            record.credentials = Some(credentials);
-        }
-        self.vault.write().await;
-        Ok(())
-    }
-
-    async fn clear(&self) -> Result<(), AuthError> {
-        self.vault.forget(false).await;
-        Ok(())
     }
 }
 
@@ -315,47 +324,4 @@ fn digest(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_token_is_due_a_minute_before_its_end_or_after_three_quarters_of_a_short_life() {
-        let token = |age: u64, lifetime: u64| {
-            let since = SystemTime::now() - Duration::from_secs(age);
-            let token = Token::new("t", since, Some(Duration::from_secs(lifetime))).unwrap();
-            [token.is_due(), token.has_ended()]
-        };
-        assert_eq!(token(3500, 3600), [false, false]);
-        assert_eq!(token(3550, 3600), [true, false]);
-        assert_eq!(token(4, 8), [false, false]);
-        assert_eq!(token(7, 8), [true, false]);
-        assert_eq!(token(9, 8), [true, true]);
-        let endless = Token::new("t", SystemTime::UNIX_EPOCH, None).unwrap();
-        assert!(!endless.is_due() && !endless.has_ended() && endless.renewal(0.5).is_none());
-    }
-
-    #[test]
-    fn a_token_is_renewed_before_it_is_due_and_never_long_before() {
-        let renewal = |lifetime: u64, jitter: f64| {
-            let token = Token::new("t", SystemTime::UNIX_EPOCH, Some(Duration::from_secs(lifetime))).unwrap();
-            token.renewal(jitter).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
-        };
-        assert_eq!([renewal(3600, 0.0), renewal(3600, 0.5), renewal(3600, 1.0)], [3540.0, 3525.0, 3510.0]);
-        assert_eq!([renewal(8, 0.0), renewal(8, 1.0), renewal(0, 1.0)], [6.0, 5.0, 0.0]);
-    }
-
-    #[test]
-    fn a_kept_file_is_private_even_when_a_draft_of_it_was_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("oauth/a.json");
-        std::fs::create_dir(directory.path().join("oauth")).unwrap();
-        std::fs::write(file.with_extension("json.new"), "left by a crash").unwrap();
-        for text in ["one", "two"] {
-            write_private(&file, text.as_bytes()).unwrap();
-            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        }
-    }
-}
+mod tests;
