@@ -100,7 +100,7 @@ def servers(browser, options):
     # A tool's own error is shown as its sentence.
     browser.type(field, "Mars/Olympus")
     browser.click(".tool[open] .try button[type=submit]")
-    text_of(browser, ".tool[open] .status", "Failed: 500")
+    text_of(browser, ".tool[open] .status", "The tool answered with an error: 500")
     text_of(browser, ".tool[open] [data-result]", "Mars/Olympus")
     browser.expected.append("/time/get_current_time - Failed to load resource: the server responded with a status of 500")
 

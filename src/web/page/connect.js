@@ -40,14 +40,14 @@ function openWebUi({ base, name, mcp, keys, about }) {
   const common = { auth_type: keys ? "bearer" : "none", key: keys ? PLACEHOLDER : "", config: { enable: true }, info: { id: gateway.segment(name), name, description: about } };
   const openapi = { type: "openapi", url: base, spec_type: "url", spec: "", path: "openapi.json", ...common };
   return [
-    "Admin Panel → Settings → Tools (External Tools) → + : choose the type OpenAPI, and give this URL" + (keys ? ", with the key as Bearer." : ", without authentication."),
-    ["openwebui-url", "URL (OpenAPI)", base],
-    "Or choose the type MCP (Streamable HTTP), with this one:",
+    loopback(base) ? `Does Open WebUI run in a container? There, 127.0.0.1 is the container itself: start the gateway with --host 0.0.0.0${keys ? "" : " and an API key (--api-key)"}, and write host.docker.internal in place of ${new URL(base).hostname} (on Linux, run the container with --add-host=host.docker.internal:host-gateway).` : null,
+    "Admin Panel → Settings → Tools (External Tools) → + : choose the type OpenAPI, give this as URL, leave the path openapi.json as it is" + (keys ? ", and give your key as Bearer." : ", and choose no authentication."),
+    ["openwebui-url", "Base URL", base],
+    "Instead, if you would rather have MCP: choose the type MCP (Streamable HTTP), with this URL:",
     ["openwebui-mcp-url", "URL (MCP)", mcp],
-    "The same as JSON, to import there or for the variable TOOL_SERVER_CONNECTIONS; one of the two is enough:",
+    "Either of them as JSON, to import there or for the variable TOOL_SERVER_CONNECTIONS:",
     ["openwebui", "OpenAPI connection", json([openapi], 2)],
     ["openwebui-mcp", "MCP connection", json([{ type: "mcp", url: mcp, ...common }], 2)],
-    loopback(base) ? "Open WebUI in a container reaches this machine as host.docker.internal, not as 127.0.0.1: let the gateway listen there (host), and name it in allowedHosts or set an API key." : null,
   ];
 }
 
@@ -90,24 +90,37 @@ function claude({ name, mcp, keys }) {
   ];
 }
 
+/** Servers that have a command of their own when all stand together. */
+const MOST_COMMANDS = 4;
+
 async function curlBlocks({ keys }, server) {
   const { servers } = gateway.listing;
   const able = servers.filter((entry) => (server === null || entry.name === server) && entry.tools.length);
-  const entry = able.find((entry) => entry.state === "ready") ?? able[0];
-  const blocks = [];
+  const ready = able.filter((entry) => entry.state === "ready");
+  const shown = (ready.length ? ready : able).slice(0, server === null ? MOST_COMMANDS : 1);
+  const blocks = keys ? [`Put your key in place of ${PLACEHOLDER}.`] : [];
   if (server === null) {
     const header = keys ? ` \\\n  -H 'Authorization: Bearer ${PLACEHOLDER}'` : "";
-    blocks.push("What is there:", ["curl-servers", "Command", `curl -sS ${quoted(`${gateway.publicBase()}/servers`)}${header}`]);
+    blocks.push("See what is there:", ["curl-servers", "Command", `curl -sS ${quoted(`${gateway.publicBase()}/servers`)}${header}`]);
   }
-  if (!entry) return [...blocks, "There is no tool to call yet."];
-  const tools = await gateway.tools(entry);
-  // One that changes nothing, if there is one, and that needs little.
-  const needs = (tool) => (tool.definition.inputSchema?.required ?? []).length;
-  const [tool] = [...tools].sort((one, other) => other.readOnly - one.readOnly || needs(one) - needs(other));
-  const args = exampleArguments(tool.definition.inputSchema ?? {});
-  blocks.push(`Call ${tool.name}${server === null ? ` of ${entry.name}` : ""}${Object.keys(args).length ? "; put in the arguments that you mean:" : ":"}`, ["curl", "Command", curl(entry.name, tool.name, args)]);
-  if (tools.length > 1) blocks.push(`Each of the ${plural(tools.length, "tool")} makes such a command from its form, with “Copy as curl”.`);
+  if (!shown.length) return [...blocks, "There is no tool to call yet."];
+  const examples = await Promise.all(shown.map(async (entry) => ({ entry, tool: example(await gateway.tools(entry)) })));
+  examples.forEach(({ entry, tool }, index) => {
+    const args = exampleArguments(tool.definition.inputSchema ?? {});
+    const whose = server === null ? ` of ${entry.name}` : "";
+    const own = Object.keys(args).length ? ", with arguments of your own" : "";
+    blocks.push(`Call ${tool.name}${whose}${own}:`, [index ? `curl-${index + 1}` : "curl", "Command", curl(entry.name, tool.name, args)]);
+  });
+  const total = able.reduce((sum, entry) => sum + entry.tools.length, 0);
+  if (total > examples.length) blocks.push(`Each of the ${plural(total, "tool")} has such a command: open ${server === null ? "its server, then the tool" : "the tool"}, and press “Copy as curl”.`);
   return blocks;
+}
+
+/** A tool to begin with: one that changes nothing, if there is one, and that wants little but something: what wants nothing
+ * often tells everything. */
+function example(tools) {
+  const needs = (tool) => (tool.definition.inputSchema?.required ?? []).length || Number.MAX_SAFE_INTEGER;
+  return [...tools].sort((one, other) => other.readOnly - one.readOnly || needs(one) - needs(other))[0];
 }
 
 function loopback(url) {

@@ -42,7 +42,7 @@ export function latency(calls) {
 }
 
 export function latencyInFull(calls) {
-  return calls.meanMs == null ? "no answer yet" : `mean ${duration(calls.meanMs)}, 95 of 100 within about ${duration(calls.p95Ms)}`;
+  return calls.meanMs == null ? "no answer yet" : `mean ${duration(calls.meanMs)}, 95 % within about ${duration(calls.p95Ms)}`;
 }
 
 /** One server's line. It is made once, and only what changes in it is written again. */
@@ -179,18 +179,21 @@ export class Overview {
     if (turn !== this.turn) return;
     const holds = (...texts) => words.every((word) => texts.some((text) => text?.toLowerCase().includes(word)));
     const found = [];
+    const rest = [];
     servers.forEach((server, index) => {
       if (holds(server.name)) found.push(result(`#/${encodeURIComponent(server.name)}`, server.name, "server", server.reason ?? plural(server.tools.length, "tool")));
       for (const { name, definition } of lists[index].value ?? []) {
         if (!holds(name, server.name, text(definition.title), text(definition.description))) continue;
         const target = `#/${encodeURIComponent(server.name)}/${encodeURIComponent(name)}`;
-        found.push(result(target, name, server.name, text(definition.description) ?? ""));
+        // Those that are called so come first.
+        (holds(name, server.name) ? found : rest).push(result(target, name, server.name, text(definition.description) ?? ""));
       }
     });
+    found.push(...rest);
     const failed = lists.filter((list) => list.status === "rejected").length;
     const more = found.length > MOST_RESULTS ? `; the first ${MOST_RESULTS} are shown` : "";
     const missing = failed ? ` (the tools of ${plural(failed, "server")} could not be read)` : "";
-    setText(this.found, found.length ? `${plural(found.length, "match", "matches")}${more}${missing}` : `Nothing holds “${this.search.value.trim()}”${missing}`);
+    setText(this.found, found.length ? `${plural(found.length, "match", "matches")}${more}${missing}` : `Nothing matches “${this.search.value.trim()}”${missing}`);
     this.results.replaceChildren(...found.slice(0, MOST_RESULTS));
     show(this.card, false);
     show(this.results, true);
@@ -199,7 +202,7 @@ export class Overview {
 
 function headline(enabled, ready) {
   if (enabled === 0) return "No server yet";
-  if (ready === enabled) return enabled === 1 ? "The server is ready" : `All ${enabled} servers are ready`;
+  if (ready === enabled) return enabled === 1 ? "The server is ready" : enabled === 2 ? "Both servers are ready" : `All ${enabled} servers are ready`;
   return `${ready} of ${plural(enabled, "server")} ready`;
 }
 

@@ -182,7 +182,7 @@ export function field(id, name, raw, root, required) {
     const control = element("input", { ...shared, type: "text", inputmode: type === "integer" ? "numeric" : "decimal", autocomplete: "off" });
     return made(control, (text) => {
       const value = Number(text);
-      if (!Number.isFinite(value) || (type === "integer" && !Number.isInteger(value))) throw new Error(`${name}: this is no ${type}`);
+      if (!Number.isFinite(value) || (type === "integer" && !Number.isInteger(value))) throw new Error(`${name} must be ${type === "integer" ? "a whole number" : "a number"}`);
       return value;
     });
   }
@@ -199,7 +199,7 @@ export function field(id, name, raw, root, required) {
       return JSON.parse(text);
     } catch {
       if (allowsText && !/^\s*[[{]/.test(text)) return text;
-      throw new Error(`${name}: this is no JSON`);
+      throw new Error(`${name} must be JSON`);
     }
   });
 }

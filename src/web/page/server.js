@@ -63,9 +63,9 @@ export class ServerView {
     this.fact("Calls", count(server.calls.total));
     this.fact("Failed", failures(server.calls));
     this.fact("Latency, mean", latency(server.calls));
-    this.fact("95 of 100 within", server.calls.p95Ms == null ? "–" : duration(server.calls.p95Ms));
+    this.fact("95 % within", server.calls.p95Ms == null ? "–" : duration(server.calls.p95Ms));
     if (server.required) this.fact("Required", "yes: /ready waits for it", "long");
-    if (server.location) this.fact("Where", server.location, "long");
+    if (server.location) this.fact(server.transport === "stdio" ? "Command" : "Address", server.location, "long");
     this.updateLinks(server);
     this.connect.update(listing);
     this.updateTools(server);
@@ -217,7 +217,7 @@ function toolItem(server, tool, signature) {
   const title = text(definition.title) ?? text(definition.annotations?.title);
   const hints = definition.annotations ?? {};
   const badge = readOnly ? element("span", { class: "badge calm" }, "read-only") : hints.destructiveHint === true ? element("span", { class: "badge bad" }, "may destroy") : null;
-  const line = title ?? about.split("\n")[0];
+  const line = about.split("\n")[0] || (title ?? "");
   const summary = element("summary", {}, element("span", { class: "tool-name" }, tool.name), badge, element("span", { class: "about" }, line === tool.name ? "" : line));
   const node = element("details", { class: "tool", "data-tool": tool.name }, summary);
   // Made when it is opened: thousands of forms would be slow.
@@ -235,9 +235,10 @@ function toolBody(server, tool, about) {
     { class: "tool-body" },
     about ? element("p", { class: "description" }, about) : null,
     argumentsTable(schema, "Arguments"),
-    output ? element("details", { class: "raw" }, element("summary", {}, "Result"), argumentsTable(output, "Result")) : null,
+    output ? element("details", { class: "raw" }, element("summary", {}, "What it returns"), argumentsTable(output, "Result")) : null,
     element("details", { class: "raw" }, element("summary", {}, "Definition as JSON"), element("pre", { tabindex: "0" }, element("code", {}, JSON.stringify(tool.definition, null, 2)))),
-    tryForm(server, tool, schema),
+    // As its server would refuse it.
+    tool.definition.execution?.taskSupport === "required" ? element("p", { class: "quiet" }, "It runs as a task alone, which the gateway does not pass on: it cannot be called here.") : tryForm(server, tool, schema),
   );
 }
 
@@ -344,7 +345,9 @@ function tryForm(server, tool, schema) {
       const answer = await gateway.call(server, tool.name, args, stop.signal);
       const good = answer.status < 400;
       setAttribute(status, "class", good ? "status good" : "status bad");
-      setText(status, `${good ? "Answered" : "Failed"}: ${answer.status} in ${duration(answer.took)}`);
+      // What REST says with 500 is the tool's own word.
+      const outcome = good ? "Answered" : answer.status === 500 ? "The tool answered with an error" : "Failed";
+      setText(status, `${outcome}: ${answer.status} in ${duration(answer.took)}`);
       setText(output, readable(answer));
       show(box, true);
     } catch (error) {

@@ -92,9 +92,12 @@ async fn wire(gateway: &Gateway, keyed: bool, prefix: &str) {
         let mcp = format!("{mount}/mcp");
 
         // curl
-        let answer = run(&filled(text("curl"), keyed)).await;
-        let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
-        assert!(answer.get("detail").is_none(), "{server:?}: {answer}");
+        for command in if server.is_empty() { &["curl", "curl-2"][..] } else { &["curl"] } {
+            let answer = run(&filled(text(command), keyed)).await;
+            let answer: Value =
+                serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
+            assert!(answer.get("detail").is_none(), "{server:?}: {answer}");
+        }
         if server.is_empty() {
             let list: Value = serde_json::from_str(&run(&filled(text("curl-servers"), keyed)).await).unwrap();
             assert_eq!(list["servers"].as_array().unwrap().len(), 2, "{list}");
