@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::mcp::stateless_able;
 use crate::support::{Gateway, provisioned};
 use remaining::{Lost, Remaining};
 use suite::{Run, Suite, all};
@@ -97,6 +98,15 @@ async fn compare(client: &str, era: &str) {
     let http = json!({ "type": "streamable-http", "url": upstream.url });
     let gateway = Gateway::serving(json!({ "http": http, "stdio": stdio })).start().await;
     gateway.ready(&["http", "stdio"]).await;
+    if client == STATELESS {
+        // A client that can be asked gets a process of its own before a server with sessions, which takes Node most of
+        // the 600 ms that the suite waits for the first word of one of its calls. Clients that declare the same share it.
+        let params = json!({ "name": "test_simple_text", "arguments": {} });
+        let able = json!({ "elicitation": {} });
+        let ask = gateway.ask("POST", "/stdio/mcp");
+        let answer = stateless_able(ask, &able, "tools/call", &params).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
 
     let mut runs = Vec::new();
     for suite in Suite::both().unwrap() {
