@@ -1,4 +1,5 @@
-//! One line, one count and, where there is an audit trail, one record of each call, whatever its end: who called what, for how long, and how it ended.
+//! One line, one count and, where there is an audit trail, one record of each call, whatever its end: who called what,
+//! for how long, and how it ended.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,21 +1,17 @@
 //! Resources, prompts and completion: those of one server are passed through as they are, those of all stand together
 //! ([`super::all`]).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::Mcp;
 use super::answer::Fault;
-use super::calls::context;
 use super::era::Era;
 use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
-use crate::gateway::{Ask, CallContext};
-use crate::http::forwarded;
+use crate::gateway::Ask;
 use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
@@ -65,9 +61,7 @@ impl Mcp {
         let manner = upstream.manner();
         way.rounds_to(manner, params.has_state, String::new)?;
         let ask = Ask { method, members: params.members, name: params.name.as_deref() };
-        let entry = Arc::clone(&upstream.config());
-        let forwarded = forwarded(&self.keys, &asked.head.headers, &[entry]);
-        let context = CallContext { forwarded, ..context(asked) };
+        let context = self.forwarding_context(asked);
         let (mut outgoing, mut round) = (way.outgoing(manner, String::new(), params.meta), 0);
         let reply = loop {
             let reply = self.gateway.ask(&context, upstream, &ask, &outgoing).await;

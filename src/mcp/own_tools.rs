@@ -33,7 +33,7 @@ impl Mcp {
         client: &Client,
         name: &str,
     ) -> Result<Target, FindError> {
-        let context = self.own_context(asked);
+        let context = self.forwarding_context(asked);
         match asked.place {
             Place::All => self.gateway.find_offered_prefixed(&context, client, name).await,
             Place::One(server) => {
@@ -46,7 +46,7 @@ impl Mcp {
     /// The list of the tools of `client`, as JSON text; `None` when it is that of everybody. While a server is down, what
     /// everybody was told last is told here, too.
     pub(super) async fn own_tool_list(&self, asked: &Asked<'_>, client: &Client) -> Option<Bytes> {
-        let (context, scope) = (self.own_context(asked), &asked.caller.scope);
+        let (context, scope) = (self.forwarding_context(asked), &asked.caller.scope);
         match asked.place {
             Place::All => {
                 let catalog = self.gateway.offered_together(&context, client).await?;
@@ -60,8 +60,9 @@ impl Mcp {
         }
     }
 
-    /// With the headers of the caller for whichever server of the endpoint is asked: its calls go over the same connection.
-    pub(super) fn own_context(&self, asked: &Asked<'_>) -> CallContext {
+    /// With the headers of the caller for whichever server of the endpoint is asked, so that all that is asked of it goes
+    /// over the connection of its calls. Each server takes from them what its entry names.
+    pub(super) fn forwarding_context(&self, asked: &Asked<'_>) -> CallContext {
         let catalog = self.gateway.keeper().catalog();
         let servers = asked.place.servers(&catalog, asked.caller);
         let entries: Vec<_> =

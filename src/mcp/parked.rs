@@ -3,7 +3,8 @@
 //! (specification 2026-07-28, "Multi Round-Trip Requests").
 //!
 //! The `requestState` that the client brings back is a random number that stands for the waiting request: it means
-//! nothing elsewhere, opens it once, to the same key in the same profile at the same endpoint with the same request, and for a few minutes.
+//! nothing elsewhere, opens it once, to the same key in the same profile at the same endpoint with the same request, and
+//! for a few minutes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -94,7 +94,7 @@ struct Follower {
     closing: CancellationToken,
     /// The id of the `subscriptions/listen` that opened the stream.
     subscription: Option<Value>,
-    /// Said before anything else.
+    /// What is to be said, before it is waited for anything.
     waiting: VecDeque<Value>,
     is_over: bool,
     wanted: Wanted,
@@ -293,37 +293,35 @@ impl Follower {
         let Some(face) = face else { return };
         let Some(caller) = self.caller(&face) else { return };
         let now = face.known(&caller, &self.place);
-        let (before, wanted) = (&self.known, &self.wanted);
-        for (method, has_changed) in [
-            (TOOLS_CHANGED, wanted.tools_list_changed && now.tools != before.tools),
-            (PROMPTS_CHANGED, wanted.prompts_list_changed && now.prompts.differs(&before.prompts)),
-            (RESOURCES_CHANGED, wanted.resources_list_changed && now.resources.differs(&before.resources)),
-        ] {
-            if has_changed {
-                self.waiting.push_back(self.notification(method, json!({})));
-            }
-        }
-        self.known = now;
+        let before = std::mem::replace(&mut self.known, now);
+        let now = &self.known;
+        let prompts = now.prompts.differs(&before.prompts);
+        let resources = now.resources.differs(&before.resources);
+        self.tell_lists([now.tools != before.tools, prompts, resources]);
     }
 
     /// Tells that everything may have changed.
     fn tell_all(&mut self) {
-        let wanted = &self.wanted;
-        for (method, is_wanted) in [
-            (TOOLS_CHANGED, wanted.tools_list_changed),
-            (PROMPTS_CHANGED, wanted.prompts_list_changed),
-            (RESOURCES_CHANGED, wanted.resources_list_changed),
-        ] {
-            if is_wanted {
-                self.waiting.push_back(self.notification(method, json!({})));
-            }
-        }
+        self.tell_lists([true; 3]);
         let followed = match &self.session {
             Some((session, ..)) => session.names_followed(),
-            None => wanted.resource_subscriptions.iter().map(|uri| uri.as_str().into()).collect(),
+            None => self.wanted.resource_subscriptions.iter().map(|uri| uri.as_str().into()).collect(),
         };
         for uri in followed {
             self.waiting.push_back(self.notification(RESOURCE_UPDATED, json!({ "uri": uri })));
+        }
+    }
+
+    /// Tells of the lists that have changed, those of tools, prompts and resources, as far as the client wants to hear
+    /// of each.
+    fn tell_lists(&mut self, changed: [bool; 3]) {
+        let wanted = &self.wanted;
+        let wanted = [wanted.tools_list_changed, wanted.prompts_list_changed, wanted.resources_list_changed];
+        let methods = [TOOLS_CHANGED, PROMPTS_CHANGED, RESOURCES_CHANGED];
+        for ((method, is_wanted), has_changed) in methods.into_iter().zip(wanted).zip(changed) {
+            if is_wanted && has_changed {
+                self.waiting.push_back(self.notification(method, json!({})));
+            }
         }
     }
 

@@ -88,7 +88,7 @@ impl Mcp {
         let client = session.client();
         client.set_log_level(wanted.level.into());
         let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
-        let context = self.own_context(asked);
+        let context = self.forwarding_context(asked);
         let identity = |upstream: &Upstream| upstream.identity(&context.forwarded);
         let concerned: Vec<Arc<Upstream>> = {
             let catalog = self.gateway.keeper().catalog();

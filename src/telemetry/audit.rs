@@ -10,6 +10,7 @@
 //! a call: what the queue or the disk does not take is counted ([`lost_records`]), told in the log, and told in the
 //! trail itself as soon as it can be written again.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -228,7 +229,7 @@ impl Trail {
                 file
             }
         };
-        let apart = if self.torn { [b"\n", line].concat() } else { line.to_vec() };
+        let apart = if self.torn { Cow::Owned([b"\n", line].concat()) } else { Cow::Borrowed(line) };
         self.torn = true;
         file.write_all(&apart)?;
         self.torn = false;
