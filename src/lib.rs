@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -31,6 +31,7 @@
 pub mod app;
 pub mod catalog;
 pub mod cli;
+pub mod compute;
 pub mod config;
 pub mod gateway;
 pub mod http;

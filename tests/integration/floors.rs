@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("catalog", 3),
     ("upstream", 2),
     ("config", 1),
+    ("compute", 0),
     ("telemetry", 0),
     ("metrics", 0),
     ("shutdown", 0),

@@ -1,0 +1,185 @@
+//! Long computations over what callers and servers send: on threads of their own with low priority, so that the
+//! threads that serve requests stay free, in turns between the owners of the work.
+//!
+//! A thread cannot be stopped in the middle of a computation: each bounds its own steps before it comes here.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// Against the threads that serve requests, which have 0. The kernel gives a thread at 10 a tenth of their share.
+const NICENESS: i32 = 10;
+
+static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+
+/// A key's or a server's name: work of one owner waits for that of the same owner, and takes turns with that of others.
+pub type Owner<'a> = &'a str;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// All threads that compute, and what waits for them.
+#[derive(Default)]
+struct Pool {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queues: HashMap<Box<str>, VecDeque<Job>>,
+    /// Owners that have work, the next first.
+    turns: VecDeque<Box<str>>,
+    count: usize,
+    threads: usize,
+    idle: usize,
+}
+
+/// Runs `work` apart from the calling thread and waits for what it gives. Dropping the future before the work's turn
+/// cancels it; once begun, the work goes on to its end, and its result is dropped.
+///
+/// # Panics
+///
+/// As `work` does.
+pub async fn run<T: Send + 'static>(owner: Owner<'_>, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (give, given) = oneshot::channel();
+    POOL.add(owner, Box::new(move || compute(give, work)));
+    match given.await.expect("a job always gives its result while its caller waits") {
+        Ok(result) => result,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+fn compute<T>(give: oneshot::Sender<Result<T, Box<dyn Any + Send>>>, work: impl FnOnce() -> T) {
+    if give.is_closed() {
+        return;
+    }
+    let _caller_left = give.send(catch_unwind(AssertUnwindSafe(work)));
+}
+
+impl Pool {
+    fn add(&'static self, owner: Owner<'_>, job: Job) {
+        let mut waiting = self.waiting();
+        waiting.add(owner, job);
+        if waiting.count <= waiting.idle {
+            self.arrived.notify_one();
+        } else if waiting.threads < most_threads() {
+            let begun = thread::Builder::new().name("mcpo-compute".into()).spawn(|| self.serve());
+            match begun {
+                Ok(_) => waiting.threads += 1,
+                // One thread takes all the work in the end.
+                Err(_) if waiting.threads > 0 => {}
+                Err(error) => {
+                    let jobs = waiting.take_all();
+                    drop(waiting);
+                    tracing::error!(%error, "no thread can be started for a long computation; it delays the requests of others");
+                    jobs.into_iter().for_each(|job| job());
+                }
+            }
+        }
+    }
+
+    fn serve(&self) {
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+            tracing::debug!(%error, "long computations run at the priority of requests");
+        }
+        loop {
+            let job = {
+                let mut waiting = self.waiting();
+                loop {
+                    if let Some(job) = waiting.next() {
+                        break job;
+                    }
+                    waiting.idle += 1;
+                    waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    waiting.idle -= 1;
+                }
+            };
+            job();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, owner: Owner<'_>, job: Job) {
+        self.count += 1;
+        match self.queues.get_mut(owner) {
+            Some(queue) => queue.push_back(job),
+            None => {
+                self.queues.insert(owner.into(), VecDeque::from([job]));
+                self.turns.push_back(owner.into());
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let owner = self.turns.pop_front()?;
+        self.count -= 1;
+        let queue = self.queues.get_mut(&owner)?;
+        let job = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.remove(&owner);
+        } else {
+            self.turns.push_back(owner);
+        }
+        job
+    }
+
+    fn take_all(&mut self) -> Vec<Job> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+}
+
+/// Half of the cores, as for requests.
+fn most_threads() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_result_comes_back_and_so_does_a_panic() {
+        assert_eq!(run("a", || 1 + 1).await, 2);
+        let panicking = tokio::spawn(run("a", || panic!("on purpose")));
+        assert!(panicking.await.unwrap_err().is_panic());
+        assert_eq!(run("a", || 3).await, 3);
+    }
+
+    #[tokio::test]
+    async fn computing_threads_give_way_to_those_that_serve() {
+        let niceness =
+            run("a", || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap());
+        assert!(niceness.await >= NICENESS);
+    }
+
+    #[test]
+    fn owners_take_turns_however_much_each_has_waiting() {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = Waiting::default();
+        for (owner, number) in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("c", 1), ("b", 2)] {
+            let done = done.clone();
+            waiting.add(owner, Box::new(move || done.lock().unwrap().push((owner, number))));
+        }
+        waiting.take_all().into_iter().for_each(|job| job());
+        assert_eq!(*done.lock().unwrap(), [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("b", 2), ("a", 3)]);
+        assert!(waiting.queues.is_empty() && waiting.turns.is_empty());
+    }
+
+    #[tokio::test]
+    async fn work_that_is_no_longer_waited_for_is_not_begun() {
+        let (give, given) = oneshot::channel();
+        drop(given);
+        compute(give, || panic!("begun"));
+    }
+}
