@@ -11,6 +11,8 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+/// Bytes of text from which on reading them through may take as long as many small calls.
+const LARGE: usize = 64 << 10;
 /// Against the threads that serve requests, which have 0. The kernel gives a thread at 10 a tenth of their share.
 const NICENESS: i32 = 10;
 
@@ -51,6 +53,20 @@ pub async fn run<T: Send + 'static>(owner: Owner<'_>, work: impl FnOnce() -> T +
         Ok(result) => result,
         Err(panic) => resume_unwind(panic),
     }
+}
+
+/// Runs `work` over `size` bytes: at once when they are few, else as [`run`] does, so that a megabyte of one caller does
+/// not delay the small calls of others.
+///
+/// # Panics
+///
+/// As `work` does.
+pub async fn run_sized<T: Send + 'static>(
+    owner: Owner<'_>,
+    size: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    if size < LARGE { work() } else { run(owner, work).await }
 }
 
 fn compute<T>(give: oneshot::Sender<Result<T, Box<dyn Any + Send>>>, work: impl FnOnce() -> T) {
@@ -161,6 +177,13 @@ mod tests {
         let niceness =
             run("a", || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap());
         assert!(niceness.await >= NICENESS);
+    }
+
+    #[tokio::test]
+    async fn few_bytes_are_worked_on_at_once_and_many_on_another_thread() {
+        let here = thread::current().id();
+        assert_eq!(run_sized("a", LARGE - 1, || thread::current().id()).await, here);
+        assert_ne!(run_sized("a", LARGE, || thread::current().id()).await, here);
     }
 
     #[test]

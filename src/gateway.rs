@@ -32,6 +32,7 @@ pub use outgoing::{Client, Outgoing};
 pub use record::{CallRecord, Outcome};
 
 use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::compute;
 use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
 use crate::telemetry::audit::Audit;
@@ -120,8 +121,10 @@ impl Gateway {
         arguments: Bytes,
         outgoing: Option<&Outgoing>,
     ) -> Result<Reply, CallError> {
-        let checker = target.tool.checker();
-        let arguments = apart_if_large(arguments.len(), || checker.check(arguments))?;
+        let size = arguments.len();
+        let (owner, tool) = (context.caller.owner(target.server.name.as_str()), target.tool.clone());
+        let check = move || tool.checker().check(arguments);
+        let arguments = compute::run_sized(owner, size, check).await?;
         match &target.server.source {
             ServerSource::Gateway => {
                 // What `call_tool` calls is counted by itself.
@@ -241,11 +244,4 @@ fn one_line(text: Bytes) -> Bytes {
         return text;
     }
     text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
-}
-
-/// Runs `work` over `size` bytes: at once when they are few, else while other tasks go on on another thread,
-/// so that a megabyte of one caller does not delay the small calls of others.
-pub fn apart_if_large<T>(size: usize, work: impl FnOnce() -> T) -> T {
-    const LARGE: usize = 64 << 10;
-    if size < LARGE { work() } else { tokio::task::block_in_place(work) }
 }

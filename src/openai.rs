@@ -176,7 +176,7 @@ impl OpenAi {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", sentence));
         }
         match read_body(body, &self.config.limits, &self.room).await {
-            Ok((body, _share)) => self.calls(head, caller, &body).await,
+            Ok((body, _share)) => self.calls(head, caller, body).await,
             Err(error) => Ok(error.into_response()),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use crate::compute::Owner;
 use crate::config::ServerName;
 
 /// The servers and tools that a caller may see and call.
@@ -38,6 +39,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whose turn long computations for this caller take: its key's, else that of `server`.
+    pub fn owner<'a>(&'a self, server: &'a str) -> Owner<'a> {
+        self.key_name.as_deref().unwrap_or(server)
+    }
+
     /// The same caller out of its profile. Only for what the gateway's own tools do in its name.
     pub fn out_of_profile(&self) -> Self {
         Self { scope: self.reach.clone(), ..self.clone() }

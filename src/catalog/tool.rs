@@ -30,7 +30,7 @@ pub struct CatalogTool {
     /// The compiled input schema: made at the first call, since most tools are never called.
     pub checker: OnceLock<ArgumentChecker>,
     /// The arguments that are said in headers, too.
-    pub header_params: Box<[HeaderParam]>,
+    pub header_params: Arc<[HeaderParam]>,
     /// Whether its calls ask for progress.
     pub progress: ProgressHabit,
     /// What its calls are counted with: looked up at the first call.

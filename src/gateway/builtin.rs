@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome, Outgoing, Target, record};
 use crate::catalog::{Caller, CatalogServer, OwnTools, ServerInfo, ServerSource};
+use crate::compute;
 use crate::upstream::{Definition, Reply};
 use search::Search;
 
@@ -259,15 +260,17 @@ async fn call_tool(
     if matches!(target.server.source, ServerSource::Gateway) {
         return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
     }
-    let record = CallRecord::new(gateway, context, &target, inner.as_bytes());
     let inner = Bytes::copy_from_slice(inner.as_bytes());
+    let record = CallRecord::new(gateway, context, &target, &inner).await;
     let reply = match outgoing {
         Some(_) => gateway.call_checked(context, &target, inner, outgoing).await,
         None => gateway.call(context, &target, inner).await,
     };
     match reply {
         Ok(Reply::Result(result)) => {
-            let claims = serde_json::from_slice::<Claims>(&result).unwrap_or_default();
+            let (owner, read) = (context.caller.owner(&name.server), result.clone());
+            let claims = move || serde_json::from_slice::<Claims>(&read).unwrap_or_default();
+            let claims = compute::run_sized(owner, result.len(), claims).await;
             let outcome = if claims.is_error { Outcome::ToolError } else { Outcome::Ok };
             record.answered(outcome, Some(result.len()));
             Ok(result)

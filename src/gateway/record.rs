@@ -6,7 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CallContext, CallError, FindError, Gateway, Target, apart_if_large};
+use bytes::Bytes;
+
+use super::{CallContext, CallError, FindError, Gateway, Target};
+use crate::compute;
 use crate::telemetry::audit::{Audit, Record};
 use crate::trace::{Host, TraceContext};
 
@@ -52,14 +55,20 @@ struct Audited {
 
 impl CallRecord {
     /// `arguments` are the bytes that the caller sent.
-    pub fn new(gateway: &Gateway, context: &CallContext, target: &Target, arguments: &[u8]) -> Self {
+    pub async fn new(gateway: &Gateway, context: &CallContext, target: &Target, arguments: &Bytes) -> Self {
         gateway.meter(target).began();
         let began = Instant::now();
-        let audit = gateway.audit.as_ref().map(|audit| Audited {
-            audit: audit.clone(),
-            arguments: apart_if_large(arguments.len(), || audit.digest(arguments)),
-        });
-        Self { target: target.clone(), context: context.clone(), began, ended: false, audit }
+        let audit = gateway.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
+        // Made before anything is waited for: a caller that leaves meanwhile has its record, too.
+        let mut record =
+            Self { target: target.clone(), context: context.clone(), began, ended: false, audit };
+        if let Some(audited) = &mut record.audit {
+            let (audit, arguments) = (audited.audit.clone(), arguments.clone());
+            let owner = context.caller.owner(target.server.name.as_str());
+            audited.arguments =
+                compute::run_sized(owner, arguments.len(), move || audit.digest(&arguments)).await;
+        }
+        record
     }
 
     /// The call was answered, with a result of `size` bytes; `None` for an error of the protocol.

@@ -1,15 +1,16 @@
 //! The way out to a server: its turn, its connection, the deadline, and whether to try again.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{CallContext, CallError, Gateway, Outgoing, apart_if_large};
+use super::{CallContext, CallError, Gateway, Outgoing};
 use crate::catalog::CatalogTool;
 use crate::catalog::arguments::headers::headers;
+use crate::compute::{self, Owner};
 use crate::trace::TraceContext;
 use crate::upstream::header_params::HeaderParam;
 use crate::upstream::request::{Meta, Request, What as Asked};
@@ -22,7 +23,7 @@ const HEADER_MISMATCH: i64 = -32020;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What<'a> {
     /// A call; `arguments` is the JSON text of an object without raw newlines.
-    Call { tool: &'a CatalogTool, arguments: &'a [u8] },
+    Call { tool: &'a CatalogTool, arguments: &'a Bytes },
     /// A request that changes nothing, such as `resources/read`; `members` are those of its `params`.
     Other { method: &'a str, members: &'a [u8], name: Option<&'a str> },
 }
@@ -37,14 +38,18 @@ impl What<'_> {
     }
 
     /// The headers in which its server wants to see arguments, too.
-    fn headers(
+    async fn headers(
         self,
+        owner: Owner<'_>,
         link: &dyn Link,
-        params: &[HeaderParam],
+        params: &Arc<[HeaderParam]>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
         match self {
             Self::Call { arguments, .. } if !params.is_empty() && link.mirrors_arguments() => {
-                apart_if_large(arguments.len(), || headers(params, arguments)).map_err(CallError::Arguments)
+                let size = arguments.len();
+                let (params, arguments) = (params.clone(), arguments.clone());
+                let said = move || headers(&params, &arguments);
+                compute::run_sized(owner, size, said).await.map_err(CallError::Arguments)
             }
             Self::Call { .. } | Self::Other { .. } => Ok(Vec::new()),
         }
@@ -69,11 +74,12 @@ impl Gateway {
         let late = || CallError::Deadline { after };
         let permit = timeout_at(deadline, upstream.permits().acquire_owned()).await.map_err(|_| late())?;
         let _permit = permit.expect("the semaphore is never closed");
+        let owner = context.caller.owner(upstream.name().as_str());
         let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         let mut params = match what {
-            What::Call { tool, .. } => Cow::Borrowed(&*tool.header_params),
-            What::Other { .. } => Cow::default(),
+            What::Call { tool, .. } => tool.header_params.clone(),
+            What::Other { .. } => Arc::default(),
         };
         loop {
             let connection = match timeout_at(deadline, upstream.connection(identity, client)).await {
@@ -89,7 +95,7 @@ impl Gateway {
             if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
                 lease.relay().attach(client.hearing.clone());
             }
-            let headers = what.headers(&*connection, &params)?;
+            let headers = what.headers(owner, &*connection, &params).await?;
             let sending = Sending { what, outgoing, headers: &headers, trace: trace.as_ref(), after };
             let error = match sending.within(&*connection, deadline).await {
                 Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
@@ -97,7 +103,7 @@ impl Gateway {
                     let What::Call { tool, .. } = what else { return Ok(Reply::Error(error)) };
                     let now = timeout_at(deadline, upstream.header_params_again(&tool.name)).await;
                     match now.map_err(|_| late())? {
-                        Some(now) if *now != *params => params = Cow::Owned(now.into()),
+                        Some(now) if *now != *params => params = now.into(),
                         _ => return Ok(Reply::Error(error)),
                     }
                     repeated = true;

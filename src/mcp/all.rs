@@ -26,10 +26,10 @@ use super::answer::Fault;
 use super::era::Era;
 use super::methods::Asked;
 use super::others;
-use super::place::Place;
 use super::way::Way;
 use crate::catalog::{Caller, CatalogServer, ServerSource};
-use crate::gateway::{Target, apart_if_large};
+use crate::compute;
+use crate::gateway::Target;
 use crate::upstream::{RpcError, Upstream};
 use lists::Kind;
 use uris::{Edits, in_contents, in_items, in_messages};
@@ -110,7 +110,10 @@ impl Mcp {
         let mut edits = Edits::new(params);
         edits.set(named.name, &prompt);
         let result = self.pass_on(asked, &server, "prompts/get", &edits.applied(), way).await?;
-        Ok(rewritten(result, |edits| in_messages(edits, server.name().as_str())))
+        let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
+        let of = server.clone();
+        let named = move || rewritten(result, |edits| in_messages(edits, of.name().as_str()));
+        Ok(compute::run_sized(owner, size, named).await)
     }
 
     async fn read_resource(&self, asked: &Asked<'_>, way: &Way, params: &str) -> Result<Bytes, Fault> {
@@ -123,7 +126,10 @@ impl Mcp {
         let mut edits = Edits::new(params);
         edits.set(located.uri, own);
         let result = self.pass_on(asked, &server, "resources/read", &edits.applied(), way).await?;
-        Ok(rewritten(result, |edits| in_contents(edits, server.name().as_str())))
+        let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
+        let of = server.clone();
+        let named = move || rewritten(result, |edits| in_contents(edits, of.name().as_str()));
+        Ok(compute::run_sized(owner, size, named).await)
     }
 
     async fn complete(&self, asked: &Asked<'_>, way: &Way, params: &str) -> Result<Bytes, Fault> {
@@ -199,20 +205,17 @@ pub fn has_capability(server: &CatalogServer, capability: &str) -> bool {
     server.info.as_ref().is_some_and(|info| info.capabilities.contains_key(capability))
 }
 
-/// A tool's result as `place` shows it: at the endpoint of all servers, the URIs of resources name their server.
-pub fn tool_result(place: &Place, target: &Target, arguments: &str, result: Bytes) -> Bytes {
+/// A tool's result as the endpoint of all servers shows it: the URIs of resources name their server.
+pub fn tool_result(target: &Target, arguments: &[u8], result: Bytes) -> Bytes {
     #[derive(Deserialize)]
     struct Inner<'a> {
         #[serde(borrow)]
         server: Cow<'a, str>,
     }
-    match (place, &target.server.source) {
-        (Place::One(_), _) => result,
-        (Place::All, ServerSource::Upstream(_)) => {
-            rewritten(result, |edits| in_items(edits, target.server.name.as_str()))
-        }
+    match &target.server.source {
+        ServerSource::Upstream(_) => rewritten(result, |edits| in_items(edits, target.server.name.as_str())),
         // What `call_tool` answers with is of the server that it called.
-        (Place::All, ServerSource::Gateway) => match serde_json::from_str::<Inner<'_>>(arguments) {
+        ServerSource::Gateway => match serde_json::from_slice::<Inner<'_>>(arguments) {
             Ok(inner) => rewritten(result, |edits| in_items(edits, &inner.server)),
             Err(_) => result,
         },
@@ -224,12 +227,10 @@ fn rewritten(result: Bytes, edit: impl FnOnce(&mut Edits<'_>)) -> Bytes {
     if memchr::memmem::find(&result, b"\"uri\"").is_none() {
         return result;
     }
-    apart_if_large(result.len(), || {
-        let Ok(text) = std::str::from_utf8(&result) else { return result.clone() };
-        let mut edits = Edits::new(text);
-        edit(&mut edits);
-        if edits.is_empty() { result.clone() } else { edits.applied().into_owned().into() }
-    })
+    let Ok(text) = std::str::from_utf8(&result) else { return result };
+    let mut edits = Edits::new(text);
+    edit(&mut edits);
+    if edits.is_empty() { result.clone() } else { edits.applied().into_owned().into() }
 }
 
 /// That there is no such resource, in the words of the era.

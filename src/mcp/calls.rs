@@ -18,10 +18,9 @@ use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
 use crate::catalog::Caller;
+use crate::compute;
 use crate::gateway::error::told_unavailable;
-use crate::gateway::{
-    CallContext, CallError, CallRecord, FindError, Outcome, Target, apart_if_large, record,
-};
+use crate::gateway::{CallContext, CallError, CallRecord, FindError, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -97,8 +96,8 @@ impl Mcp {
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
-        let record = CallRecord::new(&self.gateway, &context, &target, arguments.as_bytes());
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
+        let record = CallRecord::new(&self.gateway, &context, &target, &arguments).await;
         let manner = self.gateway.manner_behind(&target, &arguments);
         let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
         let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
@@ -111,16 +110,18 @@ impl Mcp {
         };
         match reply {
             Ok(Reply::Result(result)) => {
-                let (size, given) = (result.len(), params.arguments.map_or("{}", RawValue::get));
-                let read = || {
+                let (size, owner) = (result.len(), asked.caller.owner(target.server.name.as_str()));
+                let (era, at_all, called) = (way.era, *asked.place == Place::All, target.clone());
+                let read = move || {
                     // Reading it checks that it is JSON.
                     let members: Members<'_> = serde_json::from_slice(&result)?;
                     let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
                     let is_error = is_error.transpose()?.unwrap_or(false);
-                    let result = way.translated(manner, members).unwrap_or_else(|| result.clone());
-                    Ok::<_, serde_json::Error>((is_error, tool_result(asked.place, &target, given, result)))
+                    let result = Way::translated(era, manner, members).unwrap_or_else(|| result.clone());
+                    let result = if at_all { tool_result(&called, &arguments, result) } else { result };
+                    Ok::<_, serde_json::Error>((is_error, result))
                 };
-                match apart_if_large(size, read) {
+                match compute::run_sized(owner, size, read).await {
                     Ok((is_error, result)) => {
                         let outcome = if is_error { Outcome::ToolError } else { Outcome::Ok };
                         record.answered(outcome, Some(size));

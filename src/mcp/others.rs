@@ -11,6 +11,7 @@ use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
+use crate::compute;
 use crate::gateway::Ask;
 use crate::upstream::{Reply, Upstream};
 
@@ -70,10 +71,16 @@ impl Mcp {
             }
         };
         match reply {
-            Ok(Reply::Result(result)) => match serde_json::from_slice::<Members<'_>>(&result) {
-                Ok(members) => Ok(way.translated(manner, members).unwrap_or_else(|| result.clone())),
-                Err(_) => Err(Fault::internal("the server's answer is no result")),
-            },
+            Ok(Reply::Result(result)) => {
+                let (size, era) = (result.len(), way.era);
+                let read = move || {
+                    let members = serde_json::from_slice::<Members<'_>>(&result)?;
+                    Ok(Way::translated(era, manner, members).unwrap_or_else(|| result.clone()))
+                };
+                let owner = asked.caller.owner(upstream.name().as_str());
+                let read: Result<Bytes, serde_json::Error> = compute::run_sized(owner, size, read).await;
+                read.map_err(|_| Fault::internal("the server's answer is no result"))
+            }
             Ok(Reply::Error(mut error)) => {
                 if way.era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {
                     error.code = INVALID_PARAMS;

@@ -96,10 +96,10 @@ impl Way {
         Ok(true)
     }
 
-    /// A result, whose `members` were read already, in the words of the client's era where it needs others than it
+    /// A result, whose `members` were read already, in the words of the client's `era` where it needs others than it
     /// came in; the other way is [`Era::completed`].
-    pub fn translated(&self, manner: Manner, mut members: Members<'_>) -> Option<Bytes> {
-        if self.era == Era::Stateless || manner == Manner::Sessions {
+    pub fn translated(era: Era, manner: Manner, mut members: Members<'_>) -> Option<Bytes> {
+        if era == Era::Stateless || manner == Manner::Sessions {
             return None;
         }
         members.0.retain(|(name, _)| !OF_STATELESS.contains(&&**name));
@@ -124,7 +124,7 @@ mod tests {
     fn a_client_with_a_session_gets_the_words_of_its_era() {
         let said = r#"{"resultType":"complete","content":[1.0],"_meta":{"io.modelcontextprotocol/serverInfo":{},"a":1}}"#;
         let translated =
-            |era, manner, text| Way::plain(era).translated(manner, serde_json::from_str(text).unwrap());
+            |era, manner, text| Way::translated(era, manner, serde_json::from_str(text).unwrap());
         let changed = translated(Era::Sessions, Manner::Stateless, said).unwrap();
         assert_eq!(changed, r#"{"_meta":{"a":1},"content":[1.0]}"#);
         let bare = r#"{"ttlMs":0,"_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use http::request::Parts;
@@ -14,8 +15,9 @@ use super::OpenAi;
 use super::answers::{Answer, Reading, read};
 use super::asked::{self, AskedCall};
 use crate::catalog::Caller;
+use crate::compute;
 use crate::config::problem::nearest;
-use crate::gateway::{CallContext, CallRecord, FindError, Outcome, apart_if_large, record};
+use crate::gateway::{CallContext, CallRecord, FindError, Outcome, record};
 use crate::http::{Peer, Problem, correlation, forwarded, json_answer};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -25,6 +27,8 @@ use crate::upstream::Reply;
 const SIDE_BY_SIDE: usize = 8;
 /// A name is repeated to the model up to here, in bytes.
 const NAME_LENGTH: usize = 128;
+/// Computes for callers without a key: a request is not of one server.
+const FACE: &str = "/v1";
 
 impl OpenAi {
     /// Makes the calls in `body`.
@@ -32,16 +36,17 @@ impl OpenAi {
         &self,
         head: &Parts,
         caller: &Caller,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Response, Problem> {
-        let asked = apart_if_large(body.len(), || asked::calls(body));
+        let owner = caller.owner(FACE);
+        let asked = compute::run_sized(owner, body.len(), move || asked::calls(&body)).await;
         let asked = asked
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
         let taken = AtomicUsize::new(0);
         let answers = stream::iter(asked).map(|call| self.answered(head, caller, call, &taken));
         let answers: Vec<Answer> = answers.buffered(SIDE_BY_SIDE).collect().await;
         let size = taken.load(Ordering::Relaxed);
-        match apart_if_large(size, || serde_json::to_vec(&answers)) {
+        match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
             Ok(text) => Ok(json_answer(StatusCode::OK, text.into())),
             Err(error) => {
                 tracing::error!(%error, "the answers to tool calls could not be written as JSON");
@@ -83,20 +88,23 @@ impl OpenAi {
         };
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &head.headers, &entries);
-        let record = CallRecord::new(&self.gateway, &context, &target, &call.arguments);
+        let record = CallRecord::new(&self.gateway, &context, &target, &call.arguments).await;
         let server = &target.server.name;
         match self.gateway.call(&context, &target, call.arguments).await {
-            Ok(Reply::Result(result)) => match apart_if_large(result.len(), || read(&result)) {
-                Some(reading) => {
-                    let outcome = if reading.is_error { Outcome::ToolError } else { Outcome::Ok };
-                    record.answered(outcome, Some(result.len()));
-                    reading
+            Ok(Reply::Result(result)) => {
+                let size = result.len();
+                match compute::run_sized(caller.owner(server.as_str()), size, move || read(&result)).await {
+                    Some(reading) => {
+                        let outcome = if reading.is_error { Outcome::ToolError } else { Outcome::Ok };
+                        record.answered(outcome, Some(size));
+                        reading
+                    }
+                    None => {
+                        record.answered(Outcome::Unrenderable, Some(size));
+                        Reading::error(format!("{server}: the server's answer is not a tool result"))
+                    }
                 }
-                None => {
-                    record.answered(Outcome::Unrenderable, Some(result.len()));
-                    Reading::error(format!("{server}: the server's answer is not a tool result"))
-                }
-            },
+            }
             Ok(Reply::Error(error)) => {
                 record.answered(Outcome::RpcError, None);
                 Reading::error(format!("{server}: {}", error.message))

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use super::{Refused, Rest, failure, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
 use crate::catalog::{Caller, ServerSource};
-use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, apart_if_large, record};
+use crate::compute;
+use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, record};
 use crate::http::{Access, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -38,7 +39,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
             return under_key(&context, problem.into_response());
         }
     };
-    let record = CallRecord::new(&rest.gateway, &context, &target, &body);
+    let record = CallRecord::new(&rest.gateway, &context, &target, &body).await;
     let reply = match arguments(&head.headers, body) {
         Ok(arguments) => rest.gateway.call(&context, &target, arguments).await,
         Err(error) => Err(CallError::Arguments(error)),
@@ -46,7 +47,9 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     match reply {
         Ok(Reply::Result(bytes)) => {
             let size = bytes.len();
-            let (outcome, response) = apart_if_large(size, || answer(&head.headers, bytes));
+            let (owner, as_sent) =
+                (context.caller.owner(target.server.name.as_str()), wants_call_result(&head.headers));
+            let (outcome, response) = compute::run_sized(owner, size, move || answer(as_sent, bytes)).await;
             record.answered(outcome, Some(size));
             response
         }
@@ -114,9 +117,13 @@ fn arguments(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ArgumentError> {
     Err(ArgumentError::not_an_object(Value::String(String::from_utf8_lossy(&body).into_owned())))
 }
 
-fn answer(headers: &HeaderMap, bytes: Bytes) -> (Outcome, Response) {
+fn wants_call_result(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(CALL_RESULT)) {
+    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(CALL_RESULT))
+}
+
+fn answer(as_sent: bool, bytes: Bytes) -> (Outcome, Response) {
+    if as_sent {
         return whole(bytes);
     }
     match result::render(&bytes) {

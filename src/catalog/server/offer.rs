@@ -59,7 +59,7 @@ impl Offer {
                 own: definition.clone(),
                 checker: OnceLock::new(),
                 // Invalid ones count where headers do, and there the tool was left out of the list.
-                header_params: HeaderParam::all_of(definition).unwrap_or_default(),
+                header_params: HeaderParam::all_of(definition).unwrap_or_default().into(),
                 progress: ProgressHabit::default(),
                 meter: OnceLock::new(),
             }));
