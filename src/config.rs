@@ -158,7 +158,8 @@ pub struct LimitsConfig {
     pub header_timeout: Duration,
     /// How long a client may send nothing of its body, and may take for a small one whole.
     pub body_timeout: Duration,
-    /// What the bodies of all requests over 64 KB may take together, in bytes; further ones wait, then 503.
+    /// What becomes of the bodies of all requests over 64 KB, three times their length, in bytes; further ones wait, then
+    /// 503. Those of one key may take half of it.
     pub bodies_bytes: usize,
     /// How long a connection may rest between requests, or take nothing of an answer, at least.
     pub idle_timeout: Duration,

@@ -7,7 +7,6 @@
 pub mod builtin;
 pub mod configuration;
 pub mod context;
-mod deadline;
 pub mod error;
 mod find;
 pub mod limits;
@@ -28,17 +27,16 @@ use tokio::sync::Semaphore;
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
-pub use limits::{Limited, Limits};
+pub use limits::{EarlyTurn, Limited, Limits, Turn};
 pub use outgoing::{Client, Outgoing};
 pub use record::{CallRecord, Outcome};
 
-use crate::catalog::{CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::compute;
 use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
 use crate::telemetry::audit::Audit;
 use crate::upstream::{LinkError, Manner, Reply, Upstream};
-use limits::Turn;
 use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -59,6 +57,13 @@ pub struct Gateway {
 pub struct Target {
     pub server: Arc<CatalogServer>,
     pub tool: Arc<CatalogTool>,
+}
+
+impl Target {
+    /// Whether it only passes calls on, which are counted by themselves.
+    pub fn is_relay(&self) -> bool {
+        matches!(self.server.source, ServerSource::Gateway) && builtin::is_relay(&self.tool.name)
+    }
 }
 
 /// A request other than a call.
@@ -92,7 +97,17 @@ impl Gateway {
         &self.configuration
     }
 
-    /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream.
+    /// The caller's turn to call, which a call holds for as long as it takes. To be asked before its arguments are read.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited`].
+    pub fn admit(&self, caller: &Caller) -> Result<Turn, Limited> {
+        self.counted(self.limits.admit(caller.key_name.as_deref()))
+    }
+
+    /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream. Without a `turn`
+    /// the caller's is taken when the call is made.
     ///
     /// # Errors
     ///
@@ -102,8 +117,9 @@ impl Gateway {
         context: &CallContext,
         target: &Target,
         arguments: Bytes,
+        turn: Option<Turn>,
     ) -> Result<Reply, CallError> {
-        let reply = self.call_checked(context, target, arguments, None).await?;
+        let reply = self.call_checked(context, target, arguments, None, turn).await?;
         // Nobody was said to be there to ask.
         match &reply {
             Reply::Result(result) if asks_for_input(result) => {
@@ -121,6 +137,7 @@ impl Gateway {
         target: &Target,
         arguments: Bytes,
         outgoing: Option<&Outgoing>,
+        turn: Option<Turn>,
     ) -> Result<Reply, CallError> {
         let size = arguments.len();
         let (owner, tool) = (context.caller.owner(target.server.name.as_str()), target.tool.clone());
@@ -128,16 +145,18 @@ impl Gateway {
         let arguments = compute::run_sized(owner, size, check).await?;
         match &target.server.source {
             ServerSource::Gateway => {
-                // What `call_tool` calls is counted by itself.
-                let counts = !builtin::is_relay(&target.tool.name);
-                let _turn = counts.then(|| self.admit(context, &target.server.name)).transpose()?;
-                let answer = builtin::call(self, context, &target.tool.name, arguments, outgoing);
+                let tool = &target.tool.name;
+                let (turn, _held) = match target.is_relay() {
+                    true => (turn, None),
+                    false => (None, Some(self.admitted(context, &target.server.name, turn)?)),
+                };
+                let answer = builtin::call(self, context, tool, arguments, outgoing, turn);
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
                 let what = What::Call { tool: &target.tool, arguments: &arguments };
                 let nothing = Outgoing::default();
-                self.send(context, upstream, what, outgoing.unwrap_or(&nothing)).await
+                self.send(context, upstream, what, outgoing.unwrap_or(&nothing), turn).await
             }
         }
     }
@@ -167,15 +186,16 @@ impl Gateway {
         target: &Target,
         arguments: Bytes,
         outgoing: &Outgoing,
+        turn: Option<Turn>,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
             ServerSource::Gateway => {
-                Box::pin(self.call_checked(context, target, arguments, Some(outgoing))).await
+                Box::pin(self.call_checked(context, target, arguments, Some(outgoing), turn)).await
             }
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
                 let what = What::Call { tool: &target.tool, arguments: &arguments };
-                self.send(context, upstream, what, outgoing).await
+                self.send(context, upstream, what, outgoing, turn).await
             }
         }
     }
@@ -191,10 +211,11 @@ impl Gateway {
         upstream: &Upstream,
         question: &Ask<'_>,
         outgoing: &Outgoing,
+        turn: Option<Turn>,
     ) -> Result<Reply, CallError> {
         let members = one_line(question.members.clone());
         let what = What::Other { method: question.method, members: &members, name: question.name };
-        self.send(context, upstream, what, outgoing).await
+        self.send(context, upstream, what, outgoing, turn).await
     }
 
     /// The entries whose rules say which headers go along with a call of `target`: that of its server, or for the
@@ -211,13 +232,20 @@ impl Gateway {
         }
     }
 
-    /// The caller's turn, held for as long as the call takes.
-    fn admit(&self, context: &CallContext, server: &ServerName) -> Result<Turn, CallError> {
-        let admitted = self.limits.admit(context.caller.key_name.as_deref(), server.as_str());
-        admitted.map_err(|limited| {
-            self.metrics.http().refused(limited.code());
-            CallError::Limited(limited)
-        })
+    /// The caller's turn with `server`, held for as long as the call takes: `turn`, if it has one already.
+    fn admitted(
+        &self,
+        context: &CallContext,
+        server: &ServerName,
+        turn: Option<Turn>,
+    ) -> Result<Turn, CallError> {
+        let turn = turn.map_or_else(|| self.admit(&context.caller), Ok).map_err(CallError::Limited)?;
+        self.counted(self.limits.admit_to(server.as_str())).map_err(CallError::Limited)?;
+        Ok(turn)
+    }
+
+    fn counted<T>(&self, admitted: Result<T, Limited>) -> Result<T, Limited> {
+        admitted.inspect_err(|limited| self.metrics.http().refused(limited.code()))
     }
 
     fn timeout_of(&self, upstream: &Upstream) -> Duration {

@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  compute, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, json, room, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -35,10 +35,12 @@ pub mod compute;
 pub mod config;
 pub mod gateway;
 pub mod http;
+pub mod json;
 pub mod mcp;
 pub mod metrics;
 pub mod openai;
 pub mod rest;
+pub mod room;
 pub mod shutdown;
 pub mod signin;
 pub mod systemd;

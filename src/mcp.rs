@@ -46,18 +46,19 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::catalog::Caller;
 use crate::config::Config;
-use crate::gateway::Gateway;
+use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
-use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body};
+use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if};
 use all::prompts::PromptNames;
 use answer::{Fault, Status};
 use message::Message;
-use methods::Asked;
+use methods::{Asked, Large};
 pub use place::Place;
 use session::Session;
 pub use shared::Shared;
@@ -140,15 +141,15 @@ impl Mcp {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Problem::new(status, "not_json", sentence).into_response();
         }
-        let (body, _share) = match read_body(body, &self.config.limits, &self.room).await {
-            Ok(body) => body,
-            Err(error) => return error.into_response(),
+        let (body, large) = match self.read(head, body, caller, &place).await {
+            Ok(read) => read,
+            Err(problem) => return problem.into_response(),
         };
         let message = match Message::parse(&body) {
             Ok(message) => message,
             Err(fault) => return fault.at(Status::Always(StatusCode::BAD_REQUEST)).response(None),
         };
-        let asked = Asked { head, caller, place: &place };
+        let asked = Asked { head, caller, place: &place, large: &large };
         // A revision without sessions has no `initialize` either.
         let declares = head.headers.get(REVISION).is_some_and(|revision| revision == stateless::SPOKEN);
         if message.method() == Some("initialize") && !declares {
@@ -164,6 +165,31 @@ impl Mcp {
                 Err(fault) => fault.response(message.id()),
             },
         }
+    }
+
+    /// Reads a message. What it asks for stands in it, so a small one is read whatever the caller's limits; one that is
+    /// not needs a turn to call first, unless it may answer what the client was asked.
+    async fn read(
+        &self,
+        head: &Parts,
+        body: Body,
+        caller: &Caller,
+        place: &Place,
+    ) -> Result<(Bytes, Large), Problem> {
+        let mut turn = EarlyTurn::default();
+        let may_be_large = || {
+            let session = head.headers.get(SESSION).and_then(|id| self.session(id, caller, place));
+            let is_asked = session.is_some_and(|session| session.client().is_asked());
+            if !is_asked && !self.shared.parked.asks(caller) {
+                turn = EarlyTurn::new(self.gateway.admit(caller).map_err(|limited| {
+                    Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
+                })?);
+            }
+            Ok::<_, Problem>(())
+        };
+        let (limits, owner) = (&self.config.limits, &caller.key_name);
+        let (body, share) = read_body_if(body, limits, &self.room, owner, may_be_large).await?;
+        Ok((body, Large { turn, _share: share.map(Arc::new) }))
     }
 
     fn session(&self, id: &HeaderValue, caller: &Caller, place: &Place) -> Option<Arc<Session>> {

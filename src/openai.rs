@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::JSON;
 use crate::http::mount::Prefixes;
-use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, document_answer, read_body};
+use crate::http::{Access, BodyError, BodyRoom, KeyName, Keys, Problem, document_answer, read_body_if};
 
 /// The parameter that narrows what a caller is shown, as at `/mcp`.
 const PROFILE: &str = "profile";
@@ -175,8 +175,14 @@ impl OpenAi {
             let sentence = "tool calls are JSON: send `Content-Type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", sentence));
         }
-        match read_body(body, &self.config.limits, &self.room).await {
-            Ok((body, _share)) => self.calls(head, caller, body).await,
+        // The turn of the first call; those of the others are taken as they are made.
+        let turn = self
+            .gateway
+            .admit(caller)
+            .map_err(|limited| Problem::too_many(limited.code(), limited.to_string(), limited.retry_after))?;
+        let (limits, owner) = (&self.config.limits, &caller.key_name);
+        match read_body_if(body, limits, &self.room, owner, || Ok::<_, BodyError>(())).await {
+            Ok((body, _share)) => self.calls(head, caller, body, turn).await,
             Err(error) => Ok(error.into_response()),
         }
     }

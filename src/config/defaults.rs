@@ -23,8 +23,8 @@ pub const VERSION: &str = "1.0";
 pub const LOG_LEVEL: &str = "info";
 /// Arguments are JSON written by a model or a program; files in base64 of some megabytes still fit.
 pub const BODY_BYTES: usize = 10 * 1024 * 1024;
-/// Two dozen of the largest at one time; the machine that this runs on has other work, too.
-pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// Four of the largest with what becomes of them; the machine that this runs on has other work, too.
+pub const BODIES_BYTES: usize = 128 * 1024 * 1024;
 /// Screenshots and whole documents come back in results; above this a server has lost its way.
 pub const RESULT_BYTES: usize = 64 * 1024 * 1024;
 /// Without progress. Open WebUI and the MCP SDKs give a call five minutes too.

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{CallContext, CallError, CallRecord, FindError, Gateway, Outcome, Outgoing, Target, record};
+use super::{
+    CallContext, CallError, CallRecord, FindError, Gateway, Outcome, Outgoing, Target, Turn, record,
+};
 use crate::catalog::{Caller, CatalogServer, OwnTools, ServerInfo, ServerSource};
 use crate::compute;
 use crate::upstream::{Definition, Reply};
@@ -148,13 +150,14 @@ pub fn relayed_to(tool: &str, arguments: &[u8]) -> Option<String> {
     call.ok().map(|call| call.server)
 }
 
-/// Calls built-in tool `tool`; the answer is the JSON text of a `CallToolResult`.
+/// Calls built-in tool `tool`, which passes `turn` on if it is a relay; the answer is the JSON text of a `CallToolResult`.
 pub async fn call(
     gateway: &Gateway,
     context: &CallContext,
     tool: &str,
     arguments: Bytes,
     outgoing: Option<&Outgoing>,
+    turn: Option<Turn>,
 ) -> Result<Bytes, CallError> {
     let context = &CallContext { caller: context.caller.out_of_profile(), ..context.clone() };
     let caller = &context.caller;
@@ -175,7 +178,7 @@ pub async fn call(
             Ok(name) => describe_tool(gateway, context, &name, outgoing).await,
             Err(error) => Err(error),
         },
-        "call_tool" => return call_tool(gateway, context, &arguments, outgoing).await,
+        "call_tool" => return call_tool(gateway, context, &arguments, outgoing, turn).await,
         other => Err(format!("the gateway has no tool `{other}`")),
     };
     Ok(match answer {
@@ -242,6 +245,7 @@ async fn call_tool(
     context: &CallContext,
     arguments: &[u8],
     outgoing: Option<&Outgoing>,
+    turn: Option<Turn>,
 ) -> Result<Bytes, CallError> {
     let call: Call<'_> = match parse(arguments) {
         Ok(call) => call,
@@ -263,8 +267,8 @@ async fn call_tool(
     let inner = Bytes::copy_from_slice(inner.as_bytes());
     let record = CallRecord::new(gateway, context, &target, &inner).await;
     let reply = match outgoing {
-        Some(_) => gateway.call_checked(context, &target, inner, outgoing).await,
-        None => gateway.call(context, &target, inner).await,
+        Some(_) => gateway.call_checked(context, &target, inner, outgoing, turn).await,
+        None => gateway.call(context, &target, inner, turn).await,
     };
     match reply {
         Ok(Reply::Result(result)) => {

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, MonotonicClock};
@@ -51,6 +51,10 @@ struct Rate {
 #[derive(Debug)]
 pub struct Turn(Option<Arc<AtomicUsize>>);
 
+/// A turn that was taken before it was known what for. Clones share it, and the first call that is made has it.
+#[derive(Debug, Clone, Default)]
+pub struct EarlyTurn(Option<Arc<Mutex<Option<Turn>>>>);
+
 /// A call that came too early. `Display` says so to the caller, with the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
@@ -82,23 +86,39 @@ impl Limits {
         Self { keys: keys.collect(), servers: servers.collect() }
     }
 
-    /// Lets one call of `key` to `server` through, or says when to come again.
-    ///
-    /// The key is asked first, so that who calls too often uses up nobody else's share of the server.
+    /// Lets one call of `key` through, or says when to come again. To be asked before its arguments are read.
     ///
     /// # Errors
     ///
     /// [`Limited`], which counted nothing against the limit that it names.
-    pub fn admit(&self, key: Option<&str>, server: &str) -> Result<Turn, Limited> {
-        let mut turn = Turn(None);
-        if let Some((key, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) {
-            turn = limit.take_place(key)?;
-            limit.take_call(key, Bound::KeyRate)?;
-        }
-        if let Some(limit) = self.servers.get(server) {
-            limit.take_call(server, Bound::ServerRate)?;
-        }
+    pub fn admit(&self, key: Option<&str>) -> Result<Turn, Limited> {
+        let Some((key, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) else {
+            return Ok(Turn(None));
+        };
+        let turn = limit.take_place(key)?;
+        limit.take_call(key, Bound::KeyRate)?;
         Ok(turn)
+    }
+
+    /// Lets a call through to `server`. Its key is asked first, so that one that calls too often uses up no other key's
+    /// share of the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Limits::admit`].
+    pub fn admit_to(&self, server: &str) -> Result<(), Limited> {
+        self.servers.get(server).map_or(Ok(()), |limit| limit.take_call(server, Bound::ServerRate))
+    }
+}
+
+impl EarlyTurn {
+    pub fn new(turn: Turn) -> Self {
+        Self(Some(Arc::new(Mutex::new(Some(turn)))))
+    }
+
+    /// The turn, unless there was none or a call has it.
+    pub fn take(&self) -> Option<Turn> {
+        self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -220,13 +240,19 @@ mod tests {
         config
     }
 
+    fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Turn, Limited> {
+        let turn = limits.admit(key)?;
+        limits.admit_to(server)?;
+        Ok(turn)
+    }
+
     #[test]
     fn a_key_that_calls_too_often_is_told_when_to_come_again_and_others_are_not_touched() {
         let limits = Limits::new(&config(Some(rate(2, 3600)), None, None), None);
         for _ in 0..2 {
-            limits.admit(Some("busy"), "s").unwrap();
+            admit(&limits, Some("busy"), "s").unwrap();
         }
-        let limited = limits.admit(Some("busy"), "s").unwrap_err();
+        let limited = admit(&limits, Some("busy"), "s").unwrap_err();
         assert_eq!(limited.code(), "rate_limited");
         let wait = limited.retry_after.as_secs();
         assert!((1790..=1800).contains(&wait), "{wait}");
@@ -234,7 +260,7 @@ mod tests {
         assert!(told.contains("2 calls in 3600 s") && told.contains("`apiKeys.busy.rate`"), "{told}");
         for caller in [Some("calm"), Some("unknown"), None] {
             for _ in 0..10 {
-                limits.admit(caller, "s").unwrap();
+                admit(&limits, caller, "s").unwrap();
             }
         }
     }
@@ -242,34 +268,34 @@ mod tests {
     #[test]
     fn a_servers_rate_is_for_all_callers_together_and_a_limited_key_uses_none_of_it() {
         let limits = Limits::new(&config(Some(rate(1, 3600)), None, Some(rate(2, 3600))), None);
-        limits.admit(Some("busy"), "s").unwrap();
+        admit(&limits, Some("busy"), "s").unwrap();
         for _ in 0..5 {
-            assert!(limits.admit(Some("busy"), "s").unwrap_err().to_string().contains("apiKeys.busy"));
+            assert!(admit(&limits, Some("busy"), "s").unwrap_err().to_string().contains("apiKeys.busy"));
         }
-        limits.admit(Some("calm"), "s").unwrap();
-        let told = limits.admit(None, "s").unwrap_err().to_string();
+        admit(&limits, Some("calm"), "s").unwrap();
+        let told = admit(&limits, None, "s").unwrap_err().to_string();
         assert!(told.contains("`mcpServers.s.rate`"), "{told}");
-        limits.admit(Some("calm"), "other").unwrap();
+        admit(&limits, Some("calm"), "other").unwrap();
     }
 
     #[test]
     fn calls_in_flight_are_counted_until_they_end() {
         let limits = Limits::new(&config(None, Some(2), None), None);
-        let first = limits.admit(Some("busy"), "s").unwrap();
-        let _second = limits.admit(Some("busy"), "s").unwrap();
-        let limited = limits.admit(Some("busy"), "s").unwrap_err();
+        let first = admit(&limits, Some("busy"), "s").unwrap();
+        let _second = admit(&limits, Some("busy"), "s").unwrap();
+        let limited = admit(&limits, Some("busy"), "s").unwrap_err();
         assert_eq!((limited.code(), limited.retry_after), ("concurrency_limited", TRY_AGAIN));
         assert!(limited.to_string().contains("`apiKeys.busy.concurrency`"), "{limited}");
         drop(first);
-        limits.admit(Some("busy"), "s").unwrap();
+        admit(&limits, Some("busy"), "s").unwrap();
     }
 
     #[test]
     fn a_call_that_its_rate_refuses_holds_no_place() {
         let limits = Limits::new(&config(Some(rate(1, 3600)), Some(1), None), None);
-        drop(limits.admit(Some("busy"), "s").unwrap());
+        drop(admit(&limits, Some("busy"), "s").unwrap());
         for _ in 0..3 {
-            assert_eq!(limits.admit(Some("busy"), "s").unwrap_err().code(), "rate_limited");
+            assert_eq!(admit(&limits, Some("busy"), "s").unwrap_err().code(), "rate_limited");
         }
     }
 
@@ -277,12 +303,12 @@ mod tests {
     fn a_reload_keeps_what_was_counted_under_the_same_limit() {
         let same = config(Some(rate(1, 3600)), Some(1), None);
         let limits = Limits::new(&same, None);
-        let held = limits.admit(Some("busy"), "s").unwrap();
+        let held = admit(&limits, Some("busy"), "s").unwrap();
         let kept = Limits::new(&same, Some(&limits));
-        assert_eq!(kept.admit(Some("busy"), "s").unwrap_err().code(), "concurrency_limited");
+        assert_eq!(admit(&kept, Some("busy"), "s").unwrap_err().code(), "concurrency_limited");
         drop(held);
-        assert_eq!(kept.admit(Some("busy"), "s").unwrap_err().code(), "rate_limited");
+        assert_eq!(admit(&kept, Some("busy"), "s").unwrap_err().code(), "rate_limited");
         let other = Limits::new(&config(Some(rate(2, 3600)), Some(1), None), Some(&kept));
-        other.admit(Some("busy"), "s").unwrap();
+        admit(&other, Some("busy"), "s").unwrap();
     }
 }

@@ -56,12 +56,8 @@ struct Audited {
 impl CallRecord {
     /// `arguments` are the bytes that the caller sent.
     pub async fn new(gateway: &Gateway, context: &CallContext, target: &Target, arguments: &Bytes) -> Self {
-        gateway.meter(target).began();
-        let began = Instant::now();
-        let audit = gateway.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
         // Made before anything is waited for: a caller that leaves meanwhile has its record, too.
-        let mut record =
-            Self { target: target.clone(), context: context.clone(), began, ended: false, audit };
+        let mut record = Self::unread(gateway, context, target);
         if let Some(audited) = &mut record.audit {
             let (audit, arguments) = (audited.audit.clone(), arguments.clone());
             let owner = context.caller.owner(target.server.name.as_str());
@@ -69,6 +65,14 @@ impl CallRecord {
                 compute::run_sized(owner, arguments.len(), move || audit.digest(&arguments)).await;
         }
         record
+    }
+
+    /// A call whose arguments are not read.
+    pub fn unread(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
+        gateway.meter(target).began();
+        let began = Instant::now();
+        let audit = gateway.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
+        Self { target: target.clone(), context: context.clone(), began, ended: false, audit }
     }
 
     /// The call was answered, with a result of `size` bytes; `None` for an error of the protocol.

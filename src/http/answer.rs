@@ -4,6 +4,7 @@
 //! clients may rely on where the sentence may change.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -53,6 +54,13 @@ impl Problem {
     /// Adds `Retry-After`, in whole seconds.
     pub fn retry_after(self, seconds: u64) -> Self {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The refusal of a caller that calls too often; `wait` is when it is worth to try again.
+    pub fn too_many(code: &'static str, sentence: String, wait: Duration) -> Self {
+        // At least one, rounded up: a client that waits so long is let through.
+        let seconds = (wait + Duration::from_millis(999)).as_secs().max(1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, sentence).retry_after(seconds)
     }
 
     pub fn status(&self) -> StatusCode {

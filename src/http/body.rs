@@ -5,6 +5,8 @@
 
 mod room;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,19 +16,16 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
 use crate::config::LimitsConfig;
-use room::SMALL;
-pub use room::{BodyRoom, Share};
+use crate::room::{FAST, Owner, SMALL, Share};
+pub use room::BodyRoom;
 
 /// A body may take `limits.bodyTimeout`, and a second more for each so many bytes that came of it: whoever
 /// sends more slowly holds a connection for the sake of holding it.
 pub const LEAST_RATE: usize = 1024;
-
-/// Room that is reserved at once for a body that announces its length; more is added as it comes, so that an
-/// announcement alone costs nothing.
-const FIRST_ROOM: usize = SMALL;
 
 /// Why a request body could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -47,71 +46,144 @@ pub enum BodyError {
         .after.as_secs_f32()
     )]
     NoRoom { after: Duration },
+    #[error(
+        "the request body came too slowly while others waited for room: {received} bytes within {:.1} s, and from {} \
+         bytes a second on none is ended; the gateway's `limits.bodiesBytes` sets how many it holds",
+        .after.as_secs_f32(), FAST
+    )]
+    InTheWay { received: usize, after: Duration },
     #[error("the request body could not be read to its end")]
     Broken(#[source] axum::Error),
 }
 
-/// Reads `body` to its end: at most `limits.body_bytes`, with no pause longer than `limits.body_timeout`, and no
+/// Reads `body` to its end, for a caller without a key: see [`read_body_if`].
+pub async fn read_body(
+    body: Body,
+    limits: &LimitsConfig,
+    room: &BodyRoom,
+) -> Result<(Bytes, Option<Share>), BodyError> {
+    read_body_if(body, limits, room, &None, || Ok(())).await
+}
+
+/// Reads `body` of `owner` to its end: at most `limits.body_bytes`, with no pause longer than `limits.body_timeout`, and no
 /// slower than [`LEAST_RATE`] after that time.
 ///
 /// An announced length above the limit is refused before anything is read. A body that came in one piece is
-/// returned without a copy. One that is not small waits for its share of `room` before the rest of it is read;
-/// the share belongs to the bytes.
-pub async fn read_body(
+/// returned without a copy. One that is not small is read on if `may_be_large` allows it and once it has its share of
+/// `room`; it is ended when it is slow and others wait. Keep the share for as long as anything of the body is in memory.
+pub async fn read_body_if<E: From<BodyError>>(
     mut body: Body,
     limits: &LimitsConfig,
     room: &BodyRoom,
-) -> Result<(Bytes, Share), BodyError> {
-    let (limit, pause) = (limits.body_bytes, limits.body_timeout);
+    owner: &Owner,
+    may_be_large: impl FnOnce() -> Result<(), E>,
+) -> Result<(Bytes, Option<Share>), E> {
+    let limit = limits.body_bytes;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
-        return Err(BodyError::TooLarge { limit });
+        return Err(BodyError::TooLarge { limit }.into());
     }
+    let mut coming = Coming { pause: limits.body_timeout, limit, began: Instant::now(), received: 0 };
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    let mut share = Share::none();
-    let began = Instant::now();
-    loop {
-        let received = first.len() + rest.len();
-        let earned = Duration::from_secs((received / LEAST_RATE) as u64);
-        let until = (began + pause + earned).min(Instant::now() + pause);
-        let frame = match timeout_at(until, body.frame()).await {
-            Err(_) => return Err(BodyError::TooSlow { received, after: began.elapsed() }),
-            Ok(None) => break,
-            Ok(Some(frame)) => frame.map_err(BodyError::Broken)?,
-        };
-        // Trailers are of no use to anyone behind us.
-        let Ok(data) = frame.into_data() else { continue };
-        if received + data.len() > limit {
-            return Err(BodyError::TooLarge { limit });
-        }
-        if share.is_none() && received + data.len() > SMALL {
-            // A body that does not say how long it is may become as long as any.
-            let most = if announced > 0 { announced } else { limit };
-            let granted = timeout_at(until, room.share(most)).await;
-            share = granted.map_err(|_| BodyError::NoRoom { after: pause })?;
-        }
-        if rest.is_empty() && first.is_empty() {
+    while coming.received <= SMALL {
+        let Some(data) = coming.next(&mut body).await? else { return Ok((first, None)) };
+        if first.is_empty() {
             first = data;
             continue;
         }
-        if rest.is_empty() {
-            rest.reserve(announced.min(FIRST_ROOM).max(first.len() + data.len()));
-            rest.extend_from_slice(&first);
-            first = Bytes::new();
+        let mut joined = BytesMut::with_capacity(announced.min(SMALL).max(coming.received));
+        joined.extend_from_slice(&first);
+        joined.extend_from_slice(&data);
+        while coming.received <= SMALL {
+            let Some(data) = coming.next(&mut body).await? else { return Ok((joined.freeze(), None)) };
+            joined.extend_from_slice(&data);
         }
-        rest.extend_from_slice(&data);
+        first = joined.freeze();
     }
-    let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    share.shrink(bytes.len());
-    Ok((bytes, share))
+    may_be_large()?;
+    // A body that does not say how long it is may become as long as any.
+    let most = if announced > 0 { announced } else { limit };
+    let granted = timeout_at(coming.until(), room.share(owner, most)).await;
+    let mut share = granted.map_err(|_| BodyError::NoRoom { after: coming.pause })?;
+    let bytes = coming.rest(&mut body, first, announced, &share).await?;
+    BodyRoom::shrink(&mut share, bytes.len());
+    Ok((bytes, Some(share)))
+}
+
+/// A body on its way.
+struct Coming {
+    pause: Duration,
+    limit: usize,
+    began: Instant,
+    received: usize,
+}
+
+impl Coming {
+    /// When the next piece is to be there.
+    fn until(&self) -> Instant {
+        let earned = Duration::from_secs((self.received / LEAST_RATE) as u64);
+        (self.began + self.pause + earned).min(Instant::now() + self.pause)
+    }
+
+    async fn next(&mut self, body: &mut Body) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let frame = match timeout_at(self.until(), body.frame()).await {
+                Err(_) => return Err(self.too_slow()),
+                Ok(None) => return Ok(None),
+                Ok(Some(frame)) => frame.map_err(BodyError::Broken)?,
+            };
+            // Trailers are of no use to anyone behind us.
+            let Ok(data) = frame.into_data() else { continue };
+            self.received += data.len();
+            if self.received > self.limit {
+                return Err(BodyError::TooLarge { limit: self.limit });
+            }
+            return Ok(Some(data));
+        }
+    }
+
+    /// All that is left after `first`, under `share`.
+    async fn rest(
+        &mut self,
+        body: &mut Body,
+        first: Bytes,
+        announced: usize,
+        share: &Share,
+    ) -> Result<Bytes, BodyError> {
+        let (moved, end) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        share.follow(moved.clone(), end.clone());
+        moved.store(self.received, Ordering::Relaxed);
+        let mut rest = BytesMut::new();
+        loop {
+            let next = end.run_until_cancelled(self.next(body)).await;
+            let Some(data) = next.unwrap_or_else(|| Err(self.in_the_way()))? else { break };
+            if rest.is_empty() {
+                rest.reserve(announced.max(self.received));
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&data);
+            moved.store(self.received, Ordering::Relaxed);
+        }
+        share.arrived();
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+
+    fn too_slow(&self) -> BodyError {
+        BodyError::TooSlow { received: self.received, after: self.began.elapsed() }
+    }
+
+    fn in_the_way(&self) -> BodyError {
+        BodyError::InTheWay { received: self.received, after: self.began.elapsed() }
+    }
 }
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         let (status, code) = match &error {
             BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            BodyError::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            BodyError::TooSlow { .. } | BodyError::InTheWay { .. } => {
+                (StatusCode::REQUEST_TIMEOUT, "body_too_slow")
+            }
             BodyError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "bodies_too_many"),
             BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
         };
@@ -154,7 +226,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn large_bodies_wait_for_the_room_that_others_hold_and_small_ones_do_not() {
         const LARGE: &[u8] = &[b'x'; 100 << 10];
-        let limits = LimitsConfig { bodies_bytes: 150 << 10, ..limits(120 << 10) };
+        let limits = LimitsConfig { bodies_bytes: 450 << 10, ..limits(120 << 10) };
         let room = BodyRoom::new(&limits);
         let large = || super::read_body(pieces(&[LARGE]), &limits, &room);
         let (first, share) = large().await.unwrap();
@@ -235,5 +307,36 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), 30);
         let slow = read_body(dripping(200, LEAST_RATE), &limits(1 << 20)).await.unwrap();
         assert_eq!(slow.len(), 200 * LEAST_RATE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_slowest_body_is_ended_while_another_waits_for_its_room() {
+        let limits = LimitsConfig { bodies_bytes: 1, ..limits(1 << 20) };
+        let room = BodyRoom::new(&limits);
+        let slow = tokio::spawn({
+            let (limits, room) = (limits.clone(), room.clone());
+            async move { super::read_body(dripping(200, 70 << 10), &limits, &room).await }
+        });
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let body = Body::from(vec![b'x'; 1 << 20]);
+        let (whole, _share) = super::read_body(body, &limits, &room).await.unwrap();
+        assert_eq!(whole.len(), 1 << 20);
+        let ended = slow.await.unwrap().unwrap_err();
+        assert!(matches!(ended, BodyError::InTheWay { .. }), "{ended}");
+        assert!(ended.to_string().contains("limits.bodiesBytes"), "{ended}");
+        assert_eq!(ended.into_response().status(), 408);
+    }
+
+    #[tokio::test]
+    async fn a_large_body_that_is_not_allowed_is_not_read_and_a_small_one_is() {
+        let limits = limits(1 << 20);
+        let room = BodyRoom::new(&limits);
+        let refuse = || Err(BodyError::NoRoom { after: Duration::ZERO });
+        let read = async |body| super::read_body_if(body, &limits, &room, &None, refuse).await;
+        let (small, share) = read(pieces(&[b"sma", b"ll"])).await.unwrap();
+        assert_eq!((small.as_ref(), share.is_none()), (b"small".as_ref(), true));
+        let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; SMALL + 1]))]);
+        let body = Body::from_stream(first.chain(stream::poll_fn(|_| panic!("read after the refusal"))));
+        assert!(matches!(read(body).await, Err(BodyError::NoRoom { .. })));
     }
 }

@@ -101,9 +101,11 @@ impl Mcp {
         let manner = self.gateway.manner_behind(&target, &arguments);
         let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
         let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
+        // Each round is a call of its own.
+        let mut turn = asked.large.turn.take();
         let reply = loop {
-            let sending = self.gateway.call_unchecked(&context, &target, arguments.clone(), &outgoing);
-            let reply = sending.await;
+            let (arguments, turn) = (arguments.clone(), turn.take());
+            let reply = self.gateway.call_unchecked(&context, &target, arguments, &outgoing, turn).await;
             if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
                 break reply;
             }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::all::has_capability;
 use super::answer::{self, Fault};
+use super::client::{LARGEST_CAPABILITIES, too_large_capabilities};
 use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
@@ -52,6 +53,9 @@ impl Mcp {
         let Ok(wanted) = serde_json::from_str::<Initialize<'_>>(params) else {
             return Fault::invalid_params("`protocolVersion` must be a text").response(Some(id));
         };
+        if wanted.capabilities.is_some_and(|declared| declared.get().len() > LARGEST_CAPABILITIES) {
+            return too_large_capabilities().response(Some(id));
+        }
         let revision = REVISIONS
             .into_iter()
             .find(|revision| *revision == wanted.protocol_version)

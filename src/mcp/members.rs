@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+/// No message of the protocol has as many; in a hostile one a member may be six bytes, and forty here.
+const MOST: usize = 1024;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -15,6 +18,13 @@ impl<'a> Members<'a> {
     /// The value of the member `name`.
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    /// Gives the member `name` another value; `None` when it is not there.
+    pub fn set(&mut self, name: &str, value: &'a RawValue) -> Option<()> {
+        let (_, place) = self.0.iter_mut().find(|(key, _)| key == name)?;
+        *place = value;
+        Some(())
     }
 
     /// The text without the braces around it.
@@ -66,6 +76,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut members = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
+                    if members.len() == MOST {
+                        return Err(M::Error::custom(format_args!("more than {MOST} members")));
+                    }
                     members.push((name, value));
                 }
                 Ok(Members(members))

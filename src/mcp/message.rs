@@ -121,6 +121,8 @@ fn is_id(text: &str) -> bool {
     match text.strip_prefix('"') {
         Some(rest) if !rest.contains('\\') => true,
         None if digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) => true,
+        // A list or an object would be a tree of many times its size.
+        _ if text.starts_with(['[', '{']) => false,
         _ => serde_json::from_str::<Value>(text).is_ok_and(|id| id.is_string() || id.is_number()),
     }
 }

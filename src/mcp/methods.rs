@@ -25,7 +25,8 @@ use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
 use crate::catalog::Caller;
-use crate::gateway;
+use crate::gateway::{self, EarlyTurn};
+use crate::room::Share;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
 
@@ -39,12 +40,21 @@ pub struct Asked<'a> {
     pub head: &'a Parts,
     pub caller: &'a Caller,
     pub place: &'a Place,
+    pub large: &'a Large,
+}
+
+/// What a request whose body is not small holds until all work on it is over: a turn to call, and its share of the room.
+#[derive(Debug, Clone, Default)]
+pub struct Large {
+    pub turn: EarlyTurn,
+    pub _share: Option<Arc<Share>>,
 }
 
 impl Asked<'_> {
     /// The same for work that outlives the request's own task.
     fn owned(&self) -> Owned {
-        Owned { head: self.head.clone(), caller: self.caller.clone(), place: self.place.clone() }
+        let (caller, place) = (self.caller.clone(), self.place.clone());
+        Owned { head: self.head.clone(), caller, place, large: self.large.clone() }
     }
 }
 
@@ -52,11 +62,12 @@ struct Owned {
     head: Parts,
     caller: Caller,
     place: Place,
+    large: Large,
 }
 
 impl Owned {
     fn asked(&self) -> Asked<'_> {
-        Asked { head: &self.head, caller: &self.caller, place: &self.place }
+        Asked { head: &self.head, caller: &self.caller, place: &self.place, large: &self.large }
     }
 }
 
@@ -107,7 +118,7 @@ impl Mcp {
                     Reply::Result(text) => Answer::Result((*text).into()),
                     Reply::Error(text) => Answer::Error((*text).into()),
                 };
-                session.client().answered(id, answer);
+                session.client().answered(id, answer).await;
                 StatusCode::ACCEPTED.into_response()
             }
         }
@@ -153,7 +164,7 @@ impl Mcp {
         // As it was when the connection was chosen.
         let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
-        let open = client.request(to);
+        let open = client.request(to, progress.clone());
         let hearing: Arc<dyn Hearing> = client.clone();
         let (session, shared) = (session.clone(), self.shared.clone());
         let resumable = Some(Resumable { session, progress: progress.clone(), shared });
@@ -175,7 +186,8 @@ impl Mcp {
                 None => Finished::Cancelled,
             }
         };
-        Streamed::new(id, Box::pin(work), messages, token, resumable).respond().await
+        let id = id.to_owned();
+        Streamed { id, work: Box::pin(work), messages, token, resumable }.respond().await
     }
 
     /// Answers a message that declares itself.
@@ -214,7 +226,8 @@ impl Mcp {
         let (method, params) = (method.clone().into_owned(), (*params).to_owned());
         let asks_progress = token.is_some();
         let work = async move { this.work(owned, method, params, side, asks_progress, to).await };
-        Streamed::new(id, Box::pin(work), messages, token, None).respond().await
+        let id = (*id).to_owned();
+        Streamed { id, work: Box::pin(work), messages, token, resumable: None }.respond().await
     }
 
     /// Works on a request without a session, or on with one that waits for what its client was asked.
@@ -243,7 +256,7 @@ impl Mcp {
             }
             let answers =
                 members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
-            let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()) {
+            let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()).await {
                 Ok(running) => running,
                 Err(fault) => return Finished::Fault(fault),
             };

@@ -2,7 +2,6 @@
 //! ([`super::all`]).
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::Mcp;
 use super::answer::Fault;
@@ -65,7 +64,8 @@ impl Mcp {
         let context = self.forwarding_context(asked);
         let (mut outgoing, mut round) = (way.outgoing(manner, String::new(), params.meta), 0);
         let reply = loop {
-            let reply = self.gateway.ask(&context, upstream, &ask, &outgoing).await;
+            let turn = asked.large.turn.take();
+            let reply = self.gateway.ask(&context, upstream, &ask, &outgoing, turn).await;
             if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
                 break reply;
             }
@@ -111,24 +111,16 @@ struct Params {
 
 impl Params {
     fn read(params: &str) -> Result<Self, Fault> {
-        let mut members: Map<String, Value> =
+        let mut members: Members<'_> =
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
-        let meta = match members.shift_remove("_meta") {
-            Some(Value::Object(mut meta)) => {
-                meta.retain(|key, _| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
-                inner(&meta)
-            }
-            _ => String::new(),
-        };
-        let name =
-            members.get("name").or_else(|| members.get("uri")).and_then(Value::as_str).map(str::to_owned);
-        let has_state = members.contains_key("requestState");
-        Ok(Self { members: inner(&members).into(), meta, name, has_state })
+        let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
+        let mut meta = meta.unwrap_or_default();
+        meta.0.retain(|(key, _)| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
+        members.0.retain(|(key, _)| key != "_meta");
+        let name = members.get("name").or_else(|| members.get("uri"));
+        let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
+        let has_state = members.get("requestState").is_some();
+        let meta = meta.inner().replace(['\n', '\r'], " ");
+        Ok(Self { members: members.inner().into(), meta, name, has_state })
     }
-}
-
-/// The text of an object without its braces.
-fn inner(members: &Map<String, Value>) -> String {
-    let text = serde_json::to_string(members).expect("a JSON value is always written");
-    text[1..text.len() - 1].to_owned()
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::REVISION;
 use super::answer::{Fault, Status};
-use super::client::askable;
+use super::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
 use super::members::Members;
 use super::message::Message;
 use crate::catalog::Caller;
@@ -115,6 +115,9 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
     let Some(capabilities) = capabilities else {
         return Err(bad(Fault::invalid_params(format!("`_meta` lacks the object `{CLIENT_CAPABILITIES}`"))));
     };
+    if capabilities.get().len() > LARGEST_CAPABILITIES {
+        return Err(bad(too_large_capabilities()));
+    }
     let log_level = match text(LOG_LEVEL) {
         Some(level) if !LEVELS.contains(&level.as_str()) => {
             return Err(bad(Fault::invalid_params(format!(

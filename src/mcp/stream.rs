@@ -30,6 +30,7 @@ use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::Caller;
 use crate::config::ServerName;
+use crate::json::First;
 use crate::upstream::{Change, News};
 
 /// Proxies close what is silent for a minute or less.
@@ -57,7 +58,7 @@ struct Wanted {
     tools_list_changed: bool,
     prompts_list_changed: bool,
     resources_list_changed: bool,
-    resource_subscriptions: Vec<String>,
+    resource_subscriptions: First<String, MOST_FOLLOWED>,
 }
 
 /// What a client was told, or can be told by asking.
@@ -143,7 +144,7 @@ impl Mcp {
         let subscription: Value = serde_json::from_str(id).unwrap_or_default();
         let mut wanted = listen.notifications;
         let mut followed = Vec::new();
-        wanted.resource_subscriptions.retain(|uri| {
+        wanted.resource_subscriptions.items.retain(|uri| {
             let found = self.resource(asked, uri).filter(|(upstream, _)| offers_subscriptions(upstream));
             let found = found.filter(|_| followed.len() < MOST_FOLLOWED);
             followed.extend(found.iter().map(|(upstream, own)| Followed::new(upstream, own, uri)));
@@ -161,8 +162,8 @@ impl Mcp {
                 honored[name] = true.into();
             }
         }
-        if !wanted.resource_subscriptions.is_empty() {
-            honored["resourceSubscriptions"] = json!(wanted.resource_subscriptions);
+        if !wanted.resource_subscriptions.items.is_empty() {
+            honored["resourceSubscriptions"] = json!(wanted.resource_subscriptions.items);
         }
         let mut follower = self.follower(asked.caller, asked.place);
         follower.wanted = wanted;
@@ -193,7 +194,7 @@ impl Mcp {
                 tools_list_changed: true,
                 prompts_list_changed: true,
                 resources_list_changed: true,
-                resource_subscriptions: Vec::new(),
+                resource_subscriptions: First::default(),
             },
             news: self.gateway.keeper().news(),
             session: None,
@@ -305,7 +306,7 @@ impl Follower {
         self.tell_lists([true; 3]);
         let followed = match &self.session {
             Some((session, ..)) => session.names_followed(),
-            None => self.wanted.resource_subscriptions.iter().map(|uri| uri.as_str().into()).collect(),
+            None => self.wanted.resource_subscriptions.items.iter().map(|uri| uri.as_str().into()).collect(),
         };
         for uri in followed {
             self.waiting.push_back(self.notification(RESOURCE_UPDATED, json!({ "uri": uri })));

@@ -17,15 +17,16 @@ use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::answer::{self, Fault};
+use super::members::Members;
 use super::replay::{Recording, Replay};
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
 use crate::upstream::Progress;
-use crate::upstream::progress::WAITING;
 
 /// Most calls are over by then, and are answered by plain JSON. What takes longer becomes a stream before it says
 /// anything, so that its client can come back to it.
@@ -46,16 +47,14 @@ pub type Work = Pin<Box<dyn Future<Output = Finished> + Send>>;
 /// One request's answer in the making.
 pub struct Streamed {
     /// The id of the request, as JSON text.
-    id: String,
-    work: Work,
+    pub id: String,
+    pub work: Work,
     /// What comes before the result.
-    messages: mpsc::Receiver<Bytes>,
+    pub messages: mpsc::Receiver<Bytes>,
     /// The name that the client gave to the request's progress.
-    token: Option<Value>,
+    pub token: Option<Value>,
     /// What a stream that can be resumed needs; in the stateless era there is none.
-    resumable: Option<Resumable>,
-    /// Once the work is done, with the number of messages that may still go before its result.
-    finished: Option<(Finished, usize)>,
+    pub resumable: Option<Resumable>,
 }
 
 /// Where a stream that can be resumed belongs.
@@ -71,23 +70,27 @@ enum Piece {
 }
 
 #[derive(Deserialize)]
-struct Params {
-    #[serde(rename = "_meta")]
-    meta: Option<Meta>,
+struct Params<'a> {
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<Meta<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Meta {
-    progress_token: Option<Value>,
+struct Meta<'a> {
+    #[serde(borrow)]
+    progress_token: Option<&'a RawValue>,
 }
 
 /// The name under which the client wants to hear of progress, if it does.
 pub fn progress_token(params: &str) -> Option<Value> {
     // Most requests have none, and need not be looked through for it.
     memchr::memmem::find(params.as_bytes(), b"\"progressToken\"")?;
-    let params: Params = serde_json::from_str(params).ok()?;
-    params.meta?.progress_token.filter(|token| token.is_string() || token.is_number())
+    let params: Params<'_> = serde_json::from_str(params).ok()?;
+    // A list or an object would be a tree of many times its size.
+    let token = params.meta?.progress_token.filter(|token| !token.get().starts_with(['[', '{']))?;
+    let token: Value = serde_json::from_str(token.get()).ok()?;
+    (token.is_string() || token.is_number()).then_some(token)
 }
 
 /// Whether the client can be sent a stream.
@@ -97,18 +100,6 @@ pub fn takes_events(headers: &HeaderMap) -> bool {
 }
 
 impl Streamed {
-    /// The answer to the request `id` (JSON text). `token` is the client's own name for its progress, `resumable` what a
-    /// stream that can be resumed needs.
-    pub fn new(
-        id: &str,
-        work: Work,
-        messages: mpsc::Receiver<Bytes>,
-        token: Option<Value>,
-        resumable: Option<Resumable>,
-    ) -> Self {
-        Self { id: id.to_owned(), work, messages, token, resumable, finished: None }
-    }
-
     /// Waits for the first piece of the answer, and answers.
     pub async fn respond(mut self) -> Response {
         let is_primed = self.resumable.as_ref().is_some_and(|resumable| resumable.session.is_primed());
@@ -165,39 +156,32 @@ impl Streamed {
     }
 
     async fn next(&mut self) -> Piece {
-        while self.finished.is_none() {
+        loop {
             tokio::select! {
-                // The work first: messages without end do not keep it from its result, or its deadline.
+                // Messages first: they came before the result.
                 biased;
-                finished = &mut self.work => self.finished = Some((finished, WAITING)),
                 Some(message) = self.messages.recv() => {
                     if let Some(text) = self.shown(&message) {
                         return Piece::Message(text);
                     }
                 }
+                finished = &mut self.work => return Piece::Finished(finished),
             }
         }
-        // What was said before the result goes before it.
-        while let Some((_, left)) = &mut self.finished
-            && *left > 0
-            && let Ok(message) = self.messages.try_recv()
-        {
-            *left -= 1;
-            if let Some(text) = self.shown(&message) {
-                return Piece::Message(text);
-            }
-        }
-        let (finished, _) = self.finished.take().expect("nothing else takes it");
-        Piece::Finished(finished)
     }
 
     /// A message as the client is to see it: progress under the name that it gave, or not at all when it gave none.
     fn shown(&self, message: &[u8]) -> Option<String> {
         if memchr::memmem::find(message, b"\"notifications/progress\"").is_some() {
-            let mut notification: Value = serde_json::from_slice(message).ok()?;
-            if notification["method"] == "notifications/progress" {
-                *notification.get_mut("params")?.get_mut("progressToken")? = self.token.clone()?;
-                return Some(notification.to_string());
+            let mut notification: Members<'_> = serde_json::from_slice(message).ok()?;
+            let method = notification.get("method").map(RawValue::get);
+            if method == Some("\"notifications/progress\"") {
+                let mut params: Members<'_> = serde_json::from_str(notification.get("params")?.get()).ok()?;
+                let token = serde_json::value::to_raw_value(self.token.as_ref()?).ok()?;
+                params.set("progressToken", &token)?;
+                let params = RawValue::from_string(params.object()).ok()?;
+                notification.set("params", &params)?;
+                return one_line(notification.object().as_bytes());
             }
         }
         one_line(message)
@@ -234,30 +218,4 @@ impl Rest {
 /// Line breaks would end an event's line. Where JSON allows them they mean nothing.
 fn one_line(message: &[u8]) -> Option<String> {
     std::str::from_utf8(message).ok().map(|text| text.replace(['\n', '\r'], " "))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::Poll;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn messages_without_end_do_not_hold_up_the_result() {
-        let (send, messages) = mpsc::channel(1);
-        let mut left = 3;
-        let work = std::future::poll_fn(move |context| {
-            context.waker().wake_by_ref();
-            left -= 1;
-            if left == 0 { Poll::Ready(Finished::Cancelled) } else { Poll::Pending }
-        });
-        let mut streamed = Streamed::new("1", Box::pin(work), messages, None, None);
-        for _ in 0..=3 + WAITING {
-            let _full = send.try_send(Bytes::from_static(b"{}"));
-            if matches!(streamed.next().await, Piece::Finished(_)) {
-                return;
-            }
-        }
-        panic!("the result does not come");
-    }
 }

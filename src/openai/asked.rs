@@ -8,8 +8,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::json::First;
+
 /// More calls than this are not one turn of a model.
 pub const MOST_CALLS: usize = 128;
+/// Calls and what stands between them, such as a model's reasoning.
+const MOST_ITEMS: usize = 1024;
+
+/// The items of a list, as far as they are read: ten megabytes may hold five million.
+type Items<'a> = First<&'a RawValue, MOST_ITEMS>;
 
 /// One call.
 #[derive(Debug, PartialEq)]
@@ -52,13 +59,13 @@ pub enum AskedError {
 #[derive(Deserialize)]
 struct Whole<'a> {
     #[serde(borrow, default)]
-    tool_calls: Option<Vec<&'a RawValue>>,
+    tool_calls: Option<Items<'a>>,
     #[serde(borrow, default)]
-    output: Option<Vec<&'a RawValue>>,
+    output: Option<Items<'a>>,
     #[serde(borrow, default)]
     message: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    choices: Option<Vec<&'a RawValue>>,
+    choices: Option<First<&'a RawValue, 1>>,
     #[serde(default)]
     role: Option<String>,
     #[serde(borrow, default)]
@@ -112,26 +119,31 @@ fn of_value(value: &RawValue, depth: usize) -> Result<Vec<AskedCall>, AskedError
     // A completion holds choices, those a message, that calls.
     const DEEPEST: usize = 3;
     if value.get().starts_with('[') {
-        let items: Vec<&RawValue> = serde_json::from_str(value.get()).map_err(|_| AskedError::NoCalls)?;
+        let items: Items<'_> = serde_json::from_str(value.get()).map_err(|_| AskedError::NoCalls)?;
         return of_items(&items);
     }
     let whole: Whole<'_> = serde_json::from_str(value.get()).map_err(|_| AskedError::NoCalls)?;
     match whole {
         Whole { tool_calls: Some(items), .. } | Whole { output: Some(items), .. } => of_items(&items),
-        Whole { choices: Some(choices), .. } if depth < DEEPEST => match choices.as_slice() {
-            [only] => of_value(only, depth + 1),
-            several => Err(AskedError::Choices { count: several.len() }),
+        Whole { choices: Some(choices), .. } if depth < DEEPEST => match choices.items.as_slice() {
+            [only] if choices.count == 1 => of_value(only, depth + 1),
+            _ => Err(AskedError::Choices { count: choices.count }),
         },
         Whole { message: Some(message), .. } if depth < DEEPEST => of_value(message, depth + 1),
         Whole { role: Some(role), .. } if role == "assistant" => Ok(Vec::new()),
-        Whole { function: Some(_), .. } | Whole { call_id: Some(_), .. } => of_items(&[value]),
+        Whole { function: Some(_), .. } | Whole { call_id: Some(_), .. } => {
+            of_items(&First { items: vec![value], count: 1 })
+        }
         _ => Err(AskedError::NoCalls),
     }
 }
 
-fn of_items(items: &[&RawValue]) -> Result<Vec<AskedCall>, AskedError> {
-    let mut calls = Vec::with_capacity(items.len());
-    for (position, item) in items.iter().enumerate() {
+fn of_items(items: &Items<'_>) -> Result<Vec<AskedCall>, AskedError> {
+    if items.count > MOST_ITEMS {
+        return Err(AskedError::TooMany { count: items.count });
+    }
+    let mut calls = Vec::new();
+    for (position, item) in items.items.iter().enumerate() {
         let no_object = AskedError::Item { position, lacks: "function" };
         // A list would be taken for the members in their order.
         let is_object = item.get().starts_with('{');
@@ -255,7 +267,9 @@ mod tests {
             (json!({}), "holds no tool calls"),
             (json!("x"), "holds no tool calls"),
             (json!({"message": {"message": {"message": {"message": {"tool_calls": []}}}}}), "no tool calls"),
-            (json!(vec![good; 129]), "there are 129 calls"),
+            (json!(vec![good.clone(); 129]), "there are 129 calls"),
+            (json!(vec![good; 20_000]), "there are 20000 calls"),
+            (json!({"output": vec![7; 20_000]}), "there are 20000 calls"),
         ] {
             let said = refused(&body);
             assert!(said.contains(part), "{body}: {said}");

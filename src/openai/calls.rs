@@ -2,6 +2,7 @@
 //!
 //! A call that fails is answered by a message that tells the model why; the others go on.
 
+use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use super::asked::{self, AskedCall};
 use crate::catalog::Caller;
 use crate::compute;
 use crate::config::problem::nearest;
-use crate::gateway::{CallContext, CallRecord, FindError, Outcome, record};
+use crate::gateway::{CallContext, CallRecord, FindError, Outcome, Turn, record};
 use crate::http::{Peer, Problem, correlation, forwarded, json_answer};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -31,19 +32,22 @@ const NAME_LENGTH: usize = 128;
 const FACE: &str = "/v1";
 
 impl OpenAi {
-    /// Makes the calls in `body`.
+    /// Makes the calls in `body`, the first in its `turn`.
     pub(super) async fn calls(
         &self,
         head: &Parts,
         caller: &Caller,
         body: Bytes,
+        turn: Turn,
     ) -> Result<Response, Problem> {
         let owner = caller.owner(FACE);
         let asked = compute::run_sized(owner, body.len(), move || asked::calls(&body)).await;
         let asked = asked
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
         let taken = AtomicUsize::new(0);
-        let answers = stream::iter(asked).map(|call| self.answered(head, caller, call, &taken));
+        let turns = iter::once(turn).map(Some).chain(iter::repeat_with(|| None));
+        let answers = stream::iter(asked.into_iter().zip(turns));
+        let answers = answers.map(|(call, turn)| self.answered(head, caller, call, turn, &taken));
         let answers: Vec<Answer> = answers.buffered(SIDE_BY_SIDE).collect().await;
         let size = taken.load(Ordering::Relaxed);
         match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
@@ -55,9 +59,16 @@ impl OpenAi {
         }
     }
 
-    async fn answered(&self, head: &Parts, caller: &Caller, call: AskedCall, taken: &AtomicUsize) -> Answer {
+    async fn answered(
+        &self,
+        head: &Parts,
+        caller: &Caller,
+        call: AskedCall,
+        turn: Option<Turn>,
+        taken: &AtomicUsize,
+    ) -> Answer {
         let (id, interface) = (call.id.clone(), call.interface);
-        let mut reading = self.reading(head, caller, call).await;
+        let mut reading = self.reading(head, caller, call, turn).await;
         let limit = self.config.limits.result_bytes;
         let size = reading.size();
         let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
@@ -70,7 +81,7 @@ impl OpenAi {
         Answer { id, interface, reading }
     }
 
-    async fn reading(&self, head: &Parts, caller: &Caller, call: AskedCall) -> Reading {
+    async fn reading(&self, head: &Parts, caller: &Caller, call: AskedCall, turn: Option<Turn>) -> Reading {
         let began = Instant::now();
         let mut context = context(head, caller);
         if !call.is_function {
@@ -90,7 +101,7 @@ impl OpenAi {
         context.forwarded = forwarded(&self.keys, &head.headers, &entries);
         let record = CallRecord::new(&self.gateway, &context, &target, &call.arguments).await;
         let server = &target.server.name;
-        match self.gateway.call(&context, &target, call.arguments).await {
+        match self.gateway.call(&context, &target, call.arguments, turn).await {
             Ok(Reply::Result(result)) => {
                 let size = result.len();
                 match compute::run_sized(caller.owner(server.as_str()), size, move || read(&result)).await {

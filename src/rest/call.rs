@@ -14,15 +14,37 @@ use super::{Refused, Rest, failure, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
 use crate::catalog::{Caller, ServerSource};
 use crate::compute;
-use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, record};
-use crate::http::{Access, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body};
+use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, Turn, record};
+use crate::http::{
+    Access, BodyError, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body_if,
+};
+use crate::room::Share;
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 
 /// Asks for the server's own `CallToolResult`.
 const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
 
-/// Serves one call. Who calls and what is settled before the body is read.
+/// A call's body, and what its caller was given for it.
+struct Read {
+    body: Bytes,
+    turn: Option<Turn>,
+    _share: Option<Share>,
+}
+
+/// Why a call's body was not read.
+enum Unread {
+    Limited(CallError),
+    Body(BodyError),
+}
+
+impl From<BodyError> for Unread {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+/// Serves one call. Who calls and what is settled before the body is read, and whether it is the caller's turn.
 pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, tool: &str) -> Response {
     let began = Instant::now();
     let prepared = prepare(rest, head, server, tool, began).await;
@@ -30,9 +52,13 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(prepared) => prepared,
         Err(refused) => return *refused,
     };
-    let (body, _share) = match read_body(body, &rest.config.limits, &rest.room).await {
-        Ok(body) => body,
-        Err(error) => {
+    let Read { body, turn, _share } = match read(rest, &context, &target, body).await {
+        Ok(read) => read,
+        Err(Unread::Limited(error)) => {
+            CallRecord::unread(&rest.gateway, &context, &target).failed(&error);
+            return failure::call(&target.server.name, &error, &context.caller);
+        }
+        Err(Unread::Body(error)) => {
             let problem = Problem::from(error);
             let names = (target.server.name.as_str(), &*target.tool.name);
             record::refused(&rest.gateway, &context, names, began, problem.code(), problem.detail());
@@ -41,7 +67,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     };
     let record = CallRecord::new(&rest.gateway, &context, &target, &body).await;
     let reply = match arguments(&head.headers, body) {
-        Ok(arguments) => rest.gateway.call(&context, &target, arguments).await,
+        Ok(arguments) => rest.gateway.call(&context, &target, arguments, turn).await,
         Err(error) => Err(CallError::Arguments(error)),
     };
     match reply {
@@ -85,6 +111,24 @@ async fn prepare(
     })?;
     context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
+}
+
+async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -> Result<Read, Unread> {
+    let admit = || {
+        let admitted = rest.gateway.admit(&context.caller);
+        admitted.map_err(|limited| Unread::Limited(CallError::Limited(limited)))
+    };
+    // What `call_tool` is refused is its own answer, unless its arguments are large.
+    let mut turn = if target.is_relay() { None } else { Some(admit()?) };
+    let may_be_large = || {
+        if turn.is_none() {
+            turn = Some(admit()?);
+        }
+        Ok::<_, Unread>(())
+    };
+    let owner = &context.caller.key_name;
+    let (body, _share) = read_body_if(body, &rest.config.limits, &rest.room, owner, may_be_large).await?;
+    Ok(Read { body, turn, _share })
 }
 
 fn context(head: &Parts, caller: Caller) -> CallContext {

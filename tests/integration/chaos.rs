@@ -12,6 +12,7 @@ mod disk;
 mod floods;
 mod process;
 mod remotes;
+mod rooms;
 mod soak;
 
 use serde_json::Value;

@@ -20,6 +20,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 2),
     ("config", 1),
     ("compute", 0),
+    ("json", 0),
+    ("room", 0),
     ("telemetry", 0),
     ("metrics", 0),
     ("shutdown", 0),

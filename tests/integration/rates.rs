@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::support::mcp::stateless;
+use crate::support::mcp::{Session, stateless};
 use crate::support::{Answer, Gateway, servers, until};
 
 /// Servers `s` and `slow`, and the keys `limited` (with `limits`), `free` and `watch`.
@@ -155,4 +157,81 @@ async fn a_reload_forgives_nothing_that_an_unchanged_limit_has_counted() {
     reload(config(&json!({ "rate": "2/h" }), &json!({ "timeout": 20 })), 200).await;
     reload(config(&json!({}), &json!({ "rate": "1/h" })), 200).await;
     reload(config(&json!({}), &json!({ "rate": "1/h" })), 429).await;
+}
+
+/// Sends the head of a JSON body of nine megabytes and `piece` of it; gives what is answered to that.
+async fn answered_before_the_rest(gateway: &Gateway, path: &str, more: &str, piece: &[u8]) -> String {
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer limited-key\r\n\
+         Content-Type: application/json\r\n{more}Content-Length: 9000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(piece).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+    let count = read.unwrap_or_else(|_| panic!("{path}: the rest of the body is waited for")).unwrap();
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+#[tokio::test]
+async fn a_key_over_its_limits_is_refused_before_its_body_is_read_on_every_face() {
+    let waiting = json!({});
+    for (limits, code) in
+        [(json!({ "rate": "1/h" }), "rate_limited"), (json!({ "concurrency": 1 }), "concurrency_limited")]
+    {
+        let gateway = started(&limits, &json!({})).await;
+        let session = gateway.ask("POST", "/s/mcp").header("Authorization", "Bearer limited-key");
+        let session = Session::open_with(session).await;
+        let all = async {
+            // A message of MCP says what it asks for only in its body: a small one would be read.
+            let large = [b' '; 80 << 10];
+            let session = format!("Mcp-Session-Id: {}\r\n", session.id);
+            for (path, more, piece) in [
+                ("/s/echo", "", &b""[..]),
+                ("/gateway/list_servers", "", b""),
+                ("/gateway/call_tool", "", &large),
+                ("/v1/tools/call", "", b""),
+                ("/mcp", "Mcp-Protocol-Version: 2026-07-28\r\n", &large),
+                ("/s/mcp", &session, &large),
+            ] {
+                let answer = answered_before_the_rest(&gateway, path, more, piece).await;
+                assert!(answer.starts_with("HTTP/1.1 429"), "{path}: {answer}");
+                assert!(answer.contains("retry-after: ") && answer.contains(code), "{path}: {answer}");
+                let setting = format!("`apiKeys.limited.{}`", code.trim_end_matches("_limited"));
+                assert!(answer.contains(&setting), "{path}: {answer}");
+            }
+        };
+        if code == "rate_limited" {
+            call(&gateway, "limited-key", "/s/pid", &json!({})).await.ok();
+            all.await;
+            continue;
+        }
+        let under_way = call(&gateway, "limited-key", "/s/wait", &waiting);
+        let beside = async {
+            until(Duration::from_secs(20), "the waiting call is under way", async || {
+                let refused = call(&gateway, "limited-key", "/s/pid", &json!({})).await;
+                (refused.status == 429).then_some(())
+            })
+            .await;
+            all.await;
+        };
+        tokio::select! {
+            answer = under_way => panic!("nobody ended it: {}", answer.text()),
+            () = beside => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_call_of_a_models_turn_counts_under_the_rate() {
+    let gateway = started(&json!({ "rate": { "calls": 3, "per": 3600 } }), &json!({})).await;
+    let one =
+        |id: usize| json!({ "id": format!("c{id}"), "type": "function", "function": { "name": "s_pid" } });
+    let turn: Vec<Value> = (0..5).map(one).collect();
+    let answers = call(&gateway, "limited-key", "/v1/tools/call", &json!(turn)).await.ok();
+    let refused = |answer: &&Value| answer["content"].as_str().unwrap().contains("`apiKeys.limited.rate`");
+    assert_eq!(answers.as_array().unwrap().iter().filter(refused).count(), 2, "{answers}");
+    let next = call(&gateway, "limited-key", "/v1/tools/call", &json!([])).await;
+    assert_eq!((next.status, next.header("x-mcpo-error")), (429, Some("rate_limited")), "{}", next.text());
 }
