@@ -9,6 +9,7 @@ pub mod documents;
 pub mod drift;
 pub mod functions;
 pub mod keeper;
+pub mod namespace;
 pub mod openapi;
 pub mod operation_id;
 pub mod prefixed;
@@ -25,6 +26,7 @@ pub use document::Document;
 pub use documents::Documents;
 pub use functions::{FunctionForm, FunctionList};
 pub use keeper::{Keeper, OwnTools};
+pub use namespace::Namespace;
 pub use prefixed::PrefixedNames;
 pub use scope::{Caller, Scope};
 pub use server::{CatalogServer, ServerSource};
@@ -47,25 +49,31 @@ pub struct Catalog {
     lists: Vec<ScopeLists>,
     /// The forms for models, by [`Scope::index`]; made when somebody asks.
     functions: Vec<FunctionLists>,
+    namespace: Arc<Namespace>,
     prefixed: OnceLock<PrefixedNames>,
 }
 
 impl Catalog {
     /// Puts a snapshot together; `documents` are in the order of the scopes, of which there are `scopes` with those
-    /// that no document is made for.
-    pub fn new(servers: Vec<Arc<CatalogServer>>, documents: Vec<Arc<Documents>>, scopes: usize) -> Self {
+    /// that no document is made for. `namespace` is that of all `servers`.
+    pub fn new(
+        servers: Vec<Arc<CatalogServer>>,
+        namespace: Arc<Namespace>,
+        documents: Vec<Arc<Documents>>,
+        scopes: usize,
+    ) -> Self {
         let by_name =
             servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
         let lists = (0..scopes).map(|_| ScopeLists::default()).collect();
         let functions = (0..scopes).map(|_| FunctionLists::default()).collect();
-        Self { servers, by_name, documents, lists, functions, prefixed: OnceLock::new() }
+        Self { servers, by_name, documents, lists, functions, namespace, prefixed: OnceLock::new() }
     }
 
     /// What the catalog of a new configuration may take over: the entries of servers, but no document, since
     /// scopes and settings may have changed, and not the gateway's own tools, whose rules may have.
     pub fn for_successor(&self) -> Self {
         let kept = self.servers.iter().filter(|server| server.upstream().is_some());
-        Self::new(kept.cloned().collect(), Vec::new(), 0)
+        Self::new(kept.cloned().collect(), self.namespace.clone(), Vec::new(), 0)
     }
 
     /// The same with `offered`, what some servers offer to one client alone, in their places; without documents, and with
@@ -75,11 +83,11 @@ impl Catalog {
         let (mut servers, mut names) = (self.servers.clone(), self.prefixed().clone());
         for server in offered {
             if let Some(&index) = self.by_name.get(&server.name) {
-                names.replace(&self.servers, index, &server);
+                names.replace(index, &server, &self.namespace);
                 servers[index] = server;
             }
         }
-        Self { prefixed: names.into(), ..Self::new(servers, Vec::new(), scopes) }
+        Self { prefixed: names.into(), ..Self::new(servers, self.namespace.clone(), Vec::new(), scopes) }
     }
 
     /// The server called `name`.
@@ -87,19 +95,9 @@ impl Catalog {
         self.by_name.get(name).map(|&index| &self.servers[index])
     }
 
-    /// Whether `scope` opens `tool` of `server`, which are of this snapshot.
-    pub fn allows(&self, scope: &Scope, server: &CatalogServer, tool: &CatalogTool) -> bool {
-        let name = || {
-            let index = *self.by_name.get(&server.name)?;
-            let position = server.position(&tool.exposed_name)?;
-            self.prefixed().of_server(index).get(position).map(|name| &**name)
-        };
-        scope.allows_server(&server.name) && scope.allows_tool(tool.read_only, name)
-    }
-
     /// The names under which the tools of all servers stand together.
     pub fn prefixed(&self) -> &PrefixedNames {
-        self.prefixed.get_or_init(|| PrefixedNames::new(&self.servers))
+        self.prefixed.get_or_init(|| PrefixedNames::new(&self.servers, &self.namespace))
     }
 
     /// The documents that callers of `scope` get.

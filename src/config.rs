@@ -55,6 +55,8 @@ pub struct Config {
     /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
     /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,
+    /// The longest name that a tool or a prompt has among those of all servers, in bytes; 32 to 64.
+    pub exposed_name_length: usize,
     /// The file that tools are held to, when there is one; its content stands in [`ServerConfig::lock`].
     pub lock_file: Option<PathBuf>,
     /// `mcpo -- command`: one server, its tools at `POST /{tool}` (contract section 2.1).
@@ -115,7 +117,7 @@ pub struct ProfileConfig {
     pub name: String,
     /// Server names or globs; `None` shows all servers.
     pub servers: Option<Vec<String>>,
-    /// Globs over the names that `/mcp` gives tools (`SERVER_TOOL`); `None` shows all tools of the servers.
+    /// Globs over `SERVER_TOOL`, both names in full; `None` shows all tools of the servers.
     pub tools: Option<Vec<String>>,
 }
 

@@ -92,7 +92,7 @@ impl Mcp {
         shared: Arc<Shared>,
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
-        let prompts = PromptNames::new(config.servers.iter().map(|server| server.name.clone()).collect());
+        let prompts = PromptNames::new(gateway.keeper().namespace().clone());
         Self { gateway, keys, config, prefixes, room, shared, prompts }
     }
 

@@ -78,7 +78,7 @@ impl Web {
             Place::Tools { server } => {
                 let caller = self.admit(head, Access::Call)?;
                 let catalog = self.gateway.keeper().catalog();
-                tools::list(&catalog, visible(&catalog, &caller, &server)?, &caller, &head.headers)
+                tools::list(visible(&catalog, &caller, &server)?, &caller, &head.headers)
             }
             Place::Manifest { server } => {
                 let caller = self.admit(head, Access::Document)?;

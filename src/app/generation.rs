@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::AppError;
 use super::faces::Faces;
 use super::fleet::Fleet;
-use crate::catalog::Keeper;
+use crate::catalog::{Keeper, Namespace};
 use crate::config::{Config, Plan};
 use crate::gateway::configuration::Configuration;
 use crate::gateway::{Gateway, Limits, builtin};
@@ -46,7 +46,8 @@ impl Generation {
         fleet: &Fleet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
-        let keys = Arc::new(Keys::new(&config.auth)?);
+        let namespace = Arc::new(Namespace::of(&config));
+        let keys = Arc::new(Keys::new(&config.auth, &namespace)?);
         HostRule::new(&config.listen, keys.is_empty())?;
         let config = Arc::new(config);
         let upstreams = match before {
@@ -55,6 +56,7 @@ impl Generation {
         };
         let keeper = Arc::new(Keeper::new(
             config.clone(),
+            namespace,
             upstreams.clone(),
             fleet.changes().clone(),
             builtin::tools(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::openapi::{
     CombinedDocument, ServerDocument, ServerTools, combined_document, mount_path, server_document,
 };
-use super::{Catalog, CatalogServer, CatalogTool, Document, PrefixedNames, Scope};
+use super::{Catalog, CatalogServer, CatalogTool, Document, Namespace, Scope};
 use crate::config::{Config, DocumentConfig, ServerName};
 
 /// What all documents of one gateway have in common.
@@ -38,30 +38,22 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Builds the documents of `scope`; those of unchanged servers are taken over from `before`. `names` are needed by a
-    /// scope that chooses tools by them.
+    /// Builds the documents of `scope`; those of unchanged servers are taken over from `before`.
     pub fn build(
         servers: &[Arc<CatalogServer>],
         scope: &Scope,
-        names: Option<&PrefixedNames>,
+        namespace: &Namespace,
         settings: &DocumentSettings,
         before: Option<(&Self, &Catalog)>,
     ) -> Self {
         let visible: Vec<(&Arc<CatalogServer>, Vec<Arc<CatalogTool>>)> = servers
             .iter()
-            .enumerate()
-            .filter(|(_, server)| scope.allows_server(&server.name))
-            .map(|(index, server)| {
-                let names = names.map(|names| names.of_server(index));
-                let tools = server.tools.iter().enumerate().filter(|(position, tool)| {
-                    let name = || names.and_then(|names| names.get(*position)).map(|name| &**name);
-                    scope.allows_tool(tool.read_only, name)
-                });
-                (server, tools.map(|(_, tool)| tool.clone()).collect())
+            .filter(|server| scope.allows_server(&server.name))
+            .map(|server| {
+                let tools = server.tools.iter().filter(|tool| scope.allows(server, tool));
+                (server, tools.cloned().collect())
             })
             .collect();
-        // Other servers' tools may give those of an unchanged one other names.
-        let before = before.filter(|_| !scope.names_tools());
         let documents = visible
             .iter()
             .map(|(server, tools)| {
@@ -86,6 +78,7 @@ impl Documents {
                     .collect();
                 Document::new(&combined_document(&CombinedDocument {
                     servers: &servers,
+                    namespace,
                     prefix: &settings.prefix,
                     secured: settings.secured,
                     document: &settings.document,

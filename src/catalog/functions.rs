@@ -77,7 +77,7 @@ impl Catalog {
             }
             let mut text = Vec::new();
             for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
-                if !scope.allows_tool(tool.read_only, || Some(name)) {
+                if !scope.allows(server, tool) {
                     continue;
                 }
                 if !text.is_empty() {

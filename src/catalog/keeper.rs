@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::documents::{DocumentSettings, Documents};
-use super::{Catalog, CatalogServer, PrefixedNames, Scope, ServerInfo};
+use super::{Catalog, CatalogServer, Namespace, Scope, ServerInfo};
 use crate::config::{Config, ServerName, TransportConfig};
 use crate::upstream::{Changes, Definition, News, Upstream};
 
@@ -36,6 +36,7 @@ pub struct Keeper {
     upstreams: Vec<Arc<Upstream>>,
     own: OwnTools,
     config: Arc<Config>,
+    namespace: Arc<Namespace>,
     scopes: Vec<Arc<Scope>>,
     /// With those that no document is made for.
     scope_count: usize,
@@ -43,11 +44,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper over `upstreams`, which are those of `config` in its order. `scopes` are the distinct scopes
+    /// A keeper over `upstreams`, which are those of `config` in its order, as is `namespace`. `scopes` are the distinct scopes
     /// of keys, the unlimited one first, of `scope_count` in all. Servers that `before` (the catalog of the configuration that this
     /// one follows) holds as they are keep their entries, and with them the compiled schemas of their tools.
     pub fn new(
         config: Arc<Config>,
+        namespace: Arc<Namespace>,
         upstreams: Vec<Arc<Upstream>>,
         changes: Arc<Changes>,
         own: OwnTools,
@@ -62,6 +64,7 @@ impl Keeper {
             upstreams,
             own,
             config,
+            namespace,
             scopes,
             scope_count,
             settings,
@@ -82,6 +85,11 @@ impl Keeper {
 
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
         &self.upstreams
+    }
+
+    /// The namespace of all configured servers.
+    pub fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
     }
 
     /// Builds snapshots until `stop`, on one thread: none that serves calls can spare the time for thousands of tools, and
@@ -185,17 +193,18 @@ impl Keeper {
             };
             servers.push(server);
         }
-        let names_matter = self.scopes.iter().any(|scope| scope.names_tools());
-        let names = names_matter.then(|| PrefixedNames::new(&servers));
         let documents = self
             .scopes
             .iter()
             .map(|scope| {
                 let before = old.documents.get(scope.index).map(|documents| (&**documents, &old));
                 let before = before.map(|(documents, old)| (documents, &***old));
-                Arc::new(Documents::build(&servers, scope, names.as_ref(), &self.settings, before))
+                Arc::new(Documents::build(&servers, scope, &self.namespace, &self.settings, before))
             })
             .collect();
-        Catalog::new(servers, documents, self.scope_count)
+        let catalog = Catalog::new(servers, self.namespace.clone(), documents, self.scope_count);
+        // Made here, so that no thread that serves calls has to: of a long list that takes a while.
+        catalog.prefixed();
+        catalog
     }
 }

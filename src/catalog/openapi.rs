@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 
 use self::operation::Setting;
 use self::skeleton::Head;
-use super::operation_id::{combined_operation_ids, server_operation_ids};
-use super::{CatalogTool, ServerInfo};
+use super::operation_id::server_operation_ids;
+use super::{CatalogTool, Namespace, ServerInfo};
 use crate::config::{DocumentConfig, ServerName};
 
 pub use self::path::{mount_path, path_segment};
@@ -54,6 +54,8 @@ pub struct ServerTools<'a> {
 pub struct CombinedDocument<'a> {
     /// In the order in which they are to be listed.
     pub servers: &'a [ServerTools<'a>],
+    /// That of all configured servers, which are more than these.
+    pub namespace: &'a Namespace,
     /// Root path and path prefix under which servers are mounted; starts and ends with `/`.
     pub prefix: &'a str,
     pub secured: bool,
@@ -102,7 +104,14 @@ pub fn combined_document(combined: &CombinedDocument<'_>) -> Value {
     let pairs = || {
         combined.servers.iter().flat_map(|server| server.tools.iter().map(move |tool| (server.name, tool)))
     };
-    let ids = combined_operation_ids(pairs().map(|(server, tool)| (server.as_str(), &*tool.listed_name)));
+    let ids: Vec<String> = combined
+        .servers
+        .iter()
+        .flat_map(|server| {
+            let tools = server.tools.iter().map(|tool| &*tool.listed_name);
+            combined.namespace.operation_ids(server.name, tools)
+        })
+        .collect();
     let stems = component::stems(ids.iter().map(String::as_str));
     let mut paths = Map::with_capacity(ids.len());
     let mut schemas = Map::with_capacity(ids.len());

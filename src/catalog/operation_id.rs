@@ -1,4 +1,5 @@
-//! Ids that clients and models call tools by: at most 64 characters of `[A-Za-z0-9_-]`, unique in a document.
+//! Ids and keys within the document of one server: at most so many characters of `[A-Za-z0-9_-]`, each once. Those among
+//! the tools of all servers are names ([`super::namespace`]).
 //!
 //! An id is a function of the *set* of names, never of their order:
 //!
@@ -7,7 +8,6 @@
 //!   `tool_get_env_post`) gets the plain id as long as it is alone in wanting it.
 //! - Every other name (cut, cleaned, or beaten to its id) carries a short hash of its raw form.
 
-use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
 use super::document::hash_prefix;
@@ -62,75 +62,6 @@ pub fn server_operation_ids<'a>(tools: impl IntoIterator<Item = &'a str>) -> Vec
         })
         .collect();
     assign(&wishes, Form { prefix: "tool_", suffix: "_post", limit: LONGEST })
-}
-
-/// The ids of tools among those of all servers, `{server}_{tool}`, in the order of `tools` (server and tool).
-pub fn combined_operation_ids<'a>(tools: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
-    let wishes: Vec<_> = tools.into_iter().map(|(server, tool)| combined(server, tool)).collect();
-    assign(&wishes, COMBINED)
-}
-
-/// The same for things that are heard of one server after the other: an id is a function of its own names and of the
-/// names of all `servers`, never of what else is known, so that it means the same before and after. A plain id belongs
-/// to the server with the longest name that it begins with, and is none that could be read as one with a hash.
-pub fn lasting_ids<'a>(
-    servers: &[&(impl Borrow<str> + ?Sized)],
-    things: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Vec<String> {
-    let heads: Vec<String> = servers.iter().map(|server| clean((*server).borrow(), fits) + "_").collect();
-    let wish = |(server, thing)| {
-        let mut wish = combined(server, thing);
-        let own = clean(server, fits).len() + 1;
-        let is_anothers = heads.iter().any(|head| head.len() > own && wish.stem.starts_with(head));
-        if is_anothers || stem_before_a_hash(&wish.stem).is_some() {
-            wish.claim = Claim::None;
-        }
-        wish
-    };
-    let wishes: Vec<_> = things.into_iter().map(wish).collect();
-    assign(&wishes, COMBINED)
-}
-
-/// The id of one thing with its hash, which no other one has.
-pub fn hashed_id(server: &str, thing: &str) -> String {
-    let wish = Wish { claim: Claim::None, ..combined(server, thing) };
-    assign(&[wish], COMBINED).swap_remove(0)
-}
-
-/// Whether the [lasting id](lasting_ids) `id` may be one of a thing of `server`, which is one of all `servers`. Of a plain
-/// one that is true for one of them at most.
-pub fn may_be_of(id: &str, server: &str, servers: &[&str]) -> bool {
-    let head_of = |server: &str| clean(server, fits) + "_";
-    let head = head_of(server);
-    let Some(stem) = stem_before_a_hash(id) else {
-        let is_anothers = |other: String| other.len() > head.len() && id.starts_with(&other);
-        let is_its = server.chars().all(fits) && id.starts_with(&head);
-        return is_its && !servers.iter().map(|server| head_of(server)).any(is_anothers);
-    };
-    // Of a name that is too long, the hash takes the place of the end.
-    let is_cut = id.len() == LONGEST && head.starts_with(stem);
-    stem.starts_with(&head) || is_cut
-}
-
-const COMBINED: Form = Form { prefix: "", suffix: "", limit: LONGEST };
-
-fn combined(server: &str, thing: &str) -> Wish {
-    Wish {
-        raw: format!("{server}\0{thing}"),
-        stem: format!("{}_{}", clean(server, fits), clean(thing, fits)),
-        claim: if server.chars().chain(thing.chars()).all(fits) { Claim::Exact } else { Claim::None },
-    }
-}
-
-fn fits(character: char) -> bool {
-    is_word(character) || character == '-'
-}
-
-/// What stands before the hash that `id` ends with, if it may be one.
-fn stem_before_a_hash(id: &str) -> Option<&str> {
-    let (stem, end) = id.rsplit_once('_')?;
-    let is_hash = HASH_DIGITS.contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hash.then_some(stem)
 }
 
 /// Each character that `fits` refuses becomes `_`.
@@ -264,61 +195,6 @@ mod tests {
         let ids = server(&["a b", &twin]);
         assert_eq!(ids[1], format!("tool_{twin}_post"));
         assert_eq!(ids[0], format!("tool_a_b_{}_post", hash_prefix(b"a b", 16)));
-    }
-
-    #[test]
-    fn servers_and_tools_that_join_alike_get_different_ids() {
-        let ids = combined_operation_ids([("a_b", "c"), ("a", "b_c"), ("a", "b-c"), ("a", "b.c")]);
-        assert_eq!(ids[2], "a_b-c");
-        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 4, "{ids:?}");
-        assert!(!ids.contains(&"a_b_c".to_owned()), "{ids:?}");
-    }
-
-    #[test]
-    fn a_lasting_id_is_the_same_whatever_else_is_heard_of() {
-        let servers = ["a", "a_b", "a b", "c"];
-        let hash = hash_prefix(b"a\0b_c", 8);
-        let twin = format!("c_{hash}");
-        let things = [
-            ("a_b", "c"),
-            ("a", "b_c"),
-            ("a", "x"),
-            ("a_b", "b"),
-            ("a b", "c"),
-            ("c", "a_b"),
-            ("a_b", &*twin),
-        ];
-        let ids = lasting_ids(&servers, things);
-        assert_eq!(ids[..1], ["a_b_c"], "the longer name wins");
-        assert_eq!(ids[1], format!("a_b_c_{hash}"));
-        assert_eq!((&*ids[2], &*ids[3], &*ids[5]), ("a_x", "a_b_b", "c_a_b"));
-        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), things.len(), "{ids:?}");
-        for (thing, id) in things.into_iter().zip(&ids) {
-            assert_eq!(&lasting_ids(&servers, [thing])[0], id, "{thing:?} alone");
-        }
-    }
-
-    #[test]
-    fn whose_an_id_may_be_is_told_by_all_that_it_says_of_its_server() {
-        let long = "l".repeat(70);
-        let servers = ["a", "a_b", "a b", "c", &*long];
-        let owners = |id: &str| -> Vec<&str> {
-            servers.into_iter().filter(|server| may_be_of(id, server, &servers)).collect()
-        };
-        assert_eq!((owners("a_x"), owners("a_b_x"), owners("c_a_b")), (vec!["a"], vec!["a_b"], vec!["c"]));
-        for no_ones in ["ax", "a", "search_x", "a-x", "", "_", "llllllll_x"] {
-            assert!(owners(no_ones).is_empty(), "{no_ones}");
-        }
-        assert_eq!(owners("a_b_x_01234567"), ["a", "a_b", "a b"]);
-        // Whatever a thing is called, its server is found by its id.
-        for server in servers {
-            for thing in ["x", "b_x", "é", "x_01234567", "", &*"x".repeat(60), &*long] {
-                for id in [lasting_ids(&servers, [(server, thing)]).swap_remove(0), hashed_id(server, thing)]
-                {
-                    assert!(may_be_of(&id, server, &servers), "{id} of {server:?}, {thing:?}");
-                }
-            }
-        }
     }
 
     #[test]

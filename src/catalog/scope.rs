@@ -1,19 +1,23 @@
 //! Who calls, and what that caller may see: the scope decides over servers and tools on every face.
 
+mod tool_patterns;
+
 use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use self::tool_patterns::ToolPatterns;
+use super::{CatalogServer, CatalogTool, Namespace};
 use crate::compute::Owner;
-use crate::config::ServerName;
+use crate::config::{ProfileConfig, ServerName};
 
 /// The servers and tools that a caller may see and call.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// A server must be in each of them; none opens all servers.
     servers: Vec<GlobSet>,
-    /// A tool's name among those of all servers must be in each of them; none opens all tools.
-    tools: Vec<GlobSet>,
+    /// A tool must be in each of them; none opens all tools.
+    tools: Vec<ToolPatterns>,
     /// Only tools that are read-only.
     pub read_only: bool,
     /// Position among all scopes; 0 sees everything. Documents are prebuilt for the first ones, those of keys.
@@ -56,16 +60,18 @@ impl Scope {
         Ok(Self { servers: globs(servers)?, tools: Vec::new(), read_only, index })
     }
 
-    /// What is in this scope and also among `servers` and `tools` (all when `None`).
+    /// What is in this scope and also in `profile`.
     pub fn narrowed(
         &self,
-        servers: Option<&[String]>,
-        tools: Option<&[String]>,
+        profile: &ProfileConfig,
+        namespace: &Arc<Namespace>,
         index: usize,
     ) -> Result<Self, globset::Error> {
         let mut scope = Self { index, ..self.clone() };
-        scope.servers.extend(globs(servers)?);
-        scope.tools.extend(globs(tools)?);
+        scope.servers.extend(globs(profile.servers.as_deref())?);
+        if let Some(tools) = &profile.tools {
+            scope.tools.push(ToolPatterns::new(tools, namespace.clone())?);
+        }
         Ok(scope)
     }
 
@@ -74,8 +80,8 @@ impl Scope {
         self.servers.is_empty() && self.tools.is_empty() && !self.read_only
     }
 
-    /// Whether what is seen of a server hangs on how its tools are named among those of all servers.
-    pub fn names_tools(&self) -> bool {
+    /// Whether it chooses among the tools of a server by their names.
+    pub fn chooses_tools(&self) -> bool {
         !self.tools.is_empty()
     }
 
@@ -83,16 +89,14 @@ impl Scope {
         self.servers.iter().all(|set| set.is_match(server.as_str()))
     }
 
-    /// Whether a tool of a server that is allowed is, too. `name` gives its name among those of all servers, and is
-    /// asked only where that matters.
-    pub fn allows_tool<'a>(&self, read_only: bool, name: impl FnOnce() -> Option<&'a str>) -> bool {
-        if self.read_only && !read_only {
-            return false;
-        }
-        if self.tools.is_empty() {
-            return true;
-        }
-        name().is_some_and(|name| self.tools.iter().all(|set| set.is_match(name)))
+    /// Whether it opens `tool` of `server`.
+    pub fn allows(&self, server: &CatalogServer, tool: &CatalogTool) -> bool {
+        self.allows_server(&server.name) && self.allows_tool(&server.name, &tool.exposed_name, tool.read_only)
+    }
+
+    /// Whether it opens the tool that `server`, which it opens, exposes as `tool`.
+    pub fn allows_tool(&self, server: &ServerName, tool: &str, is_read_only: bool) -> bool {
+        (is_read_only || !self.read_only) && self.tools.iter().all(|patterns| patterns.hold(server, tool))
     }
 }
 

@@ -36,7 +36,7 @@ impl Catalog {
                     continue;
                 }
                 for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
-                    if scope.allows_tool(tool.read_only, || Some(name)) {
+                    if scope.allows(server, tool) {
                         list.push(Named { name, tool });
                     }
                 }
@@ -53,7 +53,7 @@ impl Catalog {
         let Some((index, server)) = found.filter(|(_, server)| scope.allows_server(&server.name)) else {
             return Bytes::from_static(b"[]");
         };
-        let list = if scope.names_tools() {
+        let list = if scope.chooses_tools() {
             let lists = &self.lists[scope.index].servers;
             &lists.get_or_init(|| self.servers.iter().map(|_| OnceLock::new()).collect())[index]
         } else if scope.read_only {
@@ -62,7 +62,7 @@ impl Catalog {
             &server.lists.all
         };
         let write = || {
-            let visible = server.tools.iter().filter(|tool| self.allows(scope, server, tool));
+            let visible = server.tools.iter().filter(|tool| scope.allows(server, tool));
             text(&List(visible.map(|tool| Named { name: &tool.listed_name, tool }).collect()))
         };
         list.get_or_init(write).clone()

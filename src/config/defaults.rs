@@ -53,6 +53,9 @@ pub const CONCURRENCY: usize = 64;
 pub const IDENTITIES: usize = 64;
 /// Conversations pause for minutes; a session that is opened anew costs one round trip or two.
 pub const IDENTITY_IDLE: Duration = Duration::from_secs(300);
+/// Names of tools and prompts at `/mcp` and `/v1`: clients put their own before them (Claude Code makes
+/// `mcp__gateway__NAME`), and models' interfaces take 64 characters of it all.
+pub const EXPOSED_NAME_LENGTH: usize = 50;
 /// The name of the built-in server when nothing is configured.
 pub const BUILTIN_NAME: &str = "gateway";
 
@@ -68,6 +71,7 @@ impl Default for Config {
             log: LogConfig::default(),
             audit: None,
             state_dir: None,
+            exposed_name_length: EXPOSED_NAME_LENGTH,
             lock_file: None,
             single: false,
             servers: vec![ServerConfig::new(name, TransportConfig::Gateway)],

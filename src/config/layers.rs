@@ -42,6 +42,7 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("tls.certificate", "MCPO_TLS_CERTIFICATE", Form::Path),
     ("tls.key", "MCPO_TLS_KEY", Form::Path),
     ("stateDir", "MCPO_STATE_DIR", Form::Path),
+    ("exposedNameLength", "MCPO_EXPOSED_NAME_LENGTH", Form::Number),
     ("timeout", "MCPO_TIMEOUT", Form::Number),
     ("limits.bodyBytes", "MCPO_LIMITS_BODY_BYTES", Form::Number),
     ("limits.resultBytes", "MCPO_LIMITS_RESULT_BYTES", Form::Number),

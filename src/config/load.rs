@@ -86,6 +86,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         log: settings.log,
         audit: settings.audit,
         state_dir: state_dir(settings.state_dir, sources),
+        exposed_name_length: settings.exposed_name_length,
         lock_file: settings.lock.file,
         single: single.is_some(),
         servers,

@@ -259,8 +259,19 @@ fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static 
 }
 
 fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
-    let Config { listen, auth, limits, document, log, audit, state_dir, lock_file, single: _, servers: _ } =
-        new;
+    let Config {
+        listen,
+        auth,
+        limits,
+        document,
+        log,
+        audit,
+        state_dir,
+        exposed_name_length,
+        lock_file,
+        single: _,
+        servers: _,
+    } = new;
     let ListenConfig {
         host,
         port,
@@ -308,6 +319,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("limits.sessions", old.limits.sessions == *sessions),
         ("limits.sessionIdle", old.limits.session_idle == *session_idle),
         ("name, description or version", old.document == *document),
+        ("exposedNameLength", old.exposed_name_length == *exposed_name_length),
         ("lock.file", old.lock_file == *lock_file),
     ]);
     let next_start = differing([

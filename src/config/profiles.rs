@@ -40,7 +40,7 @@ fn profile(name: &str, fields: &Fields<'_>, names: &[String], problems: &mut Pro
             problems.error(
                 place,
                 message,
-                "write a name as `/mcp` shows it (SERVER_TOOL), with `*` and `?` as wildcards",
+                "write SERVER_TOOL, both names in full, with `*` and `?` as wildcards",
             );
         }
     }

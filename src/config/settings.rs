@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub audit: Option<AuditConfig>,
     /// As it was set; empty to have none.
     pub state_dir: Option<PathBuf>,
+    /// In bytes, of tools and prompts among those of all servers.
+    pub exposed_name_length: usize,
 }
 
 /// Takes all settings out of `layers`. Where one is wrong its default stands in, and the problem is noted.
@@ -56,6 +58,7 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         lock: lock::settings(layers, problems),
         audit: audit::of(layers, problems),
         state_dir: text(layers, "stateDir", problems).map(PathBuf::from),
+        exposed_name_length: exposed_name_length(layers, problems),
     }
 }
 
@@ -234,6 +237,22 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
         sessions: count(layers, "limits.sessions", problems).unwrap_or(default.sessions),
         session_idle: seconds(layers, "limits.sessionIdle", problems).unwrap_or(default.session_idle),
     }
+}
+
+fn exposed_name_length(layers: &Layers, problems: &mut Problems) -> usize {
+    const KEY: &str = "exposedNameLength";
+    let length = layers.get(KEY, "a whole number from 32 to 64", problems);
+    let length = length.unwrap_or(defaults::EXPOSED_NAME_LENGTH);
+    // Below, a hash leaves no room for a word of the name; above, models' interfaces refuse the tool.
+    if !(32..=64).contains(&length) {
+        problems.error(
+            &layers.place(KEY),
+            format!("{length} characters are no length for names of tools"),
+            "write a whole number from 32 to 64, or leave it out for 50",
+        );
+        return defaults::EXPOSED_NAME_LENGTH;
+    }
+    length
 }
 
 fn document(layers: &Layers, problems: &mut Problems) -> DocumentConfig {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{FindError, Gateway, Target};
-use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool};
+use crate::catalog::{Caller, CatalogServer, CatalogTool};
 use crate::upstream::Upstream;
 
 impl Gateway {
@@ -28,8 +28,8 @@ impl Gateway {
         self.find_by(caller, server, name, CatalogServer::tool_called).await
     }
 
-    /// The tool that stands among those of all servers as `name`. While the tools of some server are not known yet,
-    /// waits for them as lists do.
+    /// The tool that stands among those of all servers as `name`. While the tools of the one server that can have it are
+    /// not known yet, waits for them as lists do.
     ///
     /// # Errors
     ///
@@ -38,7 +38,11 @@ impl Gateway {
         if let Some(target) = self.prefixed(caller, name) {
             return target;
         }
-        self.keeper.first_outcomes(|server| caller.scope.allows_server(server)).await;
+        let server = self.keeper.namespace().server_of(name).ok_or(FindError::Tool)?;
+        if !caller.scope.allows_server(server) {
+            return Err(FindError::Tool);
+        }
+        self.keeper.first_outcomes(|other| other == server).await;
         self.prefixed(caller, name).unwrap_or(Err(FindError::Tool))
     }
 
@@ -46,11 +50,11 @@ impl Gateway {
         let catalog = self.keeper.catalog();
         let names = catalog.prefixed();
         if let Some((server, tool)) = names.find(&catalog.servers, name) {
-            let found = || visible(caller, &catalog, server, tool);
+            let found = || visible(caller, server, tool);
             return caller.scope.allows_server(&server.name).then(found);
         }
         let (server, tool) = names.find_held(&catalog.servers, name)?;
-        caller.scope.allows_server(&server.name).then(|| Err(held(caller, &catalog, server, tool)))
+        caller.scope.allows_server(&server.name).then(|| Err(held(caller, server, tool)))
     }
 
     async fn find_by(
@@ -65,10 +69,10 @@ impl Gateway {
             let entry = catalog.server(server).filter(|entry| caller.scope.allows_server(&entry.name));
             let entry = entry.ok_or(FindError::Server)?;
             if let Some(tool) = pick(entry, name) {
-                return visible(caller, &catalog, entry, tool);
+                return visible(caller, entry, tool);
             }
             if let Some(tool) = entry.held_tool(name) {
-                return Err(held(caller, &catalog, entry, tool));
+                return Err(held(caller, entry, tool));
             }
             entry.clone()
         };
@@ -92,8 +96,8 @@ impl Gateway {
         let catalog = self.keeper.catalog();
         let entry = catalog.server(server).ok_or(FindError::Server)?;
         match (pick(entry, name), entry.held_tool(name)) {
-            (Some(tool), _) => visible(caller, &catalog, entry, tool),
-            (None, Some(tool)) => Err(held(caller, &catalog, entry, tool)),
+            (Some(tool), _) => visible(caller, entry, tool),
+            (None, Some(tool)) => Err(held(caller, entry, tool)),
             (None, None) => Err(FindError::Tool),
         }
     }
@@ -106,25 +110,19 @@ impl Gateway {
 }
 
 /// A tool that is held back, for those who may know of it.
-pub(super) fn held(
-    caller: &Caller,
-    catalog: &Catalog,
-    server: &CatalogServer,
-    tool: &CatalogTool,
-) -> FindError {
+pub(super) fn held(caller: &Caller, server: &CatalogServer, tool: &CatalogTool) -> FindError {
     match server.drift_of(&tool.name) {
-        Some(drift) if catalog.allows(&caller.scope, server, tool) => FindError::Quarantined(drift.change),
+        Some(drift) if caller.scope.allows(server, tool) => FindError::Quarantined(drift.change),
         _ => FindError::Tool,
     }
 }
 
 pub(super) fn visible(
     caller: &Caller,
-    catalog: &Catalog,
     server: &Arc<CatalogServer>,
     tool: &Arc<CatalogTool>,
 ) -> Result<Target, FindError> {
-    match catalog.allows(&caller.scope, server, tool) {
+    match caller.scope.allows(server, tool) {
         true => Ok(Target { server: server.clone(), tool: tool.clone() }),
         false => Err(FindError::Tool),
     }

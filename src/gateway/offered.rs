@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::find::{held, visible};
 use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
-use crate::catalog::operation_id::may_be_of;
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
 use crate::upstream::{EndReason, NoConnection, Unavailable, Upstream};
 
@@ -101,53 +100,35 @@ impl Gateway {
         let catalog = self.offered_to(context, upstream, client).await?.ok_or(FindError::Tool)?;
         let server = catalog.server(upstream.name().as_str()).ok_or(FindError::Tool)?;
         match (pick(server, name), server.held_tool(name)) {
-            (Some(tool), _) => visible(&context.caller, &catalog, server, tool),
-            (None, Some(tool)) => Err(held(&context.caller, &catalog, server, tool)),
+            (Some(tool), _) => visible(&context.caller, server, tool),
+            (None, Some(tool)) => Err(held(&context.caller, server, tool)),
             (None, None) => Err(FindError::Tool),
         }
     }
 
     /// The tool that stands among those of all servers as `name`, if its server offers it to `client` alone and the caller
-    /// may see it. Only servers are asked whose tools may be called so, which is one unless the name ends with a hash.
+    /// may see it. Only the one server is asked whose tools may be called so.
     ///
     /// # Errors
     ///
-    /// As [`Gateway::find_offered`]; that a server cannot be asked when no other one has the tool.
+    /// As [`Gateway::find_offered`].
     pub async fn find_offered_prefixed(
         &self,
         context: &CallContext,
         client: &Client,
         name: &str,
     ) -> Result<Target, FindError> {
-        let mut upstreams: Vec<_> = {
-            let catalog = self.keeper.catalog();
-            let servers: Vec<&str> = catalog.servers.iter().map(|server| server.name.as_str()).collect();
-            let may_have = |upstream: &&Arc<Upstream>| {
-                let server = upstream.name();
-                context.caller.scope.allows_server(server) && may_be_of(name, server.as_str(), &servers)
-            };
-            self.keeper.upstreams().iter().filter(may_have).collect()
-        };
-        upstreams.sort_by_key(|upstream| std::cmp::Reverse(upstream.name().as_str().len()));
-        let mut missing = FindError::Tool;
-        for upstream in upstreams {
-            let catalog = match self.offered_to(context, upstream, client).await {
-                Ok(Some(catalog)) => catalog,
-                Ok(None) => continue,
-                // Another one may have it.
-                Err(error) => {
-                    missing = error;
-                    continue;
-                }
-            };
-            let names = catalog.prefixed();
-            if let Some((server, tool)) = names.find(&catalog.servers, name) {
-                return visible(&context.caller, &catalog, server, tool);
-            }
-            if let Some((server, tool)) = names.find_held(&catalog.servers, name) {
-                return Err(held(&context.caller, &catalog, server, tool));
-            }
+        let server = self.keeper.namespace().server_of(name).ok_or(FindError::Tool)?;
+        let mut upstreams = self.keeper.upstreams().iter();
+        let upstream = upstreams.find(|upstream| upstream.name() == server);
+        let upstream = upstream.filter(|_| context.caller.scope.allows_server(server));
+        let upstream = upstream.ok_or(FindError::Tool)?;
+        let catalog = self.offered_to(context, upstream, client).await?.ok_or(FindError::Tool)?;
+        let names = catalog.prefixed();
+        if let Some((server, tool)) = names.find(&catalog.servers, name) {
+            return visible(&context.caller, server, tool);
         }
-        Err(missing)
+        let (server, tool) = names.find_held(&catalog.servers, name).ok_or(FindError::Tool)?;
+        Err(held(&context.caller, server, tool))
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Gateway;
 use crate::catalog::drift::Drift;
-use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool, ServerSource};
+use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
 use crate::config::TransportConfig;
 use crate::config::lock::ServerLock;
 use crate::metrics::Tally;
@@ -86,7 +86,7 @@ impl Gateway {
         self.built().await;
         let catalog = self.keeper().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
-        visible.map(|server| status(&catalog, server, caller, self.tally(&catalog, server, caller))).collect()
+        visible.map(|server| status(server, caller, self.tally(server, caller))).collect()
     }
 
     /// What the servers that are ready say of their tools, and why the others do not, in full: for `admin` keys.
@@ -126,12 +126,12 @@ impl Gateway {
     }
 
     /// What the calls of the tools that `caller` may see came to.
-    fn tally(&self, catalog: &Catalog, server: &CatalogServer, caller: &Caller) -> Tally {
-        let sees_all = !caller.scope.read_only && !caller.scope.names_tools();
+    fn tally(&self, server: &CatalogServer, caller: &Caller) -> Tally {
+        let sees_all = !caller.scope.read_only && !caller.scope.chooses_tools();
         self.metrics.server(server.name.as_str()).tally(|label| {
             let own = |tool: &&Arc<CatalogTool>| *tool.name == *label;
             let tool = || server.tools.iter().find(own);
-            sees_all || tool().is_some_and(|tool| catalog.allows(&caller.scope, server, tool))
+            sees_all || tool().is_some_and(|tool| caller.scope.allows(server, tool))
         })
     }
 
@@ -142,7 +142,7 @@ impl Gateway {
     }
 }
 
-fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus {
+fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus {
     let (state, entry) = match &server.source {
         ServerSource::Upstream(upstream) => (upstream.state(), Some(Guard::into_inner(upstream.config()))),
         ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None),
@@ -159,7 +159,7 @@ fn status(catalog: &Catalog, server: &CatalogServer, caller: &Caller, calls: Tal
         _ => None,
     };
     let authorizer = server.upstream().and_then(|upstream| upstream.authorizer());
-    let tools = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
+    let tools = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
     ServerStatus {
         name: server.name.to_string(),
         state: state.name(),

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::answer::Problem;
-use crate::catalog::{Caller, Scope};
+use crate::catalog::{Caller, Namespace, Scope};
 use crate::config::{ApiKeyConfig, AuthConfig, SecretError};
 use presented::Presented;
 
@@ -80,9 +80,9 @@ pub struct NoSuchProfile;
 pub struct Refusal(Problem);
 
 impl Keys {
-    /// Reads every key's secret and prepares the callers and scopes.
-    pub fn new(config: &AuthConfig) -> Result<Self, KeysError> {
-        let mut scopes = Scopes::new(&config.profiles);
+    /// Reads every key's secret and prepares the callers and scopes, which are over the servers of `namespace`.
+    pub fn new(config: &AuthConfig, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
+        let mut scopes = Scopes::new(&config.profiles, namespace.clone());
         let mut keys: Vec<Key> = Vec::with_capacity(config.keys.len());
         for entry in &config.keys {
             let digest = digest_of(entry)?;

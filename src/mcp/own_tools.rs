@@ -9,9 +9,8 @@
 //! - whose own connection with this client is open and has said that its tools are others now.
 //!
 //! They are asked at once, and within a deadline, as far as they are ready: a list tries none that is down. When the first
-//! of them is found, clients are told that the list has changed, and find more in it. A call needs no list before it: a
-//! name that is nobody's else is looked for at the one server whose name it begins with (the longest of these names), or
-//! at all of them in turn if it ends with a hash.
+//! of them is found, clients are told that the list has changed, and find more in it. A call needs no list before it:
+//! each name tells which one server it may be of, and that is asked.
 
 use std::sync::Arc;
 

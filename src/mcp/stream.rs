@@ -28,7 +28,7 @@ use super::replay::{Reader, Replay};
 use super::session::{OpenStream, Session};
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
-use crate::catalog::Caller;
+use crate::catalog::{Caller, Namespace};
 use crate::config::ServerName;
 use crate::json::First;
 use crate::upstream::{Change, News};
@@ -72,13 +72,16 @@ struct Known {
 #[derive(PartialEq, Eq)]
 struct Offering {
     servers: Vec<ServerName>,
+    /// Where they have other names than their servers give them: what these depend on.
+    names: Option<Arc<Namespace>>,
     /// Whether clients are told of changes.
     is_told: bool,
 }
 
 impl Offering {
     fn differs(&self, before: &Self) -> bool {
-        self.servers != before.servers && (self.is_told || before.is_told)
+        let is_other = self.servers != before.servers || self.names != before.names;
+        is_other && (self.is_told || before.is_told)
     }
 }
 
@@ -210,9 +213,10 @@ impl Mcp {
         let offering = |kind| {
             let servers = place.servers(&catalog, caller).filter(|server| has_capability(server, kind));
             let servers = servers.map(|server| server.name.clone()).collect();
-            Offering { servers, is_told: self.tells(caller, place, kind, "listChanged") }
+            Offering { servers, names: None, is_told: self.tells(caller, place, kind, "listChanged") }
         };
-        let (prompts, resources) = (offering("prompts"), offering("resources"));
+        let (mut prompts, resources) = (offering("prompts"), offering("resources"));
+        prompts.names = (*place == Place::All).then(|| self.gateway.keeper().namespace().clone());
         Known { tools: self.tool_list(caller, place), prompts, resources }
     }
 }

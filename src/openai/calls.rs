@@ -136,11 +136,7 @@ impl OpenAi {
         let names = catalog.prefixed();
         let visible = catalog.servers.iter().enumerate().flat_map(|(index, server)| {
             let tools = server.tools.iter().zip(names.of_server(index));
-            tools.filter_map(move |(tool, name)| {
-                let is_visible = caller.scope.allows_server(&server.name)
-                    && caller.scope.allows_tool(tool.read_only, || Some(name));
-                is_visible.then_some(&**name)
-            })
+            tools.filter_map(move |(tool, name)| caller.scope.allows(server, tool).then_some(&**name))
         });
         match nearest(shown, visible) {
             Some(like) => format!("there is no tool `{shown}`; did you mean `{like}`?"),

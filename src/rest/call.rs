@@ -218,9 +218,9 @@ pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bo
         Some(server) => catalog.server(server),
         None => catalog.servers.first(),
     };
-    server.filter(|server| caller.scope.allows_server(&server.name)).is_some_and(|server| {
-        server.tool(tool).is_some_and(|tool| catalog.allows(&caller.scope, server, tool))
-    })
+    server
+        .filter(|server| caller.scope.allows_server(&server.name))
+        .is_some_and(|server| server.tool(tool).is_some_and(|tool| caller.scope.allows(server, tool)))
 }
 
 impl Rest {

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::catalog::{Caller, Catalog, CatalogServer};
+use crate::catalog::{Caller, CatalogServer};
 use crate::http::answer::{JSON, etag_of};
 use crate::http::{Problem, document_answer};
 
@@ -26,14 +26,9 @@ struct Tool<'a> {
     definition: &'a Map<String, Value>,
 }
 
-/// The tools of `server`, which is of `catalog`, that `caller` may call.
-pub fn list(
-    catalog: &Catalog,
-    server: &CatalogServer,
-    caller: &Caller,
-    request: &HeaderMap,
-) -> Result<Response, Problem> {
-    let allowed = server.tools.iter().filter(|tool| catalog.allows(&caller.scope, server, tool));
+/// The tools of `server` that `caller` may call.
+pub fn list(server: &CatalogServer, caller: &Caller, request: &HeaderMap) -> Result<Response, Problem> {
+    let allowed = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
     let tools = allowed
         .map(|tool| Tool {
             name: &tool.exposed_name,

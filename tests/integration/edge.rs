@@ -194,7 +194,7 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
         rate: None,
         concurrency: None,
     };
-    let keys = Keys::new(&AuthConfig { keys: vec![key], ..AuthConfig::default() }).unwrap();
+    let keys = Keys::new(&AuthConfig { keys: vec![key], ..AuthConfig::default() }, &Arc::default()).unwrap();
     let router = Router::new().route("/call", post(guarded)).with_state(Arc::new(keys));
     let running = Running::start(router, options()).await;
     let call = |headers: &str| format!("POST /call HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");

@@ -40,6 +40,7 @@ mod mcp_streams;
 mod mcp_tool_budget;
 mod metrics;
 mod mounts;
+mod names;
 mod odd_servers;
 mod open_webui;
 mod openai_form;

@@ -191,7 +191,7 @@ async fn a_server_that_is_down_hides_no_tool_of_another_and_no_list_waits_for_it
     assert_eq!(client.tools().await, without);
     assert!(began.elapsed() < Duration::from_secs(5), "the list waited: {:?}", began.elapsed());
 
-    // The server with the longer name could have this one, too, and cannot be asked.
+    // The server with the longer name cannot be asked, and need not be: the hash tells whose tool it is.
     let hashed = all.iter().find(|name| name.starts_with("a_c_x_")).unwrap();
     let called = client.heard(&gateway, "/mcp", hashed, &json!({})).await;
     assert_eq!(text(&called), r#"{"tool": "c_x", "arguments": {}}"#);

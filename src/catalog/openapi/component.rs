@@ -125,17 +125,18 @@ fn body(schema: &Value) -> Body {
 
 /// What keys of components start with: each tool's name where it can, which is the contract's.
 ///
-/// A name that holds one of our own endings is treated as one that cannot, so that the first ending in a key
-/// tells where the tool's part of it stops, and keys of different tools never meet.
+/// Our own endings are written with a dot in it, so that the first ending in a key tells where the tool's part of it stops,
+/// and keys of different tools never meet. Ids among all servers hold no dot: no key depends on another server's tools.
 pub(super) fn stems<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let fits = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
     let wishes: Vec<_> = names
         .into_iter()
         .map(|name| {
             let stem = clean(name, fits);
+            let is_clean = stem == name && !name.is_empty();
             let stem =
-                stem.replace("_form_model", "-form-model").replace("_response_model", "-response-model");
-            let claim = if stem == name && !name.is_empty() { Claim::Exact } else { Claim::None };
+                stem.replace("_form_model", ".form_model").replace("_response_model", ".response_model");
+            let claim = if is_clean { Claim::Exact } else { Claim::None };
             Wish { raw: name.to_owned(), stem, claim }
         })
         .collect();

@@ -62,7 +62,13 @@ fn combined_of(servers: &[(&str, &[Arc<CatalogTool>])], prefix: &str) -> Value {
         .zip(servers)
         .map(|(name, (_, tools))| ServerTools { name, info: Some(&INFO), tools })
         .collect();
-    combined_document(&CombinedDocument { servers: &servers, prefix, secured: false, document: &SETTINGS })
+    combined_document(&CombinedDocument {
+        servers: &servers,
+        namespace: &Namespace::new(names.iter().cloned(), 50),
+        prefix,
+        secured: false,
+        document: &SETTINGS,
+    })
 }
 
 /// The tools of each group of the synthetic server; its table ends where it reads its arguments.

@@ -29,7 +29,7 @@ fn every_kind_of_change_is_told_apart() {
     let old = r#"{"port": 1, "apiKey": "k", "mcpServers": {
         "kept": {"command": "x"}, "gone": {"command": "x"}, "moved": {"command": "x"},
         "ruled": {"command": "x"}, "turned": {"command": "x"}}}"#;
-    let new = r#"{"port": 2, "apiKey": "l", "limits": {"resultBytes": 5000}, "mcpServers": {
+    let new = r#"{"port": 2, "apiKey": "l", "exposedNameLength": 64, "limits": {"resultBytes": 5000}, "mcpServers": {
         "kept": {"command": "x"}, "moved": {"command": "y", "env": {"A": "b"}, "required": true},
         "ruled": {"command": "x", "timeout": 3, "enabledTools": ["a*"]},
         "turned": {"url": "http://h/mcp"}, "fresh": {"command": "z"}}}"#;
@@ -40,6 +40,7 @@ fn every_kind_of_change_is_told_apart() {
     + fresh: is started
     - gone: ends after its last call
     ~ apiKeys: counts at once
+    ~ exposedNameLength: counts at once
     ~ limits.resultBytes: counts from a server's next start
     ! port: counts only after the gateway is restarted
     = 1 server stays as it is

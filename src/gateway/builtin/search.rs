@@ -30,7 +30,7 @@ pub fn search(catalog: &Catalog, caller: &Caller, search: &Search) -> Value {
     });
     let mut matches: Vec<(u32, &CatalogServer, &CatalogTool)> = servers
         .flat_map(|server| server.tools.iter().map(move |tool| (&**server, &**tool)))
-        .filter(|(server, tool)| catalog.allows(&caller.scope, server, tool))
+        .filter(|(server, tool)| caller.scope.allows(server, tool))
         .filter_map(|(server, tool)| Some((likeness(server, tool, &words)?, server, tool)))
         .collect();
     matches.sort_by_key(|(likeness, ..)| Reverse(*likeness));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::KeysError;
-use crate::catalog::Scope;
+use crate::catalog::{Namespace, Scope};
 use crate::config::{ApiKeyConfig, ProfileConfig};
 
 /// What a scope is made of.
@@ -20,6 +20,7 @@ pub struct ScopeShape {
 /// All scopes, by their index: those of keys first.
 #[derive(Debug)]
 pub struct Scopes {
+    namespace: Arc<Namespace>,
     profiles: Vec<(Arc<str>, ProfileConfig)>,
     all: Vec<(ScopeShape, Arc<Scope>)>,
     of_keys: Vec<Arc<Scope>>,
@@ -44,9 +45,10 @@ impl ScopeShape {
 
 impl Scopes {
     /// The scope that sees everything, alone.
-    pub fn new(profiles: &[ProfileConfig]) -> Self {
+    pub fn new(profiles: &[ProfileConfig], namespace: Arc<Namespace>) -> Self {
         let everything = Arc::new(Scope::default());
         Self {
+            namespace,
             profiles: profiles
                 .iter()
                 .map(|profile| (profile.name.as_str().into(), profile.clone()))
@@ -127,7 +129,7 @@ impl Scopes {
         let mut scope = Scope::new(shape.servers.as_deref(), shape.read_only, index)?;
         for &position in &shape.profiles {
             let profile = &self.profiles[position].1;
-            scope = scope.narrowed(profile.servers.as_deref(), profile.tools.as_deref(), index)?;
+            scope = scope.narrowed(profile, &self.namespace, index)?;
         }
         let scope = Arc::new(scope);
         self.all.push((shape.clone(), scope.clone()));

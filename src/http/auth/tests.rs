@@ -23,7 +23,7 @@ fn key(name: &str, key: &str) -> ApiKeyConfig {
 }
 
 fn keys(keys: Vec<ApiKeyConfig>, strict: bool) -> Keys {
-    Keys::new(&AuthConfig { keys, strict, ..AuthConfig::default() }).unwrap()
+    Keys::new(&AuthConfig { keys, strict, ..AuthConfig::default() }, &Arc::default()).unwrap()
 }
 
 fn head(authorization: Option<&str>) -> HeaderMap {
@@ -173,7 +173,9 @@ fn equal_scopes_share_an_index_and_the_anonymous_scope_sees_nothing() {
     let server = crate::config::ServerName::new("x").unwrap();
     assert!(keys.scopes()[1].allows_server(&server));
     assert!(
-        anonymous.index == 3 && !anonymous.allows_server(&server) && !anonymous.allows_tool(false, || None)
+        anonymous.index == 3
+            && !anonymous.allows_server(&server)
+            && !anonymous.allows_tool(&server, "t", false)
     );
 }
 
@@ -188,7 +190,7 @@ fn two_authorization_headers_open_nothing() {
 #[test]
 fn unusable_keys_stop_the_start_and_are_named() {
     let unusable = |keys: Vec<ApiKeyConfig>| {
-        Keys::new(&AuthConfig { keys, ..AuthConfig::default() }).unwrap_err().to_string()
+        Keys::new(&AuthConfig { keys, ..AuthConfig::default() }, &Arc::default()).unwrap_err().to_string()
     };
     assert!(unusable(vec![key("blank", " \n")]).contains("`blank` is empty"));
     let same = unusable(vec![key("one", "s3cr3t"), key("two", "s3cr3t")]);
@@ -236,7 +238,7 @@ fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
         profiles: vec![profile("of-a", &["a"]), profile("of-b", &["b"])],
         ..AuthConfig::default()
     };
-    let keys = Keys::new(&config).unwrap();
+    let keys = Keys::new(&config, &Arc::default()).unwrap();
     let sees = |name: &str, profile: Option<&str>| {
         let scope = keys.caller(Some(name), profile).unwrap().scope;
         ["a", "b"].map(|server| scope.allows_server(&crate::config::ServerName::new(server).unwrap()))
@@ -256,6 +258,7 @@ fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
     assert!(index("all", Some("of-b")) >= keys.scopes().len() && keys.scope_count() > keys.scopes().len());
 
     let missing = ApiKeyConfig { profile: Some("none".to_owned()), ..key("one", "k") };
-    let error = Keys::new(&AuthConfig { keys: vec![missing], ..AuthConfig::default() }).unwrap_err();
+    let config = AuthConfig { keys: vec![missing], ..AuthConfig::default() };
+    let error = Keys::new(&config, &Arc::default()).unwrap_err();
     assert!(error.to_string().contains("`one` names the profile `none`"), "{error}");
 }

@@ -1,22 +1,20 @@
 //! The names under which the prompts of all servers stand together: `{server}_{prompt}`, made as those of tools.
 //!
-//! But while the tools of all servers are known before anybody is told of one, prompts are heard of when somebody lists
-//! them. So a name hangs on nothing but the prompt and the names of all configured servers ([`lasting_ids`]): it means the
-//! same whoever else is heard of later, down, or not seen by a caller, and after a restart.
+//! Prompts are heard of when somebody lists them; a name means the same whoever else is heard of later, down, or not seen by
+//! a caller, and after a restart ([`Namespace`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::catalog::operation_id::lasting_ids;
+use crate::catalog::Namespace;
 use crate::config::ServerName;
 
 /// The names, both ways. Reading takes no lock.
 #[derive(Debug)]
 pub struct PromptNames {
-    /// All that are configured.
-    servers: Vec<ServerName>,
+    namespace: Arc<Namespace>,
     known: ArcSwap<Known>,
 }
 
@@ -29,9 +27,9 @@ struct Known {
 }
 
 impl PromptNames {
-    /// Among `servers`; no prompt was heard of yet.
-    pub fn new(servers: Vec<ServerName>) -> Self {
-        Self { servers, known: ArcSwap::default() }
+    /// The names in `namespace`; no prompt was heard of yet.
+    pub fn new(namespace: Arc<Namespace>) -> Self {
+        Self { namespace, known: ArcSwap::default() }
     }
 
     /// Takes note of what servers list now.
@@ -45,7 +43,7 @@ impl PromptNames {
             }
             let mut prompts = known.prompts.clone();
             prompts.extend(heard.iter().cloned());
-            Arc::new(Known::new(&self.servers, prompts))
+            Arc::new(Known::new(&self.namespace, prompts))
         });
     }
 
@@ -63,19 +61,16 @@ impl PromptNames {
 }
 
 impl Known {
-    fn new(servers: &[ServerName], prompts: BTreeMap<ServerName, Vec<Arc<str>>>) -> Self {
-        let flat: Vec<_> = prompts
-            .iter()
-            .flat_map(|(server, list)| list.iter().map(move |prompt| (server, prompt)))
-            .collect();
-        let servers: Vec<&ServerName> = servers.iter().collect();
-        let ids = lasting_ids(&servers, flat.iter().map(|(server, prompt)| (server.as_str(), &***prompt)));
+    fn new(namespace: &Namespace, prompts: BTreeMap<ServerName, Vec<Arc<str>>>) -> Self {
         let mut names: HashMap<ServerName, HashMap<Arc<str>, Arc<str>>> = HashMap::new();
-        let mut places = HashMap::with_capacity(flat.len());
-        for ((server, prompt), id) in flat.into_iter().zip(ids) {
-            let id: Arc<str> = id.into();
-            names.entry(server.clone()).or_default().insert(prompt.clone(), id.clone());
-            places.insert(id, (server.clone(), prompt.clone()));
+        let mut places = HashMap::new();
+        for (server, list) in &prompts {
+            let exposed = namespace.exposed_names(server, list.iter().map(|prompt| &**prompt));
+            let exposed: Vec<Arc<str>> = exposed.into_iter().map(Arc::from).collect();
+            let of_server = list.iter().zip(&exposed).map(|(prompt, name)| (prompt.clone(), name.clone()));
+            names.insert(server.clone(), of_server.collect());
+            places
+                .extend(exposed.into_iter().zip(list.iter().map(|prompt| (server.clone(), prompt.clone()))));
         }
         Self { prompts, names, places }
     }
@@ -84,9 +79,11 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::defaults::EXPOSED_NAME_LENGTH;
 
     fn names(servers: &[&str]) -> PromptNames {
-        PromptNames::new(servers.iter().map(|server| ServerName::new(server).unwrap()).collect())
+        let servers = servers.iter().map(|server| ServerName::new(server).unwrap());
+        PromptNames::new(Arc::new(Namespace::new(servers, EXPOSED_NAME_LENGTH)))
     }
 
     fn heard(server: &str, prompts: &[&str]) -> (ServerName, Vec<Arc<str>>) {
@@ -107,7 +104,7 @@ mod tests {
                 let name = forth.of(server, prompt).unwrap();
                 assert_eq!(back.of(server, prompt).unwrap(), name);
                 assert_eq!(forth.find(&name), Some((server.as_str().into(), prompt.clone())));
-                assert!(name.len() <= 64 && !seen.contains(&name), "{name}");
+                assert!(name.len() <= 50 && !seen.contains(&name), "{name}");
                 seen.push(name);
             }
         }

@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use mcpo::catalog::openapi::{
     CombinedDocument, ServerDocument, ServerTools, combined_document, mount_path, server_document,
 };
-use mcpo::catalog::{CatalogServer, Document};
+use mcpo::catalog::{CatalogServer, Document, Namespace};
 use mcpo::config::{DocumentConfig, ServerConfig, ServerName, TransportConfig};
 use mcpo::upstream::{Definition, ServerInfo};
 use serde_json::{Map, Value, json};
@@ -44,6 +44,7 @@ fuzz_target!(|input: &[u8]| {
     let tools = ServerTools { name: &name, info: server.info.as_ref(), tools: &server.tools };
     let all = combined_document(&CombinedDocument {
         servers: &[tools],
+        namespace: &Namespace::default(),
         prefix: "/",
         secured: false,
         document: &document,

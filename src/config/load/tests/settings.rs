@@ -17,6 +17,9 @@ fn wrong_settings_name_their_line_flag_or_variable() {
         (r#""limits": {"identities": 0}"#, "limits.identities\n  this must be at least 1"),
         (r#""limits": {"identityIdle": 0}"#, "limits.identityIdle\n  this must be more than 0"),
         (r#""limits": {"drain": -1}"#, "limits.drain\n  this must be more than 0"),
+        (r#""exposedNameLength": 31"#, "exposedNameLength\n  31 characters are no length for names of tools"),
+        (r#""exposedNameLength": 65"#, "exposedNameLength\n  65 characters are no length for names of tools"),
+        (r#""exposedNameLength": "40""#, "exposedNameLength\n  this must be a whole number from 32 to 64"),
         (r#""limits": 5"#, "limits\n  this must be an object"),
         (r#""timeout": "5""#, "timeout\n  this must be a number of seconds, but it is a string"),
         (r#""pathPrefix": "/a b""#, "pathPrefix\n  a path cannot hold white space"),
@@ -50,7 +53,7 @@ fn settings_are_put_into_their_one_form() {
     let config = loaded(&format!(
         r#"{{{TIME}, "pathPrefix": "api/v2", "rootPath": "/root/", "timeout": 2.5, "host": "[::1]",
             "publicUrl": "https://mcp.example.org", "allowedHosts": ["*.example.org", "{{a,b}}.example"],
-            "stateDir": "state", "tls": {{"certificate": "c.pem", "key": "/k.pem"}}, "limits": {{"concurrency": 3}}}}"#
+            "stateDir": "state", "exposedNameLength": 32, "tls": {{"certificate": "c.pem", "key": "/k.pem"}}, "limits": {{"concurrency": 3}}}}"#
     ))
     .config;
     assert_eq!((config.listen.path_prefix.as_str(), config.listen.root_path.as_str()), ("/api/v2/", "/root"));
@@ -59,6 +62,7 @@ fn settings_are_put_into_their_one_form() {
     assert_eq!(config.listen.allowed_hosts, ["*.example.org", "{a,b}.example"]);
     assert_eq!(config.limits.call_timeout, Duration::from_millis(2500));
     assert_eq!(config.servers[0].concurrency, 3);
+    assert_eq!(config.exposed_name_length, 32);
     let tls = config.listen.tls.unwrap();
     assert!(tls.certificate.is_absolute() && tls.certificate.ends_with("c.pem"));
     assert_eq!(tls.key, PathBuf::from("/k.pem"));
