@@ -33,6 +33,7 @@ use clap_complete::Shell;
 
 use crate::app::run_server::Assignment;
 use crate::config::{Overrides, Purpose, SingleServer, Sources};
+use crate::upstream::process::launch::StartChild;
 use arguments::{
     Arguments, CallArguments, CheckArguments, LockArguments, OpenApiArguments, PlanArguments, ReachArguments,
     ServeArguments, Subcommand, ToolsArguments,
@@ -51,6 +52,8 @@ use trouble::Trouble;
 pub enum Invocation {
     /// Serve what these sources configure.
     Serve(Sources),
+    /// Become a server of the gateway that called.
+    StartChild(StartChild),
     /// Run one server behind a socket.
     RunServer(Assignment),
     /// Anything that ends by itself.
@@ -106,6 +109,7 @@ fn interpret(
             let bare = typed.iter().any(|argument| argument == "--") && parsed.serve.command.is_empty();
             return serve_sources(parsed.serve, bare, environment).map(Invocation::Serve);
         }
+        Some(Subcommand::StartChild(child)) => return Ok(Invocation::StartChild(child.into())),
         Some(Subcommand::RunServer(server)) => {
             return run_server::assignment(server)
                 .map(Invocation::RunServer)

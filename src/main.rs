@@ -8,13 +8,16 @@ use mcpo::cli::{self, Invocation, check, exit, run_server};
 use mcpo::config::{self, Loaded, LogFormat, Sources, environment};
 use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
+use mcpo::upstream::process::launch;
 
 fn main() -> ExitCode {
+    launch::through_own_program();
     let invocation = match cli::parse(std::env::args_os(), environment::variables()) {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
     ExitCode::from(match invocation {
+        Invocation::StartChild(child) => child.run(),
         Invocation::RunServer(assignment) => return run_server::run(assignment, form(LogFormat::Auto)),
         Invocation::Command(command) => cli::carry_out(*command),
         Invocation::Serve(sources) => match config::load(&sources) {

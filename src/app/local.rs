@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +71,8 @@ impl Local {
     /// # Errors
     ///
     /// When the answer's body breaks off.
-    pub async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, axum::Error> {
+    pub async fn answer(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, axum::Error> {
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
         let operator = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let (head, body) = self.served.edge.respond(request, operator).await.into_parts();
         Ok(Response::from_parts(head, body.collect().await?.to_bytes()))

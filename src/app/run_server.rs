@@ -73,7 +73,7 @@ async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<EndReason, S
     let copy = || socket.try_clone().map_err(|error| error.to_string());
     let signals = Signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
     let hung_up = hang_up(copy()?).map_err(|error| format!("the socket cannot be watched: {error}"))?;
-    let process = Process::spawn_on(name, command, copy()?).map_err(|error| explain(&error))?;
+    let process = Process::spawn_on(name, command, copy()?).await.map_err(|error| explain(&error))?;
     let shutdown = Shutdown::new();
     let signalled = tokio::spawn(signals.forward(shutdown.clone(), Arc::new(Notify::new())));
     tokio::select! {

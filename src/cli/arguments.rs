@@ -2,11 +2,13 @@
 
 mod operator;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 
 use super::run_server::RunServerArguments;
+use crate::upstream::process::launch::{self, StartChild};
 pub(super) use operator::{
     CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, LockArguments, OpenApiArguments,
     PlanArguments, ReachArguments, ToolsArguments,
@@ -75,6 +77,29 @@ pub(super) enum Subcommand {
     Lock(LockArguments),
     Completions(CompletionsArguments),
     RunServer(RunServerArguments),
+    #[command(name = launch::COMMAND, hide = true)]
+    StartChild(StartChildArguments),
+}
+
+/// Become a server of the gateway that called, and end with the gateway
+#[derive(Debug, Args)]
+pub(super) struct StartChildArguments {
+    /// Process id of the gateway
+    #[arg(long)]
+    parent: i32,
+    /// Working directory of the server
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// The command of the server with its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl From<StartChildArguments> for StartChild {
+    fn from(arguments: StartChildArguments) -> Self {
+        let StartChildArguments { parent, directory, command } = arguments;
+        Self { parent, directory, command }
+    }
 }
 
 #[derive(Debug, Args)]

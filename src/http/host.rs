@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, Request, StatusCode, Uri, Version, header};
 
 use super::Peer;
 use super::answer::Problem;
@@ -71,8 +71,11 @@ impl HostRule {
         Ok(Self { keyless, names, allowed, origins, public_origin })
     }
 
-    /// Judges a request by its head: 421 for a Host that is not served, 403 for a page that may not ask.
-    pub fn check(&self, uri: &Uri, headers: &HeaderMap, peer: Peer) -> Result<(), Problem> {
+    /// Judges a request by its head: 400 for one that does not say once whom it is for, 421 for a Host that is not
+    /// served, 403 for a page that may not ask.
+    pub fn check<B>(&self, request: &Request<B>, peer: Peer) -> Result<(), Problem> {
+        let (uri, headers) = (request.uri(), request.headers());
+        check_count(request.version(), headers)?;
         if self.keyless {
             if !peer.is_unix() || headers.contains_key(header::ORIGIN) {
                 self.check_host(uri, headers)?;
@@ -85,15 +88,12 @@ impl HostRule {
 
     /// HTTP/2's `:authority` (or an absolute target) and `Host` must both be served, whichever are there.
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let stated = hosts.next();
-        let several = hosts.next().is_some();
-        let stated_served = match stated {
+        let stated_served = match headers.get(header::HOST) {
             Some(value) => Authority::try_from(value.as_bytes()).is_ok_and(|host| self.serves(&host)),
             // Every browser names a host; HTTP/1.0 probes, which do not, cannot be rebound.
             None => true,
         };
-        if stated_served && !several && uri.authority().is_none_or(|host| self.serves(host)) {
+        if stated_served && uri.authority().is_none_or(|host| self.serves(host)) {
             return Ok(());
         }
         Err(Problem::new(
@@ -105,7 +105,10 @@ impl HostRule {
     }
 
     fn serves(&self, authority: &Authority) -> bool {
-        if authority.as_str().contains('@') {
+        // What stands before or behind name and port is for other readers of the header to find.
+        let rest = authority.as_str().strip_prefix(authority.host());
+        let is_plain = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+        if !is_plain {
             return false;
         }
         let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
@@ -141,6 +144,18 @@ impl HostRule {
             },
         ))
     }
+}
+
+/// A request has one `Host`; only HTTP/1.0, and HTTP/2 with its `:authority`, may do without (RFC 9112, section 3.2). Of two,
+/// a proxy before us may have believed the other one.
+fn check_count(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let message = match headers.get_all(header::HOST).iter().count() {
+        1 => return Ok(()),
+        0 if version != Version::HTTP_11 => return Ok(()),
+        0 => "The request has no `Host` header; HTTP/1.1 requires one.",
+        _ => "The request has more than one `Host` header; send one.",
+    };
+    Err(Problem::new(StatusCode::BAD_REQUEST, "host_not_stated_once", message))
 }
 
 /// Whether a page of this very host and port asks: its origin is what the request calls us.

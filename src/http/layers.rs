@@ -96,7 +96,7 @@ impl Edge {
         let uri = request.uri().clone();
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
-        let mut response = match self.hosts.check(&uri, request.headers(), peer) {
+        let mut response = match self.hosts.check(&request, peer) {
             Ok(()) => self.route(request, &id).await,
             Err(problem) => {
                 self.metrics.request(method.as_str(), "").answered(problem.status().as_u16());
@@ -217,7 +217,13 @@ mod tests {
     }
 
     async fn ask(edge: &Edge, method: &str, path: &str, headers: &[(&str, &str)]) -> (Response, String) {
-        let mut request = Request::builder().method(method).uri(path);
+        // HTTP/1.1 has a Host.
+        let version = if headers.iter().any(|(name, _)| *name == "host") {
+            http::Version::HTTP_11
+        } else {
+            http::Version::HTTP_10
+        };
+        let mut request = Request::builder().method(method).uri(path).version(version);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

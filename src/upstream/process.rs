@@ -1,6 +1,8 @@
 //! A server as a child process: started in a group of its own, its stderr logged line by line, and ended
 //! with everything that it started.
 
+pub mod launch;
+
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
@@ -48,6 +50,8 @@ impl StderrTail {
 #[derive(Debug)]
 pub struct Process {
     server: ServerName,
+    /// The program, as it was configured.
+    command: String,
     child: Child,
     group: Pid,
     /// Readable once the child has exited; until it is reaped its id, and so its group's, stays taken.
@@ -65,8 +69,11 @@ pub struct Pipes {
 
 impl Process {
     /// Starts the command of `config` with a cleared environment plus what it was given.
-    pub fn spawn(server: &ServerName, config: &StdioConfig) -> Result<(Self, Pipes), EndReason> {
-        let mut process = Self::start(server, config, Stdio::piped(), Stdio::piped())?;
+    ///
+    /// It ends with this process, see [`launch`].
+    pub async fn spawn(server: &ServerName, config: &StdioConfig) -> Result<(Self, Pipes), EndReason> {
+        let command = launch::command(&config.command, &config.args, config.cwd.as_deref());
+        let mut process = Self::start(server, config, command, Stdio::piped(), Stdio::piped()).await?;
         let stdin = process.child.stdin.take().expect("stdin is piped");
         let stdout = process.child.stdout.take().expect("stdout is piped");
         // A megabyte of result then takes a few turns of the two processes instead of dozens. Where the
@@ -76,33 +83,32 @@ impl Process {
     }
 
     /// As [`Process::spawn`], with the command's input and output connected to `stream`.
-    pub fn spawn_on(server: &ServerName, config: &StdioConfig, stream: OwnedFd) -> Result<Self, EndReason> {
-        let input = stream.try_clone().map_err(|error| EndReason::Broken(error.to_string()))?;
-        Self::start(server, config, Stdio::from(input), Stdio::from(stream))
-    }
-
-    fn start(
+    pub async fn spawn_on(
         server: &ServerName,
         config: &StdioConfig,
+        stream: OwnedFd,
+    ) -> Result<Self, EndReason> {
+        let input = stream.try_clone().map_err(|error| EndReason::Broken(error.to_string()))?;
+        let command = launch::command(&config.command, &config.args, config.cwd.as_deref());
+        Self::start(server, config, command, Stdio::from(input), Stdio::from(stream)).await
+    }
+
+    async fn start(
+        server: &ServerName,
+        config: &StdioConfig,
+        mut command: Command,
         stdin: Stdio,
         stdout: Stdio,
     ) -> Result<Self, EndReason> {
         let environment = config.environment().map_err(|error| EndReason::Secret(error.to_string()))?;
         let failed = |error: std::io::Error| EndReason::Spawn {
             command: config.command.clone(),
-            error: match error.kind() {
-                std::io::ErrorKind::NotFound => "no such program; give its path, or install it".into(),
-                _ => error.to_string(),
-            },
+            error: launch::explain(&error),
         };
-        let mut command = Command::new(&config.command);
-        command.args(&config.args).env_clear().envs(environment);
+        command.env_clear().envs(environment);
         command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
-        if let Some(directory) = &config.cwd {
-            command.current_dir(directory);
-        }
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = launch::start(command).await.map_err(failed)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = group.expect("a child that was not waited for has an id");
         let exit = rustix::process::pidfd_open(group, PidfdFlags::NONBLOCK)
@@ -112,7 +118,7 @@ impl Process {
         let stderr = child.stderr.take().expect("stderr is piped");
         let tail = StderrTail::default();
         let stderr = tokio::spawn(log_stderr(server.clone(), stderr, tail.clone()));
-        Ok(Self { server: server.clone(), child, group, exit, stderr, tail })
+        Ok(Self { server: server.clone(), command: config.command.clone(), child, group, exit, stderr, tail })
     }
 
     pub fn tail(&self) -> StderrTail {
@@ -146,15 +152,19 @@ impl Process {
             WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG,
         );
         tracing::trace!(mcp_server = %self.server, ?peeked, "{}: its process ended", self.server);
-        let status = match self.child.wait().await {
-            Ok(status) => describe(status),
-            Err(error) => format!("ended, and its status cannot be read: {error}"),
+        let (code, status) = match self.child.wait().await {
+            Ok(status) => (status.code(), describe(status)),
+            Err(error) => (None, format!("ended, and its status cannot be read: {error}")),
         };
         // A process that left the group may hold stderr open; its lines are not worth waiting for.
         if timeout(Duration::from_millis(200), &mut self.stderr).await.is_err() {
             self.stderr.abort();
         }
-        EndReason::Exited { status, stderr: self.tail.lines() }
+        let stderr = self.tail.lines();
+        match launch::failure(code, &stderr) {
+            Some(error) => EndReason::Spawn { command: self.command, error: error.to_owned() },
+            None => EndReason::Exited { status, stderr },
+        }
     }
 
     fn signal(&self, signal: Signal) {

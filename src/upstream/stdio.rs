@@ -30,12 +30,12 @@ struct Served {
 }
 
 /// Starts the command and connects to its pipes.
-pub fn open(
+pub async fn open(
     server: &ServerName,
     config: &StdioConfig,
     limit: usize,
 ) -> Result<(Opened, StderrTail), EndReason> {
-    let (process, pipes) = Process::spawn(server, config)?;
+    let (process, pipes) = Process::spawn(server, config).await?;
     let tail = process.tail();
     let (lines, connection, inbox) = lines::connect(server, pipes.stdout, pipes.stdin, limit);
     let task = tokio::spawn(serve_process(server.clone(), connection, process, lines.end_handle()));

@@ -56,7 +56,7 @@ impl Surroundings {
         let (name, limit) = (&entry.name, self.limits.load().result_bytes);
         Ok(match &entry.transport {
             TransportConfig::Stdio(config) => {
-                let (opened, tail) = stdio::open(name, config, limit)?;
+                let (opened, tail) = stdio::open(name, config, limit).await?;
                 (opened, Some(tail))
             }
             TransportConfig::Socket(config) => (stdio::open_socket(name, config, limit).await?, None),

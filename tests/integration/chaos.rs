@@ -10,7 +10,7 @@ mod connections;
 mod descriptors;
 mod disk;
 mod floods;
-mod process;
+pub mod process;
 mod remotes;
 mod rooms;
 mod soak;

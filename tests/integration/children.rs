@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use crate::chaos::process;
 use crate::support::{Gateway, servers, until};
 
 fn number(value: &Value) -> i32 {
@@ -32,7 +33,7 @@ async fn a_killed_child_comes_back_and_its_sister_notices_nothing() {
     gateway.ready(&["a", "b"]).await;
     let (a, b) =
         (gateway.post("/a/pid", &json!({})).await.ok(), gateway.post("/b/pid", &json!({})).await.ok());
-    kill(Pid::from_raw(number(&a)), nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(number(&a)), Signal::SIGKILL).unwrap();
     let new = until(Duration::from_secs(20), "another child", async || {
         let answer = gateway.post("/a/pid", &json!({})).await;
         (answer.status == 200 && answer.json() != a).then(|| answer.json())
@@ -62,13 +63,78 @@ async fn children_and_what_they_started_end_with_the_gateway() {
 }
 
 #[tokio::test]
+async fn children_end_with_a_gateway_that_is_killed_whatever_they_heed() {
+    let stubborn = servers::scripted(&["--start", "stubborn"]);
+    let deaf = json!({ "command": "sleep", "args": ["300"] });
+    let config = json!({ "plain": servers::scripted(&[]), "stubborn": stubborn, "deaf": deaf });
+    let gateway = Gateway::serving(config).start().await;
+    gateway.ready(&["plain", "stubborn"]).await;
+    let mut children = Vec::new();
+    for server in ["plain", "stubborn"] {
+        children.push(number(&gateway.post(&format!("/{server}/pid"), &json!({})).await.ok()));
+    }
+    let sleeping = until(Duration::from_secs(20), "the deaf child to have become its program", async || {
+        let children = process::children(gateway.pid());
+        children
+            .into_iter()
+            .find(|child| process::command(*child).is_some_and(|words| words == ["sleep", "300"]))
+    });
+    children.push(sleeping.await.as_raw());
+    gateway.signal(Signal::SIGKILL);
+    for child in children {
+        gone(child).await;
+    }
+}
+
+/// The kernel takes the end of the thread that started a child for the end of its parent, and idle threads of the
+/// runtime end after ten seconds.
+#[tokio::test]
+async fn a_child_outlives_the_threads_that_were_there_when_it_was_started() {
+    let gateway = Gateway::serving(json!({ "s": servers::scripted(&[]) })).start().await;
+    gateway.ready(&["s"]).await;
+    let child = gateway.post("/s/pid", &json!({})).await.ok();
+    kill(Pid::from_raw(number(&child)), Signal::SIGKILL).unwrap();
+    let again = until(Duration::from_secs(20), "another child", async || {
+        let answer = gateway.post("/s/pid", &json!({})).await;
+        (answer.status == 200 && answer.json() != child).then(|| answer.json())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(gateway.post("/s/pid", &json!({})).await.ok(), again);
+    assert!(lives(number(&again)));
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_started_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("not-executable");
+    std::fs::write(&file, "").unwrap();
+    let mut elsewhere = servers::scripted(&[]);
+    elsewhere["cwd"] = json!(folder.path().join("missing"));
+    let config = json!({
+        "missing": { "command": "no-such-program-anywhere" },
+        "denied": { "command": file },
+        "elsewhere": elsewhere,
+    });
+    let gateway = Gateway::serving(config).start().await;
+    for (server, why) in [
+        ("missing", "command `no-such-program-anywhere` cannot be started: no such program; give its path"),
+        ("denied", "Permission denied"),
+        ("elsewhere", "missing` cannot be entered: No such file"),
+    ] {
+        let state = gateway.in_state(server, "unavailable").await;
+        assert!(state["reason"].to_string().contains(why), "{state}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_dead_child_leaves_behind_is_ended_too() {
     let gateway = Gateway::serving(json!({ "s": servers::scripted(&[]) })).start().await;
     gateway.ready(&["s"]).await;
     let grandchild = number(&gateway.post("/s/fork", &json!({})).await.ok());
     let child = number(&gateway.post("/s/pid", &json!({})).await.ok());
     assert!(lives(grandchild));
-    kill(Pid::from_raw(child), nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
     gone(grandchild).await;
 }
 

@@ -20,11 +20,27 @@ fn ask(rule: &HostRule, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
 }
 
 fn ask_from(peer: Peer, rule: &HostRule, uri: &str, headers: &[(&'static str, &str)]) -> u16 {
-    let mut map = HeaderMap::new();
+    // Without a Host it is of HTTP/1.0, or of HTTP/2 when the URI names one.
+    let version = match headers.iter().any(|(name, _)| *name == "host") {
+        true => Version::HTTP_11,
+        false if uri.starts_with('/') => Version::HTTP_10,
+        false => Version::HTTP_2,
+    };
+    ask_over(version, peer, rule, uri, headers)
+}
+
+fn ask_over(
+    version: Version,
+    peer: Peer,
+    rule: &HostRule,
+    uri: &str,
+    headers: &[(&'static str, &str)],
+) -> u16 {
+    let mut request = Request::builder().uri(uri).version(version).body(()).unwrap();
     for (name, value) in headers {
-        map.append(*name, value.parse().unwrap());
+        request.headers_mut().append(*name, value.parse().unwrap());
     }
-    rule.check(&uri.parse().unwrap(), &map, peer).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    rule.check(&request, peer).map_or_else(|problem| problem.status().as_u16(), |()| 200)
 }
 
 #[test]
@@ -62,10 +78,29 @@ fn without_a_key_a_rebound_host_is_refused() {
         "evil.example@127.0.0.1",
         "",
         "a b",
+        "[::1].evil.example",
+        "[::1]evil.example:80",
+        "[::1]:80@evil.example",
+        "[evil.example]",
     ] {
         assert_eq!(ask(&rule, "/a", &[("host", host)]), 421, "{host}");
     }
-    assert_eq!(ask(&rule, "/a", &[("host", "localhost"), ("host", "localhost")]), 421, "two hosts");
+}
+
+#[test]
+fn a_request_says_once_whom_it_is_for_with_and_without_keys() {
+    for keyless in [true, false] {
+        let rule = HostRule::new(&listen(), keyless).unwrap();
+        let over = |version, uri, headers: &[_]| ask_over(version, over_tcp(), &rule, uri, headers);
+        let (one, two) = ([("host", "localhost")], [("host", "localhost"), ("host", "localhost")]);
+        assert_eq!(over(Version::HTTP_11, "/a", &one), 200);
+        assert_eq!(over(Version::HTTP_11, "/a", &[]), 400);
+        assert_eq!(over(Version::HTTP_10, "/a", &[]), 200, "before HTTP/1.1 there is none");
+        assert_eq!(over(Version::HTTP_2, "https://localhost/a", &[]), 200);
+        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+            assert_eq!(over(version, "https://localhost/a", &two), 400, "{version:?}");
+        }
+    }
 }
 
 #[test]
@@ -132,13 +167,13 @@ fn with_a_key_a_foreign_page_cannot_ride_on_remembered_credentials() {
 #[test]
 fn the_refusals_name_the_setting() {
     let rule = HostRule::new(&listen(), true).unwrap();
-    let mut headers = HeaderMap::new();
-    headers.insert("host", "evil.example".parse().unwrap());
-    let problem = rule.check(&Uri::from_static("/"), &headers, over_tcp()).unwrap_err();
+    let mut request = Request::new(());
+    request.headers_mut().insert("host", "evil.example".parse().unwrap());
+    let problem = rule.check(&request, over_tcp()).unwrap_err();
     assert!(problem.detail().contains("`allowedHosts`"), "{}", problem.detail());
-    headers.insert("host", "localhost".parse().unwrap());
-    headers.insert("origin", "null".parse().unwrap());
-    let problem = rule.check(&Uri::from_static("/"), &headers, over_tcp()).unwrap_err();
+    request.headers_mut().insert("host", "localhost".parse().unwrap());
+    request.headers_mut().insert("origin", "null".parse().unwrap());
+    let problem = rule.check(&request, over_tcp()).unwrap_err();
     assert!(problem.detail().contains("`corsAllowOrigins`"), "{}", problem.detail());
 }
 

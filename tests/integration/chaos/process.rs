@@ -61,6 +61,13 @@ pub fn children(pid: Pid) -> Vec<Pid> {
     all().filter(|child| parent(*child) == Some(pid)).collect()
 }
 
+/// The words of its command line.
+pub fn command(pid: Pid) -> Option<Vec<String>> {
+    let bytes = std::fs::read(place(pid, "cmdline")).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Some(text.split_terminator('\0').map(str::to_owned).collect())
+}
+
 pub fn descends(pid: Pid, ancestor: Pid) -> bool {
     std::iter::successors(Some(pid), |pid| parent(*pid)).any(|pid| pid == ancestor)
 }
