@@ -7,6 +7,7 @@
 pub mod builtin;
 pub mod configuration;
 pub mod context;
+mod deadline;
 pub mod error;
 mod find;
 pub mod limits;

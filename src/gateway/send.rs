@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
+use super::deadline::Deadline;
 use super::{CallContext, CallError, Gateway, Outgoing, Turn};
 use crate::catalog::CatalogTool;
 use crate::catalog::arguments::headers::headers;
@@ -14,7 +16,7 @@ use crate::compute::{self, Owner};
 use crate::trace::TraceContext;
 use crate::upstream::header_params::HeaderParam;
 use crate::upstream::request::{Meta, Request, What as Asked};
-use crate::upstream::{Connection, Link, LinkError, NoConnection, Reply, Upstream};
+use crate::upstream::{Asking, Connection, Link, LinkError, NoConnection, Reply, Upstream};
 
 /// 2026-07-28, schema, `HEADER_MISMATCH`.
 const HEADER_MISMATCH: i64 = -32020;
@@ -93,12 +95,14 @@ impl Gateway {
                 }
                 Err(_) => return Err(late()),
             };
+            let mut asking = None;
             if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
                 lease.relay().attach(client.hearing.clone());
+                asking = Some(lease.relay().asking());
             }
             let headers = what.headers(owner, &*connection, &params).await?;
             let sending = Sending { what, outgoing, headers: &headers, trace: trace.as_ref(), after };
-            let error = match sending.within(&*connection, deadline).await {
+            let error = match sending.within(&*connection, deadline, asking).await {
                 Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
                     // The tool may have changed since its list was read; nothing was done yet.
                     let What::Call { tool, .. } = what else { return Ok(Reply::Error(error)) };
@@ -142,8 +146,14 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Sends it once; `None` when `deadline` has passed, or its time since the last progress.
-    async fn within(&self, link: &dyn Link, mut deadline: Instant) -> Option<Result<Reply, LinkError>> {
+    /// Sends it once; `None` when it is late: after `deadline`, or its time since the last progress. What the client is
+    /// asked meanwhile (`asking`) does not count.
+    async fn within(
+        &self,
+        link: &dyn Link,
+        deadline: Instant,
+        mut asking: Option<watch::Receiver<Asking>>,
+    ) -> Option<Result<Reply, LinkError>> {
         let began = Instant::now();
         let Self { what, outgoing, headers, trace, after } = *self;
         let habit = matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
@@ -172,6 +182,8 @@ impl Sending<'_> {
         };
         let mut reply = link.request(Request { what, meta }, progress.clone());
         let mut told = false;
+        let asked_before = asking.as_ref().map(|asking| *asking.borrow()).unwrap_or_default();
+        let mut deadline = Deadline::new(deadline, after, asked_before);
         let reply = loop {
             let progressed = async {
                 match &progress {
@@ -179,14 +191,22 @@ impl Sending<'_> {
                     None => std::future::pending().await,
                 }
             };
+            let asked = async {
+                let Some(asking) = &mut asking else { return std::future::pending().await };
+                if asking.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+                *asking.borrow_and_update()
+            };
             tokio::select! {
                 biased;
                 reply = &mut reply => break Some(reply),
                 () = progressed => {
                     told = true;
-                    deadline = Instant::now() + after;
+                    deadline.put_off();
                 }
-                () = sleep_until(deadline) => break None,
+                now = asked => deadline.heed(now),
+                () = deadline.passed() => break None,
             }
         };
         if let What::Call { tool, .. } = self.what {

@@ -3,24 +3,25 @@
 //! Whatever a server sends for the client leaves on the stream of the newest of its requests that is under way, else on
 //! the stream that it opened with GET. All its requests are its own, so none of this can reach another client.
 
-use std::collections::BTreeMap;
+mod questions;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Fault;
 use crate::upstream::progress::WAITING;
-use crate::upstream::{ClientSide, Hearing, Progress, Question};
+use crate::upstream::{ANSWERED_WITHIN, ClientSide, Hearing, Link, Question};
+use questions::{Awaited, Questions, UNANSWERED};
 
-/// Questions that a client may leave unanswered; the oldest gives way.
-const UNANSWERED: usize = 64;
 /// What a client may declare that servers can ask it for.
 const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
 
@@ -34,21 +35,16 @@ pub struct Client {
     capabilities: Arc<str>,
     log_level: ArcSwapOption<Arc<str>>,
     ways: Mutex<Ways>,
-    questions: Mutex<BTreeMap<u64, Awaited>>,
+    questions: Questions,
     numbers: AtomicU64,
+    /// For the clocks of its questions.
+    this: Weak<Self>,
 }
 
 #[derive(Debug, Default)]
 struct Ways {
-    requests: Vec<(u64, mpsc::Sender<Bytes>, Arc<Progress>)>,
+    requests: Vec<(u64, mpsc::Sender<Bytes>)>,
     stream: Option<(u64, mpsc::Sender<Bytes>)>,
-}
-
-/// Who waits for an answer of the client's.
-#[derive(Debug)]
-enum Awaited {
-    Server(Question),
-    Round(oneshot::Sender<Answer>),
 }
 
 /// An answer of the client's, as JSON text.
@@ -56,6 +52,21 @@ enum Awaited {
 pub enum Answer {
     Result(Box<str>),
     Error(Box<str>),
+}
+
+/// Why there is no answer of the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// No way to it is open.
+    Unreachable,
+    /// It took longer than [`ANSWERED_WITHIN`].
+    Late,
+}
+
+/// A question for a result, which is withdrawn when this is dropped before its answer.
+struct Round<'a> {
+    client: &'a Client,
+    number: u64,
 }
 
 /// One way to the client, open until this is dropped.
@@ -67,15 +78,16 @@ pub struct Way {
 
 impl Client {
     /// The client that opened the session `id` with these `capabilities`.
-    pub fn new(id: &str, capabilities: Option<&RawValue>) -> Self {
-        Self {
+    pub fn new(id: &str, capabilities: Option<&RawValue>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
             key: Sha256::digest(id.as_bytes()).into(),
             capabilities: askable(capabilities),
             log_level: ArcSwapOption::empty(),
             ways: Mutex::default(),
-            questions: Mutex::default(),
+            questions: Questions::default(),
             numbers: AtomicU64::new(1),
-        }
+            this: this.clone(),
+        })
     }
 
     /// As servers are to know it, if it needs to be told from others.
@@ -99,11 +111,10 @@ impl Client {
         self.log_level.store(Some(Arc::new(level)));
     }
 
-    /// Opens the way of a request that is under way; what the client is sent meanwhile goes to `to`. `progress` learns
-    /// when it is asked something and when it answers.
-    pub fn request(self: &Arc<Self>, to: mpsc::Sender<Bytes>, progress: Arc<Progress>) -> Way {
+    /// Opens the way of a request that is under way; what the client is sent meanwhile goes to `to`.
+    pub fn request(self: &Arc<Self>, to: mpsc::Sender<Bytes>) -> Way {
         let number = self.number();
-        self.ways().requests.push((number, to, progress));
+        self.ways().requests.push((number, to));
         Way { client: self.clone(), number }
     }
 
@@ -115,23 +126,27 @@ impl Client {
         (Way { client: self.clone(), number }, messages)
     }
 
-    /// Asks the client and waits for its answer; `None` when no way to it is open, or it leaves.
-    pub async fn ask(&self, method: &str, params: &str) -> Option<Answer> {
+    /// Asks the client and waits for its answer, for [`ANSWERED_WITHIN`] at most.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub async fn ask(&self, method: &str, params: &str) -> Result<Answer, NoAnswer> {
         let (answer, answered) = oneshot::channel();
-        if !self.put(method, params, Awaited::Round(answer)) {
-            return None;
+        let number = self.number();
+        let put = self.put(number, method, params, Awaited::Round(answer));
+        put.map_err(|_unasked| NoAnswer::Unreachable)?;
+        let _round = Round { client: self, number };
+        match timeout(ANSWERED_WITHIN, answered).await {
+            Ok(answer) => answer.map_err(|_withdrawn| NoAnswer::Unreachable),
+            Err(_) => Err(NoAnswer::Late),
         }
-        answered.await.ok()
     }
 
-    /// Takes the client's answer to the question `id` (JSON text). An answer to no question is nothing to anybody.
-    pub async fn answered(&self, id: &str, answer: Answer) {
-        let awaited = id.parse().ok().and_then(|number: u64| self.questions().remove(&number));
-        for (_, _, progress) in &self.ways().requests {
-            progress.touch();
-        }
-        match awaited {
-            Some(Awaited::Server(question)) => question.answer(&answer.member()).await,
+    /// Takes the client's answer to the question `id` (JSON text). Answers with an unknown id are ignored.
+    pub fn answered(&self, id: &str, answer: Answer) {
+        match id.parse().ok().and_then(|number| self.questions.take(number)) {
+            Some(Awaited::Server { question, .. }) => question.answer(&answer.member()),
             Some(Awaited::Round(waiting)) => {
                 let _caller_left = waiting.send(answer);
             }
@@ -141,68 +156,47 @@ impl Client {
 
     /// Whether it has yet to answer something.
     pub fn is_asked(&self) -> bool {
-        !self.questions().is_empty()
+        !self.questions.is_empty()
     }
 
     /// Whether a message could be sent.
     fn send(&self, message: Bytes) -> bool {
         let ways = self.ways();
-        let newest = ways.requests.iter().rev().map(|(_, to, _)| to);
+        let newest = ways.requests.iter().rev().map(|(_, to)| to);
         let mut ways = newest.chain(ways.stream.as_ref().map(|(_, to)| to));
         ways.any(|to| to.try_send(message.clone()).is_ok())
     }
 
-    fn put(&self, method: &str, params: &str, awaited: Awaited) -> bool {
-        let number = self.number();
+    /// Asks the client under this number.
+    ///
+    /// # Errors
+    ///
+    /// What waits for the answer, when no way to the client is open.
+    fn put(&self, number: u64, method: &str, params: &str, awaited: Awaited) -> Result<(), Awaited> {
         let method = Value::from(method);
         let text = format!(r#"{{"jsonrpc":"2.0","id":{number},"method":{method},"params":{params}}}"#);
-        {
-            let mut questions = self.questions();
-            questions.retain(|_, awaited| !matches!(awaited, Awaited::Server(of) if of.link.end().is_set()));
-            while questions.len() >= UNANSWERED {
-                questions.pop_first();
-            }
-            questions.insert(number, awaited);
-        }
-        if !self.send(text.into()) {
-            self.questions().remove(&number);
-            return false;
-        }
-        for (_, _, progress) in &self.ways().requests {
-            progress.touch();
-        }
-        true
+        self.questions.note(number, awaited, || self.send(text.into()))
     }
 
-    /// The server that asked as `id` (JSON text) has given up.
-    fn withdrawn(&self, message: &[u8]) {
-        #[derive(Deserialize)]
-        struct Notification<'a> {
-            #[serde(borrow)]
-            params: Params<'a>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Params<'a> {
-            #[serde(borrow)]
-            request_id: &'a RawValue,
-        }
-        let Ok(Notification { params }) = serde_json::from_slice::<Notification<'_>>(message) else { return };
-        let id = params.request_id.get();
-        let number = {
-            let mut questions = self.questions();
-            let is_it = |awaited: &Awaited| matches!(awaited, Awaited::Server(of) if &*of.id == id);
-            let number = questions.iter().find(|(_, awaited)| is_it(awaited)).map(|(number, _)| *number);
-            number.inspect(|number| {
-                questions.remove(number);
-            })
-        };
-        if let Some(number) = number {
-            let text = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{number}}}}}"#
-            );
-            self.send(text.into());
-        }
+    /// Refuses the question once its time is over.
+    fn clock(&self, number: u64) -> AbortOnDropHandle<()> {
+        let this = self.this.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            sleep(ANSWERED_WITHIN).await;
+            let Some(client) = this.upgrade() else { return };
+            if let Some(Awaited::Server { question, .. }) = client.questions.take(number) {
+                client.tell_withdrawn(number);
+                question.refuse(&format!("the client did not answer within {} s", ANSWERED_WITHIN.as_secs()));
+            }
+        }))
+    }
+
+    /// The question needs no answer any more.
+    fn tell_withdrawn(&self, number: u64) {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{number}}}}}"#
+        );
+        self.send(text.into());
     }
 
     fn number(&self) -> u64 {
@@ -211,10 +205,6 @@ impl Client {
 
     fn ways(&self) -> MutexGuard<'_, Ways> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn questions(&self) -> MutexGuard<'_, BTreeMap<u64, Awaited>> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,15 +215,38 @@ impl Hearing for Client {
                 // A client that reads too slowly, or not at all, misses it.
                 let _missed = self.send(message.clone());
             }
-            "notifications/cancelled" => self.withdrawn(message),
             _ => {}
         }
     }
 
-    fn request(&self, mut question: Question) -> bool {
-        // What waits for an answer is the question's id alone.
+    fn request(&self, mut question: Question) -> Result<(), Question> {
+        if self.questions.over(&question.link) >= UNANSWERED {
+            question.refuse(&format!("the client has {UNANSWERED} questions to answer already"));
+            return Ok(());
+        }
         let (method, params) = (question.method.clone(), std::mem::take(&mut question.params));
-        std::str::from_utf8(&params).is_ok_and(|params| self.put(&method, params, Awaited::Server(question)))
+        let Ok(params) = std::str::from_utf8(&params) else { return Err(question) };
+        let number = self.number();
+        let awaited = Awaited::Server { question, _clock: self.clock(number) };
+        match self.put(number, &method, params, awaited) {
+            Err(Awaited::Server { question, .. }) => Err(question),
+            Ok(()) | Err(Awaited::Round(_)) => Ok(()),
+        }
+    }
+
+    fn withdrawn(&self, link: &Arc<dyn Link>, id: &str) {
+        if let Some((number, question)) = self.questions.take_of(link, id) {
+            question.pass_over();
+            self.tell_withdrawn(number);
+        }
+    }
+}
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        if self.client.questions.take(self.number).is_some() {
+            self.client.tell_withdrawn(self.number);
+        }
     }
 }
 
@@ -275,42 +288,4 @@ pub fn askable(capabilities: Option<&RawValue>) -> Arc<str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn client(capabilities: &str) -> Arc<Client> {
-        let capabilities = RawValue::from_string(capabilities.to_owned()).unwrap();
-        Arc::new(Client::new("id", Some(&capabilities)))
-    }
-
-    #[test]
-    fn only_a_client_that_can_be_asked_or_wants_the_log_needs_to_be_told_from_others() {
-        assert!(client("{}").side().is_none());
-        assert!(client(r#"{"experimental":{"x":{}},"sampling":null}"#).side().is_none());
-        let side = client(r#"{"sampling":{"tools":{}},"tasks":{}}"#).side().unwrap();
-        assert_eq!(&*side.capabilities, r#"{"sampling":{"tools":{}}}"#);
-        let client = client("{}");
-        client.set_log_level("debug".into());
-        assert_eq!(client.side().unwrap().log_level.as_deref(), Some("debug"));
-    }
-
-    #[tokio::test]
-    async fn a_question_leaves_on_the_newest_way_and_its_answer_finds_back() {
-        let client = client(r#"{"elicitation":{}}"#);
-        assert!(client.ask("roots/list", "{}").await.is_none(), "no way is open");
-        let (_stream, mut messages) = client.stream();
-        let (to, mut newest) = mpsc::channel(4);
-        let way = client.request(to, Arc::default());
-        let asking = tokio::spawn({
-            let client = client.clone();
-            async move { client.ask("elicitation/create", r#"{"message":"?"}"#).await }
-        });
-        let question: Value = serde_json::from_slice(&newest.recv().await.unwrap()).unwrap();
-        assert_eq!(question["params"]["message"], "?");
-        client.answered(&question["id"].to_string(), Answer::Result("{}".into())).await;
-        assert!(matches!(asking.await.unwrap(), Some(Answer::Result(_))));
-        drop(way);
-        client.notification("notifications/message", &Bytes::from_static(b"{}"));
-        assert!(messages.recv().await.is_some() && newest.recv().await.is_none());
-    }
-}
+mod tests;

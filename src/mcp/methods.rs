@@ -118,7 +118,7 @@ impl Mcp {
                     Reply::Result(text) => Answer::Result((*text).into()),
                     Reply::Error(text) => Answer::Error((*text).into()),
                 };
-                session.client().answered(id, answer).await;
+                session.client().answered(id, answer);
                 StatusCode::ACCEPTED.into_response()
             }
         }
@@ -164,7 +164,7 @@ impl Mcp {
         // As it was when the connection was chosen.
         let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
-        let open = client.request(to, progress.clone());
+        let open = client.request(to);
         let hearing: Arc<dyn Hearing> = client.clone();
         let (session, shared) = (session.clone(), self.shared.clone());
         let resumable = Some(Resumable { session, progress: progress.clone(), shared });
@@ -186,8 +186,7 @@ impl Mcp {
                 None => Finished::Cancelled,
             }
         };
-        let id = id.to_owned();
-        Streamed { id, work: Box::pin(work), messages, token, resumable }.respond().await
+        Streamed::new(id, Box::pin(work), messages, token, resumable).respond().await
     }
 
     /// Answers a message that declares itself.
@@ -226,8 +225,7 @@ impl Mcp {
         let (method, params) = (method.clone().into_owned(), (*params).to_owned());
         let asks_progress = token.is_some();
         let work = async move { this.work(owned, method, params, side, asks_progress, to).await };
-        let id = (*id).to_owned();
-        Streamed { id, work: Box::pin(work), messages, token, resumable: None }.respond().await
+        Streamed::new(id, Box::pin(work), messages, token, None).respond().await
     }
 
     /// Works on a request without a session, or on with one that waits for what its client was asked.
@@ -256,7 +254,7 @@ impl Mcp {
             }
             let answers =
                 members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
-            let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()).await {
+            let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()) {
                 Ok(running) => running,
                 Err(fault) => return Finished::Fault(fault),
             };

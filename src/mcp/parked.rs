@@ -6,33 +6,36 @@
 //! nothing elsewhere, opens it once, to the same key in the same profile at the same endpoint with the same request, and
 //! for a few minutes.
 
+mod running;
+
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{self, Fault};
 use super::members::Members;
 use super::session::new_id;
-use super::streamed::{Finished, Work};
+use super::streamed::Finished;
 use crate::catalog::{Caller, CatalogTool};
 use crate::upstream::progress::WAITING;
-use crate::upstream::{ClientSide, Hearing, Progress, Question};
+use crate::upstream::{ANSWERED_WITHIN, ClientSide};
+pub use running::{Called, Ends, Running};
 
-/// How long a request waits for its client.
-const WAIT: Duration = Duration::from_secs(300);
 /// Requests that may wait at one time: of all clients, and of one key.
 const MOST: usize = 256;
 const MOST_OF_KEY: usize = 64;
-/// What a server asks at once comes to the client in one round; its questions may be this far apart.
+/// What a server asks at once comes to the client in one round: its questions may be this far apart, and the last of them
+/// from the first.
 const GATHER: Duration = Duration::from_millis(20);
+const GATHER_LONGEST: Duration = Duration::from_millis(200);
 /// What a `requestState` of ours begins with.
 const STATE: &str = "mcpo.";
 
@@ -59,37 +62,6 @@ pub struct Owner {
     profile: Option<Arc<str>>,
     /// Digest of the endpoint and the request.
     request: [u8; 32],
-}
-
-/// A request that is under way and may be asked something.
-pub struct Running {
-    work: Work,
-    questions: mpsc::Receiver<Question>,
-    messages: mpsc::Receiver<Bytes>,
-    progress: Arc<Progress>,
-    /// The tool that it calls.
-    called: Called,
-    /// What the client was asked and has not answered.
-    asked: Vec<(String, Question)>,
-    numbers: u32,
-}
-
-/// Hears the connection of one such request.
-struct Ear {
-    questions: mpsc::Sender<Question>,
-    messages: mpsc::Sender<Bytes>,
-}
-
-/// Where a call notes the tool that it has found: the headers of each later round are held to it, too.
-pub type Called = Arc<OnceLock<Arc<CatalogTool>>>;
-
-/// The far ends that a new request is made with.
-pub struct Ends {
-    pub hearing: Arc<dyn Hearing>,
-    pub progress: Arc<Progress>,
-    pub called: Called,
-    questions: mpsc::Receiver<Question>,
-    messages: mpsc::Receiver<Bytes>,
 }
 
 /// A place among the callers that are alike, taken until this is dropped: each has a connection of its own, which the
@@ -121,36 +93,6 @@ impl Owner {
     }
 }
 
-impl Ends {
-    /// `asks_progress` of the server, and `passes_log` on.
-    pub fn new(asks_progress: bool, passes_log: bool) -> Self {
-        let (ask, questions) = mpsc::channel(WAITING);
-        let (send, messages) = mpsc::channel(WAITING);
-        let progress = Arc::new(Progress::passed_on(send.clone(), asks_progress, passes_log));
-        let hearing = Arc::new(Ear { questions: ask, messages: send });
-        Self { hearing, progress, called: Called::default(), questions, messages }
-    }
-
-    /// The request whose work was made with these ends.
-    pub fn running(self, work: Work) -> Running {
-        let Self { hearing: _, progress, called, questions, messages } = self;
-        Running { work, questions, messages, progress, called, asked: Vec::new(), numbers: 0 }
-    }
-}
-
-impl Hearing for Ear {
-    fn notification(&self, method: &str, message: &Bytes) {
-        if matches!(method, "notifications/message" | "notifications/elicitation/complete") {
-            // A client that reads too slowly misses it.
-            let _missed = self.messages.try_send(message.clone());
-        }
-    }
-
-    fn request(&self, question: Question) -> bool {
-        self.questions.try_send(question).is_ok()
-    }
-}
-
 impl Parked {
     /// A place among the callers that are like `side`, and the side of the caller in that place.
     pub fn place(self: &Arc<Self>, side: &ClientSide) -> (Place, ClientSide) {
@@ -174,19 +116,35 @@ impl Parked {
         to: mpsc::Sender<Bytes>,
         closing: &CancellationToken,
     ) -> Finished {
+        // From the first question on: until when further ones are waited for, and until when at most.
+        let mut gathering: Option<(Instant, Instant)> = None;
         loop {
+            let until = gathering.map(|(next, last)| next.min(last));
             tokio::select! {
+                // The work first: neither messages nor questions without end keep it from its deadline.
                 biased;
+                finished = &mut running.work => {
+                    // What was said before the result goes before it.
+                    for _ in 0..WAITING {
+                        let Ok(message) = running.messages.try_recv() else { break };
+                        let _missed = to.try_send(message);
+                    }
+                    return finished;
+                }
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                    return self.park(owner, running, closing);
+                }
                 Some(message) = running.messages.recv() => {
                     let _missed = to.try_send(message);
                 }
-                finished = &mut running.work => return finished,
                 Some(question) = running.questions.recv() => {
+                    let now = Instant::now();
+                    let last = gathering.map_or(now + GATHER_LONGEST, |(_, last)| last);
                     running.ask(question);
-                    while let Ok(Some(question)) = timeout(GATHER, running.questions.recv()).await {
-                        running.ask(question);
+                    gathering = Some((now + GATHER, last));
+                    if running.is_full() {
+                        return self.park(owner, running, closing);
                     }
-                    return self.park(owner, running, closing);
                 }
             }
         }
@@ -197,7 +155,7 @@ impl Parked {
     /// # Errors
     ///
     /// When nothing of this owner's waits under that name.
-    pub async fn resume(&self, owner: &Owner, state: &str, answers: &Members<'_>) -> Result<Running, Fault> {
+    pub fn resume(&self, owner: &Owner, state: &str, answers: &Members<'_>) -> Result<Running, Fault> {
         let found = {
             let mut waiting = self.waiting();
             let is_theirs = waiting.get(state).is_some_and(|waiting| waiting.owner == *owner);
@@ -209,15 +167,7 @@ impl Parked {
             )
             .bad());
         };
-        let mut open = Vec::new();
-        for (key, question) in running.asked.drain(..) {
-            match answers.get(&key).map(|answer| answer.get()).filter(|answer| answer.starts_with('{')) {
-                Some(answer) => question.answer(&format!("\"result\":{answer}")).await,
-                None => open.push((key, question)),
-            }
-        }
-        running.asked = open;
-        running.progress.touch();
+        running.answer(answers);
         Ok(running)
     }
 
@@ -239,8 +189,7 @@ impl Parked {
 
     /// Asks the client, and keeps the request until it comes back.
     pub fn park(self: &Arc<Self>, owner: Owner, running: Running, closing: &CancellationToken) -> Finished {
-        let requests: Map<String, Value> =
-            running.asked.iter().map(|(key, question)| (key.clone(), shown(question))).collect();
+        let requests = running.asked();
         let Ok(id) = new_id() else {
             return Finished::Fault(Fault::internal("the kernel gives no random numbers"));
         };
@@ -254,7 +203,7 @@ impl Parked {
         }
         let (this, name, closing) = (Arc::downgrade(self), state.clone(), closing.clone());
         let clock = tokio::spawn(async move {
-            closing.run_until_cancelled(tokio::time::sleep(WAIT)).await;
+            closing.run_until_cancelled(sleep(ANSWERED_WITHIN)).await;
             // Dropping it cancels it at its server.
             let _late = this.upgrade().and_then(|this| this.waiting().remove(&name));
         });
@@ -276,23 +225,6 @@ impl Parked {
     }
 }
 
-impl Running {
-    /// Whether the client has left questions open.
-    pub fn is_waiting(&self) -> bool {
-        !self.asked.is_empty()
-    }
-
-    fn ask(&mut self, question: Question) {
-        self.numbers += 1;
-        self.asked.push((format!("input-{}", self.numbers), question));
-    }
-}
-
-fn shown(question: &Question) -> Value {
-    let params: Value = serde_json::from_slice(&question.params).unwrap_or_else(|_| json!({}));
-    json!({ "method": &*question.method, "params": params })
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.parked.places();
@@ -310,3 +242,6 @@ impl std::fmt::Debug for Waiting {
         formatter.debug_struct("Waiting").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

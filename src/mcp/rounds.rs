@@ -9,11 +9,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, NoAnswer};
 use super::members::Members;
+use crate::upstream::ANSWERED_WITHIN;
 
 /// Rounds of one request, so that a server cannot ask for ever.
 pub const MOST: usize = 32;
+/// Questions of one round.
+const MOST_AT_ONCE: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,10 +40,13 @@ struct Asked<'a> {
 ///
 /// # Errors
 ///
-/// When the client cannot be asked, or refuses with an error.
+/// When the client cannot be asked, refuses with an error, or does not answer in time.
 pub async fn fulfil(client: &Client, result: &[u8]) -> Result<String, Fault> {
     let wanted: InputRequired<'_> = serde_json::from_slice(result)
         .map_err(|_| Fault::internal("the server asks for input in a form that is none"))?;
+    if wanted.input_requests.0.len() > MOST_AT_ONCE {
+        return Err(Fault::internal(format!("the server asks for more than {MOST_AT_ONCE} things at once")));
+    }
     let answers = wanted.input_requests.0.iter().map(|(key, asked)| one(client, key, asked));
     let answers: Vec<String> = join_all(answers).await.into_iter().collect::<Result<_, _>>()?;
     let mut members = format!("\"inputResponses\":{{{}}}", answers.join(","));
@@ -57,14 +63,20 @@ async fn one(client: &Client, key: &str, asked: &RawValue) -> Result<String, Fau
         .map_err(|_| Fault::internal("the server asks for input in a form that is none"))?;
     let params = asked.params.map_or("{}", RawValue::get);
     match client.ask(&asked.method, params).await {
-        Some(Answer::Result(result)) => Ok(format!("{}:{result}", Value::from(key))),
+        Ok(Answer::Result(result)) => Ok(format!("{}:{result}", Value::from(key))),
         // A form that cannot be shown is one that nobody fills in.
-        Some(Answer::Error(_)) if asked.method == "elicitation/create" => {
+        Ok(Answer::Error(_)) if asked.method == "elicitation/create" => {
             Ok(format!(r#"{}:{{"action":"cancel"}}"#, Value::from(key)))
         }
-        Some(Answer::Error(_)) => {
+        Ok(Answer::Error(_)) => {
             Err(Fault::internal(format!("the client refused `{}`, which the server needs", asked.method)))
         }
-        None => Err(Fault::internal(format!("the client cannot be asked `{}`", asked.method))),
+        Err(NoAnswer::Unreachable) => {
+            Err(Fault::internal(format!("the client cannot be asked `{}`", asked.method)))
+        }
+        Err(NoAnswer::Late) => {
+            let (method, seconds) = (asked.method, ANSWERED_WITHIN.as_secs());
+            Err(Fault::internal(format!("the client did not answer `{method}` within {seconds} s")))
+        }
     }
 }

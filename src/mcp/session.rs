@@ -110,7 +110,7 @@ impl Sessions {
         revision: &'static str,
     ) -> Result<Arc<Session>, rustix::io::Errno> {
         let id = new_id()?;
-        let client = Arc::new(Client::new(&id, capabilities));
+        let client = Client::new(&id, capabilities);
         let session = Arc::new(Session {
             replay: Replay::new(client.number_of_its_own()),
             client,

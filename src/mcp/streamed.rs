@@ -27,6 +27,7 @@ use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
 use crate::upstream::Progress;
+use crate::upstream::progress::WAITING;
 
 /// Most calls are over by then, and are answered by plain JSON. What takes longer becomes a stream before it says
 /// anything, so that its client can come back to it.
@@ -47,14 +48,16 @@ pub type Work = Pin<Box<dyn Future<Output = Finished> + Send>>;
 /// One request's answer in the making.
 pub struct Streamed {
     /// The id of the request, as JSON text.
-    pub id: String,
-    pub work: Work,
+    id: String,
+    work: Work,
     /// What comes before the result.
-    pub messages: mpsc::Receiver<Bytes>,
+    messages: mpsc::Receiver<Bytes>,
     /// The name that the client gave to the request's progress.
-    pub token: Option<Value>,
+    token: Option<Value>,
     /// What a stream that can be resumed needs; in the stateless era there is none.
-    pub resumable: Option<Resumable>,
+    resumable: Option<Resumable>,
+    /// Once the work is done, with the number of messages that may still go before its result.
+    finished: Option<(Finished, usize)>,
 }
 
 /// Where a stream that can be resumed belongs.
@@ -100,6 +103,18 @@ pub fn takes_events(headers: &HeaderMap) -> bool {
 }
 
 impl Streamed {
+    /// The answer to the request `id` (JSON text). `token` is the client's own name for its progress, `resumable` what a
+    /// stream that can be resumed needs.
+    pub fn new(
+        id: &str,
+        work: Work,
+        messages: mpsc::Receiver<Bytes>,
+        token: Option<Value>,
+        resumable: Option<Resumable>,
+    ) -> Self {
+        Self { id: id.to_owned(), work, messages, token, resumable, finished: None }
+    }
+
     /// Waits for the first piece of the answer, and answers.
     pub async fn respond(mut self) -> Response {
         let is_primed = self.resumable.as_ref().is_some_and(|resumable| resumable.session.is_primed());
@@ -156,18 +171,30 @@ impl Streamed {
     }
 
     async fn next(&mut self) -> Piece {
-        loop {
+        while self.finished.is_none() {
             tokio::select! {
-                // Messages first: they came before the result.
+                // The work first: messages without end do not keep it from its result, or its deadline.
                 biased;
+                finished = &mut self.work => self.finished = Some((finished, WAITING)),
                 Some(message) = self.messages.recv() => {
                     if let Some(text) = self.shown(&message) {
                         return Piece::Message(text);
                     }
                 }
-                finished = &mut self.work => return Piece::Finished(finished),
             }
         }
+        // What was said before the result goes before it.
+        while let Some((_, left)) = &mut self.finished
+            && *left > 0
+            && let Ok(message) = self.messages.try_recv()
+        {
+            *left -= 1;
+            if let Some(text) = self.shown(&message) {
+                return Piece::Message(text);
+            }
+        }
+        let (finished, _) = self.finished.take().expect("nothing else takes it");
+        Piece::Finished(finished)
     }
 
     /// A message as the client is to see it: progress under the name that it gave, or not at all when it gave none.
@@ -218,4 +245,30 @@ impl Rest {
 /// Line breaks would end an event's line. Where JSON allows them they mean nothing.
 fn one_line(message: &[u8]) -> Option<String> {
     std::str::from_utf8(message).ok().map(|text| text.replace(['\n', '\r'], " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_without_end_do_not_hold_up_the_result() {
+        let (send, messages) = mpsc::channel(1);
+        let mut left = 3;
+        let work = std::future::poll_fn(move |context| {
+            context.waker().wake_by_ref();
+            left -= 1;
+            if left == 0 { Poll::Ready(Finished::Cancelled) } else { Poll::Pending }
+        });
+        let mut streamed = Streamed::new("1", Box::pin(work), messages, None, None);
+        for _ in 0..=3 + WAITING {
+            let _full = send.try_send(Bytes::from_static(b"{}"));
+            if matches!(streamed.next().await, Piece::Finished(_)) {
+                return;
+            }
+        }
+        panic!("the result does not come");
+    }
 }

@@ -9,53 +9,33 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::changes::{Change, News, NewsFeed};
-use super::link::{Link, Outgoing, Step};
+use super::link::Link;
+use super::question::{Asking, Question};
 use crate::config::ServerName;
 
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
 const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
 const RESOURCE_UPDATED: &str = "notifications/resources/updated";
+const CANCELLED: &str = "notifications/cancelled";
 
 /// Hears one connection. Called on the task that reads it, so nothing here may wait.
 pub trait Hearing: Send + Sync + 'static {
     /// A notification that belongs to no request of ours, whole.
     fn notification(&self, method: &str, message: &Bytes);
 
-    /// A request of the server's; `false` when there is nobody to ask, so that it is refused.
-    fn request(&self, question: Question) -> bool;
-}
+    /// A request of the server's.
+    ///
+    /// # Errors
+    ///
+    /// The question itself, when there is no client to ask.
+    fn request(&self, question: Question) -> Result<(), Question>;
 
-/// A request that a server makes of the client behind its connection: sampling, elicitation, roots.
-pub struct Question {
-    /// The connection that the answer goes to.
-    pub link: Arc<dyn Link>,
-    /// The server's own id, as JSON text.
-    pub id: Box<str>,
-    pub method: Box<str>,
-    /// The JSON text of an object.
-    pub params: Bytes,
-}
-
-impl Question {
-    /// Answers with `outcome`: the member `"result":...` or `"error":...`, as JSON text.
-    pub async fn answer(&self, outcome: &str) {
-        let message =
-            format!(r#"{{"jsonrpc":"2.0","id":{},{}}}"#, self.id, outcome.replace(['\n', '\r'], " "));
-        let outgoing = Outgoing { message: message.into(), step: Step::Other };
-        if let Err(error) = self.link.send(outgoing).await {
-            tracing::debug!(%error, "an answer did not reach the server that asked");
-        }
-    }
-}
-
-impl fmt::Debug for Question {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Question").field("method", &self.method).finish_non_exhaustive()
-    }
+    /// The server has given up the request `id` (JSON text), which it made over `link`.
+    fn withdrawn(&self, _link: &Arc<dyn Link>, _id: &str) {}
 }
 
 /// Hears a connection that all callers share: changes are everybody's, and nobody can be asked anything.
@@ -86,8 +66,8 @@ impl Hearing for Shared {
         let _nobody_follows = self.news.send(News { server: self.server.clone(), what });
     }
 
-    fn request(&self, _: Question) -> bool {
-        false
+    fn request(&self, question: Question) -> Result<(), Question> {
+        Err(question)
     }
 }
 
@@ -108,6 +88,7 @@ fn updated(message: &[u8]) -> Option<Arc<str>> {
 pub struct Relay {
     hearing: ArcSwapOption<Arc<dyn Hearing>>,
     tools_changed: AtomicBool,
+    asking: watch::Sender<Asking>,
 }
 
 impl Relay {
@@ -116,9 +97,9 @@ impl Relay {
         self.hearing.store(Some(Arc::new(hearing)));
     }
 
-    /// Nobody hears it until the next one is attached.
-    pub fn detach(&self) {
-        self.hearing.store(None);
+    /// What the client is asked over the connection.
+    pub fn asking(&self) -> watch::Receiver<Asking> {
+        self.asking.subscribe()
     }
 
     /// Whether the server has ever said that its tools for this client are others now.
@@ -137,8 +118,17 @@ impl Hearing for Relay {
         }
     }
 
-    fn request(&self, question: Question) -> bool {
-        self.hearing.load().as_ref().is_some_and(|hearing| hearing.request(question))
+    fn request(&self, question: Question) -> Result<(), Question> {
+        match &*self.hearing.load() {
+            Some(hearing) => hearing.request(question.counted(&self.asking)),
+            None => Err(question),
+        }
+    }
+
+    fn withdrawn(&self, link: &Arc<dyn Link>, id: &str) {
+        if let Some(hearing) = &*self.hearing.load() {
+            hearing.withdrawn(link, id);
+        }
     }
 }
 
@@ -150,6 +140,13 @@ impl fmt::Debug for Relay {
 
 /// Requests that a client can be asked. Everything else that a server asks is between it and the gateway.
 const ASKED: [&str; 3] = ["sampling/createMessage", "elicitation/create", "roots/list"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelled<'a> {
+    #[serde(borrow)]
+    request_id: &'a RawValue,
+}
 
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -167,17 +164,17 @@ pub fn hear(hearing: &dyn Hearing, link: &Arc<dyn Link>, message: &Bytes) -> boo
         return false;
     };
     let Some(id) = id else {
-        hearing.notification(&method, message);
+        match params.filter(|_| method == CANCELLED).map(|params| serde_json::from_str(params.get())) {
+            Some(Ok(Cancelled { request_id })) => hearing.withdrawn(link, request_id.get()),
+            Some(Err(_)) | None => hearing.notification(&method, message),
+        }
         return false;
     };
     if !ASKED.contains(&&*method) {
         return false;
     }
     let params = params.map_or("{}", RawValue::get);
-    hearing.request(Question {
-        link: link.clone(),
-        id: id.get().into(),
-        method: method.as_ref().into(),
-        params: Bytes::copy_from_slice(params.as_bytes()),
-    })
+    let heard = hearing.request(Question::new(link.clone(), id.get(), &method, params));
+    // rmcp has a refusal for it.
+    heard.map_err(Question::pass_over).is_ok()
 }

@@ -277,6 +277,12 @@ impl Link for Lines {
         })
     }
 
+    fn tell(&self, answer: Bytes) {
+        if self.commands.try_send(Command::Send(answer)).is_err() {
+            tracing::debug!("an answer to a request of a server's own was dropped: the server does not read");
+        }
+    }
+
     fn request<'a>(
         &'a self,
         request: Request<'a>,

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError};
 use super::message::{FIRST_ID, LAST_ID, Reply};
@@ -22,6 +25,48 @@ pub const INBOX: usize = 256;
 /// A larger message that is no answer to one of our requests is dropped: rmcp has a use for `initialize` and
 /// for small notifications only, and would hold as many as may wait.
 const LARGEST: usize = 1 << 20;
+
+/// Our answers to a server's own requests that may be under way at one time; further ones are dropped. Without this a
+/// server that asks and does not read would fill the memory.
+pub const ANSWERS: usize = 64;
+/// How long such an answer may wait for a server that does not take it.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// The answers to a server's own requests that are under way over HTTP.
+#[derive(Debug)]
+pub struct Answers(Arc<Semaphore>);
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(ANSWERS)))
+    }
+}
+
+impl Answers {
+    /// See [`Link::tell`]; `telling` is one of `tasks` of the connection that lasts until `end`.
+    pub fn tell(
+        &self,
+        server: &ServerName,
+        tasks: &TaskTracker,
+        end: Arc<End>,
+        telling: impl Future<Output = Result<(), LinkError>> + Send + 'static,
+    ) {
+        if end.is_set() {
+            return;
+        }
+        let Ok(place) = self.0.clone().try_acquire_owned() else {
+            return tracing::debug!(mcp_server = %server, "{server}: an answer to a request of its own was dropped: too many are under way");
+        };
+        let server = server.clone();
+        tasks.spawn(async move {
+            let _place = place;
+            let told = end.token().run_until_cancelled(timeout(ANSWER_LIMIT, telling)).await;
+            if let Some(Err(_) | Ok(Err(_))) = told {
+                tracing::debug!(mcp_server = %server, "{server} did not take an answer to a request of its own");
+            }
+        });
+    }
+}
 
 /// Hands a message to rmcp, or drops it when too many are waiting already.
 pub fn offer(server: &ServerName, inbox: &mpsc::Sender<Bytes>, message: Bytes) {
@@ -37,6 +82,10 @@ pub fn offer(server: &ServerName, inbox: &mpsc::Sender<Bytes>, message: Bytes) {
 pub trait Link: Send + Sync + 'static {
     /// Sends one message of rmcp (JSON text without newline). What the server answers goes to the inbox.
     fn send(&self, message: Outgoing) -> BoxFuture<'static, Result<(), LinkError>>;
+
+    /// Sends the answer to a request of the server's, without waiting until it is taken: nothing may wait where a question
+    /// is dropped. It is lost when too many are under way already, or the server does not take it in time.
+    fn tell(&self, answer: Bytes);
 
     /// Sends one of our own requests and waits for its answer. `progress` is told of each progress
     /// notification that belongs to it.
@@ -157,6 +206,9 @@ impl Ids {
         FIRST_ID + (id.wrapping_sub(FIRST_ID)) % (LAST_ID - FIRST_ID + 1)
     }
 }
+
+#[cfg(test)]
+pub mod fake;
 
 #[cfg(test)]
 mod tests {

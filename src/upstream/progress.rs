@@ -52,11 +52,6 @@ impl Progress {
     /// A notification of progress has come.
     pub fn tell(&self, message: &Bytes) {
         self.pass_on(message);
-        self.touch();
-    }
-
-    /// Something else shows that the request goes on, such as an answer of the user's.
-    pub fn touch(&self) {
         self.told.notify_one();
     }
 

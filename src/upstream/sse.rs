@@ -17,7 +17,7 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
-use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Speech};
+use super::link::{self, Answers, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, Sorted};
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
@@ -38,6 +38,7 @@ struct Sse {
     speech: Speech,
     end: Arc<End>,
     tasks: TaskTracker,
+    answers: Answers,
 }
 
 struct SseLink(Arc<Sse>);
@@ -86,6 +87,7 @@ pub async fn open(
         speech: Speech::default(),
         end: Arc::default(),
         tasks: TaskTracker::new(),
+        answers: Answers::default(),
     });
     shared.tasks.spawn(shared.clone().listen(events, inbox));
     Ok(Opened { link: Arc::new(SseLink(shared)), inbox: inbox_out })
@@ -189,6 +191,11 @@ impl Link for SseLink {
     fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
         let this = self.0.clone();
         Box::pin(async move { this.post(outgoing.message, None).await })
+    }
+
+    fn tell(&self, answer: Bytes) {
+        let telling = self.send(Outgoing { message: answer, step: Step::Other });
+        self.0.answers.tell(&self.0.exchange.server, &self.0.tasks, self.0.end.clone(), telling);
     }
 
     fn request<'a>(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::net::UnixStream;
 use tokio::process::{ChildStdin, ChildStdout};
@@ -97,13 +98,17 @@ pub async fn open_socket(
     Ok(opened(lines, task, inbox))
 }
 
-fn opened(lines: Lines, task: JoinHandle<()>, inbox: tokio::sync::mpsc::Receiver<bytes::Bytes>) -> Opened {
+fn opened(lines: Lines, task: JoinHandle<()>, inbox: tokio::sync::mpsc::Receiver<Bytes>) -> Opened {
     Opened { link: Arc::new(Served { lines, task: Mutex::new(Some(task)) }), inbox }
 }
 
 impl Link for Served {
     fn send(&self, message: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
         self.lines.send(message)
+    }
+
+    fn tell(&self, answer: Bytes) {
+        self.lines.tell(answer);
     }
 
     fn request<'a>(

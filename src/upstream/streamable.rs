@@ -25,7 +25,7 @@ use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
-use super::link::{self, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::link::{self, Answers, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, RpcError, Sorted};
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
@@ -48,6 +48,7 @@ struct Streamable {
     speech: Speech,
     end: Arc<End>,
     tasks: TaskTracker,
+    answers: Answers,
 }
 
 /// The link owns the shared state through an `Arc`, so that tasks and cancellations can outlive a caller.
@@ -86,6 +87,7 @@ pub async fn open(
         speech: Speech::default(),
         end: Arc::default(),
         tasks: TaskTracker::new(),
+        answers: Answers::default(),
     };
     Ok(Opened { link: Arc::new(StreamableLink(Arc::new(shared))), inbox: inbox_out })
 }
@@ -246,6 +248,11 @@ impl Streamable {
 impl Link for StreamableLink {
     fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
         Box::pin(self.0.clone().send(outgoing))
+    }
+
+    fn tell(&self, answer: Bytes) {
+        let telling = self.send(Outgoing { message: answer, step: Step::Other });
+        self.0.answers.tell(&self.0.exchange.server, &self.0.tasks, self.0.end.clone(), telling);
     }
 
     fn request<'a>(

@@ -2,7 +2,7 @@
 //! the gateway's own `call_tool`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -205,4 +205,76 @@ fn levels(log: &Path) -> Vec<(String, String)> {
     asked
         .map(|message| (message["params"]["level"].as_str().unwrap().into(), message["pid"].to_string()))
         .collect()
+}
+
+#[tokio::test]
+async fn a_server_that_asks_without_end_is_cut_short_in_either_era() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let server = telling(&["--nags", "--log", log.to_str().unwrap()]);
+    let gateway = Gateway::serving(json!({ "s": server })).start().await;
+    gateway.listed(&["s"]).await;
+    let began = Instant::now();
+    let params = json!({ "name": "s_nag", "arguments": { "count": 4000, "every": 5 } });
+    let result = asked(&gateway, "/mcp", &params).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(result["inputRequests"].as_object().unwrap().len() <= 64);
+    // With a session the questions are requests of their own; each one too many is answered with an error.
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
+    let params = json!({ "name": "s_nag", "arguments": { "count": 70 } });
+    let mut answer = client.streamed(&gateway, "/mcp", "tools/call", &params).await;
+    answer.message("elicitation/create").await;
+    until(Duration::from_secs(20), "the refusal of each question too many", async || {
+        let refused = refusals(&log);
+        (0..70).filter(|number| refused.contains(&format!("nag-{number}"))).count().ge(&6).then_some(())
+    })
+    .await;
+}
+
+/// The ids of the server's own requests that were answered with an error.
+fn refusals(log: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let refused =
+        messages.filter(|message| message["error"]["message"].as_str().unwrap_or("").contains("already"));
+    refused.map(|message| message["id"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_time_of_a_call_stands_still_while_its_client_is_asked_and_for_nothing_else() {
+    let mut server = telling(&[]);
+    server["timeout"] = json!(1);
+    let gateway = Gateway::serving(json!({ "s": server, "t": patient() })).start().await;
+    gateway.listed(&["s", "t"]).await;
+    let client = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
+    let params = json!({ "name": "s_ask", "arguments": { "message": "?" } });
+    let mut answer = client.streamed(&gateway, "/mcp", "tools/call", &params).await;
+    let question = answer.message("elicitation/create").await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    client.reply(&question, &json!({ "action": "decline" })).await;
+    let told = answer.message("").await;
+    assert!(text(&told["result"]).contains("decline"), "{told}");
+    // Answers to what was never asked keep no call alive.
+    let began = Instant::now();
+    let params = json!({ "name": "t_wait" });
+    let mut answer = client.streamed(&gateway, "/mcp", "tools/call", &params).await;
+    let unasked = async {
+        loop {
+            client.reply(&json!({ "id": 4711 }), &json!({})).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let told = tokio::select! {
+        told = answer.answer() => told,
+        () = unasked => unreachable!("it goes on"),
+        () = tokio::time::sleep(Duration::from_secs(10)) => panic!("the call goes on after {:?}", began.elapsed()),
+    };
+    assert_eq!(told["result"]["isError"], true, "{told}");
+}
+
+/// A server whose tool `wait` takes for ever.
+fn patient() -> Value {
+    let mut server = servers::scripted(&[]);
+    server["timeout"] = json!(1);
+    server
 }

@@ -4,7 +4,7 @@ beside their answers; standard library only.
 
 Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--hang METHOD] [--circle]
                           [--ttl MS] [--scope SCOPE] [--log FILE] [--tells] [--more NAME,NAME]
-                          [--enables NAME,NAME] [--while FILE]
+                          [--enables NAME,NAME] [--nags] [--while FILE]
 
 --prompts A,B  the prompts; without it the server has none and does not declare them
 --page N       entries on one page of a list
@@ -18,10 +18,11 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
                `change` (a list has: `kind`), `ask` (asks the user, and answers what the user did;
                its `message` is said in a header, too), `steps` (tells its
                progress three times), `log` (writes a message of level `info`) and `pid`
+--nags         has the tool `nag`, which asks the user `count` times, each `every` milliseconds, and never answers
 --more A,B     further tools, for a client that can be asked something; they echo their arguments
 --enables A,B  has the tool `enable`, after which this process has these tools, too, and says so
 """
-import argparse, json, os, sys
+import argparse, json, os, sys, threading, time
 
 parser = argparse.ArgumentParser()
 for option in ("--prompts", "--fail", "--hang", "--scope", "--log"):
@@ -31,6 +32,7 @@ parser.add_argument("--page", type=int, default=100)
 parser.add_argument("--ttl", type=int)
 parser.add_argument("--circle", action="store_true")
 parser.add_argument("--tells", action="store_true")
+parser.add_argument("--nags", action="store_true")
 parser.add_argument("--more", default="")
 parser.add_argument("--enables", default="")
 options = parser.parse_args()
@@ -45,6 +47,8 @@ CAPABILITIES = {
 TOOLS = ["touch", "change", "ask", "steps", "log", "pid"] if options.tells else []
 if options.enables:
     TOOLS.append("enable")
+if options.nags:
+    TOOLS.append("nag")
 client, followed, waiting = {}, set(), {}
 
 
@@ -62,6 +66,12 @@ def tools():
     return [{"name": name, "inputSchema": message if name == "ask" else {"type": "object"}} for name in TOOLS + more]
 
 
+def nag(count, every):
+    for number in range(count):
+        send(id=f"nag-{number}", method="elicitation/create", params={"message": "?", "requestedSchema": {}})
+        time.sleep(every / 1000)
+
+
 def call(ident, name, arguments, meta):
     """The text of the answer; None when it comes later."""
     if name == "touch" and arguments["uri"].split("/part")[0] in followed:
@@ -74,6 +84,9 @@ def call(ident, name, arguments, meta):
         waiting[f"ask-{ident}"] = ident
         form = {"message": arguments.get("message", "?"), "requestedSchema": {"type": "object", "properties": {}}}
         send(id=f"ask-{ident}", method="elicitation/create", params=form)
+        return None
+    elif name == "nag":
+        threading.Thread(target=nag, args=(arguments["count"], arguments.get("every", 0)), daemon=True).start()
         return None
     elif name == "steps" and "progressToken" in meta:
         for step in range(3):

@@ -1,7 +1,6 @@
 //! The handshake of the era of sessions and everything that is no call: rmcp speaks it, over our [`Link`].
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use rmcp::ClientHandler;
@@ -21,13 +20,7 @@ use crate::config::ServerName;
 use crate::upstream::Freshness;
 use crate::upstream::error::{EndReason, LinkError, cut_words};
 use crate::upstream::hearing::{self, Hearing};
-use crate::upstream::link::{Link, Opened, Outgoing, Step};
-
-/// Our answers to a server's own requests (pings, for instance) that may wait at one time; further ones are
-/// dropped. Without this a server that asks and does not read would fill the memory with tasks.
-const ANSWERS: usize = 64;
-/// How long such an answer may wait for a server that does not take it.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+use crate::upstream::link::{ANSWER_LIMIT, ANSWERS, Link, Opened, Outgoing, Step};
 
 /// rmcp's running half of a connection. Dropping it ends the connection.
 pub type Service = RunningService<RoleClient, Handler>;

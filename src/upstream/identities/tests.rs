@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
@@ -72,6 +73,8 @@ impl Link for FakeLink {
     fn send(&self, _: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
         Box::pin(async { Ok(()) })
     }
+
+    fn tell(&self, _: Bytes) {}
 
     fn request<'a>(
         &'a self,

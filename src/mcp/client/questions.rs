@@ -1,0 +1,79 @@
+//! What one client was asked and has not answered yet: by servers, and for results that want input.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Answer;
+use crate::upstream::{Link, Question};
+
+/// Questions over one connection that a client may leave unanswered; further ones are refused.
+pub const UNANSWERED: usize = 64;
+
+/// By the numbers that the client knows them by.
+#[derive(Debug, Default)]
+pub struct Questions(Mutex<HashMap<u64, Awaited>>);
+
+/// What waits for an answer of the client's.
+#[derive(Debug)]
+pub enum Awaited {
+    /// The clock refuses it when the client takes too long.
+    Server {
+        question: Question,
+        _clock: AbortOnDropHandle<()>,
+    },
+    Round(oneshot::Sender<Answer>),
+}
+
+impl Questions {
+    /// Notes what `ask` has asked under this number, before its answer can come.
+    ///
+    /// # Errors
+    ///
+    /// What could not be asked.
+    pub fn note(&self, number: u64, awaited: Awaited, ask: impl FnOnce() -> bool) -> Result<(), Awaited> {
+        let mut open = self.open();
+        if !ask() {
+            return Err(awaited);
+        }
+        open.insert(number, awaited);
+        Ok(())
+    }
+
+    pub fn take(&self, number: u64) -> Option<Awaited> {
+        self.open().remove(&number)
+    }
+
+    /// Takes the question that was asked over `link` under the server's own `id`.
+    pub fn take_of(&self, link: &Arc<dyn Link>, id: &str) -> Option<(u64, Question)> {
+        let mut open = self.open();
+        let number = open.iter().find_map(|(number, awaited)| {
+            matches!(awaited, Awaited::Server { question, .. } if is_over(question, link) && &*question.id == id)
+                .then_some(*number)
+        })?;
+        match open.remove(&number) {
+            Some(Awaited::Server { question, .. }) => Some((number, question)),
+            _ => None,
+        }
+    }
+
+    /// How many wait that were asked over `link`.
+    pub fn over(&self, link: &Arc<dyn Link>) -> usize {
+        let is_over = |awaited: &&Awaited| matches!(awaited, Awaited::Server { question, .. } if is_over(question, link));
+        self.open().values().filter(is_over).count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open().is_empty()
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Awaited>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_over(question: &Question, link: &Arc<dyn Link>) -> bool {
+    Arc::ptr_eq(&question.link, link)
+}

@@ -1,0 +1,102 @@
+use super::*;
+use crate::mcp::place::Place as Endpoint;
+use crate::upstream::link::fake::Told;
+use crate::upstream::{Hearing, Question};
+
+fn owner() -> Owner {
+    let caller = Caller {
+        key_name: None,
+        profile: None,
+        scope: Arc::default(),
+        reach: Arc::default(),
+        admin: false,
+        metrics: false,
+    };
+    Owner::new(&caller, Endpoint::All.template(), "tools/call", &Members::default())
+}
+
+/// What becomes of a request whose server does this beside it.
+async fn outcome(
+    parked: &Arc<Parked>,
+    work: impl Future<Output = Finished> + Send + 'static,
+    server: impl AsyncFnOnce(Arc<dyn Hearing>),
+) -> serde_json::Value {
+    let ends = Ends::new(false, false);
+    let hearing = ends.hearing.clone();
+    let (to, _heard) = mpsc::channel(1);
+    let closing = CancellationToken::new();
+    let working = parked.work(owner(), ends.running(Box::pin(work)), to, &closing);
+    tokio::select! {
+        biased;
+        finished = working => match finished {
+            Finished::Result(result) => serde_json::from_slice(&result).unwrap(),
+            other => panic!("{other:?}"),
+        },
+        () = server(hearing) => panic!("the server had its way"),
+    }
+}
+
+async fn for_ever() -> Finished {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
+    let (parked, link) = (Arc::<Parked>::default(), Told::new());
+    let began = Instant::now();
+    let result = outcome(&parked, for_ever(), async |hearing| {
+        for number in 0..400 {
+            let _refused =
+                hearing.request(Question::new(link.clone(), &number.to_string(), "roots/list", "{}"));
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(began.elapsed(), GATHER_LONGEST);
+    assert_eq!(result["inputRequests"].as_object().unwrap().len(), 40);
+    // Further ones wait for the next round, or are refused; all have an answer once the request is over.
+    assert_eq!(parked.waiting().len(), 1);
+    sleep(ANSWERED_WITHIN + GATHER).await;
+    assert_eq!((parked.waiting().len(), link.messages().len()), (0, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_questions_of_one_round_are_bounded_in_number_and_in_bytes() {
+    let (parked, link) = (Arc::<Parked>::default(), Told::new());
+    for (params, taken) in [("{}".to_owned(), 64), (format!("{{\"a\":\"{}\"}}", "a".repeat(300 << 10)), 3)] {
+        let before = link.messages().len();
+        let result = outcome(&parked, for_ever(), async |hearing| {
+            for number in 0..70 {
+                let question = Question::new(link.clone(), &number.to_string(), "roots/list", &params);
+                assert!(hearing.request(question).is_ok());
+            }
+            std::future::pending().await
+        })
+        .await;
+        assert_eq!(result["inputRequests"].as_object().unwrap().len(), taken);
+        let refused = &link.messages()[before..];
+        assert_eq!(refused.len(), 70 - taken);
+        assert!(
+            refused.iter().all(|answer| answer["error"]["message"].as_str().unwrap().contains("already"))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_ends_while_questions_are_gathered_is_not_held_up() {
+    let (parked, link) = (Arc::<Parked>::default(), Told::new());
+    let work = async {
+        sleep(Duration::from_millis(30)).await;
+        Finished::Result(Bytes::from_static(b"\"done\""))
+    };
+    let result = outcome(&parked, work, async |hearing| {
+        loop {
+            assert!(hearing.request(Question::new(link.clone(), "1", "roots/list", "{}")).is_ok());
+            sleep(Duration::from_millis(7)).await;
+        }
+    })
+    .await;
+    assert_eq!((result, parked.waiting().len()), ("done".into(), 0));
+    assert!(link.messages().iter().all(|answer| answer["error"].is_object()), "each has its answer");
+    assert_eq!(link.messages().len(), 5);
+}

@@ -1,0 +1,128 @@
+//! What a server asks the client behind its connection, from the question to the one answer that it gets.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::link::Link;
+
+/// How long a client may take to answer; the deadlines of the calls over the connection stand still meanwhile.
+pub const ANSWERED_WITHIN: Duration = Duration::from_secs(300);
+
+/// JSON-RPC's "internal error".
+const NO_ANSWER: i64 = -32603;
+
+/// A request that a server makes of the client behind its connection: sampling, elicitation, roots.
+///
+/// Its server gets one answer whatever becomes of it: one that is dropped is answered with an error.
+pub struct Question {
+    /// The connection that the answer goes to.
+    pub link: Arc<dyn Link>,
+    /// The server's own id, as JSON text.
+    pub id: Box<str>,
+    pub method: Box<str>,
+    /// The JSON text of an object.
+    pub params: Bytes,
+    /// Where it counts as open.
+    asking: Option<watch::Sender<Asking>>,
+    is_answered: bool,
+}
+
+/// What the client behind one connection is asked at the moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// Questions without an answer.
+    pub open: usize,
+    /// Answers that the client has given so far.
+    pub answers: u64,
+}
+
+impl Question {
+    pub fn new(link: Arc<dyn Link>, id: &str, method: &str, params: &str) -> Self {
+        let params = Bytes::copy_from_slice(params.as_bytes());
+        Self { link, id: id.into(), method: method.into(), params, asking: None, is_answered: false }
+    }
+
+    /// The same, which counts in `asking` until it is answered.
+    #[must_use]
+    pub fn counted(mut self, asking: &watch::Sender<Asking>) -> Self {
+        asking.send_modify(|asking| asking.open += 1);
+        self.asking = Some(asking.clone());
+        self
+    }
+
+    /// Answers with what the client says: the member `"result":...` or `"error":...`, as JSON text.
+    pub fn answer(mut self, outcome: &str) {
+        if let Some(asking) = &self.asking {
+            asking.send_modify(|asking| asking.answers += 1);
+        }
+        self.say(outcome);
+    }
+
+    /// Answers with an error that tells why the client does not.
+    pub fn refuse(mut self, why: &str) {
+        self.say_error(why);
+    }
+
+    /// Leaves it without an answer: its server wants none any more, or gets one elsewhere.
+    pub fn pass_over(mut self) {
+        self.is_answered = true;
+    }
+
+    fn say_error(&mut self, why: &str) {
+        self.say(&format!(r#""error":{{"code":{NO_ANSWER},"message":{}}}"#, Value::from(why)));
+    }
+
+    fn say(&mut self, outcome: &str) {
+        self.is_answered = true;
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","id":{},{}}}"#, self.id, outcome.replace(['\n', '\r'], " "));
+        self.link.tell(message.into());
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.say_error("what it was asked for has ended without an answer of the client's");
+        }
+        if let Some(asking) = &self.asking {
+            asking.send_modify(|asking| asking.open -= 1);
+        }
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Question").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::link::fake::Told;
+
+    #[tokio::test]
+    async fn a_server_gets_one_answer_whatever_becomes_of_its_question() {
+        let link = Told::new();
+        let (asking, mut asked) = watch::channel(Asking::default());
+        let ask = |id| Question::new(link.clone(), id, "roots/list", "{}").counted(&asking);
+        let (first, second, third, fourth) = (ask("1"), ask(r#""two""#), ask("3"), ask("4"));
+        assert_eq!(*asked.borrow_and_update(), Asking { open: 4, answers: 0 });
+        first.answer("\"result\":{\"a\":\n1}");
+        second.refuse("too \"many\"");
+        drop(third);
+        fourth.pass_over();
+        assert_eq!(*asked.borrow_and_update(), Asking { open: 0, answers: 1 });
+        let told = link.messages();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told[0], serde_json::json!({ "jsonrpc": "2.0", "id": 1, "result": { "a": 1 } }));
+        assert_eq!((&told[1]["id"], &told[1]["error"]["message"]), (&"two".into(), &"too \"many\"".into()));
+        assert_eq!((&told[2]["id"], &told[2]["error"]["code"]), (&3.into(), &NO_ANSWER.into()));
+    }
+}
