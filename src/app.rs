@@ -20,14 +20,18 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
-use crate::config::{Config, Sources};
+use crate::catalog::Namespace;
+use crate::config::{Config, Loaded, Sources};
 use crate::gateway::Configuration;
+use crate::gateway::configuration::{self, LoadFailed};
 use crate::http::host::HostRuleError;
-use crate::http::{KeysError, ListenError, Listener, serve};
-use crate::shutdown::{Shutdown, Signals};
+use crate::http::{Keys, KeysError, ListenError, Listener, Served, serve};
+use crate::shutdown::Shutdown;
 use crate::systemd::InheritedSocket;
+use crate::telemetry::audit::AuditWriter;
 pub use audit::AuditError;
 use fleet::{Fleet, SERVERS_END};
+use followed_files::Seen;
 use generation::Generation;
 use reload::Reloader;
 use service_manager::ServiceManager;
@@ -43,11 +47,21 @@ pub enum AppError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Audit(#[from] AuditError),
-    #[error("signals cannot be caught: {0}")]
-    Signals(#[source] std::io::Error),
 }
 
-/// Serves `config` until a signal asks for the end, then drains. `sources` are read again at each reload.
+/// What a signal asks for: the end, or a reload.
+#[derive(Debug, Clone, Default)]
+pub struct Signalled {
+    pub shutdown: Shutdown,
+    pub reload: Arc<Notify>,
+}
+
+/// Reads and checks what `sources` name; `None` when the end is asked for meanwhile.
+pub async fn load(sources: Arc<Sources>, signalled: Signalled) -> Option<Result<Loaded, LoadFailed>> {
+    signalled.shutdown.token().run_until_cancelled(configuration::load(sources)).await
+}
+
+/// Serves `config` until the end is asked for, then drains. `sources` are read again at each reload.
 /// `inherited` are the sockets that a service manager opened for the gateway; without any, `config`'s host and
 /// port are bound.
 ///
@@ -55,22 +69,19 @@ pub enum AppError {
 ///
 /// [`AppError`] when the gateway's own key cannot be read or the port cannot be opened. A server that
 /// cannot be started is no error: it is tried again, for ever.
-pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocket>) -> Result<(), AppError> {
-    let sources = Arc::new(sources);
+pub async fn run(
+    config: Config,
+    sources: Arc<Sources>,
+    inherited: Vec<InheritedSocket>,
+    signalled: Signalled,
+) -> Result<(), AppError> {
+    let Signalled { shutdown, reload } = signalled;
     let configuration = Arc::new(Configuration::new(sources.clone()));
-    let shutdown = Shutdown::new();
-    let (audit, _audit_writer) = audit::start(config.audit.as_ref())?;
-    let fleet = Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
-    let fleet = Arc::new(fleet.audited(audit));
-    let (generation, served) = Generation::build(config, None, &fleet, configuration.clone())?;
     let activated = !inherited.is_empty();
-    let tls = generation.config.listen.tls.as_ref();
-    let seen = match sources.hot_reload {
-        true => followed_files::first_look(&sources, generation.config.lock_file.as_ref(), tls).await,
-        false => Vec::new(),
-    };
-    let listener = Listener::open(&generation.config.listen, inherited).await?;
-    let signals = Signals::catch().map_err(AppError::Signals)?;
+    let beginning = Begun::new(config, &sources, inherited, configuration.clone(), &shutdown);
+    // Files, names and disks may take their time; the end does not wait for them.
+    let Some(begun) = shutdown.token().run_until_cancelled(beginning).await else { return Ok(()) };
+    let Begun { fleet, audit_writer: _audit_writer, generation, served, seen, listener } = begun?;
     let certificate = listener.certificate().cloned();
     if let Some(certificate) = &certificate {
         fleet.metrics().serves_certificate(certificate.expires());
@@ -78,10 +89,10 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     greeting::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
+    shutdown.will_drain(generation.config.limits.drain);
     generation.start(None, &fleet);
     fleet.tasks().spawn(greeting::servers(generation.upstreams.clone(), fleet.stop().clone()));
 
-    let reload = Arc::new(Notify::new());
     let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));
     if sources.hot_reload {
         let following = followed_files::follow(
@@ -107,10 +118,8 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
         lock_file,
         told: service_manager.reloads().clone(),
     };
-    let reloading = tokio::spawn(reloader.run(reload.clone(), shutdown.token().clone()));
-    let catching = tokio::spawn(signals.forward(shutdown.clone(), reload));
+    let reloading = tokio::spawn(reloader.run(reload, shutdown.clone()));
     serve(listener, serving, shutdown, pulse).await;
-    catching.abort();
     if let Err(error) = reloading.await {
         tracing::error!(%error, "the task that reloads failed");
     }
@@ -119,4 +128,39 @@ pub async fn run(config: Config, sources: Sources, inherited: Vec<InheritedSocke
     fleet.end().await;
     service_manager.end().await;
     Ok(())
+}
+
+/// What stands before the port is served.
+struct Begun {
+    fleet: Arc<Fleet>,
+    audit_writer: Option<AuditWriter>,
+    generation: Generation,
+    served: Served,
+    /// The files to follow, as they were when they were read.
+    seen: Vec<Seen>,
+    listener: Listener,
+}
+
+impl Begun {
+    async fn new(
+        config: Config,
+        sources: &Sources,
+        inherited: Vec<InheritedSocket>,
+        configuration: Arc<Configuration>,
+        shutdown: &Shutdown,
+    ) -> Result<Self, AppError> {
+        let (audit, audit_writer) = audit::start(config.audit.as_ref()).await?;
+        let namespace = Arc::new(Namespace::of(&config));
+        let keys = Keys::read(&config.auth, &namespace).await?;
+        let fleet = Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
+        let fleet = Arc::new(fleet.audited(audit));
+        let (generation, served) = Generation::build(config, keys, namespace, None, &fleet, configuration)?;
+        let tls = generation.config.listen.tls.as_ref();
+        let seen = match sources.hot_reload {
+            true => followed_files::first_look(sources, generation.config.lock_file.as_ref(), tls).await,
+            false => Vec::new(),
+        };
+        let listener = Listener::open(&generation.config.listen, inherited).await?;
+        Ok(Self { fleet, audit_writer, generation, served, seen, listener })
+    }
 }

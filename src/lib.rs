@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  compute, json, room, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, room, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -33,6 +33,7 @@ pub mod catalog;
 pub mod cli;
 pub mod compute;
 pub mod config;
+pub mod file;
 pub mod gateway;
 pub mod http;
 pub mod json;

@@ -2,13 +2,21 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use mcpo::app::{self, AppError};
+use mcpo::app::{self, AppError, Signalled};
 use mcpo::cli::{self, Invocation, check, exit, run_server};
-use mcpo::config::{self, Loaded, LogFormat, Sources, environment};
+use mcpo::config::{Loaded, LogFormat, Sources, environment};
+use mcpo::gateway::configuration::LoadFailed;
+use mcpo::shutdown::{Guard, Overdue};
 use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
 use mcpo::upstream::process::launch;
+use tokio::runtime::Runtime;
+
+/// How long threads may take to end after everything is done; what they hold, such as children, is let go of.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     launch::through_own_program();
@@ -20,20 +28,44 @@ fn main() -> ExitCode {
         Invocation::StartChild(child) => child.run(),
         Invocation::RunServer(assignment) => return run_server::run(assignment, form(LogFormat::Auto)),
         Invocation::Command(command) => cli::carry_out(*command),
-        Invocation::Serve(sources) => match config::load(&sources) {
-            Ok(loaded) => serve(loaded, sources, systemd::inherited_sockets()),
-            Err(problems) => {
-                let printed = check::print(&problems, &mut io::stderr());
-                printed.map_or(exit::FAILURE, |()| exit::CONFIGURATION)
-            }
-        },
+        Invocation::Serve(sources) => start(Arc::new(sources), systemd::inherited_sockets()),
     })
 }
 
+/// The gateway, from reading its configuration to its end.
+fn start(sources: Arc<Sources>, inherited: Result<Vec<InheritedSocket>, InheritedSocketError>) -> u8 {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
+    let signalled = Signalled::default();
+    let guard = Guard::new(signalled.shutdown.clone(), signalled.reload.clone());
+    let (runtime, guard) = match runtime.and_then(|runtime| Ok((runtime, guard?))) {
+        Ok(begun) => begun,
+        Err(error) => {
+            eprintln!("mcpo: the runtime cannot be started: {error}");
+            return exit::FAILURE;
+        }
+    };
+    match guard.run(&runtime, app::load(sources.clone(), signalled.clone())) {
+        Ok(Some(Ok(loaded))) => serve(&guard, runtime, loaded, sources, inherited, signalled),
+        Ok(Some(Err(LoadFailed::Problems(problems)))) => {
+            let printed = check::print(&problems, &mut io::stderr());
+            printed.map_or(exit::FAILURE, |()| exit::CONFIGURATION)
+        }
+        Ok(Some(Err(error))) => {
+            eprintln!("mcpo: {error}");
+            exit::CONFIGURATION
+        }
+        Ok(None) => exit::SUCCESS,
+        Err(Overdue) => exit::FAILURE,
+    }
+}
+
 fn serve(
+    guard: &Guard,
+    runtime: Runtime,
     loaded: Loaded,
-    sources: Sources,
+    sources: Arc<Sources>,
     inherited: Result<Vec<InheritedSocket>, InheritedSocketError>,
+    signalled: Signalled,
 ) -> u8 {
     let Loaded { config, warnings } = loaded;
     let _telemetry = match Telemetry::start("mcpo", &config.log.level, form(config.log.format)) {
@@ -53,24 +85,22 @@ fn serve(
             return exit::CONFIGURATION;
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "the runtime cannot be started");
-            return exit::FAILURE;
-        }
-    };
-    let outcome = runtime.block_on(app::run(config, sources, inherited));
+    let outcome = guard.run(&runtime, app::run(config, sources, inherited, signalled));
+    // A thread that hangs must not keep the process.
+    runtime.shutdown_timeout(LEFTOVERS);
     match outcome {
-        Ok(()) => exit::SUCCESS,
-        Err(error) => {
+        Ok(Ok(())) => exit::SUCCESS,
+        Ok(Err(error)) => {
             tracing::error!("{error}");
             match error {
                 AppError::Keys(_) | AppError::Hosts(_) | AppError::Audit(_) => exit::CONFIGURATION,
                 AppError::Listen(error) if error.is_address_in_use() => exit::ADDRESS_IN_USE,
-                AppError::Listen(_) | AppError::Signals(_) => exit::FAILURE,
+                AppError::Listen(_) => exit::FAILURE,
             }
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            exit::FAILURE
         }
     }
 }

@@ -1,23 +1,44 @@
 //! The end of the process: one signal asks everyone to stop, a second one cuts short what is left.
 //!
 //! [`Shutdown`] is handed to whoever owns tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps, and
-//! SIGHUP into the wish to reload.
+//! SIGHUP into the wish to reload. [`Guard`] keeps a thread free for them, so that the process ends whatever its other
+//! threads do.
 
 use std::future::Future;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// What the end takes beside the draining, in milliseconds: servers and logs are given some seconds each.
+const ENDING: u64 = 13_000;
 
 /// The two steps of ending. Clones are the same shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     stop: CancellationToken,
     cut: CancellationToken,
+    /// Milliseconds that calls in flight may go on.
+    drain: Arc<AtomicU64>,
 }
+
+/// The thread that hears the signals while others work.
+#[derive(Debug)]
+pub struct Guard {
+    hearing: Runtime,
+    shutdown: Shutdown,
+}
+
+/// The work did not end in time after it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("what still runs does not end, and is ended with the process")]
+pub struct Overdue;
 
 /// The process's SIGTERM, SIGINT and SIGHUP, caught from the moment of [`Signals::catch`].
 #[derive(Debug)]
@@ -57,6 +78,19 @@ impl Shutdown {
         &self.stop
     }
 
+    /// Calls in flight are given `limit` when the end is asked for.
+    pub fn will_drain(&self, limit: Duration) {
+        self.drain.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Resolves when everything must have ended.
+    async fn overdue(&self) {
+        self.requested().await;
+        let drain = Duration::from_millis(self.drain.load(Ordering::Relaxed));
+        let _drained = self.drain(drain, std::future::pending::<()>()).await;
+        tokio::time::sleep(Duration::from_millis(ENDING)).await;
+    }
+
     /// Lets `work` finish within `limit`, or until the shutdown is cut short: `None` when it did not.
     pub async fn drain<F: Future>(&self, limit: Duration, work: F) -> Option<F::Output> {
         tokio::select! {
@@ -65,6 +99,45 @@ impl Shutdown {
             () = self.cut.cancelled() => None,
             () = tokio::time::sleep(limit) => None,
         }
+    }
+}
+
+impl Guard {
+    /// Catches the signals from now on, for `shutdown` and `reload`; see [`Signals::forward`].
+    ///
+    /// # Errors
+    ///
+    /// Where the system allows no handler.
+    pub fn new(shutdown: Shutdown, reload: Arc<Notify>) -> io::Result<Self> {
+        let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = hearing.enter();
+        hearing.spawn(Signals::catch()?.forward(shutdown.clone(), reload));
+        drop(entered);
+        Ok(Self { hearing, shutdown })
+    }
+
+    /// Runs `work` on `runtime`, and hears the signals on this thread meanwhile, so that they are heard also when every
+    /// thread of the runtime is busy.
+    ///
+    /// # Errors
+    ///
+    /// When the work goes on though the shutdown was requested and its time is over.
+    ///
+    /// # Panics
+    ///
+    /// As `work` does.
+    pub fn run<T: Send + 'static>(
+        &self,
+        runtime: &Runtime,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Overdue> {
+        let working = runtime.spawn(work);
+        self.hearing.block_on(async {
+            tokio::select! {
+                worked = working => Ok(worked.unwrap_or_else(|error| resume_unwind(error.into_panic()))),
+                () = self.shutdown.overdue() => Err(Overdue),
+            }
+        })
     }
 }
 
@@ -127,6 +200,19 @@ mod tests {
         shutdown.cut_short();
         assert!(shutdown.is_requested());
         assert_eq!(shutdown.drain(Duration::from_secs(3600), std::future::pending::<()>()).await, None);
+    }
+
+    #[test]
+    fn a_runtime_whose_threads_are_all_busy_is_left_when_its_time_is_over() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let shutdown = Shutdown::new();
+        let hearing = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let guard = Guard { hearing: hearing.unwrap(), shutdown: shutdown.clone() };
+        assert_eq!(guard.run(&runtime, async { 7 }).unwrap(), 7);
+        shutdown.request();
+        guard.run(&runtime, async move { held.recv().unwrap_err() }).unwrap_err();
+        drop(release);
     }
 
     #[tokio::test]

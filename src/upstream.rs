@@ -190,12 +190,12 @@ impl Upstream {
         }
     }
 
-    /// Whether the secrets of the entry have other values than at the last try. May block on a slow disk.
+    /// Whether the secrets of the entry have other values than at the last try.
     /// One that cannot be read now is no other value: what runs with the old one goes on.
-    pub fn secrets_rotated(&self) -> bool {
-        let used = self.secrets.load();
-        let now = self.config().transport.secrets_digest();
-        matches!((used.as_deref(), now), (Some(used), Ok(now)) if *used != now)
+    pub async fn secrets_rotated(&self) -> bool {
+        let Some(used) = self.secrets.load_full() else { return false };
+        let transport = self.config().transport.clone();
+        transport.secrets_digest().await.is_ok_and(|now| *used != now)
     }
 
     /// Ends the server for good: its connection is closed, and its supervisor returns.

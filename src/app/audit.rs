@@ -1,12 +1,14 @@
 //! The audit trail of a configuration, opened before anything is served: who asks for one wants to know when there is
 //! none.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
 use crate::config::{AuditConfig, SecretError};
+use crate::file;
 use crate::telemetry::audit::{Arguments, Audit, AuditWriter};
 
 /// Why the audit trail cannot be kept.
@@ -22,13 +24,15 @@ pub enum AuditError {
 }
 
 /// The trail that `config` asks for, and the writer of its file.
-pub fn start(config: Option<&AuditConfig>) -> Result<(Option<Arc<Audit>>, Option<AuditWriter>), AuditError> {
+pub async fn start(
+    config: Option<&AuditConfig>,
+) -> Result<(Option<Arc<Audit>>, Option<AuditWriter>), AuditError> {
     let Some(AuditConfig { file, digest, secret }) = config else { return Ok((None, None)) };
     let arguments = match secret {
         _ if !digest => Arguments::Nothing,
         None => Arguments::Digest,
         Some(secret) => {
-            let secret = secret.resolve()?;
+            let secret = secret.resolve().await?;
             let secret = secret.expose_secret().trim();
             if secret.is_empty() {
                 return Err(AuditError::EmptySecret);
@@ -39,8 +43,11 @@ pub fn start(config: Option<&AuditConfig>) -> Result<(Option<Arc<Audit>>, Option
     match file {
         None => Ok((Some(Arc::new(Audit::to_log(arguments))), None)),
         Some(path) => {
-            let opened = Audit::to_file(path, arguments);
-            let (audit, writer) = opened.map_err(|source| AuditError::Open { path: path.clone(), source })?;
+            let failed = |source| AuditError::Open { path: path.clone(), source };
+            let place = path.clone();
+            let opened = file::apart(move || file::touch(&place, || Audit::to_file(&place, arguments))).await;
+            let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
+            let (audit, writer) = opened.map_err(failed)?;
             Ok((Some(Arc::new(audit)), Some(writer)))
         }
     }

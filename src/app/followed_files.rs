@@ -4,6 +4,7 @@
 //! from one moment to the next at any step of its path (an editor's rename, Kubernetes' `..data`, NixOS'
 //! `/etc/static`), on file systems that tell nobody about it. Looking costs a few microseconds.
 
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +16,18 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Sources, TlsConfig};
+use crate::file;
 use crate::http::Certificate;
 
 /// How often the files are looked at. A change counts once they have looked the same twice, so that a file
 /// which is just being written is not read half.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// What tells one state of a file from another without reading it; `None` where there is no file.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
+/// Longer ones are none that the gateway reads. In bytes.
+const LONGEST: u64 = 256 << 20;
+
+/// What tells one state of a file from another without reading it.
+type Stamp = (u64, u64, u64, i64, i64);
 
 /// Files that the running configuration names; a reload may name others.
 pub struct Named {
@@ -48,7 +53,7 @@ pub async fn follow(
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;
         }
-        let now = look(&files(), &known).await;
+        let now = look(files(), known.clone()).await;
         let same = now == known;
         known = now;
         if same && contents(&known) != contents(&settled) {
@@ -61,7 +66,7 @@ pub async fn follow(
 
 /// What [`follow`] starts from, taken before the port is open: who sees it open may change a file at once.
 pub async fn first_look(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> Vec<Seen> {
-    look(&files(sources, lock, tls), &[]).await
+    look(files(sources, lock, tls), Vec::new()).await
 }
 
 fn files(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> Vec<PathBuf> {
@@ -72,7 +77,8 @@ fn files(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> 
 /// A file as it was found: its stamp, and the digest of its content.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    stamp: Stamp,
+    /// `None` where there is no file.
+    stamp: Option<Stamp>,
     content: Option<[u8; 32]>,
 }
 
@@ -80,25 +86,37 @@ fn contents(seen: &[Seen]) -> Vec<Option<[u8; 32]>> {
     seen.iter().map(|seen| seen.content).collect()
 }
 
-/// Looks at `files`; those whose stamp is the one in `before` are not read again.
-async fn look(files: &[PathBuf], before: &[Seen]) -> Vec<Seen> {
-    let mut seen = Vec::with_capacity(files.len());
-    for (index, file) in files.iter().enumerate() {
-        let stamp = stamp(file).await;
-        seen.push(match before.get(index) {
-            Some(known) if known.stamp == stamp => known.clone(),
-            _ => Seen { stamp, content: content(file).await },
+/// Looks at `files`; those whose stamp is the one in `before` are not read again. When one does not answer, all count as
+/// they were.
+async fn look(files: Vec<PathBuf>, before: Vec<Seen>) -> Vec<Seen> {
+    let known = before.clone();
+    let looking = move || {
+        let seen = files.iter().enumerate().map(|(index, path)| {
+            match (known.get(index), stamp(path)) {
+                // It does not answer, and so has not changed.
+                (Some(known), Err(error)) if error.kind() == io::ErrorKind::TimedOut => known.clone(),
+                (Some(known), Ok(stamp)) if known.stamp == Some(stamp) => known.clone(),
+                (_, stamp) => Seen { stamp: stamp.ok(), content: content(path) },
+            }
         });
+        seen.collect()
+    };
+    match file::apart(looking).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            tracing::debug!(%error, "the files of the configuration cannot be looked at: {error}");
+            before
+        }
     }
-    seen
 }
 
-async fn stamp(file: &Path) -> Stamp {
-    let data = tokio::fs::metadata(file).await.ok()?;
-    Some((data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let data = file::metadata(path)?;
+    Ok((data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
 }
 
-async fn content(file: &Path) -> Option<[u8; 32]> {
-    let bytes = tokio::fs::read(file).await.ok()?;
+fn content(path: &Path) -> Option<[u8; 32]> {
+    // What a pipe holds is for the one that reads the configuration.
+    let bytes = (!file::is_pipe(path)).then(|| file::read(path, LONGEST).ok())??;
     Some(Sha256::digest(bytes).into())
 }

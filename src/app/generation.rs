@@ -35,19 +35,20 @@ pub struct Generation {
 impl Generation {
     /// Builds what `config` asks for over the servers of `fleet`, of which the generation `before` already
     /// uses some; the plan says which may stay. New servers are not started yet, and nothing is served
-    /// before [`Served`] is.
+    /// before [`Served`] is. `keys` and `namespace` are those of `config`.
     ///
     /// # Errors
     ///
-    /// When a key cannot be read or a host rule is bad; then nothing has happened.
+    /// When a host rule is bad; then nothing has happened.
     pub fn build(
         config: Config,
+        keys: Keys,
+        namespace: Arc<Namespace>,
         before: Option<(&Self, &Plan)>,
         fleet: &Fleet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
-        let namespace = Arc::new(Namespace::of(&config));
-        let keys = Arc::new(Keys::new(&config.auth, &namespace)?);
+        let keys = Arc::new(keys);
         HostRule::new(&config.listen, keys.is_empty())?;
         let config = Arc::new(config);
         let upstreams = match before {

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::AppError;
 use super::fleet::Fleet;
 use super::generation::Generation;
+use crate::catalog::Namespace;
 use crate::config::{AuthConfig, Config, Sources, TransportConfig};
 use crate::gateway::Configuration;
-use crate::http::Served;
+use crate::http::{Keys, Served};
 use crate::shutdown::Shutdown;
 use crate::trace::Peer;
 
@@ -52,7 +53,9 @@ impl Local {
         }
         let fleet = Fleet::new(&config.limits, None, CancellationToken::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
-        let (generation, served) = Generation::build(config, None, &fleet, configuration)?;
+        let namespace = Arc::new(Namespace::of(&config));
+        let keys = Keys::new(&config.auth, &namespace)?;
+        let (generation, served) = Generation::build(config, keys, namespace, None, &fleet, configuration)?;
         generation.start(None, &fleet);
         Ok(Self { fleet, generation, served })
     }

@@ -15,9 +15,11 @@ use super::AppError;
 use super::fleet::Fleet;
 use super::generation::Generation;
 use super::service_manager::Reloads;
+use crate::catalog::Namespace;
 use crate::config::{Config, Loaded, Plan};
 use crate::gateway::configuration::Configuration;
-use crate::http::{Certificate, Serving};
+use crate::http::{Certificate, Keys, Serving};
+use crate::shutdown::Shutdown;
 
 /// The one task that changes what is served.
 pub struct Reloader {
@@ -35,22 +37,25 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads each time `wanted` is told, until `stop`.
-    pub async fn run(mut self, wanted: Arc<Notify>, stop: CancellationToken) {
+    /// Reloads each time `wanted` is told, until the `shutdown`.
+    pub async fn run(mut self, wanted: Arc<Notify>, shutdown: Shutdown) {
+        let stop = shutdown.token().clone();
         while stop.run_until_cancelled(wanted.notified()).await.is_some() {
             tracing::info!("reloading the configuration");
             self.told.begun();
             if let Some(audit) = self.fleet.audit() {
                 audit.reopen();
             }
-            let reloaded = self.reload().await;
-            let renewed = self.renew_certificate().await;
+            // Files may take their time, and the end does not wait for them.
+            let reloading = async { (self.reload().await, self.renew_certificate().await) };
+            let Some((reloaded, renewed)) = stop.run_until_cancelled(reloading).await else { return };
             self.fleet.metrics().reloaded(reloaded.is_ok() && renewed.is_ok());
             if let Err(problem) = &renewed {
                 tracing::error!("{problem}; the certificate from before is served");
             }
             match reloaded {
                 Ok(()) => {
+                    shutdown.will_drain(self.current.config.limits.drain);
                     self.configuration.loaded();
                     self.told.ended(renewed.err().as_deref());
                     tracing::info!("the new configuration is served");
@@ -79,7 +84,9 @@ impl Reloader {
             tracing::info!("reload: {line}");
         }
         let wanted = wanted.without_restart(&self.current.config);
-        self.swap(wanted, &plan).map_err(|error| vec![error.to_string()])
+        let namespace = Arc::new(Namespace::of(&wanted));
+        let keys = Keys::read(&wanted.auth, &namespace).await.map_err(|error| vec![error.to_string()])?;
+        self.swap(wanted, keys, namespace, &plan).map_err(|error| vec![error.to_string()])
     }
 
     /// Reads the certificate again, from the files that the running configuration names.
@@ -87,10 +94,7 @@ impl Reloader {
         let (Some(certificate), Some(files)) = (&self.certificate, &self.current.config.listen.tls) else {
             return Ok(());
         };
-        let (renewed, files) = (certificate.clone(), files.clone());
-        let renewing = tokio::task::spawn_blocking(move || renewed.renew(&files));
-        let renewed = renewing.await.map_err(|error| format!("reading the certificate failed: {error}"))?;
-        if renewed.map_err(|error| error.to_string())? {
+        if certificate.renew(files).await.map_err(|error| error.to_string())? {
             self.fleet.metrics().serves_certificate(certificate.expires());
             tracing::info!("new connections get the new TLS certificate");
         }
@@ -98,9 +102,16 @@ impl Reloader {
     }
 
     /// Serves `config` from now on. What it no longer needs ends after its last call.
-    fn swap(&mut self, config: Config, plan: &Plan) -> Result<(), AppError> {
+    fn swap(
+        &mut self,
+        config: Config,
+        keys: Keys,
+        namespace: Arc<Namespace>,
+        plan: &Plan,
+    ) -> Result<(), AppError> {
         let before = Some((&self.current, plan));
-        let built = Generation::build(config, before, &self.fleet, self.configuration.clone());
+        let built =
+            Generation::build(config, keys, namespace, before, &self.fleet, self.configuration.clone());
         let (next, served) = built?;
         next.start(Some(&self.current), &self.fleet);
         self.serving.store(Arc::new(served));

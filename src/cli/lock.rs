@@ -1,7 +1,8 @@
 //! `mcpo lock` and `mcpo check --lock`: the lock of tools is written, or compared with what the servers say now.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::door::Door;
@@ -154,6 +155,14 @@ fn changes<'a>(
 fn write(file: &Path, text: &[u8]) -> Result<(), Trouble> {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".new");
-    let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, file));
+    let written = write_draft(Path::new(&draft), text).and_then(|()| std::fs::rename(&draft, file));
     written.map_err(|error| Trouble::Failed(format!("{} cannot be written: {error}", file.display())))
+}
+
+/// What stands there already may be a link, which is not followed.
+fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().write(true).create_new(true).open(draft)?.write_all(text),
+    }
 }

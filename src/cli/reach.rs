@@ -150,8 +150,10 @@ impl Key {
     ///
     /// When a file or variable cannot be read, or holds nothing.
     pub fn read(&self) -> Result<SecretString, Trouble> {
-        let key =
-            self.text.resolve().map_err(|error| Trouble::Failed(format!("{}: {error}", self.source)))?;
+        let key = self
+            .text
+            .blocking_resolve()
+            .map_err(|error| Trouble::Failed(format!("{}: {error}", self.source)))?;
         let key = secrecy::ExposeSecret::expose_secret(&key).trim().to_owned();
         match key.is_empty() {
             true => Err(Trouble::Failed(format!("{}: the key is empty", self.source))),

@@ -3,8 +3,6 @@
 //!
 //! The tree keeps the order of members and every duplicate, so that the readers above can report them.
 
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use jsonc_parser::ast;
@@ -12,6 +10,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::problem::{Place, Position, Problems};
+use crate::file;
 
 /// No configuration is this long; a device or a log named by mistake must not fill the memory. In bytes.
 const LONGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -59,18 +58,13 @@ impl Node {
 /// Reads and parses `path`; `None` when it could not be, which is then among the problems.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
     let place = Place::file(path);
-    let bytes = match read_bytes(path) {
+    let bytes = match file::read(path, LONGEST_FILE) {
         Ok(bytes) => bytes,
         Err(error) => {
             problems.error(&place, format!("the file cannot be read: {error}"), remedy(&error));
             return None;
         }
     };
-    if bytes.len() as u64 > LONGEST_FILE {
-        let message = format!("the file is longer than {LONGEST_FILE} bytes");
-        problems.error(&place, message, "name the configuration file itself");
-        return None;
-    }
     match String::from_utf8(bytes) {
         Ok(text) => parse(path, &text, problems),
         Err(error) => {
@@ -119,20 +113,12 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<
     }
 }
 
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    if fs::metadata(path)?.is_dir() {
-        return Err(std::io::ErrorKind::IsADirectory.into());
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound => "check the path given to --config",
         ErrorKind::IsADirectory => "name the file in it, for instance config.json",
+        ErrorKind::FileTooLarge => "name the configuration file itself",
         ErrorKind::PermissionDenied => "let the user that runs mcpo read the file",
         _ => "see that the file can be read by the user that runs mcpo",
     }
@@ -160,24 +146,42 @@ fn convert_member(member: ast::ObjectProp<'_>, lines: &Lines<'_>) -> Member {
     Member { position, value: convert(member.value, lines), name: member.name.into_string() }
 }
 
-/// Where the lines of a text begin.
+/// How many bytes lie between two points whose characters were counted: a whole configuration may be one line.
+const BLOCK: usize = 256;
+
+/// Where the lines of a text begin, and how many characters stand before each block.
 struct Lines<'a> {
-    text: &'a str,
+    text: &'a [u8],
     starts: Vec<usize>,
+    characters: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
-        Self { text, starts }
+        let text = text.as_bytes();
+        let mut characters = vec![0];
+        for block in text.chunks(BLOCK) {
+            characters.push(characters[characters.len() - 1] + count(block));
+        }
+        Self { text, starts, characters }
     }
 
     fn position(&self, offset: usize) -> Position {
         let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self.starts[line - 1];
-        let column = self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1);
+        let column = self.characters_before(offset) - self.characters_before(self.starts[line - 1]) + 1;
         Position { line, column }
     }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        self.characters[block] + count(&self.text[block * BLOCK..offset])
+    }
+}
+
+/// The characters that begin in `bytes` of UTF-8.
+fn count(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| (**byte).cast_signed() >= -0x40).count()
 }
 
 fn lower_first(text: &str) -> String {
@@ -205,6 +209,15 @@ mod tests {
         let NodeValue::Object(members) = node.value else { panic!("an object was written") };
         assert_eq!(members[0].position, Position { line: 2, column: 2 });
         assert_eq!(members[0].value.position, Position { line: 2, column: 7 });
+    }
+
+    #[test]
+    fn columns_are_characters_also_far_into_a_long_line() {
+        let text = format!("\n{{\"a\": \"{}\", \"b\": 1}}", "ä€😀".repeat(500));
+        let NodeValue::Object(members) = parsed(&text).unwrap().value else {
+            panic!("an object was written")
+        };
+        assert_eq!(members[1].position, Position { line: 2, column: 1511 });
     }
 
     #[test]
@@ -237,7 +250,7 @@ mod tests {
     fn a_file_that_cannot_be_read_says_why_and_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         let latin = directory.path().join("latin.json");
-        fs::write(&latin, b"{\"a\": \"\xe4\"}").unwrap();
+        std::fs::write(&latin, b"{\"a\": \"\xe4\"}").unwrap();
         for (path, message, fix) in [
             (directory.path().join("none.json"), "No such file", "check the path"),
             (directory.path().to_owned(), "directory", "name the file in it"),

@@ -2,16 +2,15 @@
 //!
 //! Values are taken as they are written; nothing in them is expanded.
 
-use std::fs;
 use std::path::Path;
 
 use super::problem::{Place, Position, Problems};
-use super::secret::{SecretError, read_file};
+use super::secret::{SecretError, read_text};
 use super::{Purpose, environment};
 
 /// The variables of the file at `path`, in its order; what is wrong with it is among the problems.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, String)> {
-    match fs::read_to_string(path) {
+    match read_text(path) {
         Ok(text) => parse(path, &text, problems),
         Err(error) => {
             let mut place = Place::file(path);
@@ -30,7 +29,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, String)
 /// out, as they are from `--env-path`: such files are often shared.
 pub(super) fn read_at_start(path: &Path) -> Result<Vec<(String, String)>, SecretError> {
     let failed = |reason| SecretError::EnvFile { path: path.display().to_string(), reason };
-    let text = read_file(path).map_err(failed)?;
+    let text = read_text(path).map_err(failed)?;
     let mut problems = Problems::new(Purpose::Serve);
     let mut variables = parse(path, &text, &mut problems);
     if let Some(problem) = problems.into_sorted().first() {

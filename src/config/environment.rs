@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 
 use super::{SecretError, StdioConfig, dotenv};
+use crate::file;
 
 /// Variables that every child gets: where programs, homes and temporary files are, language and time,
 /// the caches of package runners, proxies and certificate authorities.
@@ -101,10 +102,19 @@ pub(super) fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) 
 }
 
 impl StdioConfig {
-    /// The whole environment of the child, each name once. Secrets are read now, so this can fail and can
-    /// block on a slow disk.
-    pub fn environment(&self) -> Result<Vec<(OsString, OsString)>, SecretError> {
-        self.environment_from(env::vars_os())
+    /// The whole environment of the child, each name once. Secrets are read now, so this can fail.
+    pub async fn environment(&self) -> Result<Vec<(OsString, OsString)>, SecretError> {
+        if !self.reads_files() {
+            return self.environment_from(env::vars_os());
+        }
+        let config = self.clone();
+        file::apart(move || config.environment_from(env::vars_os())).await?
+    }
+
+    /// Whether its secrets, or its `envFile`, lie in files.
+    pub(super) fn reads_files(&self) -> bool {
+        let mut values = self.given_env.iter().chain(&self.env);
+        self.env_file.is_some() || values.any(|(_, value)| value.reads_files())
     }
 
     fn environment_from(
@@ -119,7 +129,7 @@ impl StdioConfig {
             }
         }
         for (name, value) in &self.given_env {
-            set(&mut child, name.into(), value.resolve()?.expose_secret().into());
+            set(&mut child, name.into(), value.blocking_resolve()?.expose_secret().into());
         }
         if let Some(path) = &self.env_file {
             for (name, value) in dotenv::read_at_start(path)? {
@@ -132,7 +142,7 @@ impl StdioConfig {
             }
         }
         for (name, value) in &self.env {
-            set(&mut child, name.into(), value.resolve()?.expose_secret().into());
+            set(&mut child, name.into(), value.blocking_resolve()?.expose_secret().into());
         }
         Ok(child)
     }

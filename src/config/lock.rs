@@ -15,9 +15,13 @@ use sha2::{Digest as _, Sha256};
 use super::layers::Layers;
 use super::problem::{Place, Problems, nearest};
 use super::{ServerConfig, TransportConfig};
+use crate::file;
 
 /// The version of the file's form.
 const VERSION: u64 = 1;
+
+/// What the definitions of all tools may take together, in bytes.
+const LONGEST: u64 = 256 << 20;
 
 /// The members of a definition that are locked: all that a model or a person is shown. The rest (`_meta`, icons) says
 /// nothing of what a tool does.
@@ -93,7 +97,7 @@ impl ToolsLock {
     ///
     /// When there is none, or when it is none.
     pub fn read(path: &Path) -> Result<Self, LockError> {
-        let lock: Self = serde_json::from_slice(&std::fs::read(path)?)?;
+        let lock: Self = serde_json::from_slice(&file::read(path, LONGEST)?)?;
         if lock.version != VERSION {
             return Err(LockError::Version(lock.version));
         }

@@ -1,6 +1,6 @@
 //! Text that may hold secrets: `${env:NAME}`, `${file:/path}`, `${credential:name}`; `$${` is a literal `${`.
 //!
-//! Parsing never reads anything; [`SecretText::resolve`] does, each time a server is started, so that a
+//! Parsing never reads anything; [`SecretText::resolve`] does, apart from the threads that serve, each time a server is started, so that a
 //! secret which appears later heals the server that waited for it. Resolved text is never looked at for
 //! further references.
 
@@ -14,8 +14,9 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use crate::file::{self, ApartError};
 pub use digest::SecretsDigest;
-pub(super) use read::file as read_file;
+pub(super) use read::text as read_text;
 pub use template::SecretSyntaxError;
 use template::{Part, Reference};
 
@@ -23,13 +24,13 @@ use template::{Part, Reference};
 ///
 /// `Debug` shows the template when it holds references, and `[redacted]` for plain text, which may be a
 /// secret that somebody wrote into the file.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretText {
     parts: Vec<Part>,
 }
 
 /// A reference that could not be read. Its text names the reference and never a secret's value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("environment variable `{0}` is not set")]
     Environment(String),
@@ -41,6 +42,8 @@ pub enum SecretError {
     Credential { name: String, reason: String },
     #[error("`envFile` `{path}` cannot be read: {reason}")]
     EnvFile { path: String, reason: String },
+    #[error("a secret cannot be read: {0}")]
+    Apart(#[from] ApartError),
 }
 
 impl SecretText {
@@ -81,8 +84,32 @@ impl SecretText {
         })
     }
 
-    /// Reads every reference and puts the text together. One newline at the end of a file is dropped.
-    pub fn resolve(&self) -> Result<SecretString, SecretError> {
+    /// Whether [`SecretText::resolve`] touches files.
+    pub(super) fn reads_files(&self) -> bool {
+        let of_file =
+            |part: &Part| matches!(part, Part::Reference(Reference::File(_) | Reference::Credential(_)));
+        self.parts.iter().any(of_file)
+    }
+
+    /// Whether a file that it refers to is a pipe: what that holds is there for one reader. Touches files.
+    fn reads_pipe(&self) -> bool {
+        let is_pipe =
+            |part: &Part| matches!(part, Part::Reference(Reference::File(path)) if file::is_pipe(path));
+        self.parts.iter().any(is_pipe)
+    }
+
+    /// Reads every reference and puts the text together. A byte order mark at the beginning of a file and one newline at
+    /// its end are dropped.
+    pub async fn resolve(&self) -> Result<SecretString, SecretError> {
+        if !self.reads_files() {
+            return self.blocking_resolve();
+        }
+        let text = self.clone();
+        file::apart(move || text.blocking_resolve()).await?
+    }
+
+    /// As [`SecretText::resolve`], on this thread, which may have to wait for a file.
+    pub fn blocking_resolve(&self) -> Result<SecretString, SecretError> {
         self.resolve_with(&|name| std::env::var_os(name))
     }
 

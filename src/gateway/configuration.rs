@@ -4,11 +4,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::catalog::Caller;
 use crate::config::{self, Config, Loaded, Plan, Problem, ServerName, Sources};
+use crate::file::{self, ApartError};
 use crate::upstream::Upstream;
+
+/// Servers whose secrets are looked at together at a reload.
+const SECRETS_AT_ONCE: usize = 32;
 
 /// The configuration's sources and its state, shared by all generations of a running gateway.
 #[derive(Debug)]
@@ -35,8 +40,8 @@ struct Rejected {
 pub enum LoadFailed {
     #[error("the configuration has errors")]
     Problems(Vec<Problem>),
-    #[error("reading the configuration failed: {0}")]
-    Task(#[from] tokio::task::JoinError),
+    #[error("the configuration cannot be read: {0}")]
+    Apart(#[from] ApartError),
 }
 
 impl From<Vec<Problem>> for LoadFailed {
@@ -50,7 +55,7 @@ impl LoadFailed {
     pub fn texts(&self) -> Vec<String> {
         match self {
             Self::Problems(problems) => problems.iter().map(Problem::to_string).collect(),
-            Self::Task(_) => vec![self.to_string()],
+            Self::Apart(_) => vec![self.to_string()],
         }
     }
 }
@@ -117,21 +122,34 @@ impl Configuration {
         running: Arc<Config>,
         upstreams: Vec<Arc<Upstream>>,
     ) -> Result<(Loaded, Plan), LoadFailed> {
-        let sources = self.sources.clone();
-        let planning = move || {
-            let loaded = config::load(&sources)?;
-            let rotated = upstreams.iter().filter(|upstream| upstream.secrets_rotated());
-            let rotated: Vec<ServerName> = rotated.map(|upstream| upstream.name().clone()).collect();
-            let plan = Plan::between(&running, &loaded.config, &rotated);
-            Ok((loaded, plan))
-        };
-        // Reading files may block, and must not hold a thread that serves calls.
-        tokio::task::spawn_blocking(planning).await?
+        let loaded = load(self.sources.clone()).await?;
+        let plan = Plan::between(&running, &loaded.config, &rotated(upstreams).await);
+        Ok((loaded, plan))
     }
 
     fn set(&self, state: State) {
         self.state.store(Arc::new(state));
     }
+}
+
+/// Reads and checks what `sources` name, apart from the threads that serve calls.
+///
+/// # Errors
+///
+/// Every problem of the sources, when there is an error among them.
+pub async fn load(sources: Arc<Sources>) -> Result<Loaded, LoadFailed> {
+    Ok(file::apart(move || config::load(&sources)).await??)
+}
+
+/// The servers whose secrets have other values now.
+async fn rotated(upstreams: Vec<Arc<Upstream>>) -> Vec<ServerName> {
+    let looking = upstreams.into_iter().map(async |upstream| {
+        let rotated = upstream.secrets_rotated().await;
+        rotated.then(|| upstream.name().clone())
+    });
+    // A file that does not answer takes its time, and another one that does not, too.
+    let found = stream::iter(looking).buffered(SECRETS_AT_ONCE);
+    found.filter_map(std::future::ready).collect().await
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -7,6 +7,8 @@
 mod presented;
 mod scopes;
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use self::scopes::{ScopeShape, Scopes};
@@ -19,6 +21,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 use super::answer::Problem;
 use crate::catalog::{Caller, Namespace, Scope};
 use crate::config::{ApiKeyConfig, AuthConfig, SecretError};
+use crate::file::{self, ApartError};
 use presented::Presented;
 
 /// Asks for a user's name and a password. A header of its own: Chromium reads one scheme of each, the first, and only
@@ -54,11 +57,23 @@ struct Key {
     caller: Caller,
 }
 
+/// Stands for the value of a key, to tell whether its name has another one now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
 /// Why the keys cannot be used; the gateway does not start then.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     #[error("API key `{name}`: {source}")]
     Secret { name: String, source: SecretError },
+    #[error("the API keys cannot be read: {0}")]
+    Apart(#[from] ApartError),
     #[error("API key `{name}` is empty; give it a value, or remove it to leave the gateway open")]
     Empty { name: String },
     #[error("API keys `{first}` and `{second}` have the same value; give each a value of its own")]
@@ -80,7 +95,14 @@ pub struct NoSuchProfile;
 pub struct Refusal(Problem);
 
 impl Keys {
-    /// Reads every key's secret and prepares the callers and scopes, which are over the servers of `namespace`.
+    /// As [`Keys::new`], with the secrets read apart from the threads that serve.
+    pub async fn read(config: &AuthConfig, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
+        let (config, namespace) = (config.clone(), namespace.clone());
+        file::apart(move || Self::new(&config, &namespace)).await?
+    }
+
+    /// Reads every key's secret and prepares the callers and scopes, which are over the servers of `namespace`. May have
+    /// to wait for files.
     pub fn new(config: &AuthConfig, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
         let mut scopes = Scopes::new(&config.profiles, namespace.clone());
         let mut keys: Vec<Key> = Vec::with_capacity(config.keys.len());
@@ -184,6 +206,22 @@ impl Keys {
         }
     }
 
+    /// What stands for the value of the key `name`; `None` without such a key.
+    pub fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
+        let key = self.keys.iter().find(|key| key.caller.key_name.as_deref() == Some(name))?;
+        Some(Fingerprint(key.digest))
+    }
+
+    /// The names of the keys that `next` does not have, or has with another value.
+    pub fn ended_by(&self, next: &Self) -> Vec<Arc<str>> {
+        let kept: HashMap<&str, &Key> =
+            next.keys.iter().filter_map(|key| Some((key.caller.key_name.as_deref()?, key))).collect();
+        let names = self.keys.iter().filter_map(|key| Some((key.caller.key_name.clone()?, key.digest)));
+        let ended =
+            names.filter(|(name, digest)| kept.get(&**name).is_none_or(|kept| kept.digest != *digest));
+        ended.map(|(name, _)| name).collect()
+    }
+
     /// Whether a header may hold what opens this gateway, which must not leave it: with keys, `Authorization`
     /// always does, and a caller may repeat a key anywhere else.
     pub fn is_own(&self, name: &HeaderName, value: &HeaderValue) -> bool {
@@ -243,8 +281,10 @@ impl IntoResponse for Refusal {
 }
 
 fn digest_of(entry: &ApiKeyConfig) -> Result<[u8; 32], KeysError> {
-    let secret =
-        entry.key.resolve().map_err(|source| KeysError::Secret { name: entry.name.clone(), source })?;
+    let secret = entry
+        .key
+        .blocking_resolve()
+        .map_err(|source| KeysError::Secret { name: entry.name.clone(), source })?;
     // A header's value comes without the white space around it, so a key can never be presented with any.
     let secret = secret.expose_secret().trim();
     if secret.is_empty() {

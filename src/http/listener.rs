@@ -23,6 +23,7 @@ pub use tls::Certificate;
 
 use super::Peer;
 use crate::config::{ListenConfig, TlsConfig};
+use crate::file::ApartError;
 use crate::systemd::InheritedSocket;
 use unix::SocketFile;
 
@@ -68,6 +69,8 @@ pub enum ListenError {
     Certificate { path: PathBuf, reason: String },
     #[error("TLS key `{}`: {reason}", path.display())]
     Key { path: PathBuf, reason: String },
+    #[error("the TLS certificate and key cannot be read: {0}")]
+    Files(#[from] ApartError),
 }
 
 impl ListenError {
@@ -87,7 +90,7 @@ impl Listener {
         if inherited.is_empty() {
             Self::bind(config).await
         } else {
-            Self::adopt(inherited, config.tls.as_ref())
+            Self::adopt(inherited, config.tls.as_ref()).await
         }
     }
 
@@ -98,7 +101,7 @@ impl Listener {
             let (listener, file) = unix::bind(path).await?;
             return Ok(Self::over(vec![Socket::Unix(listener, Some(file))], None));
         }
-        let tls = config.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
+        let tls = certificate(config.tls.as_ref()).await?;
         // `[::1]` is how people write it with a port beside it.
         let host = config.host.trim_start_matches('[').trim_end_matches(']');
         let address = if host.contains(':') {
@@ -123,8 +126,8 @@ impl Listener {
         Err(failure)
     }
 
-    fn adopt(inherited: Vec<InheritedSocket>, tls: Option<&TlsConfig>) -> Result<Self, ListenError> {
-        let tls = tls.map(Certificate::read).transpose()?.map(Arc::new);
+    async fn adopt(inherited: Vec<InheritedSocket>, tls: Option<&TlsConfig>) -> Result<Self, ListenError> {
+        let tls = certificate(tls).await?;
         let adopted: io::Result<Vec<Socket>> = inherited.into_iter().map(Socket::adopt).collect();
         Ok(Self::over(adopted.map_err(ListenError::Inherited)?, tls))
     }
@@ -188,6 +191,13 @@ impl Listener {
             }
         }
         Poll::Pending
+    }
+}
+
+async fn certificate(tls: Option<&TlsConfig>) -> Result<Option<Arc<Certificate>>, ListenError> {
+    match tls {
+        Some(tls) => Ok(Some(Arc::new(Certificate::read(tls).await?))),
+        None => Ok(None),
     }
 }
 

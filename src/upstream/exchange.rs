@@ -58,7 +58,7 @@ impl Exchange {
         identity: Option<&Identity>,
     ) -> Result<Self, EndReason> {
         let secret = |error: crate::config::SecretError| EndReason::Secret(error.to_string());
-        let url = config.url.resolve().map_err(secret)?;
+        let url = config.url.resolve().await.map_err(secret)?;
         let url = parse_url(url.expose_secret())?;
         let mut headers = HeaderMap::new();
         for (name, value) in identity.into_iter().flat_map(Identity::headers) {
@@ -66,7 +66,7 @@ impl Exchange {
         }
         headers.insert(ACCEPT, ACCEPT_BOTH);
         for (name, value) in &config.headers {
-            let value = value.resolve().map_err(secret)?;
+            let value = value.resolve().await.map_err(secret)?;
             let name = HeaderName::try_from(name.as_str())
                 .map_err(|_| EndReason::Url(format!("`{name}` cannot be the name of a header")))?;
             let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {

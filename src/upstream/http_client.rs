@@ -23,6 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
+use crate::file;
 pub use resolver::Reach;
 use resolver::Resolver;
 
@@ -93,7 +94,7 @@ impl HttpClients {
                     .with_native_roots()
                     .map(|builder| builder.with_no_client_auth())
             };
-            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+            file::apart(read).await.map_err(io::Error::other)?
         };
         self.trust.get_or_try_init(make).await.cloned()
     }

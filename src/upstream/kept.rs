@@ -13,6 +13,10 @@ use sha2::{Digest as _, Sha256};
 use super::tools::Definition;
 use super::{ServerInfo, ToolList};
 use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
+use crate::file;
+
+/// No list that is served is longer; what lies there may be anything. In bytes.
+const LONGEST: u64 = 64 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -51,7 +55,9 @@ impl KeptTools {
     /// The list of an earlier run; `None` when there is none for this very entry.
     pub async fn load(&self) -> Option<ToolList> {
         let _turn = self.turn.lock().await;
-        let bytes = match tokio::fs::read(&self.file).await {
+        let path = self.file.clone();
+        let read = file::apart(move || file::read_own(&path, LONGEST)).await;
+        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -75,16 +81,15 @@ impl KeptTools {
     pub async fn store(&self, list: Arc<ToolList>) {
         let _turn = self.turn.lock().await;
         let this = self.clone();
-        let stored = tokio::task::spawn_blocking(move || {
+        let stored = file::apart(move || {
             let kept = Kept { entry: this.entry, info: list.info.clone(), tools: list.tools.clone() };
             let bytes = serde_json::to_vec(&kept).map_err(io::Error::other)?;
-            let directory = this.file.parent().expect("the file lies in `tools/`");
-            std::fs::create_dir_all(directory)?;
-            let draft = this.file.with_extension("json.new");
-            std::fs::write(&draft, bytes)?;
-            std::fs::rename(&draft, &this.file)
+            match bytes.len() as u64 <= LONGEST {
+                true => file::replace(&this.file, &bytes),
+                false => Err(io::Error::other(format!("it is longer than {LONGEST} bytes"))),
+            }
         });
-        if let Ok(Err(error)) = stored.await {
+        if let Err(error) = stored.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its tool list cannot be kept; check the state directory", self.server);
         }
     }

@@ -100,7 +100,8 @@ impl Process {
         stdin: Stdio,
         stdout: Stdio,
     ) -> Result<Self, EndReason> {
-        let environment = config.environment().map_err(|error| EndReason::Secret(error.to_string()))?;
+        let environment = config.environment().await;
+        let environment = environment.map_err(|error| EndReason::Secret(error.to_string()))?;
         let failed = |error: std::io::Error| EndReason::Spawn {
             command: config.command.clone(),
             error: launch::explain(&error),

@@ -105,11 +105,17 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
         upstream.enter(Phase::Disabled, 0);
         return;
     }
-    if let Some(kept) = &kept
-        && let Ok(Some(list)) = timeout(KEPT_LIMIT, kept.load()).await
-    {
-        upstream.era.learn_from(&list.info.protocol);
-        upstream.publish(list);
+    if let Some(kept) = &kept {
+        match timeout(KEPT_LIMIT, kept.load()).await {
+            Ok(Some(list)) => {
+                upstream.era.learn_from(&list.info.protocol);
+                upstream.publish(list);
+            }
+            Ok(None) => {}
+            Err(_) => {
+                tracing::warn!(mcp_server = %upstream.name(), "a kept tool list is not read: the state directory does not answer")
+            }
+        }
     }
     let metrics = surroundings.metrics.server(upstream.name().as_str());
     let supervisor = Supervisor { upstream, surroundings, kept, metrics };
@@ -273,7 +279,7 @@ impl Supervisor {
     async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
         let entry = Guard::into_inner(self.upstream.config());
         // What cannot be read is told by the transport itself, in a moment.
-        self.upstream.secrets.store(entry.transport.secrets_digest().ok().map(Arc::new));
+        self.upstream.secrets.store(entry.transport.secrets_digest().await.ok().map(Arc::new));
         self.surroundings.open(&entry, self.upstream.authorizer(), None).await
     }
 

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 2),
     ("config", 1),
     ("compute", 0),
+    ("file", 0),
     ("json", 0),
     ("room", 0),
     ("telemetry", 0),

@@ -18,6 +18,7 @@ mod conformance;
 mod conformance_auth;
 mod documents;
 mod edge;
+mod files;
 mod floors;
 mod forwarding;
 mod http_upstreams;

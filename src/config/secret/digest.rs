@@ -3,66 +3,106 @@
 //! A file of a secret is changed without the configuration being: a reload must notice. Only a digest is
 //! remembered, and only in memory.
 
-use std::os::unix::ffi::OsStrExt as _;
-
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
-use super::super::{HttpConfig, TransportConfig};
-use super::SecretError;
+use super::super::{HttpConfig, OAuthConfig, TransportConfig, dotenv};
+use super::{SecretError, SecretText};
+use crate::file;
 
-/// Stands for the values of all secrets of one entry, and of what else is read at its start (`envFile`,
-/// `passEnv`).
+/// Stands for the values of all secrets of one entry, and of those in its `envFile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretsDigest([u8; 32]);
 
 impl TransportConfig {
-    /// Reads the secrets that a start would read now. May block on a slow disk.
+    /// Reads the secrets that a start would read now, but for those of pipes: what a pipe holds is for the start itself.
     ///
     /// # Errors
     ///
     /// The first secret that cannot be read.
-    pub fn secrets_digest(&self) -> Result<SecretsDigest, SecretError> {
-        let mut hash = Sha256::new();
-        // Each value goes in behind its length, so that no two lists of values look the same.
-        let mut add = |bytes: &[u8]| {
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(bytes);
-        };
+    pub async fn secrets_digest(&self) -> Result<SecretsDigest, SecretError> {
+        let transport = self.clone();
+        match self.reads_files() {
+            true => file::apart(move || transport.digest()).await?,
+            false => transport.digest(),
+        }
+    }
+
+    /// Whether [`TransportConfig::secrets_digest`] touches files.
+    fn reads_files(&self) -> bool {
+        match self {
+            Self::Stdio(config) => config.reads_files(),
+            Self::StreamableHttp(HttpConfig { url, headers, oauth })
+            | Self::Sse(HttpConfig { url, headers, oauth }) => {
+                url.reads_files()
+                    || headers.iter().any(|(_, value)| value.reads_files())
+                    || oauth.as_ref().into_iter().flat_map(lasting).any(SecretText::reads_files)
+            }
+            Self::Socket(_) | Self::Gateway => false,
+        }
+    }
+
+    fn digest(&self) -> Result<SecretsDigest, SecretError> {
+        let mut digest = Digest::default();
         match self {
             Self::Stdio(config) => {
-                for (name, value) in config.environment()? {
-                    add(name.as_bytes());
-                    add(value.as_bytes());
+                for (name, value) in config.given_env.iter().chain(&config.env) {
+                    digest.add(name.as_bytes());
+                    digest.read(value)?;
+                }
+                if let Some(path) = config.env_file.as_ref().filter(|path| !file::is_pipe(path)) {
+                    for (name, value) in dotenv::read_at_start(path)? {
+                        digest.add(name.as_bytes());
+                        digest.add(value.as_bytes());
+                    }
                 }
             }
             Self::StreamableHttp(HttpConfig { url, headers, oauth })
             | Self::Sse(HttpConfig { url, headers, oauth }) => {
-                add(url.resolve()?.expose_secret().as_bytes());
+                digest.read(url)?;
                 for (name, value) in headers {
-                    add(name.as_bytes());
-                    add(value.resolve()?.expose_secret().as_bytes());
+                    digest.add(name.as_bytes());
+                    digest.read(value)?;
                 }
-                if let Some(oauth) = oauth {
-                    // An assertion is another one every few minutes, and read anew for each token.
-                    for secret in [&oauth.client_secret, &oauth.private_key].into_iter().flatten() {
-                        add(secret.resolve()?.expose_secret().as_bytes());
-                    }
-                }
+                oauth.iter().flat_map(lasting).try_for_each(|secret| digest.read(secret))?;
             }
             Self::Socket(_) | Self::Gateway => {}
         }
-        Ok(SecretsDigest(hash.finalize().into()))
+        Ok(SecretsDigest(digest.0.finalize().into()))
+    }
+}
+
+/// The secrets of a sign-in that stay what they are: an assertion is another one every few minutes, and read anew for
+/// each token.
+fn lasting(oauth: &OAuthConfig) -> impl Iterator<Item = &SecretText> {
+    [&oauth.client_secret, &oauth.private_key].into_iter().flatten()
+}
+
+#[derive(Default)]
+struct Digest(Sha256);
+
+impl Digest {
+    /// Takes a value behind its length, so that no two lists of values look the same.
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes.len().to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn read(&mut self, secret: &SecretText) -> Result<(), SecretError> {
+        if !secret.reads_pipe() {
+            self.add(secret.blocking_resolve()?.expose_secret().as_bytes());
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{SecretText, StdioConfig};
+    use crate::config::StdioConfig;
 
-    #[test]
-    fn another_value_is_another_digest_and_the_same_is_the_same() {
+    #[tokio::test]
+    async fn another_value_is_another_digest_and_the_same_is_the_same() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let reference = format!("Bearer ${{file:{}}}", file.path().display());
         let secret = SecretText::parse(&reference).unwrap();
@@ -78,10 +118,26 @@ mod tests {
         });
         for transport in [remote, child] {
             std::fs::write(file.path(), "one").unwrap();
-            let one = transport.secrets_digest().unwrap();
-            assert_eq!(transport.secrets_digest().unwrap(), one);
+            let one = transport.secrets_digest().await.unwrap();
+            assert_eq!(transport.secrets_digest().await.unwrap(), one);
             std::fs::write(file.path(), "two").unwrap();
-            assert_ne!(transport.secrets_digest().unwrap(), one);
+            assert_ne!(transport.secrets_digest().await.unwrap(), one);
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_pipe_holds_is_left_for_the_start() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+
+        let (mut pipe, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"secret").unwrap();
+        drop(writer);
+        let reference = format!("${{file:/proc/self/fd/{}}}", pipe.as_raw_fd());
+        let env = vec![("TOKEN".to_owned(), SecretText::parse(&reference).unwrap())];
+        let env_file = Some(format!("/proc/self/fd/{}", pipe.as_raw_fd()).into());
+        let child = TransportConfig::Stdio(StdioConfig { env, env_file, ..StdioConfig::default() });
+        child.secrets_digest().await.unwrap();
+        assert_eq!(std::io::read_to_string(&mut pipe).unwrap(), "secret");
     }
 }

@@ -3,20 +3,29 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::SecretError;
 use super::template::{Part, Reference};
+use crate::file;
 
 /// No key or token is longer; a device named by mistake must not fill the memory. In bytes.
 const LONGEST_SECRET: u64 = 1024 * 1024;
 
-/// Files that were warned about already: secrets are read at every start of a server.
-static WARNED: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+/// What was warned about already: secrets are read at every start of a server.
+static WARNED: LazyLock<Mutex<HashSet<(Oddity, PathBuf)>>> = LazyLock::new(Mutex::default);
+
+/// What may be odd about the file of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Oddity {
+    OpenToAll,
+    ByteOrderMark,
+}
+
+/// What editors of some systems put before a text, and what is no part of it: U+FEFF.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Why an empty credential is none.
 const EMPTY: &str = "it is empty: its file is missing, or a drop-in took `LoadCredential=` away (container images \
@@ -35,7 +44,7 @@ pub(super) fn part<'a>(
             Ok(Cow::Owned(text))
         }
         Part::Reference(Reference::File(path)) => {
-            let text = file(path)
+            let text = text(path)
                 .map_err(|reason| SecretError::File { path: path.display().to_string(), reason })?;
             let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
             if !credentials.is_some_and(|directory| path.starts_with(directory)) {
@@ -48,7 +57,7 @@ pub(super) fn part<'a>(
             let directory = variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                 failed("CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=".to_owned())
             })?;
-            let text = file(&Path::new(&directory).join(name)).map_err(failed)?;
+            let text = text(&Path::new(&directory).join(name)).map_err(failed)?;
             if text.is_empty() {
                 // A unit may set an empty one in the stead of a missing file, so that this can be told.
                 return Err(failed(EMPTY.to_owned()));
@@ -58,16 +67,23 @@ pub(super) fn part<'a>(
     }
 }
 
-/// The text at `path` without the one newline at its end, or the reason why there is none.
-pub(in crate::config) fn file(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST_SECRET + 1).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LONGEST_SECRET {
-        return Err(format!("it is longer than {LONGEST_SECRET} bytes"));
+/// The text at `path` without a byte order mark and the one newline at its end, or the reason why there is none.
+pub(in crate::config) fn text(path: &Path) -> Result<String, String> {
+    let bytes = file::read(path, LONGEST_SECRET).map_err(|error| error.to_string())?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("it is UTF-16; save it as UTF-8".to_owned());
     }
     let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+        if is_news(Oddity::ByteOrderMark, path) {
+            tracing::warn!(
+                file = %path.display(),
+                "the secret file {} begins with a byte order mark, which is taken off; save it without one",
+                path.display()
+            );
+        }
+    }
     // Editors and `echo` end a file with a newline that is no part of the secret; a second one was meant.
     if text.ends_with('\n') {
         text.pop();
@@ -80,8 +96,9 @@ pub(in crate::config) fn file(path: &Path) -> Result<String, String> {
 
 /// Warns the first time that `path` is found readable by everyone; tells whether it did.
 fn warn_when_open_to_all(path: &Path) -> bool {
-    let open = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
-    let first = open && WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    let open = file::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o004 != 0);
+    let first = open && is_news(Oddity::OpenToAll, path);
     if first {
         tracing::warn!(
             file = %path.display(),
@@ -91,11 +108,28 @@ fn warn_when_open_to_all(path: &Path) -> bool {
     first
 }
 
+fn is_news(oddity: Oddity, path: &Path) -> bool {
+    WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert((oddity, path.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{Permissions, set_permissions, write};
 
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret_and_utf_16_is_told_as_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        write(&path, "\u{feff}tok\u{feff}\n").unwrap();
+        assert_eq!(text(&path).unwrap(), "tok\u{feff}");
+        assert!(!is_news(Oddity::ByteOrderMark, &path), "nothing was told");
+        for utf_16 in [[0xff, 0xfe, b't', 0], [0xfe, 0xff, 0, b't']] {
+            write(&path, utf_16).unwrap();
+            assert_eq!(text(&path).unwrap_err(), "it is UTF-16; save it as UTF-8");
+        }
+    }
 
     #[test]
     fn a_file_that_everyone_can_read_is_warned_about_once_and_a_private_one_never() {

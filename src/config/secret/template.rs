@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A stretch of a [`SecretText`](super::SecretText).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Part {
     Literal(String),
     Reference(Reference),
 }
 
 /// Where a secret is kept.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Reference {
     /// `${env:NAME}`
     Environment(String),

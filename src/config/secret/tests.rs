@@ -69,7 +69,7 @@ fn files_and_credentials_lose_one_newline_and_no_more() {
 #[test]
 fn what_cannot_be_read_names_the_reference_and_never_another_value() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("binary"), [0xff, 0xfe]).unwrap();
+    fs::write(directory.path().join("binary"), [0xff, 0x00]).unwrap();
     let credentials = directory.path().to_str().unwrap();
     let variables = [("CREDENTIALS_DIRECTORY", credentials), ("OTHER", "hunter2")];
     let failure = |text: &str, variables: &[(&str, &str)]| {

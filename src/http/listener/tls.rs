@@ -17,6 +17,10 @@ use x509_cert::der::Decode as _;
 
 use super::ListenError;
 use crate::config::TlsConfig;
+use crate::file;
+
+/// Chains and keys are a few thousand bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// The certificate that is served, and the files that it comes from.
 pub struct Certificate {
@@ -34,20 +38,20 @@ struct Served {
 
 impl Certificate {
     /// Reads both files and checks that they belong together.
-    pub(super) fn read(config: &TlsConfig) -> Result<Self, ListenError> {
-        let served = ArcSwap::from_pointee(Served::read(config)?);
+    pub(super) async fn read(config: &TlsConfig) -> Result<Self, ListenError> {
+        let served = ArcSwap::from_pointee(Served::read_apart(config).await?);
         Ok(Self { served, files: ArcSwap::from_pointee(config.clone()) })
     }
 
     /// Reads the files of `config`, and serves what they hold from now on; `false` when that is what was served
-    /// already. Blocks on the files.
+    /// already.
     ///
     /// # Errors
     ///
     /// [`ListenError`] that names the file; what was served before stays.
-    pub fn renew(&self, config: &TlsConfig) -> Result<bool, ListenError> {
+    pub async fn renew(&self, config: &TlsConfig) -> Result<bool, ListenError> {
         self.files.store(Arc::new(config.clone()));
-        let read = Served::read(config)?;
+        let read = Served::read_apart(config).await?;
         let is_new = read.digest != self.served.load().digest;
         if is_new {
             self.served.store(Arc::new(read));
@@ -71,12 +75,19 @@ impl Certificate {
 }
 
 impl Served {
+    async fn read_apart(config: &TlsConfig) -> Result<Self, ListenError> {
+        let config = config.clone();
+        file::apart(move || Self::read(&config)).await?
+    }
+
     fn read(config: &TlsConfig) -> Result<Self, ListenError> {
         let bad_certificate =
             |reason: String| ListenError::Certificate { path: config.certificate.clone(), reason };
         let bad_key = |reason: String| ListenError::Key { path: config.key.clone(), reason };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&config.certificate)
-            .and_then(Iterator::collect)
+        let read = |path| file::read(path, LONGEST).map_err(|error| format!("it cannot be read: {error}"));
+        let chain = read(&config.certificate).map_err(bad_certificate)?;
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain)
+            .collect::<Result<_, _>>()
             .map_err(|error| bad_certificate(sentence(&error)))?;
         // The gateway's own; the others of the chain are those of authorities.
         let Some(own) = chain.first() else {
@@ -85,7 +96,8 @@ impl Served {
         let parsed = x509_cert::Certificate::from_der(own)
             .map_err(|error| bad_certificate(format!("it is no X.509 certificate: {error}")))?;
         let expires = parsed.tbs_certificate.validity.not_after.to_unix_duration();
-        let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| bad_key(sentence(&error)))?;
+        let key = read(&config.key).map_err(bad_key)?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| bad_key(sentence(&error)))?;
         let mut digest = Sha256::new();
         for certificate in &chain {
             digest.update(certificate);
@@ -112,7 +124,6 @@ impl fmt::Debug for Certificate {
 
 fn sentence(error: &pem::Error) -> String {
     match error {
-        pem::Error::Io(error) => format!("it cannot be read: {error}"),
         pem::Error::NoItemsFound => "the file holds no PEM private key".to_owned(),
         other => format!("it is not valid PEM: {other}"),
     }

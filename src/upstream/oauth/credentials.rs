@@ -36,7 +36,7 @@ impl Authorizer {
         let failed = |text: &str| OAuthError::Protocol(text.to_owned());
         let endpoint = Url::parse(&found.metadata.token_endpoint)
             .map_err(|_| failed("the authorization server's `token_endpoint` is no address"))?;
-        let (form, authorization) = self.question(found, scopes)?;
+        let (form, authorization) = self.question(found, scopes).await?;
         let asked = SystemTime::now();
         let answer = found.http.post_form(&endpoint, form, authorization).await;
         let answer = answer.map_err(|error| failed(&error.to_string()))?;
@@ -62,40 +62,42 @@ impl Authorizer {
     }
 
     /// The form that asks for a token, and the header beside it.
-    fn question(
+    async fn question(
         &self,
         found: &Found,
         scopes: &[String],
     ) -> Result<(String, Option<HeaderValue>), OAuthError> {
         let id = self.config.client_id.as_deref().unwrap_or_default();
+        // Read anew, since such tokens live for minutes and something else keeps them up to date.
+        let assertion = self.secret_of(self.config.assertion.as_ref()).await?;
+        let key = self.secret_of(self.config.private_key.as_ref()).await?;
+        let secret = self.secret_of(self.config.client_secret.as_ref()).await?;
         let mut form = Serializer::new(String::new());
-        match &self.config.assertion {
+        match &assertion {
             None => form.append_pair("grant_type", "client_credentials"),
-            // Read anew, since such tokens live for minutes and something else keeps them up to date.
             Some(assertion) => form
                 .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-                .append_pair("assertion", &self.secret(assertion)?),
+                .append_pair("assertion", assertion),
         };
         form.append_pair("resource", &found.resource);
         if !scopes.is_empty() {
             form.append_pair("scope", &scopes.join(" "));
         }
         let mut authorization = None;
-        if let Some(key) = &self.config.private_key {
+        if let Some(key) = &key {
             let audience = found.metadata.issuer.as_deref().unwrap_or(&found.metadata.token_endpoint);
-            let proof = assertion::sign(&self.secret(key)?, id, audience).map_err(OAuthError::Secret)?;
+            let proof = assertion::sign(key, id, audience).map_err(OAuthError::Secret)?;
             form.append_pair(
                 "client_assertion_type",
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             );
             form.append_pair("client_assertion", &proof);
-        } else if self.config.assertion.is_some() && self.config.client_secret.is_none() {
+        } else if assertion.is_some() && secret.is_none() {
             // Who vouches for the gateway says who it is; some want its name besides.
             if !id.is_empty() {
                 form.append_pair("client_id", id);
             }
         } else {
-            let secret = self.config.client_secret.as_ref().map(|text| self.secret(text)).transpose()?;
             let secret = secret.unwrap_or_default();
             // Basic is what counts where nothing is listed (RFC 8414, section 2).
             let basic = found.supports(METHODS, "client_secret_basic").unwrap_or(true);

@@ -38,15 +38,23 @@ impl Authorizer {
     /// The server's address.
     pub(super) async fn address(&self) -> Result<&Url, OAuthError> {
         let read = || async {
-            let text = self.secret(&self.http.url)?;
+            let text = self.secret(&self.http.url).await?;
             Url::parse(&text).map_err(|error| OAuthError::Url(error.to_string()))
         };
         self.url.get_or_try_init(read).await
     }
 
-    pub(super) fn secret(&self, text: &SecretText) -> Result<String, OAuthError> {
-        let secret = text.resolve().map_err(|error| OAuthError::Secret(error.to_string()))?;
+    pub(super) async fn secret(&self, text: &SecretText) -> Result<String, OAuthError> {
+        let secret = text.resolve().await.map_err(|error| OAuthError::Secret(error.to_string()))?;
         Ok(secret.expose_secret().to_owned())
+    }
+
+    /// The same of a text that there may be.
+    pub(super) async fn secret_of(&self, text: Option<&SecretText>) -> Result<Option<String>, OAuthError> {
+        match text {
+            Some(text) => Ok(Some(self.secret(text).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Asks the server, starting from the `challenge` of its refusal, which authorization server it trusts.
@@ -92,12 +100,12 @@ impl Authorizer {
     }
 
     /// The client that got the tokens which are kept.
-    pub(super) fn kept_client(&self) -> Result<OAuthClientConfig, OAuthError> {
+    pub(super) async fn kept_client(&self) -> Result<OAuthClientConfig, OAuthError> {
         let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
         let id = self.vault.client_id().ok_or(OAuthError::SignIn)?;
         let config = OAuthClientConfig::new(id.clone(), redirect_uri);
         let secret = match &self.config.client_secret {
-            Some(secret) if self.config.client_id.as_ref() == Some(&id) => Some(self.secret(secret)?),
+            Some(secret) if self.config.client_id.as_ref() == Some(&id) => Some(self.secret(secret).await?),
             _ => self.vault.client().filter(|client| client.id == id).and_then(|client| client.secret),
         };
         Ok(match secret {

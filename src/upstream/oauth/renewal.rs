@@ -170,7 +170,7 @@ impl Authorizer {
     async fn refresh(&self, desk: &mut Desk) -> Result<Arc<Token>, OAuthError> {
         let found = desk.found.as_mut().ok_or(OAuthError::SignIn)?;
         let used = self.token().clone();
-        let refreshed = match self.kept_client() {
+        let refreshed = match self.kept_client().await {
             Ok(client) => {
                 found.manager.configure_client(client)?;
                 found.manager.refresh_token().await

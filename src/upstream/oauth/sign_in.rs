@@ -217,7 +217,7 @@ impl Authorizer {
         if let Some(id) = &self.config.client_id {
             let mut config = with(id);
             if let Some(secret) = &self.config.client_secret {
-                config = config.with_client_secret(self.secret(secret)?);
+                config = config.with_client_secret(self.secret(secret).await?);
             }
             found.manager.configure_client(config)?;
             return Ok(None);

@@ -7,8 +7,7 @@
 //! ([`Vaults`](super::vaults::Vaults)): a refresh token is good for one exchange, and many authorization servers take a
 //! second one for theft and void them all.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +22,11 @@ use tokio::sync::{OnceCell, watch};
 
 use super::token::Token;
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
+use crate::file;
 use crate::upstream::kept::Turn;
+
+/// Tokens and a registration are a few thousand bytes; what lies there may be anything.
+const LONGEST: u64 = 1 << 20;
 
 /// The gateway as a client of one authorization server.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -129,7 +132,9 @@ impl Vault {
     async fn read(&self) {
         let Some(file) = &self.file else { return };
         let _turn = self.turn.lock().await;
-        let bytes = match tokio::fs::read(file).await {
+        let path = file.clone();
+        let read = file::apart(move || file::read_own(&path, LONGEST)).await;
+        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
@@ -291,8 +296,7 @@ impl Vault {
             return;
         }
         let bytes = serde_json::to_vec(&*self.record());
-        let written =
-            tokio::task::spawn_blocking(move || write_private(&file, &bytes.map_err(io::Error::other)?));
+        let written = file::apart(move || file::replace_durably(&file, &bytes.map_err(io::Error::other)?));
         let error = match written.await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -300,23 +304,6 @@ impl Vault {
         };
         tracing::error!(mcp_server = %self.server, error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
     }
-}
-
-/// Writes a file that nobody else may read, in a directory that nobody else may enter.
-fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = file.parent().expect("the file lies in `oauth/`");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let draft = file.with_extension("json.new");
-    // A draft that a crash left behind may have other rights.
-    match std::fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    out.write_all(bytes)?;
-    // A refresh token that was exchanged is void: its successor must survive a loss of power.
-    out.sync_all()?;
-    std::fs::rename(&draft, file)
 }
 
 fn digest(text: &str) -> String {

@@ -8,10 +8,11 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
+use mcpo::app::Signalled;
 use mcpo::config::{self, Sources};
 use mcpo::systemd::InheritedSocket;
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ fn start(keys: Value) -> SocketAddr {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be started");
-        let served = runtime.block_on(mcpo::app::run(loaded.config, sources, vec![InheritedSocket::Tcp(socket)]));
+        let served = runtime.block_on(mcpo::app::run(loaded.config, Arc::new(sources), vec![InheritedSocket::Tcp(socket)], Signalled::default()));
         served.expect("the gateway starts");
     });
     address

@@ -136,7 +136,7 @@ fn a_key_of_digits_stays_text_in_every_layer() {
     let key = |fixture: &Fixture| {
         let keys = fixture.load().unwrap().config.auth.keys;
         assert_eq!((keys.len(), keys[0].name.as_str(), keys[0].admin), (1, "default", true));
-        keys[0].key.resolve().unwrap().expose_secret().to_owned()
+        keys[0].key.blocking_resolve().unwrap().expose_secret().to_owned()
     };
     assert_eq!(key(&fixture), "0123");
     fixture.sources.overrides.set("apiKey", "--api-key", Some("true".to_owned()));

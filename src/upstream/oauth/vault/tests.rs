@@ -1,4 +1,3 @@
-use std::os::unix::fs::PermissionsExt as _;
 use std::pin::pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Wake, Waker};
@@ -98,17 +97,4 @@ async fn one_sign_in_has_one_vault_and_the_file_is_that_of_the_newest_entry() {
     assert!(Arc::ptr_eq(&old, &back));
     assert_eq!(keep(&back, "back").await, "back");
     assert_eq!(keep(&new, "new again").await, "back");
-}
-
-#[test]
-fn a_kept_file_is_private_even_when_a_draft_of_it_was_not() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("oauth/a.json");
-    std::fs::create_dir(directory.path().join("oauth")).unwrap();
-    std::fs::write(file.with_extension("json.new"), "left by a crash").unwrap();
-    for text in ["one", "two"] {
-        write_private(&file, text.as_bytes()).unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    }
 }
