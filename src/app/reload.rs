@@ -83,6 +83,9 @@ impl Reloader {
         for line in plan.to_string().lines() {
             tracing::info!("reload: {line}");
         }
+        if let Some(why) = plan.refused {
+            return Err(vec![format!("the reload is refused: {why}")]);
+        }
         let wanted = wanted.without_restart(&self.current.config);
         let namespace = Arc::new(Namespace::of(&wanted));
         let keys = Keys::read(&wanted.auth, &namespace).await.map_err(|error| vec![error.to_string()])?;

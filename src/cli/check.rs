@@ -34,7 +34,8 @@ pub fn run(sources: &Sources, verdict_to: &mut impl Write, problems_to: &mut imp
 ///
 /// When `to` cannot be written.
 pub fn print(problems: &[Problem], to: &mut impl Write) -> io::Result<()> {
-    problems.iter().try_for_each(|problem| writeln!(to, "{problem}"))
+    // Each in one piece: standard error is not buffered.
+    problems.iter().try_for_each(|problem| to.write_all(format!("{problem}\n").as_bytes()))
 }
 
 fn summary(config: &Config) -> String {

@@ -1,5 +1,6 @@
 //! The members of one object, taken out by name and type; everything that is odd becomes a problem.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::document::{Member, Node, NodeValue};
@@ -12,6 +13,8 @@ pub(super) const LONGEST_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 #[derive(Debug, Clone)]
 pub(super) struct Fields<'a> {
     members: &'a [Member],
+    /// Where each name stands first and last.
+    named: HashMap<&'a str, (usize, usize)>,
     pub place: Place,
 }
 
@@ -21,8 +24,12 @@ impl<'a> Fields<'a> {
         let NodeValue::Object(members) = &node.value else {
             return mismatch(&place, "an object", node, problems);
         };
+        let mut named: HashMap<&str, (usize, usize)> = HashMap::with_capacity(members.len());
         for (index, member) in members.iter().enumerate() {
-            if let Some(first) = members[..index].iter().find(|earlier| earlier.name == member.name) {
+            let (first, last) = named.entry(&member.name).or_insert((index, index));
+            *last = index;
+            if *first != index {
+                let first = &members[*first];
                 problems.slip(
                     &place.member(&member.name, member.position),
                     format!(
@@ -33,30 +40,24 @@ impl<'a> Fields<'a> {
                 );
             }
         }
-        Some(Self { members, place })
+        Some(Self { members, named, place })
     }
 
     /// Every name once, in the order of the file, with the value that counts.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a Node, Place)> {
-        let members = self.members;
-        let firsts = members.iter().enumerate().filter(move |(index, member)| {
-            !members[..*index].iter().any(|earlier| earlier.name == member.name)
-        });
-        firsts.map(move |(_, first)| {
-            let last = members
-                .iter()
-                .rfind(|member| member.name == first.name)
-                .expect("the first of a name is found again");
-            (last.name.as_str(), &last.value, self.place.member(&last.name, last.position))
+        let members = self.members.iter().enumerate();
+        members.filter_map(|(index, member)| {
+            let (first, last) = self.named[member.name.as_str()];
+            let last = &self.members[last];
+            let found = (last.name.as_str(), &last.value, self.place.member(&last.name, last.position));
+            (first == index).then_some(found)
         })
     }
 
     /// The values that a later one of the same name replaces; they are read for their problems alone.
     pub fn replaced(&self) -> impl Iterator<Item = (&'a str, &'a Node, Place)> {
         let members = self.members.iter().enumerate();
-        let replaced = members.filter(|(index, member)| {
-            self.members[index + 1..].iter().any(|later| later.name == member.name)
-        });
+        let replaced = members.filter(|(index, member)| self.named[member.name.as_str()].1 != *index);
         replaced.map(|(_, member)| {
             (member.name.as_str(), &member.value, self.place.member(&member.name, member.position))
         })
@@ -64,7 +65,7 @@ impl<'a> Fields<'a> {
 
     /// The value of `name`; `null` counts as absent.
     pub fn get(&self, name: &str) -> Option<(&'a Node, Place)> {
-        let member = self.members.iter().rfind(|member| member.name == name)?;
+        let member = &self.members[self.named.get(name)?.1];
         if matches!(member.value.value, NodeValue::Null) {
             return None;
         }

@@ -1,13 +1,17 @@
 //! API keys: the one of `--api-key` and the named ones of `apiKeys`.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use super::document::NodeValue;
 use super::fields::Fields;
 use super::layers::Layers;
 use super::problem::{Place, Problems};
+use super::profiles::Names;
 use super::settings::{Settings, secret};
 use super::{
-    ApiKeyConfig, ProfileConfig, RateConfig, SecretText, ServerConfig, TransportConfig, profiles, rate,
-    servers,
+    ApiKeyConfig, ProfileConfig, RateConfig, SecretText, ServerConfig, ServerName, TransportConfig, profiles,
+    rate,
 };
 
 /// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
@@ -29,7 +33,8 @@ pub(super) fn collect(
     profiles: &[ProfileConfig],
     problems: &mut Problems,
 ) -> Vec<ApiKeyConfig> {
-    let mut keys: Vec<(ApiKeyConfig, Place)> = Vec::new();
+    let mut keys: Vec<Option<(ApiKeyConfig, Place)>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     if let Some((key, place)) = &settings.api_key {
         // The operator's one key opens everything, as in mcpo, and so it may see the reasons of faults too.
         let key = ApiKeyConfig {
@@ -43,9 +48,10 @@ pub(super) fn collect(
             rate: None,
             concurrency: None,
         };
-        keys.push((key, place.clone()));
+        keys.push(Some((key, place.clone())));
     }
-    let names = servers::names(documents);
+    let mut names = Names::new(documents);
+    let profiles: HashSet<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     for document in documents {
         let Some((node, place)) = document.get("apiKeys") else { continue };
         let Some(entries) = Fields::new(node, place, problems) else { continue };
@@ -65,15 +71,18 @@ pub(super) fn collect(
                 }
                 _ => Fields::new(node, place.clone(), problems).and_then(|fields| {
                     let key = named_text(&fields, problems);
-                    let rights = rights(&fields, &names, profiles, problems);
+                    let rights = rights(&fields, &mut names, &profiles, problems);
                     key.map(|key| named(name, key, rights))
                 }),
             };
             let Some(key) = key.filter(|_| good_name) else { continue };
-            keys.retain(|(known, _)| known.name != key.name);
-            keys.push((key, place));
+            if let Some(earlier) = places.insert(key.name.clone(), keys.len()) {
+                keys[earlier] = None;
+            }
+            keys.push(Some((key, place)));
         }
     }
+    let keys: Vec<(ApiKeyConfig, Place)> = keys.into_iter().flatten().collect();
     check(&keys, configured, problems);
     if keys.is_empty() {
         open_gateway(layers, settings, problems);
@@ -129,8 +138,8 @@ fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
 /// The members beside `key`; they are read for their problems also when there is no key to go with them.
 fn rights(
     fields: &Fields<'_>,
-    names: &[String],
-    profiles: &[ProfileConfig],
+    names: &mut Names,
+    profiles: &HashSet<&str>,
     problems: &mut Problems,
 ) -> Rights {
     Rights {
@@ -145,7 +154,9 @@ fn rights(
 }
 
 fn check(keys: &[(ApiKeyConfig, Place)], servers: &[ServerConfig], problems: &mut Problems) {
-    for (index, (key, place)) in keys.iter().enumerate() {
+    let mut known: HashMap<&SecretText, &str> = HashMap::new();
+    let passed = passed(servers);
+    for (key, place) in keys {
         if key.key.as_literal().is_some_and(|text| text.trim().is_empty()) {
             problems.error(
                 place,
@@ -153,29 +164,42 @@ fn check(keys: &[(ApiKeyConfig, Place)], servers: &[ServerConfig], problems: &mu
                 "give a key, or remove the setting to serve openly",
             );
         }
-        if let Some((twin, _)) = keys[..index].iter().find(|(earlier, _)| earlier.key == key.key) {
-            problems.error(
+        match known.entry(&key.key) {
+            Entry::Occupied(twin) => problems.error(
                 place,
                 format!(
                     "`{}` and `{}` are the same key, so nobody could tell who calls",
-                    twin.name, key.name
+                    twin.get(),
+                    key.name
                 ),
                 "give each its own key",
-            );
+            ),
+            Entry::Vacant(own) => {
+                own.insert(&key.name);
+            }
         }
-        for server in servers {
-            let TransportConfig::Stdio(stdio) = &server.transport else { continue };
-            for name in
-                key.key.environment_names().filter(|name| stdio.pass_env.iter().any(|pass| pass == name))
-            {
+        for name in key.key.environment_names() {
+            for server in passed.get(name).into_iter().flatten() {
                 problems.error(
                     place,
-                    format!("`passEnv` of the server `{}` would hand it this key, in `{name}`", server.name),
+                    format!("`passEnv` of the server `{server}` would hand it this key, in `{name}`"),
                     "remove the variable from `passEnv`",
                 );
             }
         }
     }
+}
+
+/// The servers that are handed each variable.
+fn passed(servers: &[ServerConfig]) -> HashMap<&str, Vec<&ServerName>> {
+    let mut passed: HashMap<&str, Vec<&ServerName>> = HashMap::new();
+    for server in servers {
+        let TransportConfig::Stdio(stdio) = &server.transport else { continue };
+        for name in &stdio.pass_env {
+            passed.entry(name).or_default().push(&server.name);
+        }
+    }
+    passed
 }
 
 /// What deserves a loud word when no key is configured.

@@ -3,6 +3,9 @@
 //! Pure. The plan names servers and keys and never a value, since any value may be a secret. Keys that were
 //! added to the types must be sorted in here: every struct is taken apart by name.
 
+mod opening;
+
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -23,6 +26,9 @@ pub struct Plan {
     pub settings: Vec<SettingChange>,
     /// Servers that nothing happens to.
     pub unchanged: usize,
+    /// Why a reload would not do any of this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<&'static str>,
 }
 
 /// What happens to one server.
@@ -72,10 +78,11 @@ impl Plan {
     /// What it takes to come from `running` to `wanted`. `rotated` are running servers whose secrets have
     /// other values now, though their entries may read the same.
     pub fn between(running: &Config, wanted: &Config, rotated: &[ServerName]) -> Self {
-        let mut plan = Self { settings: settings(running, wanted), ..Self::default() };
+        let refused = opening::refusal(&running.auth, &wanted.auth);
+        let mut plan = Self { settings: settings(running, wanted, refused), refused, ..Self::default() };
+        let (known, kept) = (by_name(running), by_name(wanted));
         for server in &wanted.servers {
-            let known = running.servers.iter().find(|known| known.name == server.name);
-            let changed = known.map(|known| {
+            let changed = known.get(&server.name).map(|known| {
                 let mut changed = changed_keys(known, server);
                 if rotated.contains(&server.name) {
                     changed.connection.push(ROTATED);
@@ -94,7 +101,7 @@ impl Plan {
                 }
             }
         }
-        let gone = |server: &&ServerConfig| !wanted.servers.iter().any(|kept| kept.name == server.name);
+        let gone = |server: &&ServerConfig| !kept.contains_key(&server.name);
         for server in running.servers.iter().filter(gone) {
             plan.add(server, Action::Remove, Vec::new());
         }
@@ -151,6 +158,9 @@ impl fmt::Display for Plan {
                     writeln!(formatter, "! {key}: counts only after the gateway is restarted")?;
                 }
             }
+        }
+        if let Some(why) = self.refused {
+            writeln!(formatter, "! a reload is refused: {why}")?;
         }
         write!(formatter, "= {}", self.staying())
     }
@@ -258,7 +268,11 @@ fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static 
     }
 }
 
-fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
+fn by_name(config: &Config) -> HashMap<&ServerName, &ServerConfig> {
+    config.servers.iter().map(|server| (&server.name, server)).collect()
+}
+
+fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingChange> {
     let Config {
         listen,
         auth,
@@ -305,7 +319,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("corsAllowOrigins", old.listen.cors_allow_origins == *cors_allow_origins),
         ("allowedHosts", old.listen.allowed_hosts == *allowed_hosts),
         ("publicUrl", old.listen.public_url == *public_url),
-        ("apiKeys", old.auth.keys == *keys),
+        ("apiKeys", old.auth.keys == *keys || refused.is_some()),
         ("profiles", old.auth.profiles == *profiles),
         ("strictAuth", old.auth.strict == *strict),
         ("limits.bodyBytes", old.limits.body_bytes == *body_bytes),
@@ -330,6 +344,7 @@ fn settings(old: &Config, new: &Config) -> Vec<SettingChange> {
         ("host", old.listen.host == *host),
         ("port", old.listen.port == *port),
         ("tls", !tls_switched),
+        ("apiKeys", refused.is_none()),
         ("log", old.log == *log),
         ("audit", old.audit == *audit),
         ("stateDir", old.state_dir == *state_dir),

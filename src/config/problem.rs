@@ -108,11 +108,16 @@ impl Place {
 pub(super) struct Problems {
     purpose: Purpose,
     list: Vec<Problem>,
+    /// Comparisons with names of the file that suggestions may still take.
+    comparisons: usize,
 }
+
+/// Comparisons that suggestions may take in all: thousands of wrong names have one cause, and the first tell it.
+const COMPARISONS: usize = 200_000;
 
 impl Problems {
     pub fn new(purpose: Purpose) -> Self {
-        Self { purpose, list: Vec::new() }
+        Self { purpose, list: Vec::new(), comparisons: COMPARISONS }
     }
 
     /// Whether also what the configuration does not use in the end is to be looked at.
@@ -136,6 +141,16 @@ impl Problems {
             Purpose::Serve => Severity::Warning,
         };
         self.add(severity, place, message.into(), fix.into());
+    }
+
+    /// The one of `names` that was meant by `word`; they come from the file itself and may be many.
+    pub fn nearest<'a>(
+        &mut self,
+        word: &str,
+        names: impl ExactSizeIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        self.comparisons = self.comparisons.checked_sub(names.len())?;
+        nearest(word, names)
     }
 
     /// All problems, in the order in which a person reads the files.

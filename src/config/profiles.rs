@@ -1,16 +1,19 @@
 //! Client profiles: which servers and tools a client is shown, by the name that a key or a query gives
 //! (`profiles`).
 
+use std::collections::{HashMap, HashSet};
+
 use globset::Glob;
 
 use super::fields::Fields;
-use super::problem::{Place, Problems, nearest};
+use super::problem::{Place, Problems};
 use super::{ProfileConfig, servers};
 
 /// All profiles, in the order of the files; of two with one name the later counts.
 pub(super) fn collect(documents: &[Fields<'_>], problems: &mut Problems) -> Vec<ProfileConfig> {
-    let names = servers::names(documents);
-    let mut profiles: Vec<ProfileConfig> = Vec::new();
+    let mut names = Names::new(documents);
+    let mut profiles: Vec<Option<ProfileConfig>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for document in documents {
         let Some((node, place)) = document.get("profiles") else { continue };
         let Some(entries) = Fields::new(node, place, problems) else { continue };
@@ -23,15 +26,17 @@ pub(super) fn collect(documents: &[Fields<'_>], problems: &mut Problems) -> Vec<
                 );
             }
             let Some(fields) = Fields::new(node, place, problems) else { continue };
-            let profile = profile(name, &fields, &names, problems);
-            profiles.retain(|known| known.name != profile.name);
-            profiles.push(profile);
+            let profile = profile(name, &fields, &mut names, problems);
+            if let Some(earlier) = places.insert(profile.name.clone(), profiles.len()) {
+                profiles[earlier] = None;
+            }
+            profiles.push(Some(profile));
         }
     }
-    profiles
+    profiles.into_iter().flatten().collect()
 }
 
-fn profile(name: &str, fields: &Fields<'_>, names: &[String], problems: &mut Problems) -> ProfileConfig {
+fn profile(name: &str, fields: &Fields<'_>, names: &mut Names, problems: &mut Problems) -> ProfileConfig {
     fields.report_unknown("a profile", &["servers", "tools"], &["description"], problems);
     let tools = fields.texts("tools", problems);
     for (pattern, place) in tools.iter().flatten() {
@@ -54,7 +59,7 @@ fn profile(name: &str, fields: &Fields<'_>, names: &[String], problems: &mut Pro
 /// The list `servers` of a key or a profile: patterns, each of which is to match one of `names`.
 pub(super) fn server_patterns(
     fields: &Fields<'_>,
-    names: &[String],
+    names: &mut Names,
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
     let scope = fields.texts("servers", problems)?;
@@ -64,38 +69,79 @@ pub(super) fn server_patterns(
                 let message = format!("this is no pattern over server names: {}", error.kind());
                 problems.error(place, message, "write a server's name, with `*` and `?` as wildcards");
             }
-            Ok(glob) => {
-                let matcher = glob.compile_matcher();
-                if !names.iter().any(|name| matcher.is_match(name)) {
-                    let fix = match nearest(pattern, names.iter().map(String::as_str)) {
-                        Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
-                        None => "name a server of `mcpServers`, or remove it".to_owned(),
-                    };
-                    problems.warning(place, format!("no server is called `{pattern}`"), fix);
-                }
+            Ok(glob) if names.has_none(&glob) => {
+                let fix = match problems.nearest(pattern, names.sorted.iter().map(String::as_str)) {
+                    Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
+                    None => "name a server of `mcpServers`, or remove it".to_owned(),
+                };
+                problems.warning(place, format!("no server is called `{pattern}`"), fix);
             }
+            Ok(_) => {}
         }
     }
     Some(scope.into_iter().map(|(pattern, _)| pattern).collect())
+}
+
+/// The names of all entries, for patterns that must match one of them.
+pub(super) struct Names {
+    sorted: Vec<String>,
+    /// Names that patterns may still be compared with.
+    comparisons: usize,
+}
+
+/// Comparisons of patterns with names in all. A pattern beyond is not looked up, and so is not called a slip.
+const COMPARISONS: usize = 4_000_000;
+/// What it costs to prepare a pattern for comparisons, in comparisons.
+const PREPARATION: usize = 1_000;
+
+impl Names {
+    pub fn new(documents: &[Fields<'_>]) -> Self {
+        let mut sorted = servers::names(documents);
+        sorted.sort_unstable();
+        sorted.dedup();
+        Self { sorted, comparisons: COMPARISONS }
+    }
+
+    /// Whether no name matches the pattern, as far as that was looked up.
+    fn has_none(&mut self, pattern: &Glob) -> bool {
+        let text = pattern.glob();
+        let plain = text.find(['*', '?', '[', '{', '\\']).unwrap_or(text.len());
+        let (plain, rest) = text.split_at(plain);
+        let from = self.sorted.partition_point(|name| name.as_str() < plain);
+        let like = self.sorted[from..].partition_point(|name| name.starts_with(plain));
+        let like = &self.sorted[from..from + like];
+        match rest {
+            "" => like.first().is_none_or(|first| first != plain),
+            "*" => like.is_empty(),
+            _ => match self.comparisons.checked_sub(PREPARATION + like.len()) {
+                None => false,
+                Some(left) => {
+                    self.comparisons = left;
+                    let matcher = pattern.compile_matcher();
+                    !like.iter().any(|name| matcher.is_match(name))
+                }
+            },
+        }
+    }
 }
 
 /// The member `profile` of a key, which must be the name of a profile: without one, the key would show more than
 /// was meant.
 pub(super) fn of_key(
     fields: &Fields<'_>,
-    profiles: &[ProfileConfig],
+    profiles: &HashSet<&str>,
     problems: &mut Problems,
 ) -> Option<String> {
     let (name, place) = fields.text("profile", problems)?;
-    if !profiles.iter().any(|profile| profile.name == name) {
+    if !profiles.contains(name) {
         unknown(name, &place, profiles, problems);
         return None;
     }
     Some(name.to_owned())
 }
 
-fn unknown(name: &str, place: &Place, profiles: &[ProfileConfig], problems: &mut Problems) {
-    let fix = match nearest(name, profiles.iter().map(|profile| profile.name.as_str())) {
+fn unknown(name: &str, place: &Place, profiles: &HashSet<&str>, problems: &mut Problems) {
+    let fix = match problems.nearest(name, profiles.iter().copied()) {
         Some(candidate) => format!("write `{candidate}` if that was meant, or add it to `profiles`"),
         None => "add it to `profiles`, or remove it".to_owned(),
     };

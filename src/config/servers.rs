@@ -7,6 +7,8 @@ mod remote;
 mod stdio;
 mod transport;
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,10 +100,11 @@ pub(super) fn collect(
     problems: &mut Problems,
 ) -> Vec<ServerConfig> {
     let mut servers: Vec<ServerConfig> = Vec::new();
+    let mut places: HashMap<ServerName, usize> = HashMap::new();
     let mut found = false;
     let check = problems.is_check();
     for document in documents {
-        let mut names: Vec<&str> = Vec::new();
+        let mut names: HashSet<&str> = HashSet::new();
         for key in ["mcpServers", "servers"] {
             let Some((node, place)) = document.get(key) else { continue };
             found = true;
@@ -113,19 +116,21 @@ pub(super) fn collect(
                 }
             }
             for (name, node, place) in entries.iter() {
-                if names.contains(&name) {
+                if !names.insert(name) {
                     problems.slip(
                         &place,
                         format!("`{name}` stands under `mcpServers` too"),
                         "keep one of the two; without that this one counts",
                     );
                 }
-                names.push(name);
                 let Some(fields) = Fields::new(node, place, problems) else { continue };
                 let Some(server) = entry(name, &fields, common, problems) else { continue };
-                match servers.iter_mut().find(|known| known.name == server.name) {
-                    Some(known) => *known = server,
-                    None => servers.push(server),
+                match places.entry(server.name.clone()) {
+                    Entry::Occupied(place) => servers[*place.get()] = server,
+                    Entry::Vacant(place) => {
+                        place.insert(servers.len());
+                        servers.push(server);
+                    }
                 }
             }
         }

@@ -215,3 +215,36 @@ fn what_mcpo_refuses_is_refused_and_what_it_accepts_passes() {
     wanted.sort_unstable();
     assert_eq!(differing, wanted);
 }
+
+/// A configuration on one line, in which `count` servers, profiles and keys are wrong in one way each.
+fn wrong_in_all(count: usize) -> String {
+    let entries = |entry: &dyn Fn(usize) -> String| (0..count).map(entry).collect::<Vec<_>>().join(",");
+    let servers = entries(&|n| format!(r#""server-{n}":{{"command":"x","comand":"y"}}"#));
+    let profiles = entries(&|n| format!(r#""profile-{n}":{{"servers":["sever-{n}","*-x{n}"]}}"#));
+    let keys = entries(&|n| {
+        format!(r#""key-{n}":{{"key":"k{n}","servers":["server_{n}"],"profile":"profil-{n}"}}"#)
+    });
+    let twice = servers.replace("server-", "twice-");
+    format!(
+        r#"{{"mcpServers":{{{servers},{twice},{twice}}},"profiles":{{{profiles}}},"apiKeys":{{{keys}}}}}"#
+    )
+}
+
+#[test]
+fn a_configuration_of_thousands_takes_as_long_as_its_length_and_not_its_square() {
+    let (few, many) = (500, 10_000);
+    let took = |count| {
+        let text = wrong_in_all(count);
+        let began = std::time::Instant::now();
+        let (code, _, problems) = check(&text);
+        let took = began.elapsed();
+        assert_eq!(code, Some(64));
+        // A slip in each server, replaced or not, and its duplicate; two patterns of each profile; two names of each key.
+        let found = problems.lines().filter(|line| line.starts_with(['e', 'w'])).count();
+        assert!(found > 6 * count, "{found} problems");
+        took
+    };
+    let (short, long) = (took(few), took(many));
+    let ratio = u32::try_from(many / few).unwrap();
+    assert!(long < 3 * ratio * short, "{few}: {short:?}, {many}: {long:?}");
+}
