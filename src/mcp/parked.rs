@@ -216,6 +216,19 @@ impl Parked {
         })))
     }
 
+    /// Ends the requests of the key `name` that wait.
+    pub fn end_of(&self, name: &str) {
+        let ended: Vec<Waiting> = {
+            let mut waiting = self.waiting();
+            waiting
+                .extract_if(|_, waiting| waiting.owner.key_name.as_deref() == Some(name))
+                .map(|(_, ended)| ended)
+                .collect()
+        };
+        // Dropping them cancels them at their servers, which is not for the time of the lock.
+        drop(ended);
+    }
+
     fn waiting(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

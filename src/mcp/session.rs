@@ -162,6 +162,13 @@ impl Sessions {
         session.ended.cancel();
     }
 
+    /// Ends the sessions of the key `name`.
+    pub fn end_of(&self, name: &str) {
+        let table = self.table.load_full();
+        let own = table.values().filter(|session| session.holder.key_name.as_deref() == Some(name));
+        own.for_each(|session| self.end(session));
+    }
+
     /// How many there are, those included that have rested too long and were not asked for since.
     pub fn count(&self) -> usize {
         self.table.load().len()

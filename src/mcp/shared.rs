@@ -34,8 +34,15 @@ impl Shared {
         }
     }
 
-    /// `face` is served from now on. Open streams follow it.
+    /// `face` is served from now on. Open streams follow it; what belongs to keys that are no longer good ends.
     pub fn serve(&self, face: Arc<Mcp>) {
-        self.current.send_replace(Some(face));
+        let Some(before) = self.current.send_replace(Some(face.clone())) else { return };
+        for name in before.keys.ended_by(&face.keys) {
+            tracing::info!(
+                "the key {name} has another value or is gone: its sessions and waiting requests end"
+            );
+            self.sessions.end_of(&name);
+            self.parked.end_of(&name);
+        }
     }
 }

@@ -30,6 +30,7 @@ use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::{Caller, Namespace};
 use crate::config::ServerName;
+use crate::http::Fingerprint;
 use crate::json::First;
 use crate::upstream::{Change, News};
 
@@ -90,6 +91,8 @@ struct Follower {
     current: watch::Receiver<Option<Arc<Mcp>>>,
     swapped: watch::Receiver<()>,
     key_name: Option<Arc<str>>,
+    /// Of the key's value when the stream was opened.
+    fingerprint: Option<Fingerprint>,
     profile: Option<Arc<str>>,
     place: Place,
     known: Known,
@@ -185,6 +188,7 @@ impl Mcp {
             current: self.shared.current.subscribe(),
             swapped: self.gateway.keeper().swapped(),
             key_name: caller.key_name.clone(),
+            fingerprint: caller.key_name.as_deref().and_then(|name| self.keys.fingerprint(name)),
             profile: caller.profile.clone(),
             place: place.clone(),
             known: self.known(caller, place),
@@ -330,9 +334,12 @@ impl Follower {
         }
     }
 
-    /// Who listens, as the configuration of `face` has it; `None` when its key or profile is gone.
+    /// Who listens, as the configuration of `face` has it; `None` when its key or profile is gone, or its key has another
+    /// value.
     fn caller(&self, face: &Mcp) -> Option<Caller> {
-        face.keys.caller(self.key_name.as_deref(), self.profile.as_deref())
+        let name = self.key_name.as_deref();
+        let is_same = name.and_then(|name| face.keys.fingerprint(name)) == self.fingerprint;
+        is_same.then(|| face.keys.caller(name, self.profile.as_deref()))?
     }
 
     /// News as this client is to hear it.

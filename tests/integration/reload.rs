@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::mcp::{Events, Session, request};
 use crate::support::{Gateway, servers, until};
 
 fn with(servers: Value) -> Value {
@@ -160,6 +161,62 @@ async fn keys_and_scopes_count_at_once_and_documents_follow_them() {
     assert_eq!(ask("new-key", "POST", "/a/pid").await.status, 404, "not in its scope");
     assert_eq!(paths("new-key").await, (false, true));
     assert_eq!(paths("all-key").await, (true, true));
+}
+
+#[tokio::test]
+async fn a_new_value_under_the_name_of_a_key_ends_the_sessions_and_streams_of_the_old_one() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "old").unwrap();
+    let keys = json!({ "a": format!("${{file:{}}}", secret.path().display()), "b": "key-b" });
+    let config = json!({ "apiKeys": keys, "mcpServers": { "s": servers::scripted(&[]) } });
+    let gateway = Gateway::with(config).start().await;
+    let ask = |key: &str| gateway.ask("POST", "/s/mcp").header("Authorization", &format!("Bearer {key}"));
+    let (mine, other) = (Session::open_with(ask("old")).await, Session::open_with(ask("key-b")).await);
+    let head =
+        format!("Authorization: Bearer old\r\nMcp-Session-Id: {}\r\nAccept: text/event-stream\r\n", mine.id);
+    let mut stream = Events::open(&gateway, "GET", "/s/mcp", &head, "").await;
+    stream.until("\r\n\r\n").await;
+    std::fs::write(secret.path(), "new").unwrap();
+    gateway.hang_up();
+    stream.end().await;
+    gateway.logged("the key a has another value or is gone").await;
+    let with =
+        |key: &str| ask(key).header("Mcp-Session-Id", &mine.id).json(&request("ping", &json!({}))).send();
+    assert_eq!(with("new").await.status, 404);
+    assert_eq!(with("old").await.status, 403);
+    assert_eq!(other.result("ping", &json!({})).await, json!({}), "a session of another key");
+}
+
+#[tokio::test]
+async fn a_reload_that_would_open_the_gateway_is_refused_and_a_restart_does_it() {
+    let config = |keys: Value| json!({ "apiKeys": keys, "mcpServers": { "a": servers::scripted(&[]) } });
+    let (all, limited) =
+        (json!({ "key": "all-key", "admin": true }), json!({ "key": "b", "servers": ["a"] }));
+    let mut gateway = Gateway::with(config(json!({ "all": all, "some": limited }))).start().await;
+    let ask = |path: &str| gateway.ask("GET", path).header("Authorization", "Bearer all-key").send();
+    for (keys, why) in [
+        (json!({}), "it would remove the last API key"),
+        (json!({ "all": all }), "without a limited API key it would show all documents"),
+    ] {
+        let changed = config(keys.clone());
+        gateway.rewrite(&changed.to_string());
+        let plan = ask("/servers/plan").await.ok();
+        assert_eq!(plan["plan"]["settings"], json!([{ "key": "apiKeys", "effect": "restart" }]), "{plan}");
+        assert!(plan["text"].as_str().unwrap().contains(why), "{plan}");
+        gateway.hang_up();
+        gateway.logged(&format!("the reload is refused: {why}")).await;
+        until(Duration::from_secs(20), "the refusal to stand in /servers", async || {
+            let problems = ask("/servers").await.ok()["configuration"]["problems"].to_string();
+            problems.contains(why).then_some(())
+        })
+        .await;
+        assert_eq!(gateway.get("/openapi.json").await.status, 401);
+        assert_eq!(gateway.post("/a/pid", &json!({})).await.status, 401);
+    }
+    assert!(gateway.stop().await.success());
+    let open = Gateway::with(config(json!({}))).start().await;
+    open.ready(&["a"]).await;
+    open.post("/a/pid", &json!({})).await.ok();
 }
 
 #[tokio::test]
