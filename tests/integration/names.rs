@@ -46,12 +46,30 @@ impl Scene {
         servers::scripted(&["--log", log.to_str().unwrap(), "--tools", &tools.join(",")])
     }
 
+    fn mark(&self) -> String {
+        format!("call {} of the test", self.calls.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The server and its own tool that a call of `name` leads to.
     async fn led_to(&self, session: &Session, name: &str) -> (String, String) {
-        let mark = format!("call {} of the test", self.calls.fetch_add(1, Ordering::Relaxed));
+        let mark = self.mark();
         session.call(name, &json!({ "value": mark })).await;
+        self.marked(name, &mark)
+    }
+
+    /// The same for a model's call.
+    async fn model_led_to(&self, gateway: &Gateway, name: &str) -> (String, String) {
+        let mark = self.mark();
+        let arguments = json!({ "value": mark }).to_string();
+        let call =
+            json!({ "id": "c", "type": "function", "function": { "name": name, "arguments": arguments } });
+        gateway.post("/v1/tools/call", &json!([call])).await.ok();
+        self.marked(name, &mark)
+    }
+
+    fn marked(&self, name: &str, mark: &str) -> (String, String) {
         let logs = std::fs::read_dir(self.folder.path()).unwrap().map(|log| log.unwrap().path());
-        let mut hits: Vec<(String, String)> = logs.filter_map(|log| hit(&log, &mark)).collect();
+        let mut hits: Vec<(String, String)> = logs.filter_map(|log| hit(&log, mark)).collect();
         assert_eq!(hits.len(), 1, "{name} leads to {hits:?}");
         hits.remove(0)
     }
@@ -101,6 +119,7 @@ async fn exposed(scene: &Scene, gateway: &Gateway) -> BTreeMap<String, (String, 
             let name = tool["name"].as_str().unwrap();
             let led_to = scene.led_to(&session, name).await;
             assert_eq!(led_to.1, own, "{name} leads to {led_to:?}");
+            assert_eq!(scene.model_led_to(gateway, name).await, led_to, "{name}");
             exposed.insert(name.to_owned(), led_to);
         }
     }
@@ -148,6 +167,25 @@ async fn no_server_takes_over_or_changes_a_name_of_another() {
     for (path, id) in &ids {
         assert_eq!(&ids_after[path], id, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_tool_that_the_operator_renames_takes_no_name_of_another_server() {
+    let scene = Scene::new();
+    let mut renamed = scene.entry("a", &["x", "c"]);
+    renamed["tools"] = json!({ "x": { "name": "b_c" }, "c": { "name": "look up" } });
+    let gateway = Gateway::serving(json!({ "a": renamed, "a_b": scene.entry("a_b", &["c"]) })).start().await;
+    gateway.listed(&["a", "a_b"]).await;
+    let exposed = exposed(&scene, &gateway).await;
+    let name_of = |server: &str, tool: &str| {
+        let wanted = (server.to_owned(), tool.to_owned());
+        exposed.iter().find(|(_, led_to)| **led_to == wanted).unwrap().0.as_str()
+    };
+    assert_eq!(name_of("a_b", "c"), "a_b_c");
+    assert!(name_of("a", "x").starts_with("a_b_c_"), "{exposed:?}");
+    assert!(name_of("a", "c").starts_with("a_look_up_"), "{exposed:?}");
+    let ids = operation_ids(&gateway).await;
+    assert_eq!((&*ids["/a_b/c"], &*ids["/a/b_c"]), ("a_b_c", name_of("a", "x")));
 }
 
 #[tokio::test]

@@ -101,6 +101,23 @@ fn nothing_that_a_server_sends_is_lost_in_its_document() {
 }
 
 #[test]
+fn no_key_of_a_component_depends_on_the_tools_of_another_server() {
+    let schema = json!({"type": "object", "properties": {"a": {}}});
+    let own = [tool_with("x_form_model", schema.clone()), tool_with("y", schema.clone())];
+    let key = |document: &Value, path: &str| {
+        form_key(&document["paths"][path]["post"]).map(str::to_owned).unwrap_or_else(|| panic!("{document}"))
+    };
+    let alone = combined_of(&[("s", &own), ("s_x-form-model", &[])], "/");
+    let hash = crate::catalog::document::hash_prefix(b"s_x_form_model", 8);
+    let beside = combined_of(&[("s", &own), ("s_x-form-model", &[tool_with(&hash, schema)])], "/");
+    assert_eq!(key(&alone, "/s/y"), "s_y_form_model");
+    for path in ["/s/x_form_model", "/s/y"] {
+        assert_eq!(key(&alone, path), key(&beside, path));
+    }
+    assert_ne!(key(&beside, "/s/x_form_model"), key(&beside, &format!("/s_x-form-model/{hash}")));
+}
+
+#[test]
 fn the_combined_document_holds_every_tool_of_every_server_under_ids_of_its_own() {
     let quirks = quirks();
     let servers: Vec<_> = quirks.iter().map(|(group, tools)| (group.as_str(), tools.as_slice())).collect();
