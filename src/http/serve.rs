@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::DropGuard;
 
 use super::layers::Edge;
@@ -80,7 +81,7 @@ struct Connections {
 /// `pulse` for as long as the loop turns, and while it drains.
 pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown, mut pulse: Pulse) {
     let mut connections = Connections::default();
-    let mut pause = Duration::ZERO;
+    let mut pause = Pause::default();
     let room = room_for_connections();
     let mut was_full = false;
     loop {
@@ -97,9 +98,7 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
         // A limit that is reached again and again is told of once.
         was_full = is_full || was_full && connections.tasks.len() > most / 2;
         let accepted = async {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
+            pause.passed().await;
             listener.accept().await
         };
         tokio::select! {
@@ -110,7 +109,7 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
             }
             accepted = accepted, if !is_full => match accepted {
                 Ok((stream, peer)) => {
-                    pause = Duration::ZERO;
+                    pause = Pause::default();
                     let (finish, finished) = oneshot::channel();
                     let tls = listener.acceptor();
                     let serving = Arc::clone(&serving);
@@ -122,7 +121,7 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
                     tracing::debug!(%error, "a connection was gone before it was accepted");
                 }
                 Err(error) => {
-                    pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                    pause = pause.longer();
                     tracing::warn!(
                         %error,
                         open = connections.tasks.len(),
@@ -137,6 +136,29 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
     drop(listener);
     let drain = serving.load().options.drain;
     connections.end(drain, &shutdown, pulse).await;
+}
+
+/// The pause before the next accept.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pause {
+    length: Duration,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    /// The one after another failure.
+    fn longer(self) -> Self {
+        let length = (self.length * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        Self { length, until: Some(Instant::now() + length) }
+    }
+
+    /// Waits for its end, which stays where it is however often this is dropped: the loop turns with each connection that
+    /// ends.
+    async fn passed(self) {
+        if let Some(until) = self.until {
+            sleep_until(until).await;
+        }
+    }
 }
 
 impl Connections {
@@ -190,4 +212,26 @@ fn concerns_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pause_after_a_failure_ends_however_often_the_loop_turns_meanwhile() {
+        let pause = (0..20).fold(Pause::default(), |pause, _| pause.longer());
+        assert_eq!(pause.length, LONGEST_PAUSE);
+        let began = Instant::now();
+        let mut turns = 0;
+        while timeout(Duration::from_millis(9), pause.passed()).await.is_err() {
+            turns += 1;
+            assert!(turns < 200, "it starts anew with each turn");
+        }
+        assert_eq!(began.elapsed(), LONGEST_PAUSE);
+        Pause::default().passed().await;
+        assert_eq!(began.elapsed(), LONGEST_PAUSE);
+    }
 }

@@ -76,7 +76,11 @@ const RESULT_KEY: &[u8] = b",\"result\":";
 const RESULT_FIRST: &[u8] = b"{\"result\":";
 const SUFFIX: &[u8] = b",\"jsonrpc\":\"2.0\",\"id\":";
 
-/// Sorts one message. The two shapes that the official SDKs write are told by their first or last bytes,
+/// How far a message's end is looked through for members behind its result: this, and a part of its length.
+const LOOKED_THROUGH: usize = 4 << 10;
+const PART_LOOKED_THROUGH: usize = 64;
+
+/// Sorts one message. The two shapes that the official SDKs write are told by their first and last bytes,
 /// whatever lies between, so a megabyte of result costs its connection nothing.
 pub fn sort(message: &[u8]) -> Sorted {
     shape_of_the_python_and_rust_sdks(message)
@@ -92,8 +96,7 @@ fn shape_of_the_python_and_rust_sdks(message: &[u8]) -> Option<Sorted> {
     rest[digits..].strip_prefix(RESULT_KEY)?;
     let end = message.len().checked_sub(1).filter(|&last| message[last] == b'}')?;
     let start = PREFIX.len() + digits + RESULT_KEY.len();
-    // A key after `result` would end up in the range; such a message takes the long way.
-    matches!(message.get(start..end)?.last(), Some(b'}')).then_some(Sorted::Result { id, range: start..end })
+    seems_one_object(message.get(start..end)?).then_some(Sorted::Result { id, range: start..end })
 }
 
 /// `{"result":...,"jsonrpc":"2.0","id":7}`: the last brace closes the message, so what stands before it
@@ -104,7 +107,42 @@ fn shape_of_the_typescript_sdk(message: &[u8]) -> Option<Sorted> {
     let digits = body.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let id = own_id(&body[body.len() - digits..])?;
     let before = body[..body.len() - digits].strip_suffix(SUFFIX)?;
-    Some(Sorted::Result { id, range: RESULT_FIRST.len()..before.len() })
+    let range = RESULT_FIRST.len()..before.len();
+    seems_one_object(message.get(range.clone())?).then_some(Sorted::Result { id, range })
+}
+
+/// Whether the text is one object, and no further members of the message stand behind it: those would end up in the
+/// result, and such a message takes the long way. Only a member of more than [`LOOKED_THROUGH`] bytes is overlooked.
+fn seems_one_object(text: &[u8]) -> bool {
+    if !text.starts_with(b"{") || !text.ends_with(b"}") {
+        return false;
+    }
+    let first = text.len().saturating_sub(LOOKED_THROUGH.max(text.len() / PART_LOOKED_THROUGH));
+    let (mut depth, mut at) = (0_usize, text.len());
+    while at > first {
+        at -= 1;
+        match text[at] {
+            b'}' | b']' => depth += 1,
+            b'{' | b'[' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at == 0;
+                }
+            }
+            // The end of a string: on at its beginning.
+            b'"' => loop {
+                let Some(quote) = memchr::memrchr(b'"', &text[first..at]) else { return first > 0 };
+                at = first + quote;
+                let escapes = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+                if escapes.is_multiple_of(2) {
+                    break;
+                }
+            },
+            _ => {}
+        }
+    }
+    // Its beginning lies further in front.
+    first > 0
 }
 
 fn own_id(digits: &[u8]) -> Option<u32> {

@@ -25,13 +25,12 @@ mod vaults;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
 use ::http::HeaderValue;
 use arc_swap::{ArcSwapOption, Guard};
 use rmcp::transport::auth::AuthError;
-use tokio::sync::{Mutex, Notify, OnceCell};
+use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -108,8 +107,8 @@ pub struct Authorizer {
     desk: Mutex<Desk>,
     /// What the server wants somebody to sign in for.
     wanted: ArcSwapOption<Wanted>,
-    /// A renewal ahead of time is under way.
-    renewing: AtomicBool,
+    /// The turn of the one renewal ahead of time.
+    renewing: Arc<Semaphore>,
     /// The tokens are forgotten, since they cannot be renewed any more.
     lost: Notify,
     changes: Arc<Changes>,
@@ -210,7 +209,7 @@ impl Authorizer {
             url: OnceCell::new(),
             desk: Mutex::default(),
             wanted: ArcSwapOption::empty(),
-            renewing: AtomicBool::new(false),
+            renewing: Arc::new(Semaphore::new(1)),
             lost: Notify::new(),
             changes,
         }))

@@ -287,7 +287,7 @@ impl Supervisor {
     async fn watch(&self, live: Live) -> EndReason {
         let Live { service, link, changed, news } = live;
         self.keep(news).await;
-        let mut followed = Following::new(&self.upstream, &*link);
+        let mut followed = Following::new(self.upstream.subscriptions(), &*link);
         let reason = loop {
             tokio::select! {
                 reason = link.end().wait() => break reason,
@@ -296,7 +296,7 @@ impl Supervisor {
                     break reason;
                 }
                 () = self.upstream.stop.cancelled() => break EndReason::Stopping,
-                () = followed.follow() => {}
+                never = followed.follow() => match never {},
                 () = changed.notified() => {
                     tokio::select! {
                         () = self.list_again(&*link) => {}

@@ -27,6 +27,10 @@ impl Told {
         Arc::default()
     }
 
+    pub fn requests(&self) -> Vec<(String, String)> {
+        self.requests.lock().unwrap().clone()
+    }
+
     pub fn messages(&self) -> Vec<Value> {
         let messages = self.messages.lock().unwrap();
         messages.iter().map(|message| serde_json::from_slice(message).unwrap()).collect()

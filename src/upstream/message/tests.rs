@@ -29,6 +29,40 @@ fn a_key_after_the_result_is_no_part_of_it() {
 }
 
 #[test]
+fn members_behind_the_result_are_no_part_of_it_whatever_they_are() {
+    let long = format!(r#"{{"text":"{}\\\"}}","n":[{{}}]}}"#, "}{\\\"".repeat(40_000));
+    let results =
+        [r#"{}"#, r#"{"a":[{"b":"}"}]}"#, r#"{"a":"\\"}"#, r#"{"content":[],"isError":false}"#, &long];
+    let others = [
+        r#""x":{}"#,
+        r#""x":{"a":{"b":[]}}"#,
+        r#""x":"}""#,
+        r#""x":[{}]"#,
+        r#""x":{"a":"\\\"{"},"y":{}"#,
+        r#""\u0078":{"}":"{"}"#,
+        r#""x":7"#,
+    ];
+    for result in results {
+        assert_eq!(result_of(&format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{result}}}"#)), Some(result));
+        assert_eq!(result_of(&format!(r#"{{"result":{result},"jsonrpc":"2.0","id":{ID}}}"#)), Some(result));
+        for other in others {
+            let behind = format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{result},{other}}}"#);
+            let between = format!(r#"{{"result":{result},{other},"jsonrpc":"2.0","id":{ID}}}"#);
+            let name = format!(r#"{{"jsonrpc":"2.0","id":{ID},{other},"res\u0075lt":{result}}}"#);
+            for message in [behind, between, name] {
+                let found = result_of(&message).unwrap_or_else(|| panic!("lost: {message:.200}"));
+                assert!(found == result, "{found:.200} of {message:.200}");
+            }
+        }
+    }
+    // Of equal names the last counts, as everywhere in this gateway.
+    let twice = format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{{"a":1}},"result":{{"b":2}}}}"#);
+    assert_eq!(result_of(&twice), Some(r#"{"b":2}"#));
+    let error = format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{{}},"error":{{"code":1,"message":"m"}}}}"#);
+    assert!(matches!(sort(error.as_bytes()), Sorted::Error { id: ID, .. }));
+}
+
+#[test]
 fn a_result_that_is_no_object_is_still_ours() {
     let message = format!(r#"{{"jsonrpc": "2.0", "id": {ID}, "result": "just a string"}}"#);
     assert_eq!(result_of(&message), Some(r#""just a string""#));

@@ -2,7 +2,6 @@
 //! them gets it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
@@ -39,13 +38,14 @@ impl Authorizer {
             let renewed = self.renew(Occasion::Due, used).await.map_err(|error| self.reason(error))?;
             return renewed.ok_or_else(|| self.reason(OAuthError::SignIn));
         }
-        if !self.renewing.swap(true, Ordering::AcqRel) {
+        if let Ok(turn) = self.renewing.clone().try_acquire_owned() {
             let this = self.clone();
             self.oauth.tasks.spawn(async move {
+                // Given back however this ends.
+                let _turn = turn;
                 if let Err(error) = this.renew(Occasion::Due, used).await {
                     tracing::warn!(mcp_server = %this.server, "{}: its token could not be renewed yet: {error}", this.server);
                 }
-                this.renewing.store(false, Ordering::Release);
             });
         }
         Ok(token.clone())
