@@ -311,6 +311,8 @@ pub struct OAuthConfig {
     pub client_metadata_url: Option<String>,
     /// The only authorization server that may be used.
     pub issuer: Option<String>,
+    /// An authorization server that does not say whether it has PKCE is taken to have it.
+    pub assume_pkce: bool,
 }
 
 /// How a token is got.

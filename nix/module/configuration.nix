@@ -45,6 +45,7 @@ let
     }
     // given { inherit (settings) clientId clientMetadataUrl issuer; }
     // optionalAttrs (settings.scopes != [ ]) { inherit (settings) scopes; }
+    // optionalAttrs (settings.pkce != "announced") { inherit (settings) pkce; }
     // proof "clientSecret"
     // proof "privateKey";
 

@@ -51,5 +51,14 @@ in
     };
     clientMetadataUrl = text "https://mcp.example.org/oauth/client-metadata.json" "Address (https) of a document that describes the gateway, as its name at authorization servers that take one.";
     issuer = text "https://login.example.org" "Authorization server to use: the one that the server names must be this one; where it names none, this one counts.";
+    pkce = mkOption {
+      type = types.enum [
+        "announced"
+        "assume"
+      ];
+      default = "announced";
+      example = "assume";
+      description = "Whether the authorization server must announce PKCE (S256), as MCP wants it, or is assumed to have it.";
+    };
   };
 }

@@ -39,8 +39,12 @@ pub struct Session {
     /// Milliseconds since the table was made.
     used: AtomicU64,
     streams: AtomicUsize,
-    /// Requests that a `notifications/cancelled` may name. Only the session's own requests meet at this lock.
-    in_flight: Mutex<HashMap<Arc<str>, CancellationToken>>,
+    /// Requests that a `notifications/cancelled` may name, with numbers of their own: a client must not give two of them the
+    /// same id (2025-11-25, basic, "Requests"), and one that does cancels both. Only the session's own requests meet at
+    /// this lock.
+    in_flight: Mutex<HashMap<Arc<str>, Vec<(u64, CancellationToken)>>>,
+    /// Requests so far.
+    requests: AtomicU64,
     client: Arc<Client>,
     revision: &'static str,
     replay: Replay,
@@ -85,6 +89,7 @@ pub struct OpenStream(Arc<Session>);
 pub struct InFlight {
     session: Arc<Session>,
     id: Arc<str>,
+    number: u64,
     pub cancelled: CancellationToken,
 }
 
@@ -121,6 +126,7 @@ impl Sessions {
             used: AtomicU64::new(self.now()),
             streams: AtomicUsize::new(0),
             in_flight: Mutex::default(),
+            requests: AtomicU64::new(0),
             ended: CancellationToken::new(),
         });
         self.table.rcu(|table| {
@@ -243,20 +249,20 @@ impl Session {
 
     /// Takes note of the request `id` (JSON text).
     pub fn request(self: &Arc<Self>, id: &str) -> InFlight {
-        let cancelled = CancellationToken::new();
-        let id: Arc<str> = id.into();
-        self.lock().insert(id.clone(), cancelled.clone());
-        InFlight { session: self.clone(), id, cancelled }
+        let (id, cancelled): (Arc<str>, _) = (id.into(), CancellationToken::new());
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        self.lock().entry(id.clone()).or_default().push((number, cancelled.clone()));
+        InFlight { session: self.clone(), id, number, cancelled }
     }
 
     /// Cancels the request `id`, if it is in flight.
     pub fn cancel(&self, id: &str) {
-        if let Some(cancelled) = self.lock().get(id) {
+        for (_, cancelled) in self.lock().get(id).into_iter().flatten() {
             cancelled.cancel();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, CancellationToken>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Vec<(u64, CancellationToken)>>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -269,7 +275,13 @@ impl Drop for OpenStream {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.session.lock().remove(&self.id);
+        let mut in_flight = self.session.lock();
+        if let Some(of_id) = in_flight.get_mut(&self.id) {
+            of_id.retain(|(number, _)| *number != self.number);
+            if of_id.is_empty() {
+                in_flight.remove(&self.id);
+            }
+        }
     }
 }
 
@@ -378,7 +390,14 @@ mod tests {
         assert!(!request.cancelled.is_cancelled());
         session.cancel("7");
         assert!(request.cancelled.is_cancelled());
+        // Two with one id are both cancelled, and the end of one leaves the other where it is.
+        let (second, third) = (session.request("7"), session.request("7"));
         drop(request);
+        drop(second);
+        assert!(!third.cancelled.is_cancelled());
+        session.cancel("7");
+        assert!(third.cancelled.is_cancelled());
+        drop(third);
         assert!(session.lock().is_empty());
     }
 

@@ -34,6 +34,10 @@ pub struct Means<'a> {
     pub authorizer: Option<&'a Arc<Authorizer>>,
 }
 
+/// In the extensions of an answer: the address that it is of, behind all redirects.
+#[derive(Debug, Clone)]
+pub struct Answered(pub Uri);
+
 /// One server's address, with what every request to it carries.
 #[derive(Debug)]
 pub struct Exchange {
@@ -150,7 +154,7 @@ impl Exchange {
             if let Some(token) = token {
                 request.headers_mut().insert(AUTHORIZATION, token.clone());
             }
-            let response = self.client.request(request).await.map_err(|error| {
+            let mut response = self.client.request(request).await.map_err(|error| {
                 let text = with_sources(&error);
                 match error.is_connect() {
                     true => LinkError::NotSent(EndReason::Connect { address: address(&url), error: text }),
@@ -159,12 +163,16 @@ impl Exchange {
             })?;
             match same_origin_redirect(&url, &response) {
                 Some(target) => {
-                    if **self.url.load() == url {
+                    // A temporary one is asked for anew each time (RFC 9110, section 15.4.8).
+                    if response.status() == StatusCode::PERMANENT_REDIRECT && **self.url.load() == url {
                         self.url.store(target.clone().into());
                     }
                     url = target;
                 }
-                None => return Ok(response),
+                None => {
+                    response.extensions_mut().insert(Answered(url));
+                    return Ok(response);
+                }
             }
         }
         Err(LinkError::Malformed("too many redirects".into()))
@@ -245,34 +253,4 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn redirect(location: &str) -> Option<String> {
-        let response = Response::builder().status(307).header(LOCATION, location).body(()).unwrap();
-        same_origin_redirect(&Uri::from_static("http://a.test:81/mcp"), &response).map(|url| url.to_string())
-    }
-
-    #[test]
-    fn redirects_stay_on_their_origin() {
-        assert_eq!(redirect("/mcp/").as_deref(), Some("http://a.test:81/mcp/"));
-        assert_eq!(redirect("http://a.test:81/x").as_deref(), Some("http://a.test:81/x"));
-        for elsewhere in ["http://b.test:81/mcp", "https://a.test:81/mcp", "http://a.test/mcp", "//b.test/"] {
-            assert_eq!(redirect(elsewhere), None, "{elsewhere}");
-        }
-    }
-
-    #[test]
-    fn addresses_hold_no_user_path_or_query() {
-        let url = Uri::from_static("https://me:pw@a.test:8443/token?key=1");
-        assert_eq!(address(&url), "https://a.test:8443");
-    }
-
-    #[test]
-    fn addresses_must_be_absolute() {
-        for bad in ["", "a.test/mcp", "ftp://a.test/", "/mcp", "unix:/x"] {
-            assert!(parse_url(bad).is_err(), "{bad}");
-        }
-        assert!(parse_url("http://127.0.0.1:8000/mcp").is_ok());
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
-use super::exchange::{self, EVENTS, Exchange, Means};
+use super::exchange::{self, Answered, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::link::{self, Answers, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, Sorted};
@@ -69,6 +69,8 @@ pub async fn open(
                 .into(),
         ));
     }
+    // Where the stream is of, its endpoint is relative to.
+    let stream = response.extensions().get().map_or_else(|| exchange.url(), |Answered(url)| url.clone());
     let mut events = EventStream::new(response.into_body(), limit);
     let endpoint = loop {
         match events.next().await.map_err(end_of)? {
@@ -77,7 +79,7 @@ pub async fn open(
             None => return Err(EndReason::Broken("the stream ended before it named an endpoint".into())),
         }
     };
-    let messages = resolve_endpoint(&exchange.url(), &endpoint)?;
+    let messages = resolve_endpoint(&stream, &endpoint)?;
     let (inbox, inbox_out) = mpsc::channel(INBOX);
     let shared = Arc::new(Sse {
         exchange,

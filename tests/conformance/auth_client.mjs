@@ -45,6 +45,8 @@ function oauth() {
     return { grant: "jwt_bearer", clientId: context.client_id, assertion: "${file:workload.jwt}" };
   }
   const document = { clientMetadataUrl: "https://conformance-test.local/client-metadata.json" };
+  // Without metadata nothing announces PKCE.
+  if (scenario === "auth/2025-03-26-oauth-endpoint-fallback") document.pkce = "assume";
   if (!context.client_id) return document;
   return { ...document, clientId: context.client_id, clientSecret: context.client_secret };
 }

@@ -13,11 +13,19 @@ struct Place {
 }
 
 async fn place() -> Option<Place> {
-    let authorization = Authorization::start(&[], &[]).await?;
+    place_of(&[]).await
+}
+
+/// The same with an authorization server of these options.
+async fn place_of(options: &[&str]) -> Option<Place> {
+    let authorization = Authorization::start(options, &[]).await?;
     let port = free_port();
     let config = json!({
         "publicUrl": format!("http://localhost:{port}"),
-        "mcpServers": { "person": authorization.entry(&json!(true)) },
+        "mcpServers": {
+            "person": authorization.entry(&json!(true)),
+            "trusting": authorization.entry(&json!({ "pkce": "assume" })),
+        },
     });
     let gateway = Gateway::with(config).port(port).start().await;
     let server = gateway.in_state("person", "unavailable").await;
@@ -128,4 +136,48 @@ async fn addresses_come_from_the_public_one_and_never_from_a_host_header() {
     // A person who came by another name is led to the public one, where the cookie will be.
     let led = elsewhere("GET", "/oauth/person/start").send().await;
     assert_eq!((led.status, led.header("location")), (303, Some(&*format!("{}?here", place.start))));
+}
+
+#[tokio::test]
+async fn an_authorization_server_that_does_not_announce_pkce_is_refused_unless_the_entry_trusts_it() {
+    let Some(place) = place_of(&["--quiet"]).await else { return };
+    let answer = Browser::default().ask("POST", &place.start, None).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    for told in ["code_challenge_methods_supported", "pkce", "assume"] {
+        assert!(answer.text().contains(told), "{}", answer.text());
+    }
+    let mut browser = Browser::default();
+    let url = browser.begin(&place.start.replace("person", "trusting")).await;
+    assert!(url.contains("code_challenge_method=S256"), "{url}");
+    let callback = browser.sign_in(&url, "ann").await;
+    let page = browser.come_back(&callback).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    place.gateway.ready(&["trusting"]).await;
+}
+
+#[tokio::test]
+async fn an_authorization_endpoints_own_query_neither_chooses_the_state_nor_leads_elsewhere() {
+    let own = "state=fixed&redirect_uri=http://evil.test/&client_id=evil&tenant=a";
+    let Some(place) = place_of(&["--query", own]).await else { return };
+    let mut browser = Browser::default();
+    let url = browser.begin(&place.start).await;
+    assert!(url.contains("tenant=a"), "{url}");
+    for wrong in ["fixed", "evil"] {
+        assert!(!url.contains(wrong), "{url}");
+    }
+    let callback = browser.sign_in(&url, "ann").await;
+    let page = browser.come_back(&callback).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+}
+
+#[tokio::test]
+async fn a_token_of_another_kind_than_bearer_is_not_taken() {
+    let Some(place) = place_of(&["--kind", "mac"]).await else { return };
+    let mut browser = Browser::default();
+    let url = browser.begin(&place.start).await;
+    let callback = browser.sign_in(&url, "ann").await;
+    let page = browser.come_back(&callback).await;
+    assert_eq!(page.status, 502, "{}", page.text());
+    assert!(page.text().contains("another kind of token"), "{}", page.text());
+    assert_eq!(place.gateway.server("person").await["state"], "unavailable");
 }

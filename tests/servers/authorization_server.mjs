@@ -1,9 +1,12 @@
 // A real authorization server (oidc-provider) for the tests: anybody may sign in under any name, clients register
 // themselves, and resources are whatever MCP server a client names.
 //
-// Usage: node authorization_server.mjs PORT [--lifetime SECONDS] [--store FILE]
+// Usage: node authorization_server.mjs PORT [--lifetime SECONDS] [--store FILE] [--quiet] [--kind KIND] [--query QUERY]
 //
 // --lifetime N   access tokens live N seconds (default 3600)
+// --quiet        does not announce PKCE
+// --kind KIND    gives out tokens of this kind in place of Bearer
+// --query QUERY  the authorization endpoint has this query of its own
 // --store FILE   keeps clients, grants and tokens there across restarts; without it all is forgotten
 //
 // Known clients: `robot` (secret `robot-secret`), `key-robot` (its public key in KEY_ROBOT_JWKS), and
@@ -20,7 +23,13 @@ const { default: Provider, errors } = await import(pathToFileURL(require.resolve
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { lifetime: { type: "string", default: "3600" }, store: { type: "string" } },
+  options: {
+    lifetime: { type: "string", default: "3600" },
+    store: { type: "string" },
+    quiet: { type: "boolean" },
+    kind: { type: "string" },
+    query: { type: "string" },
+  },
 });
 const port = Number(positionals[0]);
 const issuer = `http://localhost:${port}`;
@@ -112,5 +121,13 @@ const provider = new Provider(issuer, {
       },
     },
   },
+});
+provider.use(async (context, next) => {
+  await next();
+  if (context.path.startsWith("/.well-known/")) {
+    if (values.quiet) delete context.body.code_challenge_methods_supported;
+    if (values.query) context.body.authorization_endpoint += `?${values.query}`;
+  }
+  if (values.kind && context.body?.token_type) context.body.token_type = values.kind;
 });
 provider.listen(port, "127.0.0.1");

@@ -17,6 +17,7 @@ const KNOWN: &[&str] = &[
     "scopes",
     "clientMetadataUrl",
     "issuer",
+    "pkce",
 ];
 
 /// What mcpo has there and a gateway has no use for.
@@ -79,6 +80,7 @@ fn signed_in() -> OAuthConfig {
         scopes: Vec::new(),
         client_metadata_url: None,
         issuer: None,
+        assume_pkce: false,
     }
 }
 
@@ -92,6 +94,7 @@ fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig
         scopes: scopes(members, problems),
         client_metadata_url: address(members, "clientMetadataUrl", problems),
         issuer: address(members, "issuer", problems),
+        assume_pkce: assumes_pkce(members, problems),
     };
     let has = |key: &str| members.get(key).is_some();
     let proofs = usize::from(has("clientSecret")) + usize::from(has("privateKey"));
@@ -145,6 +148,17 @@ fn grant(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthGrant> {
         problems.error(&place, format!("`{written}` is no grant that a gateway can use"), fix);
     }
     known.map(|(_, grant)| *grant)
+}
+
+fn assumes_pkce(members: &Fields<'_>, problems: &mut Problems) -> bool {
+    let Some((written, place)) = members.text("pkce", problems) else { return false };
+    if !matches!(written, "announced" | "assume") {
+        let message = format!("`{written}` says nothing about PKCE");
+        let fix =
+            "write `assume` for an authorization server that has it and does not announce it, else remove it";
+        problems.error(&place, message, fix);
+    }
+    written == "assume"
 }
 
 fn hidden(members: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<SecretText> {

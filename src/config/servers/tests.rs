@@ -193,6 +193,10 @@ fn wrong_entries_are_refused_with_their_key() {
             "this cannot be the `clientMetadataUrl`",
         ),
         (
+            r#"{"type": "http", "url": "http://h", "oauth": {"pkce": "none"}}"#,
+            "oauth.pkce\n  `none` says nothing about PKCE",
+        ),
+        (
             r#"{"type": "http", "url": "http://h", "oauth": true, "headers": {"authorization": "Bearer x"}}"#,
             "a fixed `Authorization` beside `oauth`",
         ),

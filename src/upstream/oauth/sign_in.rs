@@ -154,6 +154,7 @@ impl Authorizer {
         let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
         let mut desk = self.desk.lock().await;
         let mut found = self.discover(desk.challenge.as_deref()).await?;
+        self.check_pkce(&found)?;
         let scopes = self.scopes_to_ask(&found).await;
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let trusted = !std::mem::replace(&mut desk.unreturned, true);
@@ -166,6 +167,7 @@ impl Authorizer {
             // Without it OpenID Connect gives no refresh token (Core, section 11).
             url.query_pairs_mut().append_pair("prompt", "consent");
         }
+        keep_ours(&mut url);
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
         let state = state.ok_or_else(|| OAuthError::Protocol("a sign-in without a state".into()))?;
         let mut secret = [0; 32];
@@ -182,6 +184,18 @@ impl Authorizer {
         };
         self.oauth.sign_ins.add(state, sign_in);
         Ok(Begun { url: url.into(), cookie, secret })
+    }
+
+    /// Holds the authorization server to PKCE, without which a code that is intercepted opens the server to others; one
+    /// that lists other methods alone is refused by rmcp (2025-11-25, authorization, "Authorization Code Protection").
+    fn check_pkce(&self, found: &Found) -> Result<(), OAuthError> {
+        if found.metadata.code_challenge_methods_supported.is_some() || self.config.assume_pkce {
+            return Ok(());
+        }
+        let text = "the authorization server does not announce PKCE (`code_challenge_methods_supported` with `S256`), which \
+                    keeps a sign-in from being intercepted; if it has it all the same, set \"oauth\": {\"pkce\": \"assume\"} \
+                    at the server's entry";
+        Err(OAuthError::Protocol(text.to_owned()))
     }
 
     /// Those of the entry, or those that the server names; and those that a call was refused for want of, beside the
@@ -295,6 +309,32 @@ impl Authorizer {
         tracing::info!(mcp_server = %self.server, "{}: somebody has signed in, for all callers of the gateway", self.server);
         Ok(())
     }
+}
+
+/// What the gateway itself says in the address of a sign-in.
+const OURS: [&str; 8] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "resource",
+];
+
+/// Of what is said twice, what the gateway says, which stands last, counts: the authorization endpoint may have a query of
+/// its own, and must choose neither the `state` nor where the browser comes back to (RFC 6749, section 3.1).
+fn keep_ours(url: &mut Url) {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let is_said_again = |place: usize, name: &str| pairs[place + 1..].iter().any(|(other, _)| other == name);
+    let kept = pairs.iter().enumerate();
+    let kept =
+        kept.filter(|(place, (name, _))| !OURS.contains(&name.as_str()) || !is_said_again(*place, name));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(kept.map(|(_, (name, value))| (name, value)))
+        .finish();
+    url.set_query(Some(&query));
 }
 
 /// The path below `publicUrl` of the document that describes the gateway as a client.

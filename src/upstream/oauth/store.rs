@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oauth2::TokenResponse as _;
 use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
 
 use super::vault::{Client, Vault};
@@ -31,6 +32,11 @@ impl CredentialStore for Store {
     }
 
     async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
+        let granted = credentials.token_response.as_ref();
+        if granted.is_some_and(|granted| !granted.token_type().as_ref().eq_ignore_ascii_case("bearer")) {
+            let text = "the authorization server gives out another kind of token than `Bearer`";
+            return Err(AuthError::TokenExchangeFailed(text.to_owned()));
+        }
         self.vault.keep(credentials, self.brought.clone()).await;
         Ok(())
     }
