@@ -159,6 +159,11 @@ impl Client {
         !self.questions.is_empty()
     }
 
+    /// The client is gone, and answers nothing any more.
+    pub fn leave(&self) {
+        self.questions.clear();
+    }
+
     /// Whether a message could be sent.
     fn send(&self, message: Bytes) -> bool {
         let ways = self.ways();

@@ -4,6 +4,8 @@
 //! A session is its key's: under another key, in another profile, or at another endpoint, its id is unknown. Looking one up takes no
 //! lock; opening and ending one copies the table of their references.
 
+mod in_flight;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,8 @@ use super::place::Place;
 use super::replay::Replay;
 use super::wishes::Followed;
 use crate::catalog::Caller;
+pub use in_flight::InFlight;
+use in_flight::Requests;
 
 /// The first revision whose clients poll the streams of answers (SEP-1699).
 const POLLING_SINCE: &str = "2025-11-25";
@@ -39,12 +43,8 @@ pub struct Session {
     /// Milliseconds since the table was made.
     used: AtomicU64,
     streams: AtomicUsize,
-    /// Requests that a `notifications/cancelled` may name, with numbers of their own: a client must not give two of them the
-    /// same id (2025-11-25, basic, "Requests"), and one that does cancels both. Only the session's own requests meet at
-    /// this lock.
-    in_flight: Mutex<HashMap<Arc<str>, Vec<(u64, CancellationToken)>>>,
-    /// Requests so far.
-    requests: AtomicU64,
+    /// Requests that a `notifications/cancelled` may name.
+    in_flight: Arc<Requests>,
     client: Arc<Client>,
     revision: &'static str,
     replay: Replay,
@@ -84,15 +84,6 @@ impl Holder {
 #[derive(Debug)]
 pub struct OpenStream(Arc<Session>);
 
-/// A request that may be cancelled until this is dropped.
-#[derive(Debug)]
-pub struct InFlight {
-    session: Arc<Session>,
-    id: Arc<str>,
-    number: u64,
-    pub cancelled: CancellationToken,
-}
-
 impl Default for Sessions {
     fn default() -> Self {
         Self { table: ArcSwap::default(), began: Instant::now() }
@@ -125,8 +116,7 @@ impl Sessions {
             holder,
             used: AtomicU64::new(self.now()),
             streams: AtomicUsize::new(0),
-            in_flight: Mutex::default(),
-            requests: AtomicU64::new(0),
+            in_flight: Arc::default(),
             ended: CancellationToken::new(),
         });
         self.table.rcu(|table| {
@@ -165,6 +155,7 @@ impl Sessions {
             table
         });
         session.followed().clear();
+        session.client.leave();
         session.ended.cancel();
     }
 
@@ -248,40 +239,26 @@ impl Session {
     }
 
     /// Takes note of the request `id` (JSON text).
-    pub fn request(self: &Arc<Self>, id: &str) -> InFlight {
-        let (id, cancelled): (Arc<str>, _) = (id.into(), CancellationToken::new());
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        self.lock().entry(id.clone()).or_default().push((number, cancelled.clone()));
-        InFlight { session: self.clone(), id, number, cancelled }
+    pub fn request(&self, id: &str) -> InFlight {
+        self.in_flight.add(id)
     }
 
     /// Cancels the request `id`, if it is in flight.
     pub fn cancel(&self, id: &str) {
-        for (_, cancelled) in self.lock().get(id).into_iter().flatten() {
-            cancelled.cancel();
-        }
+        self.in_flight.cancel(id);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Vec<(u64, CancellationToken)>>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Servers may know the client for longer.
+        self.client.leave();
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut in_flight = self.session.lock();
-        if let Some(of_id) = in_flight.get_mut(&self.id) {
-            of_id.retain(|(number, _)| *number != self.number);
-            if of_id.is_empty() {
-                in_flight.remove(&self.id);
-            }
-        }
     }
 }
 
@@ -379,26 +356,6 @@ mod tests {
         assert!(found());
         drop(stream);
         assert!(!found());
-    }
-
-    #[test]
-    fn a_request_can_be_cancelled_while_it_is_in_flight() {
-        let sessions = Sessions::default();
-        let session = open(&sessions, &caller(Some("mine"), None), &Place::All);
-        let request = session.request("7");
-        session.cancel("\"7\"");
-        assert!(!request.cancelled.is_cancelled());
-        session.cancel("7");
-        assert!(request.cancelled.is_cancelled());
-        // Two with one id are both cancelled, and the end of one leaves the other where it is.
-        let (second, third) = (session.request("7"), session.request("7"));
-        drop(request);
-        drop(second);
-        assert!(!third.cancelled.is_cancelled());
-        session.cancel("7");
-        assert!(third.cancelled.is_cancelled());
-        drop(third);
-        assert!(session.lock().is_empty());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The one task that starts a server, watches it, and starts it again, for ever.
 
+mod failure;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,7 @@ use super::state::Phase;
 use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
 use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
+use failure::Failure;
 
 /// Changes of a tool list that come in a burst are read once.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -80,6 +83,7 @@ struct Live {
 
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<KeptTools>) {
+    let _failure = Failure(upstream.clone());
     let opener = ServerOpener::new(&upstream, surroundings.clone(), upstream.authorizer().cloned());
     upstream.identities.start(Arc::new(opener));
     tokio::select! {

@@ -147,6 +147,15 @@ fn no_source_file_passes_four_hundred_lines() {
 }
 
 #[test]
+fn nothing_blocks_in_place() {
+    for file in sources() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let why = "it panics outside a runtime of many threads; `compute` is for long work";
+        assert!(!text.contains("block_in_place"), "{}: {why}", file.display());
+    }
+}
+
+#[test]
 fn every_module_says_first_what_it_is_for() {
     for path in sources().into_iter().filter(|path| !path.ends_with("tests.rs")) {
         let text = std::fs::read_to_string(&path).unwrap();

@@ -59,6 +59,11 @@ impl Questions {
         }
     }
 
+    /// Takes all of them, which answers those of servers with an error.
+    pub fn clear(&self) {
+        let _answered_without_the_lock = std::mem::take(&mut *self.open());
+    }
+
     /// How many wait that were asked over `link`.
     pub fn over(&self, link: &Arc<dyn Link>) -> usize {
         let is_over = |awaited: &&Awaited| matches!(awaited, Awaited::Server { question, .. } if is_over(question, link));

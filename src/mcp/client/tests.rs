@@ -113,3 +113,12 @@ async fn a_result_that_wants_input_does_not_wait_for_ever() {
     let question = next(&mut messages).await;
     assert_eq!(next(&mut messages).await["params"]["requestId"], question["id"]);
 }
+
+#[tokio::test]
+async fn the_questions_to_a_client_that_leaves_are_refused() {
+    let (client, link) = (client(r#"{"roots":{}}"#), Told::new());
+    let (_stream, _messages) = client.stream();
+    Hearing::request(&*client, asked(1, &link)).unwrap();
+    client.leave();
+    assert_eq!((link.messages().len(), &link.messages()[0]["id"]), (1, &1.into()));
+}

@@ -20,7 +20,7 @@ use url::Url;
 use super::discovery::Found;
 use super::store::Store;
 use super::vault::Client;
-use super::{Authorizer, CALLBACK, OAuthError};
+use super::{Authorizer, CALLBACK, OAuthError, RENEWAL_LIMIT};
 
 /// How long a sign-in may take.
 pub const LIFETIME: Duration = Duration::from_secs(600);
@@ -138,7 +138,12 @@ impl SignIns {
     ) -> Result<Arc<Authorizer>, SignInError> {
         let open = self.take(&returned.state, secret)?;
         let authorizer = open.authorizer.upgrade().ok_or(SignInError::Gone)?;
-        authorizer.returned(*open.asked, returned).await?;
+        let this = authorizer.clone();
+        // The code is spent by its exchange, which so goes on to its end though the browser may leave.
+        let exchanging = async move { this.returned(*open.asked, returned).await };
+        let exchanged = authorizer.oauth.tasks.spawn(exchanging).await;
+        exchanged
+            .map_err(|error| OAuthError::Protocol(format!("the task of a sign-in failed: {error}")))??;
         Ok(authorizer)
     }
 }
@@ -151,6 +156,14 @@ impl Authorizer {
     ///
     /// [`OAuthError`]; nothing has begun then.
     pub async fn begin(self: &Arc<Self>) -> Result<Begun, OAuthError> {
+        let begun = tokio::time::timeout(RENEWAL_LIMIT, self.begin_at_leisure()).await;
+        begun.unwrap_or_else(|_| {
+            let seconds = RENEWAL_LIMIT.as_secs();
+            Err(OAuthError::Protocol(format!("the authorization server was not found within {seconds} s")))
+        })
+    }
+
+    async fn begin_at_leisure(self: &Arc<Self>) -> Result<Begun, OAuthError> {
         let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
         let mut desk = self.desk.lock().await;
         let mut found = self.discover(desk.challenge.as_deref()).await?;

@@ -162,7 +162,9 @@ impl Vault {
         let token = credentials.and_then(|stored| {
             let answer = stored.token_response.as_ref()?;
             let received = stored.token_received_at.unwrap_or_default();
-            let since = SystemTime::UNIX_EPOCH + Duration::from_secs(received);
+            // A file that is damaged may name any time.
+            let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(received));
+            let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
             Token::new(answer.access_token().secret(), since, answer.expires_in())
         });
         self.replace(token.map(Arc::new));
