@@ -73,9 +73,14 @@ async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<EndReason, S
     let copy = || socket.try_clone().map_err(|error| error.to_string());
     let signals = Signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
     let hung_up = hang_up(copy()?).map_err(|error| format!("the socket cannot be watched: {error}"))?;
-    let process = Process::spawn_on(name, command, copy()?).await.map_err(|error| explain(&error))?;
     let shutdown = Shutdown::new();
     let signalled = tokio::spawn(signals.forward(shutdown.clone(), Arc::new(Notify::new())));
+    // Files of secrets may take their time, and the end does not wait for them.
+    let starting = shutdown.token().run_until_cancelled(Process::spawn_on(name, command, copy()?));
+    let Some(started) = starting.await else {
+        return Err("it was told to end before it was started".to_owned());
+    };
+    let process = started.map_err(|error| explain(&error))?;
     tokio::select! {
         () = process.exited() => {}
         _ = hung_up.wait() => tracing::debug!(mcp_server = %name, "the gateway closed the connection"),
