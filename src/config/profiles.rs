@@ -90,7 +90,7 @@ pub(super) struct Names {
 }
 
 /// Comparisons of patterns with names in all. A pattern beyond is not looked up, and so is not called a slip.
-const COMPARISONS: usize = 4_000_000;
+const COMPARISONS: usize = 1_000_000;
 /// What it costs to prepare a pattern for comparisons, in comparisons.
 const PREPARATION: usize = 1_000;
 
