@@ -26,6 +26,7 @@ pub mod link;
 pub mod message;
 pub mod oauth;
 mod offers;
+pub mod pages;
 pub mod process;
 pub mod progress;
 pub mod question;

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::schema_keyword::{Holds, holds};
 
-use super::link::Link;
 use super::{ServerInfo, ToolList, Upstream, tools};
 
 const ANNOTATION: &str = "x-mcp-header";
@@ -74,7 +73,7 @@ impl Upstream {
     pub async fn header_params_again(&self, tool: &str) -> Option<Box<[HeaderParam]>> {
         let link = self.ready().await.ok().filter(|link| link.mirrors_arguments())?;
         let name = self.name();
-        let (tools, freshness) = match tools::list(name, &*link).await {
+        let (tools, freshness) = match tools::list(name, &*link, self.tools()).await {
             Ok(list) => list,
             Err(error) => {
                 tracing::warn!(mcp_server = %name, "{name} wants other headers, and its tool list cannot be read: {error}");
@@ -88,11 +87,6 @@ impl Upstream {
         self.publish(ToolList { info, tools, revision: 0 });
         params
     }
-}
-
-/// Whether a tool may be offered that came over `link`.
-pub fn check(definition: &Map<String, Value>, link: &dyn Link) -> Result<(), InvalidAnnotation> {
-    if link.mirrors_arguments() { HeaderParam::all_of(definition).map(|_params| ()) } else { Ok(()) }
 }
 
 struct Search {

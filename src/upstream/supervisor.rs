@@ -258,7 +258,7 @@ impl Supervisor {
         };
         let handshake = handshake::greet(greeting, opened);
         let (service, info) = self.measured("initialize", deadline, &silent, handshake).await?;
-        let list = tools::list(&config.name, &*link);
+        let list = tools::list(&config.name, &*link, self.upstream.tools());
         let (tools, freshness) = self.measured("tools/list", deadline, &silent, list).await?;
         let info = ServerInfo { freshness, ..info };
         let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
@@ -329,7 +329,12 @@ impl Supervisor {
         tokio::time::sleep(SETTLE).await;
         let name = self.upstream.name();
         let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
-        match timeout(self.surroundings.limits.load().start_timeout, tools::list(name, link)).await {
+        match timeout(
+            self.surroundings.limits.load().start_timeout,
+            tools::list(name, link, self.upstream.tools()),
+        )
+        .await
+        {
             Ok(Ok((tools, freshness))) => {
                 let info = ServerInfo { freshness, ..info };
                 tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());

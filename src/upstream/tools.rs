@@ -1,30 +1,30 @@
 //! A server's tool list: all its pages, each tool exactly as the server defined it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::error::{EndReason, LinkError, cut_words};
-use super::header_params;
+use super::header_params::{HeaderParam, InvalidAnnotation};
 use super::link::Link;
 use super::message::Reply;
+use super::pages::{Entry, ListRoom, Page, TooLong};
 use super::request::{Request, What};
 use super::{
     Change, ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, Relay, ServerInfo, TRY_AGAIN,
     ToolList, Unavailable, Upstream,
 };
+use crate::compute;
 use crate::config::ServerName;
 
-/// A list longer than this is cut: a server whose pages never end must not fill the memory.
-const MOST_TOOLS: usize = 50_000;
-/// Bytes of all pages together, for the same reason; ten thousand real tools. In memory they take up to twenty
-/// times as much.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_PAGES: usize = 10_000;
+/// Pages from this size on, in bytes, are read on a thread of their own.
+const LARGE: usize = 64 << 10;
 /// How long the list of one client's own connection may take, which is read once for all clients that declare the same. A
 /// server that answers one request after the other answers this one when a person has answered its question.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -36,91 +36,191 @@ const METHOD_NOT_FOUND: i64 = -32601;
 /// One tool as defined by its server; nothing is dropped.
 pub type Definition = Arc<Map<String, Value>>;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    tools: Vec<Value>,
-    #[serde(default)]
-    next_cursor: Option<String>,
-    #[serde(default)]
-    ttl_ms: Option<Value>,
-    #[serde(default)]
-    cache_scope: Option<Value>,
-}
-
-impl Page {
-    fn freshness(&self) -> Freshness {
-        Freshness {
-            ttl: self.ttl_ms.as_ref().and_then(Value::as_u64),
-            is_private: self.cache_scope.as_ref().and_then(Value::as_str) == Some("private"),
-        }
-    }
-}
-
-/// Reads all pages of `tools/list`. What is no tool (no object, no name) is skipped with a warning, so
-/// that it cannot take the good ones with it; so is one whose `x-mcp-header` is invalid, where the server may ask for
-/// headers.
-pub async fn list(server: &ServerName, link: &dyn Link) -> Result<(Vec<Definition>, Freshness), EndReason> {
-    let mut tools = Vec::new();
-    let mut freshness = Freshness::default();
+/// Reads all pages of `tools/list`, as far as [`ListRoom`] goes. What is no tool (no object, no name) is skipped with a
+/// warning, so that it cannot take the good ones with it; so is one whose `x-mcp-header` is invalid, where the server may
+/// ask for headers. A tool that is as in `known`, the list before, is the very same.
+pub async fn list(
+    server: &ServerName,
+    link: &dyn Link,
+    known: Option<Arc<ToolList>>,
+) -> Result<(Vec<Definition>, Freshness), EndReason> {
+    let mut reading = Reading::new(link.mirrors_arguments(), known);
     let mut cursor: Option<String> = None;
     let mut seen = HashSet::new();
-    let mut bytes_read = 0;
-    loop {
+    let end = loop {
         let request = Request::plain(What::ListTools { cursor: cursor.as_deref() });
         let page = match link.request(request, None).await {
-            Ok(Reply::Result(bytes)) => {
-                bytes_read += bytes.len();
-                parse_page(&bytes)?
-            }
-            Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && tools.is_empty() => {
-                return Ok((tools, freshness));
-            }
+            Ok(Reply::Result(page)) => page,
+            Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && seen.is_empty() => break None,
             Ok(Reply::Error(error)) => return Err(failed(cut_words(&error.message))),
             Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return Err(reason),
             Err(LinkError::Status(reason)) => return Err(EndReason::Status(reason)),
             Err(error) => return Err(failed(error.to_string())),
         };
-        freshness = freshness.and(page.freshness());
-        for tool in page.tools {
-            match tool {
-                Value::Object(tool) if tool.get("name").is_some_and(Value::is_string) => {
-                    match header_params::check(&tool, link) {
-                        Ok(()) => tools.push(Arc::new(tool)),
-                        Err(reason) => {
-                            let name = tool["name"].as_str().unwrap_or_default();
-                            tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: the tool `{name}` is left out: {reason}")
-                        }
-                    }
-                }
-                other => {
-                    tracing::warn!(mcp_server = %server, kind = kind(&other), "{server}: an entry of its tool list is no tool (an object with a `name`) and is skipped")
-                }
+        let next;
+        (reading, next) = match page.len() < LARGE {
+            true => reading.with(&page),
+            false => compute::run(server.as_str(), move || reading.with(&page)).await,
+        };
+        match next.map_err(failed)? {
+            Next::Page(next) if seen.insert(next.clone()) => cursor = Some(next),
+            Next::Page(_) => break Some("goes in circles (a cursor came twice)".to_owned()),
+            Next::Nothing => break None,
+            Next::TooLong(bound) => {
+                break Some(format!("is longer than {bound} and is cut after {} tools", reading.tools.len()));
             }
         }
-        if tools.len() > MOST_TOOLS || bytes_read > MOST_BYTES || seen.len() > MOST_PAGES {
-            let count = tools.len().min(MOST_TOOLS);
-            tracing::warn!(mcp_server = %server, "{server}: its tool list is cut after {count} tools");
-            tools.truncate(MOST_TOOLS);
-            return Ok((tools, freshness));
+    };
+    if let Some(end) = end {
+        tracing::warn!(mcp_server = %server, "{server}: its tool list {end}");
+    }
+    reading.tell(server);
+    Ok((reading.tools, reading.freshness))
+}
+
+/// A list while it is read.
+struct Reading {
+    tools: Vec<Definition>,
+    freshness: Freshness,
+    room: ListRoom,
+    known: Option<Arc<ToolList>>,
+    /// Where the next tool is looked for in `known`.
+    next_known: usize,
+    /// Whether the server may ask for headers.
+    checks_headers: bool,
+    skipped: Skipped,
+}
+
+/// What comes after a page.
+enum Next {
+    Page(String),
+    Nothing,
+    TooLong(TooLong),
+}
+
+/// Entries that are not taken into the list: how many, and the first of them.
+#[derive(Default)]
+struct Skipped(Option<(Unusable, usize)>);
+
+/// Why an entry of a list cannot be offered as a tool.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("is no tool (an object with a `name`): {0}")]
+    Kind(&'static str),
+    #[error("cannot be parsed: {0}")]
+    Syntax(serde_json::Error),
+    #[error("named `{name}` is left out: it takes more than {} MiB of memory", Entry::LARGEST_MIB)]
+    Large { name: String },
+    #[error("named `{name}` is left out: {reason}")]
+    Header { name: String, reason: InvalidAnnotation },
+}
+
+impl Reading {
+    fn new(checks_headers: bool, known: Option<Arc<ToolList>>) -> Self {
+        Self {
+            tools: Vec::new(),
+            freshness: Freshness::default(),
+            room: ListRoom::default(),
+            known,
+            next_known: 0,
+            checks_headers,
+            skipped: Skipped::default(),
         }
-        match page.next_cursor {
-            Some(next) if seen.insert(next.clone()) => cursor = Some(next),
-            Some(_) => {
-                tracing::warn!(mcp_server = %server, "{server}: its tool list goes in circles (a cursor came twice)");
-                return Ok((tools, freshness));
-            }
-            None => return Ok((tools, freshness)),
+    }
+
+    /// The same with the tools of one more page.
+    fn with(mut self, page: &Bytes) -> (Self, Result<Next, String>) {
+        let next = self.take_page(page);
+        (self, next)
+    }
+
+    fn take_page(&mut self, page: &[u8]) -> Result<Next, String> {
+        let page = Page::read(page, "tools").map_err(|error| {
+            // The error's own text quotes what it stumbles over.
+            format!("its answer is no tool list (line {}, column {})", error.line(), error.column())
+        })?;
+        self.freshness = self.freshness.and(page.freshness);
+        let mut room = std::mem::take(&mut self.room);
+        let over = page.each(&mut room, |entry| match self.tool(entry) {
+            Ok(tool) => self.tools.push(tool),
+            Err(why) => self.skipped.add(why),
+        });
+        self.room = room;
+        Ok(match (over, page.next) {
+            (Some(bound), _) => Next::TooLong(bound),
+            (None, Some(next)) => Next::Page(next),
+            (None, None) => Next::Nothing,
+        })
+    }
+
+    fn tool(&mut self, entry: Entry<'_>) -> Result<Definition, Unusable> {
+        let entry = match entry {
+            Entry::Text(entry) if entry.starts_with('{') => entry,
+            Entry::Text(entry) | Entry::Large(entry) => return Err(Unusable::of(entry)),
+        };
+        let tool: Map<String, Value> = serde_json::from_str(entry).map_err(Unusable::Syntax)?;
+        let Some(name) = tool.get("name").and_then(Value::as_str) else {
+            return Err(Unusable::Kind("object without a name"));
+        };
+        if let Some(known) = self.known(name, &tool) {
+            return Ok(known);
+        }
+        if self.checks_headers {
+            HeaderParam::all_of(&tool)
+                .map_err(|reason| Unusable::Header { name: name.to_owned(), reason })?;
+        }
+        Ok(Arc::new(tool))
+    }
+
+    /// The tool of the list before that is equal to `tool`: nothing is made of it anew. Looked for from where the last one
+    /// was found, so that a list costs the same however its order has changed.
+    fn known(&mut self, name: &str, tool: &Map<String, Value>) -> Option<Definition> {
+        const AROUND: usize = 8;
+        let known = self.known.as_ref()?.tools.get(self.next_known..)?;
+        let is_named = |known: &Definition| known.get("name").and_then(Value::as_str) == Some(name);
+        let at = known.iter().take(AROUND).position(is_named)?;
+        let found = &known[at];
+        self.next_known += at + 1;
+        (**found == *tool).then(|| found.clone())
+    }
+
+    fn tell(&self, server: &ServerName) {
+        if let Some((first, count)) = &self.skipped.0 {
+            let others = match count {
+                1 => String::new(),
+                count => format!(" (and {} further entries are skipped)", count - 1),
+            };
+            tracing::warn!(mcp_server = %server, count, "{server}: an entry of its tool list {first}{others}");
         }
     }
 }
 
-fn parse_page(bytes: &[u8]) -> Result<Page, EndReason> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        // The error's own text quotes what it stumbles over.
-        let (line, column) = (error.line(), error.column());
-        failed(format!("its answer is no tool list (line {line}, column {column})"))
-    })
+impl Unusable {
+    /// What is wrong with an entry that is not parsed.
+    fn of(entry: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            name: Cow<'a, str>,
+        }
+        let name = |entry| serde_json::from_str::<Named<'_>>(entry).map(|tool| tool.name.into_owned()).ok();
+        match entry.as_bytes().first() {
+            Some(b'{') => {
+                name(entry).map_or(Self::Kind("object without a name"), |name| Self::Large { name })
+            }
+            Some(b'[') => Self::Kind("array"),
+            Some(b'"') => Self::Kind("string"),
+            Some(b't' | b'f') => Self::Kind("boolean"),
+            Some(b'n') => Self::Kind("null"),
+            _ => Self::Kind("number"),
+        }
+    }
+}
+
+impl Skipped {
+    fn add(&mut self, why: Unusable) {
+        self.0.get_or_insert((why, 0)).1 += 1;
+    }
 }
 
 impl Upstream {
@@ -140,7 +240,7 @@ impl Upstream {
             return Ok(None);
         };
         lease.relay().attach(hearing);
-        let (tools, freshness) = list(self.name(), &*lease).await.map_err(|reason| {
+        let (tools, freshness) = list(self.name(), &*lease, self.tools()).await.map_err(|reason| {
             let reason = Some(Arc::new(reason));
             NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
         })?;
@@ -174,7 +274,7 @@ impl Upstream {
         if is_known() {
             return;
         }
-        let why = match timeout(PATIENCE, list(self.name(), link)).await {
+        let why = match timeout(PATIENCE, list(self.name(), link, self.tools())).await {
             Ok(Ok((tools, _))) => return self.compare(client, &tools),
             Ok(Err(reason)) => reason.without_words().to_string(),
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
@@ -196,15 +296,4 @@ impl Upstream {
 
 fn failed(error: String) -> EndReason {
     EndReason::Handshake { step: "tools/list", error, stderr: Arc::default() }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Object(_) => "object without a name",
-        Value::Array(_) => "array",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "boolean",
-        Value::Null => "null",
-    }
 }

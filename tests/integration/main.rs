@@ -21,6 +21,7 @@ mod edge;
 mod files;
 mod floors;
 mod forwarding;
+mod hostile_lists;
 mod http_upstreams;
 mod identities;
 mod isolation;

@@ -9,6 +9,9 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 --tools A,B    further tools that echo their arguments
 --tools-read-only A,B  further tools that echo their arguments and claim to change nothing
 --tools-odd    further entries in the list that are no proper tools
+--entries FILE further entries, the JSON text in the file, with its number for `$n`, read at every tools/list
+--times N      as often as that
+--restless N   says every N seconds that its list has changed
 --tools-file F further tools, one a line, read at every tools/list
 --unless FILE  begins with the fault `exit` when the file exists
 --start FAULT  exit (writes two lines to stderr, leaves with status 7) | hang (never answers initialize) |
@@ -18,8 +21,10 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 import argparse, json, os, signal, socket, subprocess, sys, threading, time
 
 parser = argparse.ArgumentParser()
-for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--tools-read-only", "--unless"):
+for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--tools-read-only", "--unless", "--entries"):
     parser.add_argument(option)
+parser.add_argument("--times", type=int, default=1)
+parser.add_argument("--restless", type=float, default=0)
 parser.add_argument("--tools-odd", action="store_true")
 parser.add_argument("--delay", type=float, default=0)
 options = parser.parse_args()
@@ -89,7 +94,17 @@ class Session:
         if options.tools_file and os.path.exists(options.tools_file):
             with open(options.tools_file) as names:
                 extra += [tool(name.strip(), {"value": {}}) for name in names if name.strip()]
-        return TOOLS + extra + (ODD_TOOLS if options.tools_odd else [])
+        text = json.dumps(TOOLS + extra + (ODD_TOOLS if options.tools_odd else []))
+        if options.entries:
+            with open(options.entries) as entries:
+                entry = entries.read()
+            text = text[:-1] + "".join("," + entry.replace("$n", str(n)) for n in range(options.times)) + "]"
+        return text
+
+    def say_that_it_changed(self):
+        while True:
+            time.sleep(options.restless)
+            self.send(method="notifications/tools/list_changed")
 
     def handle(self, message):
         method, ident, parameters = message.get("method"), message.get("id"), message.get("params") or {}
@@ -106,8 +121,10 @@ class Session:
                 "capabilities": {"tools": {"listChanged": True}},
                 "serverInfo": {"name": "scripted", "version": "1.2.3"},
             })
+            if options.restless:
+                threading.Thread(target=self.say_that_it_changed, daemon=True).start()
         elif method == "tools/list":
-            self.send(id=ident, result={"tools": self.tools()})
+            self.send_text('{"jsonrpc":"2.0","id":%s,"result":{"tools":%s}}' % (json.dumps(ident), self.tools()))
         elif method == "ping":
             self.send(id=ident, result={})
         elif method == "tools/call":

@@ -1,7 +1,6 @@
 //! One list of what all servers have: every page of each, asked at once and within a deadline.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +16,14 @@ use super::super::era::{Era, LIST_TTL};
 use super::super::methods::Asked;
 use super::super::way::Way;
 use super::uris::{Edits, joined};
-use crate::upstream::Upstream;
+use crate::compute;
+use crate::upstream::pages::{Entry, ListRoom, Page, TooLong};
+use crate::upstream::{Freshness, Upstream};
 
 /// How long a list waits for a server.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A server whose pages never end must not fill the memory.
-const MOST_PAGES: usize = 1_000;
-const MOST_BYTES: usize = 16 << 20;
+/// Lists from this size on, in bytes, are read and written on a thread of their own.
+const LARGE: usize = 64 << 10;
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,28 +59,42 @@ impl Kind {
     }
 
     /// The member of an entry that another one stands for here.
-    fn key(self) -> &'static str {
+    fn key(self, entry: &str) -> Option<&RawValue> {
+        let keys: Keys<'_> = serde_json::from_str(entry).ok()?;
         match self {
-            Self::Prompts => "name",
-            Self::Resources => "uri",
-            Self::Templates => "uriTemplate",
+            Self::Prompts => keys.name,
+            Self::Resources => keys.uri,
+            Self::Templates => keys.uri_template,
         }
     }
 }
 
+/// What entries are called, by their kind.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uri_template: Option<&'a RawValue>,
+}
+
 /// What one server lists.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Listed {
-    entries: Vec<Entry>,
-    /// The smallest `ttlMs` of its pages, where it says one.
-    ttl: Option<u64>,
-    is_private: bool,
+    kind: Kind,
+    entries: Vec<Own>,
+    names: HashSet<Arc<str>>,
+    room: ListRoom,
+    freshness: Freshness,
 }
 
 /// One entry, with what it is called by its server.
 #[derive(Debug)]
-struct Entry {
-    text: Box<RawValue>,
+struct Own {
+    text: Box<str>,
     own: Arc<str>,
 }
 
@@ -106,27 +120,31 @@ impl Mcp {
         // Nobody is asked anything for a list, so that no server needs a connection of its own for it.
         let way = &Way::plain(way.era);
         let answers = join_all(servers.iter().map(|server| self.listed(asked, way, server, kind))).await;
-        let listed: Vec<_> = servers
-            .iter()
-            .zip(&answers)
-            .filter_map(|(server, list)| Some((server, list.as_ref()?)))
-            .collect();
+        let listed: Vec<_> =
+            servers.iter().zip(answers).filter_map(|(server, list)| Some((server, list?))).collect();
         if kind == Kind::Prompts {
             let heard = listed.iter().map(|(server, list)| {
                 (server.name().clone(), list.entries.iter().map(|entry| entry.own.clone()).collect())
             });
             self.prompts.learn(&heard.collect::<Vec<_>>());
         }
-        let mut entries = Vec::new();
-        for (server, list) in &listed {
-            entries.extend(list.entries.iter().filter_map(|entry| self.shown(server, kind, entry)));
+        // What is not whole is not to be kept.
+        let default = if listed.len() < servers.len() { 0 } else { u64::from(LIST_TTL) };
+        let freshness = listed.iter().fold(Freshness::default(), |all, (_, list)| all.and(list.freshness));
+        let mut named = Vec::new();
+        for (server, list) in listed {
+            let names = list.entries.into_iter().map(|entry| (self.shown_name(server, kind, &entry), entry));
+            named.extend(names.filter_map(|(name, entry)| Some((name?, entry.text))));
         }
-        let mut text = format!("{{\"{}\":[{}]", kind.member(), entries.join(","));
+        let owner = asked.caller.key_name.clone().unwrap_or_default();
+        let entries = match named.iter().map(|(_, text)| text.len()).sum::<usize>() {
+            ..LARGE => joined_entries(kind, &named),
+            _ => compute::run(&owner, move || joined_entries(kind, &named)).await,
+        };
+        let mut text = format!("{{\"{}\":[{entries}]", kind.member());
         if way.era == Era::Stateless {
-            // What is not whole is not to be kept.
-            let default = if listed.len() < servers.len() { 0 } else { u64::from(LIST_TTL) };
-            let ttl = listed.iter().map(|(_, list)| list.ttl.unwrap_or(default)).fold(default, u64::min);
-            let is_private = !self.is_open() || listed.iter().any(|(_, list)| list.is_private);
+            let ttl = freshness.ttl.unwrap_or(default).min(default);
+            let is_private = !self.is_open() || freshness.is_private;
             let scope = if is_private { "private" } else { "public" };
             text.push_str(&format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\""));
         }
@@ -134,16 +152,12 @@ impl Mcp {
         Ok(text.into())
     }
 
-    /// The text of an entry under the name that it has here.
-    fn shown(&self, server: &Upstream, kind: Kind, entry: &Entry) -> Option<String> {
-        let name = match kind {
-            Kind::Prompts => Cow::Owned(self.prompts.of(server.name(), &entry.own)?.to_string()),
-            Kind::Resources | Kind::Templates => Cow::Owned(joined(server.name().as_str(), &entry.own)),
-        };
-        let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(entry.text.get()).ok()?;
-        let mut edits = Edits::new(entry.text.get());
-        edits.set(members.get(kind.key())?, &name);
-        Some(edits.applied().into_owned())
+    /// What an entry is called here.
+    fn shown_name(&self, server: &Upstream, kind: Kind, entry: &Own) -> Option<String> {
+        Some(match kind {
+            Kind::Prompts => self.prompts.of(server.name(), &entry.own)?.to_string(),
+            Kind::Resources | Kind::Templates => joined(server.name().as_str(), &entry.own),
+        })
     }
 
     /// What `server` lists; `None` when it does not, which is logged.
@@ -152,7 +166,7 @@ impl Mcp {
         let why = match timeout(PATIENCE, self.pages(asked, way, server, kind)).await {
             Ok(Ok(listed)) => return Some(listed),
             // It has resources, but no templates.
-            Ok(Err(fault)) if fault.code == answer::METHOD_NOT_FOUND => return Some(Listed::default()),
+            Ok(Err(fault)) if fault.code == answer::METHOD_NOT_FOUND => return Some(Listed::new(kind)),
             Ok(Err(fault)) => fault.message()[..fault.message().floor_char_boundary(256)].to_owned(),
             Err(_) => format!("it did not list them within {} s", PATIENCE.as_secs()),
         };
@@ -168,55 +182,90 @@ impl Mcp {
         kind: Kind,
     ) -> Result<Listed, Fault> {
         let name = server.name();
-        let mut listed = Listed::default();
-        let mut names = HashSet::new();
+        let mut listed = Listed::new(kind);
         let mut cursors = HashSet::new();
-        let mut bytes = 0;
         let mut params = "{}".to_owned();
         loop {
             let page = self.pass_on(asked, server, kind.method(), &params, way).await?;
-            bytes += page.len();
-            let next = listed.add(&page, kind, &mut names)?;
-            let Some(next) = next else { return Ok(listed) };
-            if cursors.len() >= MOST_PAGES || bytes > MOST_BYTES || !cursors.insert(next.clone()) {
-                let (what, count) = (kind.member(), listed.entries.len());
-                tracing::warn!(mcp_server = %name, "{name}: its list of {what} does not end and is cut after {count}");
-                return Ok(listed);
-            }
-            params = serde_json::json!({ "cursor": next }).to_string();
+            let next;
+            (listed, next) = match page.len() < LARGE {
+                true => listed.with(&page),
+                false => compute::run(name.as_str(), move || listed.with(&page)).await,
+            };
+            let why = match next? {
+                Next::Nothing => return Ok(listed),
+                Next::Page(next) if cursors.insert(next.clone()) => {
+                    params = serde_json::json!({ "cursor": next }).to_string();
+                    continue;
+                }
+                Next::Page(_) => "goes in circles (a cursor came twice)".to_owned(),
+                Next::TooLong(bound) => format!("is longer than {bound}"),
+            };
+            let (what, count) = (kind.member(), listed.entries.len());
+            tracing::warn!(mcp_server = %name, "{name}: its list of {what} {why} and is cut after {count}");
+            return Ok(listed);
         }
     }
 }
 
+/// What comes after a page.
+enum Next {
+    Page(String),
+    Nothing,
+    TooLong(TooLong),
+}
+
 impl Listed {
-    /// Takes in one page; gives the cursor of the next one. Of two entries with one name the first counts; what is no
-    /// entry is left out.
-    fn add(
-        &mut self,
-        page: &[u8],
-        kind: Kind,
-        names: &mut HashSet<Arc<str>>,
-    ) -> Result<Option<String>, Fault> {
-        let bad = || Fault::internal("the server's answer is no list");
-        let page: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(page).map_err(|_| bad())?;
-        let list = page.get(kind.member()).ok_or_else(bad)?;
-        let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|_| bad())?;
-        for entry in list {
-            let Ok(members) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(entry.get()) else {
-                continue;
-            };
-            let own = members.get(kind.key()).and_then(|own| serde_json::from_str::<String>(own.get()).ok());
-            let Some(own) = own.map(Arc::<str>::from) else { continue };
-            if names.insert(own.clone()) {
-                self.entries.push(Entry { text: entry.to_owned(), own });
-            }
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            entries: Vec::new(),
+            names: HashSet::new(),
+            room: ListRoom::for_request(),
+            freshness: Freshness::default(),
         }
-        if let Some(ttl) = page.get("ttlMs").and_then(|ttl| ttl.get().parse().ok()) {
-            self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)));
-        }
-        self.is_private |= page.get("cacheScope").is_some_and(|scope| scope.get() == r#""private""#);
-        Ok(page.get("nextCursor").and_then(|cursor| serde_json::from_str(cursor.get()).ok()))
     }
+
+    /// The same with the entries of one more page. Of two with one name the first counts; what is no entry is left out.
+    fn with(mut self, page: &Bytes) -> (Self, Result<Next, Fault>) {
+        let next = self.add(page);
+        (self, next)
+    }
+
+    fn add(&mut self, page: &[u8]) -> Result<Next, Fault> {
+        let Self { kind, entries, names, room, freshness } = self;
+        let page =
+            Page::read(page, kind.member()).map_err(|_| Fault::internal("the server's answer is no list"))?;
+        let over = page.each(room, |entry| {
+            let Entry::Text(text) = entry else { return };
+            let own = kind.key(text).and_then(|own| serde_json::from_str::<String>(own.get()).ok());
+            let Some(own) = own.map(Arc::<str>::from) else { return };
+            if names.insert(own.clone()) {
+                entries.push(Own { text: text.into(), own });
+            }
+        });
+        *freshness = freshness.and(page.freshness);
+        Ok(match (over, page.next) {
+            (Some(bound), _) => Next::TooLong(bound),
+            (None, Some(next)) => Next::Page(next),
+            (None, None) => Next::Nothing,
+        })
+    }
+}
+
+/// The texts of entries, each under the name that goes before it.
+fn joined_entries(kind: Kind, named: &[(String, Box<str>)]) -> String {
+    let mut joined = String::new();
+    for (name, text) in named {
+        let Some(key) = kind.key(text) else { continue };
+        let mut edits = Edits::new(text);
+        edits.set(key, name);
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(&edits.applied());
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -225,9 +274,12 @@ mod tests {
 
     #[test]
     fn a_page_gives_its_entries_once_with_the_smallest_ttl_and_the_narrowest_scope() {
-        let mut listed = Listed::default();
-        let mut names = HashSet::new();
-        let mut add = |page: &str| listed.add(page.as_bytes(), Kind::Resources, &mut names);
+        let mut listed = Listed::new(Kind::Resources);
+        let mut add = |page: &str| match listed.add(page.as_bytes()) {
+            Ok(Next::Page(next)) => Ok(Some(next)),
+            Ok(_) => Ok(None),
+            Err(fault) => Err(fault),
+        };
         let first = r#"{"resources":[{"uri":"a:1","x":1.50},{"name":"no uri"},7,{"uri":"a:2"}],"nextCursor":"n","ttlMs":9}"#;
         assert_eq!(add(first).unwrap().as_deref(), Some("n"));
         let second =
@@ -237,8 +289,19 @@ mod tests {
         for odd in ["[]", "{}", r#"{"resources":{}}"#, "no JSON"] {
             assert!(add(odd).is_err(), "{odd}");
         }
-        let texts: Vec<_> = listed.entries.iter().map(|entry| entry.text.get()).collect();
+        let texts: Vec<_> = listed.entries.iter().map(|entry| &*entry.text).collect();
         assert_eq!(texts, [r#"{"uri":"a:1","x":1.50}"#, r#"{"uri":"a:2"}"#]);
-        assert_eq!((listed.ttl, listed.is_private), (Some(5), true));
+        assert_eq!(listed.freshness, Freshness { ttl: Some(5), is_private: true });
+        let named: Vec<_> = listed.entries.into_iter().map(|entry| ("n".to_owned(), entry.text)).collect();
+        assert_eq!(joined_entries(Kind::Resources, &named), r#"{"uri":"n","x":1.50},{"uri":"n"}"#);
+    }
+
+    #[test]
+    fn a_page_of_what_is_no_entry_is_read_to_the_bound_only() {
+        let mut listed = Listed::new(Kind::Prompts);
+        let page =
+            format!(r#"{{"prompts":[{{}}{},{{"name":"late"}}],"nextCursor":"n"}}"#, ",{}".repeat(20_000));
+        assert!(matches!(listed.add(page.as_bytes()), Ok(Next::TooLong(TooLong::Entries(_)))));
+        assert!(listed.entries.is_empty());
     }
 }
