@@ -15,7 +15,7 @@ use http::request::Parts;
 use super::OpenAi;
 use super::answers::{Answer, Reading, read};
 use super::asked::{self, AskedCall};
-use crate::catalog::Caller;
+use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::problem::nearest;
 use crate::gateway::{CallContext, CallRecord, FindError, Outcome, Turn, record};
@@ -94,7 +94,7 @@ impl OpenAi {
             Ok(target) => target,
             Err(error) => {
                 record::not_found(&self.gateway, &context, "-", &call.name, began, &error);
-                return Reading::error(self.not_found(caller, &call.name, &error));
+                return Reading::error(self.not_found(caller, &call.name, &error).await);
             }
         };
         let entries = self.gateway.forwarding_entries(&target);
@@ -127,22 +127,30 @@ impl OpenAi {
         }
     }
 
-    fn not_found(&self, caller: &Caller, name: &str, error: &FindError) -> String {
+    async fn not_found(&self, caller: &Caller, name: &str, error: &FindError) -> String {
         let shown = &name[..name.floor_char_boundary(NAME_LENGTH)];
         if !matches!(error, FindError::Server | FindError::Tool) {
             return format!("{shown}: {}", error.for_callers());
         }
-        let catalog = self.gateway.keeper().catalog();
-        let names = catalog.prefixed();
-        let visible = catalog.servers.iter().enumerate().flat_map(|(index, server)| {
-            let tools = server.tools.iter().zip(names.of_server(index));
-            tools.filter_map(move |(tool, name)| caller.scope.allows(server, tool).then_some(&**name))
-        });
-        match nearest(shown, visible) {
+        let catalog = self.gateway.keeper().catalog().clone();
+        let (scope, word) = (caller.scope.clone(), shown.to_owned());
+        // Thousands of names are looked at.
+        let like = compute::run(caller.owner(FACE), move || likest(&catalog, &scope, &word)).await;
+        match like {
             Some(like) => format!("there is no tool `{shown}`; did you mean `{like}`?"),
             None => format!("there is no tool `{shown}`; use one of the tools that were given"),
         }
     }
+}
+
+/// The name most like `word` of a tool that `scope` shows.
+fn likest(catalog: &Catalog, scope: &Scope, word: &str) -> Option<String> {
+    let names = catalog.prefixed();
+    let visible = catalog.servers.iter().enumerate().flat_map(|(index, server)| {
+        let tools = server.tools.iter().zip(names.of_server(index));
+        tools.filter_map(move |(tool, name)| scope.allows(server, tool).then_some(&**name))
+    });
+    nearest(word, visible).map(str::to_owned)
 }
 
 fn context(head: &Parts, caller: &Caller) -> CallContext {
