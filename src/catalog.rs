@@ -18,6 +18,7 @@ pub mod scope;
 pub mod server;
 pub mod tool;
 pub mod tool_list;
+pub mod weight;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

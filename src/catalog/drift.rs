@@ -3,14 +3,17 @@
 //! Texts come from servers that may mean harm: whatever a terminal or an eye could be fooled with (control characters,
 //! invisible and direction-changing ones) is shown by its number.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::BTreeSet;
+use std::{fmt, io};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::weight::weight_of_members;
 use crate::config::lock::{LOCKED, LockedTool, ServerLock};
 
+/// What of one tool is compared: a drift over it is told without its lines.
+const MOST_WEIGHT: usize = 20_000;
 /// Lines of one tool's difference; further ones are counted.
 const MOST_LINES: usize = 30;
 /// Characters of one value; the part around the first difference is shown.
@@ -89,20 +92,39 @@ pub fn missing(tool: &str) -> Drift {
     Drift { tool: tool.to_owned(), change: Change::Missing, diff: Vec::new() }
 }
 
+/// The lines that are shown, and how many more there are.
+#[derive(Default)]
+struct Lines {
+    shown: Vec<String>,
+    more: usize,
+}
+
+impl Lines {
+    fn push(&mut self, line: impl FnOnce() -> String) {
+        if self.shown.len() < MOST_LINES {
+            self.shown.push(line());
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
 fn diff(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
-    let mut lines = Vec::new();
+    if weight_of_members(old) + weight_of_members(new) > MOST_WEIGHT {
+        return vec!["... it says too much to be compared".to_owned()];
+    }
+    let mut lines = Lines::default();
     for key in LOCKED.into_iter().filter(|key| *key != "name") {
         value(key, old.get(key), new.get(key), &mut lines);
     }
-    if lines.len() > MOST_LINES {
-        let more = lines.len() - MOST_LINES;
-        lines.truncate(MOST_LINES);
-        lines.push(format!("... and {more} more"));
+    let Lines { mut shown, more } = lines;
+    if more > 0 {
+        shown.push(format!("... and {more} more"));
     }
-    lines
+    shown
 }
 
-fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<String>) {
+fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Lines) {
     match (old, new) {
         (old, new) if old == new => {}
         (Some(Value::Object(old)), Some(Value::Object(new))) => members(path, old, new, lines),
@@ -118,7 +140,7 @@ fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<S
         (old, new) => {
             let mut line = |sign: char, value: Option<&Value>| {
                 if let Some(value) = value {
-                    lines.push(format!("{sign} {path}: {}", cut(&value.to_string(), 0)));
+                    lines.push(|| format!("{sign} {path}: {}", cut(&value.to_string(), 0)));
                 }
             };
             line('-', old);
@@ -127,19 +149,37 @@ fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<S
     }
 }
 
-fn members(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &mut Vec<String>) {
-    let keys: BTreeMap<&String, ()> = old.keys().chain(new.keys()).map(|key| (key, ())).collect();
-    for key in keys.into_keys() {
-        value(&format!("{path}.{}", shown(key)), old.get(key), new.get(key), lines);
+fn members(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &mut Lines) {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for key in keys {
+        value(&format!("{path}.{}", cut(key, 0)), old.get(key), new.get(key), lines);
     }
 }
 
+/// Whether the text of an object has more than [`WIDTH`] characters; no more of it than that is written.
 fn is_long(members: &Map<String, Value>) -> bool {
-    serde_json::to_string(members).is_ok_and(|text| text.chars().count() > WIDTH)
+    /// Of a character, in bytes.
+    const LONGEST: usize = 4;
+    struct Beginning(Vec<u8>);
+    impl io::Write for Beginning {
+        fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+            if self.0.len() > LONGEST * WIDTH {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.0.extend_from_slice(part);
+            Ok(part.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut beginning = Beginning(Vec::new());
+    let written = serde_json::to_writer(&mut beginning, members);
+    written.is_err() || String::from_utf8_lossy(&beginning.0).chars().count() > WIDTH
 }
 
 /// The lines that differ of a text.
-fn text(path: &str, old: &str, new: &str, lines: &mut Vec<String>) {
+fn text(path: &str, old: &str, new: &str, lines: &mut Lines) {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
     let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     let (old, new) = (&old[same..], &new[same..]);
@@ -151,7 +191,7 @@ fn text(path: &str, old: &str, new: &str, lines: &mut Vec<String>) {
         _ => 0,
     };
     for (sign, texts) in [('-', old), ('+', new)] {
-        lines.extend(texts.iter().map(|line| format!("{sign} {path}: {}", cut(line, at))));
+        texts.iter().for_each(|line| lines.push(|| format!("{sign} {path}: {}", cut(line, at))));
     }
 }
 
@@ -271,5 +311,26 @@ mod tests {
         let said = told(of(json!({})), of(properties.into()));
         assert_eq!(said.lines().count(), 1 + MOST_LINES + 1);
         assert!(said.ends_with("... and 70 more"), "{said}");
+    }
+
+    #[test]
+    fn a_difference_of_many_lines_is_counted_and_a_very_large_tool_is_not_compared() {
+        let lines = |count: usize| (0..count).map(|line| format!("{line}\n")).collect::<String>();
+        let said = told(json!({"name": "a"}), json!({"name": "a", "annotations": {"x": vec![lines(9); 9]}}));
+        assert_eq!(said.lines().count(), 2, "{said}");
+        let said =
+            told(json!({"name": "a", "description": ""}), json!({"name": "a", "description": lines(500)}));
+        assert!(said.lines().count() == 2 + MOST_LINES && said.ends_with("... and 472 more"), "{said}");
+        let large = json!({"name": "a", "inputSchema": {"enum": vec![0; MOST_WEIGHT]}});
+        let said = told(json!({"name": "a"}), large);
+        assert!(said.ends_with("\n    ... it says too much to be compared"), "{said}");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_each_line_that_it_stands_in() {
+        let members: Map<String, Value> = (0..100).map(|index| (index.to_string(), json!(index))).collect();
+        let long = json!({ "k".repeat(500_000): members });
+        let said = told(json!({"name": "a"}), json!({"name": "a", "inputSchema": long}));
+        assert!(said.len() < 20_000, "{} bytes", said.len());
     }
 }

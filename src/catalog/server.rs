@@ -38,6 +38,7 @@ pub struct CatalogServer {
     pub held: Vec<Arc<CatalogTool>>,
     /// All tools that are not as they were locked, those that are gone among them; sorted by name.
     pub drift: Vec<Drift>,
+    /// Positions among all that are known.
     by_exposed_name: HashMap<Arc<str>, usize>,
     pub(super) lists: ServerLists,
     /// The revision of the tool list that this was built from; 0 when none is known.
@@ -74,8 +75,8 @@ impl CatalogServer {
             let heard_of = info.is_some();
             Offer::of(config, definitions, heard_of, revision != 0)
         };
-        let by_exposed_name =
-            tools.iter().enumerate().map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
+        let known = tools.iter().chain(&held).enumerate();
+        let by_exposed_name = known.map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
         Self {
             name: config.name.clone(),
             source,
@@ -91,13 +92,12 @@ impl CatalogServer {
 
     /// The tool that is exposed as `name`.
     pub fn tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
-        self.by_exposed_name.get(name).map(|&index| &self.tools[index])
+        self.tools.get(self.position(name)?)
     }
 
     /// Where the tool that is exposed as `name` stands among all that are known ([`Self::known`]).
     pub fn position(&self, name: &str) -> Option<usize> {
-        let held = || self.held.iter().position(|tool| &*tool.exposed_name == name);
-        self.by_exposed_name.get(name).copied().or_else(|| Some(self.tools.len() + held()?))
+        self.by_exposed_name.get(name).copied()
     }
 
     /// The tool that MCP lists show as `name`.
@@ -115,12 +115,15 @@ impl CatalogServer {
 
     /// The tool that is held back and would be called `name`, in either of its names.
     pub fn held_tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
-        self.held.iter().find(|tool| &*tool.exposed_name == name || &*tool.listed_name == name)
+        if HIDDEN.contains(&name) {
+            return self.held.iter().find(|tool| &*tool.listed_name == name);
+        }
+        self.held.get(self.position(name)?.checked_sub(self.tools.len())?)
     }
 
     /// How a tool is not as it was locked; by the server's own name.
     pub fn drift_of(&self, tool: &str) -> Option<&Drift> {
-        self.drift.iter().find(|drift| drift.tool == tool)
+        self.drift.binary_search_by(|drift| (*drift.tool).cmp(tool)).ok().map(|index| &self.drift[index])
     }
 
     /// What the server says of its tools, for the lock.

@@ -6,6 +6,7 @@ use super::hoist::{Unfit, hoist};
 use super::legacy;
 use crate::catalog::CatalogTool;
 use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
+use crate::catalog::weight::weight;
 
 /// What a tool wants in the body of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,9 @@ const INPUT: Side = Side {
 
 const OUTPUT: Side = Side { set_aside: "x-mcp-output-schema", permissive: || json!({}) };
 
+/// A schema that cannot stand in a document stands beside what does in its place up to this weight: some megabytes.
+const LARGEST_ASIDE: usize = 50_000;
+
 /// The components that `schema` becomes, or what stands in its place.
 fn components(schema: &Value, key: String, side: &Side) -> Vec<(String, Value)> {
     let whole = || Unfit::Invalid("#".to_owned());
@@ -69,18 +73,27 @@ fn components(schema: &Value, key: String, side: &Side) -> Vec<(String, Value)> 
         Ok(components) => return components,
         Err(unfit) => unfit,
     };
-    let respelled = legacy::translate(schema);
-    let respelled = if respelled == *schema { None } else { hoist(&respelled, &key).ok() };
+    let respelled = if unfit == Unfit::Costly { None } else { respelled(schema, &key) };
+    let set_aside = side.set_aside;
+    let is_kept = weight(schema) <= LARGEST_ASIDE;
     let mut components = respelled.unwrap_or_else(|| {
         let mut permissive = (side.permissive)();
-        let set_aside = side.set_aside;
+        let rest =
+            if is_kept { format!("See `{set_aside}`.") } else { "It is too large to be shown.".into() };
         permissive["description"] =
-            format!("Any object: the server's schema cannot stand here, since {unfit}. See `{set_aside}`.")
-                .into();
+            format!("Any object: the server's schema cannot stand here, since {unfit}. {rest}").into();
         vec![(key, permissive)]
     });
-    components[0].1[side.set_aside] = schema.clone();
+    if is_kept {
+        components[0].1[set_aside] = schema.clone();
+    }
     components
+}
+
+/// The components of a schema that is fit in the words of 2020-12.
+fn respelled(schema: &Value, key: &str) -> Option<Vec<(String, Value)>> {
+    let respelled = legacy::translate(schema);
+    if respelled == *schema { None } else { hoist(&respelled, key).ok() }
 }
 
 /// Keywords that say nothing about which arguments there are.

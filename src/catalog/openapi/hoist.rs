@@ -5,17 +5,20 @@
 //! target that only a reader with full JSON Pointer could reach (through a list, or an escaped name) gets a
 //! component too; the original stays in its place.
 
+mod budget;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use self::budget::Budget;
 use self::writer::Writer;
 use super::keyword::{self, Holds};
 use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
+use crate::catalog::weight::weight;
 
 /// Why a schema cannot stand in an OpenAPI 3.1 document.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,8 @@ pub(super) enum Unfit {
     Dangling(String),
     #[error("its reference to `{0}` leads in a circle")]
     Circle(String),
+    #[error("it takes more than {} steps to take apart", Budget::MOST)]
+    Costly,
 }
 
 /// The components that `schema` becomes; the first is the schema itself, under the key `base`, the others
@@ -35,33 +40,55 @@ pub(super) enum Unfit {
 ///
 /// # Errors
 ///
-/// When the schema is invalid against the meta-schema of 2020-12, or refers to anything outside itself.
+/// When the schema is invalid against the meta-schema of 2020-12, refers to anything outside itself, or costs more than a
+/// schema may.
 pub(super) fn hoist(schema: &Value, base: &str) -> Result<Vec<(String, Value)>, Unfit> {
-    check(schema, "")?;
-    let mut hoist = Hoist::new(schema);
+    let budget = Budget::default();
+    check(schema, "", &budget)?;
+    let mut hoist = Hoist::new(schema, budget)?;
     hoist.place_all()?;
     Ok(hoist.into_components(base))
 }
 
-fn check(schema: &Value, pointer: &str) -> Result<(), Unfit> {
+fn check(schema: &Value, pointer: &str, budget: &Budget) -> Result<(), Unfit> {
+    budget.spend(weight(schema))?;
     jsonschema::draft202012::meta::validate(schema)
         .map_err(|error| Unfit::Invalid(format!("#{pointer}{}", error.instance_path())))?;
-    check_patterns(schema, pointer)
+    check_patterns(schema, budget).map_err(|bad| match bad {
+        BadPattern::At(path) => Unfit::Invalid(format!("#{pointer}{path}")),
+        BadPattern::Costly(unfit) => unfit,
+    })
+}
+
+enum BadPattern {
+    /// Does not compile; the path from the schema that was looked at.
+    At(String),
+    Costly(Unfit),
 }
 
 /// The meta-schema takes any string for a pattern; readers of the document compile them.
-fn check_patterns(schema: &Value, pointer: &str) -> Result<(), Unfit> {
-    let compiles = |pattern: &str| jsonschema::draft202012::new(&json!({ "pattern": pattern })).is_ok();
-    let unfit = |key: &str| Unfit::Invalid(format!("#{pointer}/{key}"));
+fn check_patterns(schema: &Value, budget: &Budget) -> Result<(), BadPattern> {
+    let compiles = |pattern: &str| {
+        budget.spend_on_pattern(pattern).map_err(BadPattern::Costly)?;
+        let compiled = jsonschema::draft202012::new(&json!({ "pattern": pattern }));
+        compiled.map(drop).map_err(|_| BadPattern::At(String::new()))
+    };
     match schema {
-        Value::Object(members) => members.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
-            ("pattern", Value::String(pattern)) if !compiles(pattern) => Err(unfit(key)),
-            ("patternProperties", Value::Object(patterns)) if !patterns.keys().all(|key| compiles(key)) => {
-                Err(unfit(key))
-            }
-            _ => check_patterns(value, &format!("{pointer}/{key}")),
+        Value::Object(members) => members.iter().try_for_each(|(key, value)| {
+            let checked = match (key.as_str(), value) {
+                ("pattern", Value::String(pattern)) => compiles(pattern),
+                ("patternProperties", Value::Object(patterns)) => patterns
+                    .keys()
+                    .try_for_each(|pattern| compiles(pattern))
+                    .and_then(|()| check_patterns(value, budget)),
+                _ => check_patterns(value, budget),
+            };
+            checked.map_err(|bad| match bad {
+                BadPattern::At(path) => BadPattern::At(format!("/{key}{path}")),
+                costly @ BadPattern::Costly(_) => costly,
+            })
         }),
-        Value::Array(items) => items.iter().try_for_each(|item| check_patterns(item, pointer)),
+        Value::Array(items) => items.iter().try_for_each(|item| check_patterns(item, budget)),
         _ => Ok(()),
     }
 }
@@ -87,10 +114,13 @@ struct Hoist<'a> {
     parts: Vec<String>,
     /// By the pointer of the target.
     places: HashMap<String, Place>,
+    /// Pointers of schemas whose references do not lead in a circle.
+    ending: HashSet<String>,
+    budget: Budget,
 }
 
 impl<'a> Hoist<'a> {
-    fn new(root: &'a Value) -> Self {
+    fn new(root: &'a Value, budget: Budget) -> Result<Self, Unfit> {
         let mut hoist = Self {
             root,
             ids: HashMap::new(),
@@ -98,19 +128,22 @@ impl<'a> Hoist<'a> {
             references: Vec::new(),
             parts: Vec::new(),
             places: HashMap::new(),
+            ending: HashSet::new(),
+            budget,
         };
         for keyword in ["$defs", "definitions"] {
             if let Some(definitions) = root.get(keyword).and_then(Value::as_object) {
                 hoist.parts.extend(definitions.keys().map(|name| format!("/{keyword}/{}", escape(name))));
             }
         }
-        hoist.scan(root, &mut String::new(), "");
-        hoist
+        hoist.scan(root, &mut String::new(), "")?;
+        Ok(hoist)
     }
 
     /// Collects ids, anchors and references at and below `schema`.
-    fn scan(&mut self, schema: &'a Value, pointer: &mut String, resource: &str) {
-        let Some(members) = schema.as_object() else { return };
+    fn scan(&mut self, schema: &'a Value, pointer: &mut String, resource: &str) -> Result<(), Unfit> {
+        let Some(members) = schema.as_object() else { return Ok(()) };
+        self.budget.spend_on_path(pointer)?;
         let own;
         let resource = match members.get("$id").and_then(Value::as_str) {
             Some(id) => {
@@ -127,7 +160,7 @@ impl<'a> Hoist<'a> {
                     self.anchors.insert((resource.to_owned(), name), pointer.clone());
                 }
                 ("discriminator", _) => {
-                    let targets = mapping(value).filter(|target| self.resolve(resource, target).is_ok());
+                    let targets = mapping(value).filter(|target| self.find(resource, target).is_ok());
                     let targets: Vec<_> = targets.map(|target| (resource.to_owned(), target)).collect();
                     self.references.extend(targets);
                 }
@@ -136,23 +169,38 @@ impl<'a> Hoist<'a> {
                     let length = pointer.len();
                     pointer.push('/');
                     pointer.push_str(keyword);
+                    let mut scanned = Ok(());
                     keyword::visit(holds, value, &mut |step, child| {
+                        if scanned.is_err() {
+                            return;
+                        }
                         let length = pointer.len();
                         if let Some(step) = step {
                             pointer.push('/');
                             pointer.push_str(&escape(step));
                         }
-                        self.scan(child, pointer, resource);
+                        scanned = self.scan(child, pointer, resource);
                         pointer.truncate(length);
                     });
+                    scanned?;
                     pointer.truncate(length);
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The same as [`Self::find`], within the budget.
+    fn resolve(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
+        // Each id that is compared is resolved against the root's, too.
+        let is_plain = reference.starts_with('#') || self.ids.contains_key(reference);
+        self.budget.spend(if is_plain { 1 } else { 1 + self.ids.len() })?;
+        self.budget.spend_on_path(reference)?;
+        self.find(resource, reference)
     }
 
     /// The pointer of what `reference` means inside the resource at the pointer `resource`.
-    fn resolve(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
+    fn find(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
         let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let resource = if uri.is_empty() {
             resource
@@ -190,9 +238,9 @@ impl<'a> Hoist<'a> {
         let mut next = 0;
         while let Some((resource, text)) = self.references.get(next) {
             next += 1;
-            let pointer = self.resolve(resource, text)?;
+            let (pointer, text) = (self.resolve(resource, text)?, *text);
             if self.leads_in_a_circle(&pointer)? {
-                return Err(Unfit::Circle((*text).to_owned()));
+                return Err(Unfit::Circle(text.to_owned()));
             }
             if self.places.contains_key(&pointer) {
                 continue;
@@ -208,10 +256,10 @@ impl<'a> Hoist<'a> {
                 Place { part, rest: rest.to_owned() }
             } else {
                 let target = self.root.pointer(&pointer).expect("resolve found it");
-                check(target, &pointer)?;
+                check(target, &pointer, &self.budget)?;
                 // What lies under an unknown keyword was not scanned as a schema yet.
                 let enclosing = self.enclosing_resource(&pointer).to_owned();
-                self.scan(target, &mut pointer.clone(), &enclosing);
+                self.scan(target, &mut pointer.clone(), &enclosing)?;
                 part_of.insert(pointer.clone(), self.parts.len());
                 self.parts.push(pointer.clone());
                 Place { part: Some(self.parts.len() - 1), rest: String::new() }
@@ -223,15 +271,25 @@ impl<'a> Hoist<'a> {
 
     /// Whether the schema at `pointer` refers to another one, and so on without end. A schema that refers to
     /// itself further down is recursive and fine; this one means nothing, and readers that inline overflow.
-    fn leads_in_a_circle(&self, pointer: &str) -> Result<bool, Unfit> {
+    fn leads_in_a_circle(&mut self, pointer: &str) -> Result<bool, Unfit> {
         let mut pointer = pointer.to_owned();
-        for _ in 0..=self.references.len() {
-            let Some(Value::String(text)) = self.root.pointer(&pointer).and_then(|at| at.get("$ref")) else {
-                return Ok(false);
+        let mut passed = HashSet::new();
+        while !self.ending.contains(&pointer) {
+            let reference = self.root.pointer(&pointer).and_then(|at| at.get("$ref")).and_then(Value::as_str);
+            let next = match reference {
+                Some(text) => Some(self.resolve(self.enclosing_resource(&pointer), text)?),
+                None => None,
             };
-            pointer = self.resolve(self.enclosing_resource(&pointer), text)?;
+            if !passed.insert(pointer) {
+                return Ok(true);
+            }
+            match next {
+                Some(next) => pointer = next,
+                None => break,
+            }
         }
-        Ok(true)
+        self.ending.extend(passed);
+        Ok(false)
     }
 
     /// The pointer of the innermost schema with an `$id` at or above `pointer`.

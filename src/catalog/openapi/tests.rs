@@ -312,3 +312,17 @@ fn the_same_tools_give_the_same_bytes() {
         assert_eq!(bytes(combined_of(&servers, "/")), bytes(combined_of(&servers, "/")), "{group}");
     }
 }
+
+#[test]
+fn a_schema_that_costs_too_much_is_permissive_and_the_largest_are_not_shown_beside_it() {
+    for (count, rest) in [(10_000, "See `x-mcp-input-schema`."), (60_000, "It is too large to be shown.")] {
+        let costly = json!({"properties": {"p": {"enum": vec![0; count]}, "q": {"enum": vec![0; 11_000]}}});
+        let document =
+            server_of(&[tool_with("t", costly.clone()), tool_with("u", json!({"required": ["a"]}))]);
+        let form = &document["components"]["schemas"]["t_form_model"];
+        assert_eq!(form["additionalProperties"], true, "{count}");
+        assert!(form["description"].as_str().unwrap().ends_with(rest), "{}", form["description"]);
+        assert_eq!(form.get("x-mcp-input-schema").is_some(), count == 10_000);
+        assert_eq!(document["components"]["schemas"]["u_form_model"]["required"], json!(["a"]));
+    }
+}

@@ -15,6 +15,9 @@ use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
 use crate::upstream::Definition;
 use crate::upstream::header_params::HeaderParam;
 
+/// Drifts of one list that are told in the log, each with its lines; further ones are counted.
+const MOST_TOLD: usize = 100;
+
 /// What becomes of a server's list.
 #[derive(Debug, Default)]
 pub struct Offer {
@@ -33,20 +36,25 @@ impl Offer {
         let mut tools: Vec<Arc<CatalogTool>> = Vec::with_capacity(definitions.len());
         let mut own_names: HashSet<&str> = HashSet::with_capacity(definitions.len());
         let mut taken: HashMap<Arc<str>, &str> = HashMap::with_capacity(definitions.len());
+        // The first tool that is left out, why, and how many are.
+        let mut left_out: Option<(&str, String, usize)> = None;
         for definition in definitions {
             let name = name_of(definition);
             if !filter.allows(name) {
                 continue;
             }
             if !own_names.insert(name) {
-                tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: two tools are named `{name}`; the first is served");
+                left_out
+                    .get_or_insert_with(|| (name, format!("two tools are named `{}`", shown(name)), 0))
+                    .2 += 1;
                 continue;
             }
             let changed = config.overrides.get(name);
             let listed: Arc<str> = changed.and_then(|changed| changed.name.as_deref()).unwrap_or(name).into();
             if let Some(other) = taken.insert(listed.clone(), name) {
                 taken.insert(listed.clone(), other);
-                tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: `{name}` would be named `{listed}` as `{other}` is; the first is served");
+                let why = || format!("`{}` would be named `{listed}` as `{}` is", shown(name), shown(other));
+                left_out.get_or_insert_with(|| (name, why(), 0)).2 += 1;
                 continue;
             }
             tools.push(Arc::new(CatalogTool {
@@ -65,6 +73,11 @@ impl Offer {
             }));
         }
         expose_hidden(&mut tools, &taken);
+        if let Some((name, why, count)) = left_out {
+            let others =
+                if count > 1 { format!(" (so it is for {} more)", count - 1) } else { String::new() };
+            tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: {why}; the first is served{others}");
+        }
         if tells {
             warn_of_unused(config, definitions);
         }
@@ -90,10 +103,13 @@ fn held_to(
 ) -> Offer {
     let mut offer = Offer::default();
     for tool in all {
-        let Some(drifted) = drift::of_tool(&lock.lock, &tool.own) else {
+        let Some(mut drifted) = drift::of_tool(&lock.lock, &tool.own) else {
             offer.tools.push(tool);
             continue;
         };
+        if drift.len() >= MOST_TOLD {
+            drifted.diff.clear();
+        }
         drift.push(drifted);
         match lock.drift {
             DriftPolicy::Warn => offer.tools.push(tool),
@@ -101,8 +117,12 @@ fn held_to(
         }
     }
     drift.sort_by(|left, right| left.tool.cmp(&right.tool));
-    for drifted in drift.iter().filter(|_| tells) {
+    for drifted in drift.iter().filter(|_| tells).take(MOST_TOLD) {
         tell(config, lock.drift, drifted);
+    }
+    if let Some(more) = drift.len().checked_sub(MOST_TOLD + 1).filter(|_| tells) {
+        let server = &config.name;
+        tracing::warn!(mcp_server = %server, "{server}: {} further tools are not as they were locked", more + 1);
     }
     Offer { drift, ..offer }
 }

@@ -219,3 +219,57 @@ fn references_that_lead_only_to_references_are_unfit() {
     });
     assert_eq!(components(chain)["t_A"], json!({"$ref": "#/components/schemas/t_B"}));
 }
+
+#[test]
+fn what_costs_too_many_steps_is_told_and_not_taken_apart() {
+    let numbered = |count: usize, entry: &dyn Fn(usize) -> (String, Value)| -> Value {
+        Value::Object((0..count).map(entry).collect())
+    };
+    // A reference to each definition within each: many of them, in few bytes.
+    let mesh = |count: usize| {
+        let references =
+            || numbered(count, &|index| (format!("p{index}"), json!({"$ref": format!("#/$defs/d{index}")})));
+        let definitions =
+            numbered(count, &|index| (format!("d{index}"), json!({"properties": references()})));
+        json!({"properties": references(), "$defs": definitions})
+    };
+    assert!(hoist(&mesh(10), "t").is_ok());
+    assert_eq!(unfit(mesh(110)), Unfit::Costly);
+
+    // Each target is a component of its own, and holds all that come after it.
+    let mut nested = json!({"enum": (0..1_000).collect::<Vec<_>>()});
+    let mut references = Map::new();
+    for depth in 0..50 {
+        nested = json!({"properties": {"a b": nested}});
+        let pointer = "/properties/a%20b".repeat(depth + 1);
+        references.insert(format!("r{depth}"), json!({"$ref": format!("#/$defs/whole{pointer}")}));
+    }
+    assert_eq!(unfit(json!({"properties": references, "$defs": {"whole": nested}})), Unfit::Costly);
+
+    // Ids that are none of those that are referred to, each resolved against the root's for each reference.
+    let ids = numbered(1_000, &|index| (format!("d{index}"), json!({"$id": format!("i{index}")})));
+    let relative = numbered(1_000, &|index| (format!("p{index}"), json!({"$ref": format!("./i{index}")})));
+    let schema = json!({"$id": "https://a.example/", "properties": relative, "$defs": ids});
+    assert_eq!(unfit(schema), Unfit::Costly);
+
+    // A name that is part of the pointer to each of many.
+    let long = "k".repeat(100_000);
+    let many = numbered(500, &|index| (format!("p{index}"), json!({"type": "string"})));
+    assert_eq!(unfit(json!({"properties": {long: {"properties": many}}})), Unfit::Costly);
+
+    for pattern in ["(a{1000}){1000}", r"[^a]{9999}\w{9999}"] {
+        assert_eq!(unfit(json!({"properties": {"p": {"pattern": pattern}}})), Unfit::Costly, "{pattern}");
+    }
+    let patterns = numbered(4_000, &|index| (format!("^p{index}_"), json!(true)));
+    assert_eq!(unfit(json!({ "patternProperties": patterns })), Unfit::Costly);
+}
+
+#[test]
+fn a_long_chain_of_references_is_followed_once() {
+    let chain: Map<String, Value> = (0..2_000)
+        .map(|index| (format!("d{index}"), json!({"$ref": format!("#/$defs/d{}", index + 1)})))
+        .chain([("d2000".to_owned(), json!({"type": "string"}))])
+        .collect();
+    let schema = json!({"properties": {"p": {"$ref": "#/$defs/d0"}}, "$defs": chain});
+    assert_eq!(hoist(&schema, "t").map(|components| components.len()), Ok(2_002));
+}

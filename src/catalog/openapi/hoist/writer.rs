@@ -45,7 +45,9 @@ impl Writer<'_> {
         for (keyword, value) in members {
             let name = keyword::document_name(keyword, value);
             let value = match (name, value) {
-                ("$ref", Value::String(text)) => Value::String(self.reference(text, resource)),
+                ("$ref", Value::String(text)) => {
+                    self.reference(text, resource).expect("each reference has its place").into()
+                }
                 ("discriminator", _) => self.discriminator(value, resource),
                 _ => match keyword::holds(name) {
                     Some(holds) => self.children(name, holds, value, resource),
@@ -67,20 +69,21 @@ impl Writer<'_> {
         })
     }
 
-    fn reference(&self, text: &str, resource: &str) -> String {
-        let pointer = self.hoist.resolve(resource, text).expect("each reference was resolved before");
-        let place = &self.hoist.places[&pointer];
+    /// Where the target of a reference stands; `None` for one that was not among the schema's references.
+    fn reference(&self, text: &str, resource: &str) -> Option<String> {
+        let pointer = self.hoist.find(resource, text).ok()?;
+        let place = self.hoist.places.get(&pointer)?;
         let key = place.part.map_or(self.base, |part| &self.keys[part]);
-        format!("#/components/schemas/{key}{}", place.rest)
+        Some(format!("#/components/schemas/{key}{}", place.rest))
     }
 
     fn discriminator(&self, value: &Value, resource: &str) -> Value {
         let mut value = value.clone();
         if let Some(mapping) = value.get_mut("mapping").and_then(Value::as_object_mut) {
             for target in mapping.values_mut() {
-                let text = target.as_str().filter(|text| text.starts_with('#')).unwrap_or_default();
-                if !text.is_empty() && self.hoist.resolve(resource, text).is_ok() {
-                    *target = Value::String(self.reference(text, resource));
+                let text = target.as_str().filter(|text| text.starts_with('#'));
+                if let Some(reference) = text.and_then(|text| self.reference(text, resource)) {
+                    *target = reference.into();
                 }
             }
         }
