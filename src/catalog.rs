@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 pub use document::Document;
-pub use documents::Documents;
+pub use documents::DocumentSettings;
 pub use functions::{FunctionForm, FunctionList};
 pub use keeper::{Keeper, OwnTools};
 pub use namespace::Namespace;
@@ -35,7 +35,9 @@ pub use tool::CatalogTool;
 
 use crate::config::ServerName;
 pub use crate::upstream::ServerInfo;
+use documents::ScopeDocuments;
 use functions::FunctionLists;
+use openapi::Sections;
 use tool_list::ScopeLists;
 
 /// One snapshot.
@@ -44,8 +46,11 @@ pub struct Catalog {
     /// In the order of the configuration.
     pub servers: Vec<Arc<CatalogServer>>,
     by_name: HashMap<ServerName, usize>,
-    /// By [`Scope::index`], for the scopes of keys.
-    documents: Vec<Arc<Documents>>,
+    /// What each server adds to documents: of the tools that it has here, or for a moment of those that it had.
+    sections: Vec<Arc<Sections>>,
+    settings: Arc<DocumentSettings>,
+    /// By [`Scope::index`]; made when somebody asks.
+    documents: Vec<ScopeDocuments>,
     /// MCP's lists of tools, by [`Scope::index`].
     lists: Vec<ScopeLists>,
     /// The forms for models, by [`Scope::index`]; made when somebody asks.
@@ -55,26 +60,31 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Puts a snapshot together; `documents` are in the order of the scopes, of which there are `scopes` with those
-    /// that no document is made for. `namespace` is that of all `servers`.
+    /// Puts a snapshot of `servers`, each with what it adds to documents, together; there are `scopes` scopes. `namespace` is
+    /// that of all servers, `settings` are those of all documents.
     pub fn new(
-        servers: Vec<Arc<CatalogServer>>,
+        servers: Vec<(Arc<CatalogServer>, Arc<Sections>)>,
         namespace: Arc<Namespace>,
-        documents: Vec<Arc<Documents>>,
+        settings: Arc<DocumentSettings>,
         scopes: usize,
     ) -> Self {
+        let (servers, sections): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
         let by_name =
             servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
+        let documents = (0..scopes).map(|_| ScopeDocuments::default()).collect();
         let lists = (0..scopes).map(|_| ScopeLists::default()).collect();
         let functions = (0..scopes).map(|_| FunctionLists::default()).collect();
-        Self { servers, by_name, documents, lists, functions, namespace, prefixed: OnceLock::new() }
-    }
-
-    /// What the catalog of a new configuration may take over: the entries of servers, but no document, since
-    /// scopes and settings may have changed, and not the gateway's own tools, whose rules may have.
-    pub fn for_successor(&self) -> Self {
-        let kept = self.servers.iter().filter(|server| server.upstream().is_some());
-        Self::new(kept.cloned().collect(), self.namespace.clone(), Vec::new(), 0)
+        Self {
+            servers,
+            sections,
+            settings,
+            by_name,
+            documents,
+            lists,
+            functions,
+            namespace,
+            prefixed: OnceLock::new(),
+        }
     }
 
     /// The same with `offered`, what some servers offer to one client alone, in their places; without documents, and with
@@ -88,7 +98,11 @@ impl Catalog {
                 servers[index] = server;
             }
         }
-        Self { prefixed: names.into(), ..Self::new(servers, self.namespace.clone(), Vec::new(), scopes) }
+        let servers = servers.into_iter().zip(self.sections.iter().cloned()).collect();
+        Self {
+            prefixed: names.into(),
+            ..Self::new(servers, self.namespace.clone(), self.settings.clone(), scopes)
+        }
     }
 
     /// The server called `name`.
@@ -101,8 +115,8 @@ impl Catalog {
         self.prefixed.get_or_init(|| PrefixedNames::new(&self.servers, &self.namespace))
     }
 
-    /// The documents that callers of `scope` get.
-    pub fn documents(&self, scope: &Scope) -> &Arc<Documents> {
-        &self.documents[scope.index]
+    /// The server called `name`, with what it adds to documents.
+    fn entry(&self, name: &str) -> Option<(&Arc<CatalogServer>, &Arc<Sections>)> {
+        self.by_name.get(name).map(|&index| (&self.servers[index], &self.sections[index]))
     }
 }

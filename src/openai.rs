@@ -23,6 +23,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::catalog::{Caller, FunctionForm};
+use crate::compute;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::JSON;
@@ -154,20 +155,15 @@ impl OpenAi {
         let form = wanted.form;
         let scope = caller.scope.clone();
         // Schemas of thousands of tools take a good part of a second: not on a thread that serves calls.
-        let writing = tokio::task::spawn_blocking(move || {
+        let writing = compute::run(caller.owner(calls::FACE), move || {
             let list = catalog.functions(&scope, form);
             match servers.is_empty() {
                 true => list.whole.clone(),
                 false => list.only(&servers),
             }
         });
-        match writing.await {
-            Ok(list) => Ok(document_answer(&list.bytes, &list.etag, JSON, &head.headers)),
-            Err(error) => {
-                tracing::error!(%error, "the list of tools could not be written");
-                Err(Problem::internal())
-            }
-        }
+        let list = writing.await;
+        Ok(document_answer(&list.bytes, &list.etag, JSON, &head.headers))
     }
 
     async fn post(&self, head: &Parts, body: Body, caller: &Caller) -> Result<Response, Problem> {

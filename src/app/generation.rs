@@ -61,7 +61,7 @@ impl Generation {
             upstreams.clone(),
             fleet.changes().clone(),
             builtin::tools(),
-            (keys.scopes().to_vec(), keys.scope_count()),
+            keys.scope_count(),
             before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
         ));
         let limits = Arc::new(Limits::new(&config, before.map(|(before, _)| &*before.limits)));

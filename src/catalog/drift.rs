@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(said.lines().count(), 2, "{said}");
         let said =
             told(json!({"name": "a", "description": ""}), json!({"name": "a", "description": lines(500)}));
-        assert!(said.lines().count() == 2 + MOST_LINES && said.ends_with("... and 472 more"), "{said}");
+        assert!(said.lines().count() == 2 + MOST_LINES && said.ends_with("... and 470 more"), "{said}");
         let large = json!({"name": "a", "inputSchema": {"enum": vec![0; MOST_WEIGHT]}});
         let said = told(json!({"name": "a"}), large);
         assert!(said.ends_with("\n    ... it says too much to be compared"), "{said}");

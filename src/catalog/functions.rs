@@ -14,11 +14,15 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::arguments::ArgumentChecker;
+use super::weight::weight_of_members;
 use super::{Catalog, CatalogTool, Document, Scope};
 use crate::config::ServerName;
 
 /// Azure refuses a longer description, and OpenAI did until 2025. In characters.
 const SHORT_DESCRIPTION: usize = 1024;
+
+/// A schema that there is more of is not told: no model reads it, and each form of each list would hold it.
+const MOST_WEIGHT: usize = 20_000;
 
 /// How a list is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,11 +107,11 @@ fn array<'a>(parts: impl IntoIterator<Item = &'a Bytes>) -> Document {
         text.extend_from_slice(part);
     }
     text.push(b']');
-    Document::of_text(text)
+    Document::new(text)
 }
 
 fn function(name: &str, tool: &CatalogTool, form: FunctionForm) -> Value {
-    let schema = tool.input_schema();
+    let schema = tool.input_schema().filter(|schema| weight_of_members(schema) <= MOST_WEIGHT);
     // Arguments of a schema that is not validated here keep the nulls that a strict one asks for.
     let strict = schema
         .filter(|_| form.strict)

@@ -1,21 +1,25 @@
-//! Keeps the current snapshot: builds a new one when a server's tools change, and swaps it in whole.
+//! Keeps the current snapshot: builds what a server's tools become when they change, and swaps in a new one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod builds;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::documents::{DocumentSettings, Documents};
-use super::{Catalog, CatalogServer, Namespace, Scope, ServerInfo};
+use self::builds::{Build, Builds, Built};
+use super::openapi::{Sections, Wording, Writing};
+use super::{Catalog, CatalogServer, DocumentSettings, Namespace, ServerInfo};
 use crate::config::{Config, ServerName, TransportConfig};
 use crate::upstream::{Changes, Definition, News, Upstream};
 
-/// Changes that come in a burst (a start of many servers) are built once.
+/// Changes that come in a burst (a start of many servers) are built together.
 const SETTLE: Duration = Duration::from_millis(5);
+/// While further servers are built, what is ready is shown so often.
+const SHOWN_EVERY: Duration = Duration::from_millis(20);
 /// How long documents and lists wait for the first outcome of servers whose tools are not known.
 pub const FIRST_OUTCOMES: Duration = Duration::from_secs(5);
 
@@ -36,40 +40,37 @@ pub struct Keeper {
     upstreams: Vec<Arc<Upstream>>,
     own: OwnTools,
     config: Arc<Config>,
-    namespace: Arc<Namespace>,
-    scopes: Vec<Arc<Scope>>,
-    /// With those that no document is made for.
     scope_count: usize,
-    settings: DocumentSettings,
+    settings: Arc<DocumentSettings>,
+    wording: Arc<Wording>,
 }
 
 impl Keeper {
-    /// A keeper over `upstreams`, which are those of `config` in its order, as is `namespace`. `scopes` are the distinct scopes
-    /// of keys, the unlimited one first, of `scope_count` in all. Servers that `before` (the catalog of the configuration that this
-    /// one follows) holds as they are keep their entries, and with them the compiled schemas of their tools.
+    /// A keeper over `upstreams`, which are those of `config` in its order, as is `namespace`. There are `scope_count` scopes. Servers that
+    /// `before` (the catalog of the configuration that this one follows) holds as they are keep their entries, and with them
+    /// the compiled schemas of their tools.
     pub fn new(
         config: Arc<Config>,
         namespace: Arc<Namespace>,
         upstreams: Vec<Arc<Upstream>>,
         changes: Arc<Changes>,
         own: OwnTools,
-        (scopes, scope_count): (Vec<Arc<Scope>>, usize),
+        scope_count: usize,
         before: Option<&Catalog>,
     ) -> Self {
-        let settings = DocumentSettings::new(&config);
+        let wording = Wording { secured: !config.auth.keys.is_empty(), namespace };
         let keeper = Self {
-            current: ArcSwap::from_pointee(before.map(Catalog::for_successor).unwrap_or_default()),
+            current: ArcSwap::default(),
             swapped: watch::Sender::new(()),
             changes,
             upstreams,
             own,
+            settings: Arc::new(DocumentSettings::new(&config)),
+            wording: Arc::new(wording),
             config,
-            namespace,
-            scopes,
             scope_count,
-            settings,
         };
-        keeper.current.store(Arc::new(keeper.build()));
+        keeper.current.store(Arc::new(keeper.first(before)));
         keeper
     }
 
@@ -89,37 +90,66 @@ impl Keeper {
 
     /// The namespace of all configured servers.
     pub fn namespace(&self) -> &Arc<Namespace> {
-        &self.namespace
+        &self.wording.namespace
     }
 
-    /// Builds snapshots until `stop`, on one thread: none that serves calls can spare the time for thousands of tools, and
-    /// what each build leaves behind in the allocator stays with its thread, a megabyte for each that ever built.
+    /// Builds snapshots until `stop`. One step of one server is computed at a time: what each build leaves behind in the
+    /// allocator stays with its thread, a megabyte for each that ever built.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let runtime = Handle::current();
-        let following = tokio::task::spawn_blocking(move || runtime.block_on(self.follow(&stop)));
-        if let Err(error) = following.await {
-            tracing::error!(%error, "the catalog is no longer followed; it stays as it is");
-        }
-    }
-
-    async fn follow(&self, stop: &CancellationToken) {
         let mut changes = self.changes.subscribe();
         // What was announced before this task's first turn counts, too.
         changes.mark_changed();
-        while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
-            tokio::time::sleep(SETTLE).await;
-            changes.borrow_and_update();
-            if !self.is_current() {
-                // Nothing is left half done by a panic: a snapshot is swapped in whole.
-                match catch_unwind(AssertUnwindSafe(|| self.build())) {
-                    Ok(catalog) => self.current.store(Arc::new(catalog)),
-                    Err(_) => {
-                        tracing::error!("the catalog could not be built (a panic); the old one stays");
-                        continue;
-                    }
-                }
+        let mut builds = Builds::default();
+        let mut built = HashMap::new();
+        let (mut has_finished, mut shown) = (false, Instant::now());
+        loop {
+            let mut is_told = changes.has_changed().unwrap_or(true);
+            if builds.is_empty() {
+                let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await else { return };
+                tokio::time::sleep(SETTLE).await;
+                is_told = true;
             }
-            self.swapped.send_replace(());
+            if is_told {
+                changes.borrow_and_update();
+            }
+            if is_told || has_finished {
+                self.begin(&mut builds, &built);
+            }
+            let Some(step) = stop.run_until_cancelled(builds.step()).await else { return };
+            has_finished = step.is_some();
+            built.extend(step.map(|built| (built.server.name.clone(), built)));
+            let is_due = builds.is_empty() || shown.elapsed() >= SHOWN_EVERY;
+            if !built.is_empty() && is_due {
+                self.current.store(Arc::new(self.with(std::mem::take(&mut built))));
+                shown = Instant::now();
+                self.swapped.send_replace(());
+            } else if is_told {
+                self.swapped.send_replace(());
+            }
+        }
+    }
+
+    /// Begins what is to be built, unless it is being built.
+    fn begin(&self, builds: &mut Builds, built: &HashMap<ServerName, Built>) {
+        let catalog = self.catalog();
+        for upstream in &self.upstreams {
+            let name = upstream.name();
+            if builds.holds(name) {
+                continue;
+            }
+            let shown = match built.get(name) {
+                Some(built) => Some((&built.server, &built.sections)),
+                None => catalog.entry(name.as_str()),
+            };
+            let list = upstream.tools();
+            let revision = list.as_ref().map_or(0, |list| list.revision);
+            let is_current = |(server, sections): (&Arc<CatalogServer>, &Arc<Sections>)| {
+                server.revision == revision && Arc::ptr_eq(&sections.wording, &self.wording)
+            };
+            if !shown.is_some_and(is_current) {
+                let before = shown.map(|(server, sections)| (server.clone(), sections.clone()));
+                builds.add(Build::new(upstream.clone(), list, self.wording.clone(), before));
+            }
         }
     }
 
@@ -133,8 +163,9 @@ impl Keeper {
         let mut swapped = self.swapped.subscribe();
         loop {
             swapped.borrow_and_update();
-            let reached =
-                self.catalog().server(server.as_str()).is_none_or(|entry| entry.revision >= revision);
+            let reached = self.catalog().entry(server.as_str()).is_none_or(|(entry, sections)| {
+                entry.revision >= revision && Arc::ptr_eq(&sections.wording, &self.wording)
+            });
             if reached || swapped.changed().await.is_err() {
                 return;
             }
@@ -163,48 +194,51 @@ impl Keeper {
         let _limit_reached = tokio::time::timeout(FIRST_OUTCOMES, waiting).await;
     }
 
-    fn is_current(&self) -> bool {
-        let catalog = self.catalog();
-        self.upstreams.iter().all(|upstream| {
-            let known = catalog.server(upstream.name().as_str()).map_or(0, |server| server.revision);
-            known == upstream.tools().map_or(0, |list| list.revision)
-        })
-    }
-
-    fn build(&self) -> Catalog {
-        let old = self.catalog();
+    /// The snapshot that a new configuration begins with. An unchanged server keeps its entry, and with it the compiled
+    /// schemas of its tools; the gateway's own tools are made anew, since their rules may be others.
+    fn first(&self, before: Option<&Catalog>) -> Catalog {
         let mut upstreams = self.upstreams.iter();
         let mut servers = Vec::with_capacity(self.config.servers.len());
         for config in &self.config.servers {
             if matches!(config.transport, TransportConfig::Gateway) {
-                let server = old.server(config.name.as_str()).cloned().unwrap_or_else(|| {
-                    Arc::new(CatalogServer::of_gateway(config, self.own.info.clone(), &self.own.definitions))
-                });
-                servers.push(server);
+                let server = CatalogServer::of_gateway(config, self.own.info.clone(), &self.own.definitions);
+                servers.push((Arc::new(server), Arc::default()));
                 continue;
             }
             let Some(upstream) = upstreams.next() else { continue };
+            let known = before.and_then(|before| before.entry(config.name.as_str()));
             let list = upstream.tools();
             let revision = list.as_ref().map_or(0, |list| list.revision);
-            // An unchanged server keeps its entry, and with it the compiled schemas of its tools.
-            let server = match old.server(config.name.as_str()) {
-                Some(known) if known.revision == revision && known.is_of(upstream) => known.clone(),
-                _ => Arc::new(CatalogServer::of_upstream(upstream, list.as_deref())),
-            };
-            servers.push(server);
+            servers.push(match known.filter(|(server, _)| server.is_of(upstream)) {
+                Some((server, sections)) if server.revision == revision => (server.clone(), sections.clone()),
+                Some((server, sections)) => {
+                    let changed = CatalogServer::of_upstream(upstream, list.as_deref()).keeping(server);
+                    (Arc::new(changed), sections.clone())
+                }
+                None => {
+                    let server = CatalogServer::of_upstream(upstream, list.as_deref());
+                    (Arc::new(server), Arc::default())
+                }
+            });
         }
-        let documents = self
-            .scopes
-            .iter()
-            .map(|scope| {
-                let before = old.documents.get(scope.index).map(|documents| (&**documents, &old));
-                let before = before.map(|(documents, old)| (documents, &***old));
-                Arc::new(Documents::build(&servers, scope, &self.namespace, &self.settings, before))
-            })
-            .collect();
-        let catalog = Catalog::new(servers, self.namespace.clone(), documents, self.scope_count);
-        // Made here, so that no thread that serves calls has to: of a long list that takes a while.
-        catalog.prefixed();
-        catalog
+        for (server, sections) in servers.iter_mut().filter(|(server, _)| server.upstream().is_none()) {
+            let tools = server.tools.clone();
+            let mut writing = Writing::new(server.name.clone(), tools, self.wording.clone(), None);
+            while !writing.write_until(Instant::now()) {}
+            *sections = Arc::new(writing.finish());
+        }
+        Catalog::new(servers, self.namespace().clone(), self.settings.clone(), self.scope_count)
+    }
+
+    /// The snapshot with what was `built` in the places of the servers before.
+    fn with(&self, mut built: HashMap<ServerName, Built>) -> Catalog {
+        let old = self.catalog();
+        let servers = old.servers.iter().zip(&old.sections).map(|(server, sections)| {
+            match built.remove(&server.name) {
+                Some(built) => (built.server, built.sections),
+                None => (server.clone(), sections.clone()),
+            }
+        });
+        Catalog::new(servers.collect(), self.namespace().clone(), self.settings.clone(), self.scope_count)
     }
 }

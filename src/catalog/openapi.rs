@@ -1,4 +1,5 @@
-//! OpenAPI 3.1 documents of one server and of all servers: pure functions of what the catalog holds.
+//! OpenAPI 3.1 documents of one server and of all servers: pure functions of what the catalog holds. The texts of tools are
+//! made once for a list of them ([`section`]), and put together when a document is asked for.
 //!
 //! Tool schemas go in losslessly. A schema that is invalid, or that refers outside itself, becomes a permissive
 //! object with the original under `x-mcp-input-schema` (`x-mcp-output-schema`), so that the tool still works and
@@ -11,28 +12,24 @@ mod keyword;
 mod legacy;
 mod operation;
 mod path;
+pub mod section;
 mod skeleton;
 
-use std::sync::Arc;
-
-use serde_json::{Map, Value};
-
-use self::operation::Setting;
+use self::hoist::MOST_STEPS;
+use self::section::Chosen;
 use self::skeleton::Head;
-use super::operation_id::server_operation_ids;
-use super::{CatalogTool, Namespace, ServerInfo};
+use super::ServerInfo;
 use crate::config::{DocumentConfig, ServerName};
 
 pub use self::path::{mount_path, path_segment};
+pub use self::section::{Sections, Wording, Writing};
 
-/// What the document of one server is made of.
+/// What the document of one server is made of, beside its tools.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerDocument<'a> {
     pub name: &'a ServerName,
     /// `None` while the server has never connected.
     pub info: Option<&'a ServerInfo>,
-    /// Of two tools with one exposed name the first is documented.
-    pub tools: &'a [Arc<CatalogTool>],
     /// Where the tools' paths start (see [`mount_path`]), already encoded; `None` in single-server mode.
     pub mount: Option<&'a str>,
     /// Whether calls need an API key.
@@ -41,21 +38,11 @@ pub struct ServerDocument<'a> {
     pub document: &'a DocumentConfig,
 }
 
-/// One server of a [`CombinedDocument`].
-#[derive(Debug, Clone, Copy)]
-pub struct ServerTools<'a> {
-    pub name: &'a ServerName,
-    pub info: Option<&'a ServerInfo>,
-    pub tools: &'a [Arc<CatalogTool>],
-}
-
-/// What the document of all servers is made of.
+/// What the document of all servers is made of, beside their tools.
 #[derive(Debug, Clone, Copy)]
 pub struct CombinedDocument<'a> {
     /// In the order in which they are to be listed.
-    pub servers: &'a [ServerTools<'a>],
-    /// That of all configured servers, which are more than these.
-    pub namespace: &'a Namespace,
+    pub servers: &'a [(&'a ServerName, Option<&'a ServerInfo>)],
     /// Root path and path prefix under which servers are mounted; starts and ends with `/`.
     pub prefix: &'a str,
     pub secured: bool,
@@ -63,18 +50,7 @@ pub struct CombinedDocument<'a> {
 }
 
 /// The document at `/{server}/openapi.json` (contract section 2.2): paths without prefix, ids `tool_{name}_post`.
-pub fn server_document(server: &ServerDocument<'_>) -> Value {
-    let ids = server_operation_ids(server.tools.iter().map(|tool| &*tool.listed_name));
-    let stems = component::stems(server.tools.iter().map(|tool| &*tool.listed_name));
-    let mut paths = Map::with_capacity(server.tools.len());
-    let mut schemas = Map::with_capacity(server.tools.len());
-    for ((tool, operation_id), stem) in server.tools.iter().zip(&ids).zip(&stems) {
-        let path = format!("/{}", path_segment(&tool.exposed_name));
-        if !paths.contains_key(&path) {
-            let setting = Setting { operation_id, stem, tag: None, secured: server.secured };
-            paths.insert(path, operation::path_item(tool, &setting, &mut schemas));
-        }
-    }
+pub fn server_document(server: &ServerDocument<'_>, tools: &Chosen<'_>) -> Vec<u8> {
     let own_description = |name: &str| format!("{name} MCP Server");
     let (title, version, description) = match (server.info, server.mount) {
         (Some(info), _) => {
@@ -96,36 +72,14 @@ pub fn server_document(server: &ServerDocument<'_>) -> Value {
         tags: Vec::new(),
         secured: server.secured,
     };
-    skeleton::document(head, paths, schemas)
+    skeleton::document(head, tools)
 }
 
 /// The document at `/openapi.json`: all tools of all servers, paths `/{server}/{tool}`, ids `{server}_{tool}`.
-pub fn combined_document(combined: &CombinedDocument<'_>) -> Value {
-    let pairs = || {
-        combined.servers.iter().flat_map(|server| server.tools.iter().map(move |tool| (server.name, tool)))
-    };
-    let ids: Vec<String> = combined
-        .servers
-        .iter()
-        .flat_map(|server| {
-            let tools = server.tools.iter().map(|tool| &*tool.listed_name);
-            combined.namespace.operation_ids(server.name, tools)
-        })
-        .collect();
-    let stems = component::stems(ids.iter().map(String::as_str));
-    let mut paths = Map::with_capacity(ids.len());
-    let mut schemas = Map::with_capacity(ids.len());
-    for (((server, tool), operation_id), stem) in pairs().zip(&ids).zip(&stems) {
-        let path = format!("{}/{}", mount_path("/", server), path_segment(&tool.exposed_name));
-        if !paths.contains_key(&path) {
-            let tag = Some(server.as_str());
-            let setting = Setting { operation_id, stem, tag, secured: combined.secured };
-            paths.insert(path, operation::path_item(tool, &setting, &mut schemas));
-        }
-    }
-    let tags = combined.servers.iter().map(|server| {
-        let text = server.info.map(|info| format!("{} {}", info.name, info.version));
-        (server.name.as_str(), text)
+pub fn combined_document(combined: &CombinedDocument<'_>, tools: &Chosen<'_>) -> Vec<u8> {
+    let tags = combined.servers.iter().map(|(name, info)| {
+        let text = info.map(|info| format!("{} {}", info.name, info.version));
+        (name.as_str(), text)
     });
     let url = combined.prefix.trim_end_matches('/');
     let head = Head {
@@ -136,7 +90,7 @@ pub fn combined_document(combined: &CombinedDocument<'_>) -> Value {
         tags: tags.collect(),
         secured: combined.secured,
     };
-    skeleton::document(head, paths, schemas)
+    skeleton::document(head, tools)
 }
 
 /// The configured description and the contract's list of links to each server's page.
@@ -145,9 +99,9 @@ fn listing(combined: &CombinedDocument<'_>) -> String {
     if !combined.servers.is_empty() {
         text.push_str("\n\n- **available tools**：");
     }
-    for server in combined.servers {
-        let label = server.name.as_str().replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
-        text.push_str(&format!("\n    - [{label}]({}/docs)", mount_path(combined.prefix, server.name)));
+    for (name, _) in combined.servers {
+        let label = name.as_str().replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");
+        text.push_str(&format!("\n    - [{label}]({}/docs)", mount_path(combined.prefix, name)));
     }
     text
 }

@@ -58,6 +58,18 @@ impl CatalogServer {
         )
     }
 
+    /// The same, with each tool that is as in `before` the very same: what was compiled and learnt of it stays.
+    #[must_use]
+    pub fn keeping(mut self, before: &Self) -> Self {
+        for tool in self.tools.iter_mut().chain(&mut self.held) {
+            let known = before.position(&tool.exposed_name).and_then(|position| before.known().nth(position));
+            if let Some(known) = known.filter(|known| known.is_as(tool)) {
+                *tool = known.clone();
+            }
+        }
+        self
+    }
+
     /// Builds the entry of the gateway's own tools.
     pub fn of_gateway(config: &ServerConfig, info: ServerInfo, definitions: &[Definition]) -> Self {
         Self::new(config, ServerSource::Gateway, Some(info), definitions, 1)

@@ -43,6 +43,17 @@ impl CatalogTool {
         self.checker.get_or_init(|| ArgumentChecker::compile(self.input_schema()))
     }
 
+    /// Whether `other` is the same tool under the same names.
+    pub fn is_as(&self, other: &Self) -> bool {
+        // One that the operator says something else of is made anew from the same definition.
+        let is_defined_as = Arc::ptr_eq(&self.definition, &other.definition)
+            || !Arc::ptr_eq(&self.definition, &self.own) && self.definition == other.definition;
+        Arc::ptr_eq(&self.own, &other.own)
+            && is_defined_as
+            && (&self.listed_name, &self.exposed_name) == (&other.listed_name, &other.exposed_name)
+            && self.read_only == other.read_only
+    }
+
     /// Whether the server claims that a call may be repeated without harm.
     pub fn is_idempotent(&self) -> bool {
         self.read_only || hint(&self.definition, "idempotentHint")

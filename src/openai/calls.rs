@@ -29,7 +29,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// A name is repeated to the model up to here, in bytes.
 const NAME_LENGTH: usize = 128;
 /// Computes for callers without a key: a request is not of one server.
-const FACE: &str = "/v1";
+pub(super) const FACE: &str = "/v1";
 
 impl OpenAi {
     /// Makes the calls in `body`, the first in its `turn`.

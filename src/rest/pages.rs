@@ -28,16 +28,15 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
             let caller = admit(rest, head, Access::Document)?;
             let keeper = rest.gateway.keeper();
             keeper.first_outcomes(|server| caller.scope.allows_server(server)).await;
-            let documents = keeper.catalog().documents(&caller.scope).clone();
-            Ok(document_answer(&documents.combined.bytes, &documents.combined.etag, JSON, &head.headers))
+            let document = keeper.document(&caller, None).await;
+            Ok(document_answer(&document.bytes, &document.etag, JSON, &head.headers))
         }
         Route::ServerDocument { server } => {
             let caller = admit(rest, head, Access::Document)?;
             let name = rest.visible_server(&caller, &server)?;
             let keeper = rest.gateway.keeper();
             keeper.first_outcomes(|server| *server == name).await;
-            let documents = keeper.catalog().documents(&caller.scope).clone();
-            let document = documents.server(&name).ok_or_else(Problem::not_found)?;
+            let document = keeper.document(&caller, Some(&name)).await;
             Ok(document_answer(&document.bytes, &document.etag, JSON, &head.headers))
         }
         Route::Docs => {

@@ -4,6 +4,8 @@
 //! its root, or has an array without `items`. Such a schema is made wider here: what it loses stands in its
 //! description, and the gateway checks the arguments against the server's own schema anyway.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 /// Keywords that must not stand at the root.
@@ -74,7 +76,12 @@ fn take_properties(root: &mut Map<String, Value>, branches: &Value, all: bool) {
         if let (Some(required), Value::Array(known)) =
             (required, root.entry("required").or_insert_with(|| Value::Array(Vec::new())))
         {
-            known.extend(required.iter().filter(|name| !known.contains(name)).cloned().collect::<Vec<_>>());
+            let new: Vec<Value> = {
+                let names: HashSet<&str> = known.iter().filter_map(Value::as_str).collect();
+                let is_new = |name: &&Value| name.as_str().is_some_and(|name| !names.contains(name));
+                required.iter().filter(is_new).cloned().collect()
+            };
+            known.extend(new);
         }
     }
 }

@@ -9,7 +9,8 @@
 
 mod said;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -28,6 +29,8 @@ const LARGE_ENUM: usize = 250;
 const LARGE_ENUM_TEXT: usize = 15_000;
 /// Alternatives and lists within each other: no limit of OpenAI's, but a stack has an end.
 const DEEPEST_NESTING: usize = 60;
+/// Schemas that are looked at for whether they take null: each may refer to several others.
+const MOST_LOOKED_AT: usize = 20_000;
 
 /// Keywords that the subset cannot say, nor a description to a model that is held to something else.
 const UNSAYABLE: [&str; 20] = [
@@ -69,7 +72,12 @@ const ANNOTATIONS: [&str; 12] = [
 ];
 /// `schema` in the subset; `None` when it cannot be said there.
 pub fn strict(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let mut writer = Writer { root: schema, definitions: BTreeMap::new(), counts: Counts::default() };
+    let mut writer = Writer {
+        root: schema,
+        definitions: BTreeMap::new(),
+        counts: Counts::default(),
+        unlooked: Cell::new(MOST_LOOKED_AT),
+    };
     if schema.get("type").is_some_and(|kind| kind != "object")
         || ["anyOf", "oneOf", "allOf", "enum", "const", "$ref"].iter().any(|key| schema.contains_key(*key))
         || UNSAYABLE.iter().any(|key| schema.contains_key(*key) && *key != "$id" && *key != "id")
@@ -85,7 +93,7 @@ pub fn strict(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
     if !definitions.is_empty() {
         root.insert("$defs".into(), Value::Object(definitions));
     }
-    writer.counts.are_allowed().then_some(root)
+    (writer.counts.are_allowed() && writer.unlooked.get() > 0).then_some(root)
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,6 +120,8 @@ struct Writer<'a> {
     /// Those that are referred to; `None` while they are written.
     definitions: BTreeMap<String, Option<Value>>,
     counts: Counts,
+    /// Of [`MOST_LOOKED_AT`]; a schema that asks for more is not made strict.
+    unlooked: Cell<usize>,
 }
 
 impl Writer<'_> {
@@ -223,19 +233,19 @@ impl Writer<'_> {
         if is_free || depth.objects > DEEPEST {
             return None;
         }
-        let required = match members.get("required") {
-            Some(required) => required.as_array()?.as_slice(),
-            None => &[],
+        let required: HashSet<&str> = match members.get("required") {
+            Some(required) => required.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?,
+            None => HashSet::new(),
         };
         // A member that is asked for and not described can be anything.
-        if required.iter().any(|name| name.as_str().is_none_or(|name| !properties.contains_key(name))) {
+        if !required.iter().all(|name| properties.contains_key(*name)) {
             return None;
         }
         let mut written = Map::with_capacity(properties.len());
         for (name, property) in properties {
             self.counts.properties += 1;
             self.counts.text += name.chars().count();
-            let is_required = required.iter().any(|required| required == name);
+            let is_required = required.contains(name.as_str());
             let strict = self.schema(property, depth)?;
             let strict = if is_required { strict } else { self.or_null(property, strict) };
             written.insert(name.clone(), strict);
@@ -255,7 +265,9 @@ impl Writer<'_> {
 
     /// Whether the server's schema takes null itself.
     fn takes_null(&self, schema: &Value, depth: usize) -> bool {
-        if depth > DEEPEST_NESTING {
+        let left = self.unlooked.get().saturating_sub(1);
+        self.unlooked.set(left);
+        if depth > DEEPEST_NESTING || left == 0 {
             return false;
         }
         let any = |key: &str| {

@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::accepted::accepted;
 use super::strict::strict;
@@ -203,4 +203,18 @@ fn alternatives_at_the_root_become_properties_and_words() {
     let referring =
         json!({ "$ref": "#/$defs/A", "$defs": { "A": { "type": "object", "properties": { "a": {} } } } });
     assert_eq!(Value::Object(accepted(referring.as_object()))["properties"], json!({ "a": {} }));
+}
+
+#[test]
+fn references_that_double_at_each_step_end() {
+    let mut definitions: Map<String, Value> = (0..60)
+        .map(|index| {
+            let next = json!({ "$ref": format!("#/$defs/d{}", index + 1) });
+            (format!("d{index}"), json!({ "anyOf": [next, next] }))
+        })
+        .collect();
+    definitions.insert("d60".into(), json!({ "type": "string" }));
+    let schema =
+        json!({ "type": "object", "properties": { "p": { "$ref": "#/$defs/d0" } }, "$defs": definitions });
+    assert_eq!(strict_of(schema), None);
 }

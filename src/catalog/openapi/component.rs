@@ -1,8 +1,8 @@
 //! What a tool's schemas become: a form model for the arguments, a response model for the result.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::hoist::{Unfit, hoist};
+use super::hoist::{Components, Unfit, hoist};
 use super::legacy;
 use crate::catalog::CatalogTool;
 use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
@@ -20,32 +20,41 @@ pub(super) enum Body {
     Required,
 }
 
-/// Adds the components of the tool's arguments, `{stem}_form_model` first.
-pub(super) fn add_form_model(tool: &CatalogTool, stem: &str, schemas: &mut Map<String, Value>) -> Body {
-    let Some(schema) = tool.definition.get("inputSchema") else { return Body::None };
-    let body = body(schema);
-    if body == Body::None {
-        return body;
-    }
-    let mut components = components(schema, format!("{stem}_form_model"), &INPUT);
-    if let Some(Value::Object(root)) = components.first_mut().map(|(_, root)| root) {
-        // Arguments are an object by MCP's own definition; readers want to see it said.
-        root.entry("type").or_insert_with(|| json!("object"));
-    }
-    schemas.extend(components);
-    body
+/// The components of a schema, once for each document that it goes into.
+pub(super) struct Models<const N: usize> {
+    pub components: [Components; N],
+    /// Whether the schema costs too much to stand in a document.
+    pub is_costly: bool,
 }
 
-/// Adds the components of the tool's result, if it declares one; returns the key of the first.
-pub(super) fn add_response_model(
-    tool: &CatalogTool,
-    stem: &str,
-    schemas: &mut Map<String, Value>,
-) -> Option<String> {
+impl<const N: usize> Models<N> {
+    /// The components for one document after the other.
+    pub fn each(self) -> impl Iterator<Item = Components> {
+        self.components.into_iter()
+    }
+}
+
+/// The components of the tool's arguments, which begin with `{stem}_form_model` for each of `stems`.
+pub(super) fn form_models<const N: usize>(tool: &CatalogTool, stems: [&str; N]) -> (Body, Option<Models<N>>) {
+    let Some(schema) = tool.definition.get("inputSchema") else { return (Body::None, None) };
+    let body = body(schema);
+    if body == Body::None {
+        return (body, None);
+    }
+    let mut models = models(schema, stems.map(|stem| format!("{stem}_form_model")), &INPUT);
+    for (_, root) in models.components.iter_mut().filter_map(|components| components.first_mut()) {
+        if let Value::Object(root) = root {
+            // Arguments are an object by MCP's own definition; readers want to see it said.
+            root.entry("type").or_insert_with(|| json!("object"));
+        }
+    }
+    (body, Some(models))
+}
+
+/// The components of the tool's result, if it declares one.
+pub(super) fn response_models<const N: usize>(tool: &CatalogTool, stems: [&str; N]) -> Option<Models<N>> {
     let schema = tool.definition.get("outputSchema").filter(|schema| !schema.is_null())?;
-    let key = format!("{stem}_response_model");
-    schemas.extend(components(schema, key.clone(), &OUTPUT));
-    Some(key)
+    Some(models(schema, stems.map(|stem| format!("{stem}_response_model")), &OUTPUT))
 }
 
 /// What differs between the schemas of arguments and of results.
@@ -66,14 +75,16 @@ const OUTPUT: Side = Side { set_aside: "x-mcp-output-schema", permissive: || jso
 /// A schema that cannot stand in a document stands beside what does in its place up to this weight: some megabytes.
 const LARGEST_ASIDE: usize = 50_000;
 
-/// The components that `schema` becomes, or what stands in its place.
-fn components(schema: &Value, key: String, side: &Side) -> Vec<(String, Value)> {
+/// The components that `schema` becomes under each of `keys`, or what stands in its place.
+fn models<const N: usize>(schema: &Value, keys: [String; N], side: &Side) -> Models<N> {
+    let bases = keys.each_ref().map(String::as_str);
     let whole = || Unfit::Invalid("#".to_owned());
-    let unfit = match if schema.is_object() { hoist(schema, &key) } else { Err(whole()) } {
-        Ok(components) => return components,
+    let unfit = match if schema.is_object() { hoist(schema, bases) } else { Err(whole()) } {
+        Ok(components) => return Models { components, is_costly: false },
         Err(unfit) => unfit,
     };
-    let respelled = if unfit == Unfit::Costly { None } else { respelled(schema, &key) };
+    let is_costly = unfit == Unfit::Costly;
+    let respelled = if is_costly { None } else { respelled(schema, bases) };
     let set_aside = side.set_aside;
     let is_kept = weight(schema) <= LARGEST_ASIDE;
     let mut components = respelled.unwrap_or_else(|| {
@@ -82,18 +93,18 @@ fn components(schema: &Value, key: String, side: &Side) -> Vec<(String, Value)> 
             if is_kept { format!("See `{set_aside}`.") } else { "It is too large to be shown.".into() };
         permissive["description"] =
             format!("Any object: the server's schema cannot stand here, since {unfit}. {rest}").into();
-        vec![(key, permissive)]
+        bases.map(|base| vec![(base.to_owned(), permissive.clone())])
     });
     if is_kept {
-        components[0].1[set_aside] = schema.clone();
+        components.iter_mut().for_each(|components| components[0].1[set_aside] = schema.clone());
     }
-    components
+    Models { components, is_costly }
 }
 
 /// The components of a schema that is fit in the words of 2020-12.
-fn respelled(schema: &Value, key: &str) -> Option<Vec<(String, Value)>> {
+fn respelled<const N: usize>(schema: &Value, bases: [&str; N]) -> Option<[Components; N]> {
     let respelled = legacy::translate(schema);
-    if respelled == *schema { None } else { hoist(&respelled, key).ok() }
+    if respelled == *schema { None } else { hoist(&respelled, bases).ok() }
 }
 
 /// Keywords that say nothing about which arguments there are.

@@ -31,23 +31,29 @@ pub(super) enum Unfit {
     Dangling(String),
     #[error("its reference to `{0}` leads in a circle")]
     Circle(String),
-    #[error("it takes more than {} steps to take apart", Budget::MOST)]
+    #[error("it takes more than {MOST_STEPS} steps to take apart")]
     Costly,
 }
 
-/// The components that `schema` becomes; the first is the schema itself, under the key `base`, the others
-/// have keys that start with `base` and `_`.
+/// Schemas of a document by their keys; the first is the whole one.
+pub(super) type Components = Vec<(String, Value)>;
+
+/// What a schema may cost.
+pub(super) const MOST_STEPS: usize = Budget::MOST;
+
+/// The components that `schema` becomes, for each of `bases`; the first is the schema itself, under the key `base`, the
+/// others have keys that start with `base` and `_`.
 ///
 /// # Errors
 ///
 /// When the schema is invalid against the meta-schema of 2020-12, refers to anything outside itself, or costs more than a
 /// schema may.
-pub(super) fn hoist(schema: &Value, base: &str) -> Result<Vec<(String, Value)>, Unfit> {
+pub(super) fn hoist<const N: usize>(schema: &Value, bases: [&str; N]) -> Result<[Components; N], Unfit> {
     let budget = Budget::default();
     check(schema, "", &budget)?;
     let mut hoist = Hoist::new(schema, budget)?;
     hoist.place_all()?;
-    Ok(hoist.into_components(base))
+    Ok(bases.map(|base| hoist.components(base)))
 }
 
 fn check(schema: &Value, pointer: &str, budget: &Budget) -> Result<(), Unfit> {
@@ -300,9 +306,9 @@ impl<'a> Hoist<'a> {
         holders.max_by_key(|id| id.len()).map_or("", String::as_str)
     }
 
-    fn into_components(self, base: &str) -> Vec<(String, Value)> {
+    fn components(&self, base: &str) -> Components {
         let keys = part_keys(&self.parts, base);
-        let writer = Writer { hoist: &self, base, keys: &keys };
+        let writer = Writer { hoist: self, base, keys: &keys };
         let mut components = vec![(base.to_owned(), writer.root())];
         for (pointer, key) in self.parts.iter().zip(&keys) {
             let part = self.root.pointer(pointer).expect("parts are pointers into the schema");

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::component::{self, Body};
+use super::component::{self, Body, Models};
+use super::hoist::Components;
 use super::path::title;
 use super::skeleton::{self, BEARER};
 use crate::catalog::CatalogTool;
@@ -17,14 +18,35 @@ pub(super) struct Setting<'a> {
     pub secured: bool,
 }
 
-/// The path item of `tool`; its components go into `schemas`.
-pub(super) fn path_item(
+/// What one tool adds to a document.
+pub(super) struct Written {
+    pub path_item: Value,
+    pub components: Components,
+}
+
+/// What `tool` adds to each document; its schemas are taken apart once for all of them. The second tells that one costs too
+/// much for that.
+pub(super) fn written<const N: usize>(
     tool: &CatalogTool,
-    setting: &Setting<'_>,
-    schemas: &mut Map<String, Value>,
-) -> Value {
-    let body = component::add_form_model(tool, setting.stem, schemas);
-    let response = component::add_response_model(tool, setting.stem, schemas);
+    settings: [&Setting<'_>; N],
+) -> ([Written; N], bool) {
+    let stems = settings.map(|setting| setting.stem);
+    let (body, form) = component::form_models(tool, stems);
+    let response = component::response_models(tool, stems);
+    let is_costly = [&form, &response].into_iter().flatten().any(|models| models.is_costly);
+    let (mut form, mut response) = (form.map(Models::each), response.map(Models::each));
+    let written = settings.map(|setting| {
+        let response = response.as_mut().and_then(Iterator::next);
+        let key = response.as_ref().and_then(|components| Some(components.first()?.0.clone()));
+        let form = form.as_mut().and_then(Iterator::next);
+        let components = form.into_iter().chain(response).flatten().collect();
+        Written { path_item: path_item(tool, setting, body, key), components }
+    });
+    (written, is_costly)
+}
+
+/// The path item of `tool`, whose result is described under the key `response`.
+fn path_item(tool: &CatalogTool, setting: &Setting<'_>, body: Body, response: Option<String>) -> Value {
     let mut operation = Map::new();
     if let Some(tag) = setting.tag {
         operation.insert("tags".to_owned(), json!([tag]));

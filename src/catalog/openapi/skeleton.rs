@@ -1,9 +1,12 @@
 //! The fixed parts of a document: its head, its security scheme, and the answers that every operation shares.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApiBuilder, Paths, Server};
+
+use super::section::Chosen;
 
 /// The name of the security scheme, which is the contract's.
 pub(super) const BEARER: &str = "HTTPBearer";
@@ -20,9 +23,9 @@ pub(super) struct Head<'a> {
     pub secured: bool,
 }
 
-/// A whole document: the head from utoipa's types, paths and schemas as they are, since no typed schema of
+/// The text of a whole document: the head from utoipa's types, paths and schemas as they are, since no typed schema of
 /// utoipa's keeps all of JSON Schema 2020-12.
-pub(super) fn document(head: Head<'_>, paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
+pub(super) fn document(head: Head<'_>, tools: &Chosen<'_>) -> Vec<u8> {
     let info = InfoBuilder::new()
         .title(head.title)
         .description((!head.description.is_empty()).then_some(head.description))
@@ -44,8 +47,7 @@ pub(super) fn document(head: Head<'_>, paths: Map<String, Value>, schemas: Map<S
         .tags((!tags.is_empty()).then_some(tags))
         .build();
     let mut document = serde_json::to_value(document).expect("utoipa's types have only string keys");
-    document["paths"] = Value::Object(paths);
-    document["components"]["schemas"] = Value::Object(shared_schemas().into_iter().chain(schemas).collect());
+    document["components"]["schemas"] = Value::Object(shared_schemas());
     document["components"]["responses"] = json!({
         "Fault": {
             "description": "The call failed. 401, 403: the API key is missing or does not open this. 404: there \
@@ -54,7 +56,63 @@ pub(super) fn document(head: Head<'_>, paths: Map<String, Value>, schemas: Map<S
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Fault"}}},
         },
     });
-    document
+    let mut text = vec![b'{'];
+    for (key, value) in members(&document) {
+        member(&mut text, key);
+        match key.as_str() {
+            "paths" => {
+                text.push(b'{');
+                tools.write_paths(&mut text);
+                text.push(b'}');
+            }
+            "components" => write_components(&mut text, value, tools),
+            _ => json(&mut text, value),
+        }
+    }
+    text.push(b'}');
+    text
+}
+
+fn write_components(text: &mut Vec<u8>, components: &Value, tools: &Chosen<'_>) {
+    text.push(b'{');
+    for (key, value) in members(components) {
+        member(text, key);
+        if key != "schemas" {
+            json(text, value);
+            continue;
+        }
+        text.push(b'{');
+        for (key, schema) in members(value) {
+            member(text, key);
+            json(text, schema);
+        }
+        tools.write_schemas(text);
+        text.push(b'}');
+    }
+    text.push(b'}');
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+/// Writes the comma between two members, unless the first is about to be written.
+pub(super) fn comma(text: &mut Vec<u8>) {
+    if !matches!(text.last(), None | Some(b'{')) {
+        text.push(b',');
+    }
+}
+
+/// Writes the key of one more member of an object.
+pub(super) fn member(text: &mut Vec<u8>, key: &str) {
+    comma(text);
+    json(text, key);
+    text.push(b':');
+}
+
+/// Writes `value` as JSON.
+pub(super) fn json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(text, value).expect("a JSON value has only string keys, and a vector takes it");
 }
 
 /// The answers of one operation, with `result` as the schema of the good one.

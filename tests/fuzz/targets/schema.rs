@@ -6,13 +6,15 @@
 #![no_main]
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use mcpo::catalog::CatalogServer;
+use mcpo::catalog::openapi::section::Chosen;
 use mcpo::catalog::openapi::{
-    CombinedDocument, ServerDocument, ServerTools, combined_document, mount_path, server_document,
+    CombinedDocument, ServerDocument, Writing, combined_document, mount_path, server_document,
 };
-use mcpo::catalog::{CatalogServer, Document, Namespace};
 use mcpo::config::{DocumentConfig, ServerConfig, ServerName, TransportConfig};
 use mcpo::upstream::{Definition, ServerInfo};
 use serde_json::{Map, Value, json};
@@ -33,25 +35,24 @@ fuzz_target!(|input: &[u8]| {
     let server = CatalogServer::of_gateway(&config, ServerInfo::default(), &definitions);
     let document = DocumentConfig::default();
     let mount = mount_path("/", &name);
-    let one = server_document(&ServerDocument {
+    let mut writing = Writing::new(name.clone(), server.tools.clone(), Arc::default(), None);
+    while !writing.write_until(Instant::now()) {}
+    let sections = writing.finish();
+    let head = ServerDocument {
         name: &name,
         info: server.info.as_ref(),
-        tools: &server.tools,
         mount: Some(&mount),
         secured: true,
         document: &document,
-    });
-    let tools = ServerTools { name: &name, info: server.info.as_ref(), tools: &server.tools };
-    let all = combined_document(&CombinedDocument {
-        servers: &[tools],
-        namespace: &Namespace::default(),
-        prefix: "/",
-        secured: false,
-        document: &document,
-    });
-    for value in [&one, &all] {
-        is_whole(value, value);
-        let _bytes = Document::new(value);
+    };
+    let one = server_document(&head, &sections.own(|_| true));
+    let mut tools = Chosen::default();
+    sections.add_to(&mut tools, |_| true);
+    let servers = [(&name, server.info.as_ref())];
+    let head = CombinedDocument { servers: &servers, prefix: "/", secured: false, document: &document };
+    for text in [one, combined_document(&head, &tools)] {
+        let value = serde_json::from_slice(&text).expect("a document is JSON");
+        is_whole(&value, &value);
     }
     for tool in &server.tools {
         if let Ok(accepted) = tool.checker().check(Bytes::copy_from_slice(arguments)) {

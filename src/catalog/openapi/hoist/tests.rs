@@ -4,11 +4,12 @@ use super::*;
 
 /// The components as one object, keys in order.
 fn components(schema: Value) -> Value {
-    Value::Object(hoist(&schema, "t").expect("the schema is fit").into_iter().collect())
+    let [components] = hoist(&schema, ["t"]).expect("the schema is fit");
+    Value::Object(components.into_iter().collect())
 }
 
 fn unfit(schema: Value) -> Unfit {
-    hoist(&schema, "t").expect_err("the schema is unfit")
+    hoist(&schema, ["t"]).expect_err("the schema is unfit")
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn what_costs_too_many_steps_is_told_and_not_taken_apart() {
             numbered(count, &|index| (format!("d{index}"), json!({"properties": references()})));
         json!({"properties": references(), "$defs": definitions})
     };
-    assert!(hoist(&mesh(10), "t").is_ok());
+    assert!(hoist(&mesh(10), ["t"]).is_ok());
     assert_eq!(unfit(mesh(110)), Unfit::Costly);
 
     // Each target is a component of its own, and holds all that come after it.
@@ -271,5 +272,5 @@ fn a_long_chain_of_references_is_followed_once() {
         .chain([("d2000".to_owned(), json!({"type": "string"}))])
         .collect();
     let schema = json!({"properties": {"p": {"$ref": "#/$defs/d0"}}, "$defs": chain});
-    assert_eq!(hoist(&schema, "t").map(|components| components.len()), Ok(2_002));
+    assert_eq!(hoist(&schema, ["t"]).map(|[components]| components.len()), Ok(2_002));
 }

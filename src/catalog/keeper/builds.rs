@@ -1,0 +1,204 @@
+//! What of the catalog is being built: server by server and in short steps, so that none waits for what another one's tools
+//! cost. The next step is of the server that has had the least.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::catalog::CatalogServer;
+use crate::catalog::openapi::{Sections, Wording, Writing};
+use crate::compute;
+use crate::config::ServerName;
+use crate::upstream::{ToolList, Upstream};
+
+/// How long one step takes, unless a single tool takes longer.
+const STEP: Duration = Duration::from_millis(10);
+/// After which time half of what a server has had counts no more.
+const HALF_LIFE: Duration = Duration::from_secs(1);
+
+/// A server's entry, with what it adds to documents.
+#[derive(Debug)]
+pub struct Built {
+    pub server: Arc<CatalogServer>,
+    pub sections: Arc<Sections>,
+}
+
+/// All that is being built.
+#[derive(Debug, Default)]
+pub struct Builds {
+    waiting: Vec<Build>,
+    /// Servers that are waiting.
+    names: HashSet<ServerName>,
+    had: Had,
+    /// Revisions that could not be built.
+    failed: HashMap<ServerName, u64>,
+}
+
+/// One server in the making.
+#[derive(Debug)]
+pub struct Build {
+    upstream: Arc<Upstream>,
+    list: Option<Arc<ToolList>>,
+    wording: Arc<Wording>,
+    before: Option<(Arc<CatalogServer>, Arc<Sections>)>,
+    written: Option<(Arc<CatalogServer>, Writing)>,
+}
+
+impl Builds {
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the server called `name` is being built.
+    pub fn holds(&self, name: &ServerName) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Adds a build, unless the same could not be built before.
+    pub fn add(&mut self, build: Build) {
+        if self.failed.get(build.upstream.name()) != Some(&build.revision()) {
+            self.push(build);
+        }
+    }
+
+    fn push(&mut self, build: Build) {
+        self.names.insert(build.upstream.name().clone());
+        self.waiting.push(build);
+    }
+
+    /// Takes one step; gives what is finished by it. When the future is dropped, the build whose step it is goes with it.
+    pub async fn step(&mut self) -> Option<Built> {
+        let mut build = self.next()?;
+        let (name, revision) = (build.upstream.name().clone(), build.revision());
+        let step = move || {
+            let began = Instant::now();
+            // Nothing is left half done by a panic: what is built is swapped in whole.
+            let outcome = catch_unwind(AssertUnwindSafe(|| match build.step() {
+                Some(built) => Ok(built),
+                None => Err(build),
+            }));
+            (outcome, began.elapsed())
+        };
+        let (outcome, took) = compute::run(name.as_str(), step).await;
+        self.had.add(&name, took, Instant::now());
+        match outcome {
+            Ok(Ok(built)) => Some(built),
+            Ok(Err(unfinished)) => {
+                self.push(unfinished);
+                None
+            }
+            Err(_) => {
+                tracing::error!(mcp_server = %name, "{name}: its tools could not be taken into the catalog (a panic); the old ones stay");
+                self.failed.insert(name, revision);
+                None
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Build> {
+        let names = self.waiting.iter().map(|build| build.upstream.name());
+        let index = self.had.least(names, Instant::now())?;
+        let build = self.waiting.swap_remove(index);
+        self.names.remove(build.upstream.name());
+        Some(build)
+    }
+}
+
+/// Seconds that the steps of each server took lately, and when that was counted.
+#[derive(Debug, Default)]
+struct Had(HashMap<ServerName, (f64, Instant)>);
+
+impl Had {
+    fn add(&mut self, name: &ServerName, took: Duration, now: Instant) {
+        self.0.retain(|_, had| left_of(*had, now) > STEP.as_secs_f64());
+        let had = self.of(name, now).unwrap_or_default();
+        self.0.insert(name.clone(), (had + took.as_secs_f64(), now));
+    }
+
+    fn of(&self, name: &ServerName, now: Instant) -> Option<f64> {
+        self.0.get(name).map(|had| left_of(*had, now))
+    }
+
+    /// Which of `names` has had the least.
+    fn least<'a>(&self, names: impl Iterator<Item = &'a ServerName> + Clone, now: Instant) -> Option<usize> {
+        let nothing = || names.clone().position(|name| !self.0.contains_key(name));
+        let least = || {
+            let had = names.clone().map(|name| self.of(name, now).unwrap_or_default()).enumerate();
+            had.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+        };
+        nothing().or_else(least)
+    }
+}
+
+fn left_of((had, at): (f64, Instant), now: Instant) -> f64 {
+    had * 0.5_f64.powf(now.duration_since(at).as_secs_f64() / HALF_LIFE.as_secs_f64())
+}
+
+impl Build {
+    /// Begins to build `upstream` as `list` has it. What is as in `before` is taken over.
+    pub fn new(
+        upstream: Arc<Upstream>,
+        list: Option<Arc<ToolList>>,
+        wording: Arc<Wording>,
+        before: Option<(Arc<CatalogServer>, Arc<Sections>)>,
+    ) -> Self {
+        Self { upstream, list, wording, before, written: None }
+    }
+
+    fn revision(&self) -> u64 {
+        self.list.as_ref().map_or(0, |list| list.revision)
+    }
+
+    fn step(&mut self) -> Option<Built> {
+        let deadline = Instant::now() + STEP;
+        let (server, mut writing) = self.written.take().unwrap_or_else(|| self.entry());
+        if !writing.write_until(deadline) {
+            self.written = Some((server, writing));
+            return None;
+        }
+        Some(Built { server, sections: Arc::new(writing.finish()) })
+    }
+
+    fn entry(&mut self) -> (Arc<CatalogServer>, Writing) {
+        let list = self.list.as_deref();
+        let (server, sections) = match self.before.take() {
+            Some((server, sections)) if server.revision == self.revision() => (server, Some(sections)),
+            Some((server, sections)) => {
+                (Arc::new(CatalogServer::of_upstream(&self.upstream, list).keeping(&server)), Some(sections))
+            }
+            None => (Arc::new(CatalogServer::of_upstream(&self.upstream, list)), None),
+        };
+        let tools = server.tools.clone();
+        (server.clone(), Writing::new(server.name.clone(), tools, self.wording.clone(), sections))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_step_is_of_the_server_that_has_had_the_least_lately() {
+        let names = ["large", "restless", "quiet"].map(|name| ServerName::new(name).unwrap());
+        let (mut had, mut now) = (Had::default(), Instant::now());
+        let next = |had: &Had, now| &names[had.least(names.iter(), now).unwrap()];
+        let mut turns = HashMap::new();
+        for _ in 0..100 {
+            let name = next(&had, now);
+            let took = STEP * if name.as_str() == "large" { 20 } else { 2 };
+            now += took;
+            had.add(name, took, now);
+            *turns.entry(name.as_str()).or_insert(0) += 1;
+        }
+        assert!(turns["quiet"] > 30 && turns["restless"] > 30 && turns["large"] > 2, "{turns:?}");
+        let name = ServerName::new("new").unwrap();
+        let all = || names.iter().chain([&name]);
+        assert_eq!(had.least(all(), now), Some(3), "one that had nothing is next");
+        // What was long ago does not count.
+        let later = now + 60 * HALF_LIFE;
+        had.add(&names[2], STEP * 5, later);
+        assert_ne!(next(&had, later).as_str(), "quiet");
+        assert_eq!(had.0.len(), 1);
+    }
+}
