@@ -21,7 +21,7 @@ pub mod tool_list;
 pub mod weight;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use document::Document;
 pub use documents::DocumentSettings;
@@ -38,6 +38,7 @@ pub use crate::upstream::ServerInfo;
 use documents::ScopeDocuments;
 use functions::FunctionLists;
 use openapi::Sections;
+use prefixed::ServerNames;
 use tool_list::ScopeLists;
 
 /// One snapshot.
@@ -45,7 +46,7 @@ use tool_list::ScopeLists;
 pub struct Catalog {
     /// In the order of the configuration.
     pub servers: Vec<Arc<CatalogServer>>,
-    by_name: HashMap<ServerName, usize>,
+    by_name: Arc<HashMap<ServerName, usize>>,
     /// What each server adds to documents: of the tools that it has here, or for a moment of those that it had.
     sections: Vec<Arc<Sections>>,
     settings: Arc<DocumentSettings>,
@@ -55,35 +56,39 @@ pub struct Catalog {
     lists: Vec<ScopeLists>,
     /// The forms for models, by [`Scope::index`]; made when somebody asks.
     functions: Vec<FunctionLists>,
-    namespace: Arc<Namespace>,
-    prefixed: OnceLock<PrefixedNames>,
+    prefixed: PrefixedNames,
+}
+
+/// A server of a snapshot, with what is made of it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub server: Arc<CatalogServer>,
+    pub names: Arc<ServerNames>,
+    /// What it adds to documents.
+    pub sections: Arc<Sections>,
 }
 
 impl Catalog {
-    /// Puts a snapshot of `servers`, each with what it adds to documents, together; there are `scopes` scopes. `namespace` is
-    /// that of all servers, `settings` are those of all documents.
+    /// Puts a snapshot of `entries` together; there are `scopes` scopes. `namespace` is that of all servers and of the names in
+    /// `entries`, `settings` are those of all documents.
     pub fn new(
-        servers: Vec<(Arc<CatalogServer>, Arc<Sections>)>,
+        entries: Vec<Entry>,
         namespace: Arc<Namespace>,
         settings: Arc<DocumentSettings>,
         scopes: usize,
     ) -> Self {
-        let (servers, sections): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
-        let by_name =
-            servers.iter().enumerate().map(|(index, server)| (server.name.clone(), index)).collect();
-        let documents = (0..scopes).map(|_| ScopeDocuments::default()).collect();
-        let lists = (0..scopes).map(|_| ScopeLists::default()).collect();
-        let functions = (0..scopes).map(|_| FunctionLists::default()).collect();
+        let indexes = entries.iter().enumerate().map(|(index, entry)| (entry.server.name.clone(), index));
+        let by_name = Arc::new(indexes.collect());
+        let names = entries.iter().map(|entry| entry.names.clone()).collect();
         Self {
-            servers,
-            sections,
+            sections: entries.iter().map(|entry| entry.sections.clone()).collect(),
+            servers: entries.into_iter().map(|entry| entry.server).collect(),
             settings,
+            documents: (0..scopes).map(|_| ScopeDocuments::default()).collect(),
+            lists: (0..scopes).map(|_| ScopeLists::default()).collect(),
+            functions: (0..scopes).map(|_| FunctionLists::default()).collect(),
+            prefixed: PrefixedNames::new(namespace, names, Arc::clone(&by_name)),
             by_name,
-            documents,
-            lists,
-            functions,
-            namespace,
-            prefixed: OnceLock::new(),
         }
     }
 
@@ -91,17 +96,19 @@ impl Catalog {
     /// room for the lists of `scopes`.
     #[must_use]
     pub fn with_offered(&self, offered: Vec<Arc<CatalogServer>>, scopes: usize) -> Self {
-        let (mut servers, mut names) = (self.servers.clone(), self.prefixed().clone());
+        let (mut servers, mut prefixed) = (self.servers.clone(), self.prefixed.clone());
         for server in offered {
             if let Some(&index) = self.by_name.get(&server.name) {
-                names.replace(index, &server, &self.namespace);
+                prefixed.replace(index, &server);
                 servers[index] = server;
             }
         }
-        let servers = servers.into_iter().zip(self.sections.iter().cloned()).collect();
         Self {
-            prefixed: names.into(),
-            ..Self::new(servers, self.namespace.clone(), self.settings.clone(), scopes)
+            servers,
+            prefixed,
+            by_name: self.by_name.clone(),
+            lists: (0..scopes).map(|_| ScopeLists::default()).collect(),
+            ..Self::default()
         }
     }
 
@@ -112,11 +119,19 @@ impl Catalog {
 
     /// The names under which the tools of all servers stand together.
     pub fn prefixed(&self) -> &PrefixedNames {
-        self.prefixed.get_or_init(|| PrefixedNames::new(&self.servers, &self.namespace))
+        &self.prefixed
     }
 
-    /// The server called `name`, with what it adds to documents.
-    fn entry(&self, name: &str) -> Option<(&Arc<CatalogServer>, &Arc<Sections>)> {
-        self.by_name.get(name).map(|&index| (&self.servers[index], &self.sections[index]))
+    /// The server called `name`, with what is made of it.
+    fn entry(&self, name: &str) -> Option<Entry> {
+        self.by_name.get(name).map(|&index| self.entry_at(index))
+    }
+
+    fn entry_at(&self, index: usize) -> Entry {
+        Entry {
+            server: self.servers[index].clone(),
+            names: self.prefixed.server(index).clone(),
+            sections: self.sections[index].clone(),
+        }
     }
 }

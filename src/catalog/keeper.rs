@@ -10,9 +10,10 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::builds::{Build, Builds, Built};
+use self::builds::{Build, Builds};
 use super::openapi::{Sections, Wording, Writing};
-use super::{Catalog, CatalogServer, DocumentSettings, Namespace, ServerInfo};
+use super::prefixed::ServerNames;
+use super::{Catalog, CatalogServer, DocumentSettings, Entry, Namespace, ServerInfo};
 use crate::config::{Config, ServerName, TransportConfig};
 use crate::upstream::{Changes, Definition, News, Upstream};
 
@@ -58,6 +59,8 @@ impl Keeper {
         scope_count: usize,
         before: Option<&Catalog>,
     ) -> Self {
+        let known = before.map(|before| before.prefixed().namespace());
+        let namespace = known.filter(|known| **known == namespace).map_or(namespace, Arc::clone);
         let wording = Wording { secured: !config.auth.keys.is_empty(), namespace };
         let keeper = Self {
             current: ArcSwap::default(),
@@ -130,25 +133,21 @@ impl Keeper {
     }
 
     /// Begins what is to be built, unless it is being built.
-    fn begin(&self, builds: &mut Builds, built: &HashMap<ServerName, Built>) {
+    fn begin(&self, builds: &mut Builds, built: &HashMap<ServerName, Entry>) {
         let catalog = self.catalog();
         for upstream in &self.upstreams {
             let name = upstream.name();
             if builds.holds(name) {
                 continue;
             }
-            let shown = match built.get(name) {
-                Some(built) => Some((&built.server, &built.sections)),
-                None => catalog.entry(name.as_str()),
-            };
+            let shown = built.get(name).cloned().or_else(|| catalog.entry(name.as_str()));
             let list = upstream.tools();
             let revision = list.as_ref().map_or(0, |list| list.revision);
-            let is_current = |(server, sections): (&Arc<CatalogServer>, &Arc<Sections>)| {
-                server.revision == revision && Arc::ptr_eq(&sections.wording, &self.wording)
+            let is_current = |entry: &Entry| {
+                entry.server.revision == revision && Arc::ptr_eq(&entry.sections.wording, &self.wording)
             };
-            if !shown.is_some_and(is_current) {
-                let before = shown.map(|(server, sections)| (server.clone(), sections.clone()));
-                builds.add(Build::new(upstream.clone(), list, self.wording.clone(), before));
+            if !shown.as_ref().is_some_and(is_current) {
+                builds.add(Build::new(upstream.clone(), list, self.wording.clone(), shown));
             }
         }
     }
@@ -163,8 +162,8 @@ impl Keeper {
         let mut swapped = self.swapped.subscribe();
         loop {
             swapped.borrow_and_update();
-            let reached = self.catalog().entry(server.as_str()).is_none_or(|(entry, sections)| {
-                entry.revision >= revision && Arc::ptr_eq(&sections.wording, &self.wording)
+            let reached = self.catalog().entry(server.as_str()).is_none_or(|entry| {
+                entry.server.revision >= revision && Arc::ptr_eq(&entry.sections.wording, &self.wording)
             });
             if reached || swapped.changed().await.is_err() {
                 return;
@@ -197,48 +196,52 @@ impl Keeper {
     /// The snapshot that a new configuration begins with. An unchanged server keeps its entry, and with it the compiled
     /// schemas of its tools; the gateway's own tools are made anew, since their rules may be others.
     fn first(&self, before: Option<&Catalog>) -> Catalog {
+        let is_named_so =
+            before.is_some_and(|before| Arc::ptr_eq(before.prefixed().namespace(), self.namespace()));
         let mut upstreams = self.upstreams.iter();
-        let mut servers = Vec::with_capacity(self.config.servers.len());
+        let mut entries = Vec::with_capacity(self.config.servers.len());
         for config in &self.config.servers {
             if matches!(config.transport, TransportConfig::Gateway) {
                 let server = CatalogServer::of_gateway(config, self.own.info.clone(), &self.own.definitions);
-                servers.push((Arc::new(server), Arc::default()));
+                let mut writing =
+                    Writing::new(server.name.clone(), server.tools.clone(), self.wording.clone(), None);
+                while !writing.write_until(Instant::now()) {}
+                entries.push(self.entry(server, Arc::new(writing.finish())));
                 continue;
             }
             let Some(upstream) = upstreams.next() else { continue };
-            let known = before.and_then(|before| before.entry(config.name.as_str()));
             let list = upstream.tools();
             let revision = list.as_ref().map_or(0, |list| list.revision);
-            servers.push(match known.filter(|(server, _)| server.is_of(upstream)) {
-                Some((server, sections)) if server.revision == revision => (server.clone(), sections.clone()),
-                Some((server, sections)) => {
-                    let changed = CatalogServer::of_upstream(upstream, list.as_deref()).keeping(server);
-                    (Arc::new(changed), sections.clone())
+            let known = before.and_then(|before| before.entry(config.name.as_str()));
+            entries.push(match known.filter(|known| known.server.is_of(upstream)) {
+                Some(known) if known.server.revision == revision => match is_named_so {
+                    true => known,
+                    false => {
+                        let names = ServerNames::new(&known.server, self.namespace());
+                        Entry { names: Arc::new(names), ..known }
+                    }
+                },
+                Some(known) => {
+                    let changed = CatalogServer::of_upstream(upstream, list.as_deref());
+                    self.entry(changed.keeping(&known.server), known.sections)
                 }
-                None => {
-                    let server = CatalogServer::of_upstream(upstream, list.as_deref());
-                    (Arc::new(server), Arc::default())
-                }
+                None => self.entry(CatalogServer::of_upstream(upstream, list.as_deref()), Arc::default()),
             });
         }
-        for (server, sections) in servers.iter_mut().filter(|(server, _)| server.upstream().is_none()) {
-            let tools = server.tools.clone();
-            let mut writing = Writing::new(server.name.clone(), tools, self.wording.clone(), None);
-            while !writing.write_until(Instant::now()) {}
-            *sections = Arc::new(writing.finish());
-        }
-        Catalog::new(servers, self.namespace().clone(), self.settings.clone(), self.scope_count)
+        Catalog::new(entries, self.namespace().clone(), self.settings.clone(), self.scope_count)
+    }
+
+    fn entry(&self, server: CatalogServer, sections: Arc<Sections>) -> Entry {
+        let names = Arc::new(ServerNames::new(&server, self.namespace()));
+        Entry { server: Arc::new(server), names, sections }
     }
 
     /// The snapshot with what was `built` in the places of the servers before.
-    fn with(&self, mut built: HashMap<ServerName, Built>) -> Catalog {
+    fn with(&self, mut built: HashMap<ServerName, Entry>) -> Catalog {
         let old = self.catalog();
-        let servers = old.servers.iter().zip(&old.sections).map(|(server, sections)| {
-            match built.remove(&server.name) {
-                Some(built) => (built.server, built.sections),
-                None => (server.clone(), sections.clone()),
-            }
-        });
-        Catalog::new(servers.collect(), self.namespace().clone(), self.settings.clone(), self.scope_count)
+        let entries = old.servers.iter().enumerate();
+        let entries =
+            entries.map(|(index, server)| built.remove(&server.name).unwrap_or_else(|| old.entry_at(index)));
+        Catalog::new(entries.collect(), self.namespace().clone(), self.settings.clone(), self.scope_count)
     }
 }

@@ -3,45 +3,79 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use serde::ser::{SerializeMap as _, SerializeSeq as _};
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Catalog, CatalogTool, Scope};
+use super::prefixed::ServerNames;
+use super::{Catalog, CatalogServer, CatalogTool, Scope};
 
-/// The lists of one server, made when somebody asks. Without patterns over tools, what a scope may see of a server
-/// hangs on whether it is read-only alone.
+/// The tools of one server as elements of lists, under one kind of names. Without patterns over tools, what a scope may see
+/// of a server depends on whether it is read-only alone.
 #[derive(Debug, Default)]
 pub struct ServerLists {
     all: OnceLock<Bytes>,
     read_only: OnceLock<Bytes>,
 }
 
+impl ServerLists {
+    fn of(&self, scope: &Scope) -> &OnceLock<Bytes> {
+        if scope.read_only { &self.read_only } else { &self.all }
+    }
+}
+
 /// The lists of one scope, made when somebody asks.
 #[derive(Debug, Default)]
 pub struct ScopeLists {
     all: OnceLock<Bytes>,
-    /// By server, where its own lists are too long for this scope.
+    /// By server, for a scope that chooses tools.
     servers: OnceLock<Vec<OnceLock<Bytes>>>,
+}
+
+impl CatalogServer {
+    /// Makes the lists of this server, whose tools are called `names` among those of all, that were asked for of the one
+    /// `before`: they will be again, and then they are there.
+    pub fn list_as(&self, names: &ServerNames, (before, names_before): (&Self, &ServerNames)) {
+        let scopes = [false, true].into_iter().filter_map(|read_only| Scope::new(None, read_only, 0).ok());
+        for scope in scopes {
+            if before.lists.of(&scope).get().is_some() {
+                self.elements(&scope, None);
+            }
+            if names_before.lists.of(&scope).get().is_some() {
+                self.elements(&scope, Some(names));
+            }
+        }
+    }
+
+    /// The tools that `scope` may see, under `names` or else their own.
+    fn elements(&self, scope: &Scope, names: Option<&ServerNames>) -> Bytes {
+        let write = || {
+            let mut text = Vec::new();
+            let visible = self.tools.iter().enumerate().filter(|(_, tool)| scope.allows(self, tool));
+            for (position, tool) in visible {
+                if !text.is_empty() {
+                    text.push(b',');
+                }
+                let name = names.map_or(&tool.listed_name, |names| names.of(position));
+                serde_json::to_writer(&mut text, &Named { name, tool })
+                    .expect("JSON values with string keys are always written");
+            }
+            Bytes::from(text)
+        };
+        if scope.chooses_tools() {
+            return write();
+        }
+        names.map_or(&self.lists, |names| &names.lists).of(scope).get_or_init(write).clone()
+    }
 }
 
 impl Catalog {
     /// The tools of all servers that `scope` may see, under their prefixed names.
     pub fn tool_list(&self, scope: &Scope) -> Bytes {
         let write = || {
-            let names = self.prefixed();
-            let mut list = Vec::new();
-            for (index, server) in self.servers.iter().enumerate() {
-                if !scope.allows_server(&server.name) {
-                    continue;
-                }
-                for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
-                    if scope.allows(server, tool) {
-                        list.push(Named { name, tool });
-                    }
-                }
-            }
-            text(&List(list))
+            let servers = self.servers.iter().enumerate();
+            let visible = servers.filter(|(_, server)| scope.allows_server(&server.name));
+            array(visible.map(|(index, server)| server.elements(scope, Some(self.prefixed().server(index)))))
         };
         self.lists[scope.index].all.get_or_init(write).clone()
     }
@@ -53,38 +87,32 @@ impl Catalog {
         let Some((index, server)) = found.filter(|(_, server)| scope.allows_server(&server.name)) else {
             return Bytes::from_static(b"[]");
         };
-        let list = if scope.chooses_tools() {
-            let lists = &self.lists[scope.index].servers;
-            &lists.get_or_init(|| self.servers.iter().map(|_| OnceLock::new()).collect())[index]
-        } else if scope.read_only {
-            &server.lists.read_only
-        } else {
-            &server.lists.all
-        };
-        let write = || {
-            let visible = server.tools.iter().filter(|tool| scope.allows(server, tool));
-            text(&List(visible.map(|tool| Named { name: &tool.listed_name, tool }).collect()))
-        };
-        list.get_or_init(write).clone()
+        let write = || array([server.elements(scope, None)]);
+        if !scope.chooses_tools() {
+            return write();
+        }
+        let lists = &self.lists[scope.index].servers;
+        let lists = lists.get_or_init(|| self.servers.iter().map(|_| OnceLock::new()).collect());
+        lists[index].get_or_init(write).clone()
     }
+}
+
+fn array(parts: impl IntoIterator<Item = Bytes>) -> Bytes {
+    let mut text = vec![b'['];
+    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(&part);
+    }
+    text.push(b']');
+    text.into()
 }
 
 /// A tool's definition under the name that this list gives it.
 struct Named<'a> {
     name: &'a str,
     tool: &'a Arc<CatalogTool>,
-}
-
-struct List<'a>(Vec<Named<'a>>);
-
-impl Serialize for List<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for named in &self.0 {
-            list.serialize_element(named)?;
-        }
-        list.end()
-    }
 }
 
 impl Serialize for Named<'_> {
@@ -100,8 +128,4 @@ impl Serialize for Named<'_> {
         }
         map.end()
     }
-}
-
-fn text(list: &List<'_>) -> Bytes {
-    serde_json::to_vec(list).expect("JSON values with string keys are always written").into()
 }

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::catalog::CatalogServer;
-use crate::catalog::openapi::{Sections, Wording, Writing};
+use crate::catalog::openapi::{Wording, Writing};
+use crate::catalog::prefixed::ServerNames;
+use crate::catalog::{CatalogServer, Entry};
 use crate::compute;
 use crate::config::ServerName;
 use crate::upstream::{ToolList, Upstream};
@@ -16,13 +17,6 @@ use crate::upstream::{ToolList, Upstream};
 const STEP: Duration = Duration::from_millis(10);
 /// After which time half of what a server has had counts no more.
 const HALF_LIFE: Duration = Duration::from_secs(1);
-
-/// A server's entry, with what it adds to documents.
-#[derive(Debug)]
-pub struct Built {
-    pub server: Arc<CatalogServer>,
-    pub sections: Arc<Sections>,
-}
 
 /// All that is being built.
 #[derive(Debug, Default)]
@@ -41,8 +35,8 @@ pub struct Build {
     upstream: Arc<Upstream>,
     list: Option<Arc<ToolList>>,
     wording: Arc<Wording>,
-    before: Option<(Arc<CatalogServer>, Arc<Sections>)>,
-    written: Option<(Arc<CatalogServer>, Writing)>,
+    before: Option<Entry>,
+    written: Option<(Arc<CatalogServer>, Arc<ServerNames>, Writing)>,
 }
 
 impl Builds {
@@ -68,7 +62,7 @@ impl Builds {
     }
 
     /// Takes one step; gives what is finished by it. When the future is dropped, the build whose step it is goes with it.
-    pub async fn step(&mut self) -> Option<Built> {
+    pub async fn step(&mut self) -> Option<Entry> {
         let mut build = self.next()?;
         let (name, revision) = (build.upstream.name().clone(), build.revision());
         let step = move || {
@@ -141,7 +135,7 @@ impl Build {
         upstream: Arc<Upstream>,
         list: Option<Arc<ToolList>>,
         wording: Arc<Wording>,
-        before: Option<(Arc<CatalogServer>, Arc<Sections>)>,
+        before: Option<Entry>,
     ) -> Self {
         Self { upstream, list, wording, before, written: None }
     }
@@ -150,27 +144,38 @@ impl Build {
         self.list.as_ref().map_or(0, |list| list.revision)
     }
 
-    fn step(&mut self) -> Option<Built> {
+    fn step(&mut self) -> Option<Entry> {
         let deadline = Instant::now() + STEP;
-        let (server, mut writing) = self.written.take().unwrap_or_else(|| self.entry());
+        let (server, names, mut writing) = self.written.take().unwrap_or_else(|| self.begun());
         if !writing.write_until(deadline) {
-            self.written = Some((server, writing));
+            self.written = Some((server, names, writing));
             return None;
         }
-        Some(Built { server, sections: Arc::new(writing.finish()) })
+        Some(Entry { server, names, sections: Arc::new(writing.finish()) })
     }
 
-    fn entry(&mut self) -> (Arc<CatalogServer>, Writing) {
-        let list = self.list.as_deref();
-        let (server, sections) = match self.before.take() {
-            Some((server, sections)) if server.revision == self.revision() => (server, Some(sections)),
-            Some((server, sections)) => {
-                (Arc::new(CatalogServer::of_upstream(&self.upstream, list).keeping(&server)), Some(sections))
+    fn begun(&mut self) -> (Arc<CatalogServer>, Arc<ServerNames>, Writing) {
+        let before = self.before.take();
+        let (server, names) = match &before {
+            // Only what it adds to documents is to be written anew.
+            Some(before) if before.server.revision == self.revision() => {
+                (before.server.clone(), before.names.clone())
             }
-            None => (Arc::new(CatalogServer::of_upstream(&self.upstream, list)), None),
+            before => {
+                let mut server = CatalogServer::of_upstream(&self.upstream, self.list.as_deref());
+                if let Some(before) = before {
+                    server = server.keeping(&before.server);
+                }
+                let names = ServerNames::new(&server, &self.wording.namespace);
+                if let Some(before) = before {
+                    server.list_as(&names, (&before.server, &before.names));
+                }
+                (Arc::new(server), Arc::new(names))
+            }
         };
-        let tools = server.tools.clone();
-        (server.clone(), Writing::new(server.name.clone(), tools, self.wording.clone(), sections))
+        let (name, tools) = (server.name.clone(), server.tools.clone());
+        let sections = before.map(|before| before.sections);
+        (server, names, Writing::new(name, tools, self.wording.clone(), sections))
     }
 }
 
