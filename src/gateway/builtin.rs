@@ -163,17 +163,20 @@ pub async fn call(
     let caller = &context.caller;
     let answer = match tool {
         "list_servers" => Ok(list_servers(gateway, caller).await),
-        "search_tools" => {
-            let search = parse::<Search>(&arguments);
-            let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
-                Some(client) => gateway.offered_together(context, client).await,
-                None => None,
-            };
-            search.map(|search| match own {
-                Some(catalog) => search::search(&catalog, caller, &search),
-                None => search::search(&gateway.keeper().catalog(), caller, &search),
-            })
-        }
+        "search_tools" => match parse::<Search>(&arguments) {
+            Ok(search) => {
+                let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
+                    Some(client) => gateway.offered_together(context, client).await,
+                    None => None,
+                };
+                let catalog = own.map_or_else(|| gateway.keeper().catalog().clone(), Arc::new);
+                let searching = caller.clone();
+                // The texts of all tools are looked through.
+                let search = move || search::search(&catalog, &searching, &search);
+                Ok(compute::run(caller.owner("search_tools"), search).await)
+            }
+            Err(error) => Err(error),
+        },
         "describe_tool" => match parse::<Name>(&arguments) {
             Ok(name) => describe_tool(gateway, context, &name, outgoing).await,
             Err(error) => Err(error),

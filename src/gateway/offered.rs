@@ -10,6 +10,7 @@ use super::find::{held, visible};
 use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
+use crate::compute;
 use crate::upstream::{EndReason, NoConnection, Unavailable, Upstream};
 
 /// How long a list of all servers waits for what one of them offers to its client alone.
@@ -77,7 +78,10 @@ impl Gateway {
             }
             Err(_) => return Err(FindError::Deadline { after }),
         };
-        Ok(Some(Arc::new(CatalogServer::of_upstream(upstream, Some(&list)))))
+        let (name, upstream) = (upstream.name().clone(), upstream.clone());
+        // Thousands of tools are looked at, and held to the lock.
+        let offered = move || CatalogServer::of_upstream(&upstream, Some(&list));
+        Ok(Some(Arc::new(compute::run(name.as_str(), offered).await)))
     }
 
     fn with_offered(&self, context: &CallContext, offered: Vec<Arc<CatalogServer>>) -> Catalog {

@@ -68,17 +68,14 @@ impl Builds {
         let step = move || {
             let began = Instant::now();
             // Nothing is left half done by a panic: what is built is swapped in whole.
-            let outcome = catch_unwind(AssertUnwindSafe(|| match build.step() {
-                Some(built) => Ok(built),
-                None => Err(build),
-            }));
+            let outcome = catch_unwind(AssertUnwindSafe(|| (build.step(), build)));
             (outcome, began.elapsed())
         };
         let (outcome, took) = compute::run(name.as_str(), step).await;
         self.had.add(&name, took, Instant::now());
         match outcome {
-            Ok(Ok(built)) => Some(built),
-            Ok(Err(unfinished)) => {
+            Ok((Some(built), _)) => Some(built),
+            Ok((None, unfinished)) => {
                 self.push(unfinished);
                 None
             }

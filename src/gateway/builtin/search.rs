@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::SEARCH_LIMIT;
 use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool, ServerSource};
 
+/// Words of a query that count: each is looked for in all texts of all tools.
+const MOST_WORDS: usize = 32;
+
 /// The arguments.
 #[derive(Deserialize)]
 pub struct Search {
@@ -23,7 +26,7 @@ pub struct Search {
 /// The tools of other servers that hold all words of the query. Where a word stands decides the order: in a tool's
 /// name, then in its title or its server's name, then in its description. What is equal keeps the servers' order.
 pub fn search(catalog: &Catalog, caller: &Caller, search: &Search) -> Value {
-    let words: Vec<String> = search.query.split_whitespace().map(str::to_lowercase).collect();
+    let words = words(&search.query);
     let servers = catalog.servers.iter().filter(|server| {
         matches!(server.source, ServerSource::Upstream(_))
             && search.server.as_deref().is_none_or(|wanted| wanted == server.name.as_str())
@@ -50,6 +53,10 @@ pub fn search(catalog: &Catalog, caller: &Caller, search: &Search) -> Value {
         })
         .collect();
     json!({ "tools": shown, "matches": matches.len() })
+}
+
+fn words(query: &str) -> Vec<String> {
+    query.split_whitespace().take(MOST_WORDS).map(str::to_lowercase).collect()
 }
 
 /// How well the tool fits the words; `None` when one of them stands nowhere.
@@ -102,7 +109,7 @@ mod tests {
             .collect();
         let config = ServerConfig::new(ServerName::new("files").unwrap(), TransportConfig::Gateway);
         let server = CatalogServer::of_gateway(&config, ServerInfo::default(), &definitions);
-        let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
+        let words = words(query);
         let mut found: Vec<_> = server
             .tools
             .iter()
@@ -131,5 +138,12 @@ mod tests {
         assert_eq!(order("files text", &tools), ["text", "search"]);
         assert!(order("find nowhere", &tools).is_empty());
         assert_eq!(order("", &tools), ["search", "find", "text"]);
+    }
+
+    #[test]
+    fn words_of_a_query_count_up_to_a_bound() {
+        let query = format!("{}nowhere", "find ".repeat(MOST_WORDS));
+        assert_eq!(order(&query, &[("find", "")]), ["find"]);
+        assert!(order("find nowhere", &[("find", "")]).is_empty());
     }
 }
