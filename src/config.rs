@@ -25,6 +25,7 @@ pub mod rate;
 pub mod secret;
 mod servers;
 mod settings;
+mod shares;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use plan::Plan;
 pub use problem::{Problem, Severity};
 pub use rate::RateConfig;
 pub use secret::{SecretError, SecretSyntaxError, SecretText, SecretsDigest};
+pub use shares::{PerKeyConfig, Shares};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 
 /// Everything one run of the gateway needs to know.
@@ -167,10 +169,18 @@ pub struct LimitsConfig {
     pub idle_timeout: Duration,
     /// How long calls in flight may go on after the gateway was told to stop.
     pub drain: Duration,
-    /// MCP sessions of clients at one time; beyond it the one that rested longest ends.
+    /// MCP sessions of clients at one time; beyond it one of the caller that has most ends, which rested longest.
     pub sessions: usize,
     /// How long an MCP session of a client may rest.
     pub session_idle: Duration,
+    /// Processes that serve one caller each, of all servers.
+    pub processes: usize,
+    /// Streams that wait for changes.
+    pub listeners: usize,
+    /// Resources that clients follow.
+    pub followed: usize,
+    /// What one key may hold of these, of the identities and of the calls in flight of each server.
+    pub per_key: PerKeyConfig,
 }
 
 /// What the combined document says of itself.

@@ -149,7 +149,10 @@ impl Gateway {
                 let tool = &target.tool.name;
                 let (turn, _held) = match target.is_relay() {
                     true => (turn, None),
-                    false => (None, Some(self.admitted(context, &target.server.name, turn)?)),
+                    false => {
+                        let turn = self.admitted(context, &target.server.name, turn);
+                        (None, Some(turn.map_err(CallError::Limited)?))
+                    }
                 };
                 let answer = builtin::call(self, context, tool, arguments, outgoing, turn);
                 Box::pin(answer).await.map(Reply::Result)
@@ -239,9 +242,9 @@ impl Gateway {
         context: &CallContext,
         server: &ServerName,
         turn: Option<Turn>,
-    ) -> Result<Turn, CallError> {
-        let turn = turn.map_or_else(|| self.admit(&context.caller), Ok).map_err(CallError::Limited)?;
-        self.counted(self.limits.admit_to(server.as_str())).map_err(CallError::Limited)?;
+    ) -> Result<Turn, Limited> {
+        let turn = turn.map_or_else(|| self.admit(&context.caller), Ok)?;
+        self.counted(self.limits.admit_to(server.as_str()))?;
         Ok(turn)
     }
 

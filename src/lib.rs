@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  compute, file, json, room, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, room, shares, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod openai;
 pub mod rest;
 pub mod room;
+pub mod shares;
 pub mod shutdown;
 pub mod signin;
 pub mod systemd;

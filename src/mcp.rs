@@ -10,7 +10,7 @@
 //! `?profile=NAME` on each of them shows a client what the profile of that name chooses ([`profile`]).
 //!
 //! Both eras of the protocol are served on the same paths. A client that opens with `initialize` gets a session
-//! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
+//! (revisions 2024-11-05 to 2025-11-25, [`sessions`]); one that declares revision 2026-07-28 with each request needs
 //! none ([`stateless`]).
 //!
 //! The wire is handled here and not by rmcp's server: what a server sent travels as its own bytes, and rmcp's types
@@ -35,6 +35,7 @@ mod profile;
 mod replay;
 mod rounds;
 pub mod session;
+mod sessions;
 mod shared;
 mod stateless;
 mod stream;
@@ -51,7 +52,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::catalog::Caller;
-use crate::config::Config;
+use crate::config::{Config, Shares};
 use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if};
@@ -80,6 +81,8 @@ pub struct Mcp {
     room: BodyRoom,
     shared: Arc<Shared>,
     prompts: PromptNames,
+    /// What each caller may hold.
+    shares: Shares,
 }
 
 impl Mcp {
@@ -93,7 +96,8 @@ impl Mcp {
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
         let prompts = PromptNames::new(gateway.keeper().namespace().clone());
-        Self { gateway, keys, config, prefixes, room, shared, prompts }
+        let shares = config.shares();
+        Self { gateway, keys, config, prefixes, room, shared, prompts, shares }
     }
 
     /// Answers a request to `place`, which its path was found to be. Who calls is settled before the body is read.

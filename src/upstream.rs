@@ -68,6 +68,7 @@ pub use subscriptions::Subscriptions;
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
+use crate::shares::Principal;
 use era::Era;
 use identities::Identities;
 use offers::Offers;
@@ -266,11 +267,11 @@ impl Upstream {
     }
 
     /// What goes along to this server of a caller's headers; `None` when that is nothing.
-    pub fn identity(&self, headers: &CallerHeaders) -> Option<Identity> {
+    pub fn identity(&self, principal: &Principal, headers: &CallerHeaders) -> Option<Identity> {
         if headers.is_empty() {
             return None;
         }
-        Identity::new(self.config().forwarding.as_ref()?, headers)
+        Identity::new(self.config().forwarding.as_ref()?, principal, headers)
     }
 
     /// The connection that a call goes over: the shared one, as [`Upstream::ready`] gives it, or the one of

@@ -10,6 +10,7 @@ use self::tool_patterns::ToolPatterns;
 use super::{CatalogServer, CatalogTool, Namespace};
 use crate::compute::Owner;
 use crate::config::{ProfileConfig, ServerName};
+use crate::shares::Principal;
 
 /// The servers and tools that a caller may see and call.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,11 @@ impl Caller {
     /// Whose turn long computations for this caller take: its key's, else that of `server`.
     pub fn owner<'a>(&'a self, server: &'a str) -> Owner<'a> {
         self.key_name.as_deref().unwrap_or(server)
+    }
+
+    /// The party whose share the caller uses. One key is one caller in all its profiles.
+    pub fn principal(&self) -> Principal {
+        Principal::new(self.key_name.clone())
     }
 
     /// The same caller out of its profile. Only for what the gateway's own tools do in its name.

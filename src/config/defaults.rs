@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, Config, DedicatedConfig, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat,
-    ServerConfig, ServerName, TransportConfig,
+    PerKeyConfig, ServerConfig, ServerName, TransportConfig,
 };
 
 /// Loopback: without an API key everything is open, so nobody else may reach it unless asked for.
@@ -42,15 +42,33 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Below the 90 seconds after which systemd kills, and what most calls need.
 pub const DRAIN: Duration = Duration::from_secs(20);
-/// A session costs some hundred bytes; a client that lost its own opens another in one round trip.
-pub const SESSIONS: usize = 1000;
+/// A session costs a kilobyte; a client that lost its own opens another in one round trip.
+pub const SESSIONS: usize = 10_000;
+/// Of one of several keys: more than a team's editors and agents have open.
+pub const SESSIONS_PER_KEY: usize = 1000;
 /// An editor that is left open over lunch keeps its session.
 pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
 /// Calls in flight per server: more than any model asks for at once, few enough for a small server.
 pub const CONCURRENCY: usize = 64;
+/// One of several keys leaves one turn in so many to the others.
+pub const CONCURRENCY_LEFT: usize = 4;
 /// Callers with forwarded headers that have a connection to one server at one time: each costs the server a
-/// session, and a household or a team is smaller than this.
-pub const IDENTITIES: usize = 64;
+/// session, and a few teams are smaller than this.
+pub const IDENTITIES: usize = 256;
+/// Of one of several keys: a household or a team is smaller than this.
+pub const IDENTITIES_PER_KEY: usize = 64;
+/// Processes that serve one caller each, of all servers: each takes as much memory as the server itself.
+pub const PROCESSES: usize = 64;
+/// Of one of several keys: some conversations at a time, at some servers each.
+pub const PROCESSES_PER_KEY: usize = 16;
+/// Streams that wait for changes: as many as there can be connections, about, since HTTP/1.1 needs one for each.
+pub const LISTENERS: usize = 4000;
+/// Of one of several keys: one for each of its sessions.
+pub const LISTENERS_PER_KEY: usize = 1000;
+/// Resources that are followed: each is asked of its server once, and again over each new connection.
+pub const FOLLOWED: usize = 8192;
+/// Of one of several keys: two sessions that follow all that they may.
+pub const FOLLOWED_PER_KEY: usize = 2048;
 /// Conversations pause for minutes; a session that is opened anew costs one round trip or two.
 pub const IDENTITY_IDLE: Duration = Duration::from_secs(300);
 /// Names of tools and prompts at `/mcp` and `/v1`: clients put their own before them (Claude Code makes
@@ -109,6 +127,10 @@ impl Default for LimitsConfig {
             drain: DRAIN,
             sessions: SESSIONS,
             session_idle: SESSION_IDLE,
+            processes: PROCESSES,
+            listeners: LISTENERS,
+            followed: FOLLOWED,
+            per_key: PerKeyConfig::default(),
         }
     }
 }

@@ -11,8 +11,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    AuthConfig, Config, HttpConfig, LimitsConfig, ListenConfig, ServerConfig, ServerName, SocketConfig,
-    StdioConfig, TlsConfig, TransportConfig,
+    AuthConfig, Config, HttpConfig, LimitsConfig, ListenConfig, PerKeyConfig, ServerConfig, ServerName,
+    SocketConfig, StdioConfig, TlsConfig, TransportConfig,
 };
 
 /// Stands among the keys for a secret that has another value now.
@@ -310,7 +310,20 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         drain,
         sessions,
         session_idle,
+        processes,
+        listeners,
+        followed,
+        per_key,
     } = limits;
+    let PerKeyConfig {
+        sessions: sessions_per_key,
+        identities: identities_per_key,
+        processes: processes_per_key,
+        concurrency: concurrency_per_key,
+        listeners: listeners_per_key,
+        followed: followed_per_key,
+    } = per_key;
+    let was_per_key = &old.limits.per_key;
     let tls_switched = is_switched(tls.as_ref(), old.listen.tls.as_ref());
     let at_once = differing([
         ("tls.certificate or tls.key", old.listen.tls == *tls || tls_switched),
@@ -332,6 +345,15 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         ("limits.drain", old.limits.drain == *drain),
         ("limits.sessions", old.limits.sessions == *sessions),
         ("limits.sessionIdle", old.limits.session_idle == *session_idle),
+        ("limits.processes", old.limits.processes == *processes),
+        ("limits.listeners", old.limits.listeners == *listeners),
+        ("limits.followed", old.limits.followed == *followed),
+        ("limits.sessionsPerKey", was_per_key.sessions == *sessions_per_key),
+        ("limits.identitiesPerKey", was_per_key.identities == *identities_per_key),
+        ("limits.processesPerKey", was_per_key.processes == *processes_per_key),
+        ("limits.concurrencyPerKey", was_per_key.concurrency == *concurrency_per_key),
+        ("limits.listenersPerKey", was_per_key.listeners == *listeners_per_key),
+        ("limits.followedPerKey", was_per_key.followed == *followed_per_key),
         ("name, description or version", old.document == *document),
         ("exposedNameLength", old.exposed_name_length == *exposed_name_length),
         ("lock.file", old.lock_file == *lock_file),

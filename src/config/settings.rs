@@ -12,8 +12,8 @@ use super::layers::Layers;
 use super::lock::{self, LockSettings};
 use super::problem::{Place, Problems, nearest};
 use super::{
-    AuditConfig, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, SecretText, TlsConfig,
-    audit, defaults,
+    AuditConfig, DocumentConfig, LimitsConfig, ListenConfig, LogConfig, LogFormat, PerKeyConfig, SecretText,
+    TlsConfig, audit, defaults,
 };
 
 /// What the layers say, apart from servers and named keys.
@@ -236,6 +236,17 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
         drain: seconds(layers, "limits.drain", problems).unwrap_or(default.drain),
         sessions: count(layers, "limits.sessions", problems).unwrap_or(default.sessions),
         session_idle: seconds(layers, "limits.sessionIdle", problems).unwrap_or(default.session_idle),
+        processes: count(layers, "limits.processes", problems).unwrap_or(default.processes),
+        listeners: count(layers, "limits.listeners", problems).unwrap_or(default.listeners),
+        followed: count(layers, "limits.followed", problems).unwrap_or(default.followed),
+        per_key: PerKeyConfig {
+            sessions: count(layers, "limits.sessionsPerKey", problems),
+            identities: count(layers, "limits.identitiesPerKey", problems),
+            processes: count(layers, "limits.processesPerKey", problems),
+            concurrency: count(layers, "limits.concurrencyPerKey", problems),
+            listeners: count(layers, "limits.listenersPerKey", problems),
+            followed: count(layers, "limits.followedPerKey", problems),
+        },
     }
 }
 

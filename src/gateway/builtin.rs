@@ -306,7 +306,7 @@ fn not_found(name: &Name, error: &FindError) -> String {
         FindError::Tool => {
             format!("server `{}` has no tool `{}`; search_tools finds them", name.server, name.tool)
         }
-        FindError::Quarantined(_) | FindError::Unavailable(_) => error.for_callers(),
+        FindError::Quarantined(_) | FindError::Limited(_) | FindError::Unavailable(_) => error.for_callers(),
         FindError::Deadline { after } => {
             format!("the server did not get ready within {} s", after.as_secs_f32())
         }

@@ -17,6 +17,8 @@ pub enum FindError {
     Tool,
     /// The tool is not as it was locked, and so held back.
     Quarantined(Change),
+    /// The caller asks too often, and looking for the tool would take a connection of its own; nothing was sent.
+    Limited(Limited),
     /// The server has never told its tools and cannot be asked now.
     Unavailable(Unavailable),
     /// The server did not get ready within the call's time.
@@ -29,6 +31,7 @@ impl FindError {
         match self {
             Self::Server | Self::Tool => "not_found",
             Self::Quarantined(_) => "quarantined",
+            Self::Limited(limited) => limited.code(),
             Self::Unavailable(_) => "unavailable",
             Self::Deadline { .. } => "deadline",
         }
@@ -40,6 +43,7 @@ impl FindError {
             Self::Server => "there is no such server".into(),
             Self::Tool => "there is no such tool".into(),
             Self::Quarantined(change) => quarantined(*change).into(),
+            Self::Limited(limited) => limited.to_string(),
             Self::Unavailable(unavailable) => public_unavailable(unavailable),
             Self::Deadline { after } => {
                 format!("the server did not get ready within {} s", after.as_secs_f32())
@@ -53,6 +57,7 @@ impl FindError {
             Self::Server => "no such server for this caller".into(),
             Self::Tool => "no such tool for this caller".into(),
             Self::Quarantined(change) => quarantined(*change).into(),
+            Self::Limited(limited) => format!("refused: {limited}"),
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
             Self::Deadline { after } => {
                 format!("the server did not get ready within {} s", after.as_secs_f32())

@@ -37,10 +37,12 @@ impl Gateway {
     /// it; `None` when there are none. Whoever is not ready, or does not tell in time, is shown as to everybody: a list
     /// tries no server that is down.
     pub async fn offered_together(&self, context: &CallContext, client: &Client) -> Option<Catalog> {
+        let identity =
+            |upstream: &Upstream| upstream.identity(&context.caller.principal(), &context.forwarded);
         let may_offer = |upstream: &&Arc<Upstream>| {
             context.caller.scope.allows_server(upstream.name())
                 && upstream.state().is_ready()
-                && upstream.may_offer_others(upstream.identity(&context.forwarded).as_ref(), &client.side)
+                && upstream.may_offer_others(identity(upstream).as_ref(), &client.side)
         };
         let upstreams: Vec<_> = self.keeper.upstreams().iter().filter(may_offer).collect();
         let asked = upstreams.into_iter().map(async |upstream| {
@@ -57,6 +59,7 @@ impl Gateway {
         (!offered.is_empty()).then(|| self.with_offered(context, offered))
     }
 
+    /// What `upstream` offers to `client` alone. A connection that has to be opened for it counts as a call.
     async fn offered_by(
         &self,
         context: &CallContext,
@@ -64,7 +67,10 @@ impl Gateway {
         client: &Client,
     ) -> Result<Option<Arc<CatalogServer>>, FindError> {
         let after = self.timeout_of(upstream);
-        let identity = upstream.identity(&context.forwarded);
+        let identity = upstream.identity(&context.caller.principal(), &context.forwarded);
+        let opens = upstream.would_open(identity.as_ref(), &client.side);
+        let admit = || self.admitted(context, upstream.name(), None);
+        let _turn = opens.then(admit).transpose().map_err(FindError::Limited)?;
         let tools = upstream.tools_for(identity.as_ref(), &client.side, client.hearing.clone());
         let list = match timeout_at(Instant::now() + after, tools).await {
             Ok(Ok(Some(list))) => list,

@@ -68,8 +68,9 @@ impl Gateway {
         outgoing: &Outgoing,
         turn: Option<Turn>,
     ) -> Result<Reply, CallError> {
-        let _turn = self.admitted(context, upstream.name(), turn)?;
-        let identity = upstream.identity(&context.forwarded);
+        let _turn = self.admitted(context, upstream.name(), turn).map_err(CallError::Limited)?;
+        let principal = context.caller.principal();
+        let identity = upstream.identity(&principal, &context.forwarded);
         let identity = identity.as_ref();
         let client = outgoing.client.as_ref().map(|client| &client.side);
         let after = self.timeout_of(upstream);

@@ -108,6 +108,11 @@ pub fn error_answer(status: StatusCode, code: &'static str, detail: &(impl Seria
     }
 }
 
+/// The value of `Retry-After`: at least one, rounded up, so that a client that waits so long finds the next try made.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    (wait + Duration::from_millis(999)).as_secs().max(1)
+}
+
 /// An answer whose body is JSON already.
 pub fn json_answer(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
@@ -205,6 +210,12 @@ mod tests {
         assert_eq!(response.headers()[header::RETRY_AFTER], "3");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         assert_eq!(text(response).await, r#"{"detail":"not now"}"#);
+    }
+
+    #[test]
+    fn waiting_is_told_in_whole_seconds_and_never_as_zero() {
+        let seconds = |milliseconds| whole_seconds(Duration::from_millis(milliseconds));
+        assert_eq!([seconds(0), seconds(1), seconds(1000), seconds(1001)], [1, 1, 1, 2]);
     }
 
     #[test]

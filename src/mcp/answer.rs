@@ -1,15 +1,19 @@
 //! What goes back to a client: JSON-RPC results and errors, and the HTTP status that each is sent with.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::gateway::Limited;
+use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::json_answer;
+use crate::shares::Exceeded;
 use crate::upstream::RpcError;
 
 /// JSON-RPC 2.0, section 5.1.
@@ -18,6 +22,12 @@ const INVALID_REQUEST: i64 = -32600;
 pub const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
+/// "Server error": a limit that the caller has met.
+const LIMITED: i64 = -32000;
+/// The stable code of such a refusal where a caller holds as much as it may.
+pub const SHARE_EXCEEDED: &str = "share_exceeded";
+/// When it is worth to try again where something has to end first.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// What the SDKs answer for a session that is not there.
 const SESSION_NOT_FOUND: i64 = -32001;
 /// Specification 2026-07-28, schema: `HEADER_MISMATCH`, `MISSING_REQUIRED_CLIENT_CAPABILITY`,
@@ -43,11 +53,19 @@ pub struct Fault {
     message: Cow<'static, str>,
     data: Option<Box<RawValue>>,
     status: Status,
+    refusal: Option<Passing>,
+}
+
+/// What the head of an answer says of a refusal that ends with time.
+#[derive(Debug, Clone, Copy)]
+struct Passing {
+    code: &'static str,
+    retry_after: Duration,
 }
 
 impl Fault {
     fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), data: None, status: Status::Answered }
+        Self { code, message: message.into(), data: None, status: Status::Answered, refusal: None }
     }
 
     pub fn parse_error(message: String) -> Self {
@@ -64,6 +82,21 @@ impl Fault {
 
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(INTERNAL_ERROR, message)
+    }
+
+    /// A request over a limit of its key, with 429 as calls of other faces get it.
+    pub fn limited(limited: &Limited) -> Self {
+        Self::too_many(limited.to_string(), limited.code(), limited.retry_after)
+    }
+
+    /// A caller that holds as much of a thing as it may, with 429.
+    pub fn exceeded(exceeded: &Exceeded) -> Self {
+        Self::too_many(exceeded.to_string(), SHARE_EXCEEDED, TRY_AGAIN)
+    }
+
+    fn too_many(message: String, code: &'static str, retry_after: Duration) -> Self {
+        let fault = Self::new(LIMITED, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
+        Self { refusal: Some(Passing { code, retry_after }), ..fault }
     }
 
     /// In the stateless era with 404 (2026-07-28, streamable HTTP, "Protocol Version Header").
@@ -128,7 +161,7 @@ impl Fault {
             Status::Answered => StatusCode::OK,
             Status::Stateless(status) | Status::Always(status) => status,
         };
-        json_answer(status, self.text(id))
+        self.answer(status, id)
     }
 
     /// The same in a session.
@@ -137,7 +170,17 @@ impl Fault {
             Status::Answered | Status::Stateless(_) => StatusCode::OK,
             Status::Always(status) => status,
         };
-        json_answer(status, self.text(Some(id)))
+        self.answer(status, Some(id))
+    }
+
+    fn answer(&self, status: StatusCode, id: Option<&str>) -> Response {
+        let mut response = json_answer(status, self.text(id));
+        if let Some(Passing { code, retry_after }) = self.refusal {
+            let seconds = whole_seconds(retry_after);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(code));
+        }
+        response
     }
 
     /// The message itself.

@@ -164,6 +164,7 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
             Err(Fault::invalid_params(format!("Unknown tool: {shown}")))
         }
         FindError::Quarantined(_) => Ok(error_result(&error.for_callers())),
+        FindError::Limited(limited) => Ok(error_result(&format!("{server}: {limited}"))),
         FindError::Unavailable(unavailable) => {
             Ok(error_result(&format!("{server}: {}", told_unavailable(unavailable, caller))))
         }

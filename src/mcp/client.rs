@@ -15,9 +15,11 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Fault;
+use crate::shares::Principal;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide, Hearing, Link, Question};
 use questions::{Awaited, Questions, UNANSWERED};
@@ -32,6 +34,8 @@ const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 #[derive(Debug)]
 pub struct Client {
     key: [u8; 32],
+    principal: Principal,
+    ended: CancellationToken,
     capabilities: Arc<str>,
     log_level: ArcSwapOption<Arc<str>>,
     ways: Mutex<Ways>,
@@ -77,10 +81,17 @@ pub struct Way {
 }
 
 impl Client {
-    /// The client that opened the session `id` with these `capabilities`.
-    pub fn new(id: &str, capabilities: Option<&RawValue>) -> Arc<Self> {
+    /// The client that opened the session `id` with these `capabilities`; `ended` is cancelled with the session.
+    pub fn new(
+        id: &str,
+        principal: Principal,
+        capabilities: Option<&RawValue>,
+        ended: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             key: Sha256::digest(id.as_bytes()).into(),
+            principal,
+            ended,
             capabilities: askable(capabilities),
             log_level: ArcSwapOption::empty(),
             ways: Mutex::default(),
@@ -94,7 +105,13 @@ impl Client {
     pub fn side(&self) -> Option<ClientSide> {
         let log_level = self.log_level.load().as_deref().cloned();
         let is_special = &*self.capabilities != "{}" || log_level.is_some();
-        is_special.then(|| ClientSide { key: self.key, capabilities: self.capabilities.clone(), log_level })
+        is_special.then(|| ClientSide {
+            key: self.key,
+            principal: self.principal.clone(),
+            capabilities: self.capabilities.clone(),
+            log_level,
+            ended: Some(self.ended.clone()),
+        })
     }
 
     /// A number that other sessions are not likely to have, and that tells nothing of the session's id.

@@ -13,7 +13,7 @@ use super::client::{LARGEST_CAPABILITIES, too_large_capabilities};
 use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
-use super::session::Holder;
+use super::sessions::{Holder, SessionBounds};
 use super::stateless::SPOKEN;
 use super::{Mcp, SESSION};
 use crate::catalog::{CatalogServer, ServerInfo};
@@ -45,7 +45,8 @@ struct Portrait {
 }
 
 impl Mcp {
-    /// Opens a session. A revision that is not spoken is answered with the latest one that is.
+    /// Opens a session, which counts under the rate of its key. A revision that is not spoken is answered with the latest
+    /// one that is.
     pub(super) async fn initialize(&self, asked: &Asked<'_>, message: &Message<'_>) -> Response {
         let Message::Request { id, params, .. } = message else {
             return Fault::invalid_request("`initialize` is a request").response(None);
@@ -60,12 +61,16 @@ impl Mcp {
             .into_iter()
             .find(|revision| *revision == wanted.protocol_version)
             .unwrap_or(REVISIONS[0]);
+        // A session is as much as a call: it is counted, and may be followed by a process of its own.
+        let _turn = match self.gateway.admit(asked.caller) {
+            Ok(turn) => turn,
+            Err(limited) => return Fault::limited(&limited).response(Some(id)),
+        };
         let portrait = self.portrait(asked).await;
-        let limits = &self.config.limits;
+        let (shares, idle) = (self.shares.sessions(), self.config.limits.session_idle);
         let opened = self.shared.sessions.open(
             Holder::of(asked.caller, asked.place),
-            limits.sessions,
-            limits.session_idle,
+            SessionBounds { shares, idle },
             wanted.capabilities,
             revision,
         );

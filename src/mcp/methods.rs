@@ -294,7 +294,7 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         match (method, way.era) {
             ("tools/call", _) => self.call(asked, params, way).await,
-            ("tools/list", _) => Ok(Box::pin(self.list_tools(asked, way)).await),
+            ("tools/list", _) => Box::pin(self.list_tools(asked, way)).await,
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
             ("server/discover", Era::Stateless) => Ok(Box::pin(self.discover(asked)).await),
             _ if others::METHODS.contains(&method) => Box::pin(self.other(asked, method, params, way)).await,
@@ -302,10 +302,10 @@ impl Mcp {
         }
     }
 
-    async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Bytes {
+    async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Result<Bytes, Fault> {
         self.first_outcomes(asked).await;
         let own = match &way.client {
-            Some(client) => self.own_tool_list(asked, client).await,
+            Some(client) => self.own_tool_list(asked, client).await?,
             None => None,
         };
         let is_own = own.is_some();
@@ -317,7 +317,7 @@ impl Mcp {
             text.extend_from_slice(self.freshness(asked, is_own).as_bytes());
         }
         text.push(b'}');
-        text.into()
+        Ok(text.into())
     }
 
     /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest

@@ -11,7 +11,7 @@ use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
 use crate::compute;
-use crate::gateway::Ask;
+use crate::gateway::{Ask, CallError};
 use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
@@ -87,6 +87,7 @@ impl Mcp {
                 }
                 Err(Fault::of_server(&error))
             }
+            Err(CallError::Limited(limited)) => Err(Fault::limited(&limited)),
             Err(error) => {
                 let why = error.full();
                 tracing::warn!(mcp_server = %upstream.name(), "{}: {method} failed: {why}", upstream.name());

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Mcp;
+use super::answer::Fault;
 use super::calls::context;
 use super::methods::Asked;
 use super::place::Place;
@@ -44,17 +45,28 @@ impl Mcp {
 
     /// The list of the tools of `client`, as JSON text; `None` when it is that of everybody. While a server is down, what
     /// everybody was told last is told here, too.
-    pub(super) async fn own_tool_list(&self, asked: &Asked<'_>, client: &Client) -> Option<Bytes> {
+    ///
+    /// # Errors
+    ///
+    /// At the endpoint of one server: the caller's key asks too often to get a connection of its own.
+    pub(super) async fn own_tool_list(
+        &self,
+        asked: &Asked<'_>,
+        client: &Client,
+    ) -> Result<Option<Bytes>, Fault> {
         let (context, scope) = (self.forwarding_context(asked), &asked.caller.scope);
         match asked.place {
             Place::All => {
-                let catalog = self.gateway.offered_together(&context, client).await?;
-                Some(catalog.tool_list(scope))
+                let catalog = self.gateway.offered_together(&context, client).await;
+                Ok(catalog.map(|catalog| catalog.tool_list(scope)))
             }
             Place::One(name) => {
-                let upstream = self.upstream(name)?;
-                let catalog = self.gateway.offered_to(&context, &upstream, client).await.ok()??;
-                Some(catalog.tool_list_of(scope, name))
+                let Some(upstream) = self.upstream(name) else { return Ok(None) };
+                match self.gateway.offered_to(&context, &upstream, client).await {
+                    Ok(catalog) => Ok(catalog.map(|catalog| catalog.tool_list_of(scope, name))),
+                    Err(FindError::Limited(limited)) => Err(Fault::limited(&limited)),
+                    Err(_) => Ok(None),
+                }
             }
         }
     }

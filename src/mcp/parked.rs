@@ -25,6 +25,7 @@ use super::members::Members;
 use super::session::new_id;
 use super::streamed::Finished;
 use crate::catalog::{Caller, CatalogTool};
+use crate::shares::{Bounds, Principal};
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide};
 pub use running::{Called, Ends, Running};
@@ -57,7 +58,7 @@ struct Waiting {
 /// Whose a request is, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    key_name: Option<Arc<str>>,
+    principal: Principal,
     /// The one that the request asked for.
     profile: Option<Arc<str>>,
     /// Digest of the endpoint and the request.
@@ -88,8 +89,8 @@ impl Owner {
                 digest.update(text);
             }
         }
-        let (key_name, profile) = (caller.key_name.clone(), caller.profile.clone());
-        Self { key_name, profile, request: digest.finalize().into() }
+        let (principal, profile) = (caller.principal(), caller.profile.clone());
+        Self { principal, profile, request: digest.finalize().into() }
     }
 }
 
@@ -178,7 +179,7 @@ impl Parked {
 
     /// Whether a request of the caller's key waits for its client.
     pub fn asks(&self, caller: &Caller) -> bool {
-        self.waiting().values().any(|waiting| waiting.owner.key_name == caller.key_name)
+        self.waiting().values().any(|waiting| waiting.owner.principal == caller.principal())
     }
 
     /// The tool that the request called which waits under that name.
@@ -195,8 +196,9 @@ impl Parked {
         };
         let state = format!("{STATE}{id}");
         let mut waiting = self.waiting();
-        let of_key = waiting.values().filter(|waiting| waiting.owner.key_name == owner.key_name).count();
-        if waiting.len() >= MOST || of_key >= MOST_OF_KEY {
+        let own = waiting.values().filter(|waiting| waiting.owner.principal == owner.principal).count();
+        let each = if owner.principal.is_keyless() { MOST } else { MOST_OF_KEY };
+        if (Bounds { all: MOST, each }).check(own, waiting.len()).is_err() {
             return Finished::Fault(Fault::internal(
                 "too many requests wait for input of their clients; try again later",
             ));
@@ -221,7 +223,7 @@ impl Parked {
         let ended: Vec<Waiting> = {
             let mut waiting = self.waiting();
             waiting
-                .extract_if(|_, waiting| waiting.owner.key_name.as_deref() == Some(name))
+                .extract_if(|_, waiting| waiting.owner.principal.key_name() == Some(name))
                 .map(|(_, ended)| ended)
                 .collect()
         };

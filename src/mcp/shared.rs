@@ -8,13 +8,18 @@ use tokio_util::task::TaskTracker;
 
 use super::Mcp;
 use super::parked::Parked;
-use super::session::Sessions;
+use super::sessions::Sessions;
+use crate::shares::{Ledger, Thing};
 
 /// Shared by the faces of all configurations, one after the other.
 #[derive(Debug)]
 pub struct Shared {
     pub(super) sessions: Sessions,
     pub(super) parked: Arc<Parked>,
+    /// Streams that wait for changes.
+    pub(super) listeners: Arc<Ledger>,
+    /// Resources that clients follow.
+    pub(super) followed: Arc<Ledger>,
     pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
     /// Cancelled when the gateway begins to stop: streams close then, so that nobody waits for them.
     pub(super) closing: CancellationToken,
@@ -28,6 +33,8 @@ impl Shared {
         Self {
             sessions: Sessions::default(),
             parked: Arc::default(),
+            listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
+            followed: Ledger::new(Thing { setting: "followed", plural: "resources that they follow" }),
             current: watch::Sender::new(None),
             closing,
             tasks,

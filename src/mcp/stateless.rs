@@ -56,8 +56,10 @@ impl Declared {
         }
         Some(ClientSide {
             key: digest.finalize().into(),
+            principal: caller.principal(),
             capabilities: self.capabilities.clone(),
             log_level: self.log_level.clone(),
+            ended: None,
         })
     }
 }

@@ -32,6 +32,7 @@ use crate::catalog::{Caller, Namespace};
 use crate::config::ServerName;
 use crate::http::Fingerprint;
 use crate::json::First;
+use crate::shares::Held;
 use crate::upstream::{Change, News};
 
 /// Proxies close what is silent for a minute or less.
@@ -110,6 +111,8 @@ struct Follower {
     session: Option<(Arc<Session>, Way, mpsc::Receiver<Bytes>)>,
     /// The resources that a subscription follows.
     followed: Vec<Followed>,
+    /// Its part of the caller's share.
+    _held: Held,
     _open: Option<OpenStream>,
 }
 
@@ -134,7 +137,11 @@ impl Mcp {
             let reader = last.to_str().ok().and_then(|last| Replay::resume(&session, last));
             return reader.map_or_else(|| Fault::not_resumable().response(None), Reader::respond);
         }
-        let mut follower = self.follower(caller, place);
+        let held = match self.listen_once_more(caller) {
+            Ok(held) => held,
+            Err(fault) => return fault.response(None),
+        };
+        let mut follower = self.follower(caller, place, held);
         follower.ended = session.ended().clone();
         follower._open = Some(session.stream());
         let (way, messages) = session.client().stream();
@@ -147,14 +154,22 @@ impl Mcp {
         let Ok(listen) = serde_json::from_str::<Listen>(params) else {
             return Fault::invalid_params("`notifications` must be an object").response(Some(id));
         };
+        let held = match self.listen_once_more(asked.caller) {
+            Ok(held) => held,
+            Err(fault) => return fault.response(Some(id)),
+        };
         let subscription: Value = serde_json::from_str(id).unwrap_or_default();
         let mut wanted = listen.notifications;
         let mut followed = Vec::new();
         wanted.resource_subscriptions.items.retain(|uri| {
             let found = self.resource(asked, uri).filter(|(upstream, _)| offers_subscriptions(upstream));
-            let found = found.filter(|_| followed.len() < MOST_FOLLOWED);
-            followed.extend(found.iter().map(|(upstream, own)| Followed::new(upstream, own, uri)));
-            found.is_some()
+            let Some((upstream, own)) = found.filter(|_| followed.len() < MOST_FOLLOWED) else {
+                return false;
+            };
+            // What is not acknowledged is not told; the client may ask for it later.
+            let Ok(held) = self.follow_one_more(asked.caller, uri) else { return false };
+            followed.push(Followed::new(&upstream, &own, uri, held));
+            true
         });
         let mut honored = json!({});
         wanted.prompts_list_changed &= self.tells(asked.caller, asked.place, "prompts", "listChanged");
@@ -171,7 +186,7 @@ impl Mcp {
         if !wanted.resource_subscriptions.items.is_empty() {
             honored["resourceSubscriptions"] = json!(wanted.resource_subscriptions.items);
         }
-        let mut follower = self.follower(asked.caller, asked.place);
+        let mut follower = self.follower(asked.caller, asked.place, held);
         follower.wanted = wanted;
         follower.followed = followed;
         follower.waiting.push_back(json!({
@@ -183,7 +198,7 @@ impl Mcp {
         follower.respond()
     }
 
-    fn follower(self: &Arc<Self>, caller: &Caller, place: &Place) -> Follower {
+    fn follower(self: &Arc<Self>, caller: &Caller, place: &Place, held: Held) -> Follower {
         Follower {
             current: self.shared.current.subscribe(),
             swapped: self.gateway.keeper().swapped(),
@@ -206,12 +221,19 @@ impl Mcp {
             news: self.gateway.keeper().news(),
             session: None,
             followed: Vec::new(),
+            _held: held,
             _open: None,
         }
     }
 }
 
 impl Mcp {
+    /// The part of the caller's share that one more stream takes.
+    fn listen_once_more(&self, caller: &Caller) -> Result<Held, Fault> {
+        let taken = self.shared.listeners.take(&caller.principal(), self.shares.listeners());
+        taken.map_err(|exceeded| self.refused(&exceeded))
+    }
+
     fn known(&self, caller: &Caller, place: &Place) -> Known {
         let catalog = self.gateway.keeper().catalog();
         let offering = |kind| {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Mcp;
 use super::all::resource_not_found;
-use super::answer::Fault;
+use super::answer::{Fault, SHARE_EXCEEDED};
 use super::era::Era;
 use super::methods::Asked;
 use super::place::Place;
@@ -20,10 +20,13 @@ use super::way::Way;
 use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::gateway;
+use crate::shares::{Exceeded, Held};
 use crate::upstream::{Manner, ServerInfo, Subscriptions, Upstream};
 
 /// How long all servers together may take to hear of another level of their log.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// The longest name of a resource that can be followed, in bytes: it is kept for as long.
+const LONGEST_URI: usize = 4096;
 /// Resources that one session may follow.
 pub const MOST_FOLLOWED: usize = 1024;
 
@@ -46,13 +49,15 @@ pub struct Followed {
     uri: Box<str>,
     /// The name that the client has for it.
     shown: Box<str>,
+    _held: Held,
 }
 
 impl Followed {
-    pub fn new(upstream: &Arc<Upstream>, uri: &str, shown: &str) -> Self {
+    /// `held` is its part of the caller's share.
+    pub fn new(upstream: &Arc<Upstream>, uri: &str, shown: &str, held: Held) -> Self {
         let (server, subscriptions) = (upstream.name().clone(), upstream.subscriptions().clone());
         subscriptions.add(uri);
-        Self { server, subscriptions, uri: uri.into(), shown: shown.into() }
+        Self { server, subscriptions, uri: uri.into(), shown: shown.into(), _held: held }
     }
 
     /// The name that the client has for the resource `uri` of `server`, if it is this one or a part of it, which servers
@@ -89,7 +94,8 @@ impl Mcp {
         client.set_log_level(wanted.level.into());
         let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
         let context = self.forwarding_context(asked);
-        let identity = |upstream: &Upstream| upstream.identity(&context.forwarded);
+        let principal = asked.caller.principal();
+        let identity = |upstream: &Upstream| upstream.identity(&principal, &context.forwarded);
         let concerned: Vec<Arc<Upstream>> = {
             let catalog = self.gateway.keeper().catalog();
             let upstreams =
@@ -155,12 +161,32 @@ impl Mcp {
                 "a session follows {MOST_FOLLOWED} resources at most"
             )));
         }
+        let held = self.follow_one_more(asked.caller, &uri)?;
         if upstream.manner() == Manner::Sessions {
             let params = serde_json::json!({ "uri": own }).to_string();
             self.pass_on(asked, &upstream, method, &params, &Way::plain(Era::Sessions)).await?;
         }
-        session.follow(&uri, Followed::new(&upstream, &own, &uri));
+        session.follow(&uri, Followed::new(&upstream, &own, &uri, held));
         Ok(Bytes::from_static(b"{}"))
+    }
+
+    /// The part of the caller's share that one more resource takes.
+    ///
+    /// # Errors
+    ///
+    /// The caller follows as many as it may, or the name is too long to be kept.
+    pub(super) fn follow_one_more(&self, caller: &Caller, uri: &str) -> Result<Held, Fault> {
+        if uri.len() > LONGEST_URI {
+            return Err(Fault::invalid_params(format!("`uri` may have {LONGEST_URI} bytes at most")));
+        }
+        let taken = self.shared.followed.take(&caller.principal(), self.shares.followed());
+        taken.map_err(|exceeded| self.refused(&exceeded))
+    }
+
+    /// The refusal of a caller that holds as much of a thing as it may.
+    pub(super) fn refused(&self, exceeded: &Exceeded) -> Fault {
+        self.gateway.metrics().http().refused(SHARE_EXCEEDED);
+        Fault::exceeded(exceeded)
     }
 
     /// The server that a resource is one of, and the server's own name for it.

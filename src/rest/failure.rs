@@ -2,8 +2,6 @@
 //!
 //! Every variant is named, so that a new kind of failure asks for a decision here.
 
-use std::time::Duration;
-
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -12,8 +10,8 @@ use super::{problem, result};
 use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::gateway::error::told_unavailable;
-use crate::gateway::{CallError, FindError};
-use crate::http::answer::ERROR_CODE;
+use crate::gateway::{CallError, FindError, Limited};
+use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::{Problem, error_answer, json_answer};
 use crate::upstream::{LinkError, RpcError, Unavailable};
 
@@ -26,12 +24,7 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
             response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static("bad_arguments"));
             response
         }
-        CallError::Limited(limited) => {
-            let mut response = answer(StatusCode::TOO_MANY_REQUESTS, limited.code(), name, &error.public());
-            let seconds = whole_seconds(limited.retry_after);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            response
-        }
+        CallError::Limited(limited) => limited_answer(name, limited),
         CallError::Unavailable(reason) => unavailable(name, reason, caller),
         CallError::Deadline { .. } => answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public()),
         CallError::Link(link) => {
@@ -61,6 +54,7 @@ pub fn find(server: &str, error: &FindError, caller: &Caller) -> Response {
         FindError::Quarantined(_) => {
             answer(StatusCode::FORBIDDEN, "quarantined", server, &error.for_callers())
         }
+        FindError::Limited(limited) => limited_answer(server, limited),
         FindError::Unavailable(reason) => unavailable(server, reason, caller),
         FindError::Deadline { after } => {
             let message = format!("it did not get ready within {} s", after.as_secs_f32());
@@ -80,6 +74,13 @@ pub fn protocol(message: &str) -> Response {
     error_answer(StatusCode::BAD_GATEWAY, "protocol_fault", &json!({ "message": message }))
 }
 
+fn limited_answer(server: &str, limited: &Limited) -> Response {
+    let mut response = answer(StatusCode::TOO_MANY_REQUESTS, limited.code(), server, &limited.to_string());
+    let seconds = whole_seconds(limited.retry_after);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
 fn unavailable(server: &str, unavailable: &Unavailable, caller: &Caller) -> Response {
     let message = told_unavailable(unavailable, caller);
     let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, "server_unavailable", server, &message);
@@ -88,22 +89,6 @@ fn unavailable(server: &str, unavailable: &Unavailable, caller: &Caller) -> Resp
     response
 }
 
-/// At least one, rounded up: a client that waits so long finds the next try made.
-fn whole_seconds(wait: Duration) -> u64 {
-    (wait + Duration::from_millis(999)).as_secs().max(1)
-}
-
 fn answer(status: StatusCode, code: &'static str, server: &str, message: &str) -> Response {
     error_answer(status, code, &json!({ "message": format!("{server}: {message}") }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_is_told_in_whole_seconds_and_never_as_zero() {
-        let seconds = |milliseconds| whole_seconds(Duration::from_millis(milliseconds));
-        assert_eq!([seconds(0), seconds(1), seconds(1000), seconds(1001)], [1, 1, 1, 2]);
-    }
 }

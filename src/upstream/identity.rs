@@ -8,8 +8,10 @@ use std::sync::Arc;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::ForwardingConfig;
+use crate::shares::Principal;
 
 /// Headers of one request that may go along to some server; each server's own rules choose from them. Cheap to
 /// clone.
@@ -21,6 +23,8 @@ pub struct CallerHeaders(Option<Arc<HeaderMap>>);
 #[derive(Clone)]
 pub struct Identity {
     key: IdentityKey,
+    /// Whose share its connection is part of.
+    principal: Principal,
     headers: Arc<[(HeaderName, HeaderValue)]>,
     client: Option<ClientSide>,
 }
@@ -31,10 +35,14 @@ pub struct Identity {
 pub struct ClientSide {
     /// Stands for the client: a session, or one of the places of a caller without sessions.
     pub key: IdentityKey,
+    /// Whose client it is.
+    pub principal: Principal,
     /// The JSON text of what it declares: an object with some of `elicitation`, `sampling` and `roots`.
     pub capabilities: Arc<str>,
     /// The least level of the log messages that it wants.
     pub log_level: Option<Arc<str>>,
+    /// Cancelled when the client's session has ended, and nobody needs its connection any more.
+    pub ended: Option<CancellationToken>,
 }
 
 /// Stands for an identity without holding any of its values.
@@ -68,7 +76,7 @@ impl CallerHeaders {
 impl Identity {
     /// What `rules` let through of `headers`; `None` when that is nothing, and the call is nobody's in
     /// particular.
-    pub fn new(rules: &ForwardingConfig, headers: &CallerHeaders) -> Option<Self> {
+    pub fn new(rules: &ForwardingConfig, principal: &Principal, headers: &CallerHeaders) -> Option<Self> {
         let headers = headers.0.as_deref()?;
         let mut names: Vec<&HeaderName> = headers.keys().filter(|name| rules.allows(name)).collect();
         if names.is_empty() {
@@ -88,7 +96,7 @@ impl Identity {
                 digest.update(bytes);
             }
         }
-        Some(Self { key: digest.finalize().into(), headers, client: None })
+        Some(Self { key: digest.finalize().into(), principal: principal.clone(), headers, client: None })
     }
 
     /// The same for `client`; without any headers when there is no `base`.
@@ -99,12 +107,18 @@ impl Identity {
         // How much it wants of the log is told over the same connection.
         digest.update(&*client.capabilities);
         let headers = base.map_or_else(|| Arc::from([]), |base| base.headers.clone());
-        Self { key: digest.finalize().into(), headers, client: Some(client.clone()) }
+        let principal = client.principal.clone();
+        Self { key: digest.finalize().into(), principal, headers, client: Some(client.clone()) }
     }
 
     /// The client behind the calls.
     pub fn client(&self) -> Option<&ClientSide> {
         self.client.as_ref()
+    }
+
+    /// Whose share its connection is part of: that of the caller that opens it.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// Equal for equal headers.
@@ -149,7 +163,7 @@ mod tests {
     }
 
     fn key(pairs: &[(&str, &str)]) -> Option<IdentityKey> {
-        Identity::new(&rules(&["X-*"]), &caller(pairs)).map(|identity| identity.key())
+        Identity::new(&rules(&["X-*"]), &Principal::default(), &caller(pairs)).map(|identity| identity.key())
     }
 
     #[test]
@@ -181,7 +195,7 @@ mod tests {
     #[test]
     fn headers_that_belong_to_the_callers_connection_stay_there() {
         let caller = caller(&[("Connection", "close, X-Hop"), ("X-Hop", "1"), ("X-A", "2")]);
-        let identity = Identity::new(&rules(&["X-*"]), &caller).unwrap();
+        let identity = Identity::new(&rules(&["X-*"]), &Principal::default(), &caller).unwrap();
         let names: Vec<&str> = identity.headers().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["x-a"]);
     }
@@ -189,7 +203,7 @@ mod tests {
     #[test]
     fn nothing_shows_a_value() {
         let caller = caller(&[("X-Token", "hunter2")]);
-        let identity = Identity::new(&rules(&["X-*"]), &caller).unwrap();
+        let identity = Identity::new(&rules(&["X-*"]), &Principal::default(), &caller).unwrap();
         let shown = format!("{caller:?} {identity:?} {:?}", identity.headers());
         assert!(shown.contains("x-token") && !shown.contains("hunter2"), "{shown}");
     }

@@ -17,8 +17,8 @@ use super::message::Reply;
 use super::pages::{Entry, ListRoom, Page, TooLong};
 use super::request::{Request, What};
 use super::{
-    Change, ClientSide, Connection, Freshness, Hearing, Identity, NoConnection, Relay, ServerInfo, TRY_AGAIN,
-    ToolList, Unavailable, Upstream,
+    Change, ClientSide, Connection, Freshness, Hearing, Identity, Manner, NoConnection, Relay, ServerInfo,
+    TRY_AGAIN, ToolList, Unavailable, Upstream,
 };
 use crate::compute;
 use crate::config::ServerName;
@@ -256,6 +256,13 @@ impl Upstream {
         let has_other_tools =
             || self.own_relay(identity, client).is_some_and(|relay| relay.has_other_tools());
         self.offers.differ(&client.capabilities) == Some(true) || has_other_tools()
+    }
+
+    /// Whether [`Upstream::tools_for`] has to open a connection for `client` first.
+    pub fn would_open(&self, identity: Option<&Identity>, client: &ClientSide) -> bool {
+        let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
+        let needs_own = self.manner() == Manner::Sessions || wants_log || identity.is_some();
+        needs_own && self.own_relay(identity, client).is_none()
     }
 
     /// Who hears the connection that is `client`'s alone, if it is open now.

@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("file", 0),
     ("json", 0),
     ("room", 0),
+    ("shares", 0),
     ("telemetry", 0),
     ("metrics", 0),
     ("shutdown", 0),

@@ -57,6 +57,7 @@ mod run_server;
 mod schemathesis;
 mod secrets;
 mod service_manager;
+mod shares;
 mod sign_in;
 mod sign_in_credentials;
 mod sign_in_refused;

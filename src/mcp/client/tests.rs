@@ -5,7 +5,7 @@ use crate::upstream::link::fake::Told;
 
 fn client(capabilities: &str) -> Arc<Client> {
     let capabilities = RawValue::from_string(capabilities.to_owned()).unwrap();
-    Client::new("id", Some(&capabilities))
+    Client::new("id", Principal::default(), Some(&capabilities), CancellationToken::new())
 }
 
 #[test]

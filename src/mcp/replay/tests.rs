@@ -1,7 +1,8 @@
 use super::*;
 use crate::catalog::Caller;
 use crate::mcp::place::Place;
-use crate::mcp::session::{Holder, Sessions};
+use crate::mcp::sessions::{Holder, SessionBounds, Sessions};
+use crate::shares::Bounds;
 
 fn session() -> Arc<Session> {
     let caller = Caller {
@@ -13,7 +14,8 @@ fn session() -> Arc<Session> {
         metrics: false,
     };
     let holder = Holder::of(&caller, &Place::All);
-    Sessions::default().open(holder, 1, KEPT, None, "2025-11-25").unwrap()
+    let bounds = SessionBounds { shares: Bounds::undivided(1), idle: KEPT };
+    Sessions::default().open(holder, bounds, None, "2025-11-25").unwrap()
 }
 
 fn kept(session: &Session) -> Vec<u64> {

@@ -46,6 +46,18 @@ impl Requests {
         }
     }
 
+    /// Cancels all that are in flight.
+    pub fn cancel_all(&self) {
+        for (_, cancelled) in self.table().by_id.values().flatten() {
+            cancelled.cancel();
+        }
+    }
+
+    /// Whether none is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.table().by_id.is_empty()
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

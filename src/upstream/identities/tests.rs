@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::config::{ForwardingConfig, HeaderPattern};
+use crate::shares::Principal;
 use crate::upstream::dedicated::Dedicated;
 use crate::upstream::error::LinkError;
 use crate::upstream::identity::CallerHeaders;
@@ -110,7 +111,7 @@ fn user(name: &str) -> Identity {
     headers.insert(HeaderName::from_static("x-user"), HeaderValue::from_str(name).unwrap());
     let allowed = vec![HeaderPattern::parse("X-User").unwrap()];
     let rules = ForwardingConfig { allowed, withheld: Vec::new() };
-    Identity::new(&rules, &CallerHeaders::collect(&headers, |_, _| true)).unwrap()
+    Identity::new(&rules, &Principal::default(), &CallerHeaders::collect(&headers, |_, _| true)).unwrap()
 }
 
 fn pool(limit: usize, server: Server) -> (Identities, Arc<Server>) {

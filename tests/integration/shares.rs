@@ -1,0 +1,191 @@
+//! No key uses up what callers share: sessions, streams, followed resources, connections of their own, and turns.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::mcp::{Events, Session, introduction, request, stateless, stateless_able};
+use crate::support::{Answer, Ask, Gateway, servers, until};
+
+/// These servers and limits, and the keys `greedy` (with `rights`), `other` and `watch`.
+fn config(servers: &Value, limits: &Value, rights: &Value) -> Value {
+    let mut greedy = json!({ "key": "key-greedy" });
+    for (name, value) in rights.as_object().unwrap() {
+        greedy[name] = value.clone();
+    }
+    json!({
+        "mcpServers": servers,
+        "limits": limits,
+        "profiles": { "small": { "servers": ["*"] } },
+        "apiKeys": { "greedy": greedy, "other": "key-other", "watch": { "key": "key-watch", "admin": true } },
+    })
+}
+
+async fn started(config: Value) -> Gateway {
+    let gateway = Gateway::with(config).start().await;
+    until(Duration::from_secs(60), "all servers are ready", async || {
+        let answer = under("watch", gateway.ask("GET", "/servers")).send().await.json();
+        let servers = answer["servers"].as_array().unwrap();
+        let is_there = |server: &Value| server["state"] == "ready" && server["tools"] != json!([]);
+        servers.iter().all(is_there).then_some(())
+    })
+    .await;
+    gateway
+}
+
+fn under(key: &str, ask: Ask) -> Ask {
+    ask.header("Authorization", &format!("Bearer key-{key}"))
+}
+
+async fn open(gateway: &Gateway, key: &str, path: &str) -> Session {
+    Session::open_with(under(key, gateway.ask("POST", path))).await
+}
+
+fn able() -> Value {
+    json!({ "elicitation": { "form": {} } })
+}
+
+/// The gateway's child processes that live.
+fn children(gateway: &Gateway) -> Vec<i32> {
+    let own = gateway.pid();
+    let tasks = std::fs::read_dir(format!("/proc/{own}/task")).unwrap();
+    let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.ok()?.path().join("children")).ok()
+    };
+    let lists: Vec<String> = tasks.filter_map(of_task).collect();
+    let all = lists.iter().flat_map(|list| list.split_whitespace()).map(|pid| pid.parse().unwrap());
+    let lives = |pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    all.filter(lives).collect()
+}
+
+/// A refusal with 429 that names the setting, as callers of each face get it.
+fn assert_refused(answer: &Answer, setting: &str) {
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    assert!(answer.header("x-mcpo-error").is_some());
+    let told = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(told.contains(&format!("`{setting}`")), "{told}");
+}
+
+/// Opens the stream of a session, and gives the answer's head.
+async fn stream(gateway: &Gateway, key: &str, session: &Session) -> Events {
+    let head = format!(
+        "Authorization: Bearer key-{key}\r\nMcp-Session-Id: {}\r\nAccept: text/event-stream\r\n",
+        session.id
+    );
+    let mut events = Events::open(gateway, "GET", "/mcp", &head, "").await;
+    events.until("\r\n\r\n").await;
+    events
+}
+
+#[tokio::test]
+async fn a_key_that_opens_many_sessions_ends_its_own_and_none_of_another_key() {
+    let servers = json!({ "s": servers::scripted(&[]) });
+    let gateway = started(config(&servers, &json!({ "sessions": 20 }), &json!({}))).await;
+    let other = open(&gateway, "other", "/mcp").await;
+    let first = open(&gateway, "greedy", "/mcp").await;
+    // Ten of twenty are its share, in whatever profile it opens them.
+    for number in 0..30 {
+        open(&gateway, "greedy", if number % 2 == 0 { "/mcp" } else { "/mcp?profile=small" }).await;
+    }
+    assert_eq!(other.answer("ping", &json!({})).await.status, 200);
+    assert_eq!(first.answer("ping", &json!({})).await.status, 404);
+    gateway.logged("a session of the API key `greedy` has ended to make room").await;
+    gateway.logged("`limits.sessionsPerKey`: 10").await;
+}
+
+#[tokio::test]
+async fn an_evicted_session_ends_with_its_stream_and_what_it_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let told = ["--tells", "--log", log.to_str().unwrap()];
+    let servers = json!({ "s": servers::entry("offering_server.py", &told) });
+    let gateway = started(config(&servers, &json!({ "sessionsPerKey": 1 }), &json!({}))).await;
+    let first = open(&gateway, "greedy", "/mcp").await;
+    let uri = json!({ "uri": "mcpo://s/odd+x://1/?a=%20#é" });
+    first.result("resources/subscribe", &uri).await;
+    let mut events = stream(&gateway, "greedy", &first).await;
+    let second = open(&gateway, "greedy", "/mcp").await;
+    events.end().await;
+    assert_eq!(first.answer("ping", &json!({})).await.status, 404);
+    assert_eq!(second.answer("ping", &json!({})).await.status, 200);
+    until(Duration::from_secs(20), "the end of the subscription at the server", async || {
+        std::fs::read_to_string(&log).unwrap().contains("\"resources/unsubscribe\"").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_whose_rate_is_spent_opens_no_session_and_no_connection_by_listing() {
+    let servers = json!({ "s": servers::scripted(&[]) });
+    let gateway = started(config(&servers, &json!({}), &json!({ "rate": "4/day" }))).await;
+    let greedy = || under("greedy", gateway.ask("POST", "/s/mcp"));
+    let before = Session::able(greedy(), &able()).await;
+    // The list over a connection of its own is the second; the same connection is not counted again.
+    before.result("tools/list", &json!({})).await;
+    before.result("tools/list", &json!({})).await;
+    for _ in 0..2 {
+        Session::able(greedy(), &able()).await;
+    }
+    let opening = greedy().json(&request("initialize", &introduction("2025-11-25"))).send().await;
+    assert_refused(&opening, "apiKeys.greedy.rate");
+    assert_eq!(opening.header("x-mcpo-error"), Some("rate_limited"));
+    let listing = stateless_able(greedy(), &able(), "tools/list", &json!({})).send().await;
+    assert_refused(&listing, "apiKeys.greedy.rate");
+    // What needs no connection of its own is not counted.
+    stateless(greedy(), "tools/list", &json!({})).send().await.ok();
+    before.result("tools/list", &json!({})).await;
+    assert!(children(&gateway).len() == 2, "the server's and one of the key");
+    Session::able(under("other", gateway.ask("POST", "/s/mcp")), &able()).await.tools().await;
+}
+
+#[tokio::test]
+async fn streams_that_wait_for_changes_are_shared_between_keys() {
+    let servers = json!({ "s": servers::scripted(&[]) });
+    let gateway = started(config(&servers, &json!({ "listenersPerKey": 2 }), &json!({}))).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(open(&gateway, "greedy", "/mcp").await);
+    }
+    let first = stream(&gateway, "greedy", &sessions[0]).await;
+    let second = stream(&gateway, "greedy", &sessions[1]).await;
+    assert!(first.text.contains(" 200 ") && second.text.contains(" 200 "));
+    let refused = stream(&gateway, "greedy", &sessions[2]).await.text.to_lowercase();
+    assert!(refused.contains(" 429 ") && refused.contains("retry-after: "), "{refused}");
+    // The key in a profile, and without a session, is the same caller.
+    let ask = under("greedy", gateway.ask("POST", "/mcp?profile=small"));
+    let listen = stateless(ask, "subscriptions/listen", &json!({ "notifications": {} }));
+    assert_refused(&listen.send().await, "limits.listenersPerKey");
+    let other = open(&gateway, "other", "/mcp").await;
+    assert!(stream(&gateway, "other", &other).await.text.contains(" 200 "));
+    drop(second);
+    until(Duration::from_secs(20), "the share of a stream that ended", async || {
+        stream(&gateway, "greedy", &sessions[2]).await.text.contains(" 200 ").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn followed_resources_are_shared_between_keys() {
+    let servers = json!({ "s": servers::entry("offering_server.py", &["--tells"]) });
+    let gateway = started(config(&servers, &json!({ "followedPerKey": 3 }), &json!({}))).await;
+    let sessions = [open(&gateway, "greedy", "/mcp").await, open(&gateway, "greedy", "/mcp").await];
+    let follow = async |session: &Session, number: usize| {
+        let uri = format!("mcpo://s/odd+x://1/?a=%20#é{}", "/".repeat(number));
+        session.answer("resources/subscribe", &json!({ "uri": uri })).await
+    };
+    for number in 0..3 {
+        follow(&sessions[number % 2], number).await.ok();
+    }
+    assert_refused(&follow(&sessions[1], 4).await, "limits.followedPerKey");
+    let other = open(&gateway, "other", "/mcp").await;
+    follow(&other, 5).await.ok();
+    // What one session gives up, another of the key may follow.
+    let uri = json!({ "uri": "mcpo://s/odd+x://1/?a=%20#é" });
+    sessions[0].result("resources/unsubscribe", &uri).await;
+    follow(&sessions[1], 4).await.ok();
+    let long = json!({ "uri": format!("mcpo://s/{}", "x".repeat(5000)) });
+    assert_eq!(other.error("resources/subscribe", &long).await["code"], -32602);
+}
