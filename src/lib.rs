@@ -26,7 +26,8 @@
 //! - `config` does no I/O except in `load` and in secret resolution, and is the only reader of `std::env`.
 //! - Naming, OpenAPI, schema hoisting, result rendering and back-off are pure and table-tested.
 //! - The call path takes no lock, clones no schema and parses nothing twice: arguments travel as the
-//!   caller's own bytes, results as the server's.
+//!   caller's own bytes, results as the server's. A call in a session of MCP takes the short locks of that session,
+//!   and one that waits for its turn at a server those of the server's queue.
 
 pub mod app;
 pub mod catalog;

@@ -84,6 +84,18 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// The setting that something ended by to make room, for its line in the log, which stands for `left_out` more.
+    pub fn eviction(self, bound: Bound, thing: Thing, left_out: u64) -> String {
+        let (suffix, limit) = match bound {
+            Bound::All => ("", self.all),
+            Bound::Each => ("PerKey", self.each),
+        };
+        let more = if left_out > 0 { format!("; so did {left_out} others before it") } else { String::new() };
+        format!("(`limits.{}{suffix}`: {limit}{more})", thing.setting)
+    }
+}
+
 /// What callers share: its name in the settings `limits.NAME` and `limits.NAMEPerKey`, and what callers call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thing {

@@ -28,10 +28,12 @@ pub mod oauth;
 mod offers;
 pub mod pages;
 pub mod process;
+pub mod processes;
 pub mod progress;
 pub mod question;
 pub mod request;
 pub mod schema_keyword;
+pub mod slots;
 mod sse;
 pub mod state;
 mod stdio;
@@ -45,7 +47,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use changes::{Change, Changes, News};
@@ -68,10 +70,12 @@ pub use subscriptions::Subscriptions;
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
-use crate::shares::Principal;
+use crate::shares::{Bounds, Principal};
 use era::Era;
 use identities::Identities;
 use offers::Offers;
+use processes::Processes;
+use slots::Slots;
 
 /// Calls to an unavailable server cause at most one try in this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -86,7 +90,7 @@ pub struct Upstream {
     tools: ArcSwapOption<ToolList>,
     wanted: Notify,
     changes: Arc<Changes>,
-    permits: ArcSwap<Semaphore>,
+    slots: ArcSwap<Slots>,
     revision: AtomicU64,
     /// The connections that serve one caller each.
     identities: Identities,
@@ -143,11 +147,13 @@ impl Upstream {
         changes: Arc<Changes>,
         stop: CancellationToken,
         oauth: &Arc<OAuth>,
+        processes: &Arc<Processes>,
         before: Option<&Self>,
     ) -> Arc<Self> {
         let (state, _) = watch::channel(UpstreamState::new(Phase::Starting { last: None }, 0));
-        let identities = Identities::new(config.dedicated);
-        let permits = ArcSwap::from_pointee(Semaphore::new(config.concurrency));
+        let processes = config.transport.is_ordered().then(|| processes.clone());
+        let identities = Identities::new(config.name.clone(), config.dedicated, processes);
+        let slots = ArcSwap::from_pointee(Slots::new(Bounds::undivided(config.concurrency)));
         let authorizer = Authorizer::of(&config, oauth, changes.clone());
         Arc::new(Self {
             name: config.name.clone(),
@@ -157,7 +163,7 @@ impl Upstream {
             tools: ArcSwapOption::empty(),
             wanted: Notify::new(),
             changes,
-            permits,
+            slots,
             revision: AtomicU64::new(0),
             identities,
             era: Arc::default(),
@@ -181,9 +187,6 @@ impl Upstream {
     /// Takes up new rules for the same connection ([`crate::config::plan::Action::Update`]). Calls in flight
     /// go on under the old ones; the tool list counts as new, so that it is filtered anew.
     pub fn adopt(&self, config: ServerConfig) {
-        if config.concurrency != self.config().concurrency {
-            self.permits.store(Arc::new(Semaphore::new(config.concurrency)));
-        }
         self.identities.adopt(config.dedicated);
         self.config.store(Arc::new(config));
         if let Some(list) = self.tools() {
@@ -217,11 +220,6 @@ impl Upstream {
     /// The last known tools: of this run, or kept from an earlier one.
     pub fn tools(&self) -> Option<Arc<ToolList>> {
         self.tools.load_full()
-    }
-
-    /// Bounds the calls in flight (`concurrency` of the entry).
-    pub fn permits(&self) -> Arc<Semaphore> {
-        self.permits.load_full()
     }
 
     /// The connection, at once when the server is ready. While it is starting, waits for the outcome;

@@ -16,6 +16,7 @@ use crate::mcp;
 use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
+use crate::upstream::processes::Processes;
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Turn, Upstream};
 
@@ -27,6 +28,8 @@ pub const SERVERS_END: Duration = Duration::from_secs(10);
 pub struct Fleet {
     surroundings: Arc<Surroundings>,
     changes: Arc<Changes>,
+    /// Those that serve one caller each.
+    processes: Arc<Processes>,
     state_dir: Option<PathBuf>,
     turn: Turn,
     tasks: TaskTracker,
@@ -53,6 +56,7 @@ impl Fleet {
                 metrics: Arc::new(Metrics::new(telemetry::dropped_lines, audit::lost_records)),
             }),
             changes: Arc::default(),
+            processes: Arc::default(),
             state_dir,
             turn,
             mcp: Arc::new(mcp::Shared::new(closing, tasks.clone())),
@@ -114,13 +118,15 @@ impl Fleet {
     /// The servers of `config` in its order: those of `running` that `plan` keeps, the others new and not
     /// started yet. Changed rules are taken up at once.
     pub fn muster(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
+        let shares = config.shares();
+        self.processes.share(shares.processes());
         self.surroundings.limits.store(Arc::new(config.limits.clone()));
         self.oauth().set_public_url(config.listen.public_url.as_deref());
         let of_config = config.servers.iter().filter(|server| has_upstream(server));
         of_config
             .map(|server| {
                 let known = running.iter().find(|known| *known.name() == server.name);
-                match (plan.action(&server.name), known) {
+                let upstream = match (plan.action(&server.name), known) {
                     (None, Some(known)) => known.clone(),
                     (Some(Action::Update), Some(known)) => {
                         known.adopt(server.clone());
@@ -133,10 +139,13 @@ impl Fleet {
                             changes,
                             stop,
                             self.oauth(),
+                            &self.processes,
                             known.map(|known| &**known),
                         )
                     }
-                }
+                };
+                upstream.share(&shares);
+                upstream
             })
             .collect()
     }

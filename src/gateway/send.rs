@@ -76,8 +76,8 @@ impl Gateway {
         let after = self.timeout_of(upstream);
         let deadline = Instant::now() + after;
         let late = || CallError::Deadline { after };
-        let permit = timeout_at(deadline, upstream.permits().acquire_owned()).await.map_err(|_| late())?;
-        let _permit = permit.expect("the semaphore is never closed");
+        let slots = upstream.slots();
+        let _slot = timeout_at(deadline, slots.take(&principal)).await.map_err(|_| late())?;
         let owner = context.caller.owner(upstream.name().as_str());
         let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;

@@ -14,8 +14,11 @@ use serde_json::value::RawValue;
 use super::place::Place;
 use super::session::{Session, new_id};
 use crate::catalog::Caller;
-use crate::shares::{Bounds, Principal, Seldom};
+use crate::shares::{Bound, Bounds, Principal, Seldom, Thing};
 use order::Order;
+
+/// What callers share here.
+const SESSIONS: Thing = Thing { setting: "sessions", plural: "sessions" };
 
 /// The table of all sessions.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Sessions {
             while order.count_of(&principal) >= shares.each.max(1) {
                 let Some(evicted) = order.longest_rested(&principal, now) else { break };
                 order.remove(&evicted);
-                self.tell(&evicted, &principal, "limits.sessionsPerKey", shares.each);
+                self.tell(&evicted, &principal, shares, Bound::Each);
                 ended.push(evicted);
             }
             while order.count() >= shares.all.max(1) {
@@ -111,7 +114,7 @@ impl Sessions {
                 let evicted = largest.and_then(|largest| order.longest_rested(&largest, now));
                 let Some(evicted) = evicted else { break };
                 order.remove(&evicted);
-                self.tell(&evicted, &principal, "limits.sessions", shares.all);
+                self.tell(&evicted, &principal, shares, Bound::All);
                 ended.push(evicted);
             }
             order.insert(session.clone());
@@ -157,13 +160,10 @@ impl Sessions {
         self.order().count()
     }
 
-    fn tell(&self, evicted: &Session, newcomer: &Principal, setting: &str, limit: usize) {
+    fn tell(&self, evicted: &Session, newcomer: &Principal, shares: Bounds, bound: Bound) {
         let Some(left_out) = self.evictions.may_tell() else { return };
-        let owner = &evicted.holder().principal;
-        let more = if left_out > 0 { format!("; so did {left_out} before it") } else { String::new() };
-        tracing::info!(
-            "a session of {owner} has ended to make room for a new one of {newcomer} (`{setting}`: {limit}){more}"
-        );
+        let (owner, why) = (&evicted.holder().principal, shares.eviction(bound, SESSIONS, left_out));
+        tracing::info!("a session of {owner} has ended to make room for one of {newcomer} {why}");
     }
 
     fn now(&self) -> u64 {

@@ -225,14 +225,6 @@ impl Mcp {
             _open: None,
         }
     }
-}
-
-impl Mcp {
-    /// The part of the caller's share that one more stream takes.
-    fn listen_once_more(&self, caller: &Caller) -> Result<Held, Fault> {
-        let taken = self.shared.listeners.take(&caller.principal(), self.shares.listeners());
-        taken.map_err(|exceeded| self.refused(&exceeded))
-    }
 
     fn known(&self, caller: &Caller, place: &Place) -> Known {
         let catalog = self.gateway.keeper().catalog();

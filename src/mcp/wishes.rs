@@ -183,8 +183,14 @@ impl Mcp {
         taken.map_err(|exceeded| self.refused(&exceeded))
     }
 
+    /// The part of the caller's share that one more stream takes.
+    pub(super) fn listen_once_more(&self, caller: &Caller) -> Result<Held, Fault> {
+        let taken = self.shared.listeners.take(&caller.principal(), self.shares.listeners());
+        taken.map_err(|exceeded| self.refused(&exceeded))
+    }
+
     /// The refusal of a caller that holds as much of a thing as it may.
-    pub(super) fn refused(&self, exceeded: &Exceeded) -> Fault {
+    fn refused(&self, exceeded: &Exceeded) -> Fault {
         self.gateway.metrics().http().refused(SHARE_EXCEEDED);
         Fault::exceeded(exceeded)
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::shares::Exceeded;
+
 /// Why a message to a server got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LinkError {
@@ -86,9 +88,9 @@ pub enum EndReason {
     /// Somebody has to sign in with a browser; `link` is where an administrator of the gateway begins.
     #[error("it waits for somebody to sign in: open {link}")]
     SignIn { link: String },
-    /// Every connection that may serve one caller alone is in use.
-    #[error("all {limit} connections that serve one caller each are in use (limits.identities)")]
-    AllInUse { limit: usize },
+    /// Every connection or process that may serve the caller alone is in use.
+    #[error("{0}")]
+    AllInUse(Box<Exceeded>),
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -113,7 +115,7 @@ impl EndReason {
             Self::Url(_) => "its `url` is invalid".into(),
             Self::OAuth(_) => "the gateway cannot sign in to it".into(),
             Self::SignIn { .. } => "it waits for an administrator of the gateway to sign in to it".into(),
-            Self::AllInUse { .. } | Self::Stopping => self.to_string(),
+            Self::AllInUse(_) | Self::Stopping => self.to_string(),
         }
     }
 
@@ -135,7 +137,7 @@ impl EndReason {
             Self::Url(_) => "bad_url",
             Self::OAuth(_) => "oauth",
             Self::SignIn { .. } => "sign_in",
-            Self::AllInUse { .. } => "all_in_use",
+            Self::AllInUse(_) => "all_in_use",
             Self::Stopping => "stopping",
         }
     }

@@ -1,11 +1,13 @@
 //! The connections of one server that each serve one identity: opened by the first call that needs one,
-//! ended when nobody has called over it for a while, or to make room for another.
+//! ended when nobody has called over it for a while, or to make room for another, of the caller that has most.
 //!
 //! No supervisor stands behind these. A try that fails is told to the calls that waited for it, says nothing
 //! about the shared connection, and is repeated by a later call, at most once a second.
 
 mod place;
+mod usage;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +23,15 @@ use super::error::{EndReason, StatusReason};
 use super::hearing::Relay;
 use super::identity::{Identity, IdentityKey};
 use super::link::Link;
+use super::processes::Processes;
 use super::{TRY_AGAIN, Unavailable};
-use crate::config::DedicatedConfig;
+use crate::config::{DedicatedConfig, ServerName};
+use crate::shares::{Bound, Bounds, Exceeded, Principal, Seldom, Thing};
 use place::{Place, tend};
+pub use usage::Usage;
+
+/// What callers share here.
+const IDENTITIES: Thing = Thing { setting: "identities", plural: "connections of their own to one server" };
 
 /// All dedicated connections of one server.
 pub struct Identities(Arc<Pool>);
@@ -56,17 +64,22 @@ impl Lease {
 }
 
 struct Pool {
+    server: ServerName,
+    /// Counts the processes of all servers, where each connection is one.
+    processes: Option<Arc<Processes>>,
     /// Set when the server is started; calls wait for that.
     opener: SetOnce<Arc<dyn Opener>>,
     entries: Mutex<Entries>,
+    evictions: Seldom,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-#[derive(Default)]
 struct Entries {
-    limit: usize,
+    bounds: Bounds,
     idle: Duration,
+    /// Connections of each caller that have not ended yet.
+    tended: HashMap<Principal, usize>,
     by_key: HashMap<IdentityKey, Entry>,
     serials: u64,
     closed: bool,
@@ -75,13 +88,9 @@ struct Entries {
 struct Entry {
     /// Tells this connection from an earlier one of the same identity.
     serial: u64,
-    /// Calls that use it or wait for it.
-    users: usize,
-    /// When the last of them left, or came.
-    used_at: Instant,
+    principal: Principal,
+    usage: Arc<Usage>,
     outcome: watch::Receiver<Outcome>,
-    /// Ends the connection.
-    closing: CancellationToken,
 }
 
 /// What became of the try to connect.
@@ -101,23 +110,35 @@ struct Open {
 }
 
 impl Identities {
-    /// None yet. Calls wait until [`Identities::start`].
-    pub fn new(bounds: DedicatedConfig) -> Self {
-        let this = Self(Arc::new(Pool {
+    /// None yet to `server`; each is one of `processes`, if there are some. Calls wait until [`Identities::start`].
+    pub fn new(server: ServerName, config: DedicatedConfig, processes: Option<Arc<Processes>>) -> Self {
+        let entries = Entries {
+            bounds: Bounds::undivided(config.most),
+            idle: config.idle,
+            tended: HashMap::new(),
+            by_key: HashMap::new(),
+            serials: 0,
+            closed: false,
+        };
+        Self(Arc::new(Pool {
+            server,
+            processes,
             opener: SetOnce::new(),
-            entries: Mutex::default(),
+            entries: Mutex::new(entries),
+            evictions: Seldom::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        }));
-        this.adopt(bounds);
-        this
+        }))
     }
 
-    /// Takes up new bounds. Connections beyond them end once they are not used.
-    pub fn adopt(&self, bounds: DedicatedConfig) {
-        let mut entries = self.0.entries();
-        entries.limit = bounds.most;
-        entries.idle = bounds.idle;
+    /// Takes up how long a connection is kept unused.
+    pub fn adopt(&self, config: DedicatedConfig) {
+        self.0.entries().idle = config.idle;
+    }
+
+    /// Takes up new bounds, for connections that are still to open.
+    pub fn share(&self, bounds: Bounds) {
+        self.0.entries().bounds = bounds;
     }
 
     /// Lets connections be made by `opener`. Only the first one counts.
@@ -168,6 +189,11 @@ fn stopping() -> NoConnection {
     NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
 }
 
+fn all_in_use(exceeded: Exceeded) -> NoConnection {
+    let reason = Some(Arc::new(EndReason::AllInUse(Box::new(exceeded))));
+    NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
+}
+
 fn failed(reason: Arc<EndReason>, at: Instant) -> NoConnection {
     match &*reason {
         EndReason::Status(status) => NoConnection::Refused(status.clone()),
@@ -195,53 +221,63 @@ impl Pool {
             return Err(stopping());
         }
         if let Some(entry) = entries.by_key.get_mut(&key) {
-            if entry.is_good() {
-                entry.users += 1;
-                let in_use = Use { pool: self.clone(), key, serial: entry.serial };
-                return Ok((in_use, entry.outcome.clone()));
+            if entry.is_good() && entry.usage.join() {
+                return Ok((Use(entry.usage.clone()), entry.outcome.clone()));
             }
-            entry.closing.cancel();
+            entry.usage.cut();
             entries.by_key.remove(&key);
         }
-        // Those that are just ending count too, so that a caller who changes his headers with each call
-        // cannot make ever more of them.
-        let limit = entries.limit;
-        let crowded = self.tasks.len() >= limit.saturating_mul(2);
-        if crowded || !entries.make_room() {
-            let reason = Arc::new(EndReason::AllInUse { limit });
-            let unavailable = Unavailable { reason: Some(reason), retry_after: TRY_AGAIN };
-            return Err(NoConnection::Unavailable(unavailable));
-        }
+        let principal = identity.principal();
+        self.make_room(&mut entries, principal).map_err(|bound| {
+            let (principal, bounds) = (principal.clone(), entries.bounds);
+            all_in_use(Exceeded { principal, thing: IDENTITIES, bound, bounds })
+        })?;
         entries.serials += 1;
         let serial = entries.serials;
         let (tell, outcome) = watch::channel(Outcome::Opening);
         let closing = self.stop.child_token();
-        let entry = Entry {
-            serial,
-            users: 1,
-            used_at: Instant::now(),
-            outcome: outcome.clone(),
-            closing: closing.clone(),
-        };
+        let usage = Usage::new(closing.clone());
+        let entry =
+            Entry { serial, principal: principal.clone(), usage: usage.clone(), outcome: outcome.clone() };
         entries.by_key.insert(key, entry);
-        let place = Place { pool: self.clone(), key, serial };
+        *entries.tended.entry(principal.clone()).or_default() += 1;
+        let place =
+            Place { pool: self.clone(), key, serial, principal: principal.clone(), usage: usage.clone() };
         self.tasks.spawn(tend(place, opener.clone(), identity.clone(), tell, closing));
-        Ok((Use { pool: self.clone(), key, serial }, outcome))
+        Ok((Use(usage), outcome))
     }
-}
 
-impl Entries {
-    /// Whether one more fits, after the end of the one that was unused for longest if need be.
-    fn make_room(&mut self) -> bool {
-        if self.by_key.len() < self.limit {
-            return true;
+    /// Lets one more of `newcomer` fit, after the end of another if need be.
+    fn make_room(&self, entries: &mut Entries, newcomer: &Principal) -> Result<(), Bound> {
+        let Entries { bounds, tended, by_key, .. } = entries;
+        // Those that are just ending count too, so that a caller who changes his headers with each call
+        // cannot make ever more of them.
+        if tended.get(newcomer).is_some_and(|count| *count >= bounds.each.saturating_mul(2)) {
+            return Err(Bound::Each);
         }
-        let unused = self.by_key.iter().filter(|(_, entry)| entry.users == 0);
-        let Some((&key, _)) = unused.min_by_key(|(_, entry)| entry.used_at) else { return false };
-        if let Some(entry) = self.by_key.remove(&key) {
-            entry.closing.cancel();
+        if self.tasks.len() >= bounds.all.saturating_mul(2) {
+            return Err(Bound::All);
         }
-        true
+        let mut counts: HashMap<&Principal, usize> = HashMap::new();
+        for entry in by_key.values() {
+            *counts.entry(&entry.principal).or_default() += 1;
+        }
+        let own = counts.get(newcomer).copied().unwrap_or(0);
+        let Err(bound) = bounds.check(own, by_key.len()) else { return Ok(()) };
+        let unused = by_key.iter().filter_map(|(key, entry)| {
+            let may_end = bound == Bound::All || entry.principal == *newcomer;
+            let since = entry.usage.unused_since().filter(|_| may_end)?;
+            Some((Reverse(counts[&entry.principal]), since, *key))
+        });
+        let (.., key) = unused.min().ok_or(bound)?;
+        let Some(evicted) = by_key.remove(&key) else { return Err(bound) };
+        evicted.usage.cut();
+        if let Some(left_out) = self.evictions.may_tell() {
+            let (name, owner) = (&self.server, &evicted.principal);
+            let why = bounds.eviction(bound, IDENTITIES, left_out);
+            tracing::info!(mcp_server = %name, "{name}: a connection of {owner} ends to make room for one of {newcomer} {why}");
+        }
+        Ok(())
     }
 }
 
@@ -257,19 +293,11 @@ impl Entry {
 }
 
 /// One call that uses a connection or waits for it.
-struct Use {
-    pool: Arc<Pool>,
-    key: IdentityKey,
-    serial: u64,
-}
+struct Use(Arc<Usage>);
 
 impl Drop for Use {
     fn drop(&mut self) {
-        let mut entries = self.pool.entries();
-        if let Some(entry) = entries.by_key.get_mut(&self.key).filter(|entry| entry.serial == self.serial) {
-            entry.users -= 1;
-            entry.used_at = Instant::now();
-        }
+        self.0.leave();
     }
 }
 

@@ -178,7 +178,7 @@ async fn answered_before_the_rest(gateway: &Gateway, path: &str, more: &str, pie
 async fn a_key_over_its_limits_is_refused_before_its_body_is_read_on_every_face() {
     let waiting = json!({});
     for (limits, code) in
-        [(json!({ "rate": "1/h" }), "rate_limited"), (json!({ "concurrency": 1 }), "concurrency_limited")]
+        [(json!({ "rate": "2/h" }), "rate_limited"), (json!({ "concurrency": 1 }), "concurrency_limited")]
     {
         let gateway = started(&limits, &json!({})).await;
         let session = gateway.ask("POST", "/s/mcp").header("Authorization", "Bearer limited-key");
@@ -203,6 +203,7 @@ async fn a_key_over_its_limits_is_refused_before_its_body_is_read_on_every_face(
             }
         };
         if code == "rate_limited" {
+            // The session was the first.
             call(&gateway, "limited-key", "/s/pid", &json!({})).await.ok();
             all.await;
             continue;

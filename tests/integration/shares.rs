@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::identity::Server;
 use crate::support::mcp::{Events, Session, introduction, request, stateless, stateless_able};
-use crate::support::{Answer, Ask, Gateway, servers, until};
+use crate::support::{Answer, Ask, Gateway, provisioned, servers, until};
 
 /// These servers and limits, and the keys `greedy` (with `rights`), `other` and `watch`.
 fn config(servers: &Value, limits: &Value, rights: &Value) -> Value {
@@ -188,4 +189,110 @@ async fn followed_resources_are_shared_between_keys() {
     follow(&sessions[1], 4).await.ok();
     let long = json!({ "uri": format!("mcpo://s/{}", "x".repeat(5000)) });
     assert_eq!(other.error("resources/subscribe", &long).await["code"], -32602);
+}
+
+#[tokio::test]
+async fn calls_of_one_key_leave_a_turn_of_the_server_to_another() {
+    let mut entry = servers::scripted(&[]);
+    entry["concurrency"] = json!(4);
+    let gateway = started(config(&json!({ "s": entry }), &json!({}), &json!({}))).await;
+    let wait = |key| under(key, gateway.ask("POST", "/s/wait")).json(&json!({})).send();
+    let greedy: Vec<_> = (0..8).map(|_| tokio::spawn(wait("greedy"))).collect();
+    until(Duration::from_secs(20), "all calls of the key are under way or wait", async || {
+        let metrics = under("watch", gateway.ask("GET", "/metrics")).send().await.text();
+        metrics.contains("mcpo_calls_in_flight{mcp_server=\"s\"} 8").then_some(())
+    })
+    .await;
+    let call = under("other", gateway.ask("POST", "/s/pid")).json(&json!({})).send();
+    let answer = tokio::time::timeout(Duration::from_secs(20), call).await.expect("the call has its turn");
+    answer.ok();
+    greedy.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn processes_that_serve_one_client_each_are_shared_between_keys_over_all_servers() {
+    let servers = json!({ "a": servers::scripted(&[]), "b": servers::scripted(&[]) });
+    let gateway = started(config(&servers, &json!({ "processesPerKey": 3 }), &json!({}))).await;
+    let shared = children(&gateway).len();
+    let mut sessions = Vec::new();
+    for number in 0..8 {
+        // A list there takes a connection of the client's own.
+        let path = ["/a/mcp", "/b/mcp"][number % 2];
+        let session = Session::able(under("greedy", gateway.ask("POST", path)), &able()).await;
+        session.tools().await;
+        let now = children(&gateway).len();
+        assert!(now <= shared + 3 && now > shared + number.min(2), "{now} after {number}");
+        sessions.push(session);
+    }
+    gateway
+        .logged("a process of the API key `greedy` ends to make room for one of the API key `greedy`")
+        .await;
+    gateway.logged("`limits.processesPerKey`: 3").await;
+    // A client without a session has processes, too, and those that are in use do not make room.
+    let params = json!({ "name": "a_wait", "arguments": {} });
+    let busy = (0..3).map(|_| {
+        let ask = under("greedy", gateway.ask("POST", "/mcp?profile=small"));
+        tokio::spawn(stateless_able(ask, &able(), "tools/call", &params).send())
+    });
+    let busy: Vec<_> = busy.collect();
+    let pid = json!({ "name": "a_pid", "arguments": {} });
+    let refused = until(Duration::from_secs(20), "all processes of the key are in use", async || {
+        let ask = under("greedy", gateway.ask("POST", "/mcp"));
+        let answer = stateless_able(ask, &able(), "tools/call", &pid).send().await.text();
+        answer.contains("`limits.processesPerKey`").then_some(answer)
+    })
+    .await;
+    assert!(refused.contains("may have 3"), "{refused}");
+    let ask = under("other", gateway.ask("POST", "/mcp"));
+    let answer = stateless_able(ask, &able(), "tools/call", &pid).send().await.text();
+    assert!(answer.contains("\"content\"") && !answer.contains("unavailable"), "{answer}");
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn the_processes_of_a_session_end_with_it() {
+    let servers = json!({ "s": servers::scripted(&[]) });
+    let gateway = started(config(&servers, &json!({ "sessionsPerKey": 1 }), &json!({}))).await;
+    let shared = children(&gateway);
+    for how in ["eviction", "DELETE"] {
+        let session = Session::able(under("greedy", gateway.ask("POST", "/s/mcp")), &able()).await;
+        session.tools().await;
+        assert_eq!(children(&gateway).len(), shared.len() + 1);
+        if how == "DELETE" {
+            let delete = under("greedy", gateway.ask("DELETE", "/s/mcp"));
+            assert_eq!(delete.header("Mcp-Session-Id", &session.id).send().await.status, 204);
+        } else {
+            open(&gateway, "greedy", "/mcp").await;
+        }
+        until(Duration::from_secs(20), &format!("the end of the process by {how}"), async || {
+            (children(&gateway) == shared).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn connections_for_forwarded_headers_are_shared_between_keys() {
+    let Some(python) = provisioned::python() else { return };
+    let server = Server::start(&python, "streamable-http").await;
+    let servers = json!({ "s": server.entry(&["X-User"]) });
+    let gateway = started(config(&servers, &json!({ "identities": 4 }), &json!({}))).await;
+    let call = |key: &str, tool: &str, user: &str, arguments: Value| {
+        let ask = under(key, gateway.ask("POST", &format!("/s/{tool}"))).header("X-User", user);
+        ask.json(&arguments).send()
+    };
+    let wait = json!({ "seconds": 5 });
+    let busy = ["ada", "bob"].map(|user| tokio::spawn(call("greedy", "wait", user, wait.clone())));
+    until(Duration::from_secs(20), "two calls are under way", async || {
+        let calls = server.users_by_session("x-user").await;
+        (calls.values().flatten().filter(|user| *user == "ada" || *user == "bob").count() == 2).then_some(())
+    })
+    .await;
+    let refused = call("greedy", "whoami", "eve", json!({})).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.text().contains("`limits.identitiesPerKey`"), "{}", refused.text());
+    assert_eq!(call("other", "whoami", "eve", json!({})).await.ok()["headers"]["x-user"], "eve");
+    for call in busy {
+        assert_eq!(call.await.unwrap().status, 200);
+    }
 }

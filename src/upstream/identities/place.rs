@@ -6,9 +6,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Open, Outcome, Pool};
+use super::usage::Usage;
+use super::{Entries, Open, Outcome, Pool};
+use crate::shares::Principal;
 use crate::upstream::TRY_AGAIN;
 use crate::upstream::dedicated::{Dedicated, Opener};
+use crate::upstream::error::EndReason;
 use crate::upstream::identity::{Identity, IdentityKey};
 
 /// Keeps one connection from its opening to its end.
@@ -19,6 +22,27 @@ pub(super) async fn tend(
     tell: watch::Sender<Outcome>,
     closing: CancellationToken,
 ) {
+    let admitting = async {
+        match &place.pool.processes {
+            Some(processes) => processes.admit(identity.principal(), &place.usage).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let _process = match closing.run_until_cancelled(admitting).await {
+        Some(Ok(process)) => process,
+        Some(Err(exceeded)) => {
+            // Not kept: a process may have become free when the next call comes.
+            drop(place);
+            let reason = Arc::new(EndReason::AllInUse(Box::new(exceeded)));
+            tell.send_replace(Outcome::Failed { reason, at: Instant::now() });
+            return;
+        }
+        None => {
+            let reason = Arc::new(EndReason::Stopping);
+            tell.send_replace(Outcome::Failed { reason, at: Instant::now() });
+            return;
+        }
+    };
     match opener.open(&identity, &closing).await {
         Ok(dedicated) => {
             let (link, relay, log) = (&dedicated.link, &dedicated.relay, &dedicated.log);
@@ -29,11 +53,11 @@ pub(super) async fn tend(
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                () = place.serve(&dedicated, &closing) => {}
+                () = place.serve(&dedicated, &identity, &closing) => {}
                 () = exploring => {}
             }
             // Before the end is awaited: the next call gets a new connection.
-            drop(place);
+            place.leave();
             dedicated.close().await;
         }
         Err(reason) => {
@@ -49,16 +73,30 @@ pub(super) struct Place {
     pub(super) pool: Arc<Pool>,
     pub(super) key: IdentityKey,
     pub(super) serial: u64,
+    pub(super) principal: Principal,
+    pub(super) usage: Arc<Usage>,
 }
 
 impl Place {
     /// Returns when the connection has ended, is to end, or was unused for long enough.
-    async fn serve(&self, dedicated: &Dedicated, closing: &CancellationToken) {
+    async fn serve(&self, dedicated: &Dedicated, identity: &Identity, closing: &CancellationToken) {
+        let mut session = identity.client().and_then(|client| client.ended.clone());
         let mut look_again = Instant::now() + self.pool.entries().idle;
         loop {
+            let session_ended = async {
+                match &session {
+                    Some(session) => session.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = dedicated.link.end().wait() => return,
                 () = closing.cancelled() => return,
+                // Calls that still use it are the last.
+                () = session_ended => {
+                    self.usage.end();
+                    session = None;
+                }
                 () = sleep_until(look_again) => match self.unused_until() {
                     Some(until) => look_again = until,
                     None => return,
@@ -70,22 +108,36 @@ impl Place {
     /// When the connection is to be ended unless it is used before; `None` when that is now, and done.
     fn unused_until(&self) -> Option<Instant> {
         let mut entries = self.pool.entries();
-        let entry = entries.by_key.get(&self.key).filter(|entry| entry.serial == self.serial)?;
         let now = Instant::now();
-        let until = if entry.users > 0 { now } else { entry.used_at } + entries.idle;
-        if until <= now {
-            entries.by_key.remove(&self.key);
+        let until = self.usage.unused_since().unwrap_or(now) + entries.idle;
+        if until <= now && self.usage.end_if_unused() {
+            self.forget(&mut entries);
             return None;
         }
         Some(until)
+    }
+
+    /// Lets the next call get a new connection, before this one has ended.
+    fn leave(&self) {
+        self.forget(&mut self.pool.entries());
+    }
+
+    fn forget(&self, entries: &mut Entries) {
+        if entries.by_key.get(&self.key).is_some_and(|entry| entry.serial == self.serial) {
+            entries.by_key.remove(&self.key);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut entries = self.pool.entries();
-        if entries.by_key.get(&self.key).is_some_and(|entry| entry.serial == self.serial) {
-            entries.by_key.remove(&self.key);
+        self.forget(&mut entries);
+        if let Some(count) = entries.tended.get_mut(&self.principal) {
+            *count -= 1;
+            if *count == 0 {
+                entries.tended.remove(&self.principal);
+            }
         }
     }
 }

@@ -41,7 +41,14 @@ mod tests {
     #[tokio::test]
     async fn calls_do_not_wait_for_a_supervisor_that_panicked() {
         let entry = ServerConfig::new(ServerName::new("s").unwrap(), TransportConfig::Gateway);
-        let upstream = Upstream::new(entry, Arc::default(), CancellationToken::new(), &Arc::default(), None);
+        let upstream = Upstream::new(
+            entry,
+            Arc::default(),
+            CancellationToken::new(),
+            &Arc::default(),
+            &Arc::default(),
+            None,
+        );
         let supervising = tokio::spawn({
             let upstream = upstream.clone();
             async move {
