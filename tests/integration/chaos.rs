@@ -2,6 +2,7 @@
 //!
 //! Every test is bounded in time and number, stays on the loopback, and ends only processes that it started.
 
+mod attack;
 mod beside;
 mod bodies;
 mod callers;

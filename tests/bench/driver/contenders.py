@@ -76,9 +76,9 @@ class Contender:
         self.label = label
         self.binary = binary
 
-    def start(self, run, servers, wait=True):
-        """Start with these servers; with `wait`, return when all of them are ready."""
-        return Running(self, run, servers, wait)
+    def start(self, run, servers, wait=True, more=None):
+        """Start with these servers and `more` settings; with `wait`, return when all of them are ready."""
+        return Running(self, run, servers, wait, more or {})
 
 
 class Gateway(Contender):
@@ -100,7 +100,7 @@ class PythonMcpo(Contender):
 class Running:
     """A started contender."""
 
-    def __init__(self, contender, run, servers, wait):
+    def __init__(self, contender, run, servers, wait, more):
         self.contender = contender
         self.run = run
         self.servers = servers
@@ -108,7 +108,7 @@ class Running:
         self.headers = {"Authorization": BEARER}
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="contender-", dir=run.work))
         config = self.directory / "config.json"
-        config.write_text(json.dumps({"mcpServers": servers}))
+        config.write_text(json.dumps({"mcpServers": servers, **more}))
         # A state directory of its own: nothing is known from an earlier start.
         # The caller's own settings of either gateway stay out.
         env = {name: value for name, value in os.environ.items() if not name.startswith("MCPO_")}

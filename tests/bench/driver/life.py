@@ -1,5 +1,6 @@
 """Measurements of a gateway's life: memory, opening the port, servers getting ready, a killed child."""
 
+import contextlib
 import json
 import os
 import signal
@@ -24,9 +25,9 @@ def stdio_servers(each=3):
     }
 
 
-def memory(run):
-    """Resident memory of the gateway alone, idle, with thirteen servers of five kinds."""
-    values = {"gateway": [], "mcpo": []}
+@contextlib.contextmanager
+def thirteen(run):
+    """The entries of thirteen servers of five kinds; those over HTTP run for as long."""
     ports = [processes.free_port() for _ in range(4)]
     flags = (["--http"], ["--http"], ["--json", "--http-nodelay"], ["--json", "--http-nodelay"])
     servers = [
@@ -35,19 +36,30 @@ def memory(run):
     ]
     for port in ports:
         processes.wait_for(lambda port=port: processes.port_is_open(port), "an HTTP server")
-    thirteen = stdio_servers() | {f"http-{index}": http_entry(port) for index, port in enumerate(ports)}
-    for contender in run.contenders:
-        for _ in range(run.few):
-            with contender.start(run, thirteen) as one:
-                for name in thirteen:
-                    server = TIME if name.startswith("time") else RUST
-                    status, body = one.post(name, server.tool, server.arguments)
-                    if status != 200:
-                        raise programs.Failed(f"{contender.label}, {name}: {status} {body[:200]}")
-                time.sleep(1)
-                values[contender.label].append(processes.resident_megabytes(one.pid))
+    yield stdio_servers() | {f"http-{index}": http_entry(port) for index, port in enumerate(ports)}
     for server in servers:
         run.processes.stop(server)
+
+
+def resident_when_idle(run, contender, servers):
+    """Megabytes of the gateway alone, a second after one call to each server."""
+    with contender.start(run, servers) as one:
+        for name in servers:
+            server = TIME if name.startswith("time") else RUST
+            status, body = one.post(name, server.tool, server.arguments)
+            if status != 200:
+                raise programs.Failed(f"{contender.label}, {name}: {status} {body[:200]}")
+        time.sleep(1)
+        return processes.resident_megabytes(one.pid)
+
+
+def memory(run):
+    """Resident memory of the gateway alone, idle, with thirteen servers."""
+    values = {"gateway": [], "mcpo": []}
+    with thirteen(run) as servers:
+        for contender in run.contenders:
+            for _ in range(run.few):
+                values[contender.label].append(resident_when_idle(run, contender, servers))
     yield Row(
         "resident memory, 13 servers, idle", "20 MB",
         spread(values["gateway"], "MB"), spread(values["mcpo"], "MB"), "-",

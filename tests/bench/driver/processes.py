@@ -50,6 +50,23 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def thread_seconds(pid):
+    """By thread, the time that it ran, to the nanosecond: a clock tick is a percent of a short measurement."""
+    spent = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as stat:
+                spent[thread] = int(stat.read().split()[0]) / 1e9
+        except OSError:
+            continue  # It has ended since.
+    return spent
+
+
+def seconds_since(pid, before):
+    """The time that all threads ran since `thread_seconds` gave `before`."""
+    return sum(spent - before.get(thread, 0) for thread, spent in thread_seconds(pid).items())
+
+
 def resident_megabytes(pid):
     with open(f"/proc/{pid}/status") as status:
         for line in status:

@@ -24,7 +24,7 @@ impl Beside {
     pub fn start(gateway: &Gateway, server: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, address) = (stop.clone(), gateway.address);
-        let ask = gateway.ask("POST", &format!("/{server}/echo"));
+        let ask = gateway.keyed(gateway.ask("POST", &format!("/{server}/echo")));
         let calls = tokio::spawn(async move {
             let mut connection = Connection::open(address).await.unwrap();
             let (mut calls, mut longest) = (0, Duration::ZERO);
