@@ -12,9 +12,11 @@ use std::thread;
 use tokio::sync::oneshot;
 
 /// Bytes of text from which on reading them through may take as long as many small calls.
-const LARGE: usize = 64 << 10;
+pub const LARGE: usize = 64 << 10;
 /// Against the threads that serve requests, which have 0. The kernel gives a thread at 10 a tenth of their share.
 const NICENESS: i32 = 10;
+/// Of each thread, in bytes: schemas whose references nest are compiled by recursion.
+const STACK: usize = 16 << 20;
 
 static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
 
@@ -83,7 +85,8 @@ impl Pool {
         if waiting.count <= waiting.idle {
             self.arrived.notify_one();
         } else if waiting.threads < most_threads() {
-            let begun = thread::Builder::new().name("mcpo-compute".into()).spawn(|| self.serve());
+            let begun =
+                thread::Builder::new().name("mcpo-compute".into()).stack_size(STACK).spawn(|| self.serve());
             match begun {
                 Ok(_) => waiting.threads += 1,
                 // One thread takes all the work in the end.

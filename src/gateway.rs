@@ -32,8 +32,8 @@ pub use limits::{EarlyTurn, Limited, Limits, Turn};
 pub use outgoing::{Client, Outgoing};
 pub use record::{CallRecord, Outcome};
 
+use crate::catalog::arguments::{Checked, Limit};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
-use crate::compute;
 use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
 use crate::telemetry::audit::Audit;
@@ -140,10 +140,11 @@ impl Gateway {
         outgoing: Option<&Outgoing>,
         turn: Option<Turn>,
     ) -> Result<Reply, CallError> {
-        let size = arguments.len();
-        let (owner, tool) = (context.caller.owner(target.server.name.as_str()), target.tool.clone());
-        let check = move || tool.checker().check(arguments);
-        let arguments = compute::run_sized(owner, size, check).await?;
+        let owner = context.caller.owner(target.server.name.as_str());
+        let Checked { arguments, unvalidated } = target.tool.check(owner, arguments).await?;
+        if let Some(limit) = unvalidated {
+            self.tell_unvalidated(target, limit);
+        }
         match &target.server.source {
             ServerSource::Gateway => {
                 let tool = &target.tool.name;
@@ -234,6 +235,20 @@ impl Gateway {
                 catalog.servers.iter().filter_map(|server| server.upstream()).map(of).collect()
             }
         }
+    }
+
+    /// Says once for each tool and limit that its server alone judges its arguments.
+    fn tell_unvalidated(&self, target: &Target, limit: Limit) {
+        let (server, tool) = (target.server.name.as_str(), &*target.tool.name);
+        self.metrics.server(server).passed_on_unvalidated(limit.code());
+        tracing::warn!(
+            mcp_server = server,
+            mcp_tool = tool,
+            limit = limit.code(),
+            "{server}/{} is called without local validation, and its server alone judges the arguments: {}",
+            tool.escape_debug(),
+            limit.reason()
+        );
     }
 
     /// The caller's turn with `server`, held for as long as the call takes: `turn`, if it has one already.

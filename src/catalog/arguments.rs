@@ -8,26 +8,36 @@
 //! mcpo dropped members that a schema does not mention, and every argument of a tool without properties; here they
 //! are passed on unless the schema forbids them.
 
+pub mod budget;
 mod defaults;
 mod edit;
 pub mod fault;
 pub mod headers;
+mod metered;
+mod pattern;
 mod repair;
 pub mod report;
 mod schema;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod weigh;
+
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use jsonschema::{ValidationError, Validator};
+use jsonschema::ValidationError;
 use serde_json::{Map, Value};
 
+pub use budget::Limit;
 pub use fault::{ArgumentError, ArgumentFault, FaultKind, PathSegment};
 
+use crate::compute;
 use defaults::DefaultPlan;
 use edit::Edits;
+use metered::{Charges, Exceeded, Metered, Steps};
 use schema::Compiled;
+use weigh::{Kind, weigh};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -36,124 +46,250 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct ArgumentChecker {
     /// The schema requires at least one property, so that no body at all is a fault.
     needs_body: bool,
-    /// `None`: no local validation, see [`ArgumentChecker::validates`].
-    rules: Option<Rules>,
+    rules: Rules,
+    /// The limits that were told, one bit each.
+    told: AtomicU8,
+}
+
+/// What arguments are held to.
+#[derive(Debug)]
+enum Rules {
+    /// An object: there is no schema.
+    Any,
+    /// An object, and the rest is the server's to judge.
+    Unvalidated(Limit),
+    Validated(Box<Validated>),
 }
 
 #[derive(Debug)]
-struct Rules {
+struct Validated {
     schema: Compiled,
     defaults: Option<DefaultPlan>,
 }
 
+/// Arguments that may go to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The JSON text of an object, without a line break.
+    pub arguments: Bytes,
+    /// Why they were not held to the tool's schema, for the log: each limit is told once.
+    pub unvalidated: Option<Limit>,
+}
+
+/// Why a check has no outcome.
+enum Stop {
+    Faults(ArgumentError),
+    Over(Limit),
+}
+
+impl From<Exceeded> for Stop {
+    fn from(Exceeded: Exceeded) -> Self {
+        Self::Over(Limit::Steps)
+    }
+}
+
 impl ArgumentChecker {
-    /// Compiles a tool's `inputSchema`. Takes from 10 us to some milliseconds: do it once per tool, when it is first called.
+    /// Compiles a tool's `inputSchema`. Takes from 10 us to about a second, and the stack of a thread for long computations:
+    /// do it once per tool, when it is first called.
     ///
-    /// Never fails: a schema that is invalid, refers outside itself or is unreasonably large gives a checker that
+    /// Never fails: a schema that is invalid, refers outside itself or goes over the [`budget`] gives a checker that
     /// asks for a JSON object and leaves the rest to the server.
     pub fn compile(schema: Option<&Map<String, Value>>) -> Self {
         let required = schema.and_then(|schema| schema.get("required")).and_then(Value::as_array);
         let needs_body = required.is_some_and(|required| !required.is_empty());
-        let rules = schema.and_then(|schema| {
-            let compiled = schema::compile(schema)?;
-            let accepts = |key: &str, value: &Value| accepts_member(&compiled.validator, key, value);
-            let defaults = DefaultPlan::of(&Value::Object(schema.clone()), accepts);
-            Some(Rules { schema: compiled, defaults })
-        });
-        Self { needs_body, rules }
+        let rules = match schema.map(|schema| Validated::compile(&Value::Object(schema.clone()))) {
+            None => Rules::Any,
+            Some(Ok(validated)) => Rules::Validated(Box::new(validated)),
+            Some(Err(limit)) => Rules::Unvalidated(limit),
+        };
+        Self { needs_body, rules, told: AtomicU8::new(0) }
     }
 
     /// Whether arguments are validated here, and not by the server alone.
     pub fn validates(&self) -> bool {
-        self.rules.is_some()
+        matches!(self.rules, Rules::Validated(_))
     }
 
-    /// The JSON text of the arguments object, without a line break; the very bytes of `body` unless something had
-    /// to change. No body, or `null`, stands for `{}`.
+    /// Holds arguments to the rules: the very bytes of `body` unless something had to change. No body, or `null`,
+    /// stands for `{}`. May take as long as the [`budget`] says.
     ///
     /// # Errors
     ///
     /// All faults found, when the body is no JSON (or nested more than 127 deep), no object, missing while a property is
     /// required, or against the schema beyond what a lossless repair puts right.
-    pub fn check(&self, body: Bytes) -> Result<Bytes, ArgumentError> {
-        let body = if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body };
-        if body.is_empty() {
-            return self.check_nothing();
-        }
-        match serde_json::from_slice(&body) {
-            Ok(Value::Null) => self.check_nothing(),
-            Ok(arguments @ Value::Object(_)) => self.check_object(body, arguments),
-            Ok(other) => Err(ArgumentError::not_an_object(other)),
-            Err(error) => Err(ArgumentError::invalid_json(syntax::explain(&body, &error))),
-        }
-    }
-
-    fn check_nothing(&self) -> Result<Bytes, ArgumentError> {
-        if self.needs_body {
-            return Err(ArgumentError::missing_body());
-        }
-        self.check_object(Bytes::from_static(b"{}"), Value::Object(Map::new()))
-    }
-
-    fn check_object(&self, body: Bytes, mut arguments: Value) -> Result<Bytes, ArgumentError> {
-        let Some(Rules { schema, defaults }) = &self.rules else {
-            return Ok(on_one_line(body));
+    pub fn check(&self, body: Bytes) -> Result<Checked, ArgumentError> {
+        let limit = match self.check_within(Steps(budget::APART), body.clone()) {
+            Ok(checked) => return Ok(checked),
+            Err(Stop::Faults(faults)) => return Err(faults),
+            Err(Stop::Over(limit)) => limit,
         };
-        let validator = &schema.validator;
+        Ok(self.unvalidated(unmarked(body), limit))
+    }
+
+    /// The same where requests are served; `None` when it takes longer than others may wait there.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArgumentChecker::check`].
+    pub fn check_at_once(&self, body: Bytes) -> Result<Option<Checked>, ArgumentError> {
+        if body.len() >= compute::LARGE {
+            return Ok(None);
+        }
+        match self.check_within(Steps(budget::AT_ONCE), body) {
+            Ok(checked) => Ok(Some(checked)),
+            Err(Stop::Faults(faults)) => Err(faults),
+            Err(Stop::Over(_)) => Ok(None),
+        }
+    }
+
+    fn unvalidated(&self, body: Bytes, limit: Limit) -> Checked {
+        let bit = 1 << limit.index();
+        // Looked at first: concurrent calls share it.
+        let is_news = self.told.load(Ordering::Relaxed) & bit == 0
+            && self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0;
+        Checked { arguments: on_one_line(body), unvalidated: is_news.then_some(limit) }
+    }
+
+    fn check_within(&self, mut steps: Steps, body: Bytes) -> Result<Checked, Stop> {
+        let body = unmarked(body);
+        if body.is_empty() {
+            return self.check_nothing(&mut steps);
+        }
+        let unreadable = |error| Stop::Faults(ArgumentError::invalid_json(syntax::explain(&body, &error)));
+        // A tree is not made in vain, and a large one not before its size is known.
+        if !self.validates() || body.len() >= compute::LARGE {
+            let weighed = weigh(&body).map_err(unreadable)?;
+            let fits = weighed.bytes <= budget::TREE_BYTES;
+            match (weighed.kind, &self.rules) {
+                (Kind::Null, _) => return self.check_nothing(&mut steps),
+                (Kind::Other, _) if !fits => {
+                    return Err(Stop::Faults(ArgumentError::not_an_object(Value::Null)));
+                }
+                (Kind::Other, _) => {}
+                (Kind::Object, Rules::Any) => return Ok(Checked::valid(body)),
+                (Kind::Object, Rules::Unvalidated(limit)) => return Ok(self.unvalidated(body, *limit)),
+                (Kind::Object, Rules::Validated(_)) if !fits => return Err(Stop::Over(Limit::Memory)),
+                (Kind::Object, Rules::Validated(_)) => {}
+            }
+        }
+        match serde_json::from_slice(&body).map_err(unreadable)? {
+            Value::Null => self.check_nothing(&mut steps),
+            arguments @ Value::Object(_) => self.check_object(&mut steps, body, arguments),
+            other => Err(Stop::Faults(ArgumentError::not_an_object(other))),
+        }
+    }
+
+    fn check_nothing(&self, steps: &mut Steps) -> Result<Checked, Stop> {
+        if self.needs_body {
+            return Err(Stop::Faults(ArgumentError::missing_body()));
+        }
+        self.check_object(steps, Bytes::from_static(b"{}"), Value::Object(Map::new()))
+    }
+
+    fn check_object(&self, steps: &mut Steps, body: Bytes, arguments: Value) -> Result<Checked, Stop> {
+        match &self.rules {
+            Rules::Any => Ok(Checked::valid(body)),
+            Rules::Unvalidated(limit) => Ok(self.unvalidated(body, *limit)),
+            Rules::Validated(rules) => rules.check(steps, body, arguments).map(Checked::valid),
+        }
+    }
+}
+
+impl Checked {
+    fn valid(arguments: Bytes) -> Self {
+        Self { arguments: on_one_line(arguments), unvalidated: None }
+    }
+}
+
+impl Validated {
+    fn compile(schema: &Value) -> Result<Self, Limit> {
+        let compiled = schema::compile(schema)?;
+        let plan = || DefaultPlan::of(schema, |key, value| compiled.accepts_member(key, value));
+        let defaults = Steps(budget::EXPLAINING).run(budget::EXPLAINING, compiled.charges, plan);
+        let defaults = defaults.map_err(|Exceeded| Limit::Defaults)?;
+        Ok(Self { schema: compiled, defaults })
+    }
+
+    fn check(&self, steps: &mut Steps, body: Bytes, mut arguments: Value) -> Result<Bytes, Stop> {
+        let Self { schema, defaults } = self;
         let mut edits = Edits::default();
-        if !validator.is_valid(&arguments) {
-            (arguments, edits) = repaired(schema, arguments)?;
+        if !steps.run(budget::APART, schema.charges, || schema.is_valid(&arguments))? {
+            (arguments, edits) = repaired(schema, steps, arguments)?;
         }
         if let Some(defaults) = defaults {
             let mut with_defaults = edits.clone();
-            if defaults.fill(&mut arguments, &mut with_defaults) && validator.is_valid(&arguments) {
+            let fill = || defaults.fill(&mut arguments, &mut with_defaults) && schema.is_valid(&arguments);
+            if steps.run(budget::APART, schema.charges, fill)? {
                 edits = with_defaults;
             }
         }
         if edits.is_empty() {
-            return Ok(on_one_line(body));
+            return Ok(body);
         }
         let text = std::str::from_utf8(&body).expect("the parser has read it, and reads only UTF-8");
-        Ok(on_one_line(Bytes::from(edits.apply(text))))
+        Ok(Bytes::from(edits.apply(text)))
+    }
+}
+
+impl Compiled {
+    fn is_valid(&self, arguments: &Value) -> bool {
+        self.validator.is_valid(Metered(arguments))
+    }
+
+    fn errors_in<'v>(&'v self, arguments: &'v Value) -> Vec<ValidationError<'v>> {
+        let errors = self.validator.iter_errors(Metered(arguments));
+        errors.filter(|error| !report::is_undecided(error)).collect()
+    }
+
+    fn accepts_member(&self, key: &str, value: &Value) -> bool {
+        let alone = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
+        let member = [PathSegment::Key(key.to_owned())];
+        // What is wrong besides, such as what else is required, is not this member's fault.
+        self.is_valid(&alone)
+            || self.errors_in(&alone).iter().all(|error| !report::path(error, &alone).starts_with(&member))
     }
 }
 
 /// Arguments that the validator refused, put right.
-fn repaired(schema: &Compiled, arguments: Value) -> Result<(Value, Edits), ArgumentError> {
-    let validator = &schema.validator;
-    if !schema.can_explain(&arguments) {
-        return Err(ArgumentError::unexplained());
+fn repaired(schema: &Compiled, steps: &mut Steps, arguments: Value) -> Result<(Value, Edits), Stop> {
+    let Some(path) = report::longest_path(&arguments) else {
+        return Err(Stop::Faults(ArgumentError::unexplained()));
+    };
+    let charges = Charges { path, ..schema.charges };
+    let are_enough = steps.0 >= budget::EXPLAINING;
+    match steps.run(budget::EXPLAINING, charges, || repair(schema, &arguments)) {
+        Ok(repaired) => repaired.map_err(Stop::Faults),
+        // They are known to be wrong.
+        Err(Exceeded) if are_enough => Err(Stop::Faults(ArgumentError::unexplained())),
+        Err(exceeded) => Err(exceeded.into()),
     }
-    let errors = errors_in(validator, &arguments);
-    let (repairs, mut left) = repair::split(&errors, &arguments);
+}
+
+fn repair(schema: &Compiled, arguments: &Value) -> Result<(Value, Edits), ArgumentError> {
+    let errors = schema.errors_in(arguments);
+    let (repairs, mut left) = repair::split(&errors, arguments);
     let (mut after, mut edits) = (arguments.clone(), Edits::default());
     repair::apply(&repairs, &mut after, &mut edits);
-    let errors_after = errors_in(validator, &after);
+    let errors_after = schema.errors_in(&after);
     if !errors_after.is_empty() {
         // A null that was taken out of a required member is reported as the null it was.
         let lacking = repair::lacking(&errors_after, &after);
         let regretted = |error: &&ValidationError<'_>| {
-            let of_error = repair::repairs(error, &arguments).unwrap_or_default();
+            let of_error = repair::repairs(error, arguments).unwrap_or_default();
             of_error.iter().any(|repair| repair::is_regretted(repair, &lacking))
         };
         left.extend(errors.iter().filter(regretted));
     }
     let faults = match left.as_slice() {
         [] => report::faults(&errors_after, &after),
-        left => report::faults(left.iter().copied(), &arguments),
+        left => report::faults(left.iter().copied(), arguments),
     };
     drop(errors_after);
     if faults.is_empty() { Ok((after, edits)) } else { Err(ArgumentError { faults }) }
 }
 
-fn errors_in<'v>(validator: &'v Validator, arguments: &'v Value) -> Vec<ValidationError<'v>> {
-    validator.iter_errors(arguments).filter(|error| !report::is_undecided(error)).collect()
-}
-
-fn accepts_member(validator: &Validator, key: &str, value: &Value) -> bool {
-    let alone = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
-    let member = [fault::PathSegment::Key(key.to_owned())];
-    validator.iter_errors(&alone).all(|error| !report::path(&error, &alone).starts_with(&member))
+fn unmarked(body: Bytes) -> Bytes {
+    if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body }
 }
 
 /// In JSON a raw line break can only be white space between tokens.

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
-use super::arguments::ArgumentChecker;
+use super::arguments::{ArgumentChecker, ArgumentError, Checked};
 use super::progress::ProgressHabit;
 use super::server::hint;
+use crate::compute::{self, Owner};
 use crate::metrics::CallMeter;
 use crate::upstream::Definition;
 use crate::upstream::header_params::HeaderParam;
@@ -28,7 +31,7 @@ pub struct CatalogTool {
     /// The server's claim, or the operator's `readOnlyTools`.
     pub read_only: bool,
     /// The compiled input schema: made at the first call, since most tools are never called.
-    pub checker: OnceLock<ArgumentChecker>,
+    pub checker: OnceCell<Arc<ArgumentChecker>>,
     /// The arguments that are said in headers, too.
     pub header_params: Arc<[HeaderParam]>,
     /// Whether its calls ask for progress.
@@ -38,9 +41,27 @@ pub struct CatalogTool {
 }
 
 impl CatalogTool {
-    /// The rules for the tool's arguments.
-    pub fn checker(&self) -> &ArgumentChecker {
-        self.checker.get_or_init(|| ArgumentChecker::compile(self.input_schema()))
+    /// Holds arguments to the tool's schema, which is compiled for the first of them. What takes long is computed for
+    /// `owner`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ArgumentChecker::check`].
+    pub async fn check(&self, owner: Owner<'_>, arguments: Bytes) -> Result<Checked, ArgumentError> {
+        let checker = match self.checker.get() {
+            Some(checker) => checker,
+            None => self.checker.get_or_init(|| self.compile(owner)).await,
+        };
+        if let Some(checked) = checker.check_at_once(arguments.clone())? {
+            return Ok(checked);
+        }
+        let checker = checker.clone();
+        compute::run(owner, move || checker.check(arguments)).await
+    }
+
+    async fn compile(&self, owner: Owner<'_>) -> Arc<ArgumentChecker> {
+        let definition = self.definition.clone();
+        compute::run(owner, move || Arc::new(ArgumentChecker::compile(input_schema(&definition)))).await
     }
 
     /// Whether `other` is the same tool under the same names.
@@ -61,7 +82,7 @@ impl CatalogTool {
 
     /// `inputSchema` as sent; `None` when the server sent no object.
     pub fn input_schema(&self) -> Option<&Map<String, Value>> {
-        self.definition.get("inputSchema")?.as_object()
+        input_schema(&self.definition)
     }
 
     pub fn output_schema(&self) -> Option<&Map<String, Value>> {
@@ -83,4 +104,8 @@ impl CatalogTool {
     pub fn annotation(&self, key: &str) -> Option<&Value> {
         self.definition.get("annotations")?.get(key)
     }
+}
+
+fn input_schema(definition: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    definition.get("inputSchema")?.as_object()
 }

@@ -87,7 +87,8 @@ impl Mcp {
             }
         };
         if way.era == Era::Stateless {
-            header_params::check(&asked.head.headers, &target.tool.header_params, arguments)?;
+            let owner = asked.caller.owner(target.server.name.as_str());
+            header_params::check(owner, &asked.head.headers, &target.tool.header_params, arguments).await?;
             if let Some(called) = &way.called {
                 // A call finds one tool.
                 let _once = called.set(target.tool.clone());

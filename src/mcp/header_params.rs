@@ -1,12 +1,16 @@
 //! The headers in which a stateless client says some of a call's arguments once more (specification 2026-07-28, streamable
 //! HTTP, "Server Behavior for Custom Headers").
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Number, Value};
 
 use super::answer::Fault;
 use super::stateless::{decode, mismatch};
-use crate::upstream::header_params::{HeaderParam, ParamKind};
+use crate::compute::{self, Owner};
+use crate::upstream::header_params::{HeaderParam, ParamKind, values_in};
 
 /// Checks those of a call against the JSON text of its `arguments`. Headers for arguments that the tool does not
 /// annotate say nothing.
@@ -14,15 +18,20 @@ use crate::upstream::header_params::{HeaderParam, ParamKind};
 /// # Errors
 ///
 /// What is missing, cannot be read or does not match, with 400.
-pub fn check(headers: &HeaderMap, params: &[HeaderParam], arguments: &str) -> Result<(), Fault> {
+pub async fn check(
+    owner: Owner<'_>,
+    headers: &HeaderMap,
+    params: &Arc<[HeaderParam]>,
+    arguments: &str,
+) -> Result<(), Fault> {
     if params.is_empty() {
         return Ok(());
     }
-    let arguments: Value = serde_json::from_str(arguments).map_err(|_| {
-        Fault::invalid_params("`arguments` are nested too deep to be compared with headers").bad()
-    })?;
-    for param in params {
-        agrees(headers, param, param.value_in(&arguments))
+    let (wanted, arguments) = (params.clone(), Bytes::copy_from_slice(arguments.as_bytes()));
+    let values = compute::run_sized(owner, arguments.len(), move || values_in(&wanted, &arguments)).await;
+    let values = values.map_err(|_| Fault::invalid_params("`arguments` are no JSON").bad())?;
+    for (param, value) in params.iter().zip(&values) {
+        agrees(headers, param, value.as_ref())
             .map_err(|what| mismatch(&format!("the header {} {what}", param.header)))?;
     }
     Ok(())
@@ -70,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(kind: &str, headers: &[&'static [u8]], arguments: &str) -> Option<(i64, String)> {
+    async fn refused(kind: &str, headers: &[&'static [u8]], arguments: &str) -> Option<(i64, String)> {
         let definition =
             json!({ "inputSchema": { "properties": { "a": { "type": kind, "x-mcp-header": "A" } } } });
         let params = HeaderParam::all_of(definition.as_object().unwrap()).unwrap();
@@ -80,12 +89,12 @@ mod tests {
             sent.append(name, HeaderValue::from_bytes(value).unwrap());
         }
         sent.insert("mcp-param-other", HeaderValue::from_static("=?base64?!?="));
-        let fault = check(&sent, &params, arguments).err()?;
+        let fault = check("a", &sent, &params.into(), arguments).await.err()?;
         Some((fault.code, String::from_utf8(fault.text(None).to_vec()).unwrap()))
     }
 
-    #[test]
-    fn headers_that_say_what_the_body_says_are_taken() {
+    #[tokio::test]
+    async fn headers_that_say_what_the_body_says_are_taken() {
         for (kind, header, arguments) in [
             ("string", &b"us-west1"[..], r#"{"a":"us-west1"}"#),
             ("string", b"=?base64?SGVsbG8sIOS4lueVjA==?=", r#"{"a":"Hello, 世界"}"#),
@@ -100,15 +109,15 @@ mod tests {
             // The server's to refuse.
             ("string", b"5", r#"{"a":5}"#),
         ] {
-            assert_eq!(refused(kind, &[header], arguments), None, "{arguments}");
+            assert_eq!(refused(kind, &[header], arguments).await, None, "{arguments}");
         }
         for arguments in ["{}", r#"{"a":null}"#, r#"{"a":[1]}"#] {
-            assert_eq!(refused("string", &[], arguments), None, "{arguments}");
+            assert_eq!(refused("string", &[], arguments).await, None, "{arguments}");
         }
     }
 
-    #[test]
-    fn headers_that_are_missing_unreadable_or_say_something_else_are_a_mismatch() {
+    #[tokio::test]
+    async fn headers_that_are_missing_unreadable_or_say_something_else_are_a_mismatch() {
         let text = r#"{"a":"Hello"}"#;
         for (kind, headers, arguments, told) in [
             ("string", &[][..], text, "is missing"),
@@ -127,7 +136,7 @@ mod tests {
             ("integer", &[b"9007199254740993"], r#"{"a":9007199254740992}"#, "does not match"),
             ("boolean", &[b"True"], r#"{"a":true}"#, "does not match"),
         ] {
-            let (code, message) = refused(kind, headers, arguments).expect(arguments);
+            let (code, message) = refused(kind, headers, arguments).await.expect(arguments);
             assert_eq!(code, -32020);
             assert!(message.contains(told) && message.contains("mcp-param-a"), "{arguments}: {message}");
             assert!(!message.contains("ello"), "a value is quoted: {message}");

@@ -247,8 +247,9 @@ impl Mcp {
         if let Some(state) = state.filter(|state| parked.knows(state)) {
             if let Some(tool) = parked.tool_of(&owner, &state) {
                 let arguments = members.get("arguments").map_or("{}", RawValue::get);
-                if let Err(fault) = header_params::check(&owned.head.headers, &tool.header_params, arguments)
-                {
+                let (whose, headers) = (owned.caller.owner(endpoint), &owned.head.headers);
+                let checked = header_params::check(whose, headers, &tool.header_params, arguments).await;
+                if let Err(fault) = checked {
                     return Finished::Fault(fault);
                 }
             }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 use super::tally::Tally;
 use super::{OPERATION_SECONDS, TOOLS_OF_A_SERVER, TOOLS_OF_ALL, VALID, histogram};
@@ -52,6 +54,7 @@ pub struct ServerMetrics {
     starts: IntCounter,
     start_durations: HistogramVec,
     calls_in_flight: IntGauge,
+    unvalidated: IntCounterVec,
     tools: Mutex<HashMap<Box<str>, Arc<ToolSeries>>>,
     named_tools: Arc<AtomicUsize>,
 }
@@ -115,6 +118,16 @@ impl ServerMetrics {
                 .const_label(SERVER, name),
             )
             .expect(VALID),
+            unvalidated: IntCounterVec::new(
+                Opts::new(
+                    "mcpo_tools_unvalidated_total",
+                    "Tools whose calls were passed on without local validation, since it would take too much; counted once \
+                     for each tool, list and limit.",
+                )
+                .const_label(SERVER, name),
+                &["limit"],
+            )
+            .expect(VALID),
             tools: Mutex::default(),
             named_tools,
         }
@@ -133,6 +146,11 @@ impl ServerMetrics {
     /// Counts a try to start that has ended.
     pub fn start_ended(&self, error_type: &'static str, took: Duration) {
         self.start_durations.with_label_values(&[error_type]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a tool that is called without local validation. `limit` is one of the gateway's own stable codes.
+    pub fn passed_on_unvalidated(&self, limit: &'static str) {
+        self.unvalidated.with_label_values(&[limit]).inc();
     }
 
     /// Counts a connection that was ready for so long.
@@ -180,6 +198,7 @@ impl ServerMetrics {
         registry.register(Box::new(self.operations.clone()))?;
         registry.register(Box::new(self.sessions.clone()))?;
         registry.register(Box::new(self.starts.clone()))?;
+        registry.register(Box::new(self.unvalidated.clone()))?;
         registry.register(Box::new(self.start_durations.clone()))?;
         registry.register(Box::new(self.calls_in_flight.clone()))
     }

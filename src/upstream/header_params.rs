@@ -1,6 +1,8 @@
 //! Arguments that a server wants to see in headers, too: `x-mcp-header` in a tool's `inputSchema` (specification
 //! 2026-07-28, streamable HTTP, "Custom Headers from Tool Parameters").
 
+mod values;
+
 use std::collections::HashSet;
 
 use http::HeaderName;
@@ -9,6 +11,8 @@ use serde_json::{Map, Value};
 use super::schema_keyword::{Holds, holds};
 
 use super::{ServerInfo, ToolList, Upstream, tools};
+
+pub use values::values_in;
 
 const ANNOTATION: &str = "x-mcp-header";
 const PREFIX: &str = "mcp-param-";
@@ -58,12 +62,6 @@ impl HeaderParam {
             search.schema(schema, true)?;
         }
         Ok(search.found.into_boxed_slice())
-    }
-
-    /// Its value in `arguments`; `None` when there is none, or null.
-    pub fn value_in<'a>(&self, arguments: &'a Value) -> Option<&'a Value> {
-        let value = self.path.iter().try_fold(arguments, |value, key| value.get(key))?;
-        (!value.is_null()).then_some(value)
     }
 }
 

@@ -72,3 +72,4 @@ mod tool_lock;
 mod tool_overrides;
 mod trace_context;
 mod under_load;
+mod validation_budget;

@@ -4,13 +4,17 @@
 //! top, in declared objects that are present, and in declared arrays of them, across references inside the schema
 //! and through "this or null". Required properties get none: leaving them out is a fault.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::edit::Edits;
 use super::fault::PathSegment;
+use super::metered::spend;
 use super::schema::resolve;
+
+/// A default is copied wherever it is left out, as text and as a tree.
+const STEPS_A_BYTE: u64 = 4;
 
 /// What to add where. A graph, since schemas may be recursive; node 0 is the arguments object.
 #[derive(Debug)]
@@ -38,8 +42,9 @@ impl DefaultPlan {
     /// `accepts` says whether the arguments object may hold this default; servers do write defaults that their own
     /// schema refuses, and one of those must not cost the others.
     pub fn of(schema: &Value, accepts: impl Fn(&str, &Value) -> bool) -> Option<Self> {
-        let mut builder = Builder { root: schema, nodes: Vec::new(), known: HashMap::new() };
-        builder.node(schema);
+        let mut builder =
+            Builder { root: schema, nodes: Vec::new(), known: HashMap::new(), unread: Vec::new() };
+        builder.read(schema);
         let mut nodes = builder.nodes;
         nodes[0].defaults.retain(|default| accepts(&default.key, &default.value));
         let useful = useful(&nodes);
@@ -64,6 +69,7 @@ impl DefaultPlan {
     ) -> bool {
         let node = &self.nodes[node];
         let mut filled = false;
+        spend(1 + node.properties.len() as u64 + node.defaults.len() as u64);
         match value {
             Value::Object(members) => {
                 for (key, next) in &node.properties {
@@ -77,6 +83,7 @@ impl DefaultPlan {
                     if members.contains_key(&default.key) {
                         continue;
                     }
+                    spend(STEPS_A_BYTE.saturating_mul((default.key.len() + default.json.len()) as u64));
                     members.insert(default.key.clone(), default.value.clone());
                     edits.add(path, &default.key, &default.json);
                     filled = true;
@@ -98,28 +105,53 @@ impl DefaultPlan {
 
 /// Which nodes have a default in themselves or below.
 fn useful(nodes: &[Node]) -> Vec<bool> {
-    let mut useful: Vec<bool> = nodes.iter().map(|node| !node.defaults.is_empty()).collect();
-    loop {
-        let mut changed = false;
-        for (index, node) in nodes.iter().enumerate() {
-            let below =
-                node.properties.iter().map(|(_, next)| next).chain(&node.items).any(|next| useful[*next]);
-            changed |= below && !useful[index];
-            useful[index] |= below;
-        }
-        if !changed {
-            return useful;
+    let mut above: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        node.properties
+            .iter()
+            .map(|(_, next)| next)
+            .chain(&node.items)
+            .for_each(|next| above[*next].push(index));
+    }
+    let mut useful = vec![false; nodes.len()];
+    let mut unread: Vec<usize> =
+        (0..nodes.len()).filter(|index| !nodes[*index].defaults.is_empty()).collect();
+    while let Some(index) = unread.pop() {
+        if !std::mem::replace(&mut useful[index], true) {
+            unread.extend(&above[index]);
         }
     }
+    useful
 }
 
 struct Builder<'a> {
     root: &'a Value,
     nodes: Vec<Node>,
     known: HashMap<*const Value, usize>,
+    /// Nodes that were named and not looked at yet. References may lead on for thousands of them: no recursion.
+    unread: Vec<(usize, &'a Value)>,
 }
 
 impl<'a> Builder<'a> {
+    fn read(&mut self, schema: &'a Value) {
+        self.node(schema);
+        while let Some((index, schema)) = self.unread.pop() {
+            let required = schema.get("required").and_then(Value::as_array);
+            let required: HashSet<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
+            if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+                for (key, property) in properties {
+                    let default = default_of(key, property).filter(|_| !required.contains(key.as_str()));
+                    self.nodes[index].defaults.extend(default);
+                    let next = self.node(property);
+                    self.nodes[index].properties.push((key.clone(), next));
+                }
+            }
+            if let Some(items) = schema.get("items") {
+                self.nodes[index].items = Some(self.node(items));
+            }
+        }
+    }
+
     fn node(&mut self, schema: &'a Value) -> usize {
         let schema = self.declared(schema);
         // The address is the schema's identity within this tree; it is compared, never followed.
@@ -129,16 +161,7 @@ impl<'a> Builder<'a> {
         let index = self.nodes.len();
         self.nodes.push(Node::default());
         self.known.insert(std::ptr::from_ref(schema), index);
-        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
-            for (key, property) in properties {
-                self.nodes[index].defaults.extend(default_of(schema, key, property));
-                let next = self.node(property);
-                self.nodes[index].properties.push((key.clone(), next));
-            }
-        }
-        if let Some(items) = schema.get("items") {
-            self.nodes[index].items = Some(self.node(items));
-        }
+        self.unread.push((index, schema));
         index
     }
 
@@ -168,11 +191,7 @@ fn or_null(alternatives: &[Value]) -> Option<&Value> {
     others.next().filter(|_| others.next().is_none())
 }
 
-fn default_of(schema: &Value, key: &str, property: &Value) -> Option<OmittedDefault> {
-    let required = schema.get("required").and_then(Value::as_array);
-    if required.is_some_and(|required| required.iter().any(|name| name.as_str() == Some(key))) {
-        return None;
-    }
+fn default_of(key: &str, property: &Value) -> Option<OmittedDefault> {
     let value = property.get("default").filter(|value| !value.is_null())?.clone();
     Some(OmittedDefault { key: key.to_owned(), json: value.to_string(), value })
 }

@@ -4,7 +4,7 @@
 //! the caller's own spelling; so changes are collected by path and applied to the text itself. Only objects and
 //! arrays on the way to a change are put together anew, from the unchanged text of their members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -68,6 +68,10 @@ impl Edits {
 
     fn write_object(&self, text: &str, changed: &mut String) {
         let members = read::<Members>(text);
+        // Where each key stands last, for objects in which something changes.
+        let keys = || members.0.iter().enumerate().map(|(position, (key, _))| (key.as_str(), position));
+        let last: HashMap<&str, usize> =
+            if self.children.is_empty() { HashMap::new() } else { keys().collect() };
         let mut end = 1;
         changed.push('{');
         for (position, (key, value)) in members.0.iter().enumerate() {
@@ -80,9 +84,8 @@ impl Edits {
             }
             separate(changed);
             changed.push_str(before_value);
-            let is_last = || members.0[position + 1..].iter().all(|(later, _)| later != key);
             match child {
-                Some(child) if is_last() => child.write(value, changed),
+                Some(child) if last[key.as_str()] == position => child.write(value, changed),
                 _ => changed.push_str(value),
             }
         }

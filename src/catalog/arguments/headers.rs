@@ -6,7 +6,7 @@ use jsonschema::JsonType;
 use serde_json::Value;
 
 use super::{ArgumentError, FaultKind, PathSegment};
-use crate::upstream::header_params::{HeaderParam, ParamKind};
+use crate::upstream::header_params::{HeaderParam, ParamKind, values_in};
 use crate::upstream::header_value;
 
 /// The largest integer that every end reads as it is, 2^53 - 1; minus it is the least.
@@ -25,11 +25,11 @@ pub fn headers(
     if params.is_empty() {
         return Ok(Vec::new());
     }
-    let arguments: Value = serde_json::from_slice(arguments).map_err(|_| ArgumentError::unexplained())?;
+    let values = values_in(params, arguments).map_err(|_| ArgumentError::unexplained())?;
     let mut headers = Vec::with_capacity(params.len());
-    for param in params {
-        if let Some(value) = param.value_in(&arguments) {
-            let said = said(param.kind, value).map_err(|kind| {
+    for (param, value) in params.iter().zip(values) {
+        if let Some(value) = value {
+            let said = said(param.kind, &value).map_err(|kind| {
                 let path = param.path.iter().cloned().map(PathSegment::Key).collect();
                 ArgumentError::one(path, kind, value.clone())
             })?;

@@ -4,6 +4,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
+use super::budget;
 use super::fault::{ArgumentFault, FaultKind, PathSegment};
 
 /// Faults that one refusal names; each carries a part of the caller's body.
@@ -14,10 +15,11 @@ pub fn faults<'e, 'v: 'e>(
     errors: impl IntoIterator<Item = &'e ValidationError<'v>>,
     arguments: &Value,
 ) -> Vec<ArgumentFault> {
-    let mut faults = Vec::new();
+    let mut faults: Vec<ArgumentFault> = Vec::new();
     for error in errors {
         add(error, arguments, &mut faults);
-        if faults.len() >= MOST_FAULTS {
+        let text: usize = faults.iter().map(|fault| fault.message.len()).sum();
+        if faults.len() >= MOST_FAULTS || text >= budget::EXPLANATION_BYTES {
             break;
         }
     }
@@ -55,6 +57,33 @@ pub fn path(error: &ValidationError<'_>, arguments: &Value) -> Vec<PathSegment> 
         }
     }
     path
+}
+
+/// The bytes of the longest path to a value, which each error has a copy of; `None` for arguments of too many values to
+/// explain what is wrong with them.
+pub fn longest_path(arguments: &Value) -> Option<u64> {
+    fn below(value: &Value, values: &mut usize) -> Option<u64> {
+        *values += 1;
+        if *values > budget::EXPLAINED_VALUES {
+            return None;
+        }
+        let mut longest = 0;
+        match value {
+            Value::Object(members) => {
+                for (key, member) in members {
+                    longest = longest.max(key.len() as u64 + below(member, values)?);
+                }
+            }
+            Value::Array(elements) => {
+                for element in elements {
+                    longest = longest.max(below(element, values)?);
+                }
+            }
+            _ => {}
+        }
+        Some(longest)
+    }
+    below(arguments, &mut 0)
 }
 
 fn add(error: &ValidationError<'_>, arguments: &Value, faults: &mut Vec<ArgumentFault>) {

@@ -3,95 +3,42 @@
 //! A schema that can't be compiled here is no fault of the caller: its tool is called without local validation,
 //! and the server judges for itself.
 
-use std::collections::HashMap;
+mod estimate;
 
 use jsonschema::{PatternOptions, Validator};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// Most schema nodes after every reference is written out. References let n lines mean 2^n checks of one value;
-/// large real schemas stay under a tenth of this.
-const MOST_NODES: u64 = 200_000;
-/// Bytes of one compiled regular expression, and of its cache at run time.
-const PATTERN_BYTES: usize = 1 << 20;
-/// Steps back that one regular expression with look-around or back references may take.
-const PATTERN_STEPS: usize = 100_000;
-
-/// Most errors that explaining one refusal may lead through, see [`Compiled::can_explain`].
-const MOST_EXPLANATIONS: u64 = 1_000_000;
-/// Most pairs of a value and a schema node that it may meet on the way.
-const MOST_COMPARISONS: u64 = 20_000_000;
-/// Most values in arguments whose refusal is explained: every error is kept in memory, a few hundred bytes each.
-const MOST_VALUES: usize = 20_000;
+use super::budget::{self, Limit};
+use super::metered::{Charges, MeteredJson};
 
 /// A compiled schema.
 #[derive(Debug)]
 pub struct Compiled {
-    pub validator: Validator,
-    /// Nodes of the schema after every reference is written out.
-    size: u64,
-    /// How often the schema can lead back into itself from one place; 0 when it can't.
-    ways_back: u64,
+    pub validator: Validator<MeteredJson>,
+    /// What a look at a value may lead to.
+    pub charges: Charges,
 }
 
-impl Compiled {
-    /// Whether all errors of these arguments can be collected in reasonable time and space.
-    ///
-    /// Validity is decided in about linear time, but errors of unions are collected from every alternative: a
-    /// recursive schema multiplies them at every level of the arguments.
-    pub fn can_explain(&self, arguments: &Value) -> bool {
-        let mut values = 0;
-        let Some(depth) = depth(arguments, &mut values) else { return false };
-        let by_depth = self.ways_back.saturating_pow(depth);
-        let by_size = self.size.saturating_mul(values as u64);
-        by_depth <= MOST_EXPLANATIONS && by_size <= MOST_COMPARISONS
-    }
-}
-
-/// How deep containers are nested; `None` past [`MOST_VALUES`].
-fn depth(value: &Value, values: &mut usize) -> Option<u32> {
-    *values += 1;
-    if *values > MOST_VALUES {
-        return None;
-    }
-    let inner = |deepest: u32, value: &Value, values: &mut usize| {
-        depth(value, values).map(|depth| deepest.max(depth))
-    };
-    match value {
-        Value::Object(members) => members
-            .values()
-            .try_fold(0, |deepest, member| inner(deepest, member, values))
-            .map(|depth| depth + 1),
-        Value::Array(elements) => elements
-            .iter()
-            .try_fold(0, |deepest, element| inner(deepest, element, values))
-            .map(|depth| depth + 1),
-        _ => Some(0),
-    }
-}
-
-/// The validator of `schema`; `None` when there is to be no local validation.
+/// The validator of `schema`.
 ///
-/// That is the case for a schema that is not valid in its own draft (2020-12 unless `$schema` says otherwise),
-/// that refers to anything but a place inside itself (`#` or `#/...`), or that breaks a bound of this module.
 /// `format` is an annotation in every draft: servers disagree about what it means.
-pub fn compile(schema: &Map<String, Value>) -> Option<Compiled> {
-    let schema = Value::Object(schema.clone());
-    let mut size = Size { root: &schema, of_references: HashMap::new(), is_recursive: false };
-    let nodes = size.of(&schema)?;
-    if nodes > MOST_NODES {
-        return None;
-    }
+///
+/// # Errors
+///
+/// When there is to be no local validation: for a schema that is not valid in its own draft (2020-12 unless `$schema`
+/// says otherwise), that refers to anything but a place inside itself (`#` or `#/...`), or that goes over the budget.
+pub fn compile(schema: &Value) -> Result<Compiled, Limit> {
+    let charges = estimate::charges(schema)?;
     let patterns = PatternOptions::fancy_regex()
-        .size_limit(PATTERN_BYTES)
-        .dfa_size_limit(PATTERN_BYTES)
-        .backtrack_limit(PATTERN_STEPS);
-    let validator = jsonschema::options()
+        .size_limit(budget::PATTERN_BYTES)
+        .dfa_size_limit(budget::PATTERN_BYTES)
+        .backtrack_limit(budget::PATTERN_STEPS as usize);
+    let validator = jsonschema::options_for::<MeteredJson>()
         .with_pattern_options(patterns)
         .should_validate_formats(false)
-        .build(&schema)
-        .ok()?;
-    let ways_back = if size.is_recursive { references(&schema) } else { 0 };
-    Some(Compiled { validator, size: nodes, ways_back })
+        .build(schema)
+        .map_err(|_| Limit::Unusable)?;
+    Ok(Compiled { validator, charges })
 }
 
 /// The place that a reference inside `root` names; `None` when there is none, or it is not written as a pointer.
@@ -101,72 +48,17 @@ pub fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     root.pointer(&decoded)
 }
 
-/// How many references are written in the schema.
-fn references(schema: &Value) -> u64 {
-    match schema {
-        Value::Object(members) => {
-            u64::from(members.contains_key("$ref")) + members.values().map(references).sum::<u64>()
-        }
-        Value::Array(elements) => elements.iter().map(references).sum(),
-        _ => 0,
-    }
-}
-
-/// Counts nodes as if every reference were written out; a reference to a place that is being counted is one node.
-struct Size<'a> {
-    root: &'a Value,
-    /// `None` while its target is being counted.
-    of_references: HashMap<&'a str, Option<u64>>,
-    is_recursive: bool,
-}
-
-impl<'a> Size<'a> {
-    /// `None` when a reference leads out of the schema, or can only be resolved while validating.
-    fn of(&mut self, node: &'a Value) -> Option<u64> {
-        let mut size = 1_u64;
-        match node {
-            Value::Object(members) => {
-                for (keyword, value) in members {
-                    let more = match (keyword.as_str(), value) {
-                        ("$ref", Value::String(reference)) => self.of_reference(reference)?,
-                        ("$dynamicRef" | "$recursiveRef", Value::String(_)) => return None,
-                        // Data, not schemas: no reference in there counts.
-                        ("enum" | "const" | "default" | "examples", _) => 1,
-                        _ => self.of(value)?,
-                    };
-                    size = size.saturating_add(more);
-                }
-            }
-            Value::Array(elements) => {
-                for element in elements {
-                    size = size.saturating_add(self.of(element)?);
-                }
-            }
-            _ => {}
-        }
-        Some(size)
-    }
-
-    fn of_reference(&mut self, reference: &'a str) -> Option<u64> {
-        if let Some(known) = self.of_references.get(reference) {
-            self.is_recursive |= known.is_none();
-            return Some(known.unwrap_or(1));
-        }
-        let target = resolve(self.root, reference)?;
-        self.of_references.insert(reference, None);
-        let size = self.of(target)?;
-        self.of_references.insert(reference, Some(size));
-        Some(size)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::compile;
+    use super::{Limit, compile};
     use serde_json::{Value, json};
 
+    fn limit(schema: &Value) -> Option<Limit> {
+        compile(schema).err()
+    }
+
     fn compiles(schema: Value) -> bool {
-        compile(schema.as_object().unwrap()).is_some()
+        limit(&schema).is_none()
     }
 
     #[test]

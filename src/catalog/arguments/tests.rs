@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::{ArgumentChecker, ArgumentError, FaultKind};
 
+mod bounds;
+
 const UNEXPLAINED: &str =
     "arguments: Input does not satisfy the schema, and is too large or too deep to say where";
 
@@ -19,7 +21,7 @@ fn properties(properties: Value) -> ArgumentChecker {
 }
 
 fn check(checker: &ArgumentChecker, body: &str) -> Result<String, ArgumentError> {
-    let checked = checker.check(Bytes::copy_from_slice(body.as_bytes()))?;
+    let checked = checker.check(Bytes::copy_from_slice(body.as_bytes()))?.arguments;
     Ok(String::from_utf8(checked.to_vec()).unwrap())
 }
 
@@ -37,8 +39,8 @@ fn valid_arguments_are_the_callers_own_bytes() {
     let checker = properties(json!({"n": {"type": "number"}, "s": {"type": "string"}}));
     let body =
         Bytes::from_static(br#" {"n": 123456789012345678901234567890.10, "more":1E2, "s":"a\u00e9\/"} "#);
-    assert_eq!(checker.check(body.clone()).unwrap().as_ptr(), body.as_ptr());
-    assert_eq!(checker.check(body.clone()).unwrap(), body);
+    assert_eq!(checker.check(body.clone()).unwrap().arguments.as_ptr(), body.as_ptr());
+    assert_eq!(checker.check(body.clone()).unwrap().arguments, body);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::super::drift::{self, Change, Drift, shown};
 use super::super::progress::ProgressHabit;
@@ -65,7 +66,7 @@ impl Offer {
                 definition: changed
                     .map_or_else(|| definition.clone(), |changed| overridden(definition, changed)),
                 own: definition.clone(),
-                checker: OnceLock::new(),
+                checker: OnceCell::new(),
                 // Invalid ones count where headers do, and there the tool was left out of the list.
                 header_params: HeaderParam::all_of(definition).unwrap_or_default().into(),
                 progress: ProgressHabit::default(),

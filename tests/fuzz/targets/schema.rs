@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use mcpo::catalog::CatalogServer;
+use mcpo::catalog::arguments::ArgumentChecker;
 use mcpo::catalog::openapi::section::Chosen;
 use mcpo::catalog::openapi::{
     CombinedDocument, ServerDocument, Writing, combined_document, mount_path, server_document,
@@ -55,10 +56,10 @@ fuzz_target!(|input: &[u8]| {
         is_whole(&value, &value);
     }
     for tool in &server.tools {
-        if let Ok(accepted) = tool.checker().check(Bytes::copy_from_slice(arguments)) {
-            let read: Value = serde_json::from_slice(&accepted).expect("accepted arguments are JSON");
+        if let Ok(accepted) = ArgumentChecker::compile(tool.input_schema()).check(Bytes::copy_from_slice(arguments)) {
+            let read: Value = serde_json::from_slice(&accepted.arguments).expect("accepted arguments are JSON");
             assert!(read.is_object(), "accepted arguments are an object");
-            assert!(!accepted.contains(&b'\n'), "a newline would end the message");
+            assert!(!accepted.arguments.contains(&b'\n'), "a newline would end the message");
         }
     }
 });
