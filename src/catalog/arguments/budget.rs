@@ -10,8 +10,8 @@
 
 /// Steps of one check on a thread that serves requests: a few hundred microseconds. Ordinary calls take some hundred.
 pub const AT_ONCE: u64 = 50_000;
-/// Steps of one check on a thread for long computations: about half a second.
-pub const APART: u64 = 50_000_000;
+/// Steps of one check on a thread for long computations: a fifth of a second. Another caller's check may wait for as long.
+pub const APART: u64 = 20_000_000;
 /// Steps for collecting all that is wrong with arguments, or with the defaults of a schema: each error is kept in memory
 /// until all are there.
 pub const EXPLAINING: u64 = 5_000_000;
