@@ -88,6 +88,10 @@ pub fn longest_path(arguments: &Value) -> Option<u64> {
 
 fn add(error: &ValidationError<'_>, arguments: &Value, faults: &mut Vec<ArgumentFault>) {
     use ValidationErrorKind as Kind;
+    // An alternative may have thousands of errors, each of which would be compared with all before it.
+    if faults.len() >= MOST_FAULTS {
+        return;
+    }
     let mut path = path(error, arguments);
     let instance = error.instance().as_ref();
     let kind = match error.kind() {
@@ -96,7 +100,7 @@ fn add(error: &ValidationError<'_>, arguments: &Value, faults: &mut Vec<Argument
             FaultKind::Missing
         }
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-            for key in unexpected {
+            for key in unexpected.iter().take(MOST_FAULTS) {
                 let input = instance.get(key).cloned().unwrap_or_default();
                 let place = path.iter().cloned().chain([PathSegment::Key(key.clone())]).collect();
                 faults.push(ArgumentFault::new(place, FaultKind::Unexpected, input));
