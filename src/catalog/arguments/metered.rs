@@ -58,7 +58,8 @@ impl Steps {
             let (left, outer) = (meter.left.replace(allowed), meter.charges.replace(charges));
             let result = catch_unwind(AssertUnwindSafe(work));
             meter.charges.set(outer);
-            (meter.stack.set(stack), meter.depth.set(depth));
+            meter.stack.set(stack);
+            meter.depth.set(depth);
             (result, meter.left.replace(left))
         });
         self.0 -= allowed - left;
@@ -142,18 +143,22 @@ mod tests {
     fn work_is_stopped_when_its_steps_are_spent_and_what_it_took_is_taken_off() {
         assert_eq!(run(10, || spend(10)), (Ok(()), 0));
         assert_eq!(run(10, || spend(4)), (Ok(()), 6));
-        assert_eq!(run(10, || (0..).for_each(|_| spend(3))), (Err(Exceeded), 1));
+        assert_eq!(run(10, || (0..9).for_each(|_| spend(3))), (Err(Exceeded), 1));
         // Nothing is counted beside it.
         spend(1 << 40);
     }
 
     #[test]
     fn work_whose_recursion_takes_too_much_stack_is_stopped() {
-        fn deeper(depth: usize) -> usize {
+        fn deeper(levels: usize) -> usize {
             spend(1);
-            std::hint::black_box(deeper(std::hint::black_box(depth + 1))) + 1
+            match levels {
+                0 => 0,
+                _ => std::hint::black_box(deeper(std::hint::black_box(levels - 1))) + 1,
+            }
         }
-        assert_eq!(run(u64::MAX, || deeper(0)).0, Err(Exceeded));
+        assert_eq!(run(u64::MAX, || deeper(100)).0, Ok(100));
+        assert_eq!(run(u64::MAX, || deeper(usize::MAX)).0, Err(Exceeded));
     }
 
     #[test]

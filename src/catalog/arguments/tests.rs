@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{ArgumentChecker, ArgumentError, FaultKind};
 
+mod agreement;
 mod bounds;
 
 const UNEXPLAINED: &str =

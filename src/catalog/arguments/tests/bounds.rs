@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::super::budget::{self, Limit};
+use super::super::budget::Limit;
 use super::super::{ArgumentChecker, Checked, Steps, Stop};
 
 /// For one check at once, which takes a millisecond or two when it is compiled for release and alone.
