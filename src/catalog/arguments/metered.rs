@@ -100,7 +100,7 @@ thread_local! {
 impl Meter {
     fn spend(&self, steps: u64) {
         match self.left.get().checked_sub(steps) {
-            Some(left) if self.stack.get().abs_diff(stack_address()) <= budget::STACK_BYTES => {
+            Some(left) if self.stack.get().abs_diff(stack_address()) <= self.depth.get() => {
                 self.left.set(left)
             }
             _ => stop(),
