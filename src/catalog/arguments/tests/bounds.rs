@@ -88,8 +88,8 @@ fn checks_that_take_long_are_stopped_where_requests_are_served() {
         ),
         (
             "const",
-            x(json!({"items": {"const": (0..1000).collect::<Vec<_>>()}})),
-            json!({"x": vec![json!((0..1000).collect::<Vec<_>>()); 15]}),
+            x(json!({"items": {"const": vec![1; 1000]}})),
+            json!({"x": vec![json!(vec![1; 1000]); 30]}),
         ),
         ("uniqueItems", x(json!({"uniqueItems": true})), numbers(10_000)),
         ("uniqueItems that hash alike", x(json!({"uniqueItems": true})), unequal(1500)),
