@@ -24,6 +24,7 @@ mod kept;
 mod lines;
 pub mod link;
 pub mod message;
+pub mod messages;
 pub mod oauth;
 mod offers;
 pub mod pages;

@@ -13,14 +13,15 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Fault;
 use crate::shares::Principal;
-use crate::upstream::progress::WAITING;
+use crate::upstream::messages::{Receiver, Sender};
+use crate::upstream::progress::queue;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide, Hearing, Link, Question};
 use questions::{Awaited, Questions, UNANSWERED};
 
@@ -47,8 +48,8 @@ pub struct Client {
 
 #[derive(Debug, Default)]
 struct Ways {
-    requests: Vec<(u64, mpsc::Sender<Bytes>)>,
-    stream: Option<(u64, mpsc::Sender<Bytes>)>,
+    requests: Vec<(u64, Sender)>,
+    stream: Option<(u64, Sender)>,
 }
 
 /// An answer of the client's, as JSON text.
@@ -129,15 +130,15 @@ impl Client {
     }
 
     /// Opens the way of a request that is under way; what the client is sent meanwhile goes to `to`.
-    pub fn request(self: &Arc<Self>, to: mpsc::Sender<Bytes>) -> Way {
+    pub fn request(self: &Arc<Self>, to: Sender) -> Way {
         let number = self.number();
         self.ways().requests.push((number, to));
         Way { client: self.clone(), number }
     }
 
     /// Opens the stream that belongs to no request, in place of an earlier one.
-    pub fn stream(self: &Arc<Self>) -> (Way, mpsc::Receiver<Bytes>) {
-        let (to, messages) = mpsc::channel(WAITING);
+    pub fn stream(self: &Arc<Self>) -> (Way, Receiver) {
+        let (to, messages) = queue();
         let number = self.number();
         self.ways().stream = Some((number, to));
         (Way { client: self.clone(), number }, messages)
@@ -186,7 +187,7 @@ impl Client {
         let ways = self.ways();
         let newest = ways.requests.iter().rev().map(|(_, to)| to);
         let mut ways = newest.chain(ways.stream.as_ref().map(|(_, to)| to));
-        ways.any(|to| to.try_send(message.clone()).is_ok())
+        ways.any(|to| to.offer(message.clone()))
     }
 
     /// Asks the client under this number.

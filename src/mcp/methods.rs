@@ -8,7 +8,6 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 
 use super::answer::{self, Fault};
 use super::client::Answer;
@@ -27,7 +26,8 @@ use super::{Mcp, REVISION, others};
 use crate::catalog::Caller;
 use crate::gateway::{self, EarlyTurn};
 use crate::room::Share;
-use crate::upstream::progress::WAITING;
+use crate::upstream::messages::Sender;
+use crate::upstream::progress::queue;
 use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
 
 /// Requests during which a server may have something to say to the client.
@@ -160,7 +160,7 @@ impl Mcp {
                 None => StatusCode::ACCEPTED.into_response(),
             };
         }
-        let (to, messages) = mpsc::channel(WAITING);
+        let (to, messages) = queue();
         // As it was when the connection was chosen.
         let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
@@ -220,7 +220,7 @@ impl Mcp {
                 Err(fault) => fault.response(Some(id)),
             };
         }
-        let (to, messages) = mpsc::channel(WAITING);
+        let (to, messages) = queue();
         let (owned, this) = (asked.owned(), self.clone());
         let (method, params) = (method.clone().into_owned(), (*params).to_owned());
         let asks_progress = token.is_some();
@@ -236,7 +236,7 @@ impl Mcp {
         params: String,
         side: Option<ClientSide>,
         asks_progress: bool,
-        to: mpsc::Sender<Bytes>,
+        to: Sender,
     ) -> Finished {
         let (parked, closing) = (self.shared.parked.clone(), self.shared.closing.clone());
         let members: Members<'_> = serde_json::from_str(&params).unwrap_or_default();

@@ -12,10 +12,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,6 +24,7 @@ use super::session::new_id;
 use super::streamed::Finished;
 use crate::catalog::{Caller, CatalogTool};
 use crate::shares::{Bounds, Principal};
+use crate::upstream::messages::Sender;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide};
 pub use running::{Called, Ends, Running};
@@ -114,7 +113,7 @@ impl Parked {
         self: &Arc<Self>,
         owner: Owner,
         mut running: Running,
-        to: mpsc::Sender<Bytes>,
+        to: Sender,
         closing: &CancellationToken,
     ) -> Finished {
         // From the first question on: until when further ones are waited for, and until when at most.
@@ -127,8 +126,8 @@ impl Parked {
                 finished = &mut running.work => {
                     // What was said before the result goes before it.
                     for _ in 0..WAITING {
-                        let Ok(message) = running.messages.try_recv() else { break };
-                        let _missed = to.try_send(message);
+                        let Some(message) = running.messages.try_recv() else { break };
+                        let _missed = to.offer(message);
                     }
                     return finished;
                 }
@@ -136,7 +135,7 @@ impl Parked {
                     return self.park(owner, running, closing);
                 }
                 Some(message) = running.messages.recv() => {
-                    let _missed = to.try_send(message);
+                    let _missed = to.offer(message);
                 }
                 Some(question) = running.questions.recv() => {
                     let now = Instant::now();

@@ -15,8 +15,9 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::all::has_capability;
@@ -26,6 +27,7 @@ use super::methods::Asked;
 use super::place::Place;
 use super::replay::{Reader, Replay};
 use super::session::{OpenStream, Session};
+use super::streamed::one_line;
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::{Caller, Namespace};
@@ -33,6 +35,7 @@ use crate::config::ServerName;
 use crate::http::Fingerprint;
 use crate::json::First;
 use crate::shares::Held;
+use crate::upstream::messages::Receiver;
 use crate::upstream::{Change, News};
 
 /// Proxies close what is silent for a minute or less.
@@ -108,7 +111,7 @@ struct Follower {
     wanted: Wanted,
     news: broadcast::Receiver<News>,
     /// The session whose stream this is, with what is sent to its client.
-    session: Option<(Arc<Session>, Way, mpsc::Receiver<Bytes>)>,
+    session: Option<(Arc<Session>, Way, Receiver)>,
     /// The resources that a subscription follows.
     followed: Vec<Followed>,
     /// Its part of the caller's share.
@@ -250,17 +253,17 @@ impl Follower {
     fn respond(self) -> Response {
         let events = stream::unfold(self, async |mut follower| {
             let message = follower.next().await?;
-            let event = Event::default().event("message").data(message.to_string());
+            let event = Event::default().event("message").data(message);
             Some((Ok::<_, Infallible>(event), follower))
         });
         respond(events)
     }
 
     /// The next message; `None` at the end.
-    async fn next(&mut self) -> Option<Value> {
+    async fn next(&mut self) -> Option<String> {
         while !self.is_over {
             if let Some(waiting) = self.waiting.pop_front() {
-                return Some(waiting);
+                return Some(waiting.to_string());
             }
             let messages = async {
                 match &mut self.session {
@@ -272,8 +275,8 @@ impl Follower {
                 () = self.ended.cancelled() => false,
                 () = self.closing.cancelled() => false,
                 message = messages => match message {
-                    Some(message) => match serde_json::from_slice(&message) {
-                        Ok(message) => return Some(message),
+                    Some(message) => match serde_json::from_slice::<&RawValue>(&message) {
+                        Ok(_) => return one_line(&message),
                         Err(_) => continue,
                     },
                     // Another stream has taken the place of this one.
@@ -281,7 +284,7 @@ impl Follower {
                 },
                 news = self.news.recv() => {
                     match news {
-                        Ok(news) => if let Some(told) = self.told(&news) { return Some(told) },
+                        Ok(news) => if let Some(told) = self.told(&news) { return Some(told.to_string()) },
                         // Whatever was missed is told as the change of everything.
                         Err(broadcast::error::RecvError::Lagged(_)) => self.tell_all(),
                         Err(broadcast::error::RecvError::Closed) => self.is_over = true,
@@ -300,7 +303,7 @@ impl Follower {
         // A subscription that ends in an orderly way is answered.
         let subscription = self.subscription.take()?;
         let result = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: subscription } });
-        Some(json!({ "jsonrpc": "2.0", "id": subscription, "result": result }))
+        Some(json!({ "jsonrpc": "2.0", "id": subscription, "result": result }).to_string())
     }
 
     fn follow_reload(&mut self) -> bool {

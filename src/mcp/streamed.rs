@@ -18,7 +18,6 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 
 use super::answer::{self, Fault};
 use super::members::Members;
@@ -27,6 +26,7 @@ use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
 use crate::upstream::Progress;
+use crate::upstream::messages::Receiver;
 use crate::upstream::progress::WAITING;
 
 /// Most calls are over by then, and are answered by plain JSON. What takes longer becomes a stream before it says
@@ -51,7 +51,7 @@ pub struct Streamed {
     id: String,
     work: Work,
     /// What comes before the result.
-    messages: mpsc::Receiver<Bytes>,
+    messages: Receiver,
     /// The name that the client gave to the request's progress.
     token: Option<Value>,
     /// What a stream that can be resumed needs; in the stateless era there is none.
@@ -108,7 +108,7 @@ impl Streamed {
     pub fn new(
         id: &str,
         work: Work,
-        messages: mpsc::Receiver<Bytes>,
+        messages: Receiver,
         token: Option<Value>,
         resumable: Option<Resumable>,
     ) -> Self {
@@ -186,7 +186,7 @@ impl Streamed {
         // What was said before the result goes before it.
         while let Some((_, left)) = &mut self.finished
             && *left > 0
-            && let Ok(message) = self.messages.try_recv()
+            && let Some(message) = self.messages.try_recv()
         {
             *left -= 1;
             if let Some(text) = self.shown(&message) {
@@ -243,7 +243,7 @@ impl Rest {
 }
 
 /// Line breaks would end an event's line. Where JSON allows them they mean nothing.
-fn one_line(message: &[u8]) -> Option<String> {
+pub fn one_line(message: &[u8]) -> Option<String> {
     std::str::from_utf8(message).ok().map(|text| text.replace(['\n', '\r'], " "))
 }
 
@@ -252,10 +252,11 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
+    use crate::upstream::progress::queue;
 
     #[tokio::test]
     async fn messages_without_end_do_not_hold_up_the_result() {
-        let (send, messages) = mpsc::channel(1);
+        let (send, messages) = queue();
         let mut left = 3;
         let work = std::future::poll_fn(move |context| {
             context.waker().wake_by_ref();
@@ -264,7 +265,7 @@ mod tests {
         });
         let mut streamed = Streamed::new("1", Box::pin(work), messages, None, None);
         for _ in 0..=3 + WAITING {
-            let _full = send.try_send(Bytes::from_static(b"{}"));
+            let _full = send.offer(Bytes::from_static(b"{}"));
             if matches!(streamed.next().await, Piece::Finished(_)) {
                 return;
             }

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
-use super::link::{self, End, INBOX, Ids, Link, Outgoing, Speech};
+use super::link::{self, End, Ids, Link, Outgoing, Speech};
 use super::message::{self, Reply, Sorted};
+use super::messages::{Receiver, Sender};
 use super::progress::Progress;
 use super::request::{self, Request};
 use crate::config::ServerName;
@@ -58,7 +59,7 @@ pub struct Connection<R, W> {
     writer: Option<W>,
     commands: mpsc::Receiver<Command>,
     cancels: mpsc::UnboundedReceiver<u32>,
-    inbox: mpsc::Sender<Bytes>,
+    inbox: Sender,
     pending: HashMap<u32, Pending>,
     /// What a server that does not read leaves waiting. A caller that leaves takes its message with it.
     waiting: VecDeque<Command>,
@@ -75,10 +76,10 @@ pub fn connect<R, W>(
     reader: R,
     writer: W,
     limit: usize,
-) -> (Lines, Connection<R, W>, mpsc::Receiver<Bytes>) {
+) -> (Lines, Connection<R, W>, Receiver) {
     let (commands, commands_in) = mpsc::channel(QUEUE);
     let (cancels, cancels_in) = mpsc::unbounded_channel();
-    let (inbox, inbox_out) = mpsc::channel(INBOX);
+    let (inbox, inbox_out) = link::inbox();
     let end = Arc::new(End::default());
     let connection = Connection {
         server: server.clone(),

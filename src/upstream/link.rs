@@ -8,19 +8,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError};
 use super::message::{FIRST_ID, LAST_ID, Reply};
+use super::messages::{self, Receiver, Sender};
 use super::progress::Progress;
 use super::request::{Manner, Request};
 use crate::config::ServerName;
 
 /// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
-pub const INBOX: usize = 256;
+const INBOX: usize = 256;
+/// Bytes of them.
+const INBOX_BYTES: usize = 4 << 20;
+
+/// The way to rmcp.
+pub fn inbox() -> (Sender, Receiver) {
+    messages::channel(INBOX, INBOX_BYTES)
+}
 
 /// A larger message that is no answer to one of our requests is dropped: rmcp has a use for `initialize` and
 /// for small notifications only, and would hold as many as may wait.
@@ -69,11 +77,11 @@ impl Answers {
 }
 
 /// Hands a message to rmcp, or drops it when too many are waiting already.
-pub fn offer(server: &ServerName, inbox: &mpsc::Sender<Bytes>, message: Bytes) {
+pub fn offer(server: &ServerName, inbox: &Sender, message: Bytes) {
     if message.len() > LARGEST {
         let bytes = message.len();
         tracing::debug!(mcp_server = %server, bytes, "{server}: a message was dropped: it answers nothing and is large");
-    } else if inbox.try_send(message).is_err() {
+    } else if !inbox.offer(message) {
         tracing::debug!(mcp_server = %server, "{server}: a message was dropped: too many are waiting");
     }
 }
@@ -146,7 +154,7 @@ pub enum Step {
 pub struct Opened {
     pub link: Arc<dyn Link>,
     /// Everything that is not the answer to one of our own requests.
-    pub inbox: mpsc::Receiver<Bytes>,
+    pub inbox: Receiver,
 }
 
 impl std::fmt::Debug for Opened {

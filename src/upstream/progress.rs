@@ -5,11 +5,21 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
+
+use super::messages::{self, Receiver, Sender};
 
 /// Messages that may wait for a slow reader; the surplus is dropped: each notification of progress replaces those
 /// before it.
 pub const WAITING: usize = 64;
+
+/// Bytes of them. A client that does not read costs so much for each of its requests.
+const WAITING_BYTES: usize = 256 << 10;
+
+/// The way for messages beside one answer, or to one client.
+pub fn queue() -> (Sender, Receiver) {
+    messages::channel(WAITING, WAITING_BYTES)
+}
 
 /// What stands in every log message.
 const LOG: &[u8] = b"\"notifications/message\"";
@@ -20,7 +30,7 @@ pub struct Progress {
     told: Notify,
     paused: Notify,
     is_asked: bool,
-    passed_on: Option<mpsc::Sender<Bytes>>,
+    passed_on: Option<Sender>,
     passes_log: bool,
 }
 
@@ -40,7 +50,7 @@ impl Default for Progress {
 impl Progress {
     /// Each message goes to `to` whole, as the server sent it, in order: progress when it `is_asked` of the server, log
     /// messages when the answer's stream brings them and `passes_log`.
-    pub fn passed_on(to: mpsc::Sender<Bytes>, is_asked: bool, passes_log: bool) -> Self {
+    pub fn passed_on(to: Sender, is_asked: bool, passes_log: bool) -> Self {
         Self { is_asked, passed_on: Some(to), passes_log, ..Self::default() }
     }
 
@@ -90,7 +100,7 @@ impl Progress {
     fn pass_on(&self, message: &Bytes) {
         if let Some(to) = &self.passed_on {
             // A reader that is gone, or too slow for one more, misses it.
-            let _surplus = to.try_send(message.clone());
+            let _surplus = to.offer(message.clone());
         }
     }
 }
@@ -116,14 +126,14 @@ mod tests {
         let log = Bytes::from_static(br#"{"method":"notifications/message","params":{}}"#);
         let quote =
             Bytes::from_static(br#"{"method":"elicitation/create","params":["notifications/message"]}"#);
-        let (send, mut heard) = mpsc::channel(4);
+        let (send, mut heard) = queue();
         let wanting = |number: u32| (number, Progress::passed_on(send.clone(), false, true));
         let requests = [wanting(1), wanting(2), (3, Progress::default())];
         let open = || requests.iter().map(|(id, progress)| (*id, progress));
         assert!(Progress::beside_newest(open(), &log));
         assert!(!Progress::beside_newest(open(), &quote));
         assert!(!Progress::beside_newest(open().skip(2), &log));
-        assert_eq!(heard.try_recv().unwrap(), log);
-        assert!(heard.try_recv().is_err());
+        assert_eq!(heard.try_recv(), Some(log));
+        assert_eq!(heard.try_recv(), None);
     }
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Uri};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, Answered, EVENTS, Exchange, Means};
 use super::identity::Identity;
-use super::link::{self, Answers, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::link::{self, Answers, End, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, Sorted};
+use super::messages::Sender;
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
 use crate::config::{HttpConfig, ServerName};
@@ -80,7 +81,7 @@ pub async fn open(
         }
     };
     let messages = resolve_endpoint(&stream, &endpoint)?;
-    let (inbox, inbox_out) = mpsc::channel(INBOX);
+    let (inbox, inbox_out) = link::inbox();
     let shared = Arc::new(Sse {
         exchange,
         messages,
@@ -120,7 +121,7 @@ impl Sse {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn listen(self: Arc<Self>, mut events: EventStream, inbox: mpsc::Sender<Bytes>) {
+    async fn listen(self: Arc<Self>, mut events: EventStream, inbox: Sender) {
         let reading = async {
             loop {
                 match events.next().await {
@@ -139,7 +140,7 @@ impl Sse {
         }
     }
 
-    fn take(&self, message: Bytes, inbox: &mpsc::Sender<Bytes>) {
+    fn take(&self, message: Bytes, inbox: &Sender) {
         let (id, reply) = match message::sort(&message) {
             Sorted::Result { id, range } => (id, Ok(Reply::Result(message.slice(range)))),
             Sorted::Error { id, error } => (id, Ok(Reply::Error(error))),

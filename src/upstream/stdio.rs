@@ -15,6 +15,7 @@ use super::error::{EndReason, LinkError};
 use super::lines::{self, Connection, Lines};
 use super::link::{End, Link, Opened, Outgoing, Speech};
 use super::message::Reply;
+use super::messages::Receiver;
 use super::process::{Process, StderrTail};
 use super::progress::Progress;
 use super::request::Request;
@@ -98,7 +99,7 @@ pub async fn open_socket(
     Ok(opened(lines, task, inbox))
 }
 
-fn opened(lines: Lines, task: JoinHandle<()>, inbox: tokio::sync::mpsc::Receiver<Bytes>) -> Opened {
+fn opened(lines: Lines, task: JoinHandle<()>, inbox: Receiver) -> Opened {
     Opened { link: Arc::new(Served { lines, task: Mutex::new(Some(task)) }), inbox }
 }
 

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 pub use declared::value as header_value;
@@ -25,8 +25,9 @@ use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
-use super::link::{self, Answers, End, INBOX, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::link::{self, Answers, End, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, RpcError, Sorted};
+use super::messages::Sender;
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
 use crate::config::{HttpConfig, ServerName};
@@ -43,7 +44,7 @@ const LISTENING: Duration = Duration::from_millis(100);
 struct Streamable {
     exchange: Exchange,
     session: ArcSwapOption<Session>,
-    inbox: mpsc::Sender<Bytes>,
+    inbox: Sender,
     ids: Ids,
     speech: Speech,
     end: Arc<End>,
@@ -78,7 +79,7 @@ pub async fn open(
     identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
     let exchange = Exchange::new(server, config, means, limit, identity).await?;
-    let (inbox, inbox_out) = mpsc::channel(INBOX);
+    let (inbox, inbox_out) = link::inbox();
     let shared = Streamable {
         exchange,
         session: ArcSwapOption::empty(),

@@ -26,6 +26,7 @@ TOOLS = {
     "deep": {"depth": N},  # a result that is nested so deeply
     "complain": {"bytes": N},  # so many bytes to stderr without a newline, then answers
     "notify": {"count": N, "bytes": N},  # so many log messages of so many bytes, then answers
+    "progress": {"count": N, "bytes": N},  # so much progress with so long a message, then answers
     "ask": {"count": N},  # so many requests of its own, while it reads nothing; then answers
     "close_output": {},  # closes its output and lives on
     "close_input": {},  # closes its input, then answers
@@ -76,7 +77,7 @@ def listed(parameters):
     return {"tools": [tool], "nextCursor": str(page)}
 
 
-def call(ident, name, arguments):
+def call(ident, name, arguments, meta):
     if name == "echo":
         return json.dumps(arguments)
     if name == "giant":
@@ -103,6 +104,11 @@ def call(ident, name, arguments):
         for _ in range(arguments["count"]):
             send(method="notifications/message", params={"level": "info", "data": data})
         return "notified"
+    elif name == "progress":
+        said = {"progressToken": meta.get("progressToken"), "message": "p" * arguments["bytes"]}
+        for number in range(arguments["count"]):
+            send(method="notifications/progress", params={**said, "progress": number + 1})
+        return "progressed"
     elif name == "ask":
         reading.clear()
         for number in range(arguments["count"]):
@@ -172,7 +178,7 @@ def handle(message):
     elif method == "tools/list":
         send(id=ident, result=listed(parameters))
     elif method == "tools/call":
-        text = call(ident, parameters["name"], parameters.get("arguments") or {})
+        text = call(ident, parameters["name"], parameters.get("arguments") or {}, parameters.get("_meta") or {})
         if text is not None:
             answer(ident, text)
     else:

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::upstream::link::fake::Told;
+use crate::upstream::messages;
 
 fn client(capabilities: &str) -> Arc<Client> {
     let capabilities = RawValue::from_string(capabilities.to_owned()).unwrap();
@@ -24,7 +25,7 @@ async fn a_question_leaves_on_the_newest_way_and_its_answer_finds_back() {
     let client = client(r#"{"elicitation":{}}"#);
     assert!(client.ask("roots/list", "{}").await.is_err(), "no way is open");
     let (_stream, mut messages) = client.stream();
-    let (to, mut newest) = mpsc::channel(4);
+    let (to, mut newest) = queue();
     let way = client.request(to);
     let asking = tokio::spawn({
         let client = client.clone();
@@ -43,7 +44,7 @@ fn asked(number: usize, link: &Arc<Told>) -> Question {
     Question::new(link.clone(), &number.to_string(), "roots/list", "{}")
 }
 
-async fn next(messages: &mut mpsc::Receiver<Bytes>) -> Value {
+async fn next(messages: &mut Receiver) -> Value {
     serde_json::from_slice(&messages.recv().await.unwrap()).unwrap()
 }
 
@@ -70,7 +71,7 @@ async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
 #[tokio::test]
 async fn a_question_too_many_is_refused_and_takes_no_other_ones_place() {
     let (client, link, other) = (client(r#"{"roots":{}}"#), Told::new(), Told::new());
-    let (to, mut messages) = mpsc::channel(2 * UNANSWERED);
+    let (to, mut messages) = messages::channel(2 * UNANSWERED, 1 << 20);
     let _way = client.request(to);
     for number in 0..=UNANSWERED {
         Hearing::request(&*client, asked(number, &link)).unwrap();

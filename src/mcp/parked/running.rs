@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use super::super::members::Members;
 use super::super::streamed::Work;
 use crate::catalog::CatalogTool;
-use crate::upstream::progress::WAITING;
+use crate::upstream::messages::{Receiver, Sender};
+use crate::upstream::progress::queue;
 use crate::upstream::{Hearing, Progress, Question};
 
 /// Questions of one round, and those that may wait for the next one; further ones are refused.
@@ -23,7 +24,7 @@ const QUESTIONS_BYTES: usize = 1 << 20;
 pub struct Running {
     pub(super) work: Work,
     pub(super) questions: mpsc::Receiver<Question>,
-    pub(super) messages: mpsc::Receiver<Bytes>,
+    pub(super) messages: Receiver,
     /// The tool that it calls.
     pub(super) called: Called,
     /// What the client was asked and has not answered.
@@ -39,7 +40,7 @@ pub struct Ends {
     pub progress: Arc<Progress>,
     pub called: Called,
     questions: mpsc::Receiver<Question>,
-    messages: mpsc::Receiver<Bytes>,
+    messages: Receiver,
     bytes: Arc<AtomicUsize>,
 }
 
@@ -49,7 +50,7 @@ pub type Called = Arc<OnceLock<Arc<CatalogTool>>>;
 /// Hears the connection of one such request.
 struct Ear {
     questions: mpsc::Sender<Question>,
-    messages: mpsc::Sender<Bytes>,
+    messages: Sender,
     bytes: Arc<AtomicUsize>,
 }
 
@@ -57,7 +58,7 @@ impl Ends {
     /// `asks_progress` of the server, and `passes_log` on.
     pub fn new(asks_progress: bool, passes_log: bool) -> Self {
         let (ask, questions) = mpsc::channel(QUESTIONS);
-        let (send, messages) = mpsc::channel(WAITING);
+        let (send, messages) = queue();
         let progress = Arc::new(Progress::passed_on(send.clone(), asks_progress, passes_log));
         let bytes = Arc::<AtomicUsize>::default();
         let hearing = Arc::new(Ear { questions: ask, messages: send, bytes: bytes.clone() });
@@ -111,7 +112,7 @@ impl Hearing for Ear {
     fn notification(&self, method: &str, message: &Bytes) {
         if matches!(method, "notifications/message" | "notifications/elicitation/complete") {
             // A client that reads too slowly misses it.
-            let _missed = self.messages.try_send(message.clone());
+            let _missed = self.messages.offer(message.clone());
         }
     }
 

@@ -1,6 +1,9 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::mcp::place::Place as Endpoint;
 use crate::upstream::link::fake::Told;
+use crate::upstream::progress::queue;
 use crate::upstream::{Hearing, Question};
 
 fn owner() -> Owner {
@@ -23,7 +26,7 @@ async fn outcome(
 ) -> serde_json::Value {
     let ends = Ends::new(false, false);
     let hearing = ends.hearing.clone();
-    let (to, _heard) = mpsc::channel(1);
+    let (to, _heard) = queue();
     let closing = CancellationToken::new();
     let working = parked.work(owner(), ends.running(Box::pin(work)), to, &closing);
     tokio::select! {

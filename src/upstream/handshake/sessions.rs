@@ -12,7 +12,7 @@ use rmcp::service::{ClientInitializeError, RoleClient, RunningService, serve_cli
 use rmcp::transport::Transport;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Greeting, ServerInfo};
@@ -21,6 +21,7 @@ use crate::upstream::Freshness;
 use crate::upstream::error::{EndReason, LinkError, cut_words};
 use crate::upstream::hearing::{self, Hearing};
 use crate::upstream::link::{ANSWER_LIMIT, ANSWERS, Link, Opened, Outgoing, Step};
+use crate::upstream::messages::Receiver;
 
 /// rmcp's running half of a connection. Dropping it ends the connection.
 pub type Service = RunningService<RoleClient, Handler>;
@@ -124,7 +125,7 @@ impl ClientHandler for Handler {
 struct LinkTransport {
     server: ServerName,
     link: Arc<dyn Link>,
-    inbox: mpsc::Receiver<Bytes>,
+    inbox: Receiver,
     hearing: Arc<dyn Hearing>,
     /// The first message, which answers `initialize`.
     answer: Arc<OnceLock<Bytes>>,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +14,7 @@ use crate::config::ServerName;
 use crate::upstream::hearing::{self, Hearing};
 use crate::upstream::link::{Link, Opened};
 use crate::upstream::message::Reply;
+use crate::upstream::messages::Receiver;
 use crate::upstream::request::Request;
 use crate::upstream::subscriptions::Subscriptions;
 
@@ -74,7 +74,7 @@ pub fn attend(greeting: Greeting<'_>, opened: Opened, info: ServerInfo) -> (supe
     (super::Service::Stateless(Service { stop, task }), info)
 }
 
-async fn read(link: &Arc<dyn Link>, hearing: &dyn Hearing, mut inbox: mpsc::Receiver<Bytes>) {
+async fn read(link: &Arc<dyn Link>, hearing: &dyn Hearing, mut inbox: Receiver) {
     while let Some(message) = inbox.recv().await {
         // Requests of a server are no part of this revision; one that makes them gets no answer.
         hearing::hear(hearing, link, &message);

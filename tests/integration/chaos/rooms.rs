@@ -1,13 +1,13 @@
-//! Bodies of one key that are many, slow, or made to become many times their size: another key's calls go on, and memory
-//! stays under the room for bodies.
+//! Bodies of one key that are many, slow, or made to become many times their size, and progress that is not read: another
+//! key's calls go on, and memory stays bounded.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
-use super::process;
+use super::{chaos, process};
 use crate::support::mcp::Session;
 use crate::support::{Ask, Gateway, servers, until};
 
@@ -16,12 +16,16 @@ const SLACK: usize = 48 << 10;
 
 async fn gateway(limits: Value) -> Gateway {
     let keys = json!({ "a": "key-a", "b": "key-b" });
-    let config = json!({ "mcpServers": { "s": servers::scripted(&[]) }, "apiKeys": keys, "limits": limits });
+    let servers = json!({ "s": servers::scripted(&[]), "wild": chaos(&[]) });
+    let config = json!({ "mcpServers": servers, "apiKeys": keys, "limits": limits });
     let gateway = Gateway::with(config).start().await;
-    until(Duration::from_secs(60), "s answers", async || {
-        (ask(&gateway, "b", "/s/pid").json(&json!({})).send().await.status == 200).then_some(())
-    })
-    .await;
+    for server in ["s", "wild"] {
+        until(Duration::from_secs(60), "the servers answer", async || {
+            let answer = ask(&gateway, "b", &format!("/{server}/pid")).json(&json!({})).send().await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
     gateway
 }
 
@@ -108,4 +112,54 @@ async fn a_message_or_a_models_turn_becomes_no_tree() {
     let peak = process::peak(gateway.pid());
     eprintln!("trees: {before} kB before, {peak} kB at most");
     assert!(peak < before + 6 * (size >> 10) + SLACK, "{peak} kB, from {before}");
+}
+
+/// A client that sends a request with this head and body, and reads nothing.
+async fn deaf(gateway: &Gateway, path: &str, head: &str, body: &Value) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(gateway.address).await.unwrap();
+    let body = body.to_string();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer key-a\r\nContent-Type: application/json\r\n\
+         {head}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn progress_that_is_not_read_is_bounded_in_bytes_in_both_eras() {
+    let gateway = gateway(json!({})).await;
+    let session = Session::open_with(ask(&gateway, "a", "/mcp")).await;
+    let before = process::resident(gateway.pid());
+    process::forget_peak(gateway.pid());
+    let mut unread = Vec::new();
+    for number in 0..6 {
+        let meta = |more: Value| {
+            let mut meta = json!({ "progressToken": number });
+            meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let arguments = json!({ "count": 100, "bytes": 900_000 });
+            let params = json!({ "name": "wild_progress", "arguments": arguments, "_meta": meta });
+            json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params })
+        };
+        let accept = "Accept: application/json, text/event-stream\r\n";
+        let head = format!("{accept}Mcp-Session-Id: {}\r\n", session.id);
+        unread.push(deaf(&gateway, "/mcp", &head, &meta(json!({}))).await);
+        let head = format!(
+            "{accept}Mcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: wild_progress\r\n"
+        );
+        let declared = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        unread.push(deaf(&gateway, "/mcp", &head, &meta(declared)).await);
+    }
+    // The server answers one call after the other: then all progress was told.
+    let last = ask(&gateway, "b", "/wild/echo").json(&json!({ "value": 1 })).send().await;
+    assert_eq!(last.status, 200, "{}", last.text());
+    let peak = process::peak(gateway.pid());
+    eprintln!("unread progress: {before} kB before, {peak} kB at most");
+    assert!(peak < before + (64 << 10), "{peak} kB, from {before}");
 }
