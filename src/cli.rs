@@ -148,8 +148,8 @@ pub fn carry_out(command: Command) -> u8 {
     outcome.unwrap_or_else(|trouble| {
         match &trouble {
             // The blocks of a configuration's problems begin with `error:` themselves.
-            Trouble::Configuration(problems) => eprintln!("{problems}"),
-            trouble if trouble.is_worth_a_word() => eprintln!("mcpo: {trouble}"),
+            Trouble::Configuration(problems) => eprintln!("{}", output::shown(problems)),
+            trouble if trouble.is_worth_a_word() => eprintln!("mcpo: {}", output::shown(&trouble.to_string())),
             _ => {}
         }
         trouble.exit_code()

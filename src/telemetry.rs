@@ -12,7 +12,7 @@ pub mod audit;
 mod journal;
 mod lines;
 mod queue;
-mod text;
+pub mod text;
 
 use std::ffi::OsStr;
 use std::io;
@@ -79,7 +79,7 @@ impl Telemetry {
             return Ok(Self { _writer: Thread::Journal(writer) });
         }
         let (queue, writer) = queue::start(Stream::new(io::stderr()), &DROPPED)?;
-        let layer = tracing_subscriber::fmt::layer().with_writer(Lines::new(queue));
+        let layer = tracing_subscriber::fmt::layer().with_writer(Lines::new(queue, form == Form::Json));
         let layer = match form {
             Form::Json => layer.json().boxed(),
             Form::Text | Form::Journal => {

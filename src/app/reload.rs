@@ -16,7 +16,7 @@ use super::fleet::Fleet;
 use super::generation::Generation;
 use super::service_manager::Reloads;
 use crate::catalog::Namespace;
-use crate::config::{Config, Loaded, Plan};
+use crate::config::{Config, Loaded, Plan, Problem};
 use crate::gateway::configuration::Configuration;
 use crate::http::{Certificate, Keys, Serving};
 use crate::shutdown::Shutdown;
@@ -61,8 +61,8 @@ impl Reloader {
                     tracing::info!("the new configuration is served");
                 }
                 Err(problems) => {
-                    for problem in &problems {
-                        tracing::error!("{problem}");
+                    for line in problems.iter().flat_map(|problem| problem.lines()) {
+                        tracing::error!("{line}");
                     }
                     tracing::error!("the running configuration stays: nothing was changed");
                     self.told.ended(problems.first().map(|problem| one_line(problem)).as_deref());
@@ -77,8 +77,8 @@ impl Reloader {
         let planning =
             self.configuration.plan(self.current.config.clone(), self.current.upstreams.clone()).await;
         let (Loaded { config: wanted, warnings }, plan) = planning.map_err(|failed| failed.texts())?;
-        for warning in &warnings {
-            tracing::warn!("{warning}");
+        for line in warnings.iter().flat_map(Problem::lines) {
+            tracing::warn!("{line}");
         }
         for line in plan.to_string().lines() {
             tracing::info!("reload: {line}");

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::telemetry::text::{is_unseen, visible_json};
+
 /// Where a command's own output goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -79,7 +81,7 @@ impl Indented<'_> {
                     text.push_str(if index == 0 { "\n" } else { ",\n" });
                     text.push_str(&"  ".repeat(depth + 1));
                     if let Some(name) = name {
-                        text.push_str(&harmless(&Value::from(name.as_str()).to_string(), escape));
+                        text.push_str(&visible_json(&Value::from(name.as_str()).to_string()));
                         text.push_str(": ");
                     }
                     item.write(depth + 1, text)?;
@@ -107,7 +109,7 @@ impl Indented<'_> {
                 list(text, '[', ']', items.into_iter().map(|item| (None, item)).collect())
             }
             _ => {
-                text.push_str(&harmless(json, escape));
+                text.push_str(&visible_json(json));
                 Some(())
             }
         }
@@ -139,30 +141,18 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
     }
 }
 
-fn escape(character: char) -> String {
-    format!("\\u{:04x}", u32::from(character))
-}
-
-/// `text` with every control character replaced by what `replacement` makes of it: a server must not be able to
-/// write escape sequences to the operator's terminal.
-fn harmless(text: &str, replacement: impl Fn(char) -> String) -> String {
-    let mut safe = String::with_capacity(text.len());
+/// A text of a server or gateway for a terminal; lines and tabs stay, what else is unseen is shown by its escape.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            character if character.is_control() => safe.push_str(&replacement(character)),
-            character => safe.push(character),
+            '\n' | '\t' => shown.push(character),
+            '\r' => {}
+            unseen if is_unseen(unseen) => shown.extend(unseen.escape_unicode()),
+            seen => shown.push(seen),
         }
     }
-    safe
-}
-
-/// A text of a server or gateway for a terminal; lines and tabs stay, other controls are shown as escapes.
-pub fn shown(text: &str) -> String {
-    harmless(text, |character| match character {
-        '\n' | '\t' => character.to_string(),
-        '\r' => String::new(),
-        other => other.escape_unicode().to_string(),
-    })
+    shown
 }
 
 /// As [`shown`], on one line.
@@ -196,6 +186,7 @@ mod tests {
     fn escape_sequences_never_reach_a_terminal() {
         assert_eq!(indented("[\"a\u{9b}31m\"]".as_bytes()).unwrap(), "[\n  \"a\\u009b31m\"\n]");
         assert_eq!(shown("a\x1b[31m\r\n\tb\u{9b}"), "a\\u{1b}[31m\n\tb\\u{9b}");
+        assert_eq!(shown("\u{202e}fdp.exe\u{2028}"), "\\u{202e}fdp.exe\\u{2028}");
         assert_eq!(on_one_line(" a\n\n b\x07 "), "a b\\u{7}");
     }
 

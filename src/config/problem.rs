@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Purpose;
+use crate::telemetry::text::visible;
 
 /// Whether a configuration with this problem can be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Severity {
     Warning,
 }
 
-/// One thing that is wrong, with its place and its remedy. `Display` gives a readable block of lines.
+/// One thing that is wrong, with its place and its remedy. `Display` gives a readable block of three lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub severity: Severity,
@@ -36,6 +37,13 @@ pub struct Problem {
     pub fix: String,
 }
 
+impl Problem {
+    /// The block line by line, for a log that has one line for each event.
+    pub fn lines(&self) -> Vec<String> {
+        self.to_string().lines().map(str::to_owned).collect()
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self.severity {
@@ -43,15 +51,15 @@ impl fmt::Display for Problem {
             Severity::Warning => "warning",
         })?;
         if let Some(file) = &self.file {
-            write!(formatter, ": {}", file.display())?;
+            write!(formatter, ": {}", visible(&file.display().to_string()))?;
             if let (Some(line), Some(column)) = (self.line, self.column) {
                 write!(formatter, ":{line}:{column}")?;
             }
         }
         if !self.key_path.is_empty() {
-            write!(formatter, ": {}", self.key_path)?;
+            write!(formatter, ": {}", visible(&self.key_path))?;
         }
-        write!(formatter, "\n  {}\n  fix: {}", self.message, self.fix)
+        write!(formatter, "\n  {}\n  fix: {}", visible(&self.message), visible(&self.fix))
     }
 }
 
@@ -255,6 +263,17 @@ mod tests {
           it is wrong
           fix: mend it
         "#);
+    }
+
+    #[test]
+    fn a_key_of_a_file_adds_no_line_to_the_block() {
+        let mut problems = Problems::new(Purpose::Serve);
+        problems.error(&Place::outside_files("a\u{9b}"), "`x\nerror: forged` is wrong\u{202e}", "mend\nit");
+        insta::assert_snapshot!(problems.into_sorted()[0], @r"
+        error: a\u{9b}
+          `x\nerror: forged` is wrong\u{202e}
+          fix: mend\nit
+        ");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::{CallContext, CallError, FindError, Gateway, Target};
 use crate::compute;
 use crate::telemetry::audit::{Audit, Record};
+use crate::telemetry::text::visible;
 use crate::trace::{Host, TraceContext};
 
 /// How a call ended.
@@ -177,7 +178,7 @@ fn write_line(
     let key = context.caller.key_name.as_deref();
     let by = key.unwrap_or("-");
     let id = context.request_id.as_str();
-    let reason = reason.replace(char::is_control, " ");
+    let reason = visible(reason);
     let separator = if reason.is_empty() { "" } else { ": " };
     let shown = shown(tool);
     let host = context.peer.map(Host);

@@ -13,6 +13,7 @@ use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
 use crate::config::TransportConfig;
 use crate::config::lock::ServerLock;
 use crate::metrics::Tally;
+use crate::telemetry::text::visible;
 use crate::upstream::{Phase, UpstreamState};
 
 /// How long a new snapshot is waited for.
@@ -149,8 +150,8 @@ fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus
     };
     let transport = entry.as_ref().map(|entry| &entry.transport);
     let reason = match (&state.phase, state.reason()) {
-        (_, Some(reason)) if caller.admin => Some(reason.to_string()),
-        (_, Some(reason)) => Some(reason.public()),
+        (_, Some(reason)) if caller.admin => Some(visible(&reason.to_string()).into_owned()),
+        (_, Some(reason)) => Some(visible(&reason.public()).into_owned()),
         (Phase::Disabled, None) => Some("the configuration says `disabled`".to_owned()),
         (_, None) => None,
     };
@@ -172,7 +173,7 @@ fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus
         transport: transport.map_or("gateway", name_of),
         location: transport.filter(|_| caller.admin).and_then(location_of),
         required: entry.as_ref().is_some_and(|entry| entry.required),
-        version: server.info.as_ref().map(|info| info.version.clone()).filter(|text| !text.is_empty()),
+        version: server.info.as_ref().map(|info| visible(&info.version).into_owned()).filter(|text| !text.is_empty()),
         protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
         tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),
         calls,

@@ -18,12 +18,13 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{Layer, Registry};
 
 use super::queue::{Line, Queue, Sink};
+use super::text::{Visible, visible};
 
 /// An event on its way between threads.
 #[derive(Debug)]
 pub struct Copied {
     metadata: &'static Metadata<'static>,
-    /// The values one after the other, as the journal shows them.
+    /// The values one after the other, as the journal shows them: with nothing unseen.
     text: String,
     /// Of each value the position of its field, and where its text ends.
     ends: Vec<(usize, usize)>,
@@ -55,12 +56,12 @@ impl<S: Subscriber> Layer<S> for Copying {
 
 impl Visit for Copied {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text.push_str(value);
+        self.text.push_str(&visible(value));
         self.ends.push((field.index(), self.text.len()));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.text, "{value:?}").expect("writing into a String cannot fail");
+        write!(Visible(&mut self.text), "{value:?}").expect("writing into a String cannot fail");
         self.ends.push((field.index(), self.text.len()));
     }
 }
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn every_value_arrives_as_it_was_with_level_and_target() {
         let [far, near] = both_ways(|| {
-            let error = io::Error::other("no\nroom");
+            let error = io::Error::other("no room");
             info!(
                 target: "mcpo::call",
                 mcp_server = "time",
@@ -184,7 +185,7 @@ mod tests {
                 trace_id = Some("4bf9"),
                 "{} done", "time/now"
             );
-            warn!(reason = %error, list = ?["a", "b"], "ünï\u{7}");
+            warn!(reason = %error, list = ?["a", "b"], "ünï");
         });
         assert_eq!(far, near);
         let (level, target, fields) = &far[0];
@@ -193,7 +194,18 @@ mod tests {
         assert_eq!(of("message"), Some("time/now done"));
         assert_eq!((of("duration_ms"), of("status")), (Some("12.345"), Some("401")));
         assert_eq!((of("api_key_name"), of("trace_id")), (None, Some("4bf9")));
-        assert_eq!(far[1].2[1], ("reason".to_owned(), "no\nroom".to_owned()));
+        assert_eq!(far[1].2[1], ("reason".to_owned(), "no room".to_owned()));
+    }
+
+    #[test]
+    fn no_value_of_a_stranger_is_obeyed_by_who_reads_the_journal() {
+        let [far, _] = both_ways(|| {
+            let tool = "a\n\u{9b}31m\u{202e}";
+            warn!(mcp_tool = tool, reason = %tool, "called {tool}");
+        });
+        let shown = "a\\n\\u{9b}31m\\u{202e}";
+        let values: Vec<&str> = far[0].2.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, [&format!("called {shown}"), shown, shown]);
     }
 
     #[test]

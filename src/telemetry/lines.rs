@@ -1,17 +1,23 @@
 //! Lines of text or JSON, written many at once to a stream such as stderr.
+//!
+//! In lines of text nothing is unseen when they come here ([`text::message_only`]); in those of JSON it is escaped here.
 
 use std::io::{self, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::queue::{Line, Queue, Sink};
+use super::text;
 
 /// What is collected before it is written, at most.
 const CHUNK: usize = 64 << 10;
 
 /// The near end for tracing's formatters, which hand over a whole line with each write.
 #[derive(Debug, Clone)]
-pub struct Lines(Queue<Box<[u8]>>);
+pub struct Lines {
+    queue: Queue<Box<[u8]>>,
+    are_json: bool,
+}
 
 /// Writes lines together.
 #[derive(Debug)]
@@ -21,8 +27,8 @@ pub struct Stream<W> {
 }
 
 impl Lines {
-    pub fn new(queue: Queue<Box<[u8]>>) -> Self {
-        Self(queue)
+    pub fn new(queue: Queue<Box<[u8]>>, are_json: bool) -> Self {
+        Self { queue, are_json }
     }
 }
 
@@ -61,7 +67,12 @@ impl<W: Write + Send + 'static> Sink<Box<[u8]>> for Stream<W> {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.offer(line.into());
+        let body = line.strip_suffix(b"\n").unwrap_or(line);
+        let is_shown = !self.are_json || text::is_plain(body);
+        self.queue.offer(match std::str::from_utf8(line) {
+            Ok(json) if !is_shown => text::visible_json(json).as_bytes().into(),
+            _ => line.into(),
+        });
         Ok(line.len())
     }
 
@@ -108,7 +119,7 @@ mod tests {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
         let (queue, writer) = queue::start(Stream::new(kept.clone()), &DROPPED).unwrap();
-        let mut lines = Lines::new(queue);
+        let mut lines = Lines::new(queue, false);
         for number in 0..1000 {
             lines.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
@@ -118,5 +129,18 @@ mod tests {
         let numbers: Vec<usize> = written.lines().map(|line| line.parse().unwrap()).collect();
         assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
         assert!(writes < 100, "{writes}");
+    }
+
+    #[test]
+    fn a_line_of_json_holds_what_is_unseen_by_its_escape() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let kept = Kept::default();
+        let (queue, writer) = queue::start(Stream::new(kept.clone()), &DROPPED).unwrap();
+        let mut lines = Lines::new(queue, true);
+        lines.write_all("{\"a\":\"ü\u{9b}\u{7f}\"}\n".as_bytes()).unwrap();
+        lines.write_all(b"{}\n").unwrap();
+        drop(writer);
+        let written = String::from_utf8(kept.0.lock().unwrap().0.clone()).unwrap();
+        assert_eq!(written, "{\"a\":\"ü\\u009b\\u007f\"}\n{}\n");
     }
 }

@@ -1,41 +1,94 @@
-//! The readable form of an event: its message says it all, and the fields are for programs.
+//! Text of strangers for readers: characters that a terminal or a viewer obeys or hides are shown by their numbers.
 //!
-//! Messages can carry words of servers and callers, so nothing in them may forge a line of its own or write
-//! to the operator's terminal: further lines are indented, and other control characters become spaces.
+//! Messages carry words of servers and callers, so nothing in them may begin a line of its own, write to the operator's
+//! terminal, turn the direction of what follows, or hide. Every form of the log passes through here, and so does what else
+//! shows such words to people: reasons, the pages and the command line.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::debug_fn;
 
-/// Formats the message, and the error where there is one.
-pub fn message_only() -> impl for<'writer> FormatFields<'writer> + 'static {
+/// Whether `character` is obeyed or hidden instead of shown.
+///
+/// These are the controls (C0, DEL, C1), separators of lines, marks of direction, and what has no width: a byte order
+/// mark, joiners, soft hyphens, tags and the supplementary variation selectors.
+pub fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// `text` on one line, with each unseen character as its escape (`\n`, `\u{9b}`); a tab is a space.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if is_plain(text.as_bytes()) || !text.contains(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '\t' => shown.push(' '),
+            unseen if is_unseen(unseen) => shown.extend(unseen.escape_default()),
+            seen => shown.push(seen),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The JSON text `json` with each unseen character as JSON's escape, so that it is still the same value.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_unseen) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        match character {
+            // JSON has these between its tokens alone.
+            '\n' => shown.push('\n'),
+            '\r' | '\t' => shown.push(' '),
+            unseen if is_unseen(unseen) => {
+                for unit in unseen.encode_utf16(&mut [0; 2]) {
+                    write!(shown, "\\u{unit:04x}").expect("writing into a String cannot fail");
+                }
+            }
+            seen => shown.push(seen),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether there is nothing to look for, as in nearly all text.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Formats the message of an event, and the error where there is one: the other fields are for programs.
+pub(super) fn message_only() -> impl for<'writer> FormatFields<'writer> + 'static {
     debug_fn(|out, field, value| {
         if field.name() == "message" || field.name() == "error" {
-            write!(Tame(out), "{value:?} ")?;
+            write!(Visible(out), "{value:?} ")?;
         }
         Ok(())
     })
 }
 
-/// Passes text on without its control characters.
-struct Tame<'a, W>(&'a mut W);
+/// Passes text on as [`visible`] shows it.
+pub(super) struct Visible<'a, W>(pub &'a mut W);
 
-impl<W: Write> Write for Tame<'_, W> {
+impl<W: Write> Write for Visible<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Nearly all is, and needs no look at each character.
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return self.0.write_str(text);
-        }
-        for piece in text.split_inclusive(char::is_control) {
-            let mut characters = piece.chars();
-            match characters.next_back() {
-                Some('\n') => write!(self.0, "{}\n    ", characters.as_str())?,
-                Some(last) if last.is_control() => write!(self.0, "{} ", characters.as_str())?,
-                _ => self.0.write_str(piece)?,
-            }
-        }
-        Ok(())
+        self.0.write_str(&visible(text))
     }
 }
 
@@ -43,17 +96,33 @@ impl<W: Write> Write for Tame<'_, W> {
 mod tests {
     use super::*;
 
-    fn tamed(text: &str) -> String {
-        let mut out = String::new();
-        write!(Tame(&mut out), "{text}").unwrap();
-        out
+    #[test]
+    fn no_word_of_a_server_forges_a_line_or_reaches_the_terminal() {
+        for (text, shown) in [
+            ("plain ünï, \"quoted\"", "plain ünï, \"quoted\""),
+            ("a\n2026 INFO forged\r\n", "a\\n2026 INFO forged\\r\\n"),
+            ("\u{1b}[2Jgone\u{7}\u{9b}31m\u{7f}", "\\u{1b}[2Jgone\\u{7}\\u{9b}31m\\u{7f}"),
+            ("a\u{2028}b\u{2029}c\u{85}d", "a\\u{2028}b\\u{2029}c\\u{85}d"),
+            ("\u{202e}txt.exe\u{2069}\u{200f}\u{61c}", "\\u{202e}txt.exe\\u{2069}\\u{200f}\\u{61c}"),
+            ("\u{feff}a\u{200b}b\u{e0041}", "\\u{feff}a\\u{200b}b\\u{e0041}"),
+            ("\tat line 3", " at line 3"),
+            ("हिन्दी e\u{301} 世界 🦀", "हिन्दी e\u{301} 世界 🦀"),
+            ("", ""),
+        ] {
+            assert_eq!(visible(text), shown);
+            let mut piecewise = String::new();
+            write!(Visible(&mut piecewise), "{}{text}", 1).unwrap();
+            assert_eq!(piecewise, format!("1{shown}"));
+        }
     }
 
     #[test]
-    fn no_word_of_a_server_forges_a_line_or_reaches_the_terminal() {
-        assert_eq!(tamed("plain ünï, \"quoted\""), "plain ünï, \"quoted\"");
-        assert_eq!(tamed("a\n2026 INFO forged\r\n"), "a\n    2026 INFO forged \n    ");
-        assert_eq!(tamed("\u{1b}[2Jgone\u{7}\u{9b}31m"), " [2Jgone  31m");
-        assert_eq!(tamed(""), "");
+    fn json_stays_the_value_that_it_was() {
+        let value = serde_json::json!({ "a\u{9b}": "\u{7f}\u{202e}\u{e0041}\u{1b}\n", "b": ["\u{2028}", 1.50] });
+        let json = format!("{value}\r\n");
+        let shown = visible_json(&json);
+        assert!(!shown.contains(|character| is_unseen(character) && character != '\n'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert!(matches!(visible_json("{\"a\":1}"), Cow::Borrowed(_)));
     }
 }

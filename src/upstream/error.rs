@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::shares::Exceeded;
+use crate::telemetry::text::visible;
 
 /// Why a message to a server got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -173,9 +174,9 @@ impl EndReason {
 /// What is kept of a server's error message, in bytes.
 const WORDS: usize = 1000;
 
-/// A server's error message, cut to a length that a reason may keep for as long as the server is away.
+/// A server's error message on one line, cut to a length that a reason may keep for as long as the server is away.
 pub fn cut_words(message: &str) -> String {
-    message[..message.floor_char_boundary(WORDS)].to_owned()
+    visible(&message[..message.floor_char_boundary(WORDS)]).into_owned()
 }
 
 fn stderr_tail(lines: &Arc<[String]>) -> String {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::EndReason;
+use super::error::{EndReason, cut_words};
+use super::process::TAIL_LINES;
 
 /// The method of the notification.
 pub const METHOD: &str = "notifications/mcpo/ended";
@@ -44,10 +45,14 @@ impl Farewell {
 }
 
 impl From<Farewell> for EndReason {
+    /// The socket is the server's own, which may have written the message itself.
     fn from(farewell: Farewell) -> Self {
         match farewell {
-            Farewell::Ended { status, stderr } => Self::Exited { status, stderr: stderr.into() },
-            Farewell::Refused(reason) => Self::Refused(reason),
+            Farewell::Ended { status, stderr } => Self::Exited {
+                status: cut_words(&status),
+                stderr: stderr.iter().take(TAIL_LINES).map(|line| cut_words(line)).collect(),
+            },
+            Farewell::Refused(reason) => Self::Refused(cut_words(&reason)),
         }
     }
 }
@@ -78,6 +83,15 @@ mod tests {
             let line = String::from_utf8(farewell.encode()).unwrap();
             assert_eq!(sort(line.trim().as_bytes()), Sorted::Farewell(farewell));
         }
+    }
+
+    #[test]
+    fn a_message_that_the_server_wrote_itself_forges_nothing() {
+        let stderr = vec!["\u{1b}[2J\nforged".to_owned(); 20];
+        let ended = Farewell::Ended { status: "ended\u{202e}".repeat(1000), stderr };
+        let EndReason::Exited { status, stderr } = ended.into() else { panic!("it ended") };
+        assert!(status.starts_with("ended\\u{202e}ended") && status.len() < 2500, "{status}");
+        assert_eq!((stderr.len(), &*stderr[0]), (TAIL_LINES, "\\u{1b}[2J\\nforged"));
     }
 
     #[test]

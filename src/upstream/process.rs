@@ -18,13 +18,14 @@ use tokio::time::timeout;
 
 use super::error::EndReason;
 use crate::config::{ServerName, StdioConfig};
+use crate::telemetry::text::visible;
 
 /// How long a process may take to end after its input was closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 /// Room in the pipe from the child, in bytes; the most that an unprivileged process may ask for.
 const PIPE_SIZE: usize = 1 << 20;
 /// How many of the last stderr lines are kept for the reason.
-const TAIL_LINES: usize = 10;
+pub const TAIL_LINES: usize = 10;
 /// A longer stderr line is cut, in the log and in the tail.
 const LINE_LENGTH: usize = 2000;
 
@@ -200,8 +201,7 @@ async fn log_stderr(server: ServerName, stderr: ChildStderr, tail: StderrTail) {
         match bounded_line(&mut reader, &mut line).await {
             Ok(true) => {
                 let text = String::from_utf8_lossy(&line);
-                // A server must not be able to write escape sequences to the operator's terminal.
-                let text = text.trim_end().replace(char::is_control, " ");
+                let text = visible(text.trim_end()).into_owned();
                 if !text.is_empty() {
                     tracing::info!(target: "mcpo::server", mcp_server = %server, mcp_stream = "stderr", "{server}: {text}");
                     tail.push(text);

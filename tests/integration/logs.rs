@@ -130,7 +130,7 @@ async fn the_words_of_a_child_are_tagged_as_its_own_and_forge_no_line() {
     let config = json!({ "shouts": { "command": "python3", "args": ["-c", shout] } });
     let gateway = Gateway::serving(config.clone()).flag("--log-format", "json").start().await;
     let words = lines_with(&gateway, "mcp_stream", "stderr").await;
-    assert_eq!(words[0]["message"], "shouts: first [2J");
+    assert_eq!(words[0]["message"], "shouts: first\\u{1b}[2J");
     gateway.logged("shouts: second").await;
     let words = lines_with(&gateway, "mcp_stream", "stderr").await;
     assert!(words.len() == 2 && words.iter().all(|line| line["mcp_server"] == "shouts"), "{words:?}");
