@@ -28,6 +28,7 @@ use crate::http::host::HostRuleError;
 use crate::http::{Keys, KeysError, ListenError, Listener, Served, serve};
 use crate::shutdown::Shutdown;
 use crate::systemd::InheritedSocket;
+use crate::telemetry::Form;
 use crate::telemetry::audit::AuditWriter;
 pub use audit::AuditError;
 use fleet::{Fleet, SERVERS_END};
@@ -63,7 +64,7 @@ pub async fn load(sources: Arc<Sources>, signalled: Signalled) -> Option<Result<
 
 /// Serves `config` until the end is asked for, then drains. `sources` are read again at each reload.
 /// `inherited` are the sockets that a service manager opened for the gateway; without any, `config`'s host and
-/// port are bound.
+/// port are bound. `log` is the form of the log, in which an audit trail may go, too.
 ///
 /// # Errors
 ///
@@ -73,12 +74,13 @@ pub async fn run(
     config: Config,
     sources: Arc<Sources>,
     inherited: Vec<InheritedSocket>,
+    log: Form,
     signalled: Signalled,
 ) -> Result<(), AppError> {
     let Signalled { shutdown, reload } = signalled;
     let configuration = Arc::new(Configuration::new(sources.clone()));
     let activated = !inherited.is_empty();
-    let beginning = Begun::new(config, &sources, inherited, configuration.clone(), &shutdown);
+    let beginning = Begun::new(config, &sources, (inherited, log), configuration.clone(), &shutdown);
     // Files, names and disks may take their time; the end does not wait for them.
     let Some(begun) = shutdown.token().run_until_cancelled(beginning).await else { return Ok(()) };
     let Begun { fleet, audit_writer: _audit_writer, generation, served, seen, listener } = begun?;
@@ -145,11 +147,11 @@ impl Begun {
     async fn new(
         config: Config,
         sources: &Sources,
-        inherited: Vec<InheritedSocket>,
+        (inherited, log): (Vec<InheritedSocket>, Form),
         configuration: Arc<Configuration>,
         shutdown: &Shutdown,
     ) -> Result<Self, AppError> {
-        let (audit, audit_writer) = audit::start(config.audit.as_ref()).await?;
+        let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config.auth, &namespace).await?;
         let fleet = Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());

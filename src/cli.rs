@@ -149,7 +149,9 @@ pub fn carry_out(command: Command) -> u8 {
         match &trouble {
             // The blocks of a configuration's problems begin with `error:` themselves.
             Trouble::Configuration(problems) => eprintln!("{}", output::shown(problems)),
-            trouble if trouble.is_worth_a_word() => eprintln!("mcpo: {}", output::shown(&trouble.to_string())),
+            trouble if trouble.is_worth_a_word() => {
+                eprintln!("mcpo: {}", output::shown(&trouble.to_string()))
+            }
             _ => {}
         }
         trouble.exit_code()

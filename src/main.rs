@@ -68,7 +68,7 @@ fn serve(
     signalled: Signalled,
 ) -> u8 {
     let Loaded { config, warnings } = loaded;
-    let _telemetry = match Telemetry::start("mcpo", &config.log.level, form(config.log.format)) {
+    let telemetry = match Telemetry::start("mcpo", &config.log.level, form(config.log.format)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("mcpo: the log cannot be started: {error}");
@@ -85,7 +85,8 @@ fn serve(
             return exit::CONFIGURATION;
         }
     };
-    let outcome = guard.run(&runtime, app::run(config, sources, inherited, signalled));
+    let log = telemetry.form();
+    let outcome = guard.run(&runtime, app::run(config, sources, inherited, log, signalled));
     // A thread that hangs must not keep the process.
     runtime.shutdown_timeout(LEFTOVERS);
     match outcome {

@@ -49,6 +49,7 @@ pub enum Form {
 /// Keeps the log's writer alive; dropping it writes what is still queued.
 #[derive(Debug)]
 pub struct Telemetry {
+    form: Form,
     _writer: Thread,
 }
 
@@ -76,8 +77,9 @@ impl Telemetry {
         {
             let (queue, writer) = queue::start(journal, &DROPPED)?;
             registry.with(Copying::new(queue)).init();
-            return Ok(Self { _writer: Thread::Journal(writer) });
+            return Ok(Self { form, _writer: Thread::Journal(writer) });
         }
+        let form = if form == Form::Journal { Form::Text } else { form };
         let (queue, writer) = queue::start(Stream::new(io::stderr()), &DROPPED)?;
         let layer = tracing_subscriber::fmt::layer().with_writer(Lines::new(queue, form == Form::Json));
         let layer = match form {
@@ -88,7 +90,12 @@ impl Telemetry {
             }
         };
         registry.with(layer).init();
-        Ok(Self { _writer: Thread::Lines(writer) })
+        Ok(Self { form, _writer: Thread::Lines(writer) })
+    }
+
+    /// The form that the log has.
+    pub fn form(&self) -> Form {
+        self.form
     }
 }
 

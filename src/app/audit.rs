@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::{AuditConfig, SecretError};
 use crate::file;
+use crate::telemetry::Form;
 use crate::telemetry::audit::{Arguments, Audit, AuditWriter};
 
 /// Why the audit trail cannot be kept.
@@ -21,11 +22,14 @@ pub enum AuditError {
     #[error("the audit trail `{}` cannot be opened: {source}; its folder must be there, and the gateway may write \
              in it", path.display())]
     Open { path: PathBuf, source: std::io::Error },
+    #[error("the audit trail cannot be kept in the log: {0}")]
+    Log(#[source] std::io::Error),
 }
 
-/// The trail that `config` asks for, and the writer of its file.
+/// The trail that `config` asks for, and its writer. `log` is the form of the log.
 pub async fn start(
     config: Option<&AuditConfig>,
+    log: Form,
 ) -> Result<(Option<Arc<Audit>>, Option<AuditWriter>), AuditError> {
     let Some(AuditConfig { file, digest, secret }) = config else { return Ok((None, None)) };
     let arguments = match secret {
@@ -40,15 +44,14 @@ pub async fn start(
             Arguments::keyed(secret.as_bytes())
         }
     };
-    match file {
-        None => Ok((Some(Arc::new(Audit::to_log(arguments))), None)),
+    let (audit, writer) = match file {
+        None => Audit::to_log(log, arguments).map_err(AuditError::Log)?,
         Some(path) => {
             let failed = |source| AuditError::Open { path: path.clone(), source };
             let place = path.clone();
             let opened = file::apart(move || file::touch(&place, || Audit::to_file(&place, arguments))).await;
-            let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
-            let (audit, writer) = opened.map_err(failed)?;
-            Ok((Some(Arc::new(audit)), Some(writer)))
+            opened.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)?
         }
-    }
+    };
+    Ok((Some(Arc::new(audit)), Some(writer)))
 }

@@ -10,7 +10,7 @@ use super::settings::{secret, text};
 /// The audit trail that was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditConfig {
-    /// `None` is the log: the journal, under systemd.
+    /// `None` is the log, whatever its level: the journal, under systemd.
     pub file: Option<PathBuf>,
     /// Records tell a digest of the arguments: of the bytes as the caller sent them, so other white space or another order
     /// of keys is another digest.

@@ -173,7 +173,11 @@ fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus
         transport: transport.map_or("gateway", name_of),
         location: transport.filter(|_| caller.admin).and_then(location_of),
         required: entry.as_ref().is_some_and(|entry| entry.required),
-        version: server.info.as_ref().map(|info| visible(&info.version).into_owned()).filter(|text| !text.is_empty()),
+        version: server
+            .info
+            .as_ref()
+            .map(|info| visible(&info.version).into_owned())
+            .filter(|text| !text.is_empty()),
         protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
         tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),
         calls,

@@ -6,32 +6,37 @@
 //!
 //! A record says who called what, when, for how long and how it ended; of the arguments at most a digest, and of the
 //! result its size. A file is a line of JSON for each record, made with mode 0600, appended to, and opened anew when
-//! [`Audit::reopen`] was asked for, so that it can be rotated. Records leave through a bounded queue and never hold up
-//! a call: what the queue or the disk does not take is counted ([`lost_records`]), told in the log, and told in the
-//! trail itself as soon as it can be written again.
+//! [`Audit::reopen`] was asked for, so that it can be rotated. In the log a record is an entry under the target
+//! `mcpo::audit`, whatever level the log has.
+//!
+//! Wherever the trail goes, records leave through a bounded queue of its own, past the log's filter and the log's queue,
+//! and never hold up a call: what the queue, the disk or the reader of the log does not take is counted
+//! ([`lost_records`]), told in the log, and told in the trail itself as soon as it can be written again.
 
-use std::borrow::Cow;
+mod places;
+mod trail;
+
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tracing_subscriber::fmt::format::Writer as TimeWriter;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use super::queue::{self, Queue, Sink, Writer};
+use super::Form;
+use super::queue::{self, Queue, Writer};
+use super::text::visible_json;
+use places::{AppendedFile, Journal, Stderr};
+use trail::{Place, Trail};
 
 /// What the queue did not take.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// What the file did not take.
+/// What the place of the trail did not take.
 static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Records that no trail has.
@@ -52,6 +57,18 @@ impl Arguments {
     pub fn keyed(secret: &[u8]) -> Self {
         Self::Keyed(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
+
+    /// What a record says of `arguments`, of which it takes the bytes as the caller sent them.
+    fn digest(&self, arguments: &[u8]) -> Option<Box<str>> {
+        match self {
+            Self::Nothing => None,
+            Self::Digest => Some(named("sha256:", Sha256::digest(arguments).as_slice())),
+            Self::Keyed(keyed) => {
+                let keyed = keyed.clone().chain_update(arguments).finalize();
+                Some(named("hmac-sha256:", keyed.into_bytes().as_slice()))
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Arguments {
@@ -67,18 +84,13 @@ impl fmt::Debug for Arguments {
 /// The near end.
 #[derive(Debug)]
 pub struct Audit {
-    file: Option<AuditFile>,
+    queue: Queue<Box<[u8]>>,
+    /// Of a trail in a file: whether it is to be opened anew.
+    reopen: Option<Arc<AtomicBool>>,
     arguments: Arguments,
 }
 
-/// The way to the thread that owns the file.
-#[derive(Debug)]
-struct AuditFile {
-    queue: Queue<Box<[u8]>>,
-    reopen: Arc<AtomicBool>,
-}
-
-/// Keeps the file's writer alive; dropping it writes what is still queued.
+/// Keeps the trail's writer alive; dropping it writes what is still queued.
 #[expect(dead_code, reason = "the writer is held for the sake of its end")]
 #[derive(Debug)]
 pub struct AuditWriter(Writer<Box<[u8]>>);
@@ -103,7 +115,7 @@ pub struct Record<'a> {
     pub result_bytes: Option<usize>,
 }
 
-/// A line of the file.
+/// A line of the trail.
 #[derive(Serialize)]
 struct Line<T> {
     time: String,
@@ -118,9 +130,16 @@ struct Loss {
 }
 
 impl Audit {
-    /// A trail in the log, under the target `mcpo::audit`.
-    pub fn to_log(arguments: Arguments) -> Self {
-        Self { file: None, arguments }
+    /// A trail in the log, which has this `form`.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be reached, or no thread be started for the writer.
+    pub fn to_log(form: Form, arguments: Arguments) -> io::Result<(Self, AuditWriter)> {
+        match form {
+            Form::Journal => Self::start(Journal::connected()?, None, arguments),
+            Form::Text | Form::Json => Self::start(Stderr::new(form == Form::Json), None, arguments),
+        }
     }
 
     /// A trail in the file at `path`.
@@ -130,58 +149,33 @@ impl Audit {
     /// When the file cannot be opened, or no thread be started for its writer.
     pub fn to_file(path: &Path, arguments: Arguments) -> io::Result<(Self, AuditWriter)> {
         let reopen = Arc::new(AtomicBool::new(false));
-        let trail = Trail {
-            path: path.to_owned(),
-            file: Some(open(path)?),
-            reopen: reopen.clone(),
-            torn: false,
-            failing: false,
-            untold: 0,
-        };
-        let (queue, writer) = queue::start(trail, &DROPPED)?;
-        Ok((Self { file: Some(AuditFile { queue, reopen }), arguments }, AuditWriter(writer)))
+        Self::start(AppendedFile::open(path, reopen.clone())?, Some(reopen), arguments)
+    }
+
+    fn start(
+        place: impl Place,
+        reopen: Option<Arc<AtomicBool>>,
+        arguments: Arguments,
+    ) -> io::Result<(Self, AuditWriter)> {
+        let (queue, writer) = queue::start(Trail::new(place), &DROPPED)?;
+        Ok((Self { queue, reopen, arguments }, AuditWriter(writer)))
     }
 
     /// The file is opened by its name at the next record.
     pub fn reopen(&self) {
-        if let Some(file) = &self.file {
-            file.reopen.store(true, Ordering::Relaxed);
+        if let Some(reopen) = &self.reopen {
+            reopen.store(true, Ordering::Relaxed);
         }
     }
 
     /// What a record says of `arguments`, of which it takes the bytes as the caller sent them.
     pub fn digest(&self, arguments: &[u8]) -> Option<Box<str>> {
-        match &self.arguments {
-            Arguments::Nothing => None,
-            Arguments::Digest => Some(named("sha256:", Sha256::digest(arguments).as_slice())),
-            Arguments::Keyed(keyed) => {
-                let keyed = keyed.clone().chain_update(arguments).finalize();
-                Some(named("hmac-sha256:", keyed.into_bytes().as_slice()))
-            }
-        }
+        self.arguments.digest(arguments)
     }
 
     /// Writes one record down, some time soon.
     pub fn write(&self, record: &Record<'_>) {
-        match &self.file {
-            Some(file) => file.queue.offer(line(record)),
-            None => tracing::info!(
-                target: "mcpo::audit",
-                mcp_server = record.mcp_server,
-                mcp_tool = record.mcp_tool,
-                outcome = record.outcome,
-                reason = record.reason,
-                duration_ms = record.duration_ms,
-                request_id = record.request_id,
-                api_key_name = record.api_key_name,
-                peer = record.peer,
-                trace_id = record.trace_id,
-                arguments = record.arguments,
-                result_bytes = record.result_bytes,
-                "audit: {}",
-                String::from_utf8_lossy(&line(record)).trim_end()
-            ),
-        }
+        self.queue.offer(line(record));
     }
 }
 
@@ -194,115 +188,14 @@ fn named(scheme: &str, digest: &[u8]) -> Box<str> {
     text.into()
 }
 
+/// What the trail is told, as one line of JSON.
 fn line(what: impl Serialize) -> Box<[u8]> {
     let mut time = String::new();
     let _written = SystemTime.format_time(&mut TimeWriter::new(&mut time));
-    let mut line = serde_json::to_vec(&Line { time, what }).expect("texts and numbers are always written");
-    line.push(b'\n');
-    line.into()
-}
-
-/// Opens the file, for its owner alone when it is new. A pipe must have a reader; the one of a log that does not take
-/// the records costs them.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let opened = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| match error.raw_os_error() {
-        Some(code) if code == Errno::NXIO.raw_os_error() => {
-            io::Error::other("it is a pipe that nothing reads")
-        }
-        _ => error,
-    })?;
-    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
-    Ok(file)
-}
-
-/// The far end, which owns the file.
-struct Trail {
-    path: PathBuf,
-    file: Option<File>,
-    reopen: Arc<AtomicBool>,
-    /// The last line was not written whole.
-    torn: bool,
-    failing: bool,
-    /// Lost records that the trail does not tell of yet.
-    untold: u64,
-}
-
-impl Trail {
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.reopen.swap(false, Ordering::Relaxed) {
-            self.file = None;
-        }
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => {
-                let file = none.insert(open(&self.path)?);
-                self.torn &= file.metadata()?.len() > 0;
-                file
-            }
-        };
-        let apart = if self.torn { Cow::Owned([b"\n", line].concat()) } else { Cow::Borrowed(line) };
-        self.torn = true;
-        file.write_all(&apart)?;
-        self.torn = false;
-        Ok(())
-    }
-
-    fn tell_losses(&mut self) -> io::Result<()> {
-        if self.untold > 0 {
-            self.append(&line(Loss { event: "records_lost", records: self.untold }))?;
-            self.untold = 0;
-        }
-        Ok(())
-    }
-
-    /// Tells the log when the file begins to fail, and when it is well again.
-    fn note(&mut self, outcome: io::Result<()>) {
-        let path = self.path.display();
-        match outcome {
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!(
-                    %error,
-                    "the audit trail {path} cannot be written: {error}; calls go on, and their records are lost and \
-                     counted"
-                );
-            }
-            Ok(()) if self.failing => {
-                self.failing = false;
-                tracing::warn!("the audit trail {path} is written again; it says how many records it lacks");
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Sink<Box<[u8]>> for Trail {
-    fn take(&mut self, line: Box<[u8]>) {
-        let written = self.tell_losses().and_then(|()| self.append(&line));
-        if written.is_err() {
-            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
-            self.untold += 1;
-        }
-        self.note(written);
-    }
-
-    fn lost(&mut self, records: u64) {
-        tracing::warn!(
-            records,
-            "{records} audit records were lost: calls came faster than they could be written"
-        );
-        self.untold += records;
-        let told = self.tell_losses();
-        self.note(told);
-    }
-}
-
-impl fmt::Debug for Trail {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Trail").field("path", &self.path).finish_non_exhaustive()
-    }
+    let line = serde_json::to_string(&Line { time, what }).expect("texts and numbers are always written");
+    let mut line = visible_json(&line).into_owned();
+    line.push('\n');
+    line.into_bytes().into()
 }
 
 #[cfg(test)]
@@ -311,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn record(request_id: &str) -> Record<'_> {
+    pub(super) fn record(request_id: &str) -> Record<'_> {
         Record {
             request_id,
             api_key_name: None,
@@ -353,7 +246,7 @@ mod tests {
 
     #[test]
     fn arguments_are_told_by_digest_or_not_at_all() {
-        let of = |arguments: Arguments| Audit::to_log(arguments).digest(b"abc");
+        let of = |arguments: Arguments| arguments.digest(b"abc");
         assert_eq!(of(Arguments::Nothing), None);
         let plain = of(Arguments::Digest).unwrap();
         assert_eq!(&*plain, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -362,30 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_was_full_for_a_while_leaves_whole_lines_and_the_number_of_those_that_lack() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
-        let mut trail = Trail {
-            path: "/dev/full".into(),
-            file: None,
-            reopen: Arc::default(),
-            torn: false,
-            failing: false,
-            untold: 0,
-        };
-        let before = lost_records();
-        trail.take(line(record("a")));
-        trail.take(line(record("b")));
-        assert!(trail.failing && lost_records() >= before + 2);
-        trail.path.clone_from(&path);
-        trail.reopen.store(true, Ordering::Relaxed);
-        trail.take(line(record("c")));
-        trail.lost(5);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((&lines[0]["event"], &lines[0]["records"]), (&"records_lost".into(), &2.into()));
-        assert_eq!((&lines[1]["request_id"], &lines[2]["records"]), (&"c".into(), &5.into()));
-        assert!(!trail.failing);
+    fn a_record_holds_nothing_unseen_and_says_the_same() {
+        let told = line(Record { mcp_tool: "\u{9b}\u{202e}", ..record("a") });
+        let text = str::from_utf8(&told).unwrap();
+        assert!(!text.trim_end().contains(super::super::text::is_unseen), "{text}");
+        let told: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(told["mcp_tool"], "\u{9b}\u{202e}");
     }
 }

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn json_stays_the_value_that_it_was() {
-        let value = serde_json::json!({ "a\u{9b}": "\u{7f}\u{202e}\u{e0041}\u{1b}\n", "b": ["\u{2028}", 1.50] });
+        let value =
+            serde_json::json!({ "a\u{9b}": "\u{7f}\u{202e}\u{e0041}\u{1b}\n", "b": ["\u{2028}", 1.50] });
         let json = format!("{value}\r\n");
         let shown = visible_json(&json);
         assert!(!shown.contains(|character| is_unseen(character) && character != '\n'), "{shown}");

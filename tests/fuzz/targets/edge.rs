@@ -15,6 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use mcpo::app::Signalled;
 use mcpo::config::{self, Sources};
 use mcpo::systemd::InheritedSocket;
+use mcpo::telemetry::Form;
 use serde_json::{Value, json};
 
 static GATEWAYS: LazyLock<[SocketAddr; 2]> = LazyLock::new(|| [start(json!({})), start(keys())]);
@@ -39,7 +40,9 @@ fn start(keys: Value) -> SocketAddr {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be started");
-        let served = runtime.block_on(mcpo::app::run(loaded.config, Arc::new(sources), vec![InheritedSocket::Tcp(socket)], Signalled::default()));
+        let (sources, sockets) = (Arc::new(sources), vec![InheritedSocket::Tcp(socket)]);
+        let served = mcpo::app::run(loaded.config, sources, sockets, Form::Text, Signalled::default());
+        let served = runtime.block_on(served);
         served.expect("the gateway starts");
     });
     address

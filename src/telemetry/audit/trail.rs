@@ -1,0 +1,152 @@
+//! The far end of the trail: writes records to their place, and tells what it lacks.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::super::queue::Sink;
+use super::{Loss, UNWRITTEN, line};
+
+/// Where a trail is written. `Display` names it behind "the audit trail".
+pub trait Place: fmt::Display + Send + 'static {
+    /// Writes one line of the trail, whole or not at all as far as readers can tell.
+    ///
+    /// # Errors
+    ///
+    /// When the place does not take it; the line is lost then.
+    fn write(&mut self, line: &[u8]) -> io::Result<()>;
+}
+
+/// The far end, which owns the place.
+pub struct Trail<P> {
+    place: P,
+    failing: bool,
+    /// Lost records that the trail does not tell of yet.
+    untold: u64,
+}
+
+impl<P: Place> Trail<P> {
+    pub fn new(place: P) -> Self {
+        Self { place, failing: false, untold: 0 }
+    }
+
+    fn tell_losses(&mut self) -> io::Result<()> {
+        if self.untold > 0 {
+            self.place.write(&line(Loss { event: "records_lost", records: self.untold }))?;
+            self.untold = 0;
+        }
+        Ok(())
+    }
+
+    /// Tells the log when the place begins to fail, and when it is well again.
+    fn note(&mut self, outcome: io::Result<()>) {
+        let place = &self.place;
+        match outcome {
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::error!(
+                    %error,
+                    "the audit trail {place} cannot be written: {error}; calls go on, and their records are lost and \
+                     counted"
+                );
+            }
+            Ok(()) if self.failing => {
+                self.failing = false;
+                tracing::warn!("the audit trail {place} is written again; it says how many records it lacks");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<P: Place> Sink<Box<[u8]>> for Trail<P> {
+    fn take(&mut self, line: Box<[u8]>) {
+        let written = self.tell_losses().and_then(|()| self.place.write(&line));
+        if written.is_err() {
+            UNWRITTEN.fetch_add(1, Ordering::Relaxed);
+            self.untold += 1;
+        }
+        self.note(written);
+    }
+
+    fn lost(&mut self, records: u64) {
+        tracing::warn!(
+            records,
+            "{records} audit records were lost: calls came faster than they could be written"
+        );
+        self.untold += records;
+        let told = self.tell_losses();
+        self.note(told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::tests::record;
+    use super::super::{DROPPED, lost_records};
+    use super::*;
+    use crate::telemetry::queue;
+
+    /// Takes lines when it is open, and holds the writer up while its lines are locked.
+    #[derive(Clone, Default)]
+    struct Door {
+        lines: Arc<Mutex<Vec<serde_json::Value>>>,
+        is_shut: bool,
+    }
+
+    impl fmt::Display for Door {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("behind the door")
+        }
+    }
+
+    impl Place for Door {
+        fn write(&mut self, line: &[u8]) -> io::Result<()> {
+            if self.is_shut {
+                return Err(io::Error::other("shut"));
+            }
+            self.lines.lock().unwrap().push(serde_json::from_slice(line).unwrap());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_place_that_failed_for_a_while_is_told_how_many_records_it_lacks() {
+        let mut trail = Trail::new(Door { is_shut: true, ..Door::default() });
+        let before = lost_records();
+        trail.take(line(record("a")));
+        trail.take(line(record("b")));
+        assert!(trail.failing && lost_records() >= before + 2);
+        trail.place.is_shut = false;
+        trail.take(line(record("c")));
+        trail.lost(5);
+        assert!(!trail.failing);
+        let lines = trail.place.lines.lock().unwrap();
+        assert_eq!((&lines[0]["event"], &lines[0]["records"]), (&"records_lost".into(), &2.into()));
+        assert_eq!((&lines[1]["request_id"], &lines[2]["records"]), (&"c".into(), &5.into()));
+    }
+
+    #[test]
+    fn what_a_full_queue_did_not_take_is_counted_and_told_when_there_is_room_again() {
+        const OFFERED: usize = 50_000;
+        let door = Door::default();
+        let (queue, writer) = queue::start(Trail::new(door.clone()), &DROPPED).unwrap();
+        let before = lost_records();
+        let held = door.lines.lock().unwrap();
+        for number in 0..OFFERED {
+            queue.offer(line(record(&number.to_string())));
+        }
+        let lost = lost_records() - before;
+        assert!(lost > 1000, "{lost}");
+        drop(held);
+        drop(writer);
+        let lines = door.lines.lock().unwrap();
+        let told: u64 = lines.iter().filter_map(|line| line["records"].as_u64()).sum();
+        let written = lines.iter().filter(|line| line["request_id"].is_string()).count();
+        // Other tests count in the same place.
+        assert!(told >= OFFERED as u64 - written as u64 && told <= lost_records() - before, "{told}");
+        assert_eq!(lines.last().unwrap()["event"], "records_lost");
+    }
+}
