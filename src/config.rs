@@ -181,6 +181,8 @@ pub struct LimitsConfig {
     pub followed: usize,
     /// What one key may hold of these, of the identities and of the calls in flight of each server.
     pub per_key: PerKeyConfig,
+    /// Lines of one server's stderr that are logged in a second; ten seconds' worth may come at once.
+    pub stderr_lines: usize,
 }
 
 /// What the combined document says of itself.

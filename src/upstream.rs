@@ -37,6 +37,7 @@ pub mod schema_keyword;
 pub mod slots;
 mod sse;
 pub mod state;
+pub mod stderr;
 mod stdio;
 mod streamable;
 mod subscriptions;

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::processes::Processes;
+use crate::upstream::stderr::StderrRates;
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Turn, Upstream};
 
@@ -54,6 +55,7 @@ impl Fleet {
                 oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
                 metrics: Arc::new(Metrics::new(telemetry::dropped_lines, audit::lost_records)),
+                stderr: StderrRates::default(),
             }),
             changes: Arc::default(),
             processes: Arc::default(),

@@ -15,11 +15,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
-use crate::config::{ServerName, StdioConfig};
+use crate::config::{ServerName, StdioConfig, defaults};
 use crate::shutdown::{Shutdown, Signals};
 use crate::upstream::EndReason;
 use crate::upstream::farewell::Farewell;
 use crate::upstream::process::Process;
+use crate::upstream::stderr::StderrRate;
 pub use isolation::Isolation;
 
 /// How long the farewell may take: a gateway that does not read must not keep the unit.
@@ -72,11 +73,13 @@ async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<EndReason, S
     isolation.check(socket).map_err(|missing| missing.to_string())?;
     let copy = || socket.try_clone().map_err(|error| error.to_string());
     let signals = Signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
+    let rate = Arc::new(StderrRate::new(defaults::STDERR_LINES));
     let hung_up = hang_up(copy()?).map_err(|error| format!("the socket cannot be watched: {error}"))?;
     let shutdown = Shutdown::new();
     let signalled = tokio::spawn(signals.forward(shutdown.clone(), Arc::new(Notify::new())));
     // Files of secrets may take their time, and the end does not wait for them.
-    let starting = shutdown.token().run_until_cancelled(Process::spawn_on(name, command, copy()?));
+    let starting = Process::spawn_on(name, command, rate, copy()?);
+    let starting = shutdown.token().run_until_cancelled(starting);
     let Some(started) = starting.await else {
         return Err("it was told to end before it was started".to_owned());
     };

@@ -48,6 +48,8 @@ pub const SESSIONS: usize = 10_000;
 pub const SESSIONS_PER_KEY: usize = 1000;
 /// An editor that is left open over lunch keeps its session.
 pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
+/// What a talkative server says while it works; ten seconds of it may come at once, for a long trace.
+pub const STDERR_LINES: usize = 100;
 /// Calls in flight per server: more than any model asks for at once, few enough for a small server.
 pub const CONCURRENCY: usize = 64;
 /// One of several keys leaves one turn in so many to the others.
@@ -131,6 +133,7 @@ impl Default for LimitsConfig {
             listeners: LISTENERS,
             followed: FOLLOWED,
             per_key: PerKeyConfig::default(),
+            stderr_lines: STDERR_LINES,
         }
     }
 }

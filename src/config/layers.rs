@@ -62,6 +62,7 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("limits.listenersPerKey", "MCPO_LIMITS_LISTENERS_PER_KEY", Form::Number),
     ("limits.followed", "MCPO_LIMITS_FOLLOWED", Form::Number),
     ("limits.followedPerKey", "MCPO_LIMITS_FOLLOWED_PER_KEY", Form::Number),
+    ("limits.stderrLines", "MCPO_LIMITS_STDERR_LINES", Form::Number),
     ("limits.concurrency", "MCPO_LIMITS_CONCURRENCY", Form::Number),
     ("limits.concurrencyPerKey", "MCPO_LIMITS_CONCURRENCY_PER_KEY", Form::Number),
     ("limits.identities", "MCPO_LIMITS_IDENTITIES", Form::Number),

@@ -314,6 +314,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         listeners,
         followed,
         per_key,
+        stderr_lines,
     } = limits;
     let PerKeyConfig {
         sessions: sessions_per_key,
@@ -361,6 +362,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     let next_start = differing([
         ("limits.resultBytes", old.limits.result_bytes == *result_bytes),
         ("limits.startTimeout", old.limits.start_timeout == *start_timeout),
+        ("limits.stderrLines", old.limits.stderr_lines == *stderr_lines),
     ]);
     let restart = differing([
         ("host", old.listen.host == *host),

@@ -247,6 +247,7 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
             listeners: count(layers, "limits.listenersPerKey", problems),
             followed: count(layers, "limits.followedPerKey", problems),
         },
+        stderr_lines: count(layers, "limits.stderrLines", problems).unwrap_or(default.stderr_lines),
     }
 }
 

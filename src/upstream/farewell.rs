@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::error::{EndReason, cut_words};
-use super::process::TAIL_LINES;
+use super::stderr::TAIL_LINES;
 
 /// The method of the notification.
 pub const METHOD: &str = "notifications/mcpo/ended";

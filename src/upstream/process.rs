@@ -1,51 +1,27 @@
-//! A server as a child process: started in a group of its own, its stderr logged line by line, and ended
-//! with everything that it started.
+//! A server as a child process: started in a group of its own, its stderr logged, and ended with everything that it
+//! started.
 
 pub mod launch;
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::error::EndReason;
+use super::stderr::{self, StderrRate, StderrTail};
 use crate::config::{ServerName, StdioConfig};
-use crate::telemetry::text::visible;
 
 /// How long a process may take to end after its input was closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 /// Room in the pipe from the child, in bytes; the most that an unprivileged process may ask for.
 const PIPE_SIZE: usize = 1 << 20;
-/// How many of the last stderr lines are kept for the reason.
-pub const TAIL_LINES: usize = 10;
-/// A longer stderr line is cut, in the log and in the tail.
-const LINE_LENGTH: usize = 2000;
-
-/// The last stderr lines of a process. Written by one task, read when a reason is made.
-#[derive(Debug, Clone, Default)]
-pub struct StderrTail(Arc<Mutex<VecDeque<String>>>);
-
-impl StderrTail {
-    fn push(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == TAIL_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-
-    pub fn lines(&self) -> Arc<[String]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
 
 /// A running child.
 #[derive(Debug)]
@@ -71,10 +47,14 @@ pub struct Pipes {
 impl Process {
     /// Starts the command of `config` with a cleared environment plus what it was given.
     ///
-    /// It ends with this process, see [`launch`].
-    pub async fn spawn(server: &ServerName, config: &StdioConfig) -> Result<(Self, Pipes), EndReason> {
+    /// It ends with this process, see [`launch`]. Its stderr is logged at `rate`.
+    pub async fn spawn(
+        server: &ServerName,
+        config: &StdioConfig,
+        rate: Arc<StderrRate>,
+    ) -> Result<(Self, Pipes), EndReason> {
         let command = launch::command(&config.command, &config.args, config.cwd.as_deref());
-        let mut process = Self::start(server, config, command, Stdio::piped(), Stdio::piped()).await?;
+        let mut process = Self::start(server, config, command, rate, Stdio::piped(), Stdio::piped()).await?;
         let stdin = process.child.stdin.take().expect("stdin is piped");
         let stdout = process.child.stdout.take().expect("stdout is piped");
         // A megabyte of result then takes a few turns of the two processes instead of dozens. Where the
@@ -87,17 +67,19 @@ impl Process {
     pub async fn spawn_on(
         server: &ServerName,
         config: &StdioConfig,
+        rate: Arc<StderrRate>,
         stream: OwnedFd,
     ) -> Result<Self, EndReason> {
         let input = stream.try_clone().map_err(|error| EndReason::Broken(error.to_string()))?;
         let command = launch::command(&config.command, &config.args, config.cwd.as_deref());
-        Self::start(server, config, command, Stdio::from(input), Stdio::from(stream)).await
+        Self::start(server, config, command, rate, Stdio::from(input), Stdio::from(stream)).await
     }
 
     async fn start(
         server: &ServerName,
         config: &StdioConfig,
         mut command: Command,
+        rate: Arc<StderrRate>,
         stdin: Stdio,
         stdout: Stdio,
     ) -> Result<Self, EndReason> {
@@ -119,7 +101,7 @@ impl Process {
             .map_err(failed)?;
         let stderr = child.stderr.take().expect("stderr is piped");
         let tail = StderrTail::default();
-        let stderr = tokio::spawn(log_stderr(server.clone(), stderr, tail.clone()));
+        let stderr = tokio::spawn(stderr::log(server.clone(), stderr, rate, tail.clone()));
         Ok(Self { server: server.clone(), command: config.command.clone(), child, group, exit, stderr, tail })
     }
 
@@ -190,49 +172,5 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".into(),
-    }
-}
-
-async fn log_stderr(server: ServerName, stderr: ChildStderr, tail: StderrTail) {
-    let mut reader = BufReader::new(stderr);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match bounded_line(&mut reader, &mut line).await {
-            Ok(true) => {
-                let text = String::from_utf8_lossy(&line);
-                let text = visible(text.trim_end()).into_owned();
-                if !text.is_empty() {
-                    tracing::info!(target: "mcpo::server", mcp_server = %server, mcp_stream = "stderr", "{server}: {text}");
-                    tail.push(text);
-                }
-            }
-            Ok(false) => return,
-            Err(error) => {
-                tracing::debug!(mcp_server = %server, %error, "{server}: its stderr cannot be read");
-                return;
-            }
-        }
-    }
-}
-
-/// Reads one line into `line`, of which only the first [`LINE_LENGTH`] bytes are kept. `false` at the end.
-async fn bounded_line(reader: &mut BufReader<ChildStderr>, line: &mut Vec<u8>) -> std::io::Result<bool> {
-    let mut any = false;
-    loop {
-        let available = reader.fill_buf().await?;
-        if available.is_empty() {
-            return Ok(any);
-        }
-        any = true;
-        let newline = memchr::memchr(b'\n', available);
-        let text = &available[..newline.unwrap_or(available.len())];
-        let room = LINE_LENGTH.saturating_sub(line.len());
-        line.extend_from_slice(&text[..text.len().min(room)]);
-        let used = newline.map_or(available.len(), |at| at + 1);
-        reader.consume(used);
-        if newline.is_some() {
-            return Ok(true);
-        }
     }
 }

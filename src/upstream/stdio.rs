@@ -16,9 +16,10 @@ use super::lines::{self, Connection, Lines};
 use super::link::{End, Link, Opened, Outgoing, Speech};
 use super::message::Reply;
 use super::messages::Receiver;
-use super::process::{Process, StderrTail};
+use super::process::Process;
 use super::progress::Progress;
 use super::request::Request;
+use super::stderr::{StderrRate, StderrTail};
 use crate::config::{ServerName, SocketConfig, StdioConfig};
 
 /// A process that ends closes its output at the same moment; how long either may lag behind.
@@ -31,13 +32,14 @@ struct Served {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Starts the command and connects to its pipes.
+/// Starts the command and connects to its pipes; `rate` is that of its stderr in the log.
 pub async fn open(
     server: &ServerName,
     config: &StdioConfig,
+    rate: Arc<StderrRate>,
     limit: usize,
 ) -> Result<(Opened, StderrTail), EndReason> {
-    let (process, pipes) = Process::spawn(server, config).await?;
+    let (process, pipes) = Process::spawn(server, config, rate).await?;
     let tail = process.tail();
     let (lines, connection, inbox) = lines::connect(server, pipes.stdout, pipes.stdin, limit);
     let task = tokio::spawn(serve_process(server.clone(), connection, process, lines.end_handle()));

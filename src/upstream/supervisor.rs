@@ -21,8 +21,8 @@ use super::identity::Identity;
 use super::kept::KeptTools;
 use super::link::{Link, Opened};
 use super::oauth::{Authorizer, OAuth};
-use super::process::StderrTail;
 use super::state::Phase;
+use super::stderr::{StderrRates, StderrTail};
 use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
 use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
@@ -41,9 +41,10 @@ const KEPT_LIMIT: Duration = Duration::from_secs(5);
 pub struct Surroundings {
     pub clients: Arc<HttpClients>,
     pub oauth: Arc<OAuth>,
-    /// `start_timeout` and `result_bytes` count for each server from its next start on.
+    /// `start_timeout`, `result_bytes` and `stderr_lines` count for each server from its next start on.
     pub limits: ArcSwap<LimitsConfig>,
     pub metrics: Arc<Metrics>,
+    pub stderr: StderrRates,
 }
 
 impl Surroundings {
@@ -59,7 +60,8 @@ impl Surroundings {
         let (name, limit) = (&entry.name, self.limits.load().result_bytes);
         Ok(match &entry.transport {
             TransportConfig::Stdio(config) => {
-                let (opened, tail) = stdio::open(name, config, limit).await?;
+                let rate = self.stderr.of(name, self.limits.load().stderr_lines);
+                let (opened, tail) = stdio::open(name, config, rate, limit).await?;
                 (opened, Some(tail))
             }
             TransportConfig::Socket(config) => (stdio::open_socket(name, config, limit).await?, None),
