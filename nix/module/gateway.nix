@@ -93,6 +93,8 @@ in
             WorkingDirectory = toString cfg.stateDir;
           }
       )
+      # journald drops entries of a unit that writes more than 10,000 in 30 s.
+      // lib.optionalAttrs (cfg.audit.to == "journal") { LogRateLimitIntervalSec = 0; }
       // lib.optionalAttrs (cfg.audit.to == "file") {
         LogsDirectory = "mcpo";
         LogsDirectoryMode = "0750";

@@ -13,7 +13,7 @@
 //! and never hold up a call: what the queue, the disk or the reader of the log does not take is counted
 //! ([`lost_records`]), told in the log, and told in the trail itself as soon as it can be written again.
 
-mod places;
+mod destinations;
 mod trail;
 
 use std::fmt::{self, Write as _};
@@ -31,12 +31,12 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use super::Form;
 use super::queue::{self, Queue, Writer};
 use super::text::visible_json;
-use places::{AppendedFile, Journal, Stderr};
-use trail::{Place, Trail};
+use destinations::{AppendedFile, Journal, Stderr};
+use trail::{Destination, Trail};
 
 /// What the queue did not take.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// What the place of the trail did not take.
+/// What the destination of the trail did not take.
 static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Records that no trail has.
@@ -153,11 +153,11 @@ impl Audit {
     }
 
     fn start(
-        place: impl Place,
+        destination: impl Destination,
         reopen: Option<Arc<AtomicBool>>,
         arguments: Arguments,
     ) -> io::Result<(Self, AuditWriter)> {
-        let (queue, writer) = queue::start(Trail::new(place), &DROPPED)?;
+        let (queue, writer) = queue::start(Trail::new(destination), &DROPPED)?;
         Ok((Self { queue, reopen, arguments }, AuditWriter(writer)))
     }
 

@@ -103,16 +103,16 @@ pub(super) async fn log(
     tail: StderrTail,
 ) {
     let mut reader = BufReader::new(stderr);
-    let mut line = Line::default();
+    let mut line = StderrLine::default();
     let mut left_out = LeftOut::new(&server, &rate);
     loop {
         let reading = line.read(&mut reader);
         let read = match left_out.tell_at {
-            Some(at) => timeout_at(at, reading).await.unwrap_or(Ok(Read::Nothing)),
+            Some(at) => timeout_at(at, reading).await.unwrap_or(Ok(LineRead::Nothing)),
             None => reading.await,
         };
         match read {
-            Ok(Read::Line) => {
+            Ok(LineRead::Whole) => {
                 let text = line.kept.trim_ascii_end();
                 if !text.is_empty() {
                     tail.push(text);
@@ -124,8 +124,8 @@ pub(super) async fn log(
                 }
                 line.clear();
             }
-            Ok(Read::Nothing) => left_out.tell(),
-            Ok(Read::End) => return,
+            Ok(LineRead::Nothing) => left_out.tell(),
+            Ok(LineRead::End) => return,
             Err(error) => {
                 tracing::debug!(mcp_server = %server, %error, "{server}: its stderr cannot be read");
                 return;
@@ -140,26 +140,26 @@ fn shown(line: &[u8]) -> String {
 
 /// A line while it is read.
 #[derive(Default)]
-struct Line {
+struct StderrLine {
     /// Its first [`LINE_LENGTH`] bytes.
     kept: Vec<u8>,
     length: usize,
 }
 
-enum Read {
-    Line,
+enum LineRead {
+    Whole,
     /// In time.
     Nothing,
     End,
 }
 
-impl Line {
+impl StderrLine {
     /// Reads to the end of the line. When it is dropped before, the next one goes on.
-    async fn read(&mut self, reader: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Read> {
+    async fn read(&mut self, reader: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<LineRead> {
         loop {
             let available = reader.fill_buf().await?;
             if available.is_empty() {
-                return Ok(if self.length > 0 { Read::Line } else { Read::End });
+                return Ok(if self.length > 0 { LineRead::Whole } else { LineRead::End });
             }
             let newline = memchr::memchr(b'\n', available);
             let text = &available[..newline.unwrap_or(available.len())];
@@ -169,7 +169,7 @@ impl Line {
             self.length += used;
             reader.consume(used);
             if newline.is_some() {
-                return Ok(Read::Line);
+                return Ok(LineRead::Whole);
             }
         }
     }

@@ -193,6 +193,59 @@ async fn a_full_disk_is_told_and_counted_and_holds_up_no_call() {
 }
 
 #[tokio::test]
+async fn the_trail_in_the_log_has_every_record_whatever_the_level_of_the_log() {
+    for form in ["text", "json"] {
+        let config = json!({ "mcpServers": { "s": servers::scripted(&[]) }, "audit": { "to": "journal" } });
+        let gateway = Gateway::with(config).flag("--log-level", "error").flag("--log-format", form);
+        let mut gateway = gateway.start().await;
+        gateway.ready(&["s"]).await;
+        for _ in 0..5 {
+            gateway.post("/s/pid", &json!({})).await.ok();
+        }
+        gateway.stop().await;
+        let log = gateway.log();
+        assert_eq!(log.lines().filter(|line| line.contains("audit: {")).count(), 5, "{log}");
+        if form == "json" {
+            let entry: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+            let fields = &entry["fields"];
+            assert_eq!((&entry["target"], &entry["level"]), (&json!("mcpo::audit"), &json!("INFO")));
+            assert_eq!((&fields["mcp_tool"], &fields["outcome"]), (&json!("pid"), &json!("ok")), "{entry}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_loses_lines_to_a_flood_loses_no_record() {
+    let config = json!({
+        "mcpServers": { "s": servers::scripted(&[]), "flood": servers::entry("flood_server.py", &[]) },
+        "audit": { "to": "journal" },
+        "limits": { "stderrLines": 100_000 },
+    });
+    // A reader that does not read for a while.
+    let gateway = Gateway::with(config).after("mkfifo pipe && exec 2<>pipe").start().await;
+    let mut gateway = gateway;
+    gateway.listed(&["s", "flood"]).await;
+    gateway.post("/flood/flood", &json!({ "lines": 40_000, "text": "y".repeat(400) })).await.ok();
+    until(Duration::from_secs(30), "lines that the log has lost", async || {
+        let metrics = gateway.get("/metrics").await.text();
+        let lost = metrics.lines().find_map(|line| line.strip_prefix("mcpo_log_lines_dropped_total "));
+        lost.is_some_and(|lost| lost != "0").then_some(())
+    })
+    .await;
+    for _ in 0..30 {
+        gateway.post("/s/pid", &json!({})).await.ok();
+    }
+    let metrics = gateway.get("/metrics").await.text();
+    assert!(metrics.contains("mcpo_audit_records_lost_total 0\n"), "{metrics}");
+    let pipe = gateway.config_file().with_file_name("pipe");
+    let reading = tokio::task::spawn_blocking(move || std::fs::read(pipe).unwrap());
+    gateway.stop().await;
+    let log = String::from_utf8(reading.await.unwrap()).unwrap();
+    let records = log.lines().filter(|line| line.contains(" INFO audit: {\"time\""));
+    assert_eq!(records.filter(|line| line.contains("\"mcp_server\":\"s\"")).count(), 30);
+}
+
+#[tokio::test]
 async fn the_journal_can_hold_the_trail() {
     let gateway = started(json!({ "to": "journal", "arguments": "digest" })).await;
     gateway.post("/s/pid", &json!({})).await.ok();

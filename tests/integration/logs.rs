@@ -140,6 +140,71 @@ async fn the_words_of_a_child_are_tagged_as_its_own_and_forge_no_line() {
 }
 
 #[tokio::test]
+async fn no_word_of_a_stranger_is_obeyed_in_the_log_or_in_a_reason() {
+    let odd = "t\r\n2026-11-29T00:00:00Z ERROR forged\u{1b}[2J\u{9b}31m\u{85}\u{2028}\u{202e}\u{2066}\u{200b}\u{feff}\u{7f}";
+    let config = json!({
+        "s": servers::scripted(&["--tools", odd]),
+        "dead": { "command": "python3", "args": ["-c", python(odd)] },
+        "gone": { "command": format!("no\nsuch{odd}") },
+    });
+    let is_obeyed = |character: char| mcpo::telemetry::text::is_unseen(character) && character != '\n';
+    for form in ["text", "json"] {
+        let gateway =
+            Gateway::serving(config.clone()).flag("--log-format", form).flag("--log-level", "debug");
+        let gateway = gateway.start().await;
+        gateway.listed(&["s"]).await;
+        for name in ["dead", "gone"] {
+            let reason = gateway.in_state(name, "unavailable").await["reason"].as_str().unwrap().to_owned();
+            assert!(
+                reason.contains("forged") && !reason.contains(is_obeyed) && !reason.contains('\n'),
+                "{reason}"
+            );
+        }
+        let path: String = odd.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        gateway.post(&format!("/s/{path}"), &json!({})).await.ok();
+        gateway.post(&format!("/{path}/{path}"), &json!({})).await;
+        gateway.logged("not_found").await;
+        let log = gateway.log();
+        assert!(log.contains("forged") && !log.contains(is_obeyed), "{log}");
+        for line in log.lines() {
+            match form {
+                "json" => drop(serde_json::from_str::<Value>(line).unwrap()),
+                _ => assert!(line.starts_with("20") && !line.starts_with("2026-11-29T00:00:00Z"), "{line}"),
+            }
+        }
+    }
+}
+
+/// A program that writes `text` on its stderr and fails.
+fn python(text: &str) -> String {
+    format!("import sys; sys.stderr.buffer.write(bytes({:?})); sys.exit(3)", text.as_bytes())
+}
+
+#[tokio::test]
+async fn a_server_that_floods_its_stderr_has_its_share_of_the_log_and_the_rest_is_counted() {
+    const WRITTEN: usize = 50_000;
+    let config = json!({
+        "mcpServers": { "flood": servers::entry("flood_server.py", &[]) },
+        "limits": { "stderrLines": 10 },
+    });
+    let gateway = Gateway::with(config).start().await;
+    gateway.listed(&["flood"]).await;
+    gateway.post("/flood/flood", &json!({ "lines": WRITTEN, "text": "y".repeat(50) })).await.ok();
+    let (logged, told) = until(Duration::from_secs(30), "each line logged or counted", async || {
+        let log = gateway.log();
+        let logged = log.lines().filter(|line| line.contains(" flood: yyy")).count();
+        let told: Vec<usize> = log
+            .lines()
+            .filter(|line| line.contains(" left out: its stderr is logged at 10 lines a second"))
+            .map(|line| line.split("flood: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        (logged + told.iter().sum::<usize>() == WRITTEN).then_some((logged, told.len()))
+    })
+    .await;
+    assert!((100..400).contains(&logged) && told < 30, "{logged} lines, {told} counts");
+}
+
+#[tokio::test]
 async fn without_a_key_the_line_names_none() {
     let gateway =
         Gateway::serving(json!({ "s": servers::scripted(&[]) })).flag("--log-format", "json").start().await;

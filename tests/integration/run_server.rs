@@ -64,6 +64,23 @@ impl SocketUnit {
     }
 }
 
+#[test]
+fn the_stderr_of_a_server_behind_a_socket_is_logged_at_a_rate_too() {
+    const WRITTEN: usize = 20_000;
+    let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let flood = format!("import sys\nfor _ in range({WRITTEN}): sys.stderr.write('y' * 50 + '\\n')");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpo"));
+    command.args(["run-server", "--name", "a", "--", "python3", "-c", &flood]);
+    let output = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let logged = log.lines().filter(|line| line.contains(" a: yyy")).count();
+    let counts = log.lines().filter(|line| line.contains(" left out: its stderr is logged at 100 lines"));
+    let told = counts.map(|line| line.split(" a: ").nth(1).unwrap().split(' ').next().unwrap());
+    let left_out: usize = told.map(|count| count.parse::<usize>().unwrap()).sum();
+    assert_eq!(logged + left_out, WRITTEN, "{log}");
+    assert!((1000..3000).contains(&logged), "{logged}");
+}
+
 fn lives(pid: i64) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

@@ -1,4 +1,4 @@
-//! The far end of the trail: writes records to their place, and tells what it lacks.
+//! The far end of the trail: writes records to their destination, and tells what it lacks.
 
 use std::fmt;
 use std::io;
@@ -8,60 +8,62 @@ use super::super::queue::Sink;
 use super::{Loss, UNWRITTEN, line};
 
 /// Where a trail is written. `Display` names it behind "the audit trail".
-pub trait Place: fmt::Display + Send + 'static {
+pub trait Destination: fmt::Display + Send + 'static {
     /// Writes one line of the trail, whole or not at all as far as readers can tell.
     ///
     /// # Errors
     ///
-    /// When the place does not take it; the line is lost then.
+    /// When the destination does not take it; the line is lost then.
     fn write(&mut self, line: &[u8]) -> io::Result<()>;
 }
 
-/// The far end, which owns the place.
-pub struct Trail<P> {
-    place: P,
+/// The far end, which owns the destination.
+pub struct Trail<D> {
+    destination: D,
     failing: bool,
     /// Lost records that the trail does not tell of yet.
     untold: u64,
 }
 
-impl<P: Place> Trail<P> {
-    pub fn new(place: P) -> Self {
-        Self { place, failing: false, untold: 0 }
+impl<D: Destination> Trail<D> {
+    pub fn new(destination: D) -> Self {
+        Self { destination, failing: false, untold: 0 }
     }
 
     fn tell_losses(&mut self) -> io::Result<()> {
         if self.untold > 0 {
-            self.place.write(&line(Loss { event: "records_lost", records: self.untold }))?;
+            self.destination.write(&line(Loss { event: "records_lost", records: self.untold }))?;
             self.untold = 0;
         }
         Ok(())
     }
 
-    /// Tells the log when the place begins to fail, and when it is well again.
+    /// Tells the log when the destination begins to fail, and when it is well again.
     fn note(&mut self, outcome: io::Result<()>) {
-        let place = &self.place;
+        let destination = &self.destination;
         match outcome {
             Err(error) if !self.failing => {
                 self.failing = true;
                 tracing::error!(
                     %error,
-                    "the audit trail {place} cannot be written: {error}; calls go on, and their records are lost and \
+                    "the audit trail {destination} cannot be written: {error}; calls go on, and their records are lost and \
                      counted"
                 );
             }
             Ok(()) if self.failing => {
                 self.failing = false;
-                tracing::warn!("the audit trail {place} is written again; it says how many records it lacks");
+                tracing::warn!(
+                    "the audit trail {destination} is written again; it says how many records it lacks"
+                );
             }
             _ => {}
         }
     }
 }
 
-impl<P: Place> Sink<Box<[u8]>> for Trail<P> {
+impl<D: Destination> Sink<Box<[u8]>> for Trail<D> {
     fn take(&mut self, line: Box<[u8]>) {
-        let written = self.tell_losses().and_then(|()| self.place.write(&line));
+        let written = self.tell_losses().and_then(|()| self.destination.write(&line));
         if written.is_err() {
             UNWRITTEN.fetch_add(1, Ordering::Relaxed);
             self.untold += 1;
@@ -91,18 +93,18 @@ mod tests {
 
     /// Takes lines when it is open, and holds the writer up while its lines are locked.
     #[derive(Clone, Default)]
-    struct Door {
+    struct Gate {
         lines: Arc<Mutex<Vec<serde_json::Value>>>,
         is_shut: bool,
     }
 
-    impl fmt::Display for Door {
+    impl fmt::Display for Gate {
         fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("behind the door")
+            formatter.write_str("behind the gate")
         }
     }
 
-    impl Place for Door {
+    impl Destination for Gate {
         fn write(&mut self, line: &[u8]) -> io::Result<()> {
             if self.is_shut {
                 return Err(io::Error::other("shut"));
@@ -113,17 +115,17 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_failed_for_a_while_is_told_how_many_records_it_lacks() {
-        let mut trail = Trail::new(Door { is_shut: true, ..Door::default() });
+    fn a_destination_that_failed_for_a_while_is_told_how_many_records_it_lacks() {
+        let mut trail = Trail::new(Gate { is_shut: true, ..Gate::default() });
         let before = lost_records();
         trail.take(line(record("a")));
         trail.take(line(record("b")));
         assert!(trail.failing && lost_records() >= before + 2);
-        trail.place.is_shut = false;
+        trail.destination.is_shut = false;
         trail.take(line(record("c")));
         trail.lost(5);
         assert!(!trail.failing);
-        let lines = trail.place.lines.lock().unwrap();
+        let lines = trail.destination.lines.lock().unwrap();
         assert_eq!((&lines[0]["event"], &lines[0]["records"]), (&"records_lost".into(), &2.into()));
         assert_eq!((&lines[1]["request_id"], &lines[2]["records"]), (&"c".into(), &5.into()));
     }
@@ -131,10 +133,10 @@ mod tests {
     #[test]
     fn what_a_full_queue_did_not_take_is_counted_and_told_when_there_is_room_again() {
         const OFFERED: usize = 50_000;
-        let door = Door::default();
-        let (queue, writer) = queue::start(Trail::new(door.clone()), &DROPPED).unwrap();
+        let gate = Gate::default();
+        let (queue, writer) = queue::start(Trail::new(gate.clone()), &DROPPED).unwrap();
         let before = lost_records();
-        let held = door.lines.lock().unwrap();
+        let held = gate.lines.lock().unwrap();
         for number in 0..OFFERED {
             queue.offer(line(record(&number.to_string())));
         }
@@ -142,10 +144,10 @@ mod tests {
         assert!(lost > 1000, "{lost}");
         drop(held);
         drop(writer);
-        let lines = door.lines.lock().unwrap();
+        let lines = gate.lines.lock().unwrap();
         let told: u64 = lines.iter().filter_map(|line| line["records"].as_u64()).sum();
         let written = lines.iter().filter(|line| line["request_id"].is_string()).count();
-        // Other tests count in the same place.
+        // Other tests count in the same destination.
         assert!(told >= OFFERED as u64 - written as u64 && told <= lost_records() - before, "{told}");
         assert_eq!(lines.last().unwrap()["event"], "records_lost");
     }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 
 use super::super::text::{visible, visible_json};
-use super::trail::Place;
+use super::trail::Destination;
 
 /// Under which entries stand in the log.
 const TARGET: &str = "mcpo::audit";
@@ -27,12 +27,12 @@ pub struct AppendedFile {
     path: PathBuf,
     file: Option<File>,
     reopen: Arc<AtomicBool>,
-    lines: Lines,
+    lines: WholeLines,
 }
 
 impl AppendedFile {
     pub fn open(path: &Path, reopen: Arc<AtomicBool>) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: Some(open(path)?), reopen, lines: Lines::default() })
+        Ok(Self { path: path.to_owned(), file: Some(open(path)?), reopen, lines: WholeLines::default() })
     }
 }
 
@@ -51,7 +51,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-impl Place for AppendedFile {
+impl Destination for AppendedFile {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.reopen.swap(false, Ordering::Relaxed) {
             self.file = None;
@@ -76,12 +76,12 @@ impl fmt::Display for AppendedFile {
 
 /// Keeps lines apart, also when one of them was not written whole.
 #[derive(Default)]
-struct Lines {
+struct WholeLines {
     /// The last one was not.
     torn: bool,
 }
 
-impl Lines {
+impl WholeLines {
     fn write(&mut self, out: &mut impl Write, line: &[u8]) -> io::Result<()> {
         let apart = if self.torn { Cow::Owned([b"\n", line].concat()) } else { Cow::Borrowed(line) };
         self.torn = true;
@@ -94,18 +94,18 @@ impl Lines {
 /// The log where it is no journal, in lines of text or of JSON.
 pub struct Stderr {
     is_json: bool,
-    lines: Lines,
+    lines: WholeLines,
 }
 
 impl Stderr {
     pub fn new(is_json: bool) -> Self {
-        Self { is_json, lines: Lines::default() }
+        Self { is_json, lines: WholeLines::default() }
     }
 }
 
-impl Place for Stderr {
+impl Destination for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        let entry = Entry::of(line);
+        let entry = LogEntry::of(line);
         let entry = if self.is_json { entry.json() } else { entry.text() };
         // It is locked for all of a write, so that no line of the log comes between.
         self.lines.write(&mut io::stderr(), entry.as_bytes())
@@ -141,9 +141,9 @@ impl Journal {
     }
 }
 
-impl Place for Journal {
+impl Destination for Journal {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.send(&Entry::of(line).journal())
+        self.send(&LogEntry::of(line).journal())
     }
 }
 
@@ -154,7 +154,7 @@ impl fmt::Display for Journal {
 }
 
 /// A line of the trail on its way into the log, whose entries of it are as those that `tracing` makes.
-struct Entry<'a> {
+struct LogEntry<'a> {
     line: &'a str,
     time: String,
     level: &'static str,
@@ -162,7 +162,7 @@ struct Entry<'a> {
     fields: Map<String, Value>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> LogEntry<'a> {
     fn of(line: &'a [u8]) -> Self {
         let line = str::from_utf8(line).expect("a line of the trail is JSON").trim_end();
         let mut fields: Map<String, Value> =
@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn an_entry_of_the_log_is_one_line_with_its_fields_and_nothing_unseen() {
         let line = odd();
-        let text = Entry::of(&line).text();
+        let text = LogEntry::of(&line).text();
         assert!(text.contains("  INFO audit: {\"time\":\"") && text.ends_with("}\n"), "{text}");
-        let json = Entry::of(&line).json();
+        let json = LogEntry::of(&line).json();
         for entry in [&text, &json] {
             assert!(!entry.trim_end().contains(crate::telemetry::text::is_unseen), "{entry}");
         }
@@ -262,7 +262,7 @@ mod tests {
             fields.get("trace_id").is_none() && fields["message"].as_str().unwrap().starts_with("audit: {")
         );
         let lost = line_of_loss();
-        assert!(Entry::of(&lost).text().contains("  WARN audit: {"));
+        assert!(LogEntry::of(&lost).text().contains("  WARN audit: {"));
     }
 
     fn line_of_loss() -> Box<[u8]> {
