@@ -13,6 +13,7 @@ mod find;
 pub mod limits;
 mod metrics;
 mod offered;
+mod outcome;
 pub mod outgoing;
 pub mod record;
 mod send;
@@ -24,13 +25,15 @@ use std::time::Duration;
 use arc_swap::Guard;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
 pub use limits::{EarlyTurn, Limited, Limits, Turn};
+pub use outcome::Outcome;
 pub use outgoing::{Client, Outgoing};
-pub use record::{CallRecord, Outcome};
+pub use record::{CallRecord, GivenUp, NamedCall};
 
 use crate::catalog::arguments::{Checked, Limit};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
@@ -49,6 +52,8 @@ pub struct Gateway {
     metrics: Arc<Metrics>,
     limits: Arc<Limits>,
     audit: Option<Arc<Audit>>,
+    /// Cancelled when the gateway begins to stop.
+    closing: Arc<CancellationToken>,
     /// One text of metrics is written at a time.
     scrape: Semaphore,
 }
@@ -78,7 +83,8 @@ pub struct Ask<'a> {
 }
 
 impl Gateway {
-    /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
+    /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own; `closing` is cancelled when the
+    /// gateway begins to stop.
     pub fn new(
         keeper: Arc<Keeper>,
         call_timeout: Duration,
@@ -86,8 +92,18 @@ impl Gateway {
         metrics: Arc<Metrics>,
         limits: Arc<Limits>,
         audit: Option<Arc<Audit>>,
+        closing: Arc<CancellationToken>,
     ) -> Self {
-        Self { keeper, call_timeout, configuration, metrics, limits, audit, scrape: Semaphore::new(1) }
+        Self {
+            keeper,
+            call_timeout,
+            configuration,
+            metrics,
+            limits,
+            audit,
+            closing,
+            scrape: Semaphore::new(1),
+        }
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {

@@ -162,11 +162,11 @@ impl Mcp {
         match head.headers.get(SESSION) {
             Some(id) => match self.session(id, caller, &place) {
                 Some(session) => self.in_session(&asked, &session, &message).await,
-                None => Fault::session_not_found().response(message.id()),
+                None => self.refuse(&asked, &message, &Fault::session_not_found()),
             },
             None => match stateless::check(&head.headers, &message) {
                 Ok(declared) => self.stateless(&asked, &declared, &message).await,
-                Err(fault) => fault.response(message.id()),
+                Err(fault) => self.refuse(&asked, &message, &fault),
             },
         }
     }
@@ -194,6 +194,14 @@ impl Mcp {
         let (limits, owner) = (&self.config.limits, &caller.key_name);
         let (body, share) = read_body_if(body, limits, &self.room, owner, may_be_large).await?;
         Ok((body, Large { turn, _share: share.map(Arc::new) }))
+    }
+
+    /// The answer to a message that is not looked at any further.
+    fn refuse(&self, asked: &Asked<'_>, message: &Message<'_>, fault: &Fault) -> Response {
+        if let Message::Request { method, params, .. } = message {
+            self.note_refusal(asked, method, params, fault);
+        }
+        fault.response(message.id())
     }
 
     fn session(&self, id: &HeaderValue, caller: &Caller, place: &Place) -> Option<Arc<Session>> {

@@ -40,6 +40,7 @@ pub struct Fleet {
     /// Those of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
     audit: Option<Arc<Audit>>,
+    closing: Arc<CancellationToken>,
 }
 
 impl Fleet {
@@ -61,7 +62,8 @@ impl Fleet {
             processes: Arc::default(),
             state_dir,
             turn,
-            mcp: Arc::new(mcp::Shared::new(closing, tasks.clone())),
+            mcp: Arc::new(mcp::Shared::new(closing.clone(), tasks.clone())),
+            closing: Arc::new(closing),
             tasks,
             stop: CancellationToken::new(),
             current: ArcSwap::default(),
@@ -73,6 +75,11 @@ impl Fleet {
     #[must_use]
     pub fn audited(self, audit: Option<Arc<Audit>>) -> Self {
         Self { audit, ..self }
+    }
+
+    /// Cancelled when the gateway begins to stop.
+    pub fn closing(&self) -> &Arc<CancellationToken> {
+        &self.closing
     }
 
     pub fn audit(&self) -> Option<&Arc<Audit>> {

@@ -72,6 +72,7 @@ impl Generation {
             fleet.metrics().clone(),
             limits.clone(),
             fleet.audit().cloned(),
+            fleet.closing().clone(),
         ));
         let keyless = keys.is_empty();
         let room = BodyRoom::new(&config.limits);

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::{
-    CallContext, CallError, CallRecord, FindError, Gateway, Outcome, Outgoing, Target, Turn, record,
+    CallContext, CallError, CallRecord, FindError, Gateway, NamedCall, Outcome, Outgoing, Target, Turn,
 };
 use crate::catalog::{Caller, CatalogServer, OwnTools, ServerInfo, ServerSource};
 use crate::compute;
@@ -256,17 +256,20 @@ async fn call_tool(
     };
     let inner = call.arguments.map_or("{}", RawValue::get);
     let name = Name { server: call.server, tool: call.tool };
-    let began = Instant::now();
+    let named = NamedCall::new(gateway, context, (&name.server, &name.tool), Instant::now());
     let target = match find(gateway, context, &name, outgoing).await {
         Ok(target) => target,
         Err(error) => {
-            record::not_found(gateway, context, &name.server, &name.tool, began, &error);
+            named.not_found(&error);
             return Ok(failure(&not_found(&name, &error)));
         }
     };
     if matches!(target.server.source, ServerSource::Gateway) {
-        return Ok(failure("the gateway's own tools cannot be called through call_tool; call them directly"));
+        let why = "the gateway's own tools cannot be called through call_tool; call them directly";
+        named.not_made(Outcome::InvalidRequest.name(), why);
+        return Ok(failure(why));
     }
+    named.goes_on();
     let inner = Bytes::copy_from_slice(inner.as_bytes());
     let record = CallRecord::new(gateway, context, &target, &inner).await;
     let reply = match outgoing {

@@ -3,36 +3,68 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
-use super::{CallContext, CallError, FindError, Gateway, Target};
+use super::{CallContext, CallError, FindError, Gateway, Outcome, Target};
 use crate::compute;
 use crate::telemetry::audit::{Audit, Record};
 use crate::telemetry::text::visible;
 use crate::trace::{Host, TraceContext};
 
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Ok,
-    /// The tool said `isError`.
-    ToolError,
-    /// The server answered with a JSON-RPC error.
-    RpcError,
-    /// The result cannot be shown in the form that the caller wants.
-    Unrenderable,
+/// A call whose tool was named and that is not being made yet. When it is dropped without an end, the caller has left.
+#[derive(Debug)]
+#[must_use]
+pub struct NamedCall<'a> {
+    gateway: &'a Gateway,
+    context: &'a CallContext,
+    /// Of the server, which is `-` where none was named, and of the tool.
+    names: (&'a str, &'a str),
+    began: Instant,
+    ended: bool,
 }
 
-impl Outcome {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::ToolError => "tool_error",
-            Self::RpcError => "rpc_error",
-            Self::Unrenderable => "protocol_fault",
+impl<'a> NamedCall<'a> {
+    pub fn new(
+        gateway: &'a Gateway,
+        context: &'a CallContext,
+        names: (&'a str, &'a str),
+        began: Instant,
+    ) -> Self {
+        Self { gateway, context, names, began, ended: false }
+    }
+
+    /// What is next tells how it ends: at last its [`CallRecord`].
+    pub fn goes_on(mut self) {
+        self.ended = true;
+    }
+
+    /// There is no such tool to call.
+    pub fn not_found(self, error: &FindError) {
+        self.not_made(error.outcome(), &error.full());
+    }
+
+    /// It was refused, with `outcome` as the stable code.
+    pub fn not_made(mut self, outcome: &'static str, reason: &str) {
+        self.ended = true;
+        not_made(self.gateway, self.context, self.names, self.began, outcome, reason);
+    }
+
+    /// The same where the edge writes the line of the log.
+    pub fn refused(mut self, outcome: &'static str, reason: &str) {
+        self.ended = true;
+        refused(self.gateway, self.context, self.names, self.began, outcome, reason);
+    }
+}
+
+impl Drop for NamedCall<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let (outcome, reason) = Outcome::given_up(&self.gateway.closing);
+            not_made(self.gateway, self.context, self.names, self.began, outcome.name(), reason);
         }
     }
 }
@@ -44,8 +76,13 @@ pub struct CallRecord {
     context: CallContext,
     began: Instant,
     ended: bool,
+    closing: Arc<CancellationToken>,
+    given_up: Option<GivenUp>,
     audit: Option<Audited>,
 }
+
+/// Where it is said why a call is dropped before it is, by those who know better than its record.
+pub type GivenUp = Arc<OnceLock<(Outcome, &'static str)>>;
 
 /// What the audit trail is told besides.
 #[derive(Debug)]
@@ -71,14 +108,31 @@ impl CallRecord {
     /// A call whose arguments are not read.
     pub fn unread(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
         gateway.meter(target).began();
-        let began = Instant::now();
         let audit = gateway.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
-        Self { target: target.clone(), context: context.clone(), began, ended: false, audit }
+        Self {
+            target: target.clone(),
+            context: context.clone(),
+            began: Instant::now(),
+            ended: false,
+            closing: gateway.closing.clone(),
+            given_up: None,
+            audit,
+        }
+    }
+
+    /// When the call is dropped, `given_up` may say why.
+    pub fn asks(&mut self, given_up: &GivenUp) {
+        self.given_up = Some(given_up.clone());
     }
 
     /// The call was answered, with a result of `size` bytes; `None` for an error of the protocol.
     pub fn answered(mut self, outcome: Outcome, size: Option<usize>) {
         self.write(outcome.name(), "", size);
+    }
+
+    /// The call ended between the gateway and its caller, for this `reason`.
+    pub fn ended(mut self, outcome: Outcome, reason: &str) {
+        self.write(outcome.name(), reason, None);
     }
 
     /// The call failed.
@@ -102,26 +156,28 @@ impl CallRecord {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if !self.ended {
-            self.write("cancelled", "the caller left", None);
+            let told = self.given_up.as_ref().and_then(|given_up| given_up.get().copied());
+            let (outcome, reason) = told.unwrap_or_else(|| Outcome::given_up(&self.closing));
+            self.write(outcome.name(), reason, None);
         }
     }
 }
 
-/// Writes down a call that ended before there was a tool to call. The names are the caller's.
-pub fn not_found(
+/// Writes down a call that ended before it was made, by a caller whose key is good. The names are the caller's, the
+/// server's first; `outcome` is the stable code of the refusal.
+pub fn not_made(
     gateway: &Gateway,
     context: &CallContext,
-    server: &str,
-    tool: &str,
+    (server, tool): (&str, &str),
     began: Instant,
-    error: &FindError,
+    outcome: &'static str,
+    reason: &str,
 ) {
-    write_line(context, &cut(server), &cut(tool), began, error.outcome(), &error.full());
-    refused(gateway, context, (server, tool), began, error.outcome(), &error.full());
+    write_line(context, &cut(server), &cut(tool), began, outcome, reason);
+    refused(gateway, context, (server, tool), began, outcome, reason);
 }
 
-/// Tells the audit trail of a call that was refused before there was anything to call, by a caller whose key is good.
-/// The names are the caller's, the server's first; `outcome` is the stable code of the refusal.
+/// Tells the audit trail alone of such a call, where the edge writes the line of the log.
 pub fn refused(
     gateway: &Gateway,
     context: &CallContext,
@@ -149,9 +205,9 @@ fn record<'a>(
         peer: context.peer.map(|peer| Host(peer).to_string()),
         trace_id: context.trace.as_ref().map(TraceContext::trace_id),
         mcp_server: server,
-        mcp_tool: tool,
+        mcp_tool: clipped(tool, TOOL_LENGTH),
         outcome,
-        reason: (!reason.is_empty()).then_some(reason),
+        reason: (!reason.is_empty()).then_some(clipped(reason, REASON_LENGTH)),
         duration_ms: milliseconds(began),
         arguments: None,
         result_bytes: None,
@@ -160,11 +216,19 @@ fn record<'a>(
 
 /// A name that nobody has checked, for the log.
 fn cut(name: &str) -> String {
-    name[..name.floor_char_boundary(NAME_LENGTH)].escape_debug().to_string()
+    clipped(name, NAME_LENGTH).escape_debug().to_string()
 }
 
 /// A name that nobody has checked is cut here in the log, in bytes.
 const NAME_LENGTH: usize = 128;
+/// The same of a tool that is there: its server may give it any name.
+const TOOL_LENGTH: usize = 1024;
+/// The same of the reason.
+const REASON_LENGTH: usize = 2000;
+
+fn clipped(text: &str, length: usize) -> &str {
+    &text[..text.floor_char_boundary(length)]
+}
 
 fn write_line(
     context: &CallContext,
@@ -178,7 +242,7 @@ fn write_line(
     let key = context.caller.key_name.as_deref();
     let by = key.unwrap_or("-");
     let id = context.request_id.as_str();
-    let reason = visible(reason);
+    let (tool, reason) = (clipped(tool, TOOL_LENGTH), visible(clipped(reason, REASON_LENGTH)));
     let separator = if reason.is_empty() { "" } else { ": " };
     let shown = shown(tool);
     let host = context.peer.map(Host);

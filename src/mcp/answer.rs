@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::gateway::Limited;
+use crate::gateway::{Limited, Outcome};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::json_answer;
 use crate::shares::Exceeded;
@@ -54,6 +54,7 @@ pub struct Fault {
     data: Option<Box<RawValue>>,
     status: Status,
     refusal: Option<Passing>,
+    outcome: Outcome,
 }
 
 /// What the head of an answer says of a refusal that ends with time.
@@ -65,7 +66,14 @@ struct Passing {
 
 impl Fault {
     fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), data: None, status: Status::Answered, refusal: None }
+        let outcome = match code {
+            INTERNAL_ERROR => Outcome::Internal,
+            HEADER_MISMATCH => Outcome::HeaderMismatch,
+            SESSION_NOT_FOUND => Outcome::SessionNotFound,
+            _ => Outcome::InvalidRequest,
+        };
+        let message = message.into();
+        Self { code, message, data: None, status: Status::Answered, refusal: None, outcome }
     }
 
     pub fn parse_error(message: String) -> Self {
@@ -132,7 +140,7 @@ impl Fault {
 
     /// An error of the server, as it sent it; in the stateless era with 400 where the schema says so.
     pub fn of_server(error: &RpcError) -> Self {
-        let mut fault = Self::new(error.code, error.message.clone());
+        let mut fault = Self::new(error.code, error.message.clone()).ended(Outcome::RpcError);
         fault.data = error.data.clone();
         match error.code {
             HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_PROTOCOL_VERSION => fault.bad(),
@@ -140,10 +148,25 @@ impl Fault {
         }
     }
 
+    /// A `requestState` that stands for no call that waits, with 400 in the stateless era.
+    pub fn unknown_state(message: &'static str) -> Self {
+        Self::invalid_params(message).bad().ended(Outcome::UnknownState)
+    }
+
     /// With 400 in the stateless era.
     #[must_use]
     pub fn bad(self) -> Self {
         self.at(Status::Stateless(StatusCode::BAD_REQUEST))
+    }
+
+    /// How a call ends that ends in this error, if that is not to be seen from its code.
+    #[must_use]
+    pub fn ended(self, outcome: Outcome) -> Self {
+        Self { outcome, ..self }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
     }
 
     pub fn message(&self) -> &str {

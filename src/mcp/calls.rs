@@ -20,7 +20,7 @@ use super::way::Way;
 use crate::catalog::Caller;
 use crate::compute;
 use crate::gateway::error::told_unavailable;
-use crate::gateway::{CallContext, CallError, CallRecord, FindError, Outcome, Target, record};
+use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -62,11 +62,15 @@ impl Mcp {
         let began = Instant::now();
         let params: Params<'_> = serde_json::from_str(params)
             .map_err(|_| Fault::invalid_params("`name` must be a text, and `arguments` an object"))?;
+        let mut context = context(asked);
+        let names = (asked.place.server().unwrap_or("-"), &*params.name);
+        let named = NamedCall::new(&self.gateway, &context, names, began);
         let arguments = params.arguments.map_or("{}", RawValue::get);
         if !arguments.starts_with('{') {
-            return Err(Fault::invalid_params("`arguments` must be an object"));
+            let fault = Fault::invalid_params("`arguments` must be an object");
+            named.not_made("bad_arguments", fault.message());
+            return Err(fault);
         }
-        let mut context = context(asked);
         let found = match asked.place {
             Place::All => self.gateway.find_prefixed(asked.caller, &params.name).await,
             Place::One(server) => self.gateway.find_called(asked.caller, server, &params.name).await,
@@ -80,35 +84,49 @@ impl Mcp {
         let target = match found {
             Ok(target) => target,
             Err(error) => {
-                let server = asked.place.server().unwrap_or("-");
-                record::not_found(&self.gateway, &context, server, &params.name, began, &error);
+                named.not_found(&error);
                 let server = asked.place.server().unwrap_or(&params.name);
                 return not_found(server, &params.name, &error, asked.caller);
             }
         };
-        if way.era == Era::Stateless {
-            let owner = asked.caller.owner(target.server.name.as_str());
-            header_params::check(owner, &asked.head.headers, &target.tool.header_params, arguments).await?;
-            if let Some(called) = &way.called {
-                // A call finds one tool.
-                let _once = called.set(target.tool.clone());
-            }
-        }
+        named.goes_on();
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
         let arguments = Bytes::copy_from_slice(arguments.as_bytes());
-        let record = CallRecord::new(&self.gateway, &context, &target, &arguments).await;
+        let mut record = CallRecord::new(&self.gateway, &context, &target, &arguments).await;
+        if let Some(called) = &way.called {
+            record.asks(&called.given_up);
+        }
         let manner = self.gateway.manner_behind(&target, &arguments);
-        let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
-        let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
-        // Each round is a call of its own.
-        let mut turn = asked.large.turn.take();
-        let reply = loop {
-            let (arguments, turn) = (arguments.clone(), turn.take());
-            let reply = self.gateway.call_unchecked(&context, &target, arguments, &outgoing, turn).await;
-            if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
-                break reply;
+        let replied = async {
+            if way.era == Era::Stateless {
+                let text = params.arguments.map_or("{}", RawValue::get);
+                let owner = asked.caller.owner(target.server.name.as_str());
+                header_params::check(owner, &asked.head.headers, &target.tool.header_params, text).await?;
+                if let Some(called) = &way.called {
+                    // A call finds one tool.
+                    let _once = called.tool.set(target.tool.clone());
+                }
+            }
+            let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
+            let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
+            // Each round is a call of its own.
+            let mut turn = asked.large.turn.take();
+            loop {
+                let (arguments, turn) = (arguments.clone(), turn.take());
+                let sending = self.gateway.call_unchecked(&context, &target, arguments, &outgoing, turn);
+                let reply = sending.await;
+                if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
+                    break Ok::<_, Fault>(reply);
+                }
+            }
+        };
+        let reply = match replied.await {
+            Ok(reply) => reply,
+            Err(fault) => {
+                record.ended(fault.outcome(), fault.message());
+                return Err(fault);
             }
         };
         match reply {
@@ -144,6 +162,24 @@ impl Mcp {
                 record.failed(&error);
                 Ok(failed(&target, &error, asked.caller))
             }
+        }
+    }
+}
+
+impl Mcp {
+    /// Writes down a request that `fault` refuses before it is looked at, if it is a call that names its tool.
+    pub(super) fn note_refusal(&self, asked: &Asked<'_>, method: &str, params: &str, fault: &Fault) {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            name: Cow<'a, str>,
+        }
+        if method == "tools/call"
+            && let Ok(Named { name }) = serde_json::from_str(params)
+        {
+            let named = (asked.place.server().unwrap_or("-"), &*name);
+            let outcome = fault.outcome().name();
+            record::not_made(&self.gateway, &context(asked), named, Instant::now(), outcome, fault.message());
         }
     }
 }

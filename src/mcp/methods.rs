@@ -99,6 +99,9 @@ impl Mcp {
         if revision.is_some_and(|revision| !REVISIONS.iter().any(|known| known.as_bytes() == revision)) {
             let fault =
                 Fault::invalid_request("the header MCP-Protocol-Version names no revision with sessions");
+            if let Message::Request { method, params, .. } = message {
+                self.note_refusal(asked, method, params, &fault);
+            }
             return fault.at(answer::Status::Always(StatusCode::BAD_REQUEST)).response(message.id());
         }
         match message {
@@ -250,6 +253,7 @@ impl Mcp {
                 let (whose, headers) = (owned.caller.owner(endpoint), &owned.head.headers);
                 let checked = header_params::check(whose, headers, &tool.header_params, arguments).await;
                 if let Err(fault) = checked {
+                    self.note_refusal(&owned.asked(), &method, &params, &fault);
                     return Finished::Fault(fault);
                 }
             }
@@ -257,7 +261,10 @@ impl Mcp {
                 members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
             let running = match parked.resume(&owner, &state, &answers.unwrap_or_default()) {
                 Ok(running) => running,
-                Err(fault) => return Finished::Fault(fault),
+                Err(fault) => {
+                    self.note_refusal(&owned.asked(), &method, &params, &fault);
+                    return Finished::Fault(fault);
+                }
             };
             if running.is_waiting() {
                 return parked.park(owner, running, &closing);

@@ -23,6 +23,7 @@ use super::members::Members;
 use super::session::new_id;
 use super::streamed::Finished;
 use crate::catalog::{Caller, CatalogTool};
+use crate::gateway::Outcome;
 use crate::shares::{Bounds, Principal};
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::WAITING;
@@ -162,10 +163,9 @@ impl Parked {
             if is_theirs { waiting.remove(state) } else { None }
         };
         let Some(Waiting { mut running, .. }) = found else {
-            return Err(Fault::invalid_params(
+            return Err(Fault::unknown_state(
                 "`requestState` stands for no request of this kind that waits; send the request without it",
-            )
-            .bad());
+            ));
         };
         running.answer(answers);
         Ok(running)
@@ -184,7 +184,7 @@ impl Parked {
     /// The tool that the request called which waits under that name.
     pub fn tool_of(&self, owner: &Owner, state: &str) -> Option<Arc<CatalogTool>> {
         let waiting = self.waiting();
-        waiting.get(state).filter(|waiting| waiting.owner == *owner)?.running.called.get().cloned()
+        waiting.get(state).filter(|waiting| waiting.owner == *owner)?.running.called.tool.get().cloned()
     }
 
     /// Asks the client, and keeps the request until it comes back.
@@ -198,15 +198,19 @@ impl Parked {
         let own = waiting.values().filter(|waiting| waiting.owner.principal == owner.principal).count();
         let each = if owner.principal.is_keyless() { MOST } else { MOST_OF_KEY };
         if (Bounds { all: MOST, each }).check(own, waiting.len()).is_err() {
-            return Finished::Fault(Fault::internal(
-                "too many requests wait for input of their clients; try again later",
-            ));
+            let why = "too many requests wait for input of their clients; try again later";
+            running.give_up(Outcome::TooManyWaiting, why);
+            return Finished::Fault(Fault::internal(why));
         }
         let (this, name, closing) = (Arc::downgrade(self), state.clone(), closing.clone());
         let clock = tokio::spawn(async move {
-            closing.run_until_cancelled(sleep(ANSWERED_WITHIN)).await;
+            let late = closing.run_until_cancelled(sleep(ANSWERED_WITHIN)).await;
             // Dropping it cancels it at its server.
-            let _late = this.upgrade().and_then(|this| this.waiting().remove(&name));
+            let given_up = this.upgrade().and_then(|this| this.waiting().remove(&name));
+            if let (Some(waiting), Some(())) = (given_up, late) {
+                let why = "the caller did not come back with the input that it was asked for";
+                waiting.running.give_up(Outcome::InputUnavailable, why);
+            }
         });
         waiting.insert(state.clone(), Waiting { owner, running, _clock: AbortOnDropHandle::new(clock) });
         drop(waiting);

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::answer::Fault;
 use super::client::{Answer, Client, NoAnswer};
 use super::members::Members;
+use crate::gateway::Outcome;
 use crate::upstream::ANSWERED_WITHIN;
 
 /// Rounds of one request, so that a server cannot ask for ever.
@@ -42,10 +43,10 @@ struct Asked<'a> {
 ///
 /// When the client cannot be asked, refuses with an error, or does not answer in time.
 pub async fn fulfil(client: &Client, result: &[u8]) -> Result<String, Fault> {
-    let wanted: InputRequired<'_> = serde_json::from_slice(result)
-        .map_err(|_| Fault::internal("the server asks for input in a form that is none"))?;
+    let wanted: InputRequired<'_> = serde_json::from_slice(result).map_err(|_| no_form())?;
     if wanted.input_requests.0.len() > MOST_AT_ONCE {
-        return Err(Fault::internal(format!("the server asks for more than {MOST_AT_ONCE} things at once")));
+        let fault = Fault::internal(format!("the server asks for more than {MOST_AT_ONCE} things at once"));
+        return Err(fault.ended(Outcome::Unrenderable));
     }
     let answers = wanted.input_requests.0.iter().map(|(key, asked)| one(client, key, asked));
     let answers: Vec<String> = join_all(answers).await.into_iter().collect::<Result<_, _>>()?;
@@ -59,8 +60,9 @@ pub async fn fulfil(client: &Client, result: &[u8]) -> Result<String, Fault> {
 
 /// Asks for one of them; the member of `inputResponses`.
 async fn one(client: &Client, key: &str, asked: &RawValue) -> Result<String, Fault> {
-    let asked: Asked<'_> = serde_json::from_str(asked.get())
-        .map_err(|_| Fault::internal("the server asks for input in a form that is none"))?;
+    let asked: Asked<'_> = serde_json::from_str(asked.get()).map_err(|_| no_form())?;
+    let method = &asked.method;
+    let ended = |outcome, message: String| Err(Fault::internal(message).ended(outcome));
     let params = asked.params.map_or("{}", RawValue::get);
     match client.ask(&asked.method, params).await {
         Ok(Answer::Result(result)) => Ok(format!("{}:{result}", Value::from(key))),
@@ -69,14 +71,19 @@ async fn one(client: &Client, key: &str, asked: &RawValue) -> Result<String, Fau
             Ok(format!(r#"{}:{{"action":"cancel"}}"#, Value::from(key)))
         }
         Ok(Answer::Error(_)) => {
-            Err(Fault::internal(format!("the client refused `{}`, which the server needs", asked.method)))
+            ended(Outcome::InputRefused, format!("the client refused `{method}`, which the server needs"))
         }
         Err(NoAnswer::Unreachable) => {
-            Err(Fault::internal(format!("the client cannot be asked `{}`", asked.method)))
+            ended(Outcome::InputUnavailable, format!("the client cannot be asked `{method}`"))
         }
         Err(NoAnswer::Late) => {
-            let (method, seconds) = (asked.method, ANSWERED_WITHIN.as_secs());
-            Err(Fault::internal(format!("the client did not answer `{method}` within {seconds} s")))
+            let seconds = ANSWERED_WITHIN.as_secs();
+            let message = format!("the client did not answer `{method}` within {seconds} s");
+            ended(Outcome::InputUnavailable, message)
         }
     }
+}
+
+fn no_form() -> Fault {
+    Fault::internal("the server asks for input in a form that is none").ended(Outcome::Unrenderable)
 }

@@ -11,7 +11,7 @@ use super::era::Era;
 use super::members::Members;
 use super::parked::Called;
 use super::rounds;
-use crate::gateway::{self, CallError, Outgoing, asks_for_input};
+use crate::gateway::{self, CallError, Outcome, Outgoing, asks_for_input};
 use crate::upstream::{Manner, Progress, Reply};
 
 /// Members of results that the era of sessions does not have.
@@ -61,10 +61,9 @@ impl Way {
     ) -> Result<String, Fault> {
         match manner {
             Manner::Stateless => Ok(members()),
-            Manner::Sessions if has_state => Err(Fault::invalid_params(
+            Manner::Sessions if has_state => Err(Fault::unknown_state(
                 "`requestState` stands for no request that waits; send the request without it",
-            )
-            .bad()),
+            )),
             Manner::Sessions => Ok(String::new()),
         }
     }
@@ -86,11 +85,13 @@ impl Way {
             _ => return Ok(false),
         };
         let Some(session) = &self.session else {
-            return Err(Fault::internal("the server asks for input, and the client declared no way to"));
+            let fault = Fault::internal("the server asks for input, and the client declared no way to");
+            return Err(fault.ended(Outcome::InputUnavailable));
         };
         *round += 1;
         if *round > rounds::MOST {
-            return Err(Fault::internal("the server asks for input again and again"));
+            let fault = Fault::internal("the server asks for input again and again");
+            return Err(fault.ended(Outcome::TooManyRounds));
         }
         outgoing.more = Box::pin(rounds::fulfil(session, result)).await?;
         Ok(true)

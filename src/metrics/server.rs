@@ -20,7 +20,7 @@ const OTHER_TOOL: &str = "_other";
 const LONGEST_TOOL_NAME: usize = 128;
 
 /// How a call can end, as the log names it; a success first, then the values of `error_type`.
-pub const CALL_ENDS: [&str; 14] = [
+pub const CALL_ENDS: [&str; 21] = [
     "ok",
     "tool_error",
     "rpc_error",
@@ -34,7 +34,14 @@ pub const CALL_ENDS: [&str; 14] = [
     "session_lost",
     "upstream_status",
     "result_too_large",
+    "header_mismatch",
+    "unknown_state",
+    "input_unavailable",
+    "input_refused",
+    "too_many_rounds",
     "cancelled",
+    "shutdown",
+    "internal_error",
 ];
 /// `error_type` of an end that is not in [`CALL_ENDS`], as the conventions have it.
 const OTHER_END: &str = "_OTHER";

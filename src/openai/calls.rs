@@ -18,7 +18,7 @@ use super::asked::{self, AskedCall};
 use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::problem::nearest;
-use crate::gateway::{CallContext, CallRecord, FindError, Outcome, Turn, record};
+use crate::gateway::{CallContext, CallRecord, FindError, NamedCall, Outcome, Turn};
 use crate::http::{Peer, Problem, correlation, forwarded, json_answer};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -44,11 +44,15 @@ impl OpenAi {
         let asked = compute::run_sized(owner, body.len(), move || asked::calls(&body)).await;
         let asked = asked
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
-        let taken = AtomicUsize::new(0);
+        let (context, taken) = (context(head, caller), AtomicUsize::new(0));
+        // All are named at once, so that those that never get their turn are written down, too.
+        let mut answering = Vec::with_capacity(asked.len());
         let turns = iter::once(turn).map(Some).chain(iter::repeat_with(|| None));
-        let answers = stream::iter(asked.into_iter().zip(turns));
-        let answers = answers.map(|(call, turn)| self.answered(head, caller, call, turn, &taken));
-        let answers: Vec<Answer> = answers.buffered(SIDE_BY_SIDE).collect().await;
+        for (call, turn) in asked.iter().zip(turns) {
+            let named = NamedCall::new(&self.gateway, &context, ("-", &call.name), Instant::now());
+            answering.push(self.answered(head, &context, call, (named, turn), &taken));
+        }
+        let answers: Vec<Answer> = stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
         let size = taken.load(Ordering::Relaxed);
         match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
             Ok(text) => Ok(json_answer(StatusCode::OK, text.into())),
@@ -62,13 +66,13 @@ impl OpenAi {
     async fn answered(
         &self,
         head: &Parts,
-        caller: &Caller,
-        call: AskedCall,
-        turn: Option<Turn>,
+        context: &CallContext,
+        call: &AskedCall,
+        (named, turn): (NamedCall<'_>, Option<Turn>),
         taken: &AtomicUsize,
     ) -> Answer {
         let (id, interface) = (call.id.clone(), call.interface);
-        let mut reading = self.reading(head, caller, call, turn).await;
+        let mut reading = self.reading(head, context, call, (named, turn)).await;
         let limit = self.config.limits.result_bytes;
         let size = reading.size();
         let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
@@ -81,11 +85,16 @@ impl OpenAi {
         Answer { id, interface, reading }
     }
 
-    async fn reading(&self, head: &Parts, caller: &Caller, call: AskedCall, turn: Option<Turn>) -> Reading {
-        let began = Instant::now();
-        let mut context = context(head, caller);
+    async fn reading(
+        &self,
+        head: &Parts,
+        context: &CallContext,
+        call: &AskedCall,
+        (named, turn): (NamedCall<'_>, Option<Turn>),
+    ) -> Reading {
+        let caller = &context.caller;
         if !call.is_function {
-            record::not_found(&self.gateway, &context, "-", &call.name, began, &FindError::Tool);
+            named.not_found(&FindError::Tool);
             return Reading::error(
                 "there are no custom tools here; call one of the functions that were given".to_owned(),
             );
@@ -93,15 +102,17 @@ impl OpenAi {
         let target = match self.gateway.find_prefixed(caller, &call.name).await {
             Ok(target) => target,
             Err(error) => {
-                record::not_found(&self.gateway, &context, "-", &call.name, began, &error);
+                named.not_found(&error);
                 return Reading::error(self.not_found(caller, &call.name, &error).await);
             }
         };
+        named.goes_on();
         let entries = self.gateway.forwarding_entries(&target);
-        context.forwarded = forwarded(&self.keys, &head.headers, &entries);
+        let forwarded = forwarded(&self.keys, &head.headers, &entries);
+        let context = CallContext { forwarded, ..context.clone() };
         let record = CallRecord::new(&self.gateway, &context, &target, &call.arguments).await;
         let server = &target.server.name;
-        match self.gateway.call(&context, &target, call.arguments, turn).await {
+        match self.gateway.call(&context, &target, call.arguments.clone(), turn).await {
             Ok(Reply::Result(result)) => {
                 let size = result.len();
                 match compute::run_sized(caller.owner(server.as_str()), size, move || read(&result)).await {

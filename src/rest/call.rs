@@ -14,7 +14,7 @@ use super::{Refused, Rest, failure, method_not_allowed, result};
 use crate::catalog::arguments::ArgumentError;
 use crate::catalog::{Caller, ServerSource};
 use crate::compute;
-use crate::gateway::{CallContext, CallError, CallRecord, Outcome, Target, Turn, record};
+use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, Turn};
 use crate::http::{
     Access, BodyError, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body_if,
 };
@@ -52,16 +52,21 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Ok(prepared) => prepared,
         Err(refused) => return *refused,
     };
+    let names = (target.server.name.as_str(), &*target.tool.name);
+    let named = NamedCall::new(&rest.gateway, &context, names, began);
     let Read { body, turn, _share } = match read(rest, &context, &target, body).await {
-        Ok(read) => read,
+        Ok(read) => {
+            named.goes_on();
+            read
+        }
         Err(Unread::Limited(error)) => {
+            named.goes_on();
             CallRecord::unread(&rest.gateway, &context, &target).failed(&error);
             return failure::call(&target.server.name, &error, &context.caller);
         }
         Err(Unread::Body(error)) => {
             let problem = Problem::from(error);
-            let names = (target.server.name.as_str(), &*target.tool.name);
-            record::refused(&rest.gateway, &context, names, began, problem.code(), problem.detail());
+            named.refused(problem.code(), problem.detail());
             return under_key(&context, problem.into_response());
         }
     };
@@ -99,16 +104,21 @@ async fn prepare(
 ) -> Result<(CallContext, Target), Refused> {
     let admitted = rest.keys.admit(&head.headers, Access::Call);
     let caller = admitted.map_err(|refusal| Refused::new(refusal.into_response()))?;
-    let server = match server {
-        Some(server) => server.to_owned(),
-        None => rest.only_server().ok_or_else(Problem::not_found)?,
-    };
     let mut context = context(head, caller);
-    let target = rest.gateway.find(&context.caller, &server, tool).await;
-    let target = target.map_err(|error| {
-        record::not_found(&rest.gateway, &context, &server, tool, began, &error);
-        Refused::new(failure::find(&server, &error, &context.caller))
-    })?;
+    let server = server.map(str::to_owned).or_else(|| rest.only_server());
+    let named = NamedCall::new(&rest.gateway, &context, (server.as_deref().unwrap_or("-"), tool), began);
+    let Some(server) = &server else {
+        named.not_found(&FindError::Server);
+        return Err(Problem::not_found().into());
+    };
+    let target = match rest.gateway.find(&context.caller, server, tool).await {
+        Ok(target) => target,
+        Err(error) => {
+            named.not_found(&error);
+            return Err(Refused::new(failure::find(server, &error, &context.caller)));
+        }
+    };
+    named.goes_on();
     context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
 }

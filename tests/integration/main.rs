@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation in a test's own scaffolding is a failed test")]
 
 mod access;
+mod audit_outcomes;
 mod audit_trail;
 mod browser;
 mod call_result;

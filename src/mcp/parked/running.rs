@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use super::super::members::Members;
 use super::super::streamed::Work;
 use crate::catalog::CatalogTool;
+use crate::gateway::{GivenUp, Outcome};
 use crate::upstream::messages::{Receiver, Sender};
 use crate::upstream::progress::queue;
 use crate::upstream::{Hearing, Progress, Question};
@@ -45,7 +46,15 @@ pub struct Ends {
 }
 
 /// Where a call notes the tool that it has found: the headers of each later round are held to it, too.
-pub type Called = Arc<OnceLock<Arc<CatalogTool>>>;
+pub type Called = Arc<CalledTool>;
+
+/// What a call and those who keep it while it waits tell each other.
+#[derive(Debug, Default)]
+pub struct CalledTool {
+    pub tool: OnceLock<Arc<CatalogTool>>,
+    /// Why it was given up.
+    pub given_up: GivenUp,
+}
 
 /// Hears the connection of one such request.
 struct Ear {
@@ -73,6 +82,11 @@ impl Ends {
 }
 
 impl Running {
+    /// Says why it is dropped before its end.
+    pub fn give_up(&self, outcome: Outcome, why: &'static str) {
+        let _known_already = self.called.given_up.set((outcome, why));
+    }
+
     /// Whether the client has left questions open.
     pub fn is_waiting(&self) -> bool {
         !self.asked.is_empty()

@@ -118,6 +118,13 @@ impl Session {
         assert_eq!(self.ask.clone().json(&answer).send().await.status, 202);
     }
 
+    /// Refuses a request that the client was sent.
+    pub async fn refuse(&self, question: &Value) {
+        let error = json!({ "code": -1, "message": "refused" });
+        let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "error": error });
+        assert_eq!(self.ask.clone().json(&answer).send().await.status, 202);
+    }
+
     fn head(&self, gateway: &Gateway, accept: &str) -> String {
         let key = gateway.key().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
         format!("{key}Mcp-Session-Id: {}\r\nAccept: {accept}\r\n", self.id)
