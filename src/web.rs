@@ -58,7 +58,7 @@ impl Web {
         let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
         let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());
         let answer = match head.method {
-            Method::GET | Method::HEAD => self.page(&head, place),
+            Method::GET | Method::HEAD => self.page(&head, place).await,
             _ => Err(method_not_allowed("GET, HEAD")),
         };
         let answer = answer.unwrap_or_else(Problem::into_response);
@@ -70,7 +70,7 @@ impl Web {
         Place::of(raw, &self.prefixes)
     }
 
-    fn page(&self, head: &Parts, place: Place<'_>) -> Result<Response, Problem> {
+    async fn page(&self, head: &Parts, place: Place<'_>) -> Result<Response, Problem> {
         match place {
             Place::Page => Ok(files::page(!self.keys.is_empty(), &head.headers)),
             Place::Moved { to } => Ok(moved(&to)),
@@ -78,13 +78,15 @@ impl Web {
             Place::Tools { server } => {
                 let caller = self.admit(head, Access::Call)?;
                 let catalog = self.gateway.keeper().catalog();
-                tools::list(visible(&catalog, &caller, &server)?, &caller, &head.headers)
+                let server = visible(&catalog, &caller, &server)?.clone();
+                drop(catalog);
+                tools::list(server, caller, &head.headers).await
             }
             Place::Manifest { server } => {
                 let caller = self.admit(head, Access::Document)?;
                 let catalog = self.gateway.keeper().catalog();
                 let server = server.map(|server| visible(&catalog, &caller, &server)).transpose()?;
-                manifest::manifest(&self.config, server, head)
+                manifest::manifest(&self.config, server.map(|server| &**server), head)
             }
         }
     }
@@ -95,9 +97,9 @@ impl Web {
 }
 
 /// The server, if the caller may see it.
-fn visible<'a>(catalog: &'a Catalog, caller: &Caller, name: &str) -> Result<&'a CatalogServer, Problem> {
+fn visible<'a>(catalog: &'a Catalog, caller: &Caller, name: &str) -> Result<&'a Arc<CatalogServer>, Problem> {
     let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
-    server.map(|server| &**server).ok_or_else(Problem::not_found)
+    server.ok_or_else(Problem::not_found)
 }
 
 fn moved(to: &str) -> Response {

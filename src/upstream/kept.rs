@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::tools::Definition;
 use super::{ServerInfo, ToolList};
+use crate::compute;
 use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
 use crate::file;
 
@@ -65,7 +66,10 @@ impl KeptTools {
                 return None;
             }
         };
-        match serde_json::from_slice::<Kept>(&bytes) {
+        let size = bytes.len();
+        let parsed =
+            compute::run_sized(self.server.as_str(), size, move || serde_json::from_slice::<Kept>(&bytes));
+        match parsed.await {
             Ok(kept) if kept.entry == self.entry => {
                 Some(ToolList { info: kept.info, tools: kept.tools, revision: 0 })
             }

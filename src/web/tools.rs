@@ -1,5 +1,7 @@
 //! The tools of one server for the page: each as its server defined it, with the name that a call needs.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -7,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::catalog::{Caller, CatalogServer};
+use crate::compute;
 use crate::http::answer::{JSON, etag_of};
 use crate::http::{Problem, document_answer};
 
@@ -26,8 +29,20 @@ struct Tool<'a> {
     definition: &'a Map<String, Value>,
 }
 
-/// The tools of `server` that `caller` may call.
-pub fn list(server: &CatalogServer, caller: &Caller, request: &HeaderMap) -> Result<Response, Problem> {
+/// The tools of `server` that `caller` may call. Written apart: a server may have many megabytes of them.
+pub async fn list(
+    server: Arc<CatalogServer>,
+    caller: Caller,
+    request: &HeaderMap,
+) -> Result<Response, Problem> {
+    let key = caller.clone();
+    let name = server.name.clone();
+    let (bytes, etag) = compute::run(key.owner(name.as_str()), move || write(&server, &caller)).await?;
+    Ok(document_answer(&bytes, &etag, JSON, request))
+}
+
+/// The list as JSON, with its tag.
+fn write(server: &CatalogServer, caller: &Caller) -> Result<(Bytes, String), Problem> {
     let allowed = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
     let tools = allowed
         .map(|tool| Tool {
@@ -41,6 +56,6 @@ pub fn list(server: &CatalogServer, caller: &Caller, request: &HeaderMap) -> Res
         tracing::error!(%error, "the tools of {} could not be written as JSON", server.name);
         Problem::internal()
     })?;
-    let bytes = Bytes::from(bytes);
-    Ok(document_answer(&bytes, &etag_of(&bytes), JSON, request))
+    let etag = etag_of(&bytes);
+    Ok((bytes.into(), etag))
 }
