@@ -25,10 +25,11 @@ fn bomb() -> Value {
 async fn gateway(tools: &[(&str, Value)]) -> (Gateway, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tools.json");
-    let definition = |(name, schema): &(&str, Value)| json!({ "name": name, "inputSchema": schema });
-    let definitions: Vec<Value> = tools.iter().map(definition).collect();
-    std::fs::write(&file, Value::from(definitions).to_string()).unwrap();
-    let server = servers::scripted(&["--definitions", file.to_str().unwrap()]);
+    let definition =
+        |(name, schema): &(&str, Value)| json!({ "name": name, "inputSchema": schema }).to_string();
+    let definitions: Vec<String> = tools.iter().map(definition).collect();
+    std::fs::write(&file, definitions.join(",")).unwrap();
+    let server = servers::scripted(&["--entries", file.to_str().unwrap()]);
     let config = json!({ "mcpServers": { "s": server, "gateway": { "builtin": "gateway" } } });
     let gateway = Gateway::with(config).start().await;
     gateway.ready(&["s"]).await;

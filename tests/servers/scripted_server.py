@@ -13,7 +13,6 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 --times N      as often as that
 --restless N   says every N seconds that its list has changed
 --tools-file F further tools, one a line, read at every tools/list
---definitions F  further tools, a JSON list of their definitions
 --unless FILE  begins with the fault `exit` when the file exists
 --start FAULT  exit (writes two lines to stderr, leaves with status 7) | hang (never answers initialize) |
                garbage (writes what is no JSON and goes on) | noise (only garbage, never an answer) |
@@ -22,7 +21,7 @@ Usage: scripted_server.py [--log FILE] [--socket PATH] [--start FAULT] [--tools 
 import argparse, json, os, signal, socket, subprocess, sys, threading, time
 
 parser = argparse.ArgumentParser()
-for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--tools-read-only", "--unless", "--entries", "--definitions"):
+for option in ("--log", "--socket", "--start", "--tools", "--tools-file", "--tools-read-only", "--unless", "--entries"):
     parser.add_argument(option)
 parser.add_argument("--times", type=int, default=1)
 parser.add_argument("--restless", type=float, default=0)
