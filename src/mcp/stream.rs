@@ -4,6 +4,8 @@
 //! A stream holds nothing of a configuration: at each reload it follows the face that is served then, and ends when
 //! its key is no longer one.
 
+mod known;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +13,6 @@ use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -20,7 +21,6 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::all::has_capability;
 use super::answer::Fault;
 use super::client::Way;
 use super::methods::Asked;
@@ -30,13 +30,13 @@ use super::session::{OpenStream, Session};
 use super::streamed::one_line;
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
-use crate::catalog::{Caller, Namespace};
-use crate::config::ServerName;
+use crate::catalog::Caller;
 use crate::http::Fingerprint;
 use crate::json::First;
 use crate::shares::Held;
 use crate::upstream::messages::Receiver;
 use crate::upstream::{Change, News};
+use known::Known;
 
 /// Proxies close what is silent for a minute or less.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -64,30 +64,6 @@ struct Wanted {
     prompts_list_changed: bool,
     resources_list_changed: bool,
     resource_subscriptions: First<String, MOST_FOLLOWED>,
-}
-
-/// What a client was told, or can be told by asking.
-struct Known {
-    tools: Bytes,
-    prompts: Offering,
-    resources: Offering,
-}
-
-/// The servers that offer things of one kind: a new one at the endpoint brings its own.
-#[derive(PartialEq, Eq)]
-struct Offering {
-    servers: Vec<ServerName>,
-    /// Where they have other names than their servers give them: what these depend on.
-    names: Option<Arc<Namespace>>,
-    /// Whether clients are told of changes.
-    is_told: bool,
-}
-
-impl Offering {
-    fn differs(&self, before: &Self) -> bool {
-        let is_other = self.servers != before.servers || self.names != before.names;
-        is_other && (self.is_told || before.is_told)
-    }
 }
 
 /// What one stream follows.
@@ -228,18 +204,6 @@ impl Mcp {
             _open: None,
         }
     }
-
-    fn known(&self, caller: &Caller, place: &Place) -> Known {
-        let catalog = self.gateway.keeper().catalog();
-        let offering = |kind| {
-            let servers = place.servers(&catalog, caller).filter(|server| has_capability(server, kind));
-            let servers = servers.map(|server| server.name.clone()).collect();
-            Offering { servers, names: None, is_told: self.tells(caller, place, kind, "listChanged") }
-        };
-        let (mut prompts, resources) = (offering("prompts"), offering("resources"));
-        prompts.names = (*place == Place::All).then(|| self.gateway.keeper().namespace().clone());
-        Known { tools: self.tool_list(caller, place), prompts, resources }
-    }
 }
 
 /// An answer of events that proxies neither hold back nor take for dead.
@@ -320,10 +284,7 @@ impl Follower {
         let Some(caller) = self.caller(&face) else { return };
         let now = face.known(&caller, &self.place);
         let before = std::mem::replace(&mut self.known, now);
-        let now = &self.known;
-        let prompts = now.prompts.differs(&before.prompts);
-        let resources = now.resources.differs(&before.resources);
-        self.tell_lists([now.tools != before.tools, prompts, resources]);
+        self.tell_lists(self.known.changed_since(&before));
     }
 
     /// Tells that everything may have changed.

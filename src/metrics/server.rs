@@ -20,7 +20,7 @@ const OTHER_TOOL: &str = "_other";
 const LONGEST_TOOL_NAME: usize = 128;
 
 /// How a call can end, as the log names it; a success first, then the values of `error_type`.
-pub const CALL_ENDS: [&str; 21] = [
+pub const CALL_ENDS: [&str; 22] = [
     "ok",
     "tool_error",
     "rpc_error",
@@ -39,6 +39,7 @@ pub const CALL_ENDS: [&str; 21] = [
     "input_unavailable",
     "input_refused",
     "too_many_rounds",
+    "too_many_waiting",
     "cancelled",
     "shutdown",
     "internal_error",
