@@ -21,6 +21,8 @@ use crate::upstream::stderr::StderrRates;
 use crate::upstream::supervisor::{Surroundings, supervise};
 use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Turn, Upstream};
 
+/// How long calls without a client may take to end once the gateway begins to stop.
+const CALLS_END: Duration = Duration::from_secs(1);
 /// How long servers may take to end after the last call.
 pub const SERVERS_END: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ pub struct Fleet {
     state_dir: Option<PathBuf>,
     turn: Turn,
     tasks: TaskTracker,
+    /// Calls that go on without their clients; they end when the gateway begins to stop.
+    calls: TaskTracker,
     stop: CancellationToken,
     /// What of the MCP face outlives configurations.
     mcp: Arc<mcp::Shared>,
@@ -49,7 +53,7 @@ impl Fleet {
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
         let (clients, turn) = (Arc::new(HttpClients::default()), Turn::default());
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), turn.clone()));
-        let tasks = TaskTracker::new();
+        let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
             surroundings: Arc::new(Surroundings {
                 clients,
@@ -62,9 +66,10 @@ impl Fleet {
             processes: Arc::default(),
             state_dir,
             turn,
-            mcp: Arc::new(mcp::Shared::new(closing.clone(), tasks.clone())),
+            mcp: Arc::new(mcp::Shared::new(closing.clone(), calls.clone())),
             closing: Arc::new(closing),
             tasks,
+            calls,
             stop: CancellationToken::new(),
             current: ArcSwap::default(),
             audit: None,
@@ -187,6 +192,11 @@ impl Fleet {
 
     /// Ends all servers, and waits for it.
     pub async fn end(&self) {
+        // Their servers hear of it before they end.
+        self.calls.close();
+        if tokio::time::timeout(CALLS_END, self.calls.wait()).await.is_err() {
+            tracing::debug!("calls without a client did not end in time; they end with their servers");
+        }
         self.stop.cancel();
         self.tasks.close();
         let ended = async { tokio::join!(self.tasks.wait(), self.oauth().end()) };

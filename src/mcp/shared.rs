@@ -28,7 +28,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// `tasks` are waited for at the end of the gateway.
+    /// `tasks` are waited for at the end of the gateway, before its servers end.
     pub fn new(closing: CancellationToken, tasks: TaskTracker) -> Self {
         Self {
             sessions: Sessions::default(),

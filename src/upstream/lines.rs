@@ -146,6 +146,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
+    /// Writes what waits to be written, the last cancellations included. The caller bounds the wait for a server that does
+    /// not read.
+    pub async fn write_last(&mut self) {
+        while let Ok(id) = self.cancels.try_recv() {
+            self.cancel(id);
+        }
+        while !self.outgoing.is_empty() && write(&mut self.writer, &mut self.outgoing).await.is_ok() {}
+    }
+
     /// Closes the server's input, which asks it to end.
     pub fn close_writer(&mut self) {
         self.writer = None;

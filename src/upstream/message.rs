@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -23,7 +24,7 @@ pub const LAST_ID: u32 = i32::MAX as u32;
 #[derive(Debug, PartialEq)]
 pub enum Sorted {
     /// The answer to our request `id`; `result` lies at this range of the message, not yet validated.
-    Result { id: u32, range: std::ops::Range<usize> },
+    Result { id: u32, range: Range<usize> },
     /// An error that answers our request `id`.
     Error { id: u32, error: RpcError },
     /// Progress of our request `id`.
@@ -82,33 +83,42 @@ const PART_LOOKED_THROUGH: usize = 64;
 
 /// Sorts one message. The two shapes that the official SDKs write are told by their first and last bytes,
 /// whatever lies between, so a megabyte of result costs its connection nothing.
+///
+/// A message that has such a shape and is no JSON, or names another request as well, is still the answer to the request
+/// that it names there: its caller is told at once that it is none.
 pub fn sort(message: &[u8]) -> Sorted {
-    shape_of_the_python_and_rust_sdks(message)
-        .or_else(|| shape_of_the_typescript_sdk(message))
-        .unwrap_or_else(|| any_shape(message))
+    let shaped = shape_of_the_python_and_rust_sdks(message).or_else(|| shape_of_the_typescript_sdk(message));
+    let Some((id, range)) = shaped else { return any_shape(message) };
+    if seems_one_object(&message[range.clone()]) {
+        return Sorted::Result { id, range };
+    }
+    match any_shape(message) {
+        Sorted::Other => Sorted::Result { id, range },
+        sorted => sorted,
+    }
 }
 
 /// `{"jsonrpc":"2.0","id":7,"result":...}`
-fn shape_of_the_python_and_rust_sdks(message: &[u8]) -> Option<Sorted> {
+fn shape_of_the_python_and_rust_sdks(message: &[u8]) -> Option<(u32, Range<usize>)> {
     let rest = message.strip_prefix(PREFIX)?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let id = own_id(&rest[..digits])?;
     rest[digits..].strip_prefix(RESULT_KEY)?;
     let end = message.len().checked_sub(1).filter(|&last| message[last] == b'}')?;
     let start = PREFIX.len() + digits + RESULT_KEY.len();
-    seems_one_object(message.get(start..end)?).then_some(Sorted::Result { id, range: start..end })
+    (start <= end).then_some((id, start..end))
 }
 
 /// `{"result":...,"jsonrpc":"2.0","id":7}`: the last brace closes the message, so what stands before it
 /// stands at the top level, too.
-fn shape_of_the_typescript_sdk(message: &[u8]) -> Option<Sorted> {
+fn shape_of_the_typescript_sdk(message: &[u8]) -> Option<(u32, Range<usize>)> {
     message.strip_prefix(RESULT_FIRST)?;
     let body = message.strip_suffix(b"}")?;
     let digits = body.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let id = own_id(&body[body.len() - digits..])?;
     let before = body[..body.len() - digits].strip_suffix(SUFFIX)?;
-    let range = RESULT_FIRST.len()..before.len();
-    seems_one_object(message.get(range.clone())?).then_some(Sorted::Result { id, range })
+    let (start, end) = (RESULT_FIRST.len(), before.len());
+    (start <= end).then_some((id, start..end))
 }
 
 /// Whether the text is one object, and no further members of the message stand behind it: those would end up in the

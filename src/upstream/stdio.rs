@@ -62,7 +62,9 @@ async fn serve_process(
             // Its last answers may still be in the pipe; a process that it left behind may hold it open.
             let _pipe_is_held_open = timeout(EXIT_FOLLOWS, connection.serve()).await;
         }
-        () = end.token().cancelled() => {}
+        () = end.token().cancelled() => {
+            let _does_not_read = timeout(EXIT_FOLLOWS, connection.write_last()).await;
+        }
     }
     connection.close_writer();
     if timeout(EXIT_FOLLOWS, process.exited()).await.is_err() {

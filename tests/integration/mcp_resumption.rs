@@ -62,6 +62,12 @@ async fn gateway(log: &Path) -> (Gateway, Session) {
     (gateway, session)
 }
 
+/// Waits until a call has reached the server.
+async fn called(log: &Path) {
+    let text = || std::fs::read_to_string(log).unwrap_or_default();
+    until(GRACE * 3, "the call at the server", async || text().contains("tools/call").then_some(())).await;
+}
+
 fn is_cancelled(log: &Path) -> bool {
     std::fs::read_to_string(log).unwrap_or_default().contains("notifications/cancelled")
 }
@@ -172,6 +178,7 @@ async fn a_call_that_nobody_listens_to_does_not_hold_up_the_end_of_the_gateway()
     let (mut gateway, session) = gateway(&log).await;
     let mut stream = call(&gateway, &session, "wait", json!({})).await;
     stream.until("data: \n\n").await;
+    called(&log).await;
     drop(stream);
     let left = Instant::now();
     assert!(gateway.stop().await.success());

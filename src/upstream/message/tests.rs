@@ -1,3 +1,5 @@
+use serde_json::value::RawValue;
+
 use super::*;
 
 const ID: u32 = FIRST_ID + 7;
@@ -108,4 +110,24 @@ fn an_odd_error_or_a_null_result_still_finds_its_request() {
         }
     }
     assert_eq!(result_of(&format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":null}}"#)), Some("null"));
+}
+
+#[test]
+fn a_shaped_answer_that_is_none_goes_to_the_request_that_it_names_first() {
+    for rest in [
+        r#"{"content":[]}}}}"#,
+        r#"{"content":[]},"id":777,"error":{"code":1,"message":"m"},"z":{}"#,
+        r#"{"content":[]},"id":777,"y":{}"#,
+        r#"{"content":[NaN]"#,
+        r#"{},{}"#,
+    ] {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{rest}}}"#);
+        match sort(message.as_bytes()) {
+            Sorted::Result { id, range } => {
+                assert_eq!(id, ID, "{rest}");
+                assert!(serde_json::from_str::<&RawValue>(&message[range]).is_err(), "{rest}");
+            }
+            other => panic!("{rest}: {other:?}"),
+        }
+    }
 }
