@@ -152,6 +152,9 @@ pub struct LimitsConfig {
     pub body_bytes: usize,
     /// Largest single message accepted from a server, in bytes; above it 502.
     pub result_bytes: usize,
+    /// What the results of all calls over 64 KB may take together, in bytes, until their clients have them; further ones
+    /// wait, then 503. Those of one key may take half of it.
+    pub results_bytes: usize,
     /// How long a call may take without progress, unless the server entry has its own `timeout`.
     pub call_timeout: Duration,
     /// How long a server may take from its start to its tool list.

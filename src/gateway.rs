@@ -39,6 +39,7 @@ use crate::catalog::arguments::{Checked, Limit};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::{ServerConfig, ServerName};
 use crate::metrics::Metrics;
+use crate::room::Room;
 use crate::telemetry::audit::Audit;
 use crate::upstream::{LinkError, Manner, Reply, Upstream};
 use send::What;
@@ -54,8 +55,20 @@ pub struct Gateway {
     audit: Option<Arc<Audit>>,
     /// Cancelled when the gateway begins to stop.
     closing: Arc<CancellationToken>,
+    results: Room,
     /// One text of metrics is written at a time.
     scrape: Semaphore,
+}
+
+/// What a gateway has in common with the one before it: it goes on when the configuration changes.
+#[derive(Debug)]
+pub struct Lasting {
+    pub metrics: Arc<Metrics>,
+    pub audit: Option<Arc<Audit>>,
+    /// Cancelled when the gateway begins to stop.
+    pub closing: Arc<CancellationToken>,
+    /// What large results take together, until their clients have them.
+    pub results: Room,
 }
 
 /// A tool that was found and that the caller may call. Cheap to make: two reference counts.
@@ -83,27 +96,22 @@ pub struct Ask<'a> {
 }
 
 impl Gateway {
-    /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own; `closing` is cancelled when the
-    /// gateway begins to stop.
+    /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
     pub fn new(
         keeper: Arc<Keeper>,
         call_timeout: Duration,
         configuration: Arc<Configuration>,
-        metrics: Arc<Metrics>,
         limits: Arc<Limits>,
-        audit: Option<Arc<Audit>>,
-        closing: Arc<CancellationToken>,
+        lasting: Lasting,
     ) -> Self {
-        Self {
-            keeper,
-            call_timeout,
-            configuration,
-            metrics,
-            limits,
-            audit,
-            closing,
-            scrape: Semaphore::new(1),
-        }
+        let Lasting { metrics, audit, closing, results } = lasting;
+        let scrape = Semaphore::new(1);
+        Self { keeper, call_timeout, configuration, metrics, limits, audit, closing, results, scrape }
+    }
+
+    /// What large results take together, until their clients have them.
+    pub fn results(&self) -> &Room {
+        &self.results
     }
 
     pub fn keeper(&self) -> &Arc<Keeper> {

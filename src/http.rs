@@ -17,6 +17,7 @@ pub mod layers;
 pub mod listener;
 pub mod mount;
 pub mod serve;
+pub mod taken;
 
 pub use crate::trace::Peer;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
@@ -26,3 +27,4 @@ pub use forwarding::forwarded;
 pub use layers::{Edge, KeyName, Responder};
 pub use listener::{Certificate, ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};
+pub use taken::until_taken;

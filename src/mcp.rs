@@ -55,7 +55,7 @@ use crate::catalog::Caller;
 use crate::config::{Config, Shares};
 use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
-use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if};
+use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if, until_taken};
 use all::prompts::PromptNames;
 use answer::{Fault, Status};
 use message::Message;
@@ -136,6 +136,7 @@ impl Mcp {
                 problem.with_header(header::ALLOW, allow).into_response()
             }
         };
+        let answer = until_taken(answer, self.gateway.results(), &caller.key_name);
         under_key(&caller, answer)
     }
 

@@ -118,6 +118,12 @@ impl Room {
         Share { room: self.clone(), owner: owner.clone(), bytes: 0, number: state.numbers }
     }
 
+    /// Whether more than a few things have their share at one time.
+    pub fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.taken > state.size / 16
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

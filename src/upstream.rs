@@ -20,6 +20,7 @@ pub mod http_client;
 pub mod identities;
 pub mod identity;
 pub mod info;
+pub mod intake;
 mod kept;
 mod lines;
 pub mod link;

@@ -14,6 +14,7 @@ use crate::config::plan::Action;
 use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
 use crate::mcp;
 use crate::metrics::Metrics;
+use crate::room::Room;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::processes::Processes;
@@ -59,6 +60,7 @@ impl Fleet {
                 clients,
                 oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
+                results: Room::new(limits.results_bytes, limits.result_bytes),
                 metrics: Arc::new(Metrics::new(telemetry::dropped_lines, audit::lost_records)),
                 stderr: StderrRates::default(),
             }),
@@ -111,6 +113,11 @@ impl Fleet {
         &self.mcp
     }
 
+    /// What large results take together.
+    pub fn results(&self) -> &Room {
+        &self.surroundings.results
+    }
+
     pub fn oauth(&self) -> &Arc<OAuth> {
         &self.surroundings.oauth
     }
@@ -135,6 +142,7 @@ impl Fleet {
         let shares = config.shares();
         self.processes.share(shares.processes());
         self.surroundings.limits.store(Arc::new(config.limits.clone()));
+        self.surroundings.results.resize(config.limits.results_bytes, config.limits.result_bytes);
         self.oauth().set_public_url(config.listen.public_url.as_deref());
         let of_config = config.servers.iter().filter(|server| has_upstream(server));
         of_config

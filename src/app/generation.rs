@@ -11,7 +11,7 @@ use super::fleet::Fleet;
 use crate::catalog::{Keeper, Namespace};
 use crate::config::{Config, Plan};
 use crate::gateway::configuration::Configuration;
-use crate::gateway::{Gateway, Limits, builtin};
+use crate::gateway::{Gateway, Lasting, Limits, builtin};
 use crate::http::host::HostRule;
 use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
@@ -69,10 +69,13 @@ impl Generation {
             keeper.clone(),
             config.limits.call_timeout,
             configuration,
-            fleet.metrics().clone(),
             limits.clone(),
-            fleet.audit().cloned(),
-            fleet.closing().clone(),
+            Lasting {
+                metrics: fleet.metrics().clone(),
+                audit: fleet.audit().cloned(),
+                closing: fleet.closing().clone(),
+                results: fleet.results().clone(),
+            },
         ));
         let keyless = keys.is_empty();
         let room = BodyRoom::new(&config.limits);

@@ -27,6 +27,8 @@ pub const BODY_BYTES: usize = 10 * 1024 * 1024;
 pub const BODIES_BYTES: usize = 128 * 1024 * 1024;
 /// Screenshots and whole documents come back in results; above this a server has lost its way.
 pub const RESULT_BYTES: usize = 64 * 1024 * 1024;
+/// Two of the largest at one time, or hundreds of documents; the rest of 512 MB is for bodies and computations.
+pub const RESULTS_BYTES: usize = 128 * 1024 * 1024;
 /// Without progress. Open WebUI and the MCP SDKs give a call five minutes too.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// A first start through a package runner downloads the server.
@@ -119,6 +121,7 @@ impl Default for LimitsConfig {
         Self {
             body_bytes: BODY_BYTES,
             result_bytes: RESULT_BYTES,
+            results_bytes: RESULTS_BYTES,
             call_timeout: CALL_TIMEOUT,
             start_timeout: START_TIMEOUT,
             connections: CONNECTIONS,

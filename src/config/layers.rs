@@ -46,6 +46,7 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("timeout", "MCPO_TIMEOUT", Form::Number),
     ("limits.bodyBytes", "MCPO_LIMITS_BODY_BYTES", Form::Number),
     ("limits.resultBytes", "MCPO_LIMITS_RESULT_BYTES", Form::Number),
+    ("limits.resultsBytes", "MCPO_LIMITS_RESULTS_BYTES", Form::Number),
     ("limits.startTimeout", "MCPO_LIMITS_START_TIMEOUT", Form::Number),
     ("limits.connections", "MCPO_LIMITS_CONNECTIONS", Form::Number),
     ("limits.headerTimeout", "MCPO_LIMITS_HEADER_TIMEOUT", Form::Number),

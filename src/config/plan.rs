@@ -300,6 +300,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     let LimitsConfig {
         body_bytes,
         result_bytes,
+        results_bytes,
         call_timeout,
         start_timeout,
         connections,
@@ -340,6 +341,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         ("timeout", old.limits.call_timeout == *call_timeout),
         ("limits.connections", old.limits.connections == *connections),
         ("limits.headerTimeout", old.limits.header_timeout == *header_timeout),
+        ("limits.resultsBytes", old.limits.results_bytes == *results_bytes),
         ("limits.bodiesBytes", old.limits.bodies_bytes == *bodies_bytes),
         ("limits.bodyTimeout", old.limits.body_timeout == *body_timeout),
         ("limits.idleTimeout", old.limits.idle_timeout == *idle_timeout),

@@ -226,6 +226,7 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
     LimitsConfig {
         body_bytes: count(layers, "limits.bodyBytes", problems).unwrap_or(default.body_bytes),
         result_bytes: count(layers, "limits.resultBytes", problems).unwrap_or(default.result_bytes),
+        results_bytes: count(layers, "limits.resultsBytes", problems).unwrap_or(default.results_bytes),
         call_timeout: seconds(layers, "timeout", problems).unwrap_or(default.call_timeout),
         start_timeout: seconds(layers, "limits.startTimeout", problems).unwrap_or(default.start_timeout),
         connections: count(layers, "limits.connections", problems).unwrap_or(default.connections),

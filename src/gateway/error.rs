@@ -152,6 +152,7 @@ impl CallError {
             Self::Link(LinkError::SessionLost) => "session_lost",
             Self::Link(LinkError::Status(_) | LinkError::Refused { .. }) => "upstream_status",
             Self::Link(LinkError::TooLarge { .. }) => "result_too_large",
+            Self::Link(LinkError::NoRoom { .. }) => "results_too_many",
             Self::Link(LinkError::Malformed(_)) => "protocol_fault",
         }
     }
@@ -218,6 +219,7 @@ mod tests {
             LinkError::SessionLost,
             LinkError::Status(StatusReason { status: 500, retry_after: None }),
             LinkError::TooLarge { limit: 1 },
+            LinkError::NoRoom { after: Duration::ZERO },
             LinkError::Malformed(String::new()),
         ];
         let others = [CallError::Unavailable(unavailable), CallError::Deadline { after: Duration::ZERO }];

@@ -102,7 +102,8 @@ impl Gateway {
                 asking = Some(lease.relay().asking());
             }
             let headers = what.headers(owner, &*connection, &params).await?;
-            let sending = Sending { what, outgoing, headers: &headers, trace: trace.as_ref(), after };
+            let (trace, owner) = (trace.as_ref(), context.caller.key_name.as_ref());
+            let sending = Sending { what, outgoing, headers: &headers, trace, after, owner };
             let error = match sending.within(&*connection, deadline, asking).await {
                 Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
                     // The tool may have changed since its list was read; nothing was done yet.
@@ -126,6 +127,7 @@ impl Gateway {
                 LinkError::Status(_)
                 | LinkError::Refused { .. }
                 | LinkError::TooLarge { .. }
+                | LinkError::NoRoom { .. }
                 | LinkError::Malformed(_) => false,
             };
             if repeated || !may_repeat {
@@ -144,6 +146,7 @@ struct Sending<'a> {
     headers: &'a [(HeaderName, HeaderValue)],
     trace: Option<&'a TraceContext>,
     after: Duration,
+    owner: Option<&'a Arc<str>>,
 }
 
 impl Sending<'_> {
@@ -156,7 +159,7 @@ impl Sending<'_> {
         mut asking: Option<watch::Receiver<Asking>>,
     ) -> Option<Result<Reply, LinkError>> {
         let began = Instant::now();
-        let Self { what, outgoing, headers, trace, after } = *self;
+        let Self { what, outgoing, headers, trace, after, owner } = *self;
         let habit = matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
         let ask_progress = habit || outgoing.progress.as_ref().is_some_and(|progress| progress.is_asked());
         let progress = outgoing.progress.clone().or_else(|| ask_progress.then(Arc::default));
@@ -167,6 +170,7 @@ impl Sending<'_> {
             capabilities: outgoing.client.as_ref().map_or("{}", |client| &client.side.capabilities),
             headers,
             quiet: false,
+            owner,
         };
         let mut joined = Vec::new();
         let what = match what {

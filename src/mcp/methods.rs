@@ -189,7 +189,8 @@ impl Mcp {
                 None => Finished::Cancelled,
             }
         };
-        Streamed::new(id, Box::pin(work), messages, token, resumable).respond().await
+        let streamed = Streamed::new(id, Box::pin(work), messages, token, resumable);
+        streamed.among(self.gateway.results(), &asked.caller.key_name).respond().await
     }
 
     /// Answers a message that declares itself.
@@ -228,7 +229,8 @@ impl Mcp {
         let (method, params) = (method.clone().into_owned(), (*params).to_owned());
         let asks_progress = token.is_some();
         let work = async move { this.work(owned, method, params, side, asks_progress, to).await };
-        Streamed::new(id, Box::pin(work), messages, token, None).respond().await
+        let streamed = Streamed::new(id, Box::pin(work), messages, token, None);
+        streamed.among(self.gateway.results(), &asked.caller.key_name).respond().await
     }
 
     /// Works on a request without a session, or on with one that waits for what its client was asked.

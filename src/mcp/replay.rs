@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::{OpenStream, Session};
 use super::stream::{BUFFERING, KEEP_ALIVE};
+use crate::room::Share;
 
 /// How long the work on a request goes on for nobody: the SDKs come back within about a second, twice at most.
 const GRACE: Duration = Duration::from_secs(10);
@@ -57,6 +58,8 @@ struct Log {
     readers: u64,
     /// The response is to end before the stream does: the client comes back.
     hangs_up: bool,
+    /// Of a last message that is not small.
+    share: Option<Share>,
 }
 
 /// The writing end of a stream. When it is dropped before the end, the stream is forgotten.
@@ -182,6 +185,11 @@ impl Log {
 impl Recording {
     pub fn push(&self, text: String) {
         self.log.send_modify(|log| log.push(text.into()));
+    }
+
+    /// Keeps the share of the last message for as long as that is kept.
+    pub fn hold(&self, share: Share) {
+        self.log.send_modify(|log| log.share = Some(share));
     }
 
     /// Ends the response that reads, but not the stream.

@@ -25,6 +25,7 @@ use super::replay::{Recording, Replay};
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
+use crate::room::{Owner, Room, SMALL, Share};
 use crate::upstream::Progress;
 use crate::upstream::messages::Receiver;
 use crate::upstream::progress::WAITING;
@@ -58,6 +59,8 @@ pub struct Streamed {
     resumable: Option<Resumable>,
     /// Once the work is done, with the number of messages that may still go before its result.
     finished: Option<(Finished, usize)>,
+    /// What a large last message has a share of, and whose it is.
+    results: Option<(Room, Owner)>,
 }
 
 /// Where a stream that can be resumed belongs.
@@ -112,7 +115,13 @@ impl Streamed {
         token: Option<Value>,
         resumable: Option<Resumable>,
     ) -> Self {
-        Self { id: id.to_owned(), work, messages, token, resumable, finished: None }
+        Self { id: id.to_owned(), work, messages, token, resumable, finished: None, results: None }
+    }
+
+    /// The same, whose last message has its share of `results` for as long as it is in memory.
+    #[must_use]
+    pub fn among(self, results: &Room, owner: &Owner) -> Self {
+        Self { results: Some((results.clone(), owner.clone())), ..self }
     }
 
     /// Waits for the first piece of the answer, and answers.
@@ -141,7 +150,7 @@ impl Streamed {
             resumable.shared.tasks.clone().spawn(self.record(recording, resumable));
             return reader.respond();
         }
-        let rest = Rest { first, streamed: Some(self) };
+        let rest = Rest { first, streamed: Some(self), _share: None };
         respond_events(stream::unfold(rest, async |mut rest| {
             let text = rest.next().await?;
             Some((Ok::<_, Infallible>(Event::default().event("message").data(text)), rest))
@@ -166,6 +175,9 @@ impl Streamed {
                 }
             }
         };
+        if let Some(share) = self.share(last.as_deref()) {
+            recording.hold(share);
+        }
         drop((self, session, progress));
         recording.finish(last, &shared.closing).await;
     }
@@ -214,6 +226,11 @@ impl Streamed {
         one_line(message)
     }
 
+    fn share(&self, last: Option<&str>) -> Option<Share> {
+        let (results, owner) = self.results.as_ref()?;
+        last.filter(|last| last.len() > SMALL).map(|last| results.hold(owner, last.len()))
+    }
+
     fn last(&self, finished: &Finished) -> Option<String> {
         match finished {
             Finished::Result(result) => one_line(&answer::result_text(&self.id, result)),
@@ -227,6 +244,8 @@ impl Streamed {
 struct Rest {
     first: Option<String>,
     streamed: Option<Streamed>,
+    /// Of the last message: what comes after it is asked for once the client has taken it.
+    _share: Option<Share>,
 }
 
 impl Rest {
@@ -237,7 +256,12 @@ impl Rest {
         }
         match self.streamed.as_mut()?.next().await {
             Piece::Message(text) => Some(text),
-            Piece::Finished(finished) => self.streamed.take()?.last(&finished),
+            Piece::Finished(finished) => {
+                let streamed = self.streamed.take()?;
+                let last = streamed.last(&finished);
+                self._share = streamed.share(last.as_deref());
+                last
+            }
         }
     }
 }

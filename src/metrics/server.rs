@@ -20,7 +20,7 @@ const OTHER_TOOL: &str = "_other";
 const LONGEST_TOOL_NAME: usize = 128;
 
 /// How a call can end, as the log names it; a success first, then the values of `error_type`.
-pub const CALL_ENDS: [&str; 22] = [
+pub const CALL_ENDS: [&str; 23] = [
     "ok",
     "tool_error",
     "rpc_error",
@@ -34,6 +34,7 @@ pub const CALL_ENDS: [&str; 22] = [
     "session_lost",
     "upstream_status",
     "result_too_large",
+    "results_too_many",
     "header_mismatch",
     "unknown_state",
     "input_unavailable",

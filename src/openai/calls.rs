@@ -19,7 +19,8 @@ use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::problem::nearest;
 use crate::gateway::{CallContext, CallRecord, FindError, NamedCall, Outcome, Turn};
-use crate::http::{Peer, Problem, correlation, forwarded, json_answer};
+use crate::http::{Peer, Problem, correlation, forwarded, json_answer, until_taken};
+use crate::room::{SMALL, Share};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 
@@ -52,11 +53,18 @@ impl OpenAi {
             let named = NamedCall::new(&self.gateway, &context, ("-", &call.name), Instant::now());
             answering.push(self.answered(head, &context, call, (named, turn), &taken));
         }
-        let answers: Vec<Answer> = stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
+        let answers: Vec<(Answer, Option<Share>)> =
+            stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
+        let (answers, _shares): (Vec<Answer>, Vec<_>) = answers.into_iter().unzip();
         let size = taken.load(Ordering::Relaxed);
-        match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
-            Ok(text) => Ok(json_answer(StatusCode::OK, text.into())),
-            Err(error) => {
+        let (results, key) = (self.gateway.results().clone(), caller.key_name.clone());
+        let work = move || {
+            let text = serde_json::to_vec(&answers)?;
+            Ok(until_taken(json_answer(StatusCode::OK, text.into()), &results, &key))
+        };
+        match compute::run_sized(owner, size, work).await {
+            Ok(answer) => Ok(answer),
+            Err::<_, serde_json::Error>(error) => {
                 tracing::error!(%error, "the answers to tool calls could not be written as JSON");
                 Err(Problem::internal())
             }
@@ -70,7 +78,7 @@ impl OpenAi {
         call: &AskedCall,
         (named, turn): (NamedCall<'_>, Option<Turn>),
         taken: &AtomicUsize,
-    ) -> Answer {
+    ) -> (Answer, Option<Share>) {
         let (id, interface) = (call.id.clone(), call.interface);
         let mut reading = self.reading(head, context, call, (named, turn)).await;
         let limit = self.config.limits.result_bytes;
@@ -82,7 +90,10 @@ impl OpenAi {
                  out; ask for less, or make fewer calls at once"
             ));
         }
-        Answer { id, interface, reading }
+        // What is read of a large result takes its place among the results until all are there.
+        let size = reading.size();
+        let share = (size > SMALL).then(|| self.gateway.results().hold(&context.caller.key_name, size));
+        (Answer { id, interface, reading }, share)
     }
 
     async fn reading(

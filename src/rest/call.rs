@@ -16,7 +16,7 @@ use crate::catalog::{Caller, ServerSource};
 use crate::compute;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, Turn};
 use crate::http::{
-    Access, BodyError, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body_if,
+    Access, BodyError, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body_if, until_taken,
 };
 use crate::room::Share;
 use crate::trace::RequestId;
@@ -80,7 +80,12 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
             let size = bytes.len();
             let (owner, as_sent) =
                 (context.caller.owner(target.server.name.as_str()), wants_call_result(&head.headers));
-            let (outcome, response) = compute::run_sized(owner, size, move || answer(as_sent, bytes)).await;
+            let (results, key) = (rest.gateway.results().clone(), context.caller.key_name.clone());
+            let work = move || {
+                let (outcome, response) = answer(as_sent, bytes);
+                (outcome, until_taken(response, &results, &key))
+            };
+            let (outcome, response) = compute::run_sized(owner, size, work).await;
             record.answered(outcome, Some(size));
             response
         }

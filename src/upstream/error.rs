@@ -27,6 +27,13 @@ pub enum LinkError {
     /// The answer is longer than `limits.resultBytes`.
     #[error("the answer is larger than the limit of {limit} bytes (limits.resultBytes)")]
     TooLarge { limit: usize },
+    /// The results of all calls that are in flight take all the room there is (`limits.resultsBytes`).
+    #[error(
+        "the gateway holds as many large results as it may, and none was taken within {} s \
+         (limits.resultsBytes)",
+        .after.as_secs_f32()
+    )]
+    NoRoom { after: Duration },
     /// The answer is not what the protocol allows.
     #[error("the server broke the protocol: {0}")]
     Malformed(String),

@@ -9,6 +9,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::error::{EndReason, LinkError};
+use super::intake::{Bounds, Intake};
+use crate::room::Owner;
 
 /// One event with data.
 #[derive(Debug, PartialEq)]
@@ -23,17 +25,19 @@ pub struct Event {
 pub struct EventStream {
     body: Incoming,
     parser: Parser,
+    intake: Intake,
+    owner: Owner,
 }
 
 impl EventStream {
-    /// No event longer than `limit` bytes is accepted.
-    pub fn new(body: Incoming, limit: usize) -> Self {
-        Self { body, parser: Parser::new(limit) }
+    /// Events for `owner`, within `bounds`.
+    pub fn new(body: Incoming, bounds: &Bounds, owner: Owner) -> Self {
+        Self { body, parser: Parser::new(bounds.limit), intake: Intake::new(bounds), owner }
     }
 
     /// Goes on with a stream whose last event was `last_id`.
-    pub fn resumed(body: Incoming, limit: usize, last_id: String) -> Self {
-        let mut stream = Self::new(body, limit);
+    pub fn resumed(body: Incoming, bounds: &Bounds, owner: Owner, last_id: String) -> Self {
+        let mut stream = Self::new(body, bounds, owner);
         stream.parser.last_id = Some(last_id);
         stream
     }
@@ -46,13 +50,15 @@ impl EventStream {
     /// The next event that carries data, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<Event>, LinkError> {
         loop {
-            if let Some(event) = self.parser.next()? {
-                return Ok(Some(event));
+            if let Some(Event { name, data }) = self.parser.next()? {
+                let data = self.intake.whole(&self.owner, data);
+                return Ok(Some(Event { name, data }));
             }
             match self.body.frame().await {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
+                        self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;
                         self.parser.feed(data);
                     }
                 }
@@ -140,6 +146,11 @@ impl Parser {
         }
     }
 
+    /// Bytes of the event that is being read.
+    fn held(&self) -> usize {
+        self.buffer.len() + self.data.len()
+    }
+
     fn feed(&mut self, bytes: Bytes) {
         if self.buffer.is_empty() {
             match bytes.try_into_mut() {
@@ -155,7 +166,7 @@ impl Parser {
         loop {
             let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
-                if self.buffer.len() + self.data.len() > self.limit {
+                if self.held() > self.limit {
                     return Err(LinkError::TooLarge { limit: self.limit });
                 }
                 return Ok(None);

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use secrecy::ExposeSecret as _;
 
 use super::error::{EndReason, LinkError, StatusReason};
 use super::http_client::{HttpClient, HttpClients};
 use super::identity::Identity;
+use super::intake::{Bounds, Intake};
 use super::oauth::Authorizer;
 use crate::config::{HttpConfig, ServerName};
+use crate::room::Owner;
 use crate::trace::TraceContext;
 
 pub const JSON: &str = "application/json";
@@ -47,8 +49,8 @@ pub struct Exchange {
     url: ArcSwap<Uri>,
     headers: HeaderMap,
     authorizer: Option<Arc<Authorizer>>,
-    /// The largest answer accepted, in bytes.
-    pub limit: usize,
+    /// Of its answers.
+    pub bounds: Bounds,
 }
 
 impl Exchange {
@@ -58,7 +60,7 @@ impl Exchange {
         server: &ServerName,
         config: &HttpConfig,
         means: Means<'_>,
-        limit: usize,
+        bounds: Bounds,
         identity: Option<&Identity>,
     ) -> Result<Self, EndReason> {
         let secret = |error: crate::config::SecretError| EndReason::Secret(error.to_string());
@@ -88,7 +90,7 @@ impl Exchange {
         })?;
         let url = ArcSwap::from_pointee(url);
         let authorizer = means.authorizer.cloned();
-        Ok(Self { server: server.clone(), client, url, headers, authorizer, limit })
+        Ok(Self { server: server.clone(), client, url, headers, authorizer, bounds })
     }
 
     pub fn url(&self) -> Uri {
@@ -178,13 +180,29 @@ impl Exchange {
         Err(LinkError::Malformed("too many redirects".into()))
     }
 
-    /// The whole body of an answer, at most `limit` bytes.
-    pub async fn body(&self, response: Response<Incoming>) -> Result<Bytes, LinkError> {
-        match Limited::new(response.into_body(), self.limit).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(LinkError::TooLarge { limit: self.limit }),
-            Err(error) => Err(LinkError::Lost(EndReason::Broken(error.to_string()))),
+    /// The whole body of an answer to `owner`, within the bounds.
+    pub async fn body(&self, response: Response<Incoming>, owner: &Owner) -> Result<Bytes, LinkError> {
+        let (mut body, limit) = (response.into_body(), self.bounds.limit);
+        let mut intake = Intake::new(&self.bounds);
+        let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| LinkError::Lost(EndReason::Broken(error.to_string())))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let length = first.len() + whole.len() + data.len();
+            if length > limit {
+                return Err(LinkError::TooLarge { limit });
+            }
+            intake.reach(owner, length).await?;
+            if length == data.len() {
+                first = data;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+            }
+            whole.extend_from_slice(&data);
         }
+        Ok(intake.whole(owner, if whole.is_empty() { first } else { whole.freeze() }))
     }
 }
 

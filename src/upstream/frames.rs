@@ -20,6 +20,17 @@ pub enum Frame {
         ids: Vec<u32>,
         limit: usize,
     },
+    /// A line for which there was no room, with the id that its end names.
+    NoRoom {
+        id: u32,
+    },
+}
+
+/// Why the rest of a line is being skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Skipped {
+    TooLong,
+    NoRoom,
 }
 
 /// The read buffer of one connection.
@@ -30,13 +41,13 @@ pub struct Frames {
     searched: usize,
     read_size: usize,
     limit: usize,
-    /// Whether the rest of a line over the limit is being skipped.
-    skipping: bool,
+    /// Set while the rest of a line is being skipped.
+    skipping: Option<Skipped>,
 }
 
 impl Frames {
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, limit, skipping: false }
+        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, limit, skipping: None }
     }
 
     /// Room for the next read.
@@ -64,13 +75,19 @@ impl Frames {
             let mut line = self.buffer.split_to(length + 1);
             self.searched = 0;
             line.truncate(length);
-            if self.skipping {
-                self.skipping = false;
+            if let Some(skipped) = self.skipping.take() {
                 // What the start names was told when the skipping began.
-                match id_at_the_end(&line) {
-                    Some(id) => return Some(Frame::TooLong { ids: vec![id], limit: self.limit }),
-                    None => continue,
+                match (id_at_the_end(&line), skipped) {
+                    (Some(id), Skipped::TooLong) => {
+                        return Some(Frame::TooLong { ids: vec![id], limit: self.limit });
+                    }
+                    (Some(id), Skipped::NoRoom) => return Some(Frame::NoRoom { id }),
+                    (None, _) => continue,
                 }
+            }
+            if length > LARGEST_READ {
+                // What follows is small, and is not to keep the large line's memory.
+                self.buffer = BytesMut::from(&self.buffer[..]);
             }
             if length > self.limit {
                 let ids = id_at_the_start(&line).into_iter().chain(id_at_the_end(&line)).collect();
@@ -86,16 +103,34 @@ impl Frames {
     }
 
     fn skip_what_is_too_long(&mut self) -> Option<Frame> {
-        if self.buffer.len() <= self.limit.max(KEPT) && !self.skipping {
+        let is_skipping = self.skipping.is_some();
+        if self.buffer.len() <= self.limit.max(KEPT) && !is_skipping {
             return None;
         }
-        let id = if self.skipping { None } else { id_at_the_start(&self.buffer) };
-        self.skipping = true;
+        let id = self.skip(Skipped::TooLong).filter(|_| !is_skipping);
+        id.map(|id| Frame::TooLong { ids: vec![id], limit: self.limit })
+    }
+
+    /// The length of the line that is being read, and the id that its start names; `None` while its rest is skipped.
+    pub fn unfinished(&self) -> Option<(usize, Option<u32>)> {
+        let is_kept = self.skipping.is_none() && !self.buffer.is_empty();
+        is_kept.then(|| (self.buffer.len(), id_at_the_start(&self.buffer)))
+    }
+
+    /// Skips the line that is being read, for which there is no room.
+    pub fn give_up(&mut self) {
+        self.skip(Skipped::NoRoom);
+    }
+
+    /// Skips the rest of a line; the id that its start names.
+    fn skip(&mut self, why: Skipped) -> Option<u32> {
+        let id = id_at_the_start(&self.buffer);
+        self.skipping.get_or_insert(why);
         // A fresh, small buffer: the large one's memory goes back at once.
         let keep_from = self.buffer.len().saturating_sub(KEPT);
         self.buffer = BytesMut::from(&self.buffer[keep_from..]);
         self.searched = self.buffer.len();
-        id.map(|id| Frame::TooLong { ids: vec![id], limit: self.limit })
+        id
     }
 }
 
@@ -170,6 +205,18 @@ mod tests {
         let too_long = Frame::TooLong { ids: vec![FIRST_ID], limit: 1000 };
         assert_eq!(feed(&mut frames, &[b'y'; 5000]), [too_long]);
         assert_eq!(feed(&mut frames, b"\"}\nok\n"), [Frame::Message("ok".into())]);
+    }
+
+    #[test]
+    fn a_line_without_room_is_skipped_and_its_end_names_its_request() {
+        let mut frames = Frames::new(10_000);
+        assert_eq!(feed(&mut frames, format!("{{\"result\":\"{}", "y".repeat(900)).as_bytes()), []);
+        assert_eq!(frames.unfinished(), Some((911, None)));
+        frames.give_up();
+        assert!(frames.buffer.len() <= KEPT && frames.unfinished().is_none());
+        let end = format!("{}\",\"jsonrpc\":\"2.0\",\"id\":{FIRST_ID}}}\nok\n", "y".repeat(900));
+        let found = feed(&mut frames, end.as_bytes());
+        assert_eq!(found, [Frame::NoRoom { id: FIRST_ID }, Frame::Message("ok".into())]);
     }
 
     #[test]

@@ -17,12 +17,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
 use super::frames::{Frame, Frames};
+use super::intake::{Bounds, Intake, PATIENCE};
 use super::link::{self, End, Ids, Link, Outgoing, Speech};
 use super::message::{self, Reply, Sorted};
 use super::messages::{Receiver, Sender};
 use super::progress::Progress;
 use super::request::{self, Request};
 use crate::config::ServerName;
+use crate::room::{Owner, SMALL};
 
 /// Requests that may wait for their turn to be written.
 const QUEUE: usize = 256;
@@ -49,6 +51,7 @@ enum Command {
 struct Pending {
     reply: oneshot::Sender<Result<Reply, LinkError>>,
     progress: Option<Arc<Progress>>,
+    owner: Owner,
 }
 
 /// The far end: what the connection's task owns.
@@ -64,18 +67,19 @@ pub struct Connection<R, W> {
     /// What a server that does not read leaves waiting. A caller that leaves takes its message with it.
     waiting: VecDeque<Command>,
     frames: Frames,
+    intake: Intake,
     outgoing: BytesMut,
     /// Set when the server has closed its input: until then its last answers are awaited.
     input_refused: Option<Instant>,
     end: Arc<End>,
 }
 
-/// Makes both ends of a connection to `server`. No message longer than `limit` bytes is accepted from the server.
+/// Makes both ends of a connection to `server`, whose messages have these `bounds`.
 pub fn connect<R, W>(
     server: &ServerName,
     reader: R,
     writer: W,
-    limit: usize,
+    bounds: &Bounds,
 ) -> (Lines, Connection<R, W>, Receiver) {
     let (commands, commands_in) = mpsc::channel(QUEUE);
     let (cancels, cancels_in) = mpsc::unbounded_channel();
@@ -90,7 +94,8 @@ pub fn connect<R, W>(
         inbox,
         pending: HashMap::new(),
         waiting: VecDeque::new(),
-        frames: Frames::new(limit),
+        frames: Frames::new(bounds.limit),
+        intake: Intake::new(bounds),
         outgoing: BytesMut::new(),
         input_refused: None,
         end: end.clone(),
@@ -110,6 +115,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 // thousands of messages.
                 tokio::task::coop::consume_budget().await;
             }
+            self.make_room().await;
             let may_take_more = self.waiting.len() < QUEUE && self.writer.is_some();
             let input_refused = self.input_refused;
             tokio::select! {
@@ -209,10 +215,28 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
+    /// Sees to it that there is room for the line that is being read, or gives it up.
+    async fn make_room(&mut self) {
+        let Some((length, id)) = self.frames.unfinished().filter(|(length, _)| *length > SMALL) else {
+            return;
+        };
+        let owner = id.and_then(|id| self.pending.get(&id)?.owner.clone());
+        if let Err(error) = self.intake.reach(&owner, length).await {
+            self.frames.give_up();
+            if let Some(id) = id {
+                self.answer(id, Err(error));
+            }
+        }
+    }
+
     fn take(&mut self, frame: Frame) {
         match frame {
             Frame::Message(message) => match message::sort(&message) {
-                Sorted::Result { id, range } => self.answer(id, Ok(Reply::Result(message.slice(range)))),
+                Sorted::Result { id, range } => {
+                    let owner = self.pending.get(&id).and_then(|pending| pending.owner.clone());
+                    let message = self.intake.whole(&owner, message);
+                    self.answer(id, Ok(Reply::Result(message.slice(range))));
+                }
                 Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
                 Sorted::Progress { id } => {
                     if let Some(Pending { progress: Some(progress), .. }) = self.pending.get(&id) {
@@ -233,7 +257,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.answer(id, Err(LinkError::TooLarge { limit }));
                 }
             }
+            Frame::NoRoom { id } => self.answer(id, Err(LinkError::NoRoom { after: PATIENCE })),
         }
+        self.intake.forget();
     }
 
     fn answer(&mut self, id: u32, reply: Result<Reply, LinkError>) {
@@ -303,7 +329,11 @@ impl Link for Lines {
             let id = self.ids.next();
             let (reply, answer) = oneshot::channel();
             let line = request.encode(id, self.speech.manner());
-            let command = Command::Request { id, line, pending: Pending { reply, progress } };
+            let command = Command::Request {
+                id,
+                line,
+                pending: Pending { reply, progress, owner: request.meta.owner.cloned() },
+            };
             if self.commands.send(command).await.is_err() {
                 return Err(LinkError::NotSent(self.end.wait().await));
             }

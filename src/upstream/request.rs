@@ -1,5 +1,7 @@
 //! The requests that the gateway itself sends, written as bytes in the manner of each era.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::trace::TraceContext;
@@ -57,11 +59,21 @@ pub struct Meta<'a> {
     pub headers: &'a [(HeaderName, HeaderValue)],
     /// The server is not told when its answer is no longer awaited.
     pub quiet: bool,
+    /// The key whose results the answer is one of.
+    pub owner: Option<&'a Arc<str>>,
 }
 
 impl Default for Meta<'_> {
     fn default() -> Self {
-        Self { ask_progress: false, trace: None, more: "", capabilities: "{}", headers: &[], quiet: false }
+        Self {
+            ask_progress: false,
+            trace: None,
+            more: "",
+            capabilities: "{}",
+            headers: &[],
+            quiet: false,
+            owner: None,
+        }
     }
 }
 

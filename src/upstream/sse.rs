@@ -17,6 +17,7 @@ use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, Answered, EVENTS, Exchange, Means};
 use super::identity::Identity;
+use super::intake::Bounds;
 use super::link::{self, Answers, End, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, Sorted};
 use super::messages::Sender;
@@ -54,10 +55,10 @@ pub async fn open(
     server: &ServerName,
     config: &HttpConfig,
     means: Means<'_>,
-    limit: usize,
+    bounds: Bounds,
     identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(server, config, means, limit, identity).await?;
+    let exchange = Exchange::new(server, config, means, bounds, identity).await?;
     let url = exchange.url();
     let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENTS))];
     let response = exchange.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;
@@ -72,7 +73,7 @@ pub async fn open(
     }
     // Where the stream is of, its endpoint is relative to.
     let stream = response.extensions().get().map_or_else(|| exchange.url(), |Answered(url)| url.clone());
-    let mut events = EventStream::new(response.into_body(), limit);
+    let mut events = EventStream::new(response.into_body(), &exchange.bounds, None);
     let endpoint = loop {
         match events.next().await.map_err(end_of)? {
             Some(Event { name: Some(name), data }) if name == "endpoint" => break data,
@@ -186,7 +187,7 @@ impl Sse {
             return Err(LinkError::Status(exchange::status_reason(&response)));
         }
         // The answer itself comes on the stream; what stands here is only read to keep the connection.
-        self.exchange.body(response).await.map(drop)
+        self.exchange.body(response, &None).await.map(drop)
     }
 }
 

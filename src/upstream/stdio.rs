@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::error::{EndReason, LinkError};
+use super::intake::Bounds;
 use super::lines::{self, Connection, Lines};
 use super::link::{End, Link, Opened, Outgoing, Speech};
 use super::message::Reply;
@@ -37,11 +38,11 @@ pub async fn open(
     server: &ServerName,
     config: &StdioConfig,
     rate: Arc<StderrRate>,
-    limit: usize,
+    bounds: &Bounds,
 ) -> Result<(Opened, StderrTail), EndReason> {
     let (process, pipes) = Process::spawn(server, config, rate).await?;
     let tail = process.tail();
-    let (lines, connection, inbox) = lines::connect(server, pipes.stdout, pipes.stdin, limit);
+    let (lines, connection, inbox) = lines::connect(server, pipes.stdout, pipes.stdin, bounds);
     let task = tokio::spawn(serve_process(server.clone(), connection, process, lines.end_handle()));
     Ok((opened(lines, task, inbox), tail))
 }
@@ -80,14 +81,14 @@ async fn serve_process(
 pub async fn open_socket(
     server: &ServerName,
     config: &SocketConfig,
-    limit: usize,
+    bounds: &Bounds,
 ) -> Result<Opened, EndReason> {
     let address = config.path.display().to_string();
     let stream = UnixStream::connect(&config.path)
         .await
         .map_err(|error| EndReason::Connect { address, error: error.to_string() })?;
     let (reader, writer) = stream.into_split();
-    let (lines, connection, inbox) = lines::connect(server, reader, writer, limit);
+    let (lines, connection, inbox) = lines::connect(server, reader, writer, bounds);
     let end = lines.end_handle();
     let task = tokio::spawn(async move {
         let mut connection = connection;

@@ -25,6 +25,7 @@ use super::error::{EndReason, LinkError, cut_words};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
+use super::intake::Bounds;
 use super::link::{self, Answers, End, Ids, Link, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, RpcError, Sorted};
 use super::messages::Sender;
@@ -75,10 +76,10 @@ pub async fn open(
     server: &ServerName,
     config: &HttpConfig,
     means: Means<'_>,
-    limit: usize,
+    bounds: Bounds,
     identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
-    let exchange = Exchange::new(server, config, means, limit, identity).await?;
+    let exchange = Exchange::new(server, config, means, bounds, identity).await?;
     let (inbox, inbox_out) = link::inbox();
     let shared = Streamable {
         exchange,
@@ -146,7 +147,7 @@ impl Streamable {
             self.end.set(EndReason::Status(reason.clone()));
             return Err(LinkError::Status(reason));
         }
-        let body = self.exchange.body(response).await.unwrap_or_default();
+        let body = self.exchange.body(response, &None).await.unwrap_or_default();
         // The official TypeScript examples answer 400, not 404, to a session they do not know.
         let names_session = memchr::memmem::find(&body.to_ascii_lowercase(), b"session").is_some();
         if status == StatusCode::BAD_REQUEST && had_session && names_session {
@@ -177,7 +178,7 @@ impl Streamable {
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if exchange::is_type(&response, EVENTS) {
-            let mut events = EventStream::new(response.into_body(), self.exchange.limit);
+            let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
             if outgoing.step == Step::Initialize {
                 // The session must be known before rmcp sends the next message.
                 while let Some(Event { data, .. }) = events.next().await? {
@@ -200,7 +201,7 @@ impl Streamable {
                 end.token().run_until_cancelled(pump).await;
             });
         } else {
-            let body = self.exchange.body(response).await?;
+            let body = self.exchange.body(response, &None).await?;
             if outgoing.step == Step::Initialize {
                 self.open_session(&body, session_id.as_ref());
             }
@@ -266,7 +267,7 @@ impl Link for StreamableLink {
             if this.end.is_set() {
                 return Err(LinkError::NotSent(this.end.reason()));
             }
-            let id = this.ids.next();
+            let (id, owner) = (this.ids.next(), request.meta.owner.cloned());
             let mut open = Open { link: this, id, answered: request.meta.quiet };
             let reply = async {
                 let manner = this.speech.manner();
@@ -282,10 +283,10 @@ impl Link for StreamableLink {
                     Posted::Error(error) => return Ok(Reply::Error(error)),
                 };
                 if exchange::is_type(&response, EVENTS) {
-                    let events = EventStream::new(response.into_body(), this.exchange.limit);
-                    return this.answer_in_events(id, events, progress.as_deref()).await;
+                    let events = EventStream::new(response.into_body(), &this.exchange.bounds, owner.clone());
+                    return this.answer_in_events(id, &owner, events, progress.as_deref()).await;
                 }
-                let body = this.exchange.body(response).await?;
+                let body = this.exchange.body(response, &owner).await?;
                 match message::sort(&body) {
                     Sorted::Result { id: of, range } if of == id => Ok(Reply::Result(body.slice(range))),
                     Sorted::Error { id: of, error } if of == id => Ok(Reply::Error(error)),

@@ -18,6 +18,7 @@ use super::handshake::{self, Greeting, Service};
 use super::hearing;
 use super::http_client::HttpClients;
 use super::identity::Identity;
+use super::intake::Bounds;
 use super::kept::KeptTools;
 use super::link::{Link, Opened};
 use super::oauth::{Authorizer, OAuth};
@@ -26,6 +27,7 @@ use super::stderr::{StderrRates, StderrTail};
 use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
 use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
+use crate::room::Room;
 use failure::Failure;
 
 /// Changes of a tool list that come in a burst are read once.
@@ -45,6 +47,8 @@ pub struct Surroundings {
     pub limits: ArcSwap<LimitsConfig>,
     pub metrics: Arc<Metrics>,
     pub stderr: StderrRates,
+    /// What large results of all servers take together.
+    pub results: Room,
 }
 
 impl Surroundings {
@@ -57,18 +61,19 @@ impl Surroundings {
         identity: Option<&Identity>,
     ) -> Result<(Opened, Option<StderrTail>), EndReason> {
         let means = Means { clients: &self.clients, authorizer };
-        let (name, limit) = (&entry.name, self.limits.load().result_bytes);
+        let name = &entry.name;
+        let bounds = Bounds { limit: self.limits.load().result_bytes, room: self.results.clone() };
         Ok(match &entry.transport {
             TransportConfig::Stdio(config) => {
                 let rate = self.stderr.of(name, self.limits.load().stderr_lines);
-                let (opened, tail) = stdio::open(name, config, rate, limit).await?;
+                let (opened, tail) = stdio::open(name, config, rate, &bounds).await?;
                 (opened, Some(tail))
             }
-            TransportConfig::Socket(config) => (stdio::open_socket(name, config, limit).await?, None),
+            TransportConfig::Socket(config) => (stdio::open_socket(name, config, &bounds).await?, None),
             TransportConfig::StreamableHttp(config) => {
-                (streamable::open(name, config, means, limit, identity).await?, None)
+                (streamable::open(name, config, means, bounds, identity).await?, None)
             }
-            TransportConfig::Sse(config) => (sse::open(name, config, means, limit, identity).await?, None),
+            TransportConfig::Sse(config) => (sse::open(name, config, means, bounds, identity).await?, None),
             TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
         })
     }

@@ -15,9 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::super::Peer;
 use super::super::listener::Stream;
+use super::super::taken::Untaken;
 use super::counted::Counted;
 use super::{ServeOptions, Serving};
 
@@ -44,7 +46,9 @@ pub(super) struct Activity {
     begun: AtomicUsize,
     in_flight: AtomicUsize,
     /// Bytes that the system took for the client.
-    pub(super) written: AtomicUsize,
+    pub(super) written: Arc<AtomicUsize>,
+    /// Ends the connection, whose client keeps the room for results from others.
+    cut: CancellationToken,
 }
 
 /// Counts a request as in flight until its answer's head is ready, or the client has left.
@@ -94,7 +98,11 @@ async fn converse(
         let (served, activity) = (serving.load_full(), Arc::clone(&activity));
         async move {
             let _in_flight = InFlight::begin(&activity);
-            Ok::<_, Infallible>(served.edge.respond(request, peer).await)
+            let mut response = served.edge.respond(request, peer).await;
+            if let Some(untaken) = response.extensions_mut().remove::<Untaken>() {
+                untaken.leaves_on(&activity.written, &activity.cut);
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let builder = builder();
@@ -111,6 +119,10 @@ async fn converse(
                     // Clients leave as they like; nothing here is a fault of ours.
                     tracing::debug!(error, %peer, "connection ended early");
                 }
+                return;
+            }
+            () = activity.cut.cancelled() => {
+                tracing::info!(%peer, "the client takes its answer too slowly while others wait; it is cut off (limits.resultsBytes)");
                 return;
             }
             _ = &mut finish, if !finishing => {

@@ -3,6 +3,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::room::Room;
 
 fn redirect(location: &str) -> Option<String> {
     let response = Response::builder().status(307).header(LOCATION, location).body(()).unwrap();
@@ -35,7 +36,7 @@ async fn asked(status: u16) -> Vec<String> {
         url: ArcSwap::from_pointee(url),
         headers: HeaderMap::new(),
         authorizer: None,
-        limit: 1 << 10,
+        bounds: Bounds { limit: 1 << 10, room: Room::new(1 << 20, 1 << 10) },
     };
     for _ in 0..2 {
         let answer = exchange.send(Method::GET, &exchange.url(), &[], Bytes::new()).await.unwrap();

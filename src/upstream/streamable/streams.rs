@@ -7,6 +7,7 @@ use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::Streamable;
+use crate::room::Owner;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::{Event, EventStream};
 use crate::upstream::exchange::{self, EVENTS};
@@ -46,7 +47,7 @@ impl Streamable {
                         self.to_inbox(Bytes::from_static(TOOLS_CHANGED));
                     }
                     listened = true;
-                    let mut events = EventStream::new(response.into_body(), self.exchange.limit);
+                    let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
                     while let Ok(Some(Event { data, .. })) = events.next().await {
                         wait = LISTEN_AGAIN;
                         self.to_inbox(data);
@@ -85,6 +86,7 @@ impl Streamable {
     pub(super) async fn answer_in_events(
         &self,
         id: u32,
+        owner: &Owner,
         mut events: EventStream,
         progress: Option<&Progress>,
     ) -> Result<Reply, LinkError> {
@@ -118,7 +120,9 @@ impl Streamable {
                         closed = true;
                         break;
                     }
-                    Err(error @ LinkError::TooLarge { .. }) => return Err(error),
+                    Err(error @ (LinkError::TooLarge { .. } | LinkError::NoRoom { .. })) => {
+                        return Err(error);
+                    }
                     Err(error) => {
                         let server = &self.exchange.server;
                         tracing::debug!(mcp_server = %server, %error, "{server}: an answer stream broke");
@@ -143,7 +147,8 @@ impl Streamable {
                 Err(LinkError::NotSent(reason)) => return Err(LinkError::Lost(reason)),
                 Err(error) => return Err(error),
             };
-            events = EventStream::resumed(response.into_body(), self.exchange.limit, last_id);
+            events =
+                EventStream::resumed(response.into_body(), &self.exchange.bounds, owner.clone(), last_id);
         }
         Err(LinkError::Lost(EndReason::Broken("the answer stream broke too often".into())))
     }

@@ -1,5 +1,5 @@
-//! Bodies of one key that are many, slow, or made to become many times their size, and progress that is not read: another
-//! key's calls go on, and memory stays bounded.
+//! Bodies and results of one key that are many, slow, or made to become many times their size: another key's calls go on,
+//! and memory stays under the rooms for them.
 
 use std::time::Duration;
 
@@ -127,6 +127,42 @@ async fn deaf(gateway: &Gateway, path: &str, head: &str, body: &Value) -> TcpStr
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
+}
+
+#[tokio::test]
+async fn results_that_one_key_does_not_read_stay_under_their_room_and_another_keys_come() {
+    let size = 16 << 20;
+    let gateway = gateway(json!({ "resultBytes": 20 << 20, "resultsBytes": 64 << 20 })).await;
+    let before = process::resident(gateway.pid());
+    process::forget_peak(gateway.pid());
+    let call = json!({ "id": "c", "type": "function", "function": { "name": "wild_giant",
+                       "arguments": json!({ "bytes": size }).to_string() } });
+    let mut unread = Vec::new();
+    for _ in 0..12 {
+        unread.push(deaf(&gateway, "/wild/giant", "", &json!({ "bytes": size })).await);
+        unread.push(deaf(&gateway, "/v1/tools/call", "", &json!([call, call])).await);
+    }
+    // Whatever waits, what another key asks for comes; its own server is not held up.
+    let large = json!({ "bytes": 1 << 20 });
+    for _ in 0..5 {
+        let answer = ask(&gateway, "b", "/s/big").json(&large).send();
+        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await.expect("it is held up");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    // Clients that take nothing are cut off for the same key's next large result, which may fail meanwhile.
+    until(Duration::from_secs(60), "a large result of the same key", async || {
+        let answer = ask(&gateway, "a", "/s/big").json(&json!({ "bytes": size })).send().await;
+        assert!([200, 503].contains(&answer.status), "{}", answer.status);
+        if answer.status == 503 {
+            assert!(answer.text().contains("limits.resultsBytes"), "{}", answer.text());
+        }
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    let peak = process::peak(gateway.pid());
+    eprintln!("unread results: {before} kB before, {peak} kB at most");
+    // A key's half, what is made of one result while it is read, and copies on the way.
+    assert!(peak < before + (160 << 10), "{peak} kB, from {before}");
 }
 
 #[tokio::test]
