@@ -140,9 +140,9 @@ in
       };
       description = ''
         The gateway's own settings that have no option here, as they stand beside `mcpServers` in its configuration
-        file: `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`, `pathPrefix`,
-        `rootPath`, `name`, `description` and `version`. They end up in the world-readable store, so secrets are only
-        referred to. `mcpo check` reads them when the system is built, and an unknown key fails the build with the
+        file: `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`,
+        `exposedNameLength`, `pathPrefix`, `rootPath`, `name`, `description` and `version`. They end up in the
+        world-readable store, so secrets are only referred to. `mcpo check` reads them when the system is built, and an unknown key fails the build with the
         nearest known one.
       '';
     };

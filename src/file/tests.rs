@@ -2,7 +2,6 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use rustix::fs::Mode;
@@ -68,12 +67,12 @@ fn a_named_pipe_is_read_anew_each_time_and_is_not_waited_for_without_end() {
 
 #[test]
 fn a_pipe_that_does_not_end_is_left_at_its_bound() {
-    let mut endless = Command::new("yes").stdout(Stdio::piped()).spawn().unwrap();
-    let pipe = endless.stdout.take().unwrap();
+    let (pipe, mut writer) = io::pipe().unwrap();
+    let endless = std::thread::spawn(move || while writer.write_all(&[b'y'; 4096]).is_ok() {});
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe));
     assert_eq!(read(Path::new(&path), 100_000).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-    endless.kill().unwrap();
-    endless.wait().unwrap();
+    drop(pipe);
+    endless.join().unwrap();
 }
 
 #[test]
