@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::DropGuard;
 
 use super::layers::Edge;
@@ -24,6 +24,7 @@ use super::listener::Listener;
 use crate::config::LimitsConfig;
 use crate::shutdown::Shutdown;
 use crate::systemd::Pulse;
+use connection::Activity;
 
 /// The pause after an accept that failed for want of something (descriptors, memory), doubled up to
 /// [`LONGEST_PAUSE`]: such a failure returns at once, and a loop without pause would burn a core.
@@ -31,6 +32,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Descriptors that no connection may take: a gateway needs a dozen, and four for each child.
 const LEAST_FOR_SERVERS: u64 = 32;
+
+/// How often connections that rest are looked for while all are in use.
+const LOOK: Duration = Duration::from_secs(1);
+/// For how many looks a connection must have rested to make room: longer than an open stream of events is silent.
+const RESTED: u32 = 17;
+/// One of so many connections is closed at each look, and one at least.
+const ONE_OF: usize = 64;
 
 /// The bounds of the loop.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +81,17 @@ pub type Serving = Arc<ArcSwap<Served>>;
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    finish: HashMap<Id, oneshot::Sender<()>>,
+    open: HashMap<Id, Open>,
+}
+
+/// An open connection as the loop sees it.
+struct Open {
+    /// Tells the connection to finish, also by being dropped.
+    _finish: oneshot::Sender<()>,
+    activity: Arc<Activity>,
+    /// What it had done at the last look, and for how many looks it has done nothing more.
+    done: (usize, usize),
+    rested: u32,
 }
 
 /// Serves `serving` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
@@ -84,6 +102,8 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
     let mut pause = Pause::default();
     let room = room_for_connections();
     let mut was_full = false;
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let options = serving.load().options;
         let most = options.connections.min(room).max(1);
@@ -107,15 +127,20 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
             Some(ended) = connections.tasks.join_next_with_id(), if !connections.tasks.is_empty() => {
                 connections.forget(ended);
             }
+            _ = look.tick(), if is_full => connections.make_room(most.div_ceil(ONE_OF)),
             accepted = accepted, if !is_full => match accepted {
                 Ok((stream, peer)) => {
                     pause = Pause::default();
                     let (finish, finished) = oneshot::channel();
                     let tls = listener.acceptor();
                     let serving = Arc::clone(&serving);
-                    let task =
-                        connections.tasks.spawn(connection::serve(stream, peer, tls, serving, options, finished));
-                    connections.finish.insert(task.id(), finish);
+                    let activity = Arc::<Activity>::default();
+                    let serving = connection::serve(
+                        (stream, peer), tls, serving, options, (finished, activity.clone()),
+                    );
+                    let task = connections.tasks.spawn(serving);
+                    let open = Open { _finish: finish, activity, done: (0, 0), rested: 0 };
+                    connections.open.insert(task.id(), open);
                 }
                 Err(error) if concerns_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was gone before it was accepted");
@@ -172,12 +197,29 @@ impl Connections {
                 error.id()
             }
         };
-        self.finish.remove(&id);
+        self.open.remove(&id);
+    }
+
+    /// Closes up to `count` connections that have rested long enough, those first that have rested longest: a client that
+    /// keeps connections without using them must not keep others out.
+    fn make_room(&mut self, count: usize) {
+        for open in self.open.values_mut() {
+            let done = open.activity.done();
+            let rests = done.0 > 0 && done == open.done && open.activity.is_resting();
+            open.rested = if rests { open.rested.saturating_add(1) } else { 0 };
+            open.done = done;
+        }
+        let rested = self.open.iter().filter(|(_, open)| open.rested >= RESTED);
+        let mut rested: Vec<(u32, Id)> = rested.map(|(id, open)| (open.rested, *id)).collect();
+        rested.sort_unstable_by_key(|(looks, _)| std::cmp::Reverse(*looks));
+        for (_, id) in rested.into_iter().take(count) {
+            self.open.remove(&id);
+        }
     }
 
     async fn end(mut self, limit: Duration, shutdown: &Shutdown, mut pulse: Pulse) {
         // A dropped sender is the message.
-        self.finish.clear();
+        self.open.clear();
         let tasks = &mut self.tasks;
         let ended = async {
             loop {

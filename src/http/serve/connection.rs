@@ -40,7 +40,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// whoever sent it would not know whether it was seen.
 const LAST_REQUEST: Duration = Duration::from_millis(300);
 
-/// What the watch over a connection needs to know of its requests.
+/// What the watches over a connection need to know of its requests.
 #[derive(Default)]
 pub(super) struct Activity {
     begun: AtomicUsize,
@@ -51,18 +51,29 @@ pub(super) struct Activity {
     cut: CancellationToken,
 }
 
+impl Activity {
+    /// Requests that have begun, and bytes that were written.
+    pub fn done(&self) -> (usize, usize) {
+        (self.begun.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed))
+    }
+
+    /// Whether no request waits for its answer's head.
+    pub fn is_resting(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
+    }
+}
+
 /// Counts a request as in flight until its answer's head is ready, or the client has left.
 struct InFlight<'a>(&'a Activity);
 
 /// Serves one connection until it ends. `finish` resolves (or its sender is dropped) when it should end
 /// after the requests in flight.
 pub(super) async fn serve(
-    stream: Stream,
-    peer: Peer,
+    (stream, peer): (Stream, Peer),
     tls: Option<TlsAcceptor>,
     serving: Serving,
     options: ServeOptions,
-    finish: oneshot::Receiver<()>,
+    (finish, activity): (oneshot::Receiver<()>, Arc<Activity>),
 ) {
     let _open = serving.load().edge.metrics().connection();
     if let Stream::Tcp(stream) = &stream {
@@ -76,23 +87,21 @@ pub(super) async fn serve(
         }
     }
     let Some(tls) = tls.filter(|_| !peer.is_unix()) else {
-        return converse(stream, peer, &serving, options, finish).await;
+        return converse((stream, peer), &serving, options, (finish, activity)).await;
     };
     match tokio::time::timeout(options.header_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, peer, &serving, options, finish).await,
+        Ok(Ok(stream)) => converse((stream, peer), &serving, options, (finish, activity)).await,
         Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
     }
 }
 
 async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    peer: Peer,
+    (stream, peer): (impl AsyncRead + AsyncWrite + Unpin + 'static, Peer),
     serving: &Serving,
     options: ServeOptions,
-    mut finish: oneshot::Receiver<()>,
+    (mut finish, activity): (oneshot::Receiver<()>, Arc<Activity>),
 ) {
-    let activity = Arc::new(Activity::default());
     let stream = Counted::new(stream, Arc::clone(&activity));
     let service = service_fn(|request: Request<Incoming>| {
         let (served, activity) = (serving.load_full(), Arc::clone(&activity));
@@ -140,7 +149,7 @@ async fn converse(
                     tracing::debug!(%peer, "no request came in time");
                     return;
                 }
-                let resting = begun == seen && activity.in_flight.load(Ordering::Relaxed) == 0;
+                let resting = begun == seen && activity.is_resting();
                 let written = activity.written.load(Ordering::Relaxed);
                 if resting && asked_to_close && written.wrapping_sub(seen_written) < LEAST_TAKEN {
                     tracing::debug!(%peer, "the client takes nothing of its answer");

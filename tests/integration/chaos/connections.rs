@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::beside::Beside;
 use super::process;
+use crate::support::mcp::Session;
 use crate::support::{Gateway, servers, until};
 
 /// As many as this process may open, up to four thousand; each costs a descriptor here and one there.
@@ -88,6 +89,25 @@ async fn connections_over_the_limit_wait_and_are_served_when_others_leave() {
         let answer = tokio::time::timeout(Duration::from_secs(20), caller).await.unwrap().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
+}
+
+/// A stream of events, which says something every fifteen seconds, is none of those that rest.
+#[tokio::test]
+async fn connections_that_rest_make_room_when_all_are_in_use() {
+    let gateway = gateway(json!({ "connections": 4 })).await;
+    let session = Session::open(&gateway, "/mcp").await;
+    let mut stream = session.stream(&gateway, "/mcp").await;
+    let mut resting = Vec::new();
+    for _ in 0..3 {
+        let mut connection = TcpStream::connect(gateway.address).await.unwrap();
+        assert!(asked(&mut connection).await.starts_with("HTTP/1.1 200"));
+        resting.push(connection);
+    }
+    // Long before the idle timeout of 75 s.
+    let mut waiting = TcpStream::connect(gateway.address).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(40), asked(&mut waiting)).await;
+    assert!(answer.expect("kept out").starts_with("HTTP/1.1 200"));
+    stream.until(": ").await;
 }
 
 #[tokio::test]
