@@ -93,11 +93,14 @@ async fn a_stopped_child_does_not_outlive_the_gateway() {
 async fn answers_that_are_late_double_foreign_or_no_json_reach_nobody() {
     let gateway = gateway(1).await;
     let child = pid(&gateway).await;
-    for (tool, arguments) in
-        [("malformed", json!({})), ("wrong_id", json!({})), ("late", json!({ "seconds": 1.3 }))]
-    {
+    for (tool, arguments, status) in [
+        // It says whose answer it is, and that is told at once that it is none.
+        ("malformed", json!({}), 502),
+        ("wrong_id", json!({}), 504),
+        ("late", json!({ "seconds": 1.3 }), 504),
+    ] {
         let answer = gateway.post(&format!("/s/{tool}"), &arguments).await;
-        assert_eq!(answer.status, 504, "{tool}: {}", answer.text());
+        assert_eq!(answer.status, status, "{tool}: {}", answer.text());
     }
     assert_eq!(gateway.post("/s/twice", &json!({})).await.ok(), "first");
     for value in 0..50 {
