@@ -109,12 +109,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// called again: what was read and not yet used stays in the connection.
     pub async fn serve(&mut self) -> io::Result<()> {
         loop {
-            while let Some(frame) = self.frames.next_frame() {
-                self.take(frame);
-                // A server that floods us must not keep the worker from the other servers: one read may hold
-                // thousands of messages.
-                tokio::task::coop::consume_budget().await;
-            }
             self.make_room().await;
             let may_take_more = self.waiting.len() < QUEUE && self.writer.is_some();
             let input_refused = self.input_refused;
@@ -131,6 +125,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     if read? == 0 {
                         return Ok(());
                     }
+                    while let Some(frame) = self.frames.next_frame() {
+                        self.take(frame);
+                    }
+                    // A server that floods us must not keep the worker from the other servers.
+                    tokio::task::coop::consume_budget().await;
                 }
                 // It takes no more requests, so it is of no more use.
                 () = sleep_until(input_refused.unwrap_or_else(Instant::now)), if input_refused.is_some() => {
