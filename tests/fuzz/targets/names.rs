@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use mcpo::catalog::{Catalog, CatalogServer, Namespace, Scope, ServerInfo};
+use mcpo::catalog::prefixed::ServerNames;
+use mcpo::catalog::{Catalog, CatalogServer, Entry, Namespace, Scope, ServerInfo};
 use mcpo::config::{ProfileConfig, ServerConfig, ServerName, TransportConfig};
 use mcpo::upstream::Definition;
 use serde_json::{Value, json};
@@ -71,9 +72,11 @@ fn catalog(
         let tools = tools.iter().filter(|_| offers(server));
         let definitions: Vec<Definition> = tools.map(|tool| definition(tool)).collect();
         let config = ServerConfig::new(server.clone(), TransportConfig::Gateway);
-        Arc::new(CatalogServer::of_gateway(&config, ServerInfo::default(), &definitions))
+        let server = CatalogServer::of_gateway(&config, ServerInfo::default(), &definitions);
+        let names = Arc::new(ServerNames::new(&server, namespace));
+        Entry { server: Arc::new(server), names, sections: Arc::default() }
     });
-    Catalog::new(servers.collect(), namespace.clone(), Vec::new(), 1)
+    Catalog::new(servers.collect(), namespace.clone(), Arc::default(), 1)
 }
 
 fn definition(tool: &str) -> Definition {
