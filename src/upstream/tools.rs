@@ -23,8 +23,6 @@ use super::{
 use crate::compute;
 use crate::config::ServerName;
 
-/// Pages from this size on, in bytes, are read on a thread of their own.
-const LARGE: usize = 64 << 10;
 /// How long the list of one client's own connection may take, which is read once for all clients that declare the same. A
 /// server that answers one request after the other answers this one when a person has answered its question.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -58,10 +56,7 @@ pub async fn list(
             Err(error) => return Err(failed(error.to_string())),
         };
         let next;
-        (reading, next) = match page.len() < LARGE {
-            true => reading.with(&page),
-            false => compute::run(server.as_str(), move || reading.with(&page)).await,
-        };
+        (reading, next) = compute::run_sized(server.as_str(), page.len(), move || reading.with(&page)).await;
         match next.map_err(failed)? {
             Next::Page(next) if seen.insert(next.clone()) => cursor = Some(next),
             Next::Page(_) => break Some("goes in circles (a cursor came twice)".to_owned()),

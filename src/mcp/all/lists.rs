@@ -22,8 +22,6 @@ use crate::upstream::{Freshness, Upstream};
 
 /// How long a list waits for a server.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Lists from this size on, in bytes, are read and written on a thread of their own.
-const LARGE: usize = 64 << 10;
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,10 +135,8 @@ impl Mcp {
             named.extend(names.filter_map(|(name, entry)| Some((name?, entry.text))));
         }
         let owner = asked.caller.key_name.clone().unwrap_or_default();
-        let entries = match named.iter().map(|(_, text)| text.len()).sum::<usize>() {
-            ..LARGE => joined_entries(kind, &named),
-            _ => compute::run(&owner, move || joined_entries(kind, &named)).await,
-        };
+        let size = named.iter().map(|(_, text)| text.len()).sum();
+        let entries = compute::run_sized(&owner, size, move || joined_entries(kind, &named)).await;
         let mut text = format!("{{\"{}\":[{entries}]", kind.member());
         if way.era == Era::Stateless {
             let ttl = freshness.ttl.unwrap_or(default).min(default);
@@ -188,10 +184,7 @@ impl Mcp {
         loop {
             let page = self.pass_on(asked, server, kind.method(), &params, way).await?;
             let next;
-            (listed, next) = match page.len() < LARGE {
-                true => listed.with(&page),
-                false => compute::run(name.as_str(), move || listed.with(&page)).await,
-            };
+            (listed, next) = compute::run_sized(name.as_str(), page.len(), move || listed.with(&page)).await;
             let why = match next? {
                 Next::Nothing => return Ok(listed),
                 Next::Page(next) if cursors.insert(next.clone()) => {
