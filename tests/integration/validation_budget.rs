@@ -70,6 +70,7 @@ async fn a_schema_made_to_hang_the_gateway_is_passed_on_whatever_face_its_call_c
     assert_eq!(gateway.post("/s/plain", &json!({})).await.status, 422);
     let told = "s/bomb is called without local validation, and its server alone judges the arguments: checking the \
                 defaults";
+    gateway.logged(told).await;
     assert_eq!(gateway.log().matches(told).count(), 1, "{}", gateway.log());
     let metrics = gateway.get("/metrics").await.text();
     let counted = r#"mcpo_tools_unvalidated_total{limit="schema_defaults",mcp_server="s"} 1"#;
