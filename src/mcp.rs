@@ -57,6 +57,7 @@ use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if, until_taken};
 use all::prompts::PromptNames;
+pub use answer::refused;
 use answer::{Fault, Status};
 use message::Message;
 use methods::{Asked, Large};
@@ -112,15 +113,15 @@ impl Mcp {
     async fn admitted(self: &Arc<Self>, head: &Parts, body: Body, place: Place) -> Response {
         let mut caller = match self.keys.admit(&head.headers, Access::Call) {
             Ok(caller) => caller,
-            Err(refusal) => return refusal.into_response(),
+            Err(refusal) => return refused(refusal.problem().clone()),
         };
         match self.in_profile(&caller, head.uri.query()) {
             Ok(None) => {}
             Ok(Some(narrowed)) => caller = narrowed,
-            Err(problem) => return under_key(&caller, problem.into_response()),
+            Err(problem) => return under_key(&caller, refused(problem)),
         }
         if !self.is_visible(&caller, &place) {
-            return under_key(&caller, Problem::not_found().into_response());
+            return under_key(&caller, refused(place.not_found()));
         }
         let answer = match head.method {
             Method::POST => self.post(head, body, &caller, place).await,
@@ -133,7 +134,7 @@ impl Mcp {
                     "MCP needs POST, GET or DELETE here",
                 );
                 let allow = HeaderValue::from_static("POST, GET, DELETE");
-                problem.with_header(header::ALLOW, allow).into_response()
+                refused(problem.with_header(header::ALLOW, allow))
             }
         };
         let answer = until_taken(answer, self.gateway.results(), &caller.key_name);
@@ -144,11 +145,11 @@ impl Mcp {
         if !is_json(&head.headers) {
             let sentence = "the body of a message is JSON: send `Content-Type: application/json`";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Problem::new(status, "not_json", sentence).into_response();
+            return refused(Problem::new(status, "not_json", sentence));
         }
         let (body, large) = match self.read(head, body, caller, &place).await {
             Ok(read) => read,
-            Err(problem) => return problem.into_response(),
+            Err(problem) => return refused(problem),
         };
         let message = match Message::parse(&body) {
             Ok(message) => message,

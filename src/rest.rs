@@ -16,6 +16,7 @@
 
 mod call;
 mod failure;
+mod no_oauth;
 mod pages;
 pub mod problem;
 pub mod result;
@@ -57,7 +58,8 @@ impl Rest {
 /// Answers every request that belongs to no other face.
 pub async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    let route = rest.mount.route(head.uri.path(), head.method == Method::POST);
+    let path = head.uri.path();
+    let route = rest.or_no_oauth(rest.mount.route(path, head.method == Method::POST), path);
     let timer = rest.gateway.metrics().http().request(head.method.as_str(), route.template());
     let answer = match route {
         Route::Tool { server, tool } if head.method == Method::POST => {
@@ -70,13 +72,14 @@ pub async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response {
 }
 
 async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
-    let is_open = matches!(route, Route::Health | Route::Ready | Route::Asset { .. });
+    let is_open = matches!(route, Route::Health | Route::Ready | Route::Asset { .. } | Route::NoOAuth);
     if rest.config.auth.strict && !is_open {
         // Not even whether a path exists is told without a key.
         pages::admit(rest, head, Access::Document)?;
     }
     match route {
         Route::Nothing => Err(Problem::not_found().into()),
+        Route::NoOAuth => Ok(rest.no_oauth()),
         Route::Tool { server, tool } => Err(call::wrong_method(rest, head, server.as_deref(), &tool)),
         Route::Moved { to } => rest.moved(head, &to),
         route if matches!(head.method, Method::GET | Method::HEAD) => pages::page(rest, head, route).await,

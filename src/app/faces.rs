@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Request;
 
-use crate::http::Responder;
-use crate::mcp::Mcp;
+use crate::http::{Problem, Responder};
+use crate::mcp::{self, Mcp};
 use crate::openai::OpenAi;
 use crate::rest::{self, Rest};
 use crate::signin::SignIn;
@@ -39,6 +39,13 @@ impl Responder for Faces {
             self.web.clone().answer(request).boxed()
         } else {
             rest::answer(self.rest.clone(), request).boxed()
+        }
+    }
+
+    fn refuse(&self, path: &str, problem: Problem) -> Response {
+        match self.mcp.place(path) {
+            Some(_) => mcp::refused(problem),
+            None => problem.into_response(),
         }
     }
 }

@@ -74,15 +74,27 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.detail
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = error_answer(self.status, self.code, &self.detail);
+    /// The answer with `body`, which is JSON too, in place of FastAPI's; for callers that read another shape.
+    pub fn with_body(self, body: Bytes) -> Response {
+        let mut response = json_answer(self.status, body);
+        response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(self.code));
+        self.marked(response)
+    }
+
+    /// `response` with the headers of this problem.
+    fn marked(self, mut response: Response) -> Response {
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let response = error_answer(self.status, self.code, &self.detail);
+        self.marked(response)
     }
 }
 

@@ -35,6 +35,11 @@ const PATH_LENGTH: usize = 200;
 pub trait Responder: Send + Sync {
     /// May panic: the edge catches it.
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response>;
+
+    /// The answer to a request to the raw `path` that the edge itself refuses.
+    fn refuse(&self, _path: &str, problem: Problem) -> Response {
+        problem.into_response()
+    }
 }
 
 /// What answers, with the rules that stand before it; shared by all connections.
@@ -100,7 +105,7 @@ impl Edge {
             Ok(()) => self.route(request, &id).await,
             Err(problem) => {
                 self.metrics.request(method.as_str(), "").answered(problem.status().as_u16());
-                problem.into_response()
+                self.behind.refuse(uri.path(), problem)
             }
         };
         if let Some(code) = note_refusal(&response, &method, &uri, peer, &id) {

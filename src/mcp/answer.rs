@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::gateway::{Limited, Outcome};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
-use crate::http::json_answer;
+use crate::http::{Problem, json_answer};
 use crate::shares::Exceeded;
 use crate::upstream::RpcError;
 
@@ -22,8 +22,8 @@ const INVALID_REQUEST: i64 = -32600;
 pub const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
-/// "Server error": a limit that the caller has met.
-const LIMITED: i64 = -32000;
+/// "Server error": a caller that is turned away, or that has met a limit.
+const REFUSED: i64 = -32000;
 /// The stable code of such a refusal where a caller holds as much as it may.
 pub const SHARE_EXCEEDED: &str = "share_exceeded";
 /// When it is worth to try again where something has to end first.
@@ -103,7 +103,7 @@ impl Fault {
     }
 
     fn too_many(message: String, code: &'static str, retry_after: Duration) -> Self {
-        let fault = Self::new(LIMITED, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
+        let fault = Self::new(REFUSED, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
         Self { refusal: Some(Passing { code, retry_after }), ..fault }
     }
 
@@ -197,7 +197,7 @@ impl Fault {
     }
 
     fn answer(&self, status: StatusCode, id: Option<&str>) -> Response {
-        let mut response = json_answer(status, self.text(id));
+        let mut response = json_answer(status, self.written(id, self.is_refusal()));
         if let Some(Passing { code, retry_after }) = self.refusal {
             let seconds = whole_seconds(retry_after);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -206,13 +206,25 @@ impl Fault {
         response
     }
 
+    /// Whether clients take the status for the answer: with 400 SDKs hold the body to JSON-RPC's own members.
+    fn is_refusal(&self) -> bool {
+        matches!(self.status, Status::Always(status) if status != StatusCode::BAD_REQUEST)
+    }
+
     /// The message itself.
     pub fn text(&self, id: Option<&str>) -> Bytes {
+        self.written(id, false)
+    }
+
+    /// `detailed` adds FastAPI's `detail`, as the errors of all other faces have it.
+    fn written(&self, id: Option<&str>, detailed: bool) -> Bytes {
         #[derive(Serialize)]
         struct Answer<'a> {
             jsonrpc: &'static str,
             id: Option<&'a RawValue>,
             error: Error<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
         }
         #[derive(Serialize)]
         struct Error<'a> {
@@ -223,9 +235,16 @@ impl Fault {
         }
         let id = id.and_then(|id| serde_json::from_str(id).ok());
         let error = Error { code: self.code, message: &self.message, data: self.data.as_deref() };
-        let answer = Answer { jsonrpc: "2.0", id, error };
+        let detail = detailed.then_some(&*self.message);
+        let answer = Answer { jsonrpc: "2.0", id, error, detail };
         serde_json::to_vec(&answer).expect("text, numbers and JSON are always written").into()
     }
+}
+
+/// The answer to a request whose message was not read: some SDKs show people nothing but a JSON-RPC error.
+pub fn refused(problem: Problem) -> Response {
+    let text = Fault::new(REFUSED, problem.detail().to_owned()).written(None, true);
+    problem.with_body(text)
 }
 
 /// The answer to the request `id`, with the JSON text of its result.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
 use super::Mcp;
 use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
+use crate::http::Problem;
 
 /// The endpoint that a request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,14 @@ impl Place {
             Self::All => None,
             Self::One(server) => Some(server),
         }
+    }
+
+    /// 404, which does not tell a server that is not there from one that the caller may not see.
+    pub fn not_found(&self) -> Problem {
+        let name = self.server().unwrap_or_default();
+        let shown = &name[..name.floor_char_boundary(64)];
+        let sentence = format!("there is no server `{shown}` here, or it is not among those of your API key");
+        Problem::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }
 
     /// The servers at this endpoint that `caller` may see.

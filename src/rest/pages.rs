@@ -62,9 +62,11 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
         }
         Route::Page { to } => Ok(swagger::redirect(to)),
         Route::Asset { file } => Ok(swagger::asset(&file, &head.headers)),
-        Route::ServerRoot { .. } | Route::Tool { .. } | Route::Moved { .. } | Route::Nothing => {
-            Err(Problem::not_found().into())
-        }
+        Route::ServerRoot { .. }
+        | Route::Tool { .. }
+        | Route::Moved { .. }
+        | Route::NoOAuth
+        | Route::Nothing => Err(Problem::not_found().into()),
     }
 }
 

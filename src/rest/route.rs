@@ -58,6 +58,8 @@ pub enum Route<'a> {
     Moved {
         to: String,
     },
+    /// Where a client looks for a sign-in.
+    NoOAuth,
     Nothing,
 }
 
@@ -82,7 +84,7 @@ impl Route<'_> {
             Self::ServerRoot { .. } => "/{server}/",
             // In single-server mode, too: dashboards need not tell the modes apart.
             Self::Tool { .. } => CALL_ROUTE,
-            Self::Moved { .. } | Self::Nothing => "",
+            Self::Moved { .. } | Self::NoOAuth | Self::Nothing => "",
         }
     }
 }
@@ -104,6 +106,13 @@ impl Mount {
         self.prefixes.prefix().trim_start_matches('/')
     }
 
+    /// The name that a raw path is at the top of the path space, with or without the prefix.
+    pub fn top_level<'a>(&self, raw: &'a str) -> Option<&'a str> {
+        let path = self.prefixes.within_root(raw);
+        let path = self.prefixes.within_prefix(path).unwrap_or(path);
+        path.strip_prefix('/').filter(|name| !name.contains('/'))
+    }
+
     /// Sorts a raw path (percent-encoded, without query).
     ///
     /// A reverse proxy may or may not have stripped the root path, so it is optional. The prefix is
@@ -112,6 +121,9 @@ impl Mount {
     /// Calls come as `POST` (`is_call`), pages as anything else: so a tool may share its path with a page.
     pub fn route<'a>(&self, raw: &'a str, is_call: bool) -> Route<'a> {
         let path = self.prefixes.within_root(raw);
+        if is_oauth_metadata(path) {
+            return Route::NoOAuth;
+        }
         if self.single && is_call {
             return single_server(raw, path);
         }
@@ -131,6 +143,13 @@ impl Mount {
             Some((server, inner)) => one_server(raw, server, inner, is_call),
         }
     }
+}
+
+/// Metadata of OAuth and of OpenID Connect are at the top with the resource's path behind them, or behind that path
+/// (RFC 8414, section 3; RFC 9728, section 3).
+fn is_oauth_metadata(path: &str) -> bool {
+    let Some((_, document)) = path.split_once("/.well-known/") else { return false };
+    document.starts_with("oauth-") || document.split('/').next() == Some("openid-configuration")
 }
 
 fn single_server<'a>(raw: &'a str, path: &'a str) -> Route<'a> {

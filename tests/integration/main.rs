@@ -52,6 +52,7 @@ mod rates;
 mod readme;
 mod real_servers;
 mod recordings;
+mod refusals;
 mod reload;
 mod reload_under_load;
 mod run_server;
