@@ -36,6 +36,7 @@ use crate::compute;
 use defaults::DefaultPlan;
 use edit::Edits;
 use metered::{Charges, Exceeded, Metered, Steps};
+use repair::Repair;
 use schema::Compiled;
 use weigh::{Kind, weigh};
 
@@ -175,6 +176,8 @@ impl ArgumentChecker {
         match serde_json::from_slice(&body).map_err(unreadable)? {
             Value::Null => self.check_nothing(&mut steps),
             arguments @ Value::Object(_) => self.check_object(&mut steps, body, arguments),
+            // As some clients send them: the text of the object.
+            Value::String(text) if is_object(&text) => self.check_within(steps, Bytes::from(text)),
             other => Err(Stop::Faults(ArgumentError::not_an_object(other))),
         }
     }
@@ -257,7 +260,7 @@ fn repaired(schema: &Compiled, steps: &mut Steps, arguments: Value) -> Result<(V
     };
     let charges = Charges { path, ..schema.charges };
     let are_enough = steps.0 >= budget::EXPLAINING;
-    match steps.run(budget::EXPLAINING, charges, || repair(schema, &arguments)) {
+    match steps.run(budget::EXPLAINING, charges, || repair(schema, &arguments, Edits::default())) {
         Ok(repaired) => repaired.map_err(Stop::Faults),
         // They are known to be wrong.
         Err(Exceeded) if are_enough => Err(Stop::Faults(ArgumentError::unexplained())),
@@ -265,10 +268,17 @@ fn repaired(schema: &Compiled, steps: &mut Steps, arguments: Value) -> Result<(V
     }
 }
 
-fn repair(schema: &Compiled, arguments: &Value) -> Result<(Value, Edits), ArgumentError> {
+/// `edits` are those that made `arguments` of the caller's own.
+fn repair(schema: &Compiled, arguments: &Value, mut edits: Edits) -> Result<(Value, Edits), ArgumentError> {
     let errors = schema.errors_in(arguments);
-    let (repairs, mut left) = repair::split(&errors, arguments);
-    let (mut after, mut edits) = (arguments.clone(), Edits::default());
+    let (mut repairs, mut left) = repair::split(&errors, arguments);
+    let mut after = arguments.clone();
+    if repairs.iter().any(Repair::opens) {
+        repairs.retain(Repair::opens);
+        repair::apply(&repairs, &mut after, &mut edits);
+        // What stood in the texts may want a repair itself. Each round is a level deeper, down to the deepest.
+        return repair(schema, &after, edits);
+    }
     repair::apply(&repairs, &mut after, &mut edits);
     let errors_after = schema.errors_in(&after);
     if !errors_after.is_empty() {
@@ -286,6 +296,10 @@ fn repair(schema: &Compiled, arguments: &Value) -> Result<(Value, Edits), Argume
     };
     drop(errors_after);
     if faults.is_empty() { Ok((after, edits)) } else { Err(ArgumentError { faults }) }
+}
+
+fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{') && weigh(text.as_bytes()).is_ok()
 }
 
 fn unmarked(body: Bytes) -> Bytes {

@@ -21,6 +21,10 @@ pub const EXPLAINED_VALUES: usize = 20_000;
 pub const EXPLANATION_BYTES: usize = 64 << 10;
 /// Memory of arguments that are read into a tree, in bytes. Long computations are few at one time, and so are trees.
 pub const TREE_BYTES: usize = 32 << 20;
+/// Memory of a tree that is read out of a text in arguments, for each step, in bytes.
+pub const TREE_BYTES_A_STEP: u64 = 4;
+/// Lists and objects inside one another, those in texts that are read included; what the parser takes.
+pub const DEEPEST: usize = 127;
 /// Stack that one check may take, in bytes, of the two megabytes that a thread has.
 pub const STACK_BYTES: usize = 1 << 20;
 

@@ -55,8 +55,10 @@ impl Edits {
     }
 
     fn write(&self, text: &str, changed: &mut String) {
-        if let Some(json) = &self.replacement {
-            changed.push_str(json);
+        // What was put in the place of a text may hold changes itself.
+        let text = self.replacement.as_deref().unwrap_or(text);
+        if self.children.is_empty() && self.added.is_empty() {
+            changed.push_str(text);
         } else if text.starts_with('{') {
             self.write_object(text, changed);
         } else if text.starts_with('[') {

@@ -1,7 +1,8 @@
 //! The few changes that make refused arguments right without losing anything, driven by the validator's errors.
 //!
 //! A string that is exactly the JSON text of a wanted number or boolean becomes that number or boolean, digit for
-//! digit; a null where none is allowed is taken out, when the member may be left out. Models send both all day.
+//! digit; one that is the JSON text of a list or object becomes that where no string may stand; a null where none is
+//! allowed is taken out, when the member may be left out. Models send all three all day.
 //! Nothing else is guessed: `true` is not 1, `"yes"` is not `true`, and a string is never made of anything.
 
 use std::collections::HashSet;
@@ -12,7 +13,9 @@ use serde_json::Value;
 
 use super::edit::Edits;
 use super::fault::PathSegment;
-use super::report;
+use super::metered::spend;
+use super::weigh::weigh;
+use super::{budget, report};
 
 /// One change.
 #[derive(Debug, Clone)]
@@ -28,6 +31,13 @@ enum Change {
     Remove,
 }
 
+impl Repair {
+    /// Whether it puts a list or an object in the place of its text: what is in there has yet to be looked at.
+    pub fn opens(&self) -> bool {
+        matches!(&self.change, Change::Replace(_, Value::Array(_) | Value::Object(_)))
+    }
+}
+
 /// What would put this one error right; `None` when nothing lossless would.
 pub fn repairs(error: &ValidationError<'_>, arguments: &Value) -> Option<Vec<Repair>> {
     let path = report::path(error, arguments);
@@ -37,11 +47,15 @@ pub fn repairs(error: &ValidationError<'_>, arguments: &Value) -> Option<Vec<Rep
     match error.kind() {
         ValidationErrorKind::Type { .. } => {
             let text = error.instance().as_str()?;
-            let value = literal(text, &report::wanted_types(error))?;
-            Some(vec![Repair { path, change: Change::Replace(text.to_owned(), value) }])
+            let wanted = report::wanted_types(error);
+            let value = literal(text, &wanted).or_else(|| container(text, &wanted, path.len()))?;
+            Some(vec![Repair { path, change: Change::Replace(text.trim_ascii().to_owned(), value) }])
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            context.iter().find_map(|branch| repairs_of_all(branch, arguments))
+            let takes_strings =
+                error.instance().as_str().is_some() && context.iter().any(|branch| takes_strings(branch));
+            let mut found = context.iter().filter_map(|branch| repairs_of_all(branch, arguments));
+            found.find(|repairs| !takes_strings || !repairs.iter().any(Repair::opens))
         }
         _ => None,
     }
@@ -124,6 +138,48 @@ fn value_at<'v>(root: &'v mut Value, path: &[PathSegment]) -> Option<&'v mut Val
         PathSegment::Key(key) => value.get_mut(key),
         PathSegment::Index(index) => value.get_mut(index),
     })
+}
+
+/// Whether the alternative that `errors` are of takes strings, though not the one that it was given: none of them says
+/// that it wants another type.
+fn takes_strings(errors: &[ValidationError<'_>]) -> bool {
+    use ValidationErrorKind as Kind;
+    !errors.iter().any(|error| match error.kind() {
+        Kind::Type { .. } => error.instance().is_string(),
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+            !context.iter().any(|branch| takes_strings(branch))
+        }
+        _ => false,
+    })
+}
+
+/// The list or object that `text` is the JSON of, white space around it or not, when it is wanted `depth` levels down.
+fn container(text: &str, wanted: &[JsonType], depth: usize) -> Option<Value> {
+    let text = text.trim_ascii();
+    let kind = match text.as_bytes().first()? {
+        b'[' => JsonType::Array,
+        b'{' => JsonType::Object,
+        _ => return None,
+    };
+    if !wanted.contains(&kind) {
+        return None;
+    }
+    spend(text.len() as u64 / budget::TREE_BYTES_A_STEP);
+    let size = weigh(text.as_bytes()).ok()?.bytes;
+    spend(size as u64 / budget::TREE_BYTES_A_STEP);
+    let value = serde_json::from_str(text).ok()?;
+    // Together no deeper than a body may be.
+    (depth + levels(&value) <= budget::DEEPEST).then_some(value)
+}
+
+/// How many lists and objects stand inside one another.
+fn levels(value: &Value) -> usize {
+    let inside = match value {
+        Value::Array(elements) => elements.iter().map(levels).max(),
+        Value::Object(members) => members.values().map(levels).max(),
+        _ => return 0,
+    };
+    1 + inside.unwrap_or_default()
 }
 
 /// The value that `text` is the exact JSON of, when one of the wanted types has it.

@@ -7,6 +7,7 @@ use super::{ArgumentChecker, ArgumentError, FaultKind};
 
 mod agreement;
 mod bounds;
+mod texts;
 
 const UNEXPLAINED: &str =
     "arguments: Input does not satisfy the schema, and is too large or too deep to say where";
