@@ -44,6 +44,7 @@ mod streamable;
 mod subscriptions;
 pub mod supervisor;
 mod tools;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -149,22 +149,22 @@ impl CallError {
             Self::Unavailable(_) | Self::Link(LinkError::NotSent(_)) => "unavailable",
             Self::Deadline { .. } => "deadline",
             Self::Link(LinkError::Lost(_)) => "connection_lost",
-            Self::Link(LinkError::SessionLost) => "session_lost",
-            Self::Link(LinkError::Status(_) | LinkError::Refused { .. }) => "upstream_status",
+            Self::Link(LinkError::SessionLost { .. }) => "session_lost",
+            Self::Link(LinkError::Status(_)) => "upstream_status",
             Self::Link(LinkError::TooLarge { .. }) => "result_too_large",
             Self::Link(LinkError::NoRoom { .. }) => "results_too_many",
             Self::Link(LinkError::Malformed(_)) => "protocol_fault",
         }
     }
 
-    /// The whole chain, for the log: more than callers are told, and nothing of what a server wrote. That
-    /// may hold anything, arguments of this call included; what it writes to its stderr is logged as its own.
+    /// The whole chain, for the log: more than callers are told. Of what a server wrote only its words to an HTTP status
+    /// that is no success, cleaned and cut; the rest may hold anything, arguments of this call included, and what it
+    /// writes to its stderr is logged as its own.
     pub fn full(&self) -> String {
         match self {
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
             Self::Link(LinkError::NotSent(reason)) => LinkError::NotSent(reason.without_words()).to_string(),
             Self::Link(LinkError::Lost(reason)) => LinkError::Lost(reason.without_words()).to_string(),
-            Self::Link(LinkError::Refused { status, .. }) => status.to_string(),
             Self::Link(error) => error.to_string(),
             Self::Limited(limited) => format!("refused: {limited}"),
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),
@@ -216,8 +216,8 @@ mod tests {
         let links = [
             LinkError::NotSent(EndReason::Stopping),
             LinkError::Lost(EndReason::Stopping),
-            LinkError::SessionLost,
-            LinkError::Status(StatusReason { status: 500, retry_after: None }),
+            LinkError::SessionLost { ran_nothing: true },
+            LinkError::Status(StatusReason { status: 500, ..StatusReason::default() }),
             LinkError::TooLarge { limit: 1 },
             LinkError::NoRoom { after: Duration::ZERO },
             LinkError::Malformed(String::new()),

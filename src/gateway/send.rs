@@ -122,10 +122,9 @@ impl Gateway {
             };
             // Nothing was done yet, or doing it twice is harmless: one more time, on a new connection.
             let may_repeat = match &error {
-                LinkError::NotSent(_) | LinkError::SessionLost => true,
-                LinkError::Lost(_) => what.is_idempotent(),
+                LinkError::NotSent(_) | LinkError::SessionLost { ran_nothing: true } => true,
+                LinkError::Lost(_) | LinkError::SessionLost { ran_nothing: false } => what.is_idempotent(),
                 LinkError::Status(_)
-                | LinkError::Refused { .. }
                 | LinkError::TooLarge { .. }
                 | LinkError::NoRoom { .. }
                 | LinkError::Malformed(_) => false,

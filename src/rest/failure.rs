@@ -13,6 +13,7 @@ use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallError, FindError, Limited};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::{Problem, error_answer, json_answer};
+use crate::upstream::error::StatusReason;
 use crate::upstream::{LinkError, RpcError, Unavailable};
 
 /// A call that got no answer.
@@ -31,17 +32,24 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
             let (status, code) = match link {
                 LinkError::NotSent(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_unavailable"),
                 LinkError::Lost(_) => (StatusCode::BAD_GATEWAY, "connection_lost"),
-                LinkError::SessionLost => (StatusCode::BAD_GATEWAY, "session_lost"),
-                LinkError::Status(_) | LinkError::Refused { .. } => {
-                    (StatusCode::BAD_GATEWAY, "server_status")
+                LinkError::SessionLost { .. } => (StatusCode::BAD_GATEWAY, "session_lost"),
+                LinkError::Status(StatusReason { status: 429, .. }) => {
+                    (StatusCode::TOO_MANY_REQUESTS, "server_status")
                 }
+                LinkError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
                 LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
                 LinkError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
                 LinkError::Malformed(_) => (StatusCode::BAD_GATEWAY, "protocol_fault"),
             };
             let mut response = answer(status, code, name, &error.told(caller));
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let wait = match link {
+                LinkError::Status(StatusReason { status: 429, retry_after, .. }) => {
+                    retry_after.map(whole_seconds)
+                }
+                _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+            };
+            if let Some(seconds) = wait {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             response
         }

@@ -1,5 +1,6 @@
 //! What can go wrong between the gateway and one server, told apart by what the caller may do about it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +16,12 @@ pub enum LinkError {
     /// The connection ended while the answer was awaited; the server may have acted.
     #[error("the connection ended before the answer came: {0}")]
     Lost(EndReason),
-    /// The server no longer knows our session and did nothing (streamable HTTP, status 404).
+    /// The server no longer knows our session. `ran_nothing` when its refusal says that it did nothing.
     #[error("the server has forgotten the session")]
-    SessionLost,
+    SessionLost { ran_nothing: bool },
     /// The HTTP server answered with a status that is no success.
-    #[error("{0}")]
+    #[error("{}", .0.of_a_request())]
     Status(StatusReason),
-    /// The same, with the JSON-RPC error that came along: the server's words, for its caller only.
-    #[error("{status}: {message}")]
-    Refused { status: StatusReason, message: String },
     /// The answer is longer than `limits.resultBytes`.
     #[error("the answer is larger than the limit of {limit} bytes (limits.resultBytes)")]
     TooLarge { limit: usize },
@@ -40,24 +38,52 @@ pub enum LinkError {
 }
 
 /// An HTTP status of a server, explained.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the server answered with HTTP status {status}{}", explain(*status))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
+#[error("the server answered with HTTP status {status}{}{}", self.explained(), self.said())]
 pub struct StatusReason {
     pub status: u16,
     /// What the server asked us to wait.
     pub retry_after: Option<Duration>,
+    /// Where a redirect leads, without user and query.
+    pub target: Option<Arc<str>>,
+    /// What the server says of it, cleaned and cut.
+    pub words: Option<Arc<str>>,
 }
 
-fn explain(status: u16) -> &'static str {
-    match status {
-        300..=399 => " (a redirect to another origin is not followed; correct `url`)",
-        401 => " (it wants credentials: check the secret in `headers`)",
-        403 => " (it refuses these credentials: check their rights)",
-        404 => " (nothing is served at this path: check `url`)",
-        405 | 406 | 415 => " (this path does not speak the configured transport: check `type` and `url`)",
-        429 => " (too many requests)",
-        500.. => " (a fault of the server or of the proxy before it)",
-        _ => "",
+impl StatusReason {
+    /// The same about one request in the midst of others: what is wrong need not be the configuration.
+    fn of_a_request(&self) -> String {
+        match (&self.words, self.status) {
+            (Some(_), 400..=428 | 430..) => {
+                format!("the server answered with HTTP status {}{}", self.status, self.said())
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    fn said(&self) -> String {
+        self.words.as_ref().map(|words| format!(": {words}")).unwrap_or_default()
+    }
+
+    fn explained(&self) -> Cow<'static, str> {
+        match (self.status, &self.target, self.retry_after) {
+            (300..=399, Some(target), _) => {
+                format!(" (a redirect to {target}, which is not followed; correct `url`)").into()
+            }
+            (300..=399, None, _) => " (a redirect that names no target; correct `url`)".into(),
+            (401, ..) => " (it wants credentials: check the secret in `headers`)".into(),
+            (403, ..) => " (it refuses these credentials: check their rights)".into(),
+            (404, ..) => " (nothing is served at this path: check `url`)".into(),
+            (405 | 406 | 415, ..) => {
+                " (this path does not speak the configured transport: check `type` and `url`)".into()
+            }
+            (429, _, Some(wait)) => {
+                format!(" (too many requests; it asks to wait {} s)", wait.as_secs()).into()
+            }
+            (429, ..) => " (too many requests)".into(),
+            (500.., ..) => " (a fault of the server or of the proxy before it)".into(),
+            _ => "".into(),
+        }
     }
 }
 
@@ -152,7 +178,20 @@ impl EndReason {
 
     /// Whether waiting seconds cannot help, since somebody has to change credentials or configuration.
     pub fn needs_an_operator(&self) -> bool {
-        matches!(self, Self::Status(StatusReason { status: 401 | 403, .. }) | Self::SignIn { .. })
+        self.refuses_us() || matches!(self, Self::SignIn { .. })
+    }
+
+    /// Whether the server refuses the credentials, as far as its status says.
+    pub fn refuses_us(&self) -> bool {
+        matches!(self, Self::Status(StatusReason { status: 401 | 403, .. }))
+    }
+
+    /// How long the server asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status(status) => status.retry_after,
+            _ => None,
+        }
     }
 
     /// The same reason with the server's last stderr lines, where the variant can carry them.
@@ -172,6 +211,7 @@ impl EndReason {
         match &mut reason {
             Self::Exited { stderr, .. } | Self::OutputClosed { stderr } => *stderr = Arc::default(),
             Self::Handshake { error, .. } => *error = "the server's words are in its state".into(),
+            Self::Status(status) => status.words = None,
             _ => {}
         }
         reason
@@ -221,6 +261,11 @@ mod tests {
             EndReason::OutputClosed { stderr: words.clone() },
             EndReason::Silent { step: "initialize", after, stderr: words.clone() },
             EndReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: words },
+            EndReason::Status(StatusReason {
+                status: 500,
+                words: Some("hunter2".into()),
+                ..Default::default()
+            }),
         ];
         for reason in reasons {
             assert!(reason.to_string().contains("hunter2"));

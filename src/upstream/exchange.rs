@@ -2,7 +2,7 @@
 //! status codes mean. Used by both HTTP transports.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use super::http_client::{HttpClient, HttpClients};
 use super::identity::Identity;
 use super::intake::{Bounds, Intake};
 use super::oauth::Authorizer;
+use super::words;
 use crate::config::{HttpConfig, ServerName};
 use crate::room::Owner;
 use crate::trace::TraceContext;
@@ -27,6 +28,11 @@ pub const EVENTS: &str = "text/event-stream";
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// Redirects within the same origin that are followed (`/mcp` to `/mcp/`).
 const REDIRECTS: usize = 3;
+/// How much of a refusal words are looked for in, in bytes, and how long it may take.
+const WORDS_AMONG: usize = 64 << 10;
+const WORDS_WITHIN: Duration = Duration::from_secs(2);
+/// What is shorter is no secret, and may be part of any word.
+const SHORTEST_SECRET: usize = 6;
 
 /// What a connection over HTTP is made with.
 #[derive(Debug, Clone, Copy)]
@@ -120,9 +126,11 @@ impl Exchange {
         let renewed = authorizer.refused(status, challenges, token.as_ref()).await;
         let Some(renewed) = renewed.map_err(LinkError::NotSent)? else {
             if authorizer.sign_in_link().is_some() {
-                let status = status_reason(&response);
-                let message = "an administrator of the gateway has to sign in to it again, for more rights";
-                return Err(LinkError::Refused { status, message: message.to_owned() });
+                let words = "an administrator of the gateway has to sign in to it again, for more rights";
+                return Err(LinkError::Status(StatusReason {
+                    words: Some(words.into()),
+                    ..status_reason(&response)
+                }));
             }
             return Ok(response);
         };
@@ -177,7 +185,52 @@ impl Exchange {
                 }
             }
         }
-        Err(LinkError::Malformed("too many redirects".into()))
+        let last = format!("{}{}", address(&url), url.path());
+        Err(LinkError::Malformed(format!("it redirects in circles, at last to {last}; correct `url`")))
+    }
+
+    /// What an answer with a status that is no success means, with as much of its body as may hold words.
+    pub async fn refusal(&self, response: Response<Incoming>) -> (StatusReason, Bytes) {
+        let (reason, media_type) =
+            (status_reason(&response), media_type(response.headers().get(CONTENT_TYPE)));
+        let (mut body, mut read) = (response.into_body(), BytesMut::new());
+        let reading = async {
+            while read.len() < WORDS_AMONG
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                if let Ok(data) = frame.into_data() {
+                    read.extend_from_slice(&data);
+                }
+            }
+        };
+        let _what_came_so_far_counts = tokio::time::timeout(WORDS_WITHIN, reading).await;
+        read.truncate(WORDS_AMONG);
+        let words = words::of_refusal(&media_type, &read).map(|words| self.without_secrets(&words).into());
+        (StatusReason { words, ..reason }, read.freeze())
+    }
+
+    /// The fault of an answer whose status is a success and whose body is no answer.
+    pub fn no_answer(&self, status: StatusCode, kind: Option<&HeaderValue>, body: &[u8]) -> LinkError {
+        let body = &body[..body.len().min(WORDS_AMONG)];
+        let said = words::of_no_answer(status.as_u16(), &media_type(kind), body);
+        LinkError::Malformed(self.without_secrets(&said))
+    }
+
+    /// Words of the server without the secrets that our requests carry: some servers say them again.
+    fn without_secrets(&self, words: &str) -> String {
+        let url = self.url.load();
+        let query = url.query().unwrap_or_default();
+        let in_query = query.split('&').filter_map(|pair| pair.split_once('=').map(|(_, value)| value));
+        let is_secret =
+            |(name, value): &(&HeaderName, &HeaderValue)| value.is_sensitive() || *name == AUTHORIZATION;
+        let in_headers = self.headers.iter().filter(is_secret).filter_map(|(_, value)| value.to_str().ok());
+        let secrets =
+            in_headers.flat_map(|value| [Some(value), value.rsplit_once(' ').map(|(_, secret)| secret)]);
+        let mut words = words.to_owned();
+        for secret in secrets.flatten().chain(in_query).filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            words = words.replace(secret, "***");
+        }
+        words
     }
 
     /// The whole body of an answer to `owner`, within the bounds.
@@ -246,6 +299,13 @@ fn same_origin_redirect<B>(from: &Uri, response: &Response<B>) -> Option<Uri> {
     Uri::try_from(target.as_str()).ok()
 }
 
+/// The media type of a `Content-Type` in lower case, without parameters; empty when it names none.
+fn media_type(content_type: Option<&HeaderValue>) -> String {
+    let value = content_type.and_then(|value| value.to_str().ok());
+    let kind = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
 /// Whether the answer's media type is `wanted`, parameters aside.
 pub fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -254,10 +314,30 @@ pub fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// What a status that is no success means.
+/// What the head of an answer says whose status is no success.
 pub fn status_reason<B>(response: &Response<B>) -> StatusReason {
-    let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    StatusReason { status: response.status().as_u16(), retry_after: seconds.map(Duration::from_secs) }
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let target = || {
+        let Answered(from) = response.extensions().get()?;
+        let target = url::Url::parse(&from.to_string()).ok()?.join(text(LOCATION)?).ok()?;
+        // A query may hold secrets.
+        Some(format!("{}{}", target.origin().ascii_serialization(), target.path()).into())
+    };
+    StatusReason {
+        status: response.status().as_u16(),
+        retry_after: text(RETRY_AFTER).and_then(wait_of),
+        target: response.status().is_redirection().then(target).flatten(),
+        words: None,
+    }
+}
+
+/// The value of `Retry-After`: seconds, or a moment (RFC 9110, section 10.2.3).
+fn wait_of(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

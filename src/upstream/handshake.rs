@@ -90,6 +90,10 @@ pub async fn greet(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, S
             opened.link.speech().settle(Manner::Stateless);
             match discover(&*opened.link).await? {
                 Found::Stateless(info) => Ok(stateless::attend(greeting, opened, *info)),
+                Found::Sessions if pin.is_none() => {
+                    opened.link.speech().settle(Manner::Sessions);
+                    sessions::initialize(&greeting, opened).await
+                }
                 Found::Sessions => Err(refused("it does not speak revision 2026-07-28".into())),
             }
         }
@@ -143,7 +147,12 @@ async fn probe(link: &dyn Link, is_ordered: bool) -> Result<Found, EndReason> {
     };
     tokio::select! {
         biased;
-        found = discover(link) => found,
+        found = discover(link) => match found {
+            // The question itself may be what is refused; what is wrong for good, `initialize` is told, too.
+            Err(EndReason::Status(_)) => Ok(Found::Sessions),
+            Err(EndReason::Broken(_)) if !is_ordered => Ok(Found::Sessions),
+            found => found,
+        },
         () = pinged => Ok(Found::Sessions),
         () = sleep(if is_ordered { STARTING_LIMIT } else { PROBE_LIMIT }) => Ok(Found::Sessions),
     }

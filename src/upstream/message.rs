@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::farewell::Farewell;
@@ -96,6 +97,26 @@ pub fn sort(message: &[u8]) -> Sorted {
         Sorted::Other => Sorted::Result { id, range },
         sorted => sorted,
     }
+}
+
+/// The messages of one body: several stand in an array (2025-03-26, "Batching").
+pub fn each(body: &Bytes) -> Vec<Bytes> {
+    if body.trim_ascii_start().first() == Some(&b'[')
+        && let Ok(messages) = serde_json::from_slice::<Vec<&RawValue>>(body)
+    {
+        return messages.into_iter().map(|message| body.slice_ref(message.get().as_bytes())).collect();
+    }
+    vec![body.clone()]
+}
+
+/// Whether the message answers a request, whatever it says and of whatever id.
+pub fn is_answer(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Answer {
+        result: Option<IgnoredAny>,
+        error: Option<IgnoredAny>,
+    }
+    serde_json::from_slice::<Answer>(message).is_ok_and(|answer| answer.result.or(answer.error).is_some())
 }
 
 /// `{"jsonrpc":"2.0","id":7,"result":...}`

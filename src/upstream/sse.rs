@@ -23,6 +23,7 @@ use super::message::{self, Reply, Sorted};
 use super::messages::Sender;
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
+use super::words::name_the_session;
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
 
@@ -63,7 +64,7 @@ pub async fn open(
     let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENTS))];
     let response = exchange.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;
     if !response.status().is_success() {
-        return Err(EndReason::Status(exchange::status_reason(&response)));
+        return Err(EndReason::Status(exchange.refusal(response).await.0));
     }
     if !exchange::is_type(&response, EVENTS) {
         return Err(EndReason::Broken(
@@ -178,13 +179,19 @@ impl Sse {
                 self.end.set(reason.clone());
             }
         })?;
-        let status = response.status();
-        if status == http::StatusCode::NOT_FOUND {
-            self.end.set(EndReason::SessionLost);
-            return Err(LinkError::SessionLost);
-        }
-        if !status.is_success() {
-            return Err(LinkError::Status(exchange::status_reason(&response)));
+        if !response.status().is_success() {
+            let (reason, body) = self.exchange.refusal(response).await;
+            let names_session = name_the_session(&body);
+            if names_session && matches!(reason.status, 400 | 401 | 403 | 404 | 410 | 422 | 503) {
+                self.end.set(EndReason::SessionLost);
+                let ran_nothing = matches!(reason.status, 400 | 404 | 410 | 422);
+                return Err(LinkError::SessionLost { ran_nothing });
+            }
+            // Nothing takes our messages any more, though the stream is open.
+            if reason.status == 404 {
+                self.end.set(EndReason::Status(reason.clone()));
+            }
+            return Err(LinkError::Status(reason));
         }
         // The answer itself comes on the stream; what stands here is only read to keep the connection.
         self.exchange.body(response, &None).await.map(drop)

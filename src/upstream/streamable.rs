@@ -4,6 +4,8 @@
 //! its own task. Beside that runs, with servers that have sessions, one GET stream for what the server sends by itself.
 
 mod declared;
+mod link;
+mod lost;
 mod streams;
 
 use std::borrow::Cow;
@@ -12,8 +14,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -21,16 +23,15 @@ use tokio_util::task::TaskTracker;
 
 pub use declared::value as header_value;
 
-use super::error::{EndReason, LinkError, cut_words};
+use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::intake::Bounds;
-use super::link::{self, Answers, End, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, RpcError, Sorted};
 use super::messages::Sender;
-use super::progress::Progress;
-use super::request::{self, Manner, Request};
+use super::request::Manner;
 use crate::config::{HttpConfig, ServerName};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -80,7 +81,7 @@ pub async fn open(
     identity: Option<&Identity>,
 ) -> Result<Opened, EndReason> {
     let exchange = Exchange::new(server, config, means, bounds, identity).await?;
-    let (inbox, inbox_out) = link::inbox();
+    let (inbox, inbox_out) = links::inbox();
     let shared = Streamable {
         exchange,
         session: ArcSwapOption::empty(),
@@ -130,51 +131,56 @@ impl Streamable {
             }
         };
         let is_stateless = self.speech.manner() == Manner::Stateless;
-        let status = response.status();
-        if status.is_success() {
+        if response.status().is_success() {
             if is_stateless && session.is_none() {
                 self.session.store(Some(Arc::default()));
             }
             return Ok(Posted::Answer(response));
         }
-        let had_session = session.as_ref().is_some_and(|session| session.has_id);
-        if status == StatusCode::NOT_FOUND && had_session {
-            return Err(self.session_lost());
+        let (reason, body) = self.exchange.refusal(response).await;
+        if let Sorted::Error { id: of, error } = message::sort(&body)
+            && is_stateless
+            && Some(of) == id
+        {
+            return Ok(Posted::Error(error));
         }
-        let reason = exchange::status_reason(&response);
-        // 403 in the middle of a session may be about one tool only, and must not end the others' calls.
-        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN && session.is_none() {
+        if let Some(lost) = self.lost_by(&reason, &body).await {
+            return Err(lost);
+        }
+        // 403 in the middle of a session may be about one tool only, and must not end the others' calls; so may 401 while
+        // the session is known. A server may refuse the very question for its era, and still be one with sessions.
+        let is_question = is_stateless && session.is_none();
+        let is_about_us = match reason.status {
+            401 => !is_question && !session.is_some_and(|session| session.has_id),
+            403 => !is_question && session.is_none(),
+            _ => false,
+        };
+        if is_about_us {
             self.end.set(EndReason::Status(reason.clone()));
-            return Err(LinkError::Status(reason));
         }
-        let body = self.exchange.body(response, &None).await.unwrap_or_default();
-        // The official TypeScript examples answer 400, not 404, to a session they do not know.
-        let names_session = memchr::memmem::find(&body.to_ascii_lowercase(), b"session").is_some();
-        if status == StatusCode::BAD_REQUEST && had_session && names_session {
-            return Err(self.session_lost());
-        }
-        match message::sort(&body) {
-            Sorted::Error { id: of, error } if is_stateless && Some(of) == id => Ok(Posted::Error(error)),
-            Sorted::Error { error, .. } => {
-                Err(LinkError::Refused { status: reason, message: cut_words(&error.message) })
-            }
-            _ => Err(LinkError::Status(reason)),
-        }
-    }
-
-    fn session_lost(&self) -> LinkError {
-        self.end.set(EndReason::SessionLost);
-        LinkError::SessionLost
+        Err(LinkError::Status(reason))
     }
 
     fn to_inbox(&self, message: Bytes) {
-        link::offer(&self.exchange.server, &self.inbox, message);
+        links::offer(&self.exchange.server, &self.inbox, message);
     }
 
     /// Sends a message of rmcp; what the server answers goes to the inbox.
     async fn send(self: Arc<Self>, outgoing: Outgoing) -> Result<(), LinkError> {
-        let Posted::Answer(response) = self.post(outgoing.message, Vec::new(), None).await? else {
-            return Err(LinkError::Malformed("it answers a message that asks for nothing".into()));
+        let posted = self.post(outgoing.message, Vec::new(), None).await;
+        let response = match posted {
+            Ok(Posted::Answer(response)) => response,
+            Ok(Posted::Error(_)) => {
+                return Err(LinkError::Malformed("it answers a message that asks for nothing".into()));
+            }
+            // It knows the session, and only has no use for being told so.
+            Err(LinkError::Status(reason)) if outgoing.step == Step::Initialized && !self.end.is_set() => {
+                let server = &self.exchange.server;
+                tracing::warn!(mcp_server = %server, "{server} refuses `notifications/initialized`: {reason}");
+                self.listen_beside().await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if exchange::is_type(&response, EVENTS) {
@@ -201,25 +207,37 @@ impl Streamable {
                 end.token().run_until_cancelled(pump).await;
             });
         } else {
+            let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
             let body = self.exchange.body(response, &None).await?;
+            let messages = message::each(&body);
             if outgoing.step == Step::Initialize {
-                self.open_session(&body, session_id.as_ref());
+                if !messages.iter().any(|message| message::is_answer(message)) {
+                    return Err(self.exchange.no_answer(status, kind.as_ref(), &body));
+                }
+                for message in &messages {
+                    self.open_session(message, session_id.as_ref());
+                }
             }
-            if !body.is_empty() {
-                self.to_inbox(body);
+            for message in messages.into_iter().filter(|message| !message.is_empty()) {
+                self.to_inbox(message);
             }
         }
         if outgoing.step == Step::Initialized {
-            let this = self.clone();
-            let (tell, listening) = oneshot::channel();
-            self.tasks.spawn(async move {
-                let end = this.end.clone();
-                end.token().run_until_cancelled(this.listen(tell)).await;
-            });
-            // A stream that is opened later could be taken for one that resumes a request.
-            let _later = tokio::time::timeout(LISTENING, listening).await;
+            self.listen_beside().await;
         }
         Ok(())
+    }
+
+    /// Begins to read what the server sends by itself.
+    async fn listen_beside(self: &Arc<Self>) {
+        let this = self.clone();
+        let (tell, listening) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let end = this.end.clone();
+            end.token().run_until_cancelled(this.listen(tell)).await;
+        });
+        // A stream that is opened later could be taken for one that resumes a request.
+        let _later = tokio::time::timeout(LISTENING, listening).await;
     }
 
     fn open_session(&self, answer: &[u8], id: Option<&HeaderValue>) -> bool {
@@ -235,6 +253,22 @@ impl Streamable {
         true
     }
 
+    /// The answer to request `id` in a body of several messages.
+    fn answer_among(&self, id: u32, body: &Bytes) -> Option<Reply> {
+        let mut found = None;
+        for message in message::each(body) {
+            match message::sort(&message) {
+                Sorted::Result { id: of, range } if of == id => {
+                    found = Some(Reply::Result(message.slice(range)))
+                }
+                Sorted::Error { id: of, error } if of == id => found = Some(Reply::Error(error)),
+                _ if message.len() == body.len() => {}
+                _ => self.to_inbox(message),
+            }
+        }
+        found
+    }
+
     /// Opens an event stream with GET, from `last_id` on.
     async fn get(&self, last_id: Option<&str>) -> Result<Response<Incoming>, LinkError> {
         let session = self.session.load_full();
@@ -244,118 +278,5 @@ impl Streamable {
             headers.push((LAST_EVENT_ID, id));
         }
         self.exchange.send(Method::GET, &self.exchange.url(), &headers, Bytes::new()).await
-    }
-}
-
-impl Link for StreamableLink {
-    fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
-        Box::pin(self.0.clone().send(outgoing))
-    }
-
-    fn tell(&self, answer: Bytes) {
-        let telling = self.send(Outgoing { message: answer, step: Step::Other });
-        self.0.answers.tell(&self.0.exchange.server, &self.0.tasks, self.0.end.clone(), telling);
-    }
-
-    fn request<'a>(
-        &'a self,
-        request: Request<'a>,
-        progress: Option<Arc<Progress>>,
-    ) -> BoxFuture<'a, Result<Reply, LinkError>> {
-        Box::pin(async move {
-            let this = &self.0;
-            if this.end.is_set() {
-                return Err(LinkError::NotSent(this.end.reason()));
-            }
-            let (id, owner) = (this.ids.next(), request.meta.owner.cloned());
-            let mut open = Open { link: this, id, answered: request.meta.quiet };
-            let reply = async {
-                let manner = this.speech.manner();
-                let mut headers = match manner {
-                    Manner::Sessions => Vec::new(),
-                    Manner::Stateless => declared::headers(&request),
-                };
-                if let Some(trace) = request.meta.trace {
-                    headers.extend(exchange::trace_headers(trace));
-                }
-                let response = match this.post(request.encode(id, manner).into(), headers, Some(id)).await? {
-                    Posted::Answer(response) => response,
-                    Posted::Error(error) => return Ok(Reply::Error(error)),
-                };
-                if exchange::is_type(&response, EVENTS) {
-                    let events = EventStream::new(response.into_body(), &this.exchange.bounds, owner.clone());
-                    return this.answer_in_events(id, &owner, events, progress.as_deref()).await;
-                }
-                let body = this.exchange.body(response, &owner).await?;
-                match message::sort(&body) {
-                    Sorted::Result { id: of, range } if of == id => Ok(Reply::Result(body.slice(range))),
-                    Sorted::Error { id: of, error } if of == id => Ok(Reply::Error(error)),
-                    _ => Err(LinkError::Malformed("its answer is no answer to the request".into())),
-                }
-            };
-            let reply = reply.await;
-            open.answered = true;
-            reply
-        })
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            let this = &self.0;
-            this.end.set(EndReason::Stopping);
-            let session = this.session.swap(None);
-            if let Some(session) = session.filter(|session| session.has_id)
-                && matches!(this.end.reason(), EndReason::Stopping)
-            {
-                let url = this.exchange.url();
-                let farewell = this.exchange.send(Method::DELETE, &url, &session.headers, Bytes::new());
-                if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
-                    let server = &this.exchange.server;
-                    tracing::debug!(mcp_server = %server, "{server} was not told that the session ends");
-                }
-            }
-            this.tasks.close();
-            this.tasks.wait().await;
-        })
-    }
-
-    fn end(&self) -> &End {
-        &self.0.end
-    }
-
-    fn speech(&self) -> &Speech {
-        &self.0.speech
-    }
-
-    fn mirrors_arguments(&self) -> bool {
-        self.0.speech.manner() == Manner::Stateless
-    }
-}
-
-/// Cancels the request when its caller goes away before the answer.
-struct Open<'a> {
-    link: &'a Arc<Streamable>,
-    id: u32,
-    answered: bool,
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        // Without sessions, the end of the answer's stream says it (2026-07-28, streamable HTTP, "Cancellation").
-        let is_told = self.link.speech.manner() == Manner::Stateless;
-        if self.answered || self.link.end.is_set() || is_told {
-            return;
-        }
-        let link = self.link.clone();
-        let message = Bytes::from(request::cancelled(self.id));
-        self.link.tasks.spawn(async move {
-            if !matches!(
-                tokio::time::timeout(FAREWELL, link.post(message, Vec::new(), None)).await,
-                Ok(Ok(_))
-            ) {
-                let server = &link.exchange.server;
-                tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
-            }
-        });
     }
 }

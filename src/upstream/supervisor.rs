@@ -158,9 +158,10 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                     return;
                 }
                 let proven = ready_since.elapsed() >= backoff::PROVEN;
-                // A forgotten session is no failure of the server, unless it keeps forgetting.
+                // A forgotten session is no failure of the server, unless it keeps forgetting. Some say 401 or 403 for it.
                 lost_sessions = if proven { 0 } else { lost_sessions + 1 };
-                if proven || reason == EndReason::SessionLost && lost_sessions <= FORGIVEN {
+                let is_forgotten = reason == EndReason::SessionLost || reason.refuses_us();
+                if proven || is_forgotten && lost_sessions <= FORGIVEN {
                     tracing::warn!(mcp_server = %supervisor.upstream.name(), "{} went away: {reason}; it is started again", supervisor.upstream.name());
                     failures = 0;
                     last = Some(Arc::new(reason));
@@ -195,6 +196,7 @@ impl Supervisor {
             true => backoff::OPERATOR,
             false => backoff::delay(failures, backoff::random()),
         };
+        let delay = delay.max(reason.retry_after().unwrap_or_default().min(backoff::OPERATOR));
         let name = self.upstream.name();
         // The first failures are news, later ones only when the reason is another: a flapping server must not fill
         // the log. The public form of a reason lacks what differs each time, such as a process id on stderr.

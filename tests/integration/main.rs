@@ -23,6 +23,8 @@ mod files;
 mod floors;
 mod forwarding;
 mod hostile_lists;
+mod http_lost_sessions;
+mod http_odd_answers;
 mod http_upstreams;
 mod identities;
 mod isolation;

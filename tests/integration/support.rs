@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod client;
+pub mod fake_http;
 pub mod gateway;
 pub mod identity;
 pub mod mcp;

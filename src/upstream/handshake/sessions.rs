@@ -95,7 +95,11 @@ fn why(link: &Arc<dyn Link>, error: ClientInitializeError) -> EndReason {
         match transport.error.downcast_ref::<LinkError>() {
             Some(LinkError::NotSent(reason) | LinkError::Lost(reason)) => return reason.clone(),
             Some(LinkError::Status(reason)) => return EndReason::Status(reason.clone()),
-            _ => {}
+            Some(error) => {
+                let (error, stderr) = (cut_words(&error.to_string()), Arc::default());
+                return EndReason::Handshake { step: "initialize", error, stderr };
+            }
+            None => {}
         }
     }
     let error = match error {

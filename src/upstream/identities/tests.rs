@@ -82,7 +82,7 @@ impl Link for FakeLink {
         _: Request<'a>,
         _: Option<Arc<Progress>>,
     ) -> BoxFuture<'a, Result<Reply, LinkError>> {
-        Box::pin(async { Err(LinkError::SessionLost) })
+        Box::pin(async { Err(LinkError::SessionLost { ran_nothing: true }) })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -231,7 +231,7 @@ async fn a_failed_try_is_told_to_all_and_repeated_at_most_once_a_second() {
 #[tokio::test(start_paused = true)]
 async fn a_status_refuses_one_caller_and_says_which_it_was() {
     let (identities, server) = pool(2, Server::default());
-    let status = StatusReason { status: 401, retry_after: None };
+    let status = StatusReason { status: 401, ..StatusReason::default() };
     *server.refuses.lock().unwrap() = Some(EndReason::Status(status.clone()));
     let refused = identities.lease(&user("a")).await;
     assert!(matches!(refused, Err(NoConnection::Refused(told)) if told == status));

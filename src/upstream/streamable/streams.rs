@@ -60,12 +60,12 @@ impl Streamable {
                     tracing::debug!(mcp_server = %server, status, "{server}: its event stream is away: {status}");
                 }
                 Ok(response) => {
-                    // Before the first stream 404 only says that this path takes no GET.
-                    if response.status() == StatusCode::NOT_FOUND && listened {
+                    let status = response.status().as_u16();
+                    // Before the first stream a refusal only says that this path takes no GET.
+                    if listened && !self.knows_session().await {
                         self.end.set(EndReason::SessionLost);
                     }
                     // 405: this server does not offer a stream; other refusals are no reason to insist.
-                    let status = response.status().as_u16();
                     tracing::debug!(mcp_server = %server, status, "{server} offers no event stream: {status}");
                     return;
                 }
@@ -142,7 +142,7 @@ impl Streamable {
             tokio::time::sleep(wait).await;
             let response = match self.get(Some(&last_id)).await {
                 Ok(response) if response.status().is_success() => response,
-                Ok(response) => return Err(LinkError::Status(exchange::status_reason(&response))),
+                Ok(response) => return Err(LinkError::Status(self.exchange.refusal(response).await.0)),
                 // The request itself was sent long ago, and may have been carried out.
                 Err(LinkError::NotSent(reason)) => return Err(LinkError::Lost(reason)),
                 Err(error) => return Err(error),

@@ -1,0 +1,90 @@
+//! Whether a server has forgotten the session. Few say it as the specification has it (404), and what they say in its place
+//! other refusals say, too: so a ping in the same session asks.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::{Session, Streamable};
+use crate::upstream::error::{EndReason, LinkError, StatusReason};
+use crate::upstream::event_stream::EventStream;
+use crate::upstream::exchange::{self, EVENTS};
+use crate::upstream::message::{self, RpcError, Sorted};
+use crate::upstream::request::{Manner, Request};
+use crate::upstream::words::name_the_session;
+
+/// How long the ping may take; a server that keeps silent has said nothing of the session.
+const PING_LIMIT: Duration = Duration::from_secs(2);
+
+impl Streamable {
+    /// What is lost when a message is refused for this `reason`, with this `body`; `None` when the session is known.
+    pub(super) async fn lost_by(&self, reason: &StatusReason, body: &[u8]) -> Option<LinkError> {
+        let names_session = name_the_session(body);
+        if !names_session && !matches!(reason.status, 400 | 401 | 403 | 404 | 410 | 422 | 503) {
+            return None;
+        }
+        if self.knows_session().await {
+            return None;
+        }
+        // Credentials that have run out are refused in the same way.
+        if matches!(reason.status, 401 | 403) && !names_session {
+            self.end.set(EndReason::Status(reason.clone()));
+            return Some(LinkError::Status(reason.clone()));
+        }
+        let ran_nothing = match reason.status {
+            404 => true,
+            400 | 410 | 422 => names_session,
+            _ => false,
+        };
+        self.end.set(EndReason::SessionLost);
+        Some(LinkError::SessionLost { ran_nothing })
+    }
+
+    /// The same for a request that is answered by this error, with status 200.
+    pub(super) async fn lost_by_error(&self, error: &RpcError) -> Option<LinkError> {
+        if !name_the_session(error.message.as_bytes()) || self.knows_session().await {
+            return None;
+        }
+        self.end.set(EndReason::SessionLost);
+        Some(LinkError::SessionLost { ran_nothing: true })
+    }
+
+    /// Whether the server knows the session, as far as can be told. There may be none, which nothing can lose.
+    pub(super) async fn knows_session(&self) -> bool {
+        let session = self.session.load_full();
+        let Some(session) = session.filter(|session| session.has_id) else { return true };
+        if self.end.is_set() {
+            return self.end.reason() != EndReason::SessionLost;
+        }
+        let pong = tokio::time::timeout(PING_LIMIT, self.pong(&session));
+        !matches!(pong.await, Ok(Ok(false)))
+    }
+
+    /// Whether the server answers a ping as one that knows the session.
+    async fn pong(&self, session: &Session) -> Result<bool, LinkError> {
+        let ping = Request::other("ping", b"").encode(self.ids.next(), Manner::Sessions);
+        let url = self.exchange.url();
+        let response = self.exchange.send(Method::POST, &url, &session.headers, Bytes::from(ping)).await?;
+        match response.status() {
+            status if status.is_success() => {}
+            // It says nothing of the session.
+            StatusCode::TOO_MANY_REQUESTS => return Ok(true),
+            _ => {
+                // Read, so that its connection can be used again.
+                self.exchange.refusal(response).await;
+                return Ok(false);
+            }
+        }
+        let answer = if exchange::is_type(&response, EVENTS) {
+            let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
+            events.next().await?.map(|event| event.data).unwrap_or_default()
+        } else {
+            self.exchange.body(response, &None).await?
+        };
+        Ok(match message::sort(&answer) {
+            Sorted::Error { error, .. } => !name_the_session(error.message.as_bytes()),
+            _ => true,
+        })
+    }
+}

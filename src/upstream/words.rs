@@ -1,0 +1,208 @@
+//! What a server says in an answer over HTTP that is none of the protocol's: its words, for reasons and logs.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::error::cut_words;
+
+/// Members of JSON in which servers say what is wrong, in the order in which they are told: JSON-RPC and most others,
+/// OAuth (RFC 6749), problem details (RFC 9457), FastAPI.
+const MEMBERS: [&str; 7] = ["title", "error", "error_description", "message", "msg", "detail", "errors"];
+/// Entries of a list of faults that are told.
+const ENTRIES: usize = 3;
+/// How deep words are looked for.
+const DEPTH: usize = 4;
+
+/// The words of a refusal with this media type; `None` when it has none.
+pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let words = match Kind::of(media_type, text) {
+        Kind::Json(value) => said(&value, DEPTH).unwrap_or_else(|| value.to_string()),
+        Kind::Page => title(text)?.to_owned(),
+        Kind::Text => text.to_owned(),
+        Kind::Other => return None,
+    };
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!words.is_empty()).then(|| cut_words(&words).into())
+}
+
+/// What came with a status that is a success, in place of the answer to a request.
+pub fn of_no_answer(status: u16, media_type: &str, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let came = match Kind::of(media_type, text) {
+        _ if text.is_empty() => return format!("it answers with status {status} and an empty body"),
+        Kind::Json(_) => format!("it answers with JSON that answers no request: {text}"),
+        Kind::Page => match title(text) {
+            Some(title) => format!("it answers with an HTML page: {title}"),
+            None => "it answers with an HTML page".to_owned(),
+        },
+        Kind::Text if media_type.is_empty() => format!("it answers with text: {text}"),
+        Kind::Text => format!("it answers with {media_type}: {text}"),
+        Kind::Other => format!("it answers with {media_type}"),
+    };
+    let came = came.split_whitespace().collect::<Vec<_>>().join(" ");
+    cut_words(&came)
+}
+
+/// Whether a refusal speaks of the session, in one of the words that servers have for one that they do not know.
+pub fn name_the_session(body: &[u8]) -> bool {
+    let body = body.to_ascii_lowercase();
+    let says = |words: &str| memchr::memmem::find(&body, words.as_bytes()).is_some();
+    ["session", "not initialized", "uninitialized", "initialize request"].into_iter().any(says)
+}
+
+/// What a body is.
+enum Kind {
+    Json(Value),
+    Page,
+    Text,
+    /// Nothing to read.
+    Other,
+}
+
+impl Kind {
+    fn of(media_type: &str, text: &str) -> Self {
+        let starts = |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+        if media_type == "text/html" || starts("<!doctype html") || starts("<html") {
+            return Self::Page;
+        }
+        if text.starts_with(['{', '[', '"'])
+            && let Ok(value) = serde_json::from_str(text)
+        {
+            return Self::Json(value);
+        }
+        let is_text =
+            media_type.is_empty() || media_type.starts_with("text/") || media_type.ends_with("json");
+        if is_text && !text.contains('\0') { Self::Text } else { Self::Other }
+    }
+}
+
+/// What a JSON value says to people.
+fn said(value: &Value, depth: usize) -> Option<String> {
+    let depth = depth.checked_sub(1)?;
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Array(entries) => {
+            let entries = entries.iter().filter_map(|entry| said(entry, depth)).take(ENTRIES);
+            Some(entries.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+        }
+        Value::Object(members) => {
+            let mut words: Vec<String> = Vec::new();
+            for name in MEMBERS {
+                if let Some(word) = members.get(name).and_then(|member| said(member, depth))
+                    && !words.contains(&word)
+                {
+                    words.push(word);
+                }
+            }
+            (!words.is_empty()).then(|| words.join(": "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// The title of an HTML page.
+fn title(page: &str) -> Option<&str> {
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find('<')?;
+    Some(page[start..end].trim()).filter(|title| !title.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = "application/json";
+
+    #[test]
+    fn the_words_of_a_refusal_are_found_wherever_servers_put_them() {
+        for (media_type, body, words) in [
+            (
+                JSON,
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"quota used up"}}"#,
+                "quota used up",
+            ),
+            (JSON, r#"{"detail":"no such project"}"#, "no such project"),
+            (
+                JSON,
+                r#"{"detail":[{"loc":["body"],"msg":"field required"},{"msg":"too long"}]}"#,
+                "field required; too long",
+            ),
+            (JSON, r#"{"error":"your trial has ended"}"#, "your trial has ended"),
+            (
+                JSON,
+                r#"{"error":"invalid_token","error_description":"it expired"}"#,
+                "invalid_token: it expired",
+            ),
+            (
+                JSON,
+                r#"{"statusCode":400,"error":"Bad Request","message":"workspace is archived"}"#,
+                "Bad Request: workspace is archived",
+            ),
+            (
+                "application/problem+json",
+                r#"{"type":"about:blank","title":"Unprocessable","detail":"too long"}"#,
+                "Unprocessable: too long",
+            ),
+            (JSON, r#"{"Output":{"x":1}}"#, r#"{"Output":{"x":1}}"#),
+            (JSON, r#""plain""#, "plain"),
+            (JSON, "{broken", "{broken"),
+            ("text/plain", "  maintenance\r\n until\t14:00 ", "maintenance until 14:00"),
+            ("", "Unauthorized: Session not found", "Unauthorized: Session not found"),
+            ("text/html", "<html><head><TITLE lang=en> 502 Bad\nGateway </TITLE>", "502 Bad Gateway"),
+            ("text/plain", "up\u{1b}[31m \u{202e}red", r"up\u{1b}[31m \u{202e}red"),
+        ] {
+            assert_eq!(of_refusal(media_type, body.as_bytes()).as_deref(), Some(words), "{body}");
+        }
+        for (media_type, body) in
+            [("", ""), ("text/html", "<html></html>"), ("image/png", "\u{89}PNG"), ("text/plain", "a\0b")]
+        {
+            assert_eq!(of_refusal(media_type, body.as_bytes()), None, "{body:?}");
+        }
+        assert_eq!(of_refusal("text/plain", &b"x".repeat(5000)).map(|words| words.len()), Some(1000));
+    }
+
+    #[test]
+    fn what_came_in_place_of_an_answer_is_described() {
+        for (status, media_type, body, described) in [
+            (202, "", "", "it answers with status 202 and an empty body"),
+            (204, "", "", "it answers with status 204 and an empty body"),
+            (
+                200,
+                "text/html",
+                "<!doctype html><title>My App</title>",
+                "it answers with an HTML page: My App",
+            ),
+            (200, JSON, "\u{feff}<HTML>", "it answers with an HTML page"),
+            (200, "text/plain", "MCP\nendpoint.", "it answers with text/plain: MCP endpoint."),
+            (
+                200,
+                JSON,
+                r#"[{"jsonrpc":"2.0"}]"#,
+                r#"it answers with JSON that answers no request: [{"jsonrpc":"2.0"}]"#,
+            ),
+            (200, "image/png", "\0", "it answers with image/png"),
+        ] {
+            assert_eq!(of_no_answer(status, media_type, body.as_bytes()), described);
+        }
+    }
+
+    #[test]
+    fn a_lost_session_is_named_in_many_words() {
+        for body in [
+            "Session not found",
+            "Bad Request: No valid session ID provided",
+            "Bad Request: Server not initialized",
+            "Mcp-Session-Id principal mismatch",
+            "Expected initialize request",
+        ] {
+            assert!(name_the_session(body.as_bytes()), "{body}");
+        }
+        assert!(!name_the_session(b"no such project"));
+    }
+}
