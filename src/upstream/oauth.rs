@@ -3,7 +3,7 @@
 //!
 //! rmcp's `auth` carries the protocol: discovery (RFC 9728, RFC 8414, OpenID Connect), the choice of scopes, dynamic
 //! registration, PKCE, the check of `iss`, the exchange of codes and refresh tokens. Ours are the parts around it: the
-//! HTTP client with its bounds ([`http`]), what is kept on disk ([`vault`]), one renewal for all who wait for it
+//! HTTP client with its bounds ([`http`]), what real servers answer otherwise ([`answers`]), what is kept on disk ([`vault`]), one renewal for all who wait for it
 //! ([`renewal`]), also across reloads ([`vaults`]), and the schedule by which tokens are renewed though nobody calls
 //! ([`ahead`]), sign-ins that are bound to a browser ([`sign_in`]), and client credentials ([`credentials`]), whose proof by
 //! a private key rmcp would bring a second cryptographic library for.
@@ -12,6 +12,7 @@
 //! [`Authorizer::refused`]. Nothing here is logged but names, addresses and the codes of errors.
 
 mod ahead;
+mod answers;
 mod assertion;
 mod credentials;
 mod discovery;

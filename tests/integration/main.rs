@@ -46,6 +46,7 @@ mod mcp_tool_budget;
 mod metrics;
 mod mounts;
 mod names;
+mod odd_authorization;
 mod odd_servers;
 mod open_webui;
 mod openai_form;

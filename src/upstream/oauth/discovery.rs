@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata, OAuthClientConfig};
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataResolution,
+    OAuthClientConfig,
+};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -66,7 +69,7 @@ impl Authorizer {
         let url = self.address().await?;
         let http = Arc::new(HttpClient::new(self.oauth.clients.clone(), url).await);
         let mut manager = self.manager(url, &http).await?;
-        let resolved = manager.resolve_metadata_from_challenge(challenge).await;
+        let resolved = resolve(&manager, &http, challenge).await;
         let metadata = match (&self.config.issuer, resolved) {
             (None, resolved) => resolved?.metadata,
             (Some(wanted), Ok(resolution)) if resolution.source.is_discovered() => {
@@ -88,7 +91,7 @@ impl Authorizer {
             }
         };
         manager.set_metadata(metadata.clone());
-        let resource = resource(&mut manager, url).await;
+        let resource = http.published(resource(&mut manager, url).await);
         Ok(Found { manager, metadata, http, resource })
     }
 
@@ -113,6 +116,36 @@ impl Authorizer {
             None => config,
         })
     }
+}
+
+/// As rmcp resolves it, except that a document which is another's is passed over where there are further places to look.
+async fn resolve(
+    manager: &AuthorizationManager,
+    http: &HttpClient,
+    challenge: Option<&str>,
+) -> Result<AuthorizationMetadataResolution, AuthError> {
+    let mut first = None;
+    loop {
+        match (manager.resolve_metadata_from_challenge(challenge).await, first) {
+            // What is only guessed explains less than what was found and refused.
+            (Ok(resolution), Some(error)) if !resolution.source.is_discovered() => return Err(error),
+            (Ok(resolution), _) => return Ok(resolution),
+            (Err(error), earlier) if is_anothers(&error) && http.pass_over_last() => {
+                first = earlier.or(Some(error));
+            }
+            (Err(error), earlier) => return Err(earlier.unwrap_or(error)),
+        }
+    }
+}
+
+/// Whether a document was found that is of another server or another authorization server.
+fn is_anothers(error: &AuthError) -> bool {
+    matches!(
+        error,
+        AuthError::AuthorizationServerMismatch { .. }
+            | AuthError::AuthorizationServerMissingIssuer { .. }
+            | AuthError::ProtectedResourceMetadataInvalid { .. }
+    )
 }
 
 /// The resource that `manager` has discovered. It tells that in nothing but the address of a sign-in; where the

@@ -1,19 +1,21 @@
 //! The HTTP client that rmcp's OAuth speaks through: the gateway's own, with bounds on where it goes and how much it
-//! takes.
+//! takes. What comes back is brought into the shape that rmcp reads ([`answers`]).
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use oauth2::HttpResponse;
 use rmcp::transport::auth::{
     OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRedirectPolicy, OAuthHttpRequest,
 };
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
+use super::answers;
 use crate::upstream::exchange::address;
 use crate::upstream::http_client::{HttpClients, Reach};
 
@@ -22,6 +24,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 const ANSWER_SIZE: usize = 1 << 20;
 /// Redirects of a document that are followed.
 const REDIRECTS: usize = 3;
+/// Documents that are passed over; more are not named by well-known paths and a challenge.
+const PASSED_OVER: usize = 8;
 
 /// Asks what a server's metadata name. An address must be `https`, unless it is on this machine or the server itself
 /// is reached without TLS in the house, and must not lie further inside than the server.
@@ -31,6 +35,20 @@ pub struct Client {
     reach: Reach,
     /// Plain `http` may be spoken beyond this machine.
     plain: bool,
+    /// The server's own address.
+    server: Url,
+    documents: Mutex<Documents>,
+    /// The authorization server refuses requests with a `resource`.
+    without_resource: AtomicBool,
+}
+
+/// What is known of documents of metadata.
+#[derive(Debug, Default)]
+struct Documents {
+    last: Option<Uri>,
+    passed_over: Vec<Uri>,
+    /// The `resource` as it was published, where it is not written as the server's address is.
+    resource: Option<String>,
 }
 
 impl Client {
@@ -40,7 +58,39 @@ impl Client {
             Some(host) => Reach::of_host(host).await,
             None => Reach::Public,
         };
-        Self { clients, reach, plain: url.scheme() == "http" && reach != Reach::Public }
+        Self::within(clients, reach, url)
+    }
+
+    fn within(clients: Arc<HttpClients>, reach: Reach, url: &Url) -> Self {
+        Self {
+            clients,
+            reach,
+            plain: url.scheme() == "http" && reach != Reach::Public,
+            server: url.clone(),
+            documents: Mutex::default(),
+            without_resource: AtomicBool::new(false),
+        }
+    }
+
+    fn documents(&self) -> MutexGuard<'_, Documents> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the document that was read last is as one that is not there; `false` when that leads nowhere.
+    pub fn pass_over_last(&self) -> bool {
+        let mut documents = self.documents();
+        let Some(last) = documents.last.take() else { return false };
+        let is_new = !documents.passed_over.contains(&last) && documents.passed_over.len() < PASSED_OVER;
+        documents.passed_over.push(last);
+        is_new
+    }
+
+    /// The `resource` that authorization servers know where rmcp says `said`.
+    pub fn published(&self, said: String) -> String {
+        match &self.documents().resource {
+            Some(published) if said == self.server.as_str() => published.clone(),
+            _ => said,
+        }
     }
 
     /// Whether this may be asked, or a browser be sent there.
@@ -77,6 +127,19 @@ impl Client {
     async fn follow(&self, asked: OAuthHttpRequest) -> Result<HttpResponse, OAuthHttpClientError> {
         let (mut head, body) = asked.request.into_parts();
         let body = Bytes::from(body);
+        if head.method == Method::POST && is_form(&head.headers) {
+            return self.ask_for_token(&head, &body).await;
+        }
+        let is_document = head.method == Method::GET;
+        if is_document {
+            let mut documents = self.documents();
+            if documents.passed_over.contains(&head.uri) {
+                let mut missing = HttpResponse::default();
+                *missing.status_mut() = StatusCode::NOT_FOUND;
+                return Ok(missing);
+            }
+            documents.last = Some(head.uri.clone());
+        }
         for _ in 0..=REDIRECTS {
             let url = Url::parse(&head.uri.to_string())?;
             self.check(&url)?;
@@ -87,10 +150,56 @@ impl Client {
             let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             match target.filter(|_| follows && response.status().is_redirection()) {
                 Some(target) => head.uri = Uri::try_from(url.join(target)?.as_str())?,
+                None if is_document => return Ok(self.document(response)),
                 None => return Ok(response),
             }
         }
         Err("too many redirects".into())
+    }
+
+    fn document(&self, response: HttpResponse) -> HttpResponse {
+        let (response, published) = answers::with_own_resource(answers::of_metadata(response), &self.server);
+        if published.is_some() {
+            self.documents().resource = published;
+        }
+        response
+    }
+
+    /// One request to a token endpoint, and another one without `resource` when it is refused for that.
+    async fn ask_for_token(
+        &self,
+        head: &http::request::Parts,
+        form: &[u8],
+    ) -> Result<HttpResponse, OAuthHttpClientError> {
+        self.check(&Url::parse(&head.uri.to_string())?)?;
+        let whole = !self.without_resource.load(Ordering::Relaxed);
+        let answer = answers::of_token_endpoint(self.once(head, self.form(form, whole)).await?);
+        if !whole || !answers::refuses_resource(&answer) {
+            return Ok(answer);
+        }
+        let second = answers::of_token_endpoint(self.once(head, self.form(form, false)).await?);
+        if second.status().is_success() {
+            self.without_resource.store(true, Ordering::Relaxed);
+            return Ok(second);
+        }
+        Ok(answer)
+    }
+
+    /// `form` with the `resource` as it was published, or without it.
+    fn form(&self, form: &[u8], with_resource: bool) -> Bytes {
+        let mut written = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(form) {
+            match &*name {
+                "resource" if with_resource => {
+                    written.append_pair(&name, &self.published(value.into_owned()));
+                }
+                "resource" => {}
+                _ => {
+                    written.append_pair(&name, &value);
+                }
+            }
+        }
+        written.finish().into()
     }
 
     async fn once(
@@ -128,7 +237,6 @@ impl Client {
         form: String,
         authorization: Option<HeaderValue>,
     ) -> Result<HttpResponse, OAuthHttpClientError> {
-        self.check(url)?;
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::try_from(url.as_str())?;
@@ -137,8 +245,13 @@ impl Client {
         if let Some(authorization) = authorization {
             request.headers_mut().insert(http::header::AUTHORIZATION, authorization);
         }
-        self.once(&request.into_parts().0, form.into()).await
+        self.ask_for_token(&request.into_parts().0, form.as_bytes()).await
     }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded"))
 }
 
 /// rmcp's view of it.
@@ -156,7 +269,9 @@ mod tests {
     use super::*;
 
     fn allowed(server: (Reach, bool), url: &str) -> bool {
-        let client = Client { clients: Arc::default(), reach: server.0, plain: server.1 };
+        let (reach, plain) = server;
+        let address = Url::parse("https://server.test/mcp").unwrap();
+        let client = Client { plain, ..Client::within(Arc::default(), reach, &address) };
         client.check(&Url::parse(url).unwrap()).is_ok()
     }
 

@@ -63,6 +63,8 @@ impl Authorizer {
             challenges.into_iter().find(|text| text.trim_start().to_ascii_lowercase().starts_with("bearer"));
         let occasion = match (status, bearer) {
             (StatusCode::UNAUTHORIZED, challenge) => Occasion::Refused { challenge },
+            // Some servers say so when they were shown no token at all.
+            (StatusCode::FORBIDDEN, challenge) if used.is_none() => Occasion::Refused { challenge },
             (StatusCode::FORBIDDEN, Some(challenge)) => {
                 let told = WWWAuthenticateParams::parse(&challenge, url);
                 if !told.is_insufficient_scope() {

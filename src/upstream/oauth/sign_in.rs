@@ -180,7 +180,7 @@ impl Authorizer {
             // Without it OpenID Connect gives no refresh token (Core, section 11).
             url.query_pairs_mut().append_pair("prompt", "consent");
         }
-        keep_ours(&mut url);
+        keep_ours(&mut url, |resource| found.http.published(resource));
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
         let state = state.ok_or_else(|| OAuthError::Protocol("a sign-in without a state".into()))?;
         let mut secret = [0; 32];
@@ -338,15 +338,19 @@ const OURS: [&str; 8] = [
 
 /// Of what is said twice, what the gateway says, which stands last, counts: the authorization endpoint may have a query of
 /// its own, and must choose neither the `state` nor where the browser comes back to (RFC 6749, section 3.1).
-fn keep_ours(url: &mut Url) {
+///
+/// The `resource` is the one that is `published`.
+fn keep_ours(url: &mut Url, published: impl Fn(String) -> String) {
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let is_said_again = |place: usize, name: &str| pairs[place + 1..].iter().any(|(other, _)| other == name);
     let kept = pairs.iter().enumerate();
     let kept =
         kept.filter(|(place, (name, _))| !OURS.contains(&name.as_str()) || !is_said_again(*place, name));
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(kept.map(|(_, (name, value))| (name, value)))
-        .finish();
+    let kept = kept.map(|(_, (name, value))| match name.as_str() {
+        "resource" => (name, published(value.clone())),
+        _ => (name, value.clone()),
+    });
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
     url.set_query(Some(&query));
 }
 

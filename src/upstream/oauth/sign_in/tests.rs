@@ -73,7 +73,7 @@ fn an_authorization_endpoints_own_query_chooses_nothing_of_ours() {
          &response_type=code&client_id=ours&state=secret&redirect_uri=https%3A%2F%2Fmcp.test%2Fcallback",
     )
     .unwrap();
-    keep_ours(&mut url);
+    keep_ours(&mut url, |resource| resource + "/");
     assert_eq!(
         url.query().unwrap(),
         "a=1&a=2&response_type=code&client_id=ours&state=secret&redirect_uri=https%3A%2F%2Fmcp.test%2Fcallback"
