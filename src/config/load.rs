@@ -58,6 +58,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         identities: settings.identities,
         identity_idle: settings.identity_idle,
         keyed: keys::are_wanted(&documents, &settings),
+        home: variable("HOME", sources).map(str::to_owned),
     };
     let single = sources.single.as_ref().filter(|_| sources.files.is_empty());
     let mut servers = match (single, sources.files.is_empty()) {
@@ -93,15 +94,17 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
     })
 }
 
+/// A variable of the environment that is set to something.
+fn variable<'a>(name: &str, sources: &'a Sources) -> Option<&'a str> {
+    let found = sources.environment.iter().find(|(known, value)| known == name && !value.is_empty());
+    found.map(|(_, value)| value.as_str())
+}
+
 /// The directory as set, or the usual one of this user or service; set to nothing, none.
 fn state_dir(set: Option<PathBuf>, sources: &Sources) -> Option<PathBuf> {
-    let variable = |name: &str| {
-        let found = sources.environment.iter().find(|(known, value)| known == name && !value.is_empty());
-        found.map(|(_, value)| value.into())
-    };
     match set {
         Some(directory) => Some(directory).filter(|directory| !directory.as_os_str().is_empty()),
-        None => environment::state_directory_from(&variable),
+        None => environment::state_directory_from(&|name| variable(name, sources).map(Into::into)),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
 
 mod forwarding;
+mod known;
 mod oauth;
 mod overrides;
 mod remote;
 mod stdio;
 mod transport;
+mod words;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -20,60 +22,6 @@ use super::problem::{Place, Problems, nearest};
 use super::{
     DedicatedConfig, SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig, rate,
 };
-
-/// The keys of an entry.
-const KNOWN: &[&str] = &[
-    "type",
-    "command",
-    "args",
-    "env",
-    "envFile",
-    "passEnv",
-    "cwd",
-    "url",
-    "headers",
-    "socket",
-    "builtin",
-    "enabledTools",
-    "enabled_tools",
-    "disabledTools",
-    "disabled_tools",
-    "readOnlyTools",
-    "tools",
-    "timeout",
-    "required",
-    "disabled",
-    "enabled",
-    "concurrency",
-    "rate",
-    "protocol",
-    "revision",
-    "oauth",
-    "forwardHeaders",
-    "forward_headers",
-    "client_header_forwarding",
-    "clientHeaderForwarding",
-];
-
-/// Keys that other clients put into an entry and that say nothing to a gateway.
-const FOREIGN: &[&str] = &[
-    "autoApprove",
-    "alwaysAllow",
-    "inputs",
-    "name",
-    "title",
-    "description",
-    "icon",
-    "iconUrl",
-    "gallery",
-    "metadata",
-    "tags",
-    "version",
-    "note",
-    "notes",
-    "comment",
-    "trust",
-];
 
 /// Protocol revisions that can be pinned.
 const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", WITHOUT_INITIALIZE];
@@ -91,6 +39,8 @@ pub(super) struct Common {
     pub identity_idle: Duration,
     /// An API key is configured, which callers present in `Authorization`.
     pub keyed: bool,
+    /// The home directory of the user that the gateway runs as; `mcpo check` has none.
+    pub home: Option<String>,
 }
 
 /// Reads the entries of all `documents`; an entry of a later file replaces the one of that name.
@@ -202,14 +152,15 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
             problems.error(&fields.place, error.to_string(), fix);
         })
         .ok();
-    fields.report_unknown("a server", KNOWN, FOREIGN, problems);
-    let mut transport = transport::of_entry(fields, problems);
+    known::report_others(fields, problems);
+    let mut transport = transport::of_entry(fields, common.home.as_deref(), problems);
     oauth::of_entry(fields, transport.as_mut(), problems);
     let enabled_tools = patterns(fields, &["enabledTools", "enabled_tools"], problems).unwrap_or_default();
     let disabled_tools = patterns(fields, &["disabledTools", "disabled_tools"], problems).unwrap_or_default();
     let read_only_tools = patterns(fields, &["readOnlyTools"], problems);
     let overrides = overrides::of_entry(fields, problems);
     let timeout = fields.seconds("timeout", problems);
+    warn_of_milliseconds(fields, timeout, problems);
     let required = fields.boolean("required", problems).unwrap_or(false);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
     let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
@@ -243,6 +194,19 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         dedicated: DedicatedConfig { most: common.identities, idle: common.identity_idle },
         forwarding,
     })
+}
+
+/// Most other clients have `timeout` in milliseconds. What is more than a day is told already.
+fn warn_of_milliseconds(fields: &Fields<'_>, timeout: Option<Duration>, problems: &mut Problems) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let Some((_, place)) = fields.get("timeout") else { return };
+    if timeout.is_some_and(|timeout| timeout > HOUR && timeout <= 24 * HOUR) {
+        problems.warning(
+            &place,
+            "this is more than an hour, which looks like milliseconds",
+            "write the time in seconds, as all times here are",
+        );
+    }
 }
 
 /// The globs under any of `names`, which are spellings of one key.

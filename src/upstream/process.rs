@@ -87,7 +87,10 @@ impl Process {
         let environment = environment.map_err(|error| EndReason::Secret(error.to_string()))?;
         let failed = |error: std::io::Error| EndReason::Spawn {
             command: config.command.clone(),
-            error: launch::explain(&error),
+            error: match config.cwd.as_deref().filter(|directory| !directory.is_dir()) {
+                Some(directory) => launch::explain_directory(directory, error),
+                None => launch::explain(&config.command, &error),
+            },
         };
         command.env_clear().envs(environment);
         command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());

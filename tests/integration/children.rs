@@ -114,13 +114,15 @@ async fn a_command_that_cannot_be_started_says_why() {
     let config = json!({
         "missing": { "command": "no-such-program-anywhere" },
         "denied": { "command": file },
+        "line": { "command": "python3 -m server" },
         "elsewhere": elsewhere,
     });
     let gateway = Gateway::serving(config).start().await;
     for (server, why) in [
         ("missing", "command `no-such-program-anywhere` cannot be started: no such program; give its path"),
         ("denied", "Permission denied"),
-        ("elsewhere", "missing` cannot be entered: No such file"),
+        ("line", "a command line's other words belong into `args`"),
+        ("elsewhere", "missing`, does not exist"),
     ] {
         let state = gateway.in_state(server, "unavailable").await;
         assert!(state["reason"].to_string().contains(why), "{state}");

@@ -9,17 +9,27 @@ use super::super::problem::Problems;
 use super::super::settings::secret;
 use super::super::{SecretText, StdioConfig, TransportConfig};
 use super::transport::warn_unused;
+use super::words::{self, Words};
 use super::{directory, object};
 
 /// The transport of an entry whose `command` is to be run.
-pub(super) fn transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
+pub(super) fn transport(
+    fields: &Fields<'_>,
+    home: Option<&str>,
+    problems: &mut Problems,
+) -> Option<TransportConfig> {
     warn_unused(fields, &["headers"], "a stdio server", problems);
     let command = match fields.text("command", problems) {
         Some((command, place)) if command.trim().is_empty() => {
             problems.error(&place, "the command is empty", "write the program to run");
             None
         }
-        Some((command, _)) => Some(command.to_owned()),
+        Some((command, place)) => {
+            if fields.get("args").is_none() {
+                words::warn_of_line(command, &place, problems);
+            }
+            Some(Words::of(None, home).read(command, &place, problems))
+        }
         None => {
             if fields.get("command").is_none() {
                 problems.error(
@@ -31,11 +41,12 @@ pub(super) fn transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<
             None
         }
     };
-    let args = args(fields, problems);
+    let words = Words::of(command.as_deref(), home);
+    let args = args(fields, words, problems);
     let env = env(fields, problems);
     let env_file = env_file(fields, problems);
     let pass_env = pass_env(fields, problems);
-    let cwd = fields.text("cwd", problems).map(|(path, place)| directory(&place).join(path));
+    let cwd = cwd(fields, home, problems);
     Some(TransportConfig::Stdio(StdioConfig {
         command: command?,
         args,
@@ -50,14 +61,19 @@ pub(super) fn transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<
 /// Reads what an entry has of a command, for the problems in it.
 pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
     fields.text("command", problems);
-    args(fields, problems);
+    args(fields, Words::of(None, None), problems);
     env(fields, problems);
     env_file(fields, problems);
     pass_env(fields, problems);
-    fields.text("cwd", problems);
+    cwd(fields, None, problems);
 }
 
-fn args(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+fn cwd(fields: &Fields<'_>, home: Option<&str>, problems: &mut Problems) -> Option<PathBuf> {
+    let (path, place) = fields.text("cwd", problems)?;
+    Some(directory(&place).join(Words::of(None, home).read(path, &place, problems)))
+}
+
+fn args(fields: &Fields<'_>, words: Words<'_>, problems: &mut Problems) -> Vec<String> {
     let Some((node, place)) = fields.get("args") else { return Vec::new() };
     let NodeValue::List(elements) = &node.value else {
         mismatch::<()>(&place, "a list of strings", node, problems);
@@ -66,7 +82,9 @@ fn args(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
     let elements = elements.iter().enumerate();
     elements
         .filter_map(|(index, element)| {
-            lenient_text(element, &place.element(index, element.position), problems)
+            let place = place.element(index, element.position);
+            let word = lenient_text(element, &place, problems)?;
+            Some(words.read(&word, &place, problems))
         })
         .collect()
 }

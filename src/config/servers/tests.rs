@@ -8,7 +8,8 @@ use crate::config::OAuthGrant;
 
 /// What stands beside the entries of a test; `keyed` when callers need an API key.
 pub(super) fn common(keyed: bool) -> Common {
-    Common { concurrency: 7, identities: 5, identity_idle: Duration::from_secs(9), keyed }
+    let home = Some("/home/me".to_owned());
+    Common { concurrency: 7, identities: 5, identity_idle: Duration::from_secs(9), keyed, home }
 }
 
 /// Reads `{"mcpServers": {"a": entry}}` of `/etc/mcpo/c.json`.
@@ -299,6 +300,36 @@ fn what_means_nothing_here_is_accepted_and_said() {
         assert!(server.is_some(), "{entry}");
         assert!(problems.len() == 1 && problems[0].contains(warning), "{problems:?}");
     }
+}
+
+#[test]
+fn what_other_clients_write_is_known_or_told_with_the_word_for_it() {
+    accepted(
+        r#"{"command": "x", "watchPaths": [], "alwaysAllow": ["t"], "logoUrl": "", "dev": {}, "timeout": 3600}"#,
+    );
+    for (members, expected) in [
+        (r#""timeout": 30000"#, "a.timeout\n  this is more than an hour, which looks like milliseconds"),
+        (r#""timeout": 300000"#, "this is more than a day, which looks like milliseconds"),
+        (r#""httpUrl": "http://h/mcp""#, "a.httpUrl\n  `httpUrl` is another client's key, and is ignored"),
+        (r#""serverUrl": "http://h/mcp""#, "fix: write `\"type\": \"http\"` and `url` instead"),
+        (r#""isActive": true"#, "fix: write `enabled` instead"),
+        (r#""environment": {}"#, "fix: write `env` instead"),
+        (r#""args": ["${workspaceFolder}"]"#, "a.args[0]\n  `${workspaceFolder}` is not replaced"),
+        (r#""cwd": "${env:HOME}""#, "fix: put it into `env`, and have the server take it from that variable"),
+        (r#""cwd": "~/x""#, "a.cwd\n  `~/` is the home directory"),
+    ] {
+        let (server, problems) = read(&format!(r#"{{"command": "x", {members}}}"#));
+        assert!(server.is_some() && problems.len() == 1, "{members}: {problems:?}");
+        assert!(problems[0].contains(expected), "{problems:?}");
+    }
+    let (server, problems) = read(r#"{"command": "~/bin/x", "args": ["${userHome}/y"], "cwd": "~/z"}"#);
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    let TransportConfig::Stdio(stdio) = server.unwrap().transport else { panic!("stdio") };
+    assert_eq!(
+        (stdio.command.as_str(), stdio.args.as_slice()),
+        ("/home/me/bin/x", &["/home/me/y".to_owned()][..])
+    );
+    assert_eq!(stdio.cwd.as_deref(), Some(Path::new("/home/me/z")));
 }
 
 #[test]

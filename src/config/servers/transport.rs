@@ -33,7 +33,11 @@ const TYPES: &[(&str, Type)] = &[
 ];
 
 /// The transport of one entry of a file.
-pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
+pub(super) fn of_entry(
+    fields: &Fields<'_>,
+    home: Option<&str>,
+    problems: &mut Problems,
+) -> Option<TransportConfig> {
     let built_in = is_builtin(fields, problems);
     let declared = match fields.text("type", problems) {
         None if fields.get("type").is_none() => None,
@@ -69,7 +73,7 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<T
         );
     }
     match declared {
-        Some(Type::Stdio) => stdio::transport(fields, problems),
+        Some(Type::Stdio) => stdio::transport(fields, home, problems),
         Some(Type::Sse) => remote::http_config(fields, "sse", problems).map(TransportConfig::Sse),
         Some(Type::StreamableHttp) => {
             remote::http_config(fields, "streamable-http", problems).map(TransportConfig::StreamableHttp)
@@ -86,7 +90,7 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<T
             remote::http_config(fields, "sse", problems).map(TransportConfig::Sse)
         }
         None if socket.is_some() => socket_transport(fields, problems),
-        None if command.is_some() => stdio::transport(fields, problems),
+        None if command.is_some() => stdio::transport(fields, home, problems),
         None => {
             problems.error(
                 &fields.place,

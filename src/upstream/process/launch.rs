@@ -122,17 +122,30 @@ impl StartChild {
         if let Some(directory) = self.directory
             && let Err(error) = rustix::process::chdir(&directory)
         {
-            return format!("the working directory `{}` cannot be entered: {error}", directory.display());
+            return explain_directory(&directory, error.into());
         }
-        explain(&std::process::Command::new(program).args(arguments).exec())
+        let error = std::process::Command::new(program).args(arguments).exec();
+        explain(&program.to_string_lossy(), &error)
     }
 }
 
 /// Why a program did not start.
-pub fn explain(error: &io::Error) -> String {
+pub fn explain(program: &str, error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound if program.trim().contains(char::is_whitespace) => {
+            "no program has this name with its spaces; a command line's other words belong into `args`".into()
+        }
         io::ErrorKind::NotFound => "no such program; give its path, or install it".into(),
         _ => error.to_string(),
+    }
+}
+
+/// Why a program did not start in `directory`.
+pub fn explain_directory(directory: &Path, error: io::Error) -> String {
+    let shown = directory.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("its `cwd`, the directory `{shown}`, does not exist"),
+        _ => format!("its `cwd`, the directory `{shown}`, cannot be entered: {error}"),
     }
 }
 
