@@ -22,6 +22,7 @@ mod answer;
 mod calls;
 mod client;
 mod era;
+mod events_alone;
 mod handshake;
 mod header_params;
 mod members;
@@ -138,7 +139,7 @@ impl Mcp {
             }
         };
         let answer = until_taken(answer, self.gateway.results(), &caller.key_name);
-        under_key(&caller, answer)
+        under_key(&caller, events_alone::taken(&head.headers, answer))
     }
 
     async fn post(self: &Arc<Self>, head: &Parts, body: Body, caller: &Caller, place: Place) -> Response {

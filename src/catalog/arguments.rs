@@ -143,6 +143,18 @@ impl ArgumentChecker {
         }
     }
 
+    /// `body` with the texts of lists and objects read where no string may stand, and nothing else changed or refused: for
+    /// servers that check for themselves. `None` when there are none, and when it takes longer than others may wait.
+    pub fn read_texts(&self, body: &Bytes) -> Option<Bytes> {
+        let Rules::Validated(rules) = &self.rules else { return None };
+        let arguments = serde_json::from_slice(body).ok().filter(|_| body.len() < compute::LARGE)?;
+        let charges = Charges { path: report::longest_path(&arguments)?, ..rules.schema.charges };
+        let open = || open_texts(&rules.schema, arguments);
+        let edits = Steps(budget::AT_ONCE).run(budget::AT_ONCE, charges, open).ok()?;
+        let text = std::str::from_utf8(body).ok().filter(|_| !edits.is_empty())?;
+        Some(Bytes::from(edits.apply(text)))
+    }
+
     fn unvalidated(&self, body: Bytes, limit: Limit) -> Checked {
         let bit = 1 << limit.index();
         // Looked at first: concurrent calls share it.
@@ -296,6 +308,25 @@ fn repair(schema: &Compiled, arguments: &Value, mut edits: Edits) -> Result<(Val
     };
     drop(errors_after);
     if faults.is_empty() { Ok((after, edits)) } else { Err(ArgumentError { faults }) }
+}
+
+/// What reads the texts of lists and objects in `arguments`, and those in what was read.
+fn open_texts(schema: &Compiled, mut arguments: Value) -> Edits {
+    let mut edits = Edits::default();
+    loop {
+        let mut repairs = repair::split(&schema.errors_in(&arguments), &arguments).0;
+        repairs.retain(Repair::opens);
+        if repairs.is_empty() {
+            return edits;
+        }
+        repair::apply(&repairs, &mut arguments, &mut edits);
+    }
+}
+
+/// The text of the object that `json`, the JSON text of a string, holds.
+pub fn object_in_text(json: &str) -> Option<String> {
+    let text = json.starts_with('"').then(|| serde_json::from_str::<String>(json).ok())?;
+    text.filter(|text| is_object(text))
 }
 
 fn is_object(text: &str) -> bool {

@@ -48,15 +48,29 @@ impl CatalogTool {
     ///
     /// As [`ArgumentChecker::check`].
     pub async fn check(&self, owner: Owner<'_>, arguments: Bytes) -> Result<Checked, ArgumentError> {
-        let checker = match self.checker.get() {
-            Some(checker) => checker,
-            None => self.checker.get_or_init(|| self.compile(owner)).await,
-        };
+        let checker = self.checker(owner).await;
         if let Some(checked) = checker.check_at_once(arguments.clone())? {
             return Ok(checked);
         }
         let checker = checker.clone();
         compute::run(owner, move || checker.check(arguments)).await
+    }
+
+    /// As [`ArgumentChecker::read_texts`], for arguments that are not to be held to the schema.
+    pub async fn read_texts(&self, owner: Owner<'_>, arguments: Bytes) -> Bytes {
+        // A string that begins with a bracket; of others the schema need not be known.
+        let mut brackets = memchr::memchr2_iter(b'[', b'{', &arguments);
+        if !brackets.any(|place| place > 0 && arguments[place - 1] == b'"') {
+            return arguments;
+        }
+        self.checker(owner).await.read_texts(&arguments).unwrap_or(arguments)
+    }
+
+    async fn checker(&self, owner: Owner<'_>) -> &Arc<ArgumentChecker> {
+        match self.checker.get() {
+            Some(checker) => checker,
+            None => self.checker.get_or_init(|| self.compile(owner)).await,
+        }
     }
 
     async fn compile(&self, owner: Owner<'_>) -> Arc<ArgumentChecker> {

@@ -18,6 +18,7 @@ use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
 use crate::catalog::Caller;
+use crate::catalog::arguments::object_in_text;
 use crate::compute;
 use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
@@ -65,8 +66,11 @@ impl Mcp {
         let mut context = context(asked);
         let names = (asked.place.server().unwrap_or("-"), &*params.name);
         let named = NamedCall::new(&self.gateway, &context, names, began);
-        let arguments = params.arguments.map_or("{}", RawValue::get);
-        if !arguments.starts_with('{') {
+        let mut text = Cow::from(params.arguments.map_or("{}", RawValue::get));
+        if let Some(inner) = object_in_text(&text) {
+            text = Cow::from(inner);
+        }
+        if !text.trim_ascii_start().starts_with('{') {
             let fault = Fault::invalid_params("`arguments` must be an object");
             named.not_made("bad_arguments", fault.message());
             return Err(fault);
@@ -93,7 +97,8 @@ impl Mcp {
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
-        let arguments = Bytes::copy_from_slice(arguments.as_bytes());
+        let owner = asked.caller.owner(target.server.name.as_str());
+        let arguments = target.tool.read_texts(owner, Bytes::copy_from_slice(text.as_bytes())).await;
         let mut record = CallRecord::new(&self.gateway, &context, &target, &arguments).await;
         if let Some(called) = &way.called {
             record.asks(&called.given_up);
@@ -101,9 +106,7 @@ impl Mcp {
         let manner = self.gateway.manner_behind(&target, &arguments);
         let replied = async {
             if way.era == Era::Stateless {
-                let text = params.arguments.map_or("{}", RawValue::get);
-                let owner = asked.caller.owner(target.server.name.as_str());
-                header_params::check(owner, &asked.head.headers, &target.tool.header_params, text).await?;
+                header_params::check(owner, &asked.head.headers, &target.tool.header_params, &text).await?;
                 if let Some(called) = &way.called {
                     // A call finds one tool.
                     let _once = called.tool.set(target.tool.clone());

@@ -114,3 +114,18 @@ fn texts_in_texts_are_no_deeper_than_a_body_and_no_larger_than_the_budget() {
     assert!(check(&checker, &many(1000)).is_ok());
     assert_eq!(refused(&checker, &many(1_000_000)), [super::UNEXPLAINED]);
 }
+
+#[test]
+fn for_a_server_that_checks_itself_texts_are_read_and_nothing_else_is_changed() {
+    let read = |checker: &super::ArgumentChecker, body: &str| {
+        let read = checker.read_texts(&bytes::Bytes::copy_from_slice(body.as_bytes()));
+        read.map(|read| String::from_utf8(read.to_vec()).unwrap())
+    };
+    let body = format!("{{\"tags\":{},\"point\":{}}}", quoted("[5]"), quoted(r#"{"n":"5","at":"[]"}"#));
+    let expected = r#"{"tags":[5],"point":{"n":"5","at":[]}}"#;
+    assert_eq!(read(&wanting(), &body).as_deref(), Some(expected), "what is wrong is for the server to say");
+    for body in [r#"{"tags":["[1]"]}"#, r#"{"tags":"[1"}"#, r#"{"point":{"n":"5"}}"#, "[1]", "{bad"] {
+        assert_eq!(read(&wanting(), body), None, "{body}");
+    }
+    assert_eq!(read(&super::ArgumentChecker::compile(None), &body), None);
+}
