@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::mcp::stateless_able;
+use crate::support::starter::Starter;
 use crate::support::{Gateway, provisioned};
 use remaining::{Lost, Remaining};
 use suite::{Run, Suite, all};
@@ -153,15 +154,28 @@ fn told_instead(verdicts: &suite::Verdicts, scenario: &str) -> String {
     format!("never reached; {}", told.join("; "))
 }
 
+#[test]
+fn a_client_in_a_folder_with_blanks_is_started_by_a_command_that_is_split_at_them() {
+    let folder = tempfile::Builder::new().prefix("it's a ").tempdir().unwrap();
+    let script = folder.path().join("say.sh");
+    std::fs::write(&script, "printf '[%s]' \"$0\" \"$@\"").unwrap();
+    let starter = Starter::of(&["sh".as_ref(), &script, "b  c".as_ref()]);
+    let command = starter.command();
+    let words: Vec<_> = command.split(' ').chain(["http://server"]).collect();
+    let said = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
+    let expected = format!("[{}][b  c][http://server]", script.display());
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), expected);
+}
+
 async fn client_scenarios(client: &str) {
     let Some(node) = provisioned::newer_node() else { return };
     let mode = if client == STATELESS { STATELESS } else { "legacy" };
     let words = [node.as_path(), &program("client.mjs"), env!("CARGO_BIN_EXE_mcpo").as_ref(), mode.as_ref()];
-    let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+    let starter = Starter::of(&words);
     let mut runs = Vec::new();
     for suite in Suite::both().unwrap() {
         for (scenario, revision) in suite.client_scenarios() {
-            runs.push(Run::client(&suite, &scenario, revision.as_deref(), &words.join(" ")));
+            runs.push(Run::client(&suite, &scenario, revision.as_deref(), &starter.command()));
         }
     }
     assert!(runs.len() > 10, "the suites name only {} client scenarios", runs.len());

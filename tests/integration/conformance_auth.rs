@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::support::provisioned;
+use crate::support::starter::Starter;
 
 /// What does not pass, and why. A line that is no longer needed fails the test, too.
 const REMAINING: &[(&str, &str)] = &[
@@ -55,7 +56,8 @@ impl Suite {
     fn passes(&self, scenario: &str, revision: Option<&str>) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         let driver = provisioned::root().join("tests/conformance/auth_client.mjs");
-        let command = format!("{} {} {}", self.node.display(), driver.display(), env!("CARGO_BIN_EXE_mcpo"));
+        let starter = Starter::of(&[&self.node, &driver, env!("CARGO_BIN_EXE_mcpo").as_ref()]);
+        let command = starter.command();
         let folder = folder.path().to_str().unwrap();
         let words =
             ["client", "--command", &command, "--scenario", scenario, "--timeout", "60000", "-o", folder];

@@ -10,6 +10,7 @@ pub mod operator;
 pub mod provisioned;
 pub mod servers;
 pub mod sign_in;
+pub mod starter;
 
 use std::time::{Duration, Instant};
 
