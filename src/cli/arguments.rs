@@ -152,7 +152,7 @@ pub(super) struct ServeArguments {
     /// Ask for the key on documents and pages too
     #[arg(long, help_heading = "Access")]
     pub strict_auth: bool,
-    /// Origin that browsers may call from; repeatable [default: *]
+    /// Origin that browsers may call from; repeatable; `*` counts with an API key only [default: *]
     #[arg(long, value_name = "ORIGIN", help_heading = "Access")]
     pub cors_allow_origins: Vec<String>,
     /// Title of the combined document

@@ -211,6 +211,15 @@ fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
             "give --api-key, MCPO_API_KEY, `apiKey` or `apiKeys`",
         );
     }
+    let origins = layers.place("corsAllowOrigins");
+    let is_written = !origins.key_path.is_empty();
+    if is_written && settings.listen.cors_allow_origins.iter().any(|origin| origin == "*") {
+        problems.warning(
+            &origins,
+            "without an API key `*` lets in no page: only origins that are listed by name count",
+            "list the origins of the pages that may call, such as https://chat.example.org, or configure an API key",
+        );
+    }
     let host = &settings.listen.host;
     let stays_here = match host.parse::<std::net::IpAddr>() {
         Ok(address) => address.is_loopback(),

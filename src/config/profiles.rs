@@ -72,6 +72,11 @@ pub(super) fn server_patterns(
             Ok(glob) if names.has_none(&glob) => {
                 let fix = match problems.nearest(pattern, names.sorted.iter().map(String::as_str)) {
                     Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
+                    // Only the gateway without a configuration has it by itself.
+                    None if pattern == "gateway" => {
+                        "add the built-in server to `mcpServers`: `\"gateway\": { \"builtin\": \"gateway\" }`"
+                            .to_owned()
+                    }
                     None => "name a server of `mcpServers`, or remove it".to_owned(),
                 };
                 problems.warning(place, format!("no server is called `{pattern}`"), fix);

@@ -20,6 +20,9 @@ use super::Peer;
 use super::answer::Problem;
 use crate::config::ListenConfig;
 
+/// The stable code of a refusal of a page.
+pub const ORIGIN_NOT_ALLOWED: &str = "origin_not_allowed";
+
 /// The Host and Origin rules, built once at start.
 #[derive(Debug)]
 pub struct HostRule {
@@ -134,7 +137,7 @@ impl HostRule {
         }
         Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "origin_not_allowed",
+            ORIGIN_NOT_ALLOWED,
             if self.keyless {
                 "Web pages of other sites may not use this gateway while no API key is configured. \
                  List the page's origin by name in `corsAllowOrigins`."

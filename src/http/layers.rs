@@ -19,7 +19,7 @@ use super::Peer;
 use super::answer::{ERROR_CODE, Problem, without_body};
 use super::correlation;
 use super::cors::Cors;
-use super::host::{HostRule, HostRuleError};
+use super::host::{HostRule, HostRuleError, ORIGIN_NOT_ALLOWED};
 use crate::config::ListenConfig;
 use crate::metrics::HttpMetrics;
 use crate::trace::RequestId;
@@ -94,6 +94,10 @@ impl Edge {
             && let Some(mut preflight) = self.cors.preflight(request.method(), request.headers())
         {
             correlation::mark(&id, preflight.headers_mut());
+            if !preflight.status().is_success() {
+                note_preflight(&origin, request.uri(), peer, &id);
+                self.metrics.refused(ORIGIN_NOT_ALLOWED);
+            }
             self.metrics.request("OPTIONS", "").answered(preflight.status().as_u16());
             return preflight;
         }
@@ -140,6 +144,24 @@ impl Edge {
             }
         }
     }
+}
+
+/// The line of a preflight that is refused: the browser shows its reason to nobody but the page's developer.
+fn note_preflight(origin: &Option<HeaderValue>, uri: &Uri, peer: Peer, id: &RequestId) {
+    let origin = origin.as_ref().and_then(|origin| origin.to_str().ok()).unwrap_or("(no text)");
+    let origin = &origin[..origin.floor_char_boundary(PATH_LENGTH)];
+    let path = &uri.path()[..uri.path().floor_char_boundary(PATH_LENGTH)];
+    tracing::info!(
+        target: "mcpo::refusal",
+        outcome = ORIGIN_NOT_ALLOWED,
+        status = StatusCode::BAD_REQUEST.as_u16(),
+        path,
+        origin,
+        %peer,
+        request_id = id.as_str(),
+        "OPTIONS {path} refused: the page at {origin} is not listed in `corsAllowOrigins`, where `*` counts only with \
+         an API key; from {peer} ({id})"
+    );
 }
 
 /// One line per refusal, at info. The query is left out: people put secrets there. Gives the code of a refusal.

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `text` | the JSON that it is, byte for byte; else a string |
 //! | `image`, `audio` | the string `data:{mimeType};base64,{data}` |
-//! | `resource`, `resource_link`, any other | the item as an object, as the server sent it |
+//! | `resource` of bytes | an image as `image`; anything else as a sentence of what it is: base64 would flood a model |
+//! | `resource` of text, `resource_link`, any other | the item as an object, as the server sent it |
 //!
 //! One item stands alone, several make an array, none make the `structuredContent`, or `[]` without one. mcpo
-//! showed resources as a fixed sentence and left out audio, links and structured results; nothing is lost here.
+//! showed resources as a fixed sentence and left out audio, links and structured results; nothing but bytes is lost here,
+//! and those are had with the whole result (`Accept: application/vnd.mcp.call-result+json`).
 //! `NaN` and `Infinity` are no JSON: such texts are strings. An image without its data or type is shown as an object.
 //!
 //! Nothing is parsed into a tree: members are slices of the server's text, and strings are copied as they are

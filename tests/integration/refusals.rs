@@ -10,6 +10,10 @@ use crate::support::{Answer, Ask, Gateway, provisioned, servers};
 
 const KEY: &str = "key-of-refusals";
 
+fn opening() -> Value {
+    request("initialize", &introduction("2025-11-25"))
+}
+
 /// The sentence of a refusal, which stands in both shapes.
 fn sentence(answer: &Answer, asked: &str) -> String {
     assert_eq!(answer.header("content-type"), Some("application/json"), "{asked}");
@@ -32,7 +36,7 @@ async fn every_refusal_at_an_mcp_endpoint_is_a_json_rpc_error_beside_its_detail(
     });
     let gateway = Gateway::with(config).start().await;
     let keyed = |ask: Ask, key: &str| ask.header("Authorization", &format!("Bearer {key}"));
-    let ask = |method: &str, path: &str| gateway.ask(method, path).json(&introduction("2025-11-25"));
+    let ask = |method: &str, path: &str| gateway.ask(method, path).json(&opening());
     for (asked, status, words) in [
         (ask("POST", "/mcp"), 401, "Missing or invalid Authorization header"),
         (ask("GET", "/s/mcp"), 401, "Missing or invalid Authorization header"),
@@ -67,20 +71,24 @@ async fn every_refusal_at_an_mcp_endpoint_is_a_json_rpc_error_beside_its_detail(
     assert_eq!(limited.status, 429);
     assert!(limited.header("retry-after").is_some());
     assert!(sentence(&limited, "rate").contains("slow"), "{}", limited.text());
-    assert_eq!(limited.json()["id"], introduction("2025-11-25")["id"], "a message that was read is answered");
+    assert_eq!(limited.json()["id"], opening()["id"], "a message that was read is answered");
 }
 
 #[tokio::test]
 async fn what_the_edge_refuses_before_any_face_has_that_shape_at_mcp_endpoints_alone() {
     let gateway = Gateway::serving(json!({ "s": servers::scripted(&[]) })).start().await;
     let from = |path: &str| gateway.ask("POST", path).header("Origin", "https://evil.test");
-    let refused = from("/s/mcp").json(&introduction("2025-11-25")).send().await;
+    let refused = from("/s/mcp").json(&opening()).send().await;
     assert_eq!(refused.status, 403);
     assert!(sentence(&refused, "origin").contains("corsAllowOrigins"));
     let refused = from("/s/echo").json(&json!({})).send().await;
     assert_eq!((refused.status, refused.json().get("error")), (403, None));
+    let preflight = gateway.ask("OPTIONS", "/s/echo").header("Origin", "https://evil.test");
+    let preflight = preflight.header("Access-Control-Request-Method", "POST").send().await;
+    assert_eq!((preflight.status, preflight.text().as_str()), (400, "Disallowed CORS origin"));
+    gateway.logged("the page at https://evil.test is not listed in `corsAllowOrigins`").await;
     let foreign = gateway.ask("POST", "/mcp").without("Host").header("Host", "evil.test");
-    let refused = foreign.json(&introduction("2025-11-25")).send().await;
+    let refused = foreign.json(&opening()).send().await;
     assert_eq!(refused.status, 421);
     assert!(sentence(&refused, "host").contains("allowedHosts"));
 }

@@ -32,14 +32,31 @@ impl<'a> Item<'a> {
     pub fn write(&self, out: &mut Vec<u8>) {
         match (self.kind(), self.string("text"), self.string("mimeType"), self.string("data")) {
             ("text", Some(text), _, _) => write_text(text, out),
-            ("image" | "audio", _, Some(mime), Some(data)) => {
-                out.reserve(data.get().len() + mime.get().len() + 16);
-                for part in [b"\"data:", escaped(mime), b";base64,", escaped(data), b"\""] {
-                    out.extend_from_slice(part);
-                }
-            }
+            ("image" | "audio", _, Some(mime), Some(data)) => write_data(mime, data, out),
+            ("resource", ..) => match self.member("resource").and_then(Self::of) {
+                Some(resource) if resource.string("text").is_none() => resource.write_bytes_of(self, out),
+                _ => self.write_object(out),
+            },
             _ => self.write_object(out),
         }
+    }
+
+    /// Appends what there is of a resource in bytes, which is `self`, for a model: an image as any image, and of everything
+    /// else what it is. `item` is what it came in.
+    fn write_bytes_of(&self, item: &Item<'_>, out: &mut Vec<u8>) {
+        let Some(blob) = self.string("blob") else { return item.write_object(out) };
+        let mime = self.string("mimeType");
+        if let Some(mime) = mime.filter(|mime| escaped(mime).starts_with(b"image/")) {
+            return write_data(mime, blob, out);
+        }
+        let base64 = escaped(blob);
+        let padding = base64.iter().rev().take_while(|byte| **byte == b'=').count();
+        let size = (base64.len() - padding) * 3 / 4;
+        out.extend_from_slice(b"\"[Resource: ");
+        out.extend_from_slice(self.string("uri").map_or(b"resource", escaped));
+        out.extend_from_slice(b"] (binary data, mimeType: ");
+        out.extend_from_slice(mime.map_or(b"application/octet-stream", escaped));
+        out.extend_from_slice(format!(", {size} bytes)\"").as_bytes());
     }
 
     /// Appends the item as an object.
@@ -71,8 +88,25 @@ impl<'a> Item<'a> {
     }
 
     fn string(&self, name: &str) -> Option<&'a RawValue> {
+        self.member(name).filter(|value| value.get().starts_with('"'))
+    }
+
+    fn member(&self, name: &str) -> Option<&'a RawValue> {
         let (_, value) = self.members.iter().rev().find(|(key, _)| key.0 == name)?;
-        value.get().starts_with('"').then_some(*value)
+        Some(*value)
+    }
+
+    /// The members of an object.
+    fn of(value: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(value.get()).ok()
+    }
+}
+
+/// Bytes as a URL that holds them.
+fn write_data(mime: &RawValue, data: &RawValue, out: &mut Vec<u8>) {
+    out.reserve(data.get().len() + mime.get().len() + 16);
+    for part in [b"\"data:", escaped(mime), b";base64,", escaped(data), b"\""] {
+        out.extend_from_slice(part);
     }
 }
 

@@ -68,12 +68,30 @@ fn every_kind_of_content_keeps_its_data() {
     let text_resource =
         r#"{"type":"resource","resource":{"uri":"file:///a.txt","mimeType":"text/plain","text":"hi"}}"#;
     let blob = r#"{"type":"resource","resource":{"uri":"file:///a.bin","mimeType":"application/octet-stream","blob":"AAEC"}}"#;
+    let described =
+        "\"[Resource: file:///a.bin] (binary data, mimeType: application/octet-stream, 3 bytes)\"";
+    let picture_blob =
+        format!(r#"{{"type":"resource","resource":{{"mimeType":"image/png","blob":"{PNG}"}}}}"#);
     let link = r#"{"type":"resource_link","uri":"https://example.com/x","name":"x","mimeType":"text/html"}"#;
     for (item, expected) in [
         (image.as_str(), picture.as_str()),
         (audio, r#""data:audio/wav;base64,UklGRi4uLi5XQVZF""#),
         (text_resource, text_resource),
-        (blob, blob),
+        (blob, described),
+        (&picture_blob, picture.as_str()),
+        (
+            r#"{"type":"resource","resource":{"blob":"AA=="}}"#,
+            r#""[Resource: resource] (binary data, mimeType: application/octet-stream, 1 bytes)""#,
+        ),
+        (
+            r#"{"type":"resource","resource":{"uri":"u","text":"","blob":"AA=="}}"#,
+            r#"{"type":"resource","resource":{"uri":"u","text":"","blob":"AA=="}}"#,
+        ),
+        (
+            r#"{"type":"resource","resource":{"uri":"u","blob":5}}"#,
+            r#"{"type":"resource","resource":{"uri":"u","blob":5}}"#,
+        ),
+        (r#"{"type":"resource","resource":"u"}"#, r#"{"type":"resource","resource":"u"}"#),
         (link, link),
         (r#"{"type":"hologram","x":1}"#, r#"{"type":"hologram","x":1}"#),
         (r#"{ "\u0078" : 1.50 }"#, r#"{"x":1.50}"#),

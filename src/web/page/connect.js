@@ -36,16 +36,26 @@ function target(server) {
   return { base, name, mcp: `${base}/mcp`, keys: about.keys, about: server === null ? `All tools of ${about.name}` : `${server}, through ${about.name}` };
 }
 
+/** A name in the letters that model providers take in names of tools; one that had to be changed has a trace of the whole. */
+function identifier(name) {
+  const plain = name.replace(/[^A-Za-z0-9_-]+/g, "-");
+  if (plain === name) return name;
+  let trace = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) trace = Math.imul(trace ^ byte, 0x01000193) >>> 0;
+  return `${plain}-${trace.toString(16).padStart(8, "0")}`;
+}
+
 function openWebUi({ base, name, mcp, keys, about }) {
-  const common = { auth_type: keys ? "bearer" : "none", key: keys ? PLACEHOLDER : "", config: { enable: true }, info: { id: gateway.segment(name), name, description: about } };
-  const openapi = { type: "openapi", url: base, spec_type: "url", spec: "", path: "openapi.json", ...common };
+  // Its admin page fails on an entry without one of `path`, `spec_type` and `spec`, also where they mean nothing.
+  const common = { spec_type: "url", spec: "", path: "openapi.json", auth_type: keys ? "bearer" : "none", key: keys ? PLACEHOLDER : "", config: { enable: true, access_grants: [] }, info: { id: identifier(name), name, description: about } };
+  const openapi = { type: "openapi", url: base, ...common };
   return [
     loopback(base) ? `Does Open WebUI run in a container? There, 127.0.0.1 is the container itself: start the gateway with --host 0.0.0.0${keys ? "" : " and an API key (--api-key)"}, and write host.docker.internal in place of ${new URL(base).hostname} (on Linux, run the container with --add-host=host.docker.internal:host-gateway).` : null,
-    "Admin Panel → Settings → Tools (External Tools) → + : choose the type OpenAPI, give this as URL, leave the path openapi.json as it is" + (keys ? ", and give your key as Bearer." : ", and choose no authentication."),
+    "Settings → Admin → Integrations → External Tool Servers → Add Connection: leave the type OpenAPI, give this as URL" + (keys ? ", and your key as Bearer" : ", and choose no authentication") + "; the path under Advanced stays openapi.json. Only administrators may use it until Access Control names others.",
     ["openwebui-url", "Base URL", base],
-    "Instead, if you would rather have MCP: choose the type MCP (Streamable HTTP), with this URL:",
+    "Instead, if you would rather have MCP: turn the type OpenAPI into MCP (Streamable HTTP) by a click, with this URL:",
     ["openwebui-mcp-url", "URL (MCP)", mcp],
-    "Either of them as JSON, to import there or for the variable TOOL_SERVER_CONNECTIONS:",
+    "Either of them as JSON, to import in that form or for the variable TOOL_SERVER_CONNECTIONS:",
     ["openwebui", "OpenAPI connection", json([openapi], 2)],
     ["openwebui-mcp", "MCP connection", json([{ type: "mcp", url: mcp, ...common }], 2)],
   ];

@@ -112,6 +112,14 @@ async fn wire(gateway: &Gateway, keyed: bool, prefix: &str) {
         }
         let connection = json_of("openwebui-mcp")[0].clone();
         assert_eq!((&connection["type"], &connection["url"]), (&json!("mcp"), &json!(mcp)));
+        for connection in [&connection, &json_of("openwebui")[0]] {
+            // Its admin page answers 500 when one of them is missing.
+            for member in ["path", "spec_type", "spec", "auth_type", "key", "config"] {
+                assert!(!connection[member].is_null(), "{connection} lacks {member}");
+            }
+            let id = connection["info"]["id"].as_str().unwrap();
+            assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{id}");
+        }
 
         // VS Code asks for the key and puts it where the file says.
         let file = json_of_vscode(text("vscode"), keyed);

@@ -268,3 +268,30 @@ fn profiles_are_read_and_a_key_must_name_one_of_them() {
     assert!(warned.iter().any(|problem| problem.fix.contains("write `time`")), "{warned:?}");
     assert!(warned.iter().any(|problem| problem.fix.contains("write `tools`")), "{warned:?}");
 }
+
+#[test]
+fn a_star_for_pages_is_told_to_count_for_nothing_without_a_key() {
+    let warned = |settings: &str| {
+        let warnings =
+            loaded(&format!(r#"{{"mcpServers": {{"a": {{"command": "x"}}}}{settings}}}"#)).warnings;
+        warnings.iter().any(|problem| problem.message.contains("`*` lets in no page"))
+    };
+    assert!(warned(r#", "corsAllowOrigins": ["*"]"#) && warned(r#", "corsAllowOrigins": ["http://a", "*"]"#));
+    for settings in
+        ["", r#", "corsAllowOrigins": ["http://a"]"#, r#", "corsAllowOrigins": ["*"], "apiKey": "k""#]
+    {
+        assert!(!warned(settings), "{settings}");
+    }
+}
+
+#[test]
+fn a_profile_over_the_built_in_server_is_told_how_to_have_it() {
+    let with = |servers: &str| {
+        let text =
+            format!(r#"{{"mcpServers": {{{servers}}}, "profiles": {{"few": {{"servers": ["gateway"]}}}}}}"#);
+        loaded(&text).warnings.iter().map(ToString::to_string).collect::<String>()
+    };
+    let told = with(r#""a": {"command": "x"}"#);
+    assert!(told.contains(r#""gateway": { "builtin": "gateway" }"#), "{told}");
+    assert_eq!(with(r#""gateway": {"builtin": "gateway"}"#), "");
+}
