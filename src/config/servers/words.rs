@@ -55,7 +55,8 @@ impl<'a> Words<'a> {
                 }
                 (inner, _) => {
                     read.push_str(reference);
-                    if !told && !(self.of_shell && is_variable(inner)) {
+                    let is_own = self.of_shell && is_variable(inner);
+                    if !is_own && !told {
                         tell(inner, place, problems);
                         told = true;
                     }
