@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod changes;
+mod client_list;
 mod dedicated;
 mod era;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod message;
 pub mod messages;
 pub mod oauth;
 mod offers;
+mod pace;
 pub mod pages;
 pub mod process;
 pub mod processes;
@@ -40,6 +42,7 @@ mod sse;
 pub mod state;
 pub mod stderr;
 mod stdio;
+mod stray;
 mod streamable;
 mod subscriptions;
 pub mod supervisor;

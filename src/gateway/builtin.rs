@@ -166,7 +166,7 @@ pub async fn call(
         "search_tools" => match parse::<Search>(&arguments) {
             Ok(search) => {
                 let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
-                    Some(client) => gateway.offered_together(context, client).await,
+                    Some(client) => gateway.offered_together(context, client, |_| true).await,
                     None => None,
                 };
                 let catalog = own.map_or_else(|| gateway.keeper().catalog().clone(), Arc::new);

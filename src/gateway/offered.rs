@@ -1,62 +1,45 @@
 //! What servers offer to one client alone. Some have more tools for a client that they can ask something.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::find::{held, visible};
 use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
 use crate::compute;
-use crate::upstream::{EndReason, NoConnection, Unavailable, Upstream};
-
-/// How long a list of all servers waits for what one of them offers to its client alone.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::config::ServerName;
+use crate::upstream::{EndReason, NoConnection, ToolList, Unavailable, Upstream};
 
 impl Gateway {
-    /// The snapshot with what `upstream` offers to `client` in the place of what it offers to everybody; `None` when that
-    /// is the same.
-    ///
-    /// # Errors
-    ///
-    /// [`FindError`]: the server cannot be asked now.
-    pub async fn offered_to(
+    /// The snapshot with what servers that `concerns` selects are known to offer to `client` in the place of what they offer
+    /// to everybody; `None` when that is nothing. No server is asked, and one that is not ready is shown as to everybody.
+    pub async fn offered_together(
+        &self,
+        context: &CallContext,
+        client: &Client,
+        concerns: impl Fn(&ServerName) -> bool,
+    ) -> Option<Catalog> {
+        let mut offered = Vec::new();
+        for upstream in self.keeper.upstreams() {
+            let name = upstream.name();
+            if concerns(name) && context.caller.scope.allows_server(name) && upstream.state().is_ready() {
+                offered.extend(self.known_offer(context, upstream, client).await);
+            }
+        }
+        (!offered.is_empty()).then(|| self.with_offered(context, offered))
+    }
+
+    async fn known_offer(
         &self,
         context: &CallContext,
         upstream: &Arc<Upstream>,
         client: &Client,
-    ) -> Result<Option<Catalog>, FindError> {
-        let offered = self.offered_by(context, upstream, client).await?;
-        Ok(offered.map(|server| self.with_offered(context, vec![server])))
-    }
-
-    /// The snapshot with what all servers that are known to offer something else to `client` than to everybody offer to
-    /// it; `None` when there are none. Whoever is not ready, or does not tell in time, is shown as to everybody: a list
-    /// tries no server that is down.
-    pub async fn offered_together(&self, context: &CallContext, client: &Client) -> Option<Catalog> {
-        let identity =
-            |upstream: &Upstream| upstream.identity(&context.caller.principal(), &context.forwarded);
-        let may_offer = |upstream: &&Arc<Upstream>| {
-            context.caller.scope.allows_server(upstream.name())
-                && upstream.state().is_ready()
-                && upstream.may_offer_others(identity(upstream).as_ref(), &client.side)
-        };
-        let upstreams: Vec<_> = self.keeper.upstreams().iter().filter(may_offer).collect();
-        let asked = upstreams.into_iter().map(async |upstream| {
-            let name = upstream.name();
-            let why = match timeout(PATIENCE, self.offered_by(context, upstream, client)).await {
-                Ok(Ok(offered)) => return offered,
-                Ok(Err(error)) => error.for_callers(),
-                Err(_) => format!("it did not tell within {} s", PATIENCE.as_secs()),
-            };
-            tracing::warn!(mcp_server = %name, "{name}: its tools for one client alone are not listed: {why}");
-            None
-        });
-        let offered: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-        (!offered.is_empty()).then(|| self.with_offered(context, offered))
+    ) -> Option<Arc<CatalogServer>> {
+        let identity = upstream.identity(&context.caller.principal(), &context.forwarded);
+        let list = upstream.known_tools_for(identity.as_ref(), &client.side)?;
+        Some(offer(upstream, list).await)
     }
 
     /// What `upstream` offers to `client` alone. A connection that has to be opened for it counts as a call.
@@ -84,10 +67,7 @@ impl Gateway {
             }
             Err(_) => return Err(FindError::Deadline { after }),
         };
-        let (name, upstream) = (upstream.name().clone(), upstream.clone());
-        // Thousands of tools are looked at, and held to the lock.
-        let offered = move || CatalogServer::of_upstream(&upstream, Some(&list));
-        Ok(Some(Arc::new(compute::run(name.as_str(), offered).await)))
+        Ok(Some(offer(upstream, list).await))
     }
 
     fn with_offered(&self, context: &CallContext, offered: Vec<Arc<CatalogServer>>) -> Catalog {
@@ -105,13 +85,18 @@ impl Gateway {
         upstream: &Arc<Upstream>,
         client: &Client,
         name: &str,
-        pick: impl for<'a> FnOnce(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
+        pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
-        let catalog = self.offered_to(context, upstream, client).await?.ok_or(FindError::Tool)?;
-        let server = catalog.server(upstream.name().as_str()).ok_or(FindError::Tool)?;
-        match (pick(server, name), server.held_tool(name)) {
-            (Some(tool), _) => visible(&context.caller, server, tool),
-            (None, Some(tool)) => Err(held(&context.caller, server, tool)),
+        let known = self.known_offer(context, upstream, client).await;
+        if let Some(server) = &known
+            && let Some(tool) = pick(server, name)
+        {
+            return visible(&context.caller, server, tool);
+        }
+        let server = self.offered_by(context, upstream, client).await?.ok_or(FindError::Tool)?;
+        match (pick(&server, name), server.held_tool(name)) {
+            (Some(tool), _) => visible(&context.caller, &server, tool),
+            (None, Some(tool)) => Err(held(&context.caller, &server, tool)),
             (None, None) => Err(FindError::Tool),
         }
     }
@@ -133,7 +118,14 @@ impl Gateway {
         let upstream = upstreams.find(|upstream| upstream.name() == server);
         let upstream = upstream.filter(|_| context.caller.scope.allows_server(server));
         let upstream = upstream.ok_or(FindError::Tool)?;
-        let catalog = self.offered_to(context, upstream, client).await?.ok_or(FindError::Tool)?;
+        if let Some(known) = self.known_offer(context, upstream, client).await {
+            let catalog = self.with_offered(context, vec![known]);
+            if let Some((server, tool)) = catalog.prefixed().find(&catalog.servers, name) {
+                return visible(&context.caller, server, tool);
+            }
+        }
+        let offered = self.offered_by(context, upstream, client).await?.ok_or(FindError::Tool)?;
+        let catalog = self.with_offered(context, vec![offered]);
         let names = catalog.prefixed();
         if let Some((server, tool)) = names.find(&catalog.servers, name) {
             return visible(&context.caller, server, tool);
@@ -141,4 +133,12 @@ impl Gateway {
         let (server, tool) = names.find_held(&catalog.servers, name).ok_or(FindError::Tool)?;
         Err(held(&context.caller, server, tool))
     }
+}
+
+/// The entry of `upstream` with the tools of `list`.
+async fn offer(upstream: &Arc<Upstream>, list: Arc<ToolList>) -> Arc<CatalogServer> {
+    let (name, upstream) = (upstream.name().clone(), upstream.clone());
+    // Thousands of tools are looked at, and held to the lock.
+    let offered = move || CatalogServer::of_upstream(&upstream, Some(&list));
+    Arc::new(compute::run(name.as_str(), offered).await)
 }

@@ -127,6 +127,7 @@ impl Gateway {
                 LinkError::Status(_)
                 | LinkError::TooLarge { .. }
                 | LinkError::NoRoom { .. }
+                | LinkError::Garbled(_)
                 | LinkError::Malformed(_) => false,
             };
             if repeated || !may_repeat {

@@ -108,6 +108,7 @@ impl Client {
         let is_special = &*self.capabilities != "{}" || log_level.is_some();
         is_special.then(|| ClientSide {
             key: self.key,
+            alike: self.key,
             principal: self.principal.clone(),
             capabilities: self.capabilities.clone(),
             log_level,

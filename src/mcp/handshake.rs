@@ -17,9 +17,10 @@ use super::sessions::{Holder, SessionBounds};
 use super::stateless::SPOKEN;
 use super::{Mcp, SESSION};
 use crate::catalog::{CatalogServer, ServerInfo};
+use crate::upstream::request::WITH_SESSIONS;
 
 /// The revisions with sessions, the latest first.
-pub const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+pub const REVISIONS: [&str; 4] = WITH_SESSIONS;
 
 /// Capabilities of a server that its own endpoint passes on as they are; that of all servers has each that one of them
 /// has.

@@ -204,7 +204,8 @@ impl Mcp {
             return StatusCode::ACCEPTED.into_response();
         };
         if method == "subscriptions/listen" {
-            return self.listen(asked, id, params);
+            let alike = declared.side(asked.caller).map(|side| side.alike);
+            return self.listen(asked, alike, id, params);
         }
         let token = streamed::progress_token(params);
         let side = declared.side(asked.caller);
@@ -315,7 +316,7 @@ impl Mcp {
     async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Result<Bytes, Fault> {
         self.first_outcomes(asked).await;
         let own = match &way.client {
-            Some(client) => self.own_tool_list(asked, client).await?,
+            Some(client) => self.own_tool_list(asked, client).await,
             None => None,
         };
         let is_own = own.is_some();

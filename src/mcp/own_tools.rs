@@ -1,27 +1,20 @@
 //! Tools that a server has for one client alone, mostly for one that it can ask something.
 //!
-//! At the endpoint of one server, that server is asked over the client's own connection, which the client is about to use
-//! anyway. At the endpoint of all, a list must not begin a process or a session at each of them, most of which have nothing
-//! of the kind. So only those servers are asked there
-//!
-//! - that were seen to have other tools for clients that declare the same (found out a moment
-//!   after the first of these clients gets a connection of its own, by a call or at the endpoint of that server), or
-//! - whose own connection with this client is open and has said that its tools are others now.
-//!
-//! They are asked at once, and within a deadline, as far as they are ready: a list tries none that is down. When the first
-//! of them is found, clients are told that the list has changed, and find more in it. A call needs no list before it:
-//! each name tells which one server it may be of, and that is asked.
+//! A list must not begin a process or a session at any server, most of which have nothing of the kind, and waits for none. So
+//! it shows what is offered to everybody until the client's first call has opened a connection of its own to a server. What
+//! that server offers over it is found out a moment later; where that is more, the client is told that the list has changed.
+//! A call needs no list before it: each name tells which one server it may be of, and that is asked.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Mcp;
-use super::answer::Fault;
 use super::calls::context;
 use super::methods::Asked;
 use super::place::Place;
 use crate::catalog::CatalogServer;
+use crate::config::ServerName;
 use crate::gateway::{CallContext, Client, FindError, Target};
 use crate::http::forwarded;
 
@@ -43,32 +36,13 @@ impl Mcp {
         }
     }
 
-    /// The list of the tools of `client`, as JSON text; `None` when it is that of everybody. While a server is down, what
-    /// everybody was told last is told here, too.
-    ///
-    /// # Errors
-    ///
-    /// At the endpoint of one server: the caller's key asks too often to get a connection of its own.
-    pub(super) async fn own_tool_list(
-        &self,
-        asked: &Asked<'_>,
-        client: &Client,
-    ) -> Result<Option<Bytes>, Fault> {
+    /// The list of the tools of `client`, as JSON text; `None` when it is that of everybody.
+    pub(super) async fn own_tool_list(&self, asked: &Asked<'_>, client: &Client) -> Option<Bytes> {
         let (context, scope) = (self.forwarding_context(asked), &asked.caller.scope);
-        match asked.place {
-            Place::All => {
-                let catalog = self.gateway.offered_together(&context, client).await;
-                Ok(catalog.map(|catalog| catalog.tool_list(scope)))
-            }
-            Place::One(name) => {
-                let Some(upstream) = self.upstream(name) else { return Ok(None) };
-                match self.gateway.offered_to(&context, &upstream, client).await {
-                    Ok(catalog) => Ok(catalog.map(|catalog| catalog.tool_list_of(scope, name))),
-                    Err(FindError::Limited(limited)) => Err(Fault::limited(&limited)),
-                    Err(_) => Ok(None),
-                }
-            }
-        }
+        let server = asked.place.server();
+        let concerns = |name: &ServerName| server.is_none_or(|server| name.as_str() == server);
+        let catalog = self.gateway.offered_together(&context, client, concerns).await?;
+        Some(server.map_or_else(|| catalog.tool_list(scope), |server| catalog.tool_list_of(scope, server)))
     }
 
     /// With the headers of the caller for whichever server of the endpoint is asked, so that all that is asked of it goes

@@ -54,8 +54,10 @@ impl Declared {
             digest.update(text.len().to_le_bytes());
             digest.update(text);
         }
+        let key = digest.finalize().into();
         Some(ClientSide {
-            key: digest.finalize().into(),
+            key,
+            alike: key,
             principal: caller.principal(),
             capabilities: self.capabilities.clone(),
             log_level: self.log_level.clone(),

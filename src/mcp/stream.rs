@@ -34,6 +34,7 @@ use crate::catalog::Caller;
 use crate::http::Fingerprint;
 use crate::json::First;
 use crate::shares::Held;
+use crate::upstream::identity::IdentityKey;
 use crate::upstream::messages::Receiver;
 use crate::upstream::{Change, News};
 use known::Known;
@@ -75,6 +76,8 @@ struct Follower {
     fingerprint: Option<Fingerprint>,
     profile: Option<Arc<str>>,
     place: Place,
+    /// What clients like the one of a subscription are known by, if servers can ask it something.
+    alike: Option<IdentityKey>,
     known: Known,
     /// Cancelled when the session ends.
     ended: CancellationToken,
@@ -129,7 +132,13 @@ impl Mcp {
     }
 
     /// `subscriptions/listen` of the stateless era.
-    pub(super) fn listen(self: &Arc<Self>, asked: &Asked<'_>, id: &str, params: &str) -> Response {
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+        alike: Option<IdentityKey>,
+        id: &str,
+        params: &str,
+    ) -> Response {
         let Ok(listen) = serde_json::from_str::<Listen>(params) else {
             return Fault::invalid_params("`notifications` must be an object").response(Some(id));
         };
@@ -166,6 +175,7 @@ impl Mcp {
             honored["resourceSubscriptions"] = json!(wanted.resource_subscriptions.items);
         }
         let mut follower = self.follower(asked.caller, asked.place, held);
+        follower.alike = alike;
         follower.wanted = wanted;
         follower.followed = followed;
         follower.waiting.push_back(json!({
@@ -185,6 +195,7 @@ impl Mcp {
             fingerprint: caller.key_name.as_deref().and_then(|name| self.keys.fingerprint(name)),
             profile: caller.profile.clone(),
             place: place.clone(),
+            alike: None,
             known: self.known(caller, place),
             ended: CancellationToken::new(),
             closing: self.shared.closing.clone(),
@@ -333,7 +344,9 @@ impl Follower {
         }
         let wanted = &self.wanted;
         match &news.what {
-            Change::Tools if wanted.tools_list_changed => Some(self.notification(TOOLS_CHANGED, json!({}))),
+            Change::ToolsOf(alike) if wanted.tools_list_changed && self.alike == Some(*alike) => {
+                Some(self.notification(TOOLS_CHANGED, json!({})))
+            }
             Change::Prompts if wanted.prompts_list_changed => {
                 Some(self.notification(PROMPTS_CHANGED, json!({})))
             }
@@ -347,7 +360,7 @@ impl Follower {
                 };
                 Some(self.notification(RESOURCE_UPDATED, json!({ "uri": shown? })))
             }
-            Change::Tools | Change::Prompts | Change::Resources => None,
+            Change::ToolsOf(_) | Change::Prompts | Change::Resources => None,
         }
     }
 

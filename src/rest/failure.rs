@@ -39,7 +39,9 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
                 LinkError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
                 LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
                 LinkError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
-                LinkError::Malformed(_) => (StatusCode::BAD_GATEWAY, "protocol_fault"),
+                LinkError::Garbled(_) | LinkError::Malformed(_) => {
+                    (StatusCode::BAD_GATEWAY, "protocol_fault")
+                }
             };
             let mut response = answer(status, code, name, &error.told(caller));
             let wait = match link {

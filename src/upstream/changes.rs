@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
+use super::identity::IdentityKey;
 use crate::config::ServerName;
 
 /// News that may wait for a slow reader, who misses the oldest beyond this.
@@ -55,8 +56,8 @@ pub struct News {
 /// See [`News`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The server says that its tools are others, and lists the same.
-    Tools,
+    /// The tools that these clients are offered alone.
+    ToolsOf(IdentityKey),
     Prompts,
     Resources,
     /// One resource that is subscribed to.

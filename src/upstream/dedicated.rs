@@ -17,6 +17,7 @@ use super::identity::Identity;
 use super::link::Link;
 use super::oauth::Authorizer;
 use super::request::{Manner, Request};
+use super::stdio;
 use super::subscriptions::Subscriptions;
 use super::supervisor::Surroundings;
 use crate::config::ServerConfig;
@@ -27,7 +28,7 @@ pub struct Dedicated {
     /// Hears what the server sends by itself.
     pub relay: Arc<Relay>,
     pub log: Arc<LogLevel>,
-    /// rmcp's half; it is ended after the link.
+    /// Reads what the server sends by itself; it is ended after the link.
     pub service: Option<Service>,
 }
 
@@ -58,8 +59,8 @@ pub trait Opener: Send + Sync + 'static {
         give_up: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Dedicated, EndReason>>;
 
-    /// What is found out over a connection beside the calls, once it is open.
-    fn explore<'a>(&'a self, identity: &'a Identity, link: &'a dyn Link) -> BoxFuture<'a, ()>;
+    /// What is found out over a connection beside the calls, while it is open.
+    fn explore<'a>(&'a self, identity: &'a Identity, connection: &'a Dedicated) -> BoxFuture<'a, ()>;
 }
 
 /// Makes them to the server of one entry.
@@ -123,7 +124,7 @@ impl ServerOpener {
         let ended_by_itself = link.end().is_set() && reason != EndReason::Stopping;
         link.close().await;
         let reason = if ended_by_itself { link.end().reason() } else { reason };
-        Err(reason.with_stderr(tail.map(|tail| tail.lines()).unwrap_or_default()))
+        Err(reason.with_stderr(stdio::last_words(&*link, tail.as_ref())))
     }
 }
 
@@ -172,10 +173,10 @@ impl Opener for ServerOpener {
         })
     }
 
-    fn explore<'a>(&'a self, identity: &'a Identity, link: &'a dyn Link) -> BoxFuture<'a, ()> {
+    fn explore<'a>(&'a self, identity: &'a Identity, connection: &'a Dedicated) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if let (Some(upstream), Some(client)) = (self.upstream.upgrade(), identity.client()) {
-                upstream.explore(client, link).await;
+            if let Some(upstream) = self.upstream.upgrade() {
+                upstream.explore(identity, &*connection.link, &connection.relay).await;
             }
         })
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::stray::Garbled;
 use crate::shares::Exceeded;
 use crate::telemetry::text::visible;
 
@@ -32,6 +33,9 @@ pub enum LinkError {
         .after.as_secs_f32()
     )]
     NoRoom { after: Duration },
+    /// The server wrote its answer as what is no message.
+    #[error("{0}")]
+    Garbled(Garbled),
     /// The answer is not what the protocol allows.
     #[error("the server broke the protocol: {0}")]
     Malformed(String),
@@ -200,6 +204,17 @@ impl EndReason {
         match &mut self {
             Self::Silent { stderr, .. } | Self::Handshake { stderr, .. } => *stderr = lines,
             _ => {}
+        }
+        self
+    }
+
+    /// The same reason with these words, where a process that ended has left none on its stderr.
+    #[must_use]
+    pub fn or_words(mut self, words: Option<String>) -> Self {
+        if let Self::Exited { stderr, .. } | Self::OutputClosed { stderr } = &mut self
+            && stderr.is_empty()
+        {
+            *stderr = words.into_iter().collect();
         }
         self
     }

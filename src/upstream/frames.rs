@@ -1,7 +1,7 @@
 //! Cuts a byte stream into lines, bounded: a line over the limit is skipped, and only as much of it is
 //! kept as tells whose answer it was. That is told as soon as it is known: the line may never end.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::{FIRST_ID, LAST_ID};
 
@@ -10,6 +10,9 @@ const SMALLEST_READ: usize = 8 << 10;
 const LARGEST_READ: usize = 256 << 10;
 /// How much of the start and of the end of a line over the limit is kept to find its id.
 const KEPT: usize = 256;
+
+/// Some runtimes begin what they write with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a line turned out to be.
 #[derive(Debug, PartialEq)]
@@ -96,6 +99,9 @@ impl Frames {
             if line.last() == Some(&b'\r') {
                 line.truncate(length - 1);
             }
+            if line.starts_with(BYTE_ORDER_MARK) {
+                line.advance(BYTE_ORDER_MARK.len());
+            }
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Some(Frame::Message(line.freeze()));
             }
@@ -115,6 +121,11 @@ impl Frames {
     pub fn unfinished(&self) -> Option<(usize, Option<u32>)> {
         let is_kept = self.skipping.is_none() && !self.buffer.is_empty();
         is_kept.then(|| (self.buffer.len(), id_at_the_start(&self.buffer)))
+    }
+
+    /// What was read behind the last whole line.
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Skips the line that is being read, for which there is no room.
@@ -177,6 +188,7 @@ mod tests {
         let expected = ["{\"a\":1}".to_owned(), "x".repeat(250)].map(|line| Frame::Message(line.into()));
         assert_eq!(found, expected);
         assert_eq!(feed(&mut frames, b"ed\n"), [Frame::Message("rested".into())]);
+        assert_eq!(feed(&mut frames, b"\xef\xbb\xbf{}\n"), [Frame::Message("{}".into())]);
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! The beginning of a connection: which era the server is of, and what it says of itself.
 //!
-//! A server of the era of sessions is spoken to by rmcp, over our [`Link`]; one of the stateless era needs no
-//! handshake, and is asked by `server/discover`.
+//! A server of the stateless era is asked by `server/discover`, one of the era of sessions is greeted by `initialize`.
 
+mod incoming;
+mod said;
 mod sessions;
 mod stateless;
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
-use tokio::task::JoinError;
-use tokio::time::sleep;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
+use super::ServerInfo;
 use super::era::{Approach, Era};
 use super::error::{EndReason, LinkError, StatusReason, cut_words};
 use super::hearing::Hearing;
@@ -21,14 +25,13 @@ use super::link::{Link, Opened};
 use super::message::{Reply, RpcError};
 use super::request::{Manner, Request, STATELESS};
 use super::subscriptions::Subscriptions;
-use super::{Freshness, ServerInfo};
 use crate::config::ServerName;
+use incoming::Incoming;
+use said::Said;
 
-/// How long a server that runs already may keep silent to the question for its era.
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
-/// The same for one that is just being started: before it answers anything, there is no telling whether it keeps silent
-/// or is slow to start.
-const STARTING_LIMIT: Duration = Duration::from_secs(20);
+/// How long a server may keep silent to the question for its era before it is greeted as one with sessions, too. It may be
+/// one that ignores what it does not know, or slow to start: what it answers then tells which.
+const SILENCE: Duration = Duration::from_secs(3);
 /// A server that answered a later request, a ping, and not that question, gets this much longer: it may answer out of
 /// order, and on a busy machine much later. Only servers that ignore what they do not know cost this time.
 const GRACE: Duration = Duration::from_secs(2);
@@ -50,29 +53,36 @@ pub struct Greeting<'a> {
     pub subscriptions: Arc<Subscriptions>,
 }
 
-/// The running half of a connection, which reads what the server sends by itself.
-pub enum Service {
-    Sessions(sessions::Service),
-    Stateless(stateless::Service),
-}
-
-impl std::fmt::Debug for Service {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Service").finish_non_exhaustive()
-    }
+/// The task of one connection, which reads what the server sends by itself.
+#[derive(Debug)]
+pub struct Service {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Service {
+    /// Reads on, with `beside` running beside it, until it is cancelled or the connection ends.
+    fn start(mut incoming: Incoming, beside: impl Future<Output = Infallible> + Send + 'static) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = incoming.read_on() => {}
+                never = beside => match never {},
+            }
+        });
+        Self { stop, task }
+    }
+
     /// Ends it and waits for its end.
     ///
     /// # Errors
     ///
     /// When its task panicked.
     pub async fn cancel(self) -> Result<(), JoinError> {
-        match self {
-            Self::Sessions(service) => service.cancel().await.map(|_reason| ()),
-            Self::Stateless(service) => service.cancel().await,
-        }
+        self.stop.cancel();
+        self.task.await
     }
 }
 
@@ -82,97 +92,126 @@ impl Service {
 ///
 /// Why there is no connection. A server whose era was known and that does not answer to it is asked anew next time.
 pub async fn greet(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, ServerInfo), EndReason> {
-    let era = greeting.era;
-    let pin = greeting.pin;
-    let greeted = match era.approach(pin) {
-        Approach::Known(Manner::Sessions) => sessions::initialize(&greeting, opened).await,
+    let doubt = greeting.era.doubt();
+    let greeted = begin(greeting, opened).await;
+    if greeted.as_ref().err().is_none_or(|reason| !doubt.is_raised_by(reason)) {
+        doubt.dispel();
+    }
+    greeted
+}
+
+async fn begin(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, ServerInfo), EndReason> {
+    let (era, link) = (greeting.era, opened.link.clone());
+    let mut incoming = Incoming::new(&greeting, opened);
+    let found = match era.approach(greeting.pin) {
+        Approach::Known(Manner::Sessions) => Found::Sessions,
         Approach::Known(Manner::Stateless) => {
-            opened.link.speech().settle(Manner::Stateless);
-            match discover(&*opened.link).await? {
-                Found::Stateless(info) => Ok(stateless::attend(greeting, opened, *info)),
-                Found::Sessions if pin.is_none() => {
-                    opened.link.speech().settle(Manner::Sessions);
-                    sessions::initialize(&greeting, opened).await
+            link.speech().settle(Manner::Stateless);
+            match discover(&*link).await? {
+                Found::Sessions if greeting.pin.is_some() => {
+                    return Err(refused("it does not speak revision 2026-07-28".into()));
                 }
-                Found::Sessions => Err(refused("it does not speak revision 2026-07-28".into())),
+                found => found,
             }
         }
         Approach::Probe => {
-            let probed = probe(&*opened.link, greeting.is_ordered).await;
-            if matches!(
-                probed,
-                Ok(Found::Sessions) | Err(EndReason::Exited { .. } | EndReason::OutputClosed { .. })
-            ) {
+            let probed = probe(&greeting, &link, &mut incoming).await;
+            let has_ended = matches!(probed, Err(EndReason::Exited { .. } | EndReason::OutputClosed { .. }));
+            if has_ended || matches!(probed, Ok(Found::Sessions | Found::Initialized(_))) {
                 // Should the question itself be what it cannot bear, it is not asked again at the next try.
                 era.learn(Manner::Sessions);
             }
-            return match probed? {
-                Found::Stateless(info) => {
-                    era.learn(Manner::Stateless);
-                    Ok(stateless::attend(greeting, opened, *info))
-                }
-                Found::Sessions => {
-                    opened.link.speech().settle(Manner::Sessions);
-                    sessions::initialize(&greeting, opened).await
-                }
-            };
+            probed?
         }
     };
-    match &greeted {
-        Ok((_, info)) => era.learn_from(&info.protocol),
-        Err(_) => era.forget(),
-    }
-    greeted
+    let info = match found {
+        Found::Stateless(info) => {
+            link.speech().settle(Manner::Stateless);
+            era.learn(Manner::Stateless);
+            return Ok(stateless::attend(greeting, incoming, *info));
+        }
+        Found::Initialized(info) => *info,
+        Found::Sessions => {
+            link.speech().settle(Manner::Sessions);
+            sessions::initialize(&greeting, &link, &mut incoming).await?
+        }
+    };
+    link.speech().settle(Manner::Sessions);
+    era.learn(Manner::Sessions);
+    sessions::tell_initialized(&*link).await?;
+    Ok((Service::start(incoming, std::future::pending()), info))
 }
 
 /// What a server turned out to be.
 enum Found {
     Stateless(Box<ServerInfo>),
     Sessions,
+    /// The same, and it has answered `initialize` already.
+    Initialized(Box<ServerInfo>),
 }
 
 /// Asks a server for its era (2026-07-28, stdio and streamable HTTP, "Backward Compatibility"). Costs no time with
 /// servers that answer what they do not know with an error; one that keeps silent is told by the ping that it answers.
-async fn probe(link: &dyn Link, is_ordered: bool) -> Result<Found, EndReason> {
+async fn probe(
+    greeting: &Greeting<'_>,
+    link: &Arc<dyn Link>,
+    incoming: &mut Incoming,
+) -> Result<Found, EndReason> {
     link.speech().settle(Manner::Stateless);
-    let pinged = async {
-        if !is_ordered {
-            return std::future::pending().await;
-        }
-        match link.request(Request::other("ping", b"").quiet(), None).await {
-            Ok(Reply::Result(_) | Reply::Error(_)) => sleep(GRACE).await,
-            // The connection has ended, which the question is told, too.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        found = discover(link) => match found {
+    let is_ordered = greeting.is_ordered;
+    let mut discovering = pin!(async {
+        match discover(&**link).await {
             // The question itself may be what is refused; what is wrong for good, `initialize` is told, too.
             Err(EndReason::Status(_)) => Ok(Found::Sessions),
             Err(EndReason::Broken(_)) if !is_ordered => Ok(Found::Sessions),
             found => found,
-        },
-        () = pinged => Ok(Found::Sessions),
-        () = sleep(if is_ordered { STARTING_LIMIT } else { PROBE_LIMIT }) => Ok(Found::Sessions),
+        }
+    });
+    let mut pinged = pin!(ping(&**link, is_ordered));
+    let pinged_long_ago = async {
+        pinged.as_mut().await;
+        sleep(GRACE).await;
+    };
+    let is_refused = tokio::select! {
+        biased;
+        found = &mut discovering => return found,
+        () = incoming.refusal() => true,
+        () = pinged_long_ago => return Ok(Found::Sessions),
+        () = sleep(SILENCE) => false,
+    };
+    if is_refused {
+        // A server that refuses the ping in the same way does not refuse what it is sent next by that.
+        tokio::select! {
+            () = incoming.refusal() => {}
+            () = pinged => {}
+            () = sleep(if is_ordered { GRACE } else { Duration::ZERO }) => {}
+        }
+        return Ok(Found::Sessions);
     }
+    let mut initializing = pin!(sessions::initialize(greeting, link, incoming));
+    let initialized = tokio::select! {
+        found = &mut discovering => match found? {
+            Found::Sessions => initializing.await,
+            found => return Ok(found),
+        },
+        initialized = &mut initializing => match (initialized, &mut discovering) {
+            (Ok(info), _) => Ok(info),
+            // It may be of the other era, and has yet to say so.
+            (Err(reason), discovering) => match timeout(GRACE, discovering).await {
+                Ok(Ok(found @ Found::Stateless(_))) => return Ok(found),
+                _ => Err(reason),
+            },
+        },
+    };
+    Ok(Found::Initialized(Box::new(initialized?)))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Discovered {
-    supported_versions: Vec<String>,
-    #[serde(default)]
-    capabilities: Map<String, Value>,
-    instructions: Option<String>,
-    #[serde(default, rename = "_meta")]
-    meta: DiscoveredMeta,
-}
-
-#[derive(Default, Deserialize)]
-struct DiscoveredMeta {
-    #[serde(default, rename = "io.modelcontextprotocol/serverInfo")]
-    server_info: Map<String, Value>,
+/// Waits for an answer to a ping. Never ends where the order of answers tells nothing, nor with the connection, which the
+/// question for the era is told, too.
+async fn ping(link: &dyn Link, is_ordered: bool) {
+    if !is_ordered || link.request(Request::other("ping", b"").quiet(), None).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 #[derive(Deserialize)]
@@ -203,12 +242,12 @@ async fn discover(link: &dyn Link) -> Result<Found, EndReason> {
     }
     let Some(reply) = reply else { return Ok(Found::Sessions) };
     let offered = match reply {
-        Reply::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
-            Ok(found) if found.supported_versions.iter().any(is_spoken) => {
-                return Ok(Found::Stateless(Box::new(info(found))));
+        Reply::Result(result) => match Said::read(&result) {
+            Some(said) if said.revisions.iter().any(is_spoken) => {
+                return Ok(Found::Stateless(Box::new(said.info(STATELESS))));
             }
-            Ok(found) => found.supported_versions,
-            Err(_) => return Ok(Found::Sessions),
+            Some(said) => said.revisions,
+            None => return Ok(Found::Sessions),
         },
         Reply::Error(error) => supported(&error),
     };
@@ -227,20 +266,6 @@ fn supported(error: &RpcError) -> Vec<String> {
     let data = error.data.as_ref().filter(|_| error.code == UNSUPPORTED_REVISION);
     let data = data.and_then(|data| serde_json::from_str::<Supported>(data.get()).ok());
     data.map(|data| data.supported).unwrap_or_default()
-}
-
-fn info(found: Discovered) -> ServerInfo {
-    let server = found.meta.server_info;
-    let text = |key: &str| server.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    ServerInfo {
-        name: text("name"),
-        version: text("version"),
-        instructions: found.instructions.filter(|text| !text.is_empty()),
-        protocol: STATELESS.to_owned(),
-        capabilities: found.capabilities,
-        implementation: server,
-        freshness: Freshness::default(),
-    }
 }
 
 fn refused(error: String) -> EndReason {

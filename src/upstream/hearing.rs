@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -11,12 +10,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 
+use super::ToolList;
 use super::changes::{Change, News, NewsFeed};
 use super::link::Link;
 use super::question::{Asking, Question};
 use crate::config::ServerName;
 
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+const TOOLS_CHANGED_MESSAGE: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
 const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
 const RESOURCE_UPDATED: &str = "notifications/resources/updated";
@@ -38,10 +39,18 @@ pub trait Hearing: Send + Sync + 'static {
     fn withdrawn(&self, _link: &Arc<dyn Link>, _id: &str) {}
 }
 
+/// The lists that a server has said to have changed.
+#[derive(Debug, Default)]
+pub struct ChangedLists {
+    pub tools: Notify,
+    pub prompts: Notify,
+    pub resources: Notify,
+}
+
 /// Hears a connection that all callers share: changes are everybody's, and nobody can be asked anything.
 pub struct Shared {
     pub server: ServerName,
-    pub tools_changed: Arc<Notify>,
+    pub changed: Arc<ChangedLists>,
     pub news: NewsFeed,
 }
 
@@ -54,9 +63,9 @@ impl fmt::Debug for Shared {
 impl Hearing for Shared {
     fn notification(&self, method: &str, message: &Bytes) {
         let what = match method {
-            TOOLS_CHANGED => return self.tools_changed.notify_one(),
-            PROMPTS_CHANGED => Change::Prompts,
-            RESOURCES_CHANGED => Change::Resources,
+            TOOLS_CHANGED => return self.changed.tools.notify_one(),
+            PROMPTS_CHANGED => return self.changed.prompts.notify_one(),
+            RESOURCES_CHANGED => return self.changed.resources.notify_one(),
             RESOURCE_UPDATED => match updated(message) {
                 Some(uri) => Change::Resource(uri),
                 None => return,
@@ -87,7 +96,8 @@ fn updated(message: &[u8]) -> Option<Arc<str>> {
 #[derive(Default)]
 pub struct Relay {
     hearing: ArcSwapOption<Arc<dyn Hearing>>,
-    tools_changed: AtomicBool,
+    tools_changed: Notify,
+    own_tools: ArcSwapOption<ToolList>,
     asking: watch::Sender<Asking>,
 }
 
@@ -102,18 +112,34 @@ impl Relay {
         self.asking.subscribe()
     }
 
-    /// Whether the server has ever said that its tools for this client are others now.
-    pub fn has_other_tools(&self) -> bool {
-        self.tools_changed.load(Ordering::Relaxed)
+    /// Told when the server says that its tools for this client are others now.
+    pub(super) fn tools_changed(&self) -> &Notify {
+        &self.tools_changed
+    }
+
+    /// What the client is offered in the place of what everybody is.
+    pub fn own_tools(&self) -> Option<Arc<ToolList>> {
+        self.own_tools.load_full()
+    }
+
+    pub(super) fn keep_own_tools(&self, list: Option<Arc<ToolList>>) {
+        self.own_tools.store(list);
+    }
+
+    /// Tells the client that it is offered other tools now.
+    pub(super) fn tell_tools_changed(&self) {
+        if let Some(hearing) = &*self.hearing.load() {
+            hearing.notification(TOOLS_CHANGED, &Bytes::from_static(TOOLS_CHANGED_MESSAGE));
+        }
     }
 }
 
 impl Hearing for Relay {
     fn notification(&self, method: &str, message: &Bytes) {
+        // The client is told once it is known what has changed.
         if method == TOOLS_CHANGED {
-            self.tools_changed.store(true, Ordering::Relaxed);
-        }
-        if let Some(hearing) = &*self.hearing.load() {
+            self.tools_changed.notify_one();
+        } else if let Some(hearing) = &*self.hearing.load() {
             hearing.notification(method, message);
         }
     }
@@ -158,23 +184,39 @@ struct Head<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// Lets `hearing` hear one message that answers none of our own requests. Returns whether that was all there is to it.
-pub fn hear(hearing: &dyn Hearing, link: &Arc<dyn Link>, message: &Bytes) -> bool {
+/// What is left to do about a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing.
+    Whole,
+    /// It answers something, or is no message at all.
+    Answer,
+    /// A request that no client can be asked wants an answer. The id is JSON text.
+    Request { id: Box<str>, method: Box<str> },
+}
+
+/// Lets `hearing` hear one message that answers none of our own requests.
+pub fn hear(hearing: &dyn Hearing, link: &Arc<dyn Link>, message: &Bytes) -> Heard {
     let Ok(Head { id, method: Some(method), params }) = serde_json::from_slice::<Head<'_>>(message) else {
-        return false;
+        return Heard::Answer;
     };
     let Some(id) = id else {
         match params.filter(|_| method == CANCELLED).map(|params| serde_json::from_str(params.get())) {
             Some(Ok(Cancelled { request_id })) => hearing.withdrawn(link, request_id.get()),
             Some(Err(_)) | None => hearing.notification(&method, message),
         }
-        return false;
+        return Heard::Whole;
     };
+    let request = || Heard::Request { id: id.get().into(), method: (&*method).into() };
     if !ASKED.contains(&&*method) {
-        return false;
+        return request();
     }
     let params = params.map_or("{}", RawValue::get);
-    let heard = hearing.request(Question::new(link.clone(), id.get(), &method, params));
-    // rmcp has a refusal for it.
-    heard.map_err(Question::pass_over).is_ok()
+    match hearing.request(Question::new(link.clone(), id.get(), &method, params)) {
+        Ok(()) => Heard::Whole,
+        Err(question) => {
+            question.pass_over();
+            request()
+        }
+    }
 }

@@ -35,6 +35,8 @@ pub struct Identity {
 pub struct ClientSide {
     /// Stands for the client: a session, or one of the places of a caller without sessions.
     pub key: IdentityKey,
+    /// Stands for all clients that may be in its place: equal to `key` for a session.
+    pub alike: IdentityKey,
     /// Whose client it is.
     pub principal: Principal,
     /// The JSON text of what it declares: an object with some of `elicitation`, `sampling` and `roots`.

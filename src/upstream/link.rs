@@ -1,5 +1,5 @@
-//! A live connection to one server, whatever its transport: messages of rmcp go out and come in, and our
-//! own requests are answered beside them with the server's own bytes.
+//! A live connection to one server, whatever its transport: our requests are answered with the server's own bytes, and what
+//! else it sends comes in beside them.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -20,18 +20,18 @@ use super::progress::Progress;
 use super::request::{Manner, Request};
 use crate::config::ServerName;
 
-/// Messages that may wait for rmcp. A server that floods us with notifications loses the surplus.
+/// Messages beside answers that may wait. A server that floods us with notifications loses the surplus.
 const INBOX: usize = 256;
 /// Bytes of them.
 const INBOX_BYTES: usize = 4 << 20;
 
-/// The way to rmcp.
+/// The way of messages beside answers.
 pub fn inbox() -> (Sender, Receiver) {
     messages::channel(INBOX, INBOX_BYTES)
 }
 
-/// A larger message that is no answer to one of our requests is dropped: rmcp has a use for `initialize` and
-/// for small notifications only, and would hold as many as may wait.
+/// A larger message that is no answer to one of our requests is dropped: there is a use for the answer to `initialize` and
+/// for small notifications only.
 const LARGEST: usize = 1 << 20;
 
 /// Our answers to a server's own requests that may be under way at one time; further ones are dropped. Without this a
@@ -76,7 +76,10 @@ impl Answers {
     }
 }
 
-/// Hands a message to rmcp, or drops it when too many are waiting already.
+/// The id of `initialize`, which is below all of [`Link::request`].
+pub const INITIALIZE_ID: u32 = 0;
+
+/// Hands on a message beside answers, or drops it when too many are waiting already.
 pub fn offer(server: &ServerName, inbox: &Sender, message: Bytes) {
     if message.len() > LARGEST {
         let bytes = message.len();
@@ -88,7 +91,7 @@ pub fn offer(server: &ServerName, inbox: &Sender, message: Bytes) {
 
 /// One connection. Dropping the future of [`Link::request`] tells the server that the request was given up.
 pub trait Link: Send + Sync + 'static {
-    /// Sends one message of rmcp (JSON text without newline). What the server answers goes to the inbox.
+    /// Sends one message (JSON text without newline). What the server answers goes to the inbox.
     fn send(&self, message: Outgoing) -> BoxFuture<'static, Result<(), LinkError>>;
 
     /// Sends the answer to a request of the server's, without waiting until it is taken: nothing may wait where a question
@@ -112,6 +115,11 @@ pub trait Link: Send + Sync + 'static {
     /// The manner in which requests are written.
     fn speech(&self) -> &Speech;
 
+    /// The first of what the server wrote in place of messages, as one of its last words.
+    fn stray_words(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the server may want arguments in headers, too ([`super::header_params`]).
     fn mirrors_arguments(&self) -> bool {
         false
@@ -133,7 +141,7 @@ impl Speech {
     }
 }
 
-/// A message of rmcp on its way out.
+/// A message beside our own requests on its way out.
 #[derive(Debug)]
 pub struct Outgoing {
     pub message: Bytes,

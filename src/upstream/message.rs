@@ -1,8 +1,8 @@
 //! JSON-RPC messages as bytes: what a server sends is sorted (our own requests are written in [`super::request`]).
 //!
-//! Answers to calls never pass rmcp: its typed parsing costs milliseconds a megabyte on the task that
-//! serves the whole connection, and drops what its types do not know. So a message is only looked at far
-//! enough to know whose it is ([`sort`]); the caller parses its own answer, on its own task, once.
+//! Typed parsing costs milliseconds a megabyte on the task that serves the whole connection, and drops what the types do
+//! not know. So a message is only looked at far enough to know whose it is ([`sort`]); the caller parses its own answer,
+//! on its own task, once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 
 use super::farewell::Farewell;
 
-/// Ids of our own requests start here. rmcp counts its own up from 0, and servers that keep ids in 32
-/// signed bits must be able to echo ours.
+/// Ids of our own requests start here. `initialize` has 0, and servers that keep ids in 32 signed bits must be able to
+/// echo ours.
 pub const FIRST_ID: u32 = 1 << 30;
 /// After this id the numbers start again at [`FIRST_ID`].
 pub const LAST_ID: u32 = i32::MAX as u32;
@@ -32,7 +32,11 @@ pub enum Sorted {
     Progress { id: u32 },
     /// The server's process has ended; nothing follows.
     Farewell(Farewell),
-    /// Everything else is rmcp's.
+    /// A request under one of our ids, which servers ask nothing by: perhaps our own, written back.
+    Echo { id: u32 },
+    /// What is no object of JSON, and so no message.
+    Stray,
+    /// Every other message.
     Other,
 }
 
@@ -73,6 +77,9 @@ impl PartialEq for RpcError {
 
 /// [`super::farewell::METHOD`] as it stands in a message.
 const FAREWELL: &str = r#""notifications/mcpo/ended""#;
+/// Requests of servers, as they stand in a message: a server may number its own as we do.
+const ASKED: [&str; 4] =
+    [r#""ping""#, r#""roots/list""#, r#""sampling/createMessage""#, r#""elicitation/create""#];
 const PREFIX: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":";
 const RESULT_KEY: &[u8] = b",\"result\":";
 const RESULT_FIRST: &[u8] = b"{\"result\":";
@@ -94,7 +101,7 @@ pub fn sort(message: &[u8]) -> Sorted {
         return Sorted::Result { id, range };
     }
     match any_shape(message) {
-        Sorted::Other => Sorted::Result { id, range },
+        Sorted::Other | Sorted::Stray => Sorted::Result { id, range },
         sorted => sorted,
     }
 }
@@ -181,41 +188,98 @@ fn own_id(digits: &[u8]) -> Option<u32> {
     (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
 }
 
+/// The id that the JSON text of one stands for: some servers send a number back as a text, or as a fraction (`7.0`).
+pub fn number(id: &str) -> Option<u32> {
+    let id = id.trim_matches('"');
+    if let Ok(id) = id.parse() {
+        return Some(id);
+    }
+    let id: f64 = id.parse().ok()?;
+    let is_whole = id.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&id);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is a whole number in bounds"
+    )]
+    is_whole.then_some(id as u32)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ProgressParams {
-    progress_token: u32,
+struct ProgressParams<'a> {
+    #[serde(borrow)]
+    progress_token: &'a RawValue,
 }
 
 /// The long way: every shape that is JSON. Members are kept as text, so that an odd one (an error without
 /// a code, a result that is null) does not hide whose answer it is.
 fn any_shape(message: &[u8]) -> Sorted {
     let Ok(members) = serde_json::from_slice::<HashMap<Cow<'_, str>, &RawValue>>(message) else {
-        return Sorted::Other;
+        return Sorted::Stray;
     };
     let text = |name: &str| members.get(name).map(|value| value.get());
     if text("method") == Some(r#""notifications/progress""#) {
-        let params = text("params").and_then(|params| serde_json::from_str(params).ok());
-        return match params {
-            Some(ProgressParams { progress_token: id }) if (FIRST_ID..=LAST_ID).contains(&id) => {
-                Sorted::Progress { id }
-            }
-            _ => Sorted::Other,
-        };
+        let params =
+            text("params").and_then(|params| serde_json::from_str::<ProgressParams<'_>>(params).ok());
+        let id = params.and_then(|params| number(params.progress_token.get()));
+        let id = id.filter(|id| (FIRST_ID..=LAST_ID).contains(id));
+        return id.map_or(Sorted::Other, |id| Sorted::Progress { id });
     }
     if text("method") == Some(FAREWELL) {
         let farewell = text("params").and_then(Farewell::parse);
         return farewell.map_or(Sorted::Other, Sorted::Farewell);
     }
-    // Some servers send numeric ids back as strings.
-    let id = text("id").and_then(|id| own_id(id.trim_matches('"').as_bytes()));
+    let id = text("id").and_then(number).filter(|id| (FIRST_ID..=LAST_ID).contains(id));
     match (id, text("error").filter(|error| *error != "null"), text("result")) {
         (Some(id), Some(error), _) => Sorted::Error { id, error: RpcError::lenient(error) },
         (Some(id), None, Some(result)) => {
             let start = result.as_ptr() as usize - message.as_ptr() as usize;
             Sorted::Result { id, range: start..start + result.len() }
         }
+        (Some(id), None, None) if text("method").is_some_and(|method| !ASKED.contains(&method)) => {
+            Sorted::Echo { id }
+        }
         _ => Sorted::Other,
+    }
+}
+
+/// The answer to a message that is not sent by [`super::link::Link::request`].
+#[derive(Debug, PartialEq)]
+pub enum Answer {
+    /// The JSON text of `result`.
+    Result(Bytes),
+    Error(RpcError),
+}
+
+impl Answer {
+    /// The id of a message that is one.
+    pub fn id(message: &[u8]) -> Option<u32> {
+        Self::read(&Bytes::copy_from_slice(message))?.0
+    }
+
+    /// The error that stands for an answer to the message `id` which came as none.
+    pub fn refusal(id: u32, why: &str) -> Bytes {
+        let error = serde_json::json!({ "code": RpcError::INTERNAL, "message": why });
+        serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string().into()
+    }
+
+    /// Reads a message that is one, with the id that it names: a server that could not read the question cannot either.
+    pub fn read(message: &Bytes) -> Option<(Option<u32>, Self)> {
+        #[derive(Deserialize)]
+        struct Members<'a> {
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            result: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+        }
+        let Members { id, result, error }: Members<'_> = serde_json::from_slice(message).ok()?;
+        let answer = match (error.filter(|error| error.get() != "null"), result) {
+            (Some(error), _) => Self::Error(RpcError::lenient(error.get())),
+            (None, result) => Self::Result(message.slice_ref(result?.get().as_bytes())),
+        };
+        Some((id.map(|id| number(id.get())).unwrap_or_default(), answer))
     }
 }
 

@@ -15,6 +15,9 @@ pub enum Manner {
     Stateless,
 }
 
+/// The revisions of [`Manner::Sessions`], the latest first.
+pub const WITH_SESSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+
 /// The revision of [`Manner::Stateless`].
 pub const STATELESS: &str = "2026-07-28";
 

@@ -152,7 +152,7 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other | Sorted::Farewell(_) => {
+            Sorted::Other | Sorted::Farewell(_) | Sorted::Echo { .. } | Sorted::Stray => {
                 let is_taken = {
                     let pending = self.pending();
                     let open = pending.iter();

@@ -70,11 +70,22 @@ async fn serve_process(
     connection.close_writer();
     if timeout(EXIT_FOLLOWS, process.exited()).await.is_err() {
         // It lives on without an output: callers need not wait until it is made to end.
-        end.set(EndReason::OutputClosed { stderr: process.tail().lines() });
+        let reason = EndReason::OutputClosed { stderr: process.tail().lines() };
+        end.set(reason.or_words(connection.first_stray().words()));
         connection.fail_open_requests();
     }
-    end.set(process.end().await);
+    end.set(process.end().await.or_words(connection.first_stray().words()));
     connection.fail_open_requests();
+}
+
+/// What a server wrote last, for the reason of a try that failed: the lines of its stderr, after the first of what stands
+/// among its messages and is none.
+pub fn last_words(link: &dyn Link, tail: Option<&StderrTail>) -> Arc<[String]> {
+    let lines = tail.map(StderrTail::lines).unwrap_or_default();
+    match link.stray_words() {
+        Some(stray) => std::iter::once(stray).chain(lines.iter().cloned()).collect(),
+        None => lines,
+    }
 }
 
 /// Connects to a Unix socket that speaks the framing of stdio.
@@ -142,5 +153,9 @@ impl Link for Served {
 
     fn speech(&self) -> &Speech {
         self.lines.speech()
+    }
+
+    fn stray_words(&self) -> Option<String> {
+        self.lines.stray_words()
     }
 }

@@ -18,6 +18,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +32,7 @@ use super::intake::Bounds;
 use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Speech, Step};
 use super::message::{self, Reply, RpcError, Sorted};
 use super::messages::Sender;
-use super::request::Manner;
+use super::request::{Manner, WITH_SESSIONS};
 use crate::config::{HttpConfig, ServerName};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -96,15 +97,16 @@ pub async fn open(
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Negotiated {
-    result: NegotiatedResult,
+struct Negotiated<'a> {
+    #[serde(borrow)]
+    result: NegotiatedResult<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NegotiatedResult {
-    protocol_version: String,
+struct NegotiatedResult<'a> {
+    #[serde(borrow)]
+    protocol_version: Option<&'a RawValue>,
 }
 
 impl Streamable {
@@ -165,7 +167,7 @@ impl Streamable {
         links::offer(&self.exchange.server, &self.inbox, message);
     }
 
-    /// Sends a message of rmcp; what the server answers goes to the inbox.
+    /// Sends a message; what the server answers goes to the inbox.
     async fn send(self: Arc<Self>, outgoing: Outgoing) -> Result<(), LinkError> {
         let posted = self.post(outgoing.message, Vec::new(), None).await;
         let response = match posted {
@@ -186,7 +188,7 @@ impl Streamable {
         if exchange::is_type(&response, EVENTS) {
             let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
             if outgoing.step == Step::Initialize {
-                // The session must be known before rmcp sends the next message.
+                // The session must be known before the next message is sent.
                 while let Some(Event { data, .. }) = events.next().await? {
                     let opened = self.open_session(&data, session_id.as_ref());
                     self.to_inbox(data);
@@ -241,10 +243,14 @@ impl Streamable {
     }
 
     fn open_session(&self, answer: &[u8], id: Option<&HeaderValue>) -> bool {
-        let Ok(Negotiated { result }) = serde_json::from_slice::<Negotiated>(answer) else { return false };
+        let Ok(Negotiated { result }) = serde_json::from_slice::<Negotiated<'_>>(answer) else {
+            return false;
+        };
         let mut headers = Vec::new();
-        if let Ok(version) = HeaderValue::from_str(&result.protocol_version) {
-            headers.push((PROTOCOL_VERSION, version));
+        // A server that says nothing of it, or something else, is told nothing of it.
+        let agreed = result.protocol_version.and_then(|said| serde_json::from_str::<&str>(said.get()).ok());
+        if let Some(agreed) = WITH_SESSIONS.into_iter().find(|known| Some(*known) == agreed) {
+            headers.push((PROTOCOL_VERSION, HeaderValue::from_static(agreed)));
         }
         if let Some(id) = id {
             headers.push((SESSION_ID, id.clone()));

@@ -1,21 +1,20 @@
 //! The one task that starts a server, watches it, and starts it again, for ever.
 
 mod failure;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::changes::Change;
 use super::dedicated::ServerOpener;
+use super::era::Approach;
 use super::error::EndReason;
 use super::exchange::Means;
-use super::following::Following;
 use super::handshake::{self, Greeting, Service};
-use super::hearing;
+use super::hearing::{self, ChangedLists};
 use super::http_client::HttpClients;
 use super::identity::Identity;
 use super::intake::Bounds;
@@ -29,9 +28,6 @@ use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
 use crate::room::Room;
 use failure::Failure;
-
-/// Changes of a tool list that come in a burst are read once.
-const SETTLE: Duration = Duration::from_millis(20);
 
 /// Sessions that a server may forget in a row, each soon after its start, before it is given time.
 const FORGIVEN: u32 = 5;
@@ -83,7 +79,7 @@ impl Surroundings {
 struct Live {
     service: Service,
     link: Arc<dyn Link>,
-    changed: Arc<Notify>,
+    changed: Arc<ChangedLists>,
     /// Its tool list, when it differs from the one known before.
     news: Option<Arc<ToolList>>,
 }
@@ -135,9 +131,12 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
     let mut lost_sessions = 0;
     let mut last = None;
     let mut told = String::new();
+    // Whether it was started again at once since it was ready last.
+    let mut is_spared = false;
     while !stop.is_cancelled() {
         supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
         let began = Instant::now();
+        let was_asked = supervisor.is_asked_its_era();
         supervisor.metrics.start_began();
         let started = supervisor.start().await;
         let error_type = started.as_ref().map_or_else(EndReason::error_type, |_| "");
@@ -146,6 +145,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
             Err(EndReason::Stopping) => return,
             Ok(live) => {
                 let ready_since = Instant::now();
+                is_spared = false;
                 supervisor.upstream.connect(live.link.clone());
                 supervisor.upstream.enter(Phase::Ready, 0);
                 tracing::info!(mcp_server = %supervisor.upstream.name(), "{}", supervisor.upstream.ready_line(began.elapsed()));
@@ -169,6 +169,13 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                 }
                 reason
             }
+            Err(reason) if !is_spared && supervisor.has_learnt_its_era(was_asked) => {
+                is_spared = true;
+                let name = supervisor.upstream.name();
+                tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {reason}; it is started as one with sessions");
+                last = Some(Arc::new(reason));
+                continue;
+            }
             Err(reason) => match supervisor.upstream.authorizer() {
                 Some(authorizer) => authorizer.explained(reason),
                 None => reason,
@@ -189,6 +196,15 @@ struct Supervisor {
 }
 
 impl Supervisor {
+    fn is_asked_its_era(&self) -> bool {
+        self.upstream.era.approach(self.upstream.config().protocol.as_deref()) == Approach::Probe
+    }
+
+    /// Whether a try at which the server `was_asked` its era told that, though it failed.
+    fn has_learnt_its_era(&self, was_asked: bool) -> bool {
+        was_asked && !self.is_asked_its_era()
+    }
+
     /// Waits for the next try: its time, a call that wants the server, or the gateway's end. `told` is the reason
     /// that the log was told last.
     async fn wait(&self, reason: &Arc<EndReason>, failures: u32, told: &mut String) {
@@ -237,7 +253,7 @@ impl Supervisor {
                 // Nothing of a failed try may stay behind; a process that ends by itself knows why.
                 link.close().await;
                 let reason = if ended_by_itself { link.end().reason() } else { reason };
-                Err(reason.with_stderr(tail.map(|tail| tail.lines()).unwrap_or_default()))
+                Err(reason.with_stderr(stdio::last_words(&*link, tail.as_ref())))
             }
         }
     }
@@ -250,10 +266,10 @@ impl Supervisor {
     ) -> Result<Live, EndReason> {
         let config = Guard::into_inner(self.upstream.config());
         let link = opened.link.clone();
-        let changed = Arc::new(Notify::new());
+        let changed = Arc::<ChangedLists>::default();
         let hearing = hearing::Shared {
             server: config.name.clone(),
-            tools_changed: changed.clone(),
+            changed: changed.clone(),
             news: self.upstream.changes.news.clone(),
         };
         let greeting = Greeting {
@@ -294,78 +310,5 @@ impl Supervisor {
         // What cannot be read is told by the transport itself, in a moment.
         self.upstream.secrets.store(entry.transport.secrets_digest().await.ok().map(Arc::new));
         self.surroundings.open(&entry, self.upstream.authorizer(), None).await
-    }
-
-    /// Follows a live server until its connection ends or the gateway does; returns why.
-    async fn watch(&self, live: Live) -> EndReason {
-        let Live { service, link, changed, news } = live;
-        self.keep(news).await;
-        let mut followed = Following::new(self.upstream.subscriptions(), &*link);
-        let reason = loop {
-            tokio::select! {
-                reason = link.end().wait() => break reason,
-                reason = self.signed_out() => {
-                    link.end().set(reason.clone());
-                    break reason;
-                }
-                () = self.upstream.stop.cancelled() => break EndReason::Stopping,
-                never = followed.follow() => match never {},
-                () = changed.notified() => {
-                    tokio::select! {
-                        () = self.list_again(&*link) => {}
-                        _ = link.end().wait() => {}
-                        () = self.upstream.stop.cancelled() => {}
-                    }
-                }
-            }
-        };
-        link.close().await;
-        if let Err(error) = service.cancel().await {
-            tracing::error!(mcp_server = %self.upstream.name(), %error, "the task of a connection failed");
-        }
-        reason
-    }
-
-    /// Waits until nobody but a person can get a token for the server.
-    async fn signed_out(&self) -> EndReason {
-        match self.upstream.authorizer() {
-            Some(authorizer) => authorizer.signed_out().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn list_again(&self, link: &dyn Link) {
-        tokio::time::sleep(SETTLE).await;
-        let name = self.upstream.name();
-        let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
-        match timeout(
-            self.surroundings.limits.load().start_timeout,
-            tools::list(name, link, self.upstream.tools()),
-        )
-        .await
-        {
-            Ok(Ok((tools, freshness))) => {
-                let info = ServerInfo { freshness, ..info };
-                tracing::info!(mcp_server = %name, "{name} changed its tool list: {} tools", tools.len());
-                let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
-                if news.is_none() {
-                    self.upstream.changes.announce(name, Change::Tools);
-                }
-                self.keep(news).await;
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(mcp_server = %name, "{name} changed its tool list, which cannot be read: {error}")
-            }
-            Err(_) => tracing::warn!(mcp_server = %name, "{name} changed its tool list and does not tell it"),
-        }
-    }
-
-    /// Keeps a new list for the next run. Calls go on meanwhile; a disk that hangs is not waited for.
-    async fn keep(&self, news: Option<Arc<ToolList>>) {
-        if let (Some(list), Some(kept)) = (news, &self.kept)
-            && timeout(KEPT_LIMIT, kept.store(list)).await.is_err()
-        {
-            tracing::warn!(mcp_server = %self.upstream.name(), "a tool list is not kept: the state directory does not answer");
-        }
     }
 }

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::{sleep, timeout};
 
 use super::error::{EndReason, LinkError, cut_words};
 use super::header_params::{HeaderParam, InvalidAnnotation};
@@ -16,18 +14,10 @@ use super::link::Link;
 use super::message::Reply;
 use super::pages::{Entry, ListRoom, Page, TooLong};
 use super::request::{Request, What};
-use super::{
-    Change, ClientSide, Connection, Freshness, Hearing, Identity, Manner, NoConnection, Relay, ServerInfo,
-    TRY_AGAIN, ToolList, Unavailable, Upstream,
-};
+use super::{Freshness, ToolList};
 use crate::compute;
 use crate::config::ServerName;
 
-/// How long the list of one client's own connection may take, which is read once for all clients that declare the same. A
-/// server that answers one request after the other answers this one when a person has answered its question.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long it waits for the connection's first call to go ahead.
-const COURTESY: Duration = Duration::from_millis(200);
 /// JSON-RPC's "method not found": the server has no tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -131,8 +121,9 @@ impl Reading {
 
     fn take_page(&mut self, page: &[u8]) -> Result<Next, String> {
         let page = Page::read(page, "tools").map_err(|error| {
+            let what = if error.is_data() { "tool list" } else { "JSON" };
             // The error's own text quotes what it stumbles over.
-            format!("its answer is no tool list (line {}, column {})", error.line(), error.column())
+            format!("its answer is no {what} (line {}, column {})", error.line(), error.column())
         })?;
         self.freshness = self.freshness.and(page.freshness);
         let mut room = std::mem::take(&mut self.room);
@@ -215,84 +206,6 @@ impl Unusable {
 impl Skipped {
     fn add(&mut self, why: Unusable) {
         self.0.get_or_insert((why, 0)).1 += 1;
-    }
-}
-
-impl Upstream {
-    /// The tools that the server offers to `client` alone, over the connection that is its own; `None` when it has none.
-    /// The caller bounds the wait.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such connection, or the list cannot be read.
-    pub async fn tools_for(
-        &self,
-        identity: Option<&Identity>,
-        client: &ClientSide,
-        hearing: Arc<dyn Hearing>,
-    ) -> Result<Option<ToolList>, NoConnection> {
-        let Connection::Dedicated(lease) = self.connection(identity, Some(client)).await? else {
-            return Ok(None);
-        };
-        lease.relay().attach(hearing);
-        let (tools, freshness) = list(self.name(), &*lease, self.tools()).await.map_err(|reason| {
-            let reason = Some(Arc::new(reason));
-            NoConnection::Unavailable(Unavailable { reason, retry_after: TRY_AGAIN })
-        })?;
-        self.compare(client, &tools);
-        let info = self.tools().map(|list| list.info.clone()).unwrap_or_default();
-        let info = ServerInfo { freshness, ..info };
-        Ok(Some(ToolList { info, tools, revision: 0 }))
-    }
-
-    /// Whether `client` may get other tools than everybody: clients that declare the same do, or its own connection, which
-    /// is open, has said so. Opens and asks nothing.
-    pub fn may_offer_others(&self, identity: Option<&Identity>, client: &ClientSide) -> bool {
-        let has_other_tools =
-            || self.own_relay(identity, client).is_some_and(|relay| relay.has_other_tools());
-        self.offers.differ(&client.capabilities) == Some(true) || has_other_tools()
-    }
-
-    /// Whether [`Upstream::tools_for`] has to open a connection for `client` first.
-    pub fn would_open(&self, identity: Option<&Identity>, client: &ClientSide) -> bool {
-        let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
-        let needs_own = self.manner() == Manner::Sessions || wants_log || identity.is_some();
-        needs_own && self.own_relay(identity, client).is_none()
-    }
-
-    /// Who hears the connection that is `client`'s alone, if it is open now.
-    pub fn own_relay(&self, identity: Option<&Identity>, client: &ClientSide) -> Option<Arc<Relay>> {
-        self.identities.relay(&Identity::of_client(identity, client))
-    }
-
-    /// Finds out over a new connection of `client`'s own whether clients like it get other tools than everybody, unless
-    /// that is known. The call that the connection was made for goes first.
-    pub(super) async fn explore(&self, client: &ClientSide, link: &dyn Link) {
-        let is_known = || self.offers.differ(&client.capabilities).is_some();
-        if &*client.capabilities == "{}" || is_known() {
-            return;
-        }
-        sleep(COURTESY).await;
-        if is_known() {
-            return;
-        }
-        let why = match timeout(PATIENCE, list(self.name(), link, self.tools())).await {
-            Ok(Ok((tools, _))) => return self.compare(client, &tools),
-            Ok(Err(reason)) => reason.without_words().to_string(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-        };
-        // That says nothing of what such clients get: it is asked once more over the next connection of one.
-        let name = self.name();
-        tracing::debug!(mcp_server = %name, "{name}: its tools for a client of its own are not known: {why}");
-    }
-
-    /// Takes note of whether the tools of `client` differ from those of everybody. When they do, and that is news, clients
-    /// are told that the list has changed: some will find more in it.
-    fn compare(&self, client: &ClientSide, tools: &[Definition]) {
-        let differ = self.tools().is_none_or(|list| list.tools != tools);
-        if self.offers.learn(&client.capabilities, differ) {
-            self.changes.announce(self.name(), Change::Tools);
-        }
     }
 }
 

@@ -34,7 +34,7 @@ async def main(url, mode, name, token=None):
     async with httpx2.AsyncClient(headers=headers) as http, Client(
         streamable_http_client(url, http_client=http), mode=mode, **callbacks
     ) as client:
-        found = {"protocol": client.protocol_version, "tools": [tool.name for tool in (await client.list_tools()).tools]}
+        found = {"protocol": client.protocol_version}
         calls = {
             "trigger-elicitation-request": {},
             "trigger-sampling-request": {"prompt": f"a question of {name}", "maxTokens": 5},
@@ -43,6 +43,7 @@ async def main(url, mode, name, token=None):
         for tool, arguments in calls.items():
             result = await client.call_tool(tool, arguments)
             found[tool] = " ".join(block.text for block in result.content)
+        found["tools"] = [tool.name for tool in (await client.list_tools()).tools]
         print(json.dumps({**found, "questions": questions}))
 
 

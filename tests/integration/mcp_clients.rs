@@ -92,7 +92,7 @@ async fn what_a_server_with_sessions_asks_is_answered_by_the_client_that_called_
         assert!(text("trigger-elicitation-request").contains(&format!("Name: {name}")), "{found}");
         assert!(text("trigger-sampling-request").contains(&format!("{name} thinks")), "{found}");
         assert!(text("get-roots-list").contains(&format!("file:///home/{name}")), "{found}");
-        // The server offers these tools to such clients only.
+        // The server offers these tools to such clients only, which are told so after their first call.
         let tools: Vec<_> =
             found["tools"].as_array().unwrap().iter().map(|tool| tool.as_str().unwrap()).collect();
         assert!(tools.contains(&"trigger-elicitation-request"), "{tools:?}");

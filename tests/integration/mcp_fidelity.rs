@@ -173,6 +173,10 @@ async fn a_server_that_offers_more_to_a_client_that_can_be_asked_does_so_through
     let session = Session::introduced(gateway.ask("POST", "/everything/mcp"), &able).await;
     let mut direct = Direct::introduced(&entry, &able).await;
     let plain = Session::open(&gateway, "/everything/mcp").await;
+    assert_eq!(session.tools().await, plain.tools().await, "until its first call");
+    let mut stream = session.stream(&gateway, "/everything/mcp").await;
+    session.heard(&gateway, "/everything/mcp", "echo", &json!({ "message": "x" })).await;
+    stream.message("notifications/tools/list_changed").await;
     for method in ["tools/list", "resources/list", "prompts/list"] {
         let there = direct.answer(method, &json!({})).await;
         assert_eq!(session.result(method, &json!({})).await, there["result"], "{method}");

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::identity::Server;
-use crate::support::mcp::{Session, names, stateless, stateless_able};
+use crate::support::mcp::{Events, Session, names, stateless, stateless_able};
 use crate::support::{Gateway, provisioned, servers, until};
 
 const CHANGED: &str = "notifications/tools/list_changed";
@@ -73,14 +73,20 @@ async fn what_a_server_has_for_one_client_alone_stands_among_the_tools_of_all_on
         (2, 1),
         "the list was read over the connection that was there"
     );
-    // The next client of the kind is told at once, with a session or without.
-    assert_eq!(Session::able(gateway.ask("POST", "/mcp"), &able()).await.tools().await, more);
+    // No process is started for a list, with a session or without; the next client finds more once it has called, too.
+    assert_eq!(Session::able(gateway.ask("POST", "/mcp"), &able()).await.tools().await, everybodys);
     let ask =
         |method: &str, params: &Value| stateless_able(gateway.ask("POST", "/mcp"), &able(), method, params);
-    let listed = ask("tools/list", &json!({})).send().await.ok()["result"].clone();
-    assert_eq!((names(&listed["tools"]), &listed["cacheScope"]), (more, &json!("private")));
+    let listed = async || ask("tools/list", &json!({})).send().await.ok()["result"].clone();
+    assert_eq!(names(&listed().await["tools"]), everybodys);
+    assert_eq!((starts(&log), starts(&other)), (2, 1));
+    let wanted = json!({ "toolsListChanged": true });
+    let (mut listener, _) = Events::listen_able(&gateway, "/mcp", &able(), &wanted).await;
     let called = ask("tools/call", &json!({ "name": "s_more", "arguments": {} })).send().await.ok();
     assert_eq!(text(&called["result"]), r#"{"tool": "more", "arguments": {}}"#);
+    listener.message(CHANGED).await;
+    let listed = listed().await;
+    assert_eq!((names(&listed["tools"]), &listed["cacheScope"]), (more, &json!("private")));
     // It is nobody's else, and a profile chooses from it as from all.
     assert_eq!(plain.tools().await, everybodys);
     let listed = stateless(gateway.ask("POST", "/mcp"), "tools/list", &json!({})).send().await.ok();
@@ -90,12 +96,13 @@ async fn what_a_server_has_for_one_client_alone_stands_among_the_tools_of_all_on
         "Unknown tool: s_extra"
     );
     let some = Session::able(gateway.ask("POST", "/mcp?profile=some"), &able()).await;
-    assert_eq!(some.tools().await, ["s_extra", "s_pid"]);
+    assert_eq!(some.tools().await, ["s_pid"]);
     let path = "/mcp?profile=some";
     let hidden =
         some.streamed(&gateway, path, "tools/call", &json!({ "name": "s_more" })).await.answer().await;
     assert_eq!(hidden["error"]["message"], "Unknown tool: s_more");
     some.heard(&gateway, path, "s_extra", &json!({})).await;
+    assert_eq!(some.tools().await, ["s_extra", "s_pid"]);
     assert_eq!(starts(&other), 1);
 }
 
@@ -152,6 +159,9 @@ async fn a_real_server_offers_its_questions_where_all_servers_stand_and_asks_the
     assert!(answer.message("").await.to_string().contains("Ada"), "{}", answer.text);
     let listed = client.tools().await;
     let one = Session::able(gateway.ask("POST", "/everything/mcp"), &able()).await;
+    let mut stream = one.stream(&gateway, "/everything/mcp").await;
+    one.heard(&gateway, "/everything/mcp", "echo", &json!({ "message": "x" })).await;
+    stream.message(CHANGED).await;
     let expected: Vec<String> = one.tools().await.iter().map(|name| format!("everything_{name}")).collect();
     assert_eq!(listed, expected);
     assert!(listed.contains(&name.to_owned()), "{listed:?}");
@@ -200,7 +210,7 @@ async fn a_server_that_is_down_hides_no_tool_of_another_and_no_list_waits_for_it
 }
 
 #[tokio::test]
-async fn what_one_session_alone_has_is_told_once_and_not_each_time_that_the_sessions_list_in_turn() {
+async fn what_one_session_alone_has_is_told_once_and_to_that_session_alone() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let gateway =
@@ -208,9 +218,12 @@ async fn what_one_session_alone_has_is_told_once_and_not_each_time_that_the_sess
     gateway.listed(&["s"]).await;
     let has = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
     let lacks = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
-    let mut stream = lacks.stream(&gateway, "/mcp").await;
+    let mut streams = [has.stream(&gateway, "/mcp").await, lacks.stream(&gateway, "/mcp").await];
+    for session in [&has, &lacks] {
+        session.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
+    }
     has.heard(&gateway, "/mcp", "s_enable", &json!({})).await;
-    stream.message(CHANGED).await;
+    streams[0].message(CHANGED).await;
     let extra = "s_extra".to_owned();
     for _ in 0..3 {
         assert!(has.tools().await.contains(&extra));
@@ -218,8 +231,10 @@ async fn what_one_session_alone_has_is_told_once_and_not_each_time_that_the_sess
     }
     let everybodys = Session::open(&gateway, "/mcp").await;
     everybodys.call("s_change", &json!({ "kind": "resources" })).await;
-    stream.message(OTHERS_CHANGED).await;
-    assert_eq!(stream.text.matches(CHANGED).count(), 1, "{}", stream.text);
+    for (stream, count) in streams.iter_mut().zip([1, 0]) {
+        stream.message(OTHERS_CHANGED).await;
+        assert_eq!(stream.text.matches(CHANGED).count(), count, "{}", stream.text);
+    }
 }
 
 #[tokio::test]
@@ -231,7 +246,6 @@ async fn a_list_that_fails_says_nothing_of_what_such_clients_get_and_the_next_co
     gateway.listed(&["s"]).await;
     std::fs::write(&failing, "").unwrap();
     let first = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
-    let mut stream = first.stream(&gateway, "/mcp").await;
     first.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
     until(Duration::from_secs(30), "the list over the client's own connection", async || {
         (asked("tools/list", &log) == 2).then_some(())
@@ -241,10 +255,11 @@ async fn a_list_that_fails_says_nothing_of_what_such_clients_get_and_the_next_co
     first.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
     std::fs::remove_file(&failing).unwrap();
     let next = Session::able(gateway.ask("POST", "/mcp"), &able()).await;
+    let mut stream = next.stream(&gateway, "/mcp").await;
     next.heard(&gateway, "/mcp", "s_pid", &json!({})).await;
     stream.message(CHANGED).await;
     assert_eq!(asked("tools/list", &log), 3);
-    assert!(first.tools().await.contains(&"s_extra".to_owned()));
+    assert!(next.tools().await.contains(&"s_extra".to_owned()));
 }
 
 #[tokio::test]
@@ -255,6 +270,7 @@ async fn lists_and_lookups_go_with_the_callers_headers_like_the_calls_after_them
     gateway.listed(&["s"]).await;
     let one = Session::able(gateway.ask("POST", "/s/mcp").header("X-User", "ada"), &able()).await;
     assert_eq!(one.tools().await, ["wait", "whoami"]);
+    one.call("whoami", &json!({})).await;
     let call = async |user: &str, name: &str| {
         let ask = gateway.ask("POST", "/mcp").header("X-User", user);
         let params = json!({ "name": name, "arguments": {} });
@@ -267,7 +283,7 @@ async fn lists_and_lookups_go_with_the_callers_headers_like_the_calls_after_them
     let users: Vec<Vec<&str>> =
         users.values().map(|users| users.iter().map(String::as_str).collect()).collect();
     let count = |user: &str| users.iter().filter(|users| **users == [user]).count();
-    // That which all share, that of the session, and that of the caller without one.
+    // That which all share, that of calls which can be asked nothing, and that of those which can.
     assert_eq!((users.len(), count("-"), count("ada")), (3, 1, 2), "{users:?}");
     // Who is refused is told so.
     let refused = call("refused", "s_nothing").await["result"].clone();

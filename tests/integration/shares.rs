@@ -61,6 +61,15 @@ fn children(gateway: &Gateway) -> Vec<i32> {
     all.filter(lives).collect()
 }
 
+/// A session of a client that can be asked, which has called once and so has a connection of its own.
+async fn calling(gateway: &Gateway, key: &str, path: &str) -> Session {
+    let ask = under(key, gateway.ask("POST", path)).header("Accept", "application/json, text/event-stream");
+    let session = Session::able(ask, &able()).await;
+    let answer = session.answer("tools/call", &json!({ "name": "pid" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    session
+}
+
 /// A refusal with 429 that names the setting, as callers of each face get it.
 fn assert_refused(answer: &Answer, setting: &str) {
     assert_eq!(answer.status, 429, "{}", answer.text());
@@ -124,21 +133,23 @@ async fn a_key_whose_rate_is_spent_opens_no_session_and_no_connection_by_listing
     let gateway = started(config(&servers, &json!({}), &json!({ "rate": "4/day" }))).await;
     let greedy = || under("greedy", gateway.ask("POST", "/s/mcp"));
     let before = Session::able(greedy(), &able()).await;
-    // The list over a connection of its own is the second; the same connection is not counted again.
+    // A list opens nothing, and is not counted.
     before.result("tools/list", &json!({})).await;
-    before.result("tools/list", &json!({})).await;
-    for _ in 0..2 {
+    for _ in 0..3 {
         Session::able(greedy(), &able()).await;
     }
     let opening = greedy().json(&request("initialize", &introduction("2025-11-25"))).send().await;
     assert_refused(&opening, "apiKeys.greedy.rate");
     assert_eq!(opening.header("x-mcpo-error"), Some("rate_limited"));
-    let listing = stateless_able(greedy(), &able(), "tools/list", &json!({})).send().await;
-    assert_refused(&listing, "apiKeys.greedy.rate");
-    // What needs no connection of its own is not counted.
-    stateless(greedy(), "tools/list", &json!({})).send().await.ok();
+    for capabilities in [able(), json!({})] {
+        stateless_able(greedy(), &capabilities, "tools/list", &json!({})).send().await.ok();
+    }
     before.result("tools/list", &json!({})).await;
-    assert!(children(&gateway).len() == 2, "the server's and one of the key");
+    // A tool that not everybody has is looked for over a connection of its own.
+    let looking = stateless_able(greedy(), &able(), "tools/call", &json!({ "name": "not_everybodys" }));
+    let looked = looking.send().await.text();
+    assert!(looked.contains("`apiKeys.greedy.rate`"), "{looked}");
+    assert!(children(&gateway).len() == 1, "the server's alone");
     Session::able(under("other", gateway.ask("POST", "/s/mcp")), &able()).await.tools().await;
 }
 
@@ -216,10 +227,8 @@ async fn processes_that_serve_one_client_each_are_shared_between_keys_over_all_s
     let shared = children(&gateway).len();
     let mut sessions = Vec::new();
     for number in 0..8 {
-        // A list there takes a connection of the client's own.
         let path = ["/a/mcp", "/b/mcp"][number % 2];
-        let session = Session::able(under("greedy", gateway.ask("POST", path)), &able()).await;
-        session.tools().await;
+        let session = calling(&gateway, "greedy", path).await;
         let now = children(&gateway).len();
         assert!(now <= shared + 3 && now > shared + number.min(2), "{now} after {number}");
         sessions.push(session);
@@ -257,8 +266,7 @@ async fn the_processes_of_a_session_end_with_it() {
     let gateway = started(config(&servers, &json!({ "sessionsPerKey": 1 }), &json!({}))).await;
     let shared = children(&gateway);
     for how in ["eviction", "DELETE"] {
-        let session = Session::able(under("greedy", gateway.ask("POST", "/s/mcp")), &able()).await;
-        session.tools().await;
+        let session = calling(&gateway, "greedy", "/s/mcp").await;
         assert_eq!(children(&gateway).len(), shared.len() + 1);
         if how == "DELETE" {
             let delete = under("greedy", gateway.ask("DELETE", "/s/mcp"));

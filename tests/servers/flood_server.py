@@ -11,6 +11,8 @@ def answer(method, parameters):
         return {"protocolVersion": parameters["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": about}
     if method == "tools/list":
         return {"tools": [{"name": "flood", "inputSchema": SCHEMA}]}
+    if method != "tools/call":
+        return {}
     wanted = parameters["arguments"]
     line = wanted["text"].encode() + b"\n"
     for _ in range(wanted["lines"]):

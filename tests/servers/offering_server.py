@@ -15,11 +15,12 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
 --ttl, --scope what its lists say of how long, and for whom, they may be kept
 --log FILE     appends every message that arrives, as one JSON line, with the server's process id
 --tells        declares that it tells of changes and logs, and has the tools `touch` (one resource has changed: `uri`),
-               `change` (a list has: `kind`), `ask` (asks the user, and answers what the user did;
+               `change` (a list has: `kind`, said `times` times), `ask` (asks the user, and answers what the user did;
                its `message` is said in a header, too), `steps` (tells its
                progress three times), `log` (writes a message of level `info`) and `pid`
 --nags         has the tool `nag`, which asks the user `count` times, each `every` milliseconds, and never answers
 --more A,B     further tools, for a client that can be asked something; they echo their arguments
+--echoes-changes says after each list of tools that it has changed
 --enables A,B  has the tool `enable`, after which this process has these tools, too, and says so
 """
 import argparse, json, os, sys, threading, time
@@ -33,6 +34,7 @@ parser.add_argument("--ttl", type=int)
 parser.add_argument("--circle", action="store_true")
 parser.add_argument("--tells", action="store_true")
 parser.add_argument("--nags", action="store_true")
+parser.add_argument("--echoes-changes", action="store_true")
 parser.add_argument("--more", default="")
 parser.add_argument("--enables", default="")
 options = parser.parse_args()
@@ -77,7 +79,8 @@ def call(ident, name, arguments, meta):
     if name == "touch" and arguments["uri"].split("/part")[0] in followed:
         send(method="notifications/resources/updated", params={"uri": arguments["uri"]})
     elif name == "change":
-        send(method=f"notifications/{arguments['kind']}/list_changed")
+        for _ in range(arguments.get("times", 1)):
+            send(method=f"notifications/{arguments['kind']}/list_changed")
     elif name == "ask":
         if "elicitation" not in client.get("capabilities", {}):
             return "nobody to ask"
@@ -162,5 +165,7 @@ for line in sys.stdin:
     result = None if has_trouble(method, options.fail) else answer(method, parameters)
     if result is not None:
         send(id=ident, result=result)
+        if options.echoes_changes and method == "tools/list":
+            send(method="notifications/tools/list_changed")
     else:
         send(id=ident, error={"code": -32000, "message": f"no {method} today"})

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
 
-use super::{Greeting, ServerInfo};
+use super::incoming::Incoming;
+use super::{Greeting, ServerInfo, Service};
 use crate::config::ServerName;
-use crate::upstream::hearing::{self, Hearing};
-use crate::upstream::link::{Link, Opened};
+use crate::upstream::hearing::Hearing;
+use crate::upstream::link::Link;
 use crate::upstream::message::Reply;
-use crate::upstream::messages::Receiver;
 use crate::upstream::request::Request;
 use crate::upstream::subscriptions::Subscriptions;
 
@@ -36,49 +34,16 @@ const MISSED: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// The task of one connection.
-#[derive(Debug)]
-pub struct Service {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Service {
-    pub async fn cancel(self) -> Result<(), JoinError> {
-        self.stop.cancel();
-        self.task.await
-    }
-}
-
 /// Starts to read.
-pub fn attend(greeting: Greeting<'_>, opened: Opened, info: ServerInfo) -> (super::Service, ServerInfo) {
-    let Opened { link, inbox } = opened;
-    let stop = CancellationToken::new();
+pub fn attend(greeting: Greeting<'_>, incoming: Incoming, info: ServerInfo) -> (Service, ServerInfo) {
     let listener = Listener {
         server: greeting.server.clone(),
-        link: link.clone(),
+        link: incoming.link().clone(),
         hearing: greeting.hearing.clone(),
         capabilities: info.capabilities.clone(),
         subscriptions: greeting.subscriptions,
     };
-    let stopped = stop.clone();
-    let task = tokio::spawn(async move {
-        let hearing = listener.hearing.clone();
-        tokio::select! {
-            () = stopped.cancelled() => {}
-            _ = link.end().wait() => {}
-            () = read(&link, &*hearing, inbox) => {}
-            never = listener.listen() => match never {},
-        }
-    });
-    (super::Service::Stateless(Service { stop, task }), info)
-}
-
-async fn read(link: &Arc<dyn Link>, hearing: &dyn Hearing, mut inbox: Receiver) {
-    while let Some(message) = inbox.recv().await {
-        // Requests of a server are no part of this revision; one that makes them gets no answer.
-        hearing::hear(hearing, link, &message);
-    }
+    (Service::start(incoming, async move { listener.listen().await }), info)
 }
 
 struct Listener {

@@ -49,7 +49,7 @@ pub(super) async fn tend(
             let open = Open { link: link.clone(), relay: relay.clone(), log: log.clone() };
             tell.send_replace(Outcome::Open(open));
             let exploring = async {
-                opener.explore(&identity, &*dedicated.link).await;
+                opener.explore(&identity, &dedicated).await;
                 std::future::pending::<()>().await;
             };
             tokio::select! {

@@ -65,7 +65,7 @@ impl Opener for Server {
         })
     }
 
-    fn explore<'a>(&'a self, _: &'a Identity, _: &'a dyn Link) -> BoxFuture<'a, ()> {
+    fn explore<'a>(&'a self, _: &'a Identity, _: &'a Dedicated) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
 }

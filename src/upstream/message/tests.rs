@@ -76,11 +76,64 @@ fn ids_of_others_and_words_inside_strings_are_not_taken() {
         r#"{"jsonrpc":"2.0","id":0,"result":{}}"#.to_owned(),
         format!(r#"{{"method":"x","params":{{"result":1,"id":{ID}}}}}"#),
         format!(r#"{{"result":{{"t":"\",\"jsonrpc\":\"2.0\",\"id\":{ID}"}},"jsonrpc":"2.0","id":3}}"#),
-        "this is not json".to_owned(),
-        "[]".to_owned(),
     ] {
         assert_eq!(sort(message.as_bytes()), Sorted::Other, "{message}");
     }
+    for message in ["this is not json", "[]", "5", "{\"a\":NaN}", ""] {
+        assert_eq!(sort(message.as_bytes()), Sorted::Stray, "{message}");
+    }
+}
+
+#[test]
+fn an_id_is_found_in_the_forms_that_servers_write_it_in() {
+    for id in [format!("\"{ID}\""), format!("{ID}.0"), format!("\"{ID}.0\""), "1.073741831e9".to_owned()] {
+        assert_eq!(result_of(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)), Some("{}"), "{id}");
+    }
+    for id in [format!("{ID}.5"), "true".to_owned(), "null".to_owned(), "1e300".to_owned(), "-1".to_owned()] {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+        assert_eq!(sort(message.as_bytes()), Sorted::Other, "{id}");
+    }
+}
+
+#[test]
+fn a_token_of_progress_may_come_back_as_a_text() {
+    for token in [format!("{ID}"), format!("\"{ID}\""), format!("{ID}.0")] {
+        let told = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#
+        );
+        assert_eq!(sort(told.as_bytes()), Sorted::Progress { id: ID }, "{token}");
+    }
+}
+
+#[test]
+fn a_request_of_ours_that_comes_back_is_told_from_one_of_the_servers() {
+    let request =
+        |method: &str| format!(r#"{{"jsonrpc":"2.0","id":{ID},"method":"{method}","params":{{}}}}"#);
+    for ours in ["server/discover", "tools/call", "initialize"] {
+        assert_eq!(sort(request(ours).as_bytes()), Sorted::Echo { id: ID }, "{ours}");
+    }
+    for theirs in ["ping", "elicitation/create", "sampling/createMessage", "roots/list"] {
+        assert_eq!(sort(request(theirs).as_bytes()), Sorted::Other, "{theirs}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_message_without_a_number_of_ours_is_read_with_what_it_names() {
+    let read = |text: &'static str| Answer::read(&Bytes::from_static(text.as_bytes()));
+    let result = |id| Some((id, Answer::Result(Bytes::from_static(b"{}"))));
+    assert_eq!(read(r#"{"id":0,"result":{}}"#), result(Some(0)));
+    assert_eq!(read(r#"{"id":"0.0","result":{}}"#), result(Some(0)));
+    assert_eq!(read(r#"{"id":null,"result":{}}"#), result(None));
+    assert_eq!(read(r#"{"id":0,"error":null,"result":{}}"#), result(Some(0)));
+    let refused = read(r#"{"id":null,"error":{"code":-1,"message":"m"}}"#);
+    assert!(matches!(&refused, Some((None, Answer::Error(error))) if error.message == "m"), "{refused:?}");
+    for none in [r#"{"id":0}"#, "[]", "{", r#"{"id":0,"method":"x"}"#] {
+        assert_eq!(read(none), None, "{none}");
+    }
+    let refusal = Answer::refusal(0, "a \"b\"");
+    assert!(
+        matches!(Answer::read(&refusal), Some((Some(0), Answer::Error(error))) if error.message == "a \"b\"")
+    );
 }
 
 #[test]

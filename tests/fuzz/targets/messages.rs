@@ -107,6 +107,8 @@ fn of_a_server(bytes: &[u8]) {
                         Sorted::Error { .. }
                         | Sorted::Progress { .. }
                         | Sorted::Farewell(_)
+                        | Sorted::Echo { .. }
+                        | Sorted::Stray
                         | Sorted::Other => {}
                     }
                 }

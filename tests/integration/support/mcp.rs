@@ -198,7 +198,17 @@ impl Events {
 
     /// Sends `subscriptions/listen` for these notifications, and reads what is acknowledged.
     pub async fn listen(gateway: &Gateway, path: &str, notifications: &Value) -> (Self, Value) {
-        let params = with_meta(&json!({ "notifications": notifications }), &json!({}));
+        Self::listen_able(gateway, path, &json!({}), notifications).await
+    }
+
+    /// The same for a client with these capabilities.
+    pub async fn listen_able(
+        gateway: &Gateway,
+        path: &str,
+        capabilities: &Value,
+        notifications: &Value,
+    ) -> (Self, Value) {
+        let params = with_meta(&json!({ "notifications": notifications }), capabilities);
         let key = gateway.key().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
         let head = format!("{key}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n");
         let body = request("subscriptions/listen", &params).to_string();

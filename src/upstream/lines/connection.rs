@@ -1,0 +1,325 @@
+//! The far end of a connection by lines: what its one task owns and does.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Command, Pending, QUEUE, Wishes};
+use crate::config::ServerName;
+use crate::room::SMALL;
+use crate::upstream::error::LinkError;
+use crate::upstream::frames::{Frame, Frames};
+use crate::upstream::intake::{Bounds, Intake, PATIENCE};
+use crate::upstream::link::{self, End, INITIALIZE_ID, Outgoing, Step};
+use crate::upstream::message::{self, Answer, Reply, Sorted};
+use crate::upstream::messages::Sender;
+use crate::upstream::progress::Progress;
+use crate::upstream::request;
+use crate::upstream::stray::{FirstStray, Garbled, Strays};
+
+/// While more than this waits to be written, nothing is added: the server is not reading.
+const HIGH_WATER: usize = 1 << 20;
+
+/// How long a server that has closed its input may go on answering.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How long the answer may come after what seems to be the same answer, garbled: some servers log what they send.
+const CORRECTED_WITHIN: Duration = Duration::from_millis(200);
+
+/// The far end: what the connection's task owns.
+pub struct Connection<R, W> {
+    server: ServerName,
+    reader: R,
+    /// `None` once closed: a server reads the end of its input as the wish that it ends.
+    writer: Option<W>,
+    wishes: Wishes,
+    inbox: Sender,
+    pending: HashMap<u32, Pending>,
+    /// What a server that does not read leaves waiting. A caller that leaves takes its message with it.
+    waiting: VecDeque<Command>,
+    frames: Frames,
+    intake: Intake,
+    strays: Strays,
+    /// Answers that were garbled, and when their requests are given up; the oldest first.
+    garbled: VecDeque<(Instant, u32, Garbled)>,
+    /// Whether the server was sent `initialize`, whose answer is awaited beside those of `pending`.
+    is_greeted: bool,
+    outgoing: BytesMut,
+    /// Set when the server has closed its input: until then its last answers are awaited.
+    input_refused: Option<Instant>,
+    end: Arc<End>,
+}
+
+impl<R, W> Connection<R, W> {
+    pub(super) fn new(
+        server: &ServerName,
+        (reader, writer): (R, W),
+        wishes: Wishes,
+        inbox: Sender,
+        end: Arc<End>,
+        bounds: &Bounds,
+    ) -> Self {
+        Self {
+            server: server.clone(),
+            reader,
+            writer: Some(writer),
+            wishes,
+            inbox,
+            pending: HashMap::new(),
+            waiting: VecDeque::new(),
+            frames: Frames::new(bounds.limit),
+            intake: Intake::new(bounds),
+            strays: Strays::default(),
+            garbled: VecDeque::new(),
+            is_greeted: false,
+            outgoing: BytesMut::new(),
+            input_refused: None,
+            end,
+        }
+    }
+
+    /// The first of what the server writes that is no message.
+    pub fn first_stray(&self) -> FirstStray {
+        self.strays.first()
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Serves the connection until the server closes its output or an error occurs. Can be dropped and
+    /// called again: what was read and not yet used stays in the connection.
+    pub async fn serve(&mut self) -> io::Result<()> {
+        loop {
+            self.make_room().await;
+            let may_take_more = self.waiting.len() < QUEUE && self.writer.is_some();
+            let due = self.due();
+            tokio::select! {
+                written = write(&mut self.writer, &mut self.outgoing), if !self.outgoing.is_empty() => {
+                    // A server that closes its input may still have answers under way: keep reading.
+                    if written.is_err() {
+                        self.close_writer();
+                        self.input_refused.get_or_insert(Instant::now() + LAST_ANSWERS);
+                    }
+                    self.queue_what_waits();
+                }
+                read = self.reader.read_buf(self.frames.space()) => {
+                    if read? == 0 {
+                        return Ok(());
+                    }
+                    while let Some(frame) = self.frames.next_frame() {
+                        self.take(frame);
+                    }
+                    self.take_framed();
+                    // A server that floods us must not keep the worker from the other servers.
+                    tokio::task::coop::consume_budget().await;
+                }
+                () = wait_until(due), if due.is_some() => {
+                    // It takes no more requests, so it is of no more use.
+                    if self.input_refused.is_some_and(|until| until <= Instant::now()) {
+                        return Ok(());
+                    }
+                    self.give_up_garbled();
+                }
+                Some(id) = self.wishes.cancels.recv() => {
+                    self.cancel(id);
+                }
+                Some(command) = self.wishes.commands.recv(), if may_take_more => {
+                    self.waiting.push_back(command);
+                    while self.waiting.len() < QUEUE
+                        && let Ok(command) = self.wishes.commands.try_recv()
+                    {
+                        self.waiting.push_back(command);
+                    }
+                    self.queue_what_waits();
+                }
+            }
+        }
+    }
+
+    /// Writes what waits to be written, the last cancellations included. The caller bounds the wait for a server that does
+    /// not read.
+    pub async fn write_last(&mut self) {
+        while let Ok(id) = self.wishes.cancels.try_recv() {
+            self.cancel(id);
+        }
+        while !self.outgoing.is_empty() && write(&mut self.writer, &mut self.outgoing).await.is_ok() {}
+    }
+
+    /// Closes the server's input, which asks it to end.
+    pub fn close_writer(&mut self) {
+        self.writer = None;
+        self.outgoing.clear();
+    }
+
+    /// Fails every open request with the reason of the end, which must be set. Later ones fail, too.
+    pub fn fail_open_requests(&mut self) {
+        let reason = self.end.reason();
+        self.wishes.commands.close();
+        while let Some(command) = self.waiting.pop_front().or_else(|| self.wishes.commands.try_recv().ok()) {
+            if let Command::Request { pending, .. } = command {
+                let _caller_left = pending.reply.send(Err(LinkError::NotSent(reason.clone())));
+            }
+        }
+        for (_, pending) in self.pending.drain() {
+            let _caller_left = pending.reply.send(Err(LinkError::Lost(reason.clone())));
+        }
+    }
+
+    fn queue_what_waits(&mut self) {
+        while self.outgoing.len() < HIGH_WATER
+            && self.writer.is_some()
+            && let Some(command) = self.waiting.pop_front()
+        {
+            self.queue(command);
+        }
+    }
+
+    fn cancel(&mut self, id: u32) {
+        if self.pending.remove(&id).is_none() {
+            let is_it = |command: &Command| matches!(command, Command::Request { id: of, .. } if *of == id);
+            // The server never hears of it.
+            self.waiting.retain(|command| !is_it(command));
+        } else if self.writer.is_some() {
+            self.outgoing.extend_from_slice(&request::cancelled(id));
+        }
+    }
+
+    fn queue(&mut self, command: Command) {
+        match command {
+            Command::Send(Outgoing { message, step }) => {
+                self.is_greeted |= step == Step::Initialize;
+                self.outgoing.extend_from_slice(&message);
+                self.outgoing.extend_from_slice(b"\n");
+            }
+            // The caller may have left while its request waited here; then the server never hears of it.
+            Command::Request { pending, .. } if pending.reply.is_closed() => {}
+            Command::Request { id, line, pending } => {
+                self.outgoing.extend_from_slice(&line);
+                self.pending.insert(id, pending);
+            }
+        }
+    }
+
+    /// Sees to it that there is room for the line that is being read, or gives it up.
+    async fn make_room(&mut self) {
+        let Some((length, id)) = self.frames.unfinished().filter(|(length, _)| *length > SMALL) else {
+            return;
+        };
+        let owner = id.and_then(|id| self.pending.get(&id)?.owner.clone());
+        if let Err(error) = self.intake.reach(&owner, length).await {
+            self.frames.give_up();
+            if let Some(id) = id {
+                self.answer(id, Err(error));
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        match frame {
+            Frame::Message(message) => match self.sorted(&message) {
+                Sorted::Result { id, range } => {
+                    let owner = self.pending.get(&id).and_then(|pending| pending.owner.clone());
+                    let message = self.intake.whole(&owner, message);
+                    self.answer(id, Ok(Reply::Result(message.slice(range))));
+                }
+                Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
+                Sorted::Progress { id } => {
+                    if let Some(Pending { progress: Some(progress), .. }) = self.pending.get(&id) {
+                        progress.tell(&message);
+                    }
+                }
+                Sorted::Farewell(farewell) => self.end.set(farewell.into()),
+                Sorted::Echo { id } if self.pending.contains_key(&id) => self.strays.note_echo(),
+                Sorted::Stray => {
+                    if let Some((id, garbled)) = self.strays.take(&message) {
+                        self.suspect(id, garbled);
+                    }
+                }
+                Sorted::Other | Sorted::Echo { .. } => {
+                    let open = self.pending.iter();
+                    let open = open.filter_map(|(id, pending)| Some((*id, pending.progress.as_deref()?)));
+                    if !Progress::beside_newest(open, &message) {
+                        link::offer(&self.server, &self.inbox, message);
+                    }
+                }
+            },
+            Frame::TooLong { ids, limit } => {
+                for id in ids {
+                    self.answer(id, Err(LinkError::TooLarge { limit }));
+                }
+            }
+            Frame::NoRoom { id } => self.answer(id, Err(LinkError::NoRoom { after: PATIENCE })),
+        }
+        self.intake.forget();
+    }
+
+    fn sorted(&mut self, message: &[u8]) -> Sorted {
+        let sorted = message::sort(message);
+        if sorted != Sorted::Stray {
+            self.strays.interrupt();
+        }
+        sorted
+    }
+
+    /// Takes a message that is framed as language servers do, which ends without a newline.
+    fn take_framed(&mut self) {
+        let Some((message, garbled)) = self.strays.framed(self.frames.rest()) else { return };
+        if let Some(id) = Answer::id(message) {
+            self.suspect(id, garbled);
+        }
+    }
+
+    /// Notes that an answer was garbled, unless nothing waits for it.
+    fn suspect(&mut self, id: u32, garbled: Garbled) {
+        let is_open = self.pending.contains_key(&id) || self.is_greeted && id == INITIALIZE_ID;
+        if is_open && self.garbled.iter().all(|(_, other, _)| *other != id) {
+            self.garbled.push_back((Instant::now() + CORRECTED_WITHIN, id, garbled));
+        }
+    }
+
+    /// Fails the requests whose answers were garbled, and came in no other form.
+    fn give_up_garbled(&mut self) {
+        while let Some((_, id, garbled)) = self.garbled.pop_front_if(|(until, ..)| *until <= Instant::now()) {
+            if id == INITIALIZE_ID {
+                link::offer(&self.server, &self.inbox, Answer::refusal(id, &garbled.to_string()));
+            }
+            self.answer(id, Err(LinkError::Garbled(garbled)));
+        }
+    }
+
+    /// When the connection has something to do by itself.
+    fn due(&self) -> Option<Instant> {
+        let garbled = self.garbled.front().map(|(until, ..)| *until);
+        self.input_refused.into_iter().chain(garbled).min()
+    }
+
+    fn answer(&mut self, id: u32, reply: Result<Reply, LinkError>) {
+        if let Some(pending) = self.pending.remove(&id) {
+            let _caller_left = pending.reply.send(reply);
+        }
+    }
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(writer: &mut Option<W>, outgoing: &mut BytesMut) -> io::Result<()> {
+    match writer {
+        Some(writer) => {
+            writer.write_buf(outgoing).await?;
+            if outgoing.is_empty() {
+                writer.flush().await?;
+            }
+            Ok(())
+        }
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}

@@ -1,0 +1,230 @@
+//! What a server writes to its output that is no message: which of it was meant as an answer.
+//!
+//! Banners and logs among the messages are passed over, as every client does. But an answer may be garbled: with NaN in it, in
+//! another encoding, after a prompt or ANSI codes, over several lines, or framed as language servers do. Nothing else comes
+//! for its request then, which is to fail at once. So what is no message is read as text, for the members of an answer.
+
+use std::sync::{Arc, OnceLock};
+
+use super::error::cut_words;
+use super::message::number;
+
+/// What is read of a line: its start, and its end, where some servers have the id.
+const START: usize = 2 << 10;
+const TAIL: usize = 256;
+/// The header of a message that is framed as in the Language Server Protocol.
+const CONTENT_LENGTH: &str = "content-length";
+
+/// How an answer was garbled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("its answer is no JSON")]
+    NoJson,
+    #[error("its answer is spread over several lines")]
+    Lines,
+    #[error("its answer is framed by `Content-Length`, as language servers do")]
+    Framed,
+}
+
+/// An answer that is no message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}; over stdio each message is one line of JSON in UTF-8, and it wrote `{line}`")]
+pub struct Garbled {
+    pub fault: Fault,
+    /// The first line of it, cut.
+    pub line: Arc<str>,
+}
+
+/// The first of what a server wrote that is no message, for whoever tells why it is of no use.
+#[derive(Debug, Clone, Default)]
+pub struct FirstStray(Arc<OnceLock<String>>);
+
+impl FirstStray {
+    /// As one of a server's last words.
+    pub fn words(&self) -> Option<String> {
+        self.0.get().cloned()
+    }
+
+    fn note(&self, words: impl FnOnce() -> String) {
+        self.0.get_or_init(words);
+    }
+}
+
+/// Reads what is no message, line by line.
+#[derive(Debug, Default)]
+pub struct Strays {
+    first: FirstStray,
+    block: Option<Block>,
+    /// The length of the message that a header has announced.
+    announced: Option<usize>,
+}
+
+/// The lines of one object that is written over several.
+#[derive(Debug)]
+struct Block {
+    line: Arc<str>,
+    /// How far its members are indented; `None` until the first of them.
+    indent: Option<usize>,
+    members: Members,
+}
+
+/// What tells an answer from other text.
+#[derive(Debug, Clone, Copy, Default)]
+struct Members {
+    has_version: bool,
+    id: Option<u32>,
+    is_answer: bool,
+}
+
+impl Members {
+    fn answered(self) -> Option<u32> {
+        self.id.filter(|_| self.has_version && self.is_answer)
+    }
+}
+
+impl Strays {
+    pub fn first(&self) -> FirstStray {
+        self.first.clone()
+    }
+
+    /// Takes the next line that is no message; the id of the answer that it is, or that it completes.
+    pub fn take(&mut self, line: &[u8]) -> Option<(u32, Garbled)> {
+        let text = readable(line);
+        self.first.note(|| format!("`{}` on its output, which is no JSON", cut_words(text.trim())));
+        self.announced = announced(&text).or(self.announced);
+        if let Some(id) = in_one_line(&text) {
+            self.block = None;
+            return Some((id, Garbled { fault: Fault::NoJson, line: cut_words(text.trim()).into() }));
+        }
+        let (id, line) = self.in_a_block(&text)?;
+        Some((id, Garbled { fault: Fault::Lines, line }))
+    }
+
+    /// A message ends what came before it.
+    pub fn interrupt(&mut self) {
+        self.block = None;
+        self.announced = None;
+    }
+
+    /// The server has written a request of ours back.
+    pub fn note_echo(&self) {
+        self.first.note(|| "it writes back what it reads".to_owned());
+    }
+
+    /// The message that a header has announced, once `rest`, what follows the last line, holds all of it.
+    pub fn framed<'a>(&mut self, rest: &'a [u8]) -> Option<(&'a [u8], Garbled)> {
+        let length = self.announced?;
+        let message = rest.get(..length)?;
+        self.announced = None;
+        let line = format!("Content-Length: {length}").into();
+        Some((message, Garbled { fault: Fault::Framed, line }))
+    }
+
+    fn in_a_block(&mut self, text: &str) -> Option<(u32, Arc<str>)> {
+        let trimmed = text.trim();
+        if trimmed == "{" {
+            self.block = Some(Block { line: trimmed.into(), indent: None, members: Members::default() });
+            return None;
+        }
+        let indent = text.len() - text.trim_start().len();
+        let (key, rest) = keys(trimmed).next().filter(|(key, _)| is_leading(trimmed, key))?;
+        let block = match &mut self.block {
+            Some(block) => block,
+            // What is no JSON has no brace that it begins with.
+            None if key == "jsonrpc" => self.block.insert(Block {
+                line: cut_words(trimmed).into(),
+                indent: None,
+                members: Members::default(),
+            }),
+            None => return None,
+        };
+        if *block.indent.get_or_insert(indent) != indent {
+            return None;
+        }
+        let members = &mut block.members;
+        match key {
+            "jsonrpc" => members.has_version = true,
+            "id" => members.id = id_in(rest),
+            "result" | "error" => members.is_answer = true,
+            // A request of ours, which the server shows.
+            "method" => self.block = None,
+            _ => {}
+        }
+        let block = self.block.as_ref()?;
+        let id = block.members.answered()?;
+        let line = block.line.clone();
+        self.block = None;
+        Some((id, line))
+    }
+}
+
+/// The start and the end of a line as plain text: without ANSI codes, and without the zeros of wide characters.
+fn readable(line: &[u8]) -> String {
+    let start = &line[..line.len().min(START)];
+    let tail = &line[start.len().max(line.len().saturating_sub(TAIL))..];
+    let mut plain = Vec::with_capacity(start.len() + tail.len());
+    let mut bytes = start.iter().chain(tail).copied().filter(|byte| *byte != 0);
+    while let Some(byte) = bytes.next() {
+        if byte != b'\x1b' {
+            plain.push(byte);
+        } else if bytes.next() == Some(b'[') {
+            // A control sequence ends with its first byte of this kind.
+            let _end = bytes.find(|byte| (0x40..0x7f).contains(byte));
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+/// The names before the colons of `text`, each with what stands behind.
+fn keys(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    memchr::memchr_iter(b':', text.as_bytes()).map(|at| {
+        let before = text[..at].trim_end().trim_end_matches(['"', '\'']);
+        let is_of_it = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
+        let start = before.trim_end_matches(is_of_it).len();
+        (&before[start..], &text[at + 1..])
+    })
+}
+
+/// Whether a line begins with `key`.
+fn is_leading(line: &str, key: &str) -> bool {
+    !key.is_empty() && line.trim_start_matches(['"', '\'']).starts_with(key)
+}
+
+/// What a header announces; it stands where the message before it ends.
+fn announced(text: &str) -> Option<usize> {
+    let (key, rest) = keys(text).last()?;
+    rest.trim().parse().ok().filter(|_| key.to_ascii_lowercase().ends_with(CONTENT_LENGTH))
+}
+
+/// The number that stands where the value of `id` does.
+fn id_in(rest: &str) -> Option<u32> {
+    let value = rest.trim_start().trim_start_matches(['"', '\'']);
+    let end = value.find(|character: char| !character.is_ascii_digit() && character != '.');
+    number(value[..end.unwrap_or(value.len())].trim_end_matches('.'))
+}
+
+/// The id of the answer that a line holds: what it names first of `result`, `error` and `method` tells it from a request.
+fn in_one_line(text: &str) -> Option<u32> {
+    if !text.contains('{') || !text.contains("jsonrpc") {
+        return None;
+    }
+    let mut id = None;
+    for (key, rest) in keys(text) {
+        match key {
+            "id" => id = id_in(rest),
+            "method" => return None,
+            "result" | "error" => return id.or_else(|| last_id(text)),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The id after a result.
+fn last_id(text: &str) -> Option<u32> {
+    let (_, rest) = keys(text).filter(|(key, _)| *key == "id").last()?;
+    id_in(rest)
+}
+
+#[cfg(test)]
+mod tests;
