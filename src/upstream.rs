@@ -6,6 +6,7 @@
 mod backoff;
 pub mod changes;
 mod client_list;
+mod cookies;
 mod dedicated;
 mod era;
 pub mod error;
@@ -47,6 +48,7 @@ mod streamable;
 mod subscriptions;
 pub mod supervisor;
 mod tools;
+mod unpack;
 mod words;
 
 use std::sync::Arc;
@@ -60,7 +62,7 @@ use tokio_util::sync::CancellationToken;
 pub use changes::{Change, Changes, News};
 pub use error::{EndReason, LinkError};
 pub use hearing::{Hearing, Relay};
-pub use http_client::HttpClients;
+pub use http_client::{HttpClients, Proxies};
 pub use identities::{Lease, NoConnection};
 pub use identity::{CallerHeaders, ClientSide, Identity};
 pub use info::{Freshness, ServerInfo, ToolList};

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::environment;
 use crate::config::plan::Action;
 use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
 use crate::mcp;
@@ -20,7 +21,7 @@ use crate::telemetry::audit::{self, Audit};
 use crate::upstream::processes::Processes;
 use crate::upstream::stderr::StderrRates;
 use crate::upstream::supervisor::{Surroundings, supervise};
-use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Turn, Upstream};
+use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Proxies, Turn, Upstream};
 
 /// How long calls without a client may take to end once the gateway begins to stop.
 const CALLS_END: Duration = Duration::from_secs(1);
@@ -52,7 +53,8 @@ impl Fleet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
     /// `closing` is cancelled when the gateway begins to stop.
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
-        let (clients, turn) = (Arc::new(HttpClients::default()), Turn::default());
+        let (clients, turn) =
+            (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), Turn::default());
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), turn.clone()));
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
@@ -79,6 +80,43 @@ pub fn variables() -> Vec<(String, String)> {
 /// first one, as systemd gives it), `$XDG_STATE_HOME/mcpo`, `~/.local/state/mcpo`; `None` without a home.
 pub fn state_directory() -> Option<PathBuf> {
     state_directory_from(&|name| env::var_os(name).filter(|value| !value.is_empty()))
+}
+
+/// The proxies that the environment names, as the variables have them; they may hold passwords.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProxyVariables {
+    pub http: String,
+    pub https: String,
+    /// For both, where the one above says nothing.
+    pub all: String,
+    /// What is asked directly.
+    pub no: String,
+}
+
+impl fmt::Debug for ProxyVariables {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ProxyVariables").field("no", &self.no).finish_non_exhaustive()
+    }
+}
+
+/// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; the names in lower case count first, as curl and Python have it.
+pub fn proxies() -> ProxyVariables {
+    proxies_from(&|name| env::var(name).ok())
+}
+
+fn proxies_from(variable: &dyn Fn(&str) -> Option<String>) -> ProxyVariables {
+    let value = |name: &str| {
+        let found = [name.to_ascii_lowercase(), name.to_owned()].iter().find_map(|name| {
+            variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        });
+        found.unwrap_or_default()
+    };
+    ProxyVariables {
+        http: value("HTTP_PROXY"),
+        https: value("HTTPS_PROXY"),
+        all: value("ALL_PROXY"),
+        no: value("NO_PROXY"),
+    }
 }
 
 /// The variable by which systemd says that stderr is the journal (`device:inode`), when it is set.
@@ -239,6 +277,20 @@ mod tests {
         };
         let error = stdio.environment_from(std::iter::empty()).unwrap_err();
         assert!(error.to_string().contains("/gone/token"), "{error}");
+    }
+
+    #[test]
+    fn proxies_in_lower_case_count_first() {
+        let found = proxies_from(&|name| match name {
+            "http_proxy" => Some("lower".to_owned()),
+            "HTTP_PROXY" => Some("upper".to_owned()),
+            "https_proxy" => Some(" ".to_owned()),
+            "HTTPS_PROXY" => Some("secure".to_owned()),
+            "NO_PROXY" => Some("inner.test".to_owned()),
+            _ => None,
+        });
+        let ProxyVariables { http, https, all, no } = found;
+        assert_eq!([http, https, all, no], ["lower", "secure", "", "inner.test"]);
     }
 
     #[test]

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-
-use super::error::{EndReason, LinkError};
+use super::error::LinkError;
 use super::intake::{Bounds, Intake};
+use super::unpack::AnswerBody;
 use crate::room::Owner;
+use bytes::{Buf as _, Bytes, BytesMut};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One event with data.
 #[derive(Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Event {
 /// The events of one response.
 #[derive(Debug)]
 pub struct EventStream {
-    body: Incoming,
+    body: AnswerBody,
     parser: Parser,
     intake: Intake,
     owner: Owner,
@@ -31,12 +31,12 @@ pub struct EventStream {
 
 impl EventStream {
     /// Events for `owner`, within `bounds`.
-    pub fn new(body: Incoming, bounds: &Bounds, owner: Owner) -> Self {
+    pub fn new(body: AnswerBody, bounds: &Bounds, owner: Owner) -> Self {
         Self { body, parser: Parser::new(bounds.limit), intake: Intake::new(bounds), owner }
     }
 
     /// Goes on with a stream whose last event was `last_id`.
-    pub fn resumed(body: Incoming, bounds: &Bounds, owner: Owner, last_id: String) -> Self {
+    pub fn resumed(body: AnswerBody, bounds: &Bounds, owner: Owner, last_id: String) -> Self {
         let mut stream = Self::new(body, bounds, owner);
         stream.parser.last_id = Some(last_id);
         stream
@@ -44,7 +44,7 @@ impl EventStream {
 
     /// Whether the whole response has been read.
     pub fn is_at_end(&self) -> bool {
-        hyper::body::Body::is_end_stream(&self.body)
+        self.body.is_at_end()
     }
 
     /// The next event that carries data, or `None` at the end of the stream.
@@ -54,15 +54,17 @@ impl EventStream {
                 let data = self.intake.whole(&self.owner, data);
                 return Ok(Some(Event { name, data }));
             }
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;
-                        self.parser.feed(data);
-                    }
+            match self.body.next().await? {
+                None => {
+                    let rest = self.parser.rest();
+                    return Ok(
+                        rest.map(|event| Event { data: self.intake.whole(&self.owner, event.data), ..event })
+                    );
                 }
-                Some(Err(error)) => return Err(LinkError::Lost(EndReason::Broken(error.to_string()))),
+                Some(data) => {
+                    self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;
+                    self.parser.feed(data);
+                }
             }
         }
     }
@@ -87,6 +89,10 @@ struct Parser {
     last_id: Option<String>,
     retry: Option<Duration>,
     limit: usize,
+    /// No byte was looked at yet: a byte order mark may come.
+    is_at_start: bool,
+    /// The last line ended with CR: LF right behind it belongs to that.
+    ended_by_cr: bool,
 }
 
 /// The data of the event being read: one line is kept as the slice it came in.
@@ -143,6 +149,8 @@ impl Parser {
             last_id: None,
             retry: None,
             limit,
+            is_at_start: true,
+            ended_by_cr: false,
         }
     }
 
@@ -163,8 +171,17 @@ impl Parser {
     }
 
     fn next(&mut self) -> Result<Option<Event>, LinkError> {
+        if self.is_at_start {
+            if self.buffer.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+                return Ok(None);
+            }
+            self.is_at_start = false;
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.buffer.advance(BYTE_ORDER_MARK.len());
+            }
+        }
         loop {
-            let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
+            let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
                 if self.held() > self.limit {
                     return Err(LinkError::TooLarge { limit: self.limit });
@@ -173,10 +190,11 @@ impl Parser {
             };
             let mut line = self.buffer.split_to(self.searched + offset + 1).freeze();
             self.searched = 0;
-            line.truncate(line.len() - 1);
-            if line.last() == Some(&b'\r') {
-                line.truncate(line.len() - 1);
+            let follows_cr = std::mem::replace(&mut self.ended_by_cr, line.ends_with(b"\r"));
+            if follows_cr && *line == *b"\n" {
+                continue;
             }
+            line.truncate(line.len() - 1);
             if line.is_empty() {
                 let name = self.name.take();
                 if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
@@ -189,6 +207,15 @@ impl Parser {
                 return Err(LinkError::TooLarge { limit: self.limit });
             }
         }
+    }
+
+    /// What has come of an event that nothing ends: the standard drops it, but a server that only forgets the blank line
+    /// has said all there is. What was cut off is no JSON, and so no message.
+    fn rest(&mut self) -> Option<Event> {
+        let line = self.buffer.split().freeze();
+        self.field(&line);
+        let data = self.data.take().filter(|data| !data.is_empty())?;
+        Some(Event { name: self.name.take(), data })
     }
 
     fn field(&mut self, line: &Bytes) {
@@ -240,6 +267,27 @@ mod tests {
             assert_eq!(parser.last_id.as_deref(), Some("7"));
             assert_eq!(parser.retry, Some(Duration::from_millis(250)));
         }
+    }
+
+    #[test]
+    fn lines_end_with_lf_cr_or_both_behind_a_byte_order_mark() {
+        let text = "\u{feff}: hello\rdata: a\rdata: b\r\rdata: c\r\n\r\nevent: x\ndata: d\n\n: bye\rdata: \u{feff}e\r\r";
+        for chunk in [1, 2, 3, 7, 1000] {
+            let found = events(&mut Parser::new(100), text, chunk);
+            let data: Vec<&str> = found.iter().map(|(_, data)| data.as_str()).collect();
+            assert_eq!(data, ["a\nb", "c", "d", "\u{feff}e"], "{chunk}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_blank_line_counts_at_the_end_of_the_stream() {
+        for text in ["data: a", "data: a\n", "data: a\r"] {
+            let mut parser = Parser::new(100);
+            assert!(events(&mut parser, text, 1).is_empty());
+            assert_eq!(parser.rest().map(|event| event.data), Some(Bytes::from_static(b"a")), "{text:?}");
+            assert_eq!(parser.rest(), None);
+        }
+        assert_eq!(Parser::new(100).rest(), None);
     }
 
     #[test]

@@ -1,23 +1,29 @@
 //! One HTTP exchange with a server: its fixed headers, the bounds on what it may answer, and what its
 //! status codes mean. Used by both HTTP transports.
 
+mod refusal;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use refusal::status_reason;
 use secrecy::ExposeSecret as _;
 
+use super::cookies::Cookies;
 use super::error::{EndReason, LinkError, StatusReason};
-use super::http_client::{HttpClient, HttpClients};
+use super::http_client::{HttpClient, HttpClients, Rest};
 use super::identity::Identity;
 use super::intake::{Bounds, Intake};
 use super::oauth::Authorizer;
-use super::words;
+use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
 use crate::room::Owner;
 use crate::trace::TraceContext;
@@ -28,16 +34,11 @@ pub const EVENTS: &str = "text/event-stream";
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// Redirects within the same origin that are followed (`/mcp` to `/mcp/`).
 const REDIRECTS: usize = 3;
-/// How much of a refusal words are looked for in, in bytes, and how long it may take.
-const WORDS_AMONG: usize = 64 << 10;
-const WORDS_WITHIN: Duration = Duration::from_secs(2);
-/// What is shorter is no secret, and may be part of any word.
-const SHORTEST_SECRET: usize = 6;
 
 /// What a connection over HTTP is made with.
 #[derive(Debug, Clone, Copy)]
 pub struct Means<'a> {
-    pub clients: &'a HttpClients,
+    pub clients: &'a Arc<HttpClients>,
     /// Of a server that is signed in to.
     pub authorizer: Option<&'a Arc<Authorizer>>,
 }
@@ -51,9 +52,12 @@ pub struct Answered(pub Uri);
 pub struct Exchange {
     /// Whose it is, for the log.
     pub server: ServerName,
-    client: HttpClient,
+    clients: Arc<HttpClients>,
+    /// The one whose connections are kept as long as the server keeps them.
+    client: ArcSwap<(Rest, HttpClient)>,
     url: ArcSwap<Uri>,
     headers: HeaderMap,
+    cookies: Cookies,
     authorizer: Option<Arc<Authorizer>>,
     /// Of its answers.
     pub bounds: Bounds,
@@ -71,12 +75,15 @@ impl Exchange {
     ) -> Result<Self, EndReason> {
         let secret = |error: crate::config::SecretError| EndReason::Secret(error.to_string());
         let url = config.url.resolve().await.map_err(secret)?;
-        let url = parse_url(url.expose_secret())?;
+        let (url, credentials) = parse_url(url.expose_secret())?;
         let mut headers = HeaderMap::new();
         for (name, value) in identity.into_iter().flat_map(Identity::headers) {
             headers.append(name, value.clone());
         }
         headers.insert(ACCEPT, ACCEPT_BOTH);
+        if let Some(credentials) = credentials {
+            headers.insert(AUTHORIZATION, credentials);
+        }
         for (name, value) in &config.headers {
             let value = value.resolve().await.map_err(secret)?;
             let name = HeaderName::try_from(name.as_str())
@@ -90,13 +97,21 @@ impl Exchange {
         if let Some(authorizer) = means.authorizer {
             authorizer.prepare().await?;
         }
-        let client = means.clients.client(&url).await.map_err(|error| EndReason::Connect {
+        let (clients, rest) = (means.clients.clone(), Rest::default());
+        let client = clients.client(&url, rest).await.map_err(|error| EndReason::Connect {
             address: address(&url),
             error: format!("the system's root certificates cannot be read: {error}"),
         })?;
-        let url = ArcSwap::from_pointee(url);
-        let authorizer = means.authorizer.cloned();
-        Ok(Self { server: server.clone(), client, url, headers, authorizer, bounds })
+        Ok(Self {
+            server: server.clone(),
+            clients,
+            client: ArcSwap::from_pointee((rest, client)),
+            url: ArcSwap::from_pointee(url),
+            headers,
+            cookies: Cookies::default(),
+            authorizer: means.authorizer.cloned(),
+            bounds,
+        })
     }
 
     pub fn url(&self) -> Uri {
@@ -164,13 +179,19 @@ impl Exchange {
             if let Some(token) = token {
                 request.headers_mut().insert(AUTHORIZATION, token.clone());
             }
-            let mut response = self.client.request(request).await.map_err(|error| {
+            if let Some(cookies) = self.cookies.header(&url, self.headers.get(COOKIE)) {
+                request.headers_mut().insert(COOKIE, cookies);
+            }
+            let answering = self.client.load().1.request(request);
+            let mut response = answering.await.map_err(|error| {
                 let text = with_sources(&error);
                 match error.is_connect() {
                     true => LinkError::NotSent(EndReason::Connect { address: address(&url), error: text }),
                     false => LinkError::Lost(EndReason::Broken(text)),
                 }
             })?;
+            self.cookies.take(&url, response.headers());
+            self.heed_rest(&url, &response).await;
             match same_origin_redirect(&url, &response) {
                 Some(target) => {
                     // A temporary one is asked for anew each time (RFC 9110, section 15.4.8).
@@ -189,58 +210,22 @@ impl Exchange {
         Err(LinkError::Malformed(format!("it redirects in circles, at last to {last}; correct `url`")))
     }
 
-    /// What an answer with a status that is no success means, with as much of its body as may hold words.
-    pub async fn refusal(&self, response: Response<Incoming>) -> (StatusReason, Bytes) {
-        let (reason, media_type) =
-            (status_reason(&response), media_type(response.headers().get(CONTENT_TYPE)));
-        let (mut body, mut read) = (response.into_body(), BytesMut::new());
-        let reading = async {
-            while read.len() < WORDS_AMONG
-                && let Some(Ok(frame)) = body.frame().await
-            {
-                if let Ok(data) = frame.into_data() {
-                    read.extend_from_slice(&data);
-                }
-            }
-        };
-        let _what_came_so_far_counts = tokio::time::timeout(WORDS_WITHIN, reading).await;
-        read.truncate(WORDS_AMONG);
-        let words = words::of_refusal(&media_type, &read).map(|words| self.without_secrets(&words).into());
-        (StatusReason { words, ..reason }, read.freeze())
-    }
-
-    /// The fault of an answer whose status is a success and whose body is no answer.
-    pub fn no_answer(&self, status: StatusCode, kind: Option<&HeaderValue>, body: &[u8]) -> LinkError {
-        let body = &body[..body.len().min(WORDS_AMONG)];
-        let said = words::of_no_answer(status.as_u16(), &media_type(kind), body);
-        LinkError::Malformed(self.without_secrets(&said))
-    }
-
-    /// Words of the server without the secrets that our requests carry: some servers say them again.
-    fn without_secrets(&self, words: &str) -> String {
-        let url = self.url.load();
-        let query = url.query().unwrap_or_default();
-        let in_query = query.split('&').filter_map(|pair| pair.split_once('=').map(|(_, value)| value));
-        let is_secret =
-            |(name, value): &(&HeaderName, &HeaderValue)| value.is_sensitive() || *name == AUTHORIZATION;
-        let in_headers = self.headers.iter().filter(is_secret).filter_map(|(_, value)| value.to_str().ok());
-        let secrets =
-            in_headers.flat_map(|value| [Some(value), value.rsplit_once(' ').map(|(_, secret)| secret)]);
-        let mut words = words.to_owned();
-        for secret in secrets.flatten().chain(in_query).filter(|secret| secret.len() >= SHORTEST_SECRET) {
-            words = words.replace(secret, "***");
+    /// Keeps connections from now on as long as this answer says that its server does.
+    async fn heed_rest(&self, url: &Uri, response: &Response<Incoming>) {
+        let rest = Rest::told_by(response.version(), response.headers());
+        if self.client.load().0 != rest
+            && let Ok(client) = self.clients.client(url, rest).await
+        {
+            self.client.store(Arc::new((rest, client)));
         }
-        words
     }
 
     /// The whole body of an answer to `owner`, within the bounds.
     pub async fn body(&self, response: Response<Incoming>, owner: &Owner) -> Result<Bytes, LinkError> {
-        let (mut body, limit) = (response.into_body(), self.bounds.limit);
+        let (mut body, limit) = (AnswerBody::of(response)?, self.bounds.limit);
         let mut intake = Intake::new(&self.bounds);
         let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| LinkError::Lost(EndReason::Broken(error.to_string())))?;
-            let Ok(data) = frame.into_data() else { continue };
+        while let Some(data) = body.next().await? {
             let length = first.len() + whole.len() + data.len();
             if length > limit {
                 return Err(LinkError::TooLarge { limit });
@@ -267,13 +252,24 @@ pub fn trace_headers(trace: &TraceContext) -> Vec<(HeaderName, HeaderValue)> {
     [parent, state].into_iter().filter_map(|(name, text)| Some((name, value(text?)))).collect()
 }
 
-/// An absolute `http` or `https` address.
-fn parse_url(text: &str) -> Result<Uri, EndReason> {
-    let parsed = url::Url::parse(text).map_err(|error| EndReason::Url(error.to_string()))?;
+/// An absolute `http` or `https` address, and the basic authorization of the user and password in it (RFC 7617).
+fn parse_url(text: &str) -> Result<(Uri, Option<HeaderValue>), EndReason> {
+    let mut parsed = url::Url::parse(text).map_err(|error| EndReason::Url(error.to_string()))?;
     if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
         return Err(EndReason::Url("it must start with http:// or https:// and name a host".into()));
     }
-    Uri::try_from(parsed.as_str()).map_err(|error| EndReason::Url(error.to_string()))
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let (user, password) = (decoded(parsed.username()), decoded(parsed.password().unwrap_or_default()));
+    let credentials = (!user.is_empty() || !password.is_empty()).then(|| {
+        let pair = STANDARD.encode([&user[..], b":", &password].concat());
+        let mut value = HeaderValue::from_str(&format!("Basic {pair}")).expect("base64 is printable ASCII");
+        value.set_sensitive(true);
+        value
+    });
+    // Neither can fail for an address with a host.
+    let _removed = (parsed.set_username(""), parsed.set_password(None));
+    let url = Uri::try_from(parsed.as_str()).map_err(|error| EndReason::Url(error.to_string()))?;
+    Ok((url, credentials))
 }
 
 /// Scheme, host and port: what may be logged of an address (paths and queries can hold secrets).
@@ -299,45 +295,12 @@ fn same_origin_redirect<B>(from: &Uri, response: &Response<B>) -> Option<Uri> {
     Uri::try_from(target.as_str()).ok()
 }
 
-/// The media type of a `Content-Type` in lower case, without parameters; empty when it names none.
-fn media_type(content_type: Option<&HeaderValue>) -> String {
-    let value = content_type.and_then(|value| value.to_str().ok());
-    let kind = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    kind.trim().to_ascii_lowercase()
-}
-
 /// Whether the answer's media type is `wanted`, parameters aside.
 pub fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value
         .and_then(|value| value.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
-}
-
-/// What the head of an answer says whose status is no success.
-pub fn status_reason<B>(response: &Response<B>) -> StatusReason {
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let target = || {
-        let Answered(from) = response.extensions().get()?;
-        let target = url::Url::parse(&from.to_string()).ok()?.join(text(LOCATION)?).ok()?;
-        // A query may hold secrets.
-        Some(format!("{}{}", target.origin().ascii_serialization(), target.path()).into())
-    };
-    StatusReason {
-        status: response.status().as_u16(),
-        retry_after: text(RETRY_AFTER).and_then(wait_of),
-        target: response.status().is_redirection().then(target).flatten(),
-        words: None,
-    }
-}
-
-/// The value of `Retry-After`: seconds, or a moment (RFC 9110, section 10.2.3).
-fn wait_of(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(value).ok()?;
-    Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

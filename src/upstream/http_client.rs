@@ -5,6 +5,7 @@
 //! back the second half of its answer until the first half is acknowledged, which a kept connection
 //! otherwise does 40 ms late (`tcp(7)`, `TCP_QUICKACK`).
 
+mod proxy;
 mod resolver;
 
 use std::io;
@@ -13,24 +14,32 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
+use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderMap, Request, Uri, Version};
 use http_body_util::Full;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
 use crate::file;
+pub use proxy::Proxies;
+use proxy::ProxyConnector;
 pub use resolver::Reach;
 use resolver::Resolver;
 
 /// How long a TCP connection to a server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an unused connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long unused connections may be kept, one pool for each, in milliseconds. The shortest that is more than nothing
+/// serves servers that end theirs after a second.
+const RESTS: [u64; 10] = [0, 750, 1_500, 3_000, 4_000, 9_000, 14_000, 28_000, 45_000, 60_000];
+/// The one for servers that do not say: many end theirs after 5 s without a word, and a request that meets the end is lost.
+const UNTOLD: Rest = Rest(4);
+/// The one of HTTP/2, where a server says which requests it has not seen.
+const LONGEST: Rest = Rest(RESTS.len() - 1);
 /// Pings on HTTP/2 connections with open requests, and how long their answers may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,14 +47,63 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_PER_HOST: usize = 64;
 
 /// A client for one scheme. Cheap to clone; clones share the pool.
-pub type HttpClient = Client<HttpsConnector<QuickAckConnector>, Full<Bytes>>;
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    client: Client<HttpsConnector<ProxyConnector>, Full<Bytes>>,
+    proxies: Proxies,
+}
+
+impl HttpClient {
+    /// Sends a request, through a proxy where the environment names one.
+    pub fn request(&self, mut request: Request<Full<Bytes>>) -> ResponseFuture {
+        if let Some(credentials) = self.proxies.authorization(request.uri()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, credentials);
+        }
+        self.client.request(request)
+    }
+}
+
+/// How long connections of a server are kept that are not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest(usize);
+
+impl Default for Rest {
+    fn default() -> Self {
+        UNTOLD
+    }
+}
+
+impl Rest {
+    /// What an answer says of its connection: less than its `Keep-Alive: timeout`, so that no request meets the end.
+    pub fn told_by(version: Version, headers: &HeaderMap) -> Self {
+        if version == Version::HTTP_2 {
+            return LONGEST;
+        }
+        let Some(told) = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?)) else {
+            return UNTOLD;
+        };
+        let told = told.saturating_mul(1_000);
+        let safe = told.saturating_sub((told / 4).min(1_000));
+        Self(RESTS.iter().rposition(|rest| *rest <= safe).unwrap_or_default())
+    }
+}
+
+/// The seconds of `timeout=5, max=100`.
+fn timeout_of(keep_alive: &str) -> Option<u64> {
+    keep_alive.split(',').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_timeout = name.trim().eq_ignore_ascii_case("timeout");
+        is_timeout.then(|| value.trim().trim_matches('"').parse().ok()).flatten()
+    })
+}
 
 /// The clients of the gateway, made when the first server needs them: the roots that TLS trusts cost
 /// time and memory that a gateway with local servers only should not pay.
 #[derive(Debug, Default)]
 pub struct HttpClients {
-    plain: OnceCell<HttpClient>,
-    secure: OnceCell<HttpClient>,
+    proxies: Proxies,
+    plain: [OnceCell<HttpClient>; RESTS.len()],
+    secure: [OnceCell<HttpClient>; RESTS.len()],
     /// What TLS trusts.
     trust: OnceCell<rustls::ClientConfig>,
     /// For each reach one without TLS and one with it.
@@ -53,22 +111,27 @@ pub struct HttpClients {
 }
 
 impl HttpClients {
-    /// The client for `url`. Fails when the system's root certificates cannot be read.
-    pub async fn client(&self, url: &Uri) -> io::Result<HttpClient> {
+    /// Those that go through these proxies; by default there are none.
+    pub fn through(proxies: Proxies) -> Self {
+        Self { proxies, ..Self::default() }
+    }
+
+    /// The client for `url` whose connections are kept so long. Fails when the system's root certificates cannot be read.
+    pub async fn client(&self, url: &Uri, rest: Rest) -> io::Result<HttpClient> {
         if url.scheme_str() == Some("https") {
             let make = || async {
                 let builder = HttpsConnectorBuilder::new().with_tls_config(self.trust().await?);
                 let connector = builder.https_or_http().enable_http1().enable_http2();
-                Ok(client(connector.wrap_connector(QuickAckConnector::new(Resolver::anywhere()))))
+                Ok(self.over(connector.wrap_connector(self.connector(Resolver::anywhere())), rest))
             };
-            return self.secure.get_or_try_init(make).await.cloned();
+            return self.secure[rest.0].get_or_try_init(make).await.cloned();
         }
         let make = || async {
             let tls = trusting_nobody()?;
             let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-            Ok(client(builder.wrap_connector(QuickAckConnector::new(Resolver::anywhere()))))
+            Ok(self.over(builder.wrap_connector(self.connector(Resolver::anywhere())), rest))
         };
-        self.plain.get_or_try_init(make).await.cloned()
+        self.plain[rest.0].get_or_try_init(make).await.cloned()
     }
 
     /// A client for `url`, which a server named: it connects to nothing that lies further inside than `reach`.
@@ -79,9 +142,17 @@ impl HttpClients {
             let tls = if secure { self.trust().await? } else { trusting_nobody()? };
             let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
             let connector = builder.https_or_http().enable_http1().enable_http2();
-            Ok(client(connector.wrap_connector(QuickAckConnector::new(Resolver::within(reach)))))
+            Ok(self.over(connector.wrap_connector(self.connector(Resolver::within(reach))), UNTOLD))
         };
         self.bounded[reach as usize][usize::from(secure)].get_or_try_init(make).await.cloned()
+    }
+
+    fn connector(&self, resolver: Resolver) -> ProxyConnector {
+        ProxyConnector::new(QuickAckConnector::new(resolver), self.proxies.clone())
+    }
+
+    fn over(&self, connector: HttpsConnector<ProxyConnector>, rest: Rest) -> HttpClient {
+        HttpClient { client: client(connector, rest), proxies: self.proxies.clone() }
     }
 
     async fn trust(&self) -> io::Result<rustls::ClientConfig> {
@@ -109,15 +180,18 @@ fn trusting_nobody() -> io::Result<rustls::ClientConfig> {
     Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
-fn client(connector: HttpsConnector<QuickAckConnector>) -> HttpClient {
+fn client(
+    connector: HttpsConnector<ProxyConnector>,
+    Rest(rest): Rest,
+) -> Client<HttpsConnector<ProxyConnector>, Full<Bytes>> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         // Without this a connection that a router silently forgot would take calls for a quarter of an hour.
         .timer(TokioTimer::new())
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .pool_idle_timeout(Duration::from_millis(RESTS[rest]))
+        .pool_max_idle_per_host(if rest == 0 { 0 } else { IDLE_PER_HOST })
         .build(connector)
 }
 
@@ -150,13 +224,23 @@ impl tower::Service<Uri> for QuickAckConnector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         use futures_util::TryFutureExt as _;
-        self.0.call(uri).map_ok(QuickAckStream)
+        self.0.call(uri).map_ok(|stream| QuickAckStream { stream, is_of_a_proxy: false })
     }
 }
 
 /// A TCP stream whose peer is never left waiting for an acknowledgement.
 #[derive(Debug)]
-pub struct QuickAckStream(TokioIo<TcpStream>);
+pub struct QuickAckStream {
+    stream: TokioIo<TcpStream>,
+    /// Requests name the server, since what reads them is a proxy.
+    is_of_a_proxy: bool,
+}
+
+impl QuickAckStream {
+    fn of_a_proxy(self) -> Self {
+        Self { is_of_a_proxy: true, ..self }
+    }
+}
 
 impl Read for QuickAckStream {
     fn poll_read(
@@ -164,11 +248,11 @@ impl Read for QuickAckStream {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.0).poll_read(context, buffer);
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if matches!(polled, Poll::Ready(Ok(()))) {
             // The kernel falls back to delayed acknowledgements by itself, hence after every read. Where
             // the option does not exist the stream works all the same, only slower.
-            let _option_is_missing = rustix::net::sockopt::set_tcp_quickack(self.0.inner(), true);
+            let _option_is_missing = rustix::net::sockopt::set_tcp_quickack(self.stream.inner(), true);
         }
         polled
     }
@@ -180,19 +264,19 @@ impl Write for QuickAckStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -200,12 +284,42 @@ impl Write for QuickAckStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 }
 
 impl Connection for QuickAckStream {
     fn connected(&self) -> Connected {
-        self.0.connected()
+        self.stream.connected().proxy(self.is_of_a_proxy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn connections_rest_for_less_than_their_server_keeps_them() {
+        for (told, milliseconds) in [
+            (None, 4_000),
+            (Some("timeout=1"), 750),
+            (Some("timeout=2"), 1_500),
+            (Some("Timeout = 5, max=100"), 4_000),
+            (Some("max=10, timeout=\"15\""), 14_000),
+            (Some("timeout=72"), 60_000),
+            (Some("timeout=99999999999999999999"), 4_000),
+            (Some("timeout=0"), 0),
+            (Some("close"), 4_000),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(told) = told {
+                headers.insert("keep-alive", HeaderValue::from_static(told));
+            }
+            assert_eq!(RESTS[Rest::told_by(Version::HTTP_11, &headers).0], milliseconds, "{told:?}");
+            assert_eq!(Rest::told_by(Version::HTTP_2, &headers), LONGEST);
+        }
+        assert_eq!(RESTS[UNTOLD.0], 4_000);
     }
 }

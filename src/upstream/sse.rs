@@ -23,6 +23,7 @@ use super::message::{self, Reply, Sorted};
 use super::messages::Sender;
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
+use super::unpack::AnswerBody;
 use super::words::name_the_session;
 use crate::config::{HttpConfig, ServerName};
 use crate::trace::TraceContext;
@@ -74,7 +75,7 @@ pub async fn open(
     }
     // Where the stream is of, its endpoint is relative to.
     let stream = response.extensions().get().map_or_else(|| exchange.url(), |Answered(url)| url.clone());
-    let mut events = EventStream::new(response.into_body(), &exchange.bounds, None);
+    let mut events = EventStream::new(AnswerBody::of(response).map_err(end_of)?, &exchange.bounds, None);
     let endpoint = loop {
         match events.next().await.map_err(end_of)? {
             Some(Event { name: Some(name), data }) if name == "endpoint" => break data,

@@ -33,6 +33,7 @@ use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Speech, St
 use super::message::{self, Reply, RpcError, Sorted};
 use super::messages::Sender;
 use super::request::{Manner, WITH_SESSIONS};
+use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -186,7 +187,7 @@ impl Streamable {
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if exchange::is_type(&response, EVENTS) {
-            let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
+            let mut events = EventStream::new(AnswerBody::of(response)?, &self.exchange.bounds, None);
             if outgoing.step == Step::Initialize {
                 // The session must be known before the next message is sent.
                 while let Some(Event { data, .. }) = events.next().await? {

@@ -25,6 +25,7 @@ mod forwarding;
 mod hostile_lists;
 mod http_lost_sessions;
 mod http_odd_answers;
+mod http_transfer;
 mod http_upstreams;
 mod identities;
 mod isolation;

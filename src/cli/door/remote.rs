@@ -14,7 +14,7 @@ use super::{Answer, Ask};
 use crate::cli::explain;
 use crate::cli::reach::Address;
 use crate::cli::trouble::Trouble;
-use crate::upstream::http_client::HttpClients;
+use crate::upstream::http_client::{HttpClients, Rest};
 
 /// How long an answer that is no call's may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,7 +94,11 @@ impl Remote {
             None => {
                 let address = format!("{}{}", self.origin, ask.path);
                 let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
-                let client = self.clients.client(&uri).await.map_err(|error| failed(error.to_string()))?;
+                let client = self
+                    .clients
+                    .client(&uri, Rest::default())
+                    .await
+                    .map_err(|error| failed(error.to_string()))?;
                 let request =
                     ask.request(&address, authorization).map_err(|error| failed(error.to_string()))?;
                 client.request(request).await.map_err(|error| failed(innermost(&error)))?

@@ -29,12 +29,15 @@ async fn asked(status: u16) -> Vec<String> {
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
-    let client = HttpClients::default().client(&url).await.unwrap();
+    let clients = Arc::new(HttpClients::default());
+    let client = clients.client(&url, Rest::default()).await.unwrap();
     let exchange = Exchange {
         server: ServerName::new("s").unwrap(),
-        client,
+        clients,
+        client: ArcSwap::from_pointee((Rest::default(), client)),
         url: ArcSwap::from_pointee(url),
         headers: HeaderMap::new(),
+        cookies: Cookies::default(),
         authorizer: None,
         bounds: Bounds { limit: 1 << 10, room: Room::new(1 << 20, 1 << 10) },
     };
@@ -76,4 +79,19 @@ fn addresses_must_be_absolute() {
         assert!(parse_url(bad).is_err(), "{bad}");
     }
     assert!(parse_url("http://127.0.0.1:8000/mcp").is_ok());
+}
+
+#[test]
+fn user_and_password_of_an_address_are_basic_authorization() {
+    for (text, credentials) in [
+        ("http://me:p%40ss@a.test/mcp", Some("Basic bWU6cEBzcw==")),
+        ("http://me@a.test/mcp", Some("Basic bWU6")),
+        ("http://:p@a.test/mcp", Some("Basic OnA=")),
+        ("http://a.test/mcp", None),
+    ] {
+        let (url, found) = parse_url(text).unwrap();
+        assert_eq!(url, "http://a.test/mcp");
+        assert_eq!(found.as_ref().map(|value| value.to_str().unwrap()), credentials, "{text}");
+        assert!(found.is_none_or(|value| value.is_sensitive()));
+    }
 }

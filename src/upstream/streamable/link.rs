@@ -15,6 +15,7 @@ use crate::upstream::link::{End, Link, Outgoing, Speech, Step};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::request::{self, Manner, Request};
+use crate::upstream::unpack::AnswerBody;
 
 impl Link for StreamableLink {
     fn send(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<(), LinkError>> {
@@ -52,7 +53,8 @@ impl Link for StreamableLink {
                     Posted::Error(error) => return Ok(Reply::Error(error)),
                 };
                 if exchange::is_type(&response, EVENTS) {
-                    let events = EventStream::new(response.into_body(), &this.exchange.bounds, owner.clone());
+                    let events =
+                        EventStream::new(AnswerBody::of(response)?, &this.exchange.bounds, owner.clone());
                     return this.answer_in_events(id, &owner, events, progress.as_deref()).await;
                 }
                 let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());

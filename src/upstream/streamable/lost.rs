@@ -12,6 +12,7 @@ use crate::upstream::event_stream::EventStream;
 use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, RpcError, Sorted};
 use crate::upstream::request::{Manner, Request};
+use crate::upstream::unpack::AnswerBody;
 use crate::upstream::words::name_the_session;
 
 /// How long the ping may take; a server that keeps silent has said nothing of the session.
@@ -77,7 +78,7 @@ impl Streamable {
             }
         }
         let answer = if exchange::is_type(&response, EVENTS) {
-            let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
+            let mut events = EventStream::new(AnswerBody::of(response)?, &self.exchange.bounds, None);
             events.next().await?.map(|event| event.data).unwrap_or_default()
         } else {
             self.exchange.body(response, &None).await?

@@ -14,6 +14,7 @@ use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::request::Manner;
+use crate::upstream::unpack::AnswerBody;
 
 /// Waits between tries to listen again; the server's own `retry` comes first.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -47,7 +48,8 @@ impl Streamable {
                         self.to_inbox(Bytes::from_static(TOOLS_CHANGED));
                     }
                     listened = true;
-                    let mut events = EventStream::new(response.into_body(), &self.exchange.bounds, None);
+                    let Ok(body) = AnswerBody::of(response) else { return };
+                    let mut events = EventStream::new(body, &self.exchange.bounds, None);
                     while let Ok(Some(Event { data, .. })) = events.next().await {
                         wait = LISTEN_AGAIN;
                         self.to_inbox(data);
@@ -147,8 +149,12 @@ impl Streamable {
                 Err(LinkError::NotSent(reason)) => return Err(LinkError::Lost(reason)),
                 Err(error) => return Err(error),
             };
-            events =
-                EventStream::resumed(response.into_body(), &self.exchange.bounds, owner.clone(), last_id);
+            events = EventStream::resumed(
+                AnswerBody::of(response)?,
+                &self.exchange.bounds,
+                owner.clone(),
+                last_id,
+            );
         }
         Err(LinkError::Lost(EndReason::Broken("the answer stream broke too often".into())))
     }

@@ -12,10 +12,14 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Clone)]
 pub struct Came {
     pub method: String,
+    /// The request's target as it stood.
+    pub path: String,
     /// By their names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body as JSON; null when it is none.
     pub message: Value,
+    /// Counts the connections of the server, from 0 on.
+    pub connection: usize,
 }
 
 impl Came {
@@ -71,12 +75,12 @@ impl FakeHttp {
         let (came, answer) = (Arc::<Mutex<Vec<Came>>>::default(), Arc::new(answer));
         let noted = came.clone();
         let task = tokio::spawn(async move {
-            loop {
+            for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (noted, answer) = (noted.clone(), answer.clone());
                 tokio::spawn(async move {
                     // A client that goes away ends only its own connection.
-                    let _ended = serve(stream, &noted, &*answer).await;
+                    let _ended = serve(stream, connection, &noted, &*answer).await;
                 });
             }
         });
@@ -142,6 +146,7 @@ pub fn result(message: &Value) -> Option<Value> {
 
 async fn serve(
     mut stream: TcpStream,
+    connection: usize,
     noted: &Mutex<Vec<Came>>,
     answer: &(impl Fn(&Came) -> Option<Says> + Send + Sync),
 ) -> std::io::Result<()> {
@@ -158,7 +163,7 @@ async fn serve(
         let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
         let mut lines = head.lines();
         let mut words = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
-        let method = words.next().unwrap_or_default();
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let headers: BTreeMap<String, String> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
@@ -171,7 +176,7 @@ async fn serve(
         }
         let message = serde_json::from_slice(&buffer[head_end..head_end + length]).unwrap_or_default();
         buffer.drain(..head_end + length);
-        let came = Came { method, headers, message };
+        let came = Came { method, path, headers, message, connection };
         noted.lock().unwrap().push(came.clone());
         let says = answer(&came).unwrap_or_else(|| plain(&came));
         let mut text = format!("HTTP/1.1 {} -\r\n", says.status);

@@ -1,0 +1,181 @@
+//! The way through the proxies that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Uri};
+use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use tower::Service;
+
+use super::{QuickAckConnector, QuickAckStream, Reach};
+use crate::config::environment::ProxyVariables;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Which proxy a request goes through; none by default.
+#[derive(Clone, Default)]
+pub struct Proxies(Option<Arc<Matcher>>);
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Proxies").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Proxies {
+    pub fn new(variables: &ProxyVariables) -> Self {
+        let ProxyVariables { http, https, all, no } = variables;
+        if http.is_empty() && https.is_empty() && all.is_empty() {
+            return Self::default();
+        }
+        let matcher = Matcher::builder()
+            .http(http.as_str())
+            .https(https.as_str())
+            .all(all.as_str())
+            .no(no.as_str())
+            .build();
+        Self(Some(Arc::new(matcher)))
+    }
+
+    /// The proxy for `url`. This machine is never asked for through one: there it would be another machine.
+    fn intercept(&self, url: &Uri) -> Option<Intercept> {
+        let matcher = self.0.as_ref()?;
+        let host = url.host()?;
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let is_here = match literal {
+            Some(address) => Reach::of(address) == Some(Reach::Loopback),
+            None => {
+                host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
+            }
+        };
+        if is_here { None } else { matcher.intercept(url) }
+    }
+
+    /// The credentials that a request to `url` itself carries for its proxy; in a tunnel the proxy sees none of it.
+    pub fn authorization(&self, url: &Uri) -> Option<HeaderValue> {
+        if self.0.is_none() || url.scheme_str() != Some("http") {
+            return None;
+        }
+        self.intercept(url)?.basic_auth().cloned()
+    }
+}
+
+/// Connects directly, or through a proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyConnector {
+    direct: QuickAckConnector,
+    proxies: Proxies,
+}
+
+impl ProxyConnector {
+    pub fn new(direct: QuickAckConnector, proxies: Proxies) -> Self {
+        Self { direct, proxies }
+    }
+}
+
+/// A connection that a proxy stands in the way of.
+#[derive(Debug, thiserror::Error)]
+#[error("through the proxy {proxy}")]
+struct ThroughProxy {
+    proxy: String,
+    #[source]
+    error: Failure,
+}
+
+impl Service<Uri> for ProxyConnector {
+    type Response = QuickAckStream;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<QuickAckStream, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.direct.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let mut direct = self.direct.clone();
+        let Some(proxy) = self.proxies.intercept(&url) else {
+            return Box::pin(async move { direct.call(url).await.map_err(Into::into) });
+        };
+        Box::pin(async move {
+            let shown = super::super::exchange::address(proxy.uri());
+            through(&proxy, direct, url).await.map_err(|error| ThroughProxy { proxy: shown, error }.into())
+        })
+    }
+}
+
+async fn through(
+    proxy: &Intercept,
+    mut direct: QuickAckConnector,
+    url: Uri,
+) -> Result<QuickAckStream, Failure> {
+    let place = proxy.uri().clone();
+    let named = proxy.raw_auth();
+    match place.scheme_str() {
+        Some("socks5" | "socks5h") => {
+            let mut socks = SocksV5::new(place, direct).local_dns(proxy.uri().scheme_str() == Some("socks5"));
+            if let Some((user, password)) = named {
+                socks = socks.with_auth(user.to_owned(), password.to_owned());
+            }
+            Ok(socks.call(url).await?)
+        }
+        Some("socks4" | "socks4a") => {
+            let local = proxy.uri().scheme_str() == Some("socks4");
+            Ok(SocksV4::new(place, direct).local_dns(local).call(url).await?)
+        }
+        Some("https") => {
+            Err("proxies that are spoken to over TLS are not supported; name one with http://".into())
+        }
+        _ if url.scheme_str() == Some("http") => Ok(direct.call(place).await?.of_a_proxy()),
+        _ => {
+            let mut tunnel = Tunnel::new(place, direct);
+            if let Some(credentials) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(credentials.clone());
+            }
+            Ok(tunnel.call(url).await?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_asked_for_what_it_is_meant_for() {
+        let variables = ProxyVariables {
+            http: "http://me:p%40ss@proxy.test:3128".to_owned(),
+            https: String::new(),
+            all: "socks5h://all.test:1080".to_owned(),
+            no: "inner.test, 10.0.0.0/8".to_owned(),
+        };
+        let proxies = Proxies::new(&variables);
+        let asked = |url: &'static str| {
+            proxies
+                .intercept(&Uri::from_static(url))
+                .map(|proxy| proxy.uri().authority().unwrap().to_string())
+        };
+        for (url, proxy) in [
+            ("http://mcp.test/mcp", Some("proxy.test:3128")),
+            ("https://mcp.test/mcp", Some("all.test:1080")),
+            ("http://deep.inner.test/mcp", None),
+            ("http://10.1.2.3/mcp", None),
+            ("http://localhost:1/mcp", None),
+            ("http://127.0.0.9/mcp", None),
+            ("http://[::1]:9/mcp", None),
+        ] {
+            assert_eq!(asked(url).as_deref(), proxy, "{url}");
+        }
+        let credentials = |url| proxies.authorization(&Uri::from_static(url));
+        assert_eq!(credentials("http://mcp.test/").unwrap(), "Basic bWU6cEBzcw==");
+        assert_eq!(credentials("https://mcp.test/"), None);
+        assert!(!format!("{variables:?}").contains("p%40ss"));
+        assert!(
+            Proxies::new(&ProxyVariables::default())
+                .intercept(&Uri::from_static("http://mcp.test/"))
+                .is_none()
+        );
+    }
+}
