@@ -273,6 +273,8 @@ pub enum TransportConfig {
     Stdio(StdioConfig),
     StreamableHttp(HttpConfig),
     Sse(HttpConfig),
+    /// Either of the two, which is found out.
+    Http(HttpConfig),
     Socket(SocketConfig),
     /// The gateway's own tools (list, search, describe and call tools), served in the process.
     Gateway,

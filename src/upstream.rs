@@ -19,6 +19,7 @@ mod handshake;
 pub mod header_params;
 pub mod hearing;
 pub mod http_client;
+pub mod http_transport;
 pub mod identities;
 pub mod identity;
 pub mod info;
@@ -81,6 +82,7 @@ pub use tools::Definition;
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
 use crate::shares::{Bounds, Principal};
 use era::Era;
+use http_transport::KnownTransport;
 use identities::Identities;
 use offers::Offers;
 use processes::Processes;
@@ -104,6 +106,7 @@ pub struct Upstream {
     /// The connections that serve one caller each.
     identities: Identities,
     era: Arc<Era>,
+    http_transport: Arc<KnownTransport>,
     offers: Offers,
     subscriptions: Arc<Subscriptions>,
     /// Of the secrets that the last try read.
@@ -176,6 +179,7 @@ impl Upstream {
             revision: AtomicU64::new(0),
             identities,
             era: Arc::default(),
+            http_transport: Arc::default(),
             offers: Offers::default(),
             subscriptions: before.map_or_else(Arc::default, |before| before.subscriptions.clone()),
             secrets: ArcSwapOption::empty(),

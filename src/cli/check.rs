@@ -44,6 +44,7 @@ fn summary(config: &Config) -> String {
             TransportConfig::Stdio(_) => "stdio",
             TransportConfig::StreamableHttp(_) => "streamable-http",
             TransportConfig::Sse(_) => "sse",
+            TransportConfig::Http(_) => "http",
             TransportConfig::Socket(_) => "socket",
             TransportConfig::Gateway => "built in",
         };

@@ -250,7 +250,8 @@ fn transport_keys(old: &TransportConfig, new: &TransportConfig) -> Vec<&'static 
             .collect()
         }
         (TransportConfig::StreamableHttp(old), TransportConfig::StreamableHttp(new))
-        | (TransportConfig::Sse(old), TransportConfig::Sse(new)) => {
+        | (TransportConfig::Sse(old), TransportConfig::Sse(new))
+        | (TransportConfig::Http(old), TransportConfig::Http(new)) => {
             let HttpConfig { url, headers, oauth } = new;
             differing([
                 ("url", old.url == *url),

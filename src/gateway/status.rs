@@ -170,7 +170,10 @@ fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus
         next_retry_seconds: next_retry.map(|wait| wait.as_secs()),
         next_retry_at: next_retry.map(|wait| seconds(SystemTime::now() + wait)),
         failures: state.failures,
-        transport: transport.map_or("gateway", name_of),
+        transport: match server.upstream().and_then(|upstream| upstream.http_transport()) {
+            Some(found) if matches!(transport, Some(TransportConfig::Http(_))) => found.name(),
+            _ => transport.map_or("gateway", name_of),
+        },
         location: transport.filter(|_| caller.admin).and_then(location_of),
         required: entry.as_ref().is_some_and(|entry| entry.required),
         version: server
@@ -201,6 +204,7 @@ fn name_of(transport: &TransportConfig) -> &'static str {
         TransportConfig::Stdio(_) => "stdio",
         TransportConfig::StreamableHttp(_) => "streamable-http",
         TransportConfig::Sse(_) => "sse",
+        TransportConfig::Http(_) => "http",
         TransportConfig::Socket(_) => "socket",
         TransportConfig::Gateway => "gateway",
     }
@@ -212,7 +216,9 @@ fn location_of(transport: &TransportConfig) -> Option<String> {
     match transport {
         TransportConfig::Stdio(config) => Some(config.command.clone()),
         TransportConfig::Socket(config) => Some(config.path.display().to_string()),
-        TransportConfig::StreamableHttp(config) | TransportConfig::Sse(config) => {
+        TransportConfig::StreamableHttp(config)
+        | TransportConfig::Sse(config)
+        | TransportConfig::Http(config) => {
             let url = url::Url::parse(config.url.as_literal()?).ok()?;
             Some(url.origin().ascii_serialization())
         }

@@ -33,6 +33,9 @@ impl std::fmt::Debug for Cookie {
 impl Cookies {
     /// Takes what an answer from `url` sets.
     pub fn take(&self, url: &Uri, headers: &HeaderMap) {
+        if !headers.contains_key(SET_COOKIE) {
+            return;
+        }
         let now = SystemTime::now();
         for value in headers.get_all(SET_COOKIE) {
             let Some(cookie) = value.to_str().ok().and_then(|text| Cookie::parse(text, url, now)) else {

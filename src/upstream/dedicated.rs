@@ -2,6 +2,7 @@
 //! connection to the socket) of its own, and its client for the server to ask.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use futures_util::future::BoxFuture;
@@ -13,6 +14,7 @@ use super::era::Era;
 use super::error::EndReason;
 use super::handshake::{self, Greeting, Service};
 use super::hearing::Relay;
+use super::http_transport::{HttpTransport, KnownTransport};
 use super::identity::Identity;
 use super::link::Link;
 use super::oauth::Authorizer;
@@ -70,6 +72,7 @@ pub struct ServerOpener {
     upstream: Weak<Upstream>,
     entry: Arc<ServerConfig>,
     era: Arc<Era>,
+    http_transport: Arc<KnownTransport>,
     surroundings: Arc<Surroundings>,
     authorizer: Option<Arc<Authorizer>>,
 }
@@ -81,7 +84,8 @@ impl ServerOpener {
         authorizer: Option<Arc<Authorizer>>,
     ) -> Self {
         let (entry, era) = (Guard::into_inner(upstream.config()), upstream.era.clone());
-        Self { upstream: Arc::downgrade(upstream), entry, era, surroundings, authorizer }
+        let http_transport = upstream.http_transport.clone();
+        Self { upstream: Arc::downgrade(upstream), entry, era, http_transport, surroundings, authorizer }
     }
 
     async fn try_to_open(
@@ -90,10 +94,30 @@ impl ServerOpener {
         give_up: &CancellationToken,
     ) -> Result<Dedicated, EndReason> {
         let after = self.surroundings.limits.load().start_timeout;
-        let name = &self.entry.name;
         let deadline = tokio::time::Instant::now() + after;
+        let found = &self.http_transport;
+        let over = |transport| self.open_over(transport, identity, give_up, after, deadline);
+        let first = found.first();
+        let opened = over(first).await;
+        match found.next_after(&self.entry.transport, first, &opened) {
+            None => opened,
+            Some(other) => found.settle(opened, other, over(other).await),
+        }
+    }
+
+    /// The same over one transport, where there is a choice.
+    async fn open_over(
+        &self,
+        transport: HttpTransport,
+        identity: &Identity,
+        give_up: &CancellationToken,
+        after: Duration,
+        deadline: tokio::time::Instant,
+    ) -> Result<Dedicated, EndReason> {
+        let name = &self.entry.name;
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
-        let connecting = self.surroundings.open(&self.entry, self.authorizer.as_ref(), Some(identity));
+        let connecting =
+            self.surroundings.open(&self.entry, self.authorizer.as_ref(), Some(identity), transport);
         let opening = give_up.run_until_cancelled(timeout_at(deadline, connecting)).await;
         let (opened, tail) = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
         let link = opened.link.clone();

@@ -113,6 +113,9 @@ pub enum EndReason {
     SessionLost,
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// What came is of the other HTTP transport than the one that was tried.
+    #[error("the server does not speak the transport: {0}")]
+    OtherTransport(String),
     #[error("no answer to `{step}` within {} s{}", .after.as_secs_f32(), stderr_tail(.stderr))]
     Silent { step: &'static str, after: Duration, stderr: Arc<[String]> },
     #[error("`{step}` failed: {error}{}", stderr_tail(.stderr))]
@@ -145,6 +148,7 @@ impl EndReason {
             Self::Status(reason) => format!("it answered with HTTP status {}", reason.status),
             Self::SessionLost => "it has forgotten the session".into(),
             Self::Broken(_) => "the connection broke".into(),
+            Self::OtherTransport(_) => "it does not speak the configured transport".into(),
             Self::Silent { step, after, .. } => {
                 format!("it did not answer `{step}` within {} s", after.as_secs_f32())
             }
@@ -169,6 +173,7 @@ impl EndReason {
             Self::Status(_) => "upstream_status",
             Self::SessionLost => "session_lost",
             Self::Broken(_) => "connection_lost",
+            Self::OtherTransport(_) => "protocol_fault",
             Self::Silent { .. } => "deadline",
             Self::Handshake { .. } => "protocol_fault",
             Self::Secret(_) => "secret_missing",

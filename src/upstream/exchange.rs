@@ -19,7 +19,7 @@ use secrecy::ExposeSecret as _;
 
 use super::cookies::Cookies;
 use super::error::{EndReason, LinkError, StatusReason};
-use super::http_client::{HttpClient, HttpClients, Rest};
+use super::http_client::{HttpClient, HttpClients, RestTime};
 use super::identity::Identity;
 use super::intake::{Bounds, Intake};
 use super::oauth::Authorizer;
@@ -54,7 +54,7 @@ pub struct Exchange {
     pub server: ServerName,
     clients: Arc<HttpClients>,
     /// The one whose connections are kept as long as the server keeps them.
-    client: ArcSwap<(Rest, HttpClient)>,
+    client: ArcSwap<(RestTime, HttpClient)>,
     url: ArcSwap<Uri>,
     headers: HeaderMap,
     cookies: Cookies,
@@ -97,7 +97,7 @@ impl Exchange {
         if let Some(authorizer) = means.authorizer {
             authorizer.prepare().await?;
         }
-        let (clients, rest) = (means.clients.clone(), Rest::default());
+        let (clients, rest) = (means.clients.clone(), RestTime::default());
         let client = clients.client(&url, rest).await.map_err(|error| EndReason::Connect {
             address: address(&url),
             error: format!("the system's root certificates cannot be read: {error}"),
@@ -212,7 +212,7 @@ impl Exchange {
 
     /// Keeps connections from now on as long as this answer says that its server does.
     async fn heed_rest(&self, url: &Uri, response: &Response<Incoming>) {
-        let rest = Rest::told_by(response.version(), response.headers());
+        let rest = RestTime::told_by(response.version(), response.headers());
         if self.client.load().0 != rest
             && let Ok(client) = self.clients.client(url, rest).await
         {

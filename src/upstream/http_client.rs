@@ -37,9 +37,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// serves servers that end theirs after a second.
 const RESTS: [u64; 10] = [0, 750, 1_500, 3_000, 4_000, 9_000, 14_000, 28_000, 45_000, 60_000];
 /// The one for servers that do not say: many end theirs after 5 s without a word, and a request that meets the end is lost.
-const UNTOLD: Rest = Rest(4);
+const UNTOLD: RestTime = RestTime(4);
 /// The one of HTTP/2, where a server says which requests it has not seen.
-const LONGEST: Rest = Rest(RESTS.len() - 1);
+const LONGEST: RestTime = RestTime(RESTS.len() - 1);
 /// Pings on HTTP/2 connections with open requests, and how long their answers may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,15 +65,15 @@ impl HttpClient {
 
 /// How long connections of a server are kept that are not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rest(usize);
+pub struct RestTime(usize);
 
-impl Default for Rest {
+impl Default for RestTime {
     fn default() -> Self {
         UNTOLD
     }
 }
 
-impl Rest {
+impl RestTime {
     /// What an answer says of its connection: less than its `Keep-Alive: timeout`, so that no request meets the end.
     pub fn told_by(version: Version, headers: &HeaderMap) -> Self {
         if version == Version::HTTP_2 {
@@ -117,7 +117,7 @@ impl HttpClients {
     }
 
     /// The client for `url` whose connections are kept so long. Fails when the system's root certificates cannot be read.
-    pub async fn client(&self, url: &Uri, rest: Rest) -> io::Result<HttpClient> {
+    pub async fn client(&self, url: &Uri, rest: RestTime) -> io::Result<HttpClient> {
         if url.scheme_str() == Some("https") {
             let make = || async {
                 let builder = HttpsConnectorBuilder::new().with_tls_config(self.trust().await?);
@@ -151,7 +151,7 @@ impl HttpClients {
         ProxyConnector::new(QuickAckConnector::new(resolver), self.proxies.clone())
     }
 
-    fn over(&self, connector: HttpsConnector<ProxyConnector>, rest: Rest) -> HttpClient {
+    fn over(&self, connector: HttpsConnector<ProxyConnector>, rest: RestTime) -> HttpClient {
         HttpClient { client: client(connector, rest), proxies: self.proxies.clone() }
     }
 
@@ -182,7 +182,7 @@ fn trusting_nobody() -> io::Result<rustls::ClientConfig> {
 
 fn client(
     connector: HttpsConnector<ProxyConnector>,
-    Rest(rest): Rest,
+    RestTime(rest): RestTime,
 ) -> Client<HttpsConnector<ProxyConnector>, Full<Bytes>> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -317,8 +317,8 @@ mod tests {
             if let Some(told) = told {
                 headers.insert("keep-alive", HeaderValue::from_static(told));
             }
-            assert_eq!(RESTS[Rest::told_by(Version::HTTP_11, &headers).0], milliseconds, "{told:?}");
-            assert_eq!(Rest::told_by(Version::HTTP_2, &headers), LONGEST);
+            assert_eq!(RESTS[RestTime::told_by(Version::HTTP_11, &headers).0], milliseconds, "{told:?}");
+            assert_eq!(RestTime::told_by(Version::HTTP_2, &headers), LONGEST);
         }
         assert_eq!(RESTS[UNTOLD.0], 4_000);
     }

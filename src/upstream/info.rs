@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::http_transport::HttpTransport;
 use super::tools::Definition;
 
 /// What a server says of itself in `initialize`.
@@ -22,6 +23,9 @@ pub struct ServerInfo {
     /// `capabilities` whole.
     #[serde(default)]
     pub capabilities: Map<String, Value>,
+    /// The HTTP transport that it was found to speak; `None` where nothing had to be found.
+    #[serde(default)]
+    pub transport: Option<HttpTransport>,
     /// How long the tool list holds.
     #[serde(default)]
     pub freshness: Freshness,

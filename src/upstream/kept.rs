@@ -109,7 +109,9 @@ fn entry_text(server: &ServerConfig) -> String {
         TransportConfig::Stdio(config) => {
             format!("{:?} {:?} {:?} {:?}", config.command, config.args, texts(&config.env), config.cwd)
         }
-        TransportConfig::StreamableHttp(config) | TransportConfig::Sse(config) => {
+        TransportConfig::StreamableHttp(config)
+        | TransportConfig::Sse(config)
+        | TransportConfig::Http(config) => {
             format!("{:?} {:?} {:?}", config.url, config.url.as_literal(), texts(&config.headers))
         }
         TransportConfig::Socket(config) => format!("{:?}", config.path),

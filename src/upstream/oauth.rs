@@ -191,7 +191,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl Authorizer {
     /// The authorizer of an entry that asks for one.
     pub fn of(entry: &ServerConfig, oauth: &Arc<OAuth>, changes: Arc<Changes>) -> Option<Arc<Self>> {
-        let (TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http)) = &entry.transport else {
+        let (TransportConfig::StreamableHttp(http)
+        | TransportConfig::Sse(http)
+        | TransportConfig::Http(http)) = &entry.transport
+        else {
             return None;
         };
         let config = http.oauth.clone()?;

@@ -68,7 +68,7 @@ pub async fn open(
         return Err(EndReason::Status(exchange.refusal(response).await.0));
     }
     if !exchange::is_type(&response, EVENTS) {
-        return Err(EndReason::Broken(
+        return Err(EndReason::OtherTransport(
             "it does not answer with an event stream; set `type` to `streamable-http` if it speaks that"
                 .into(),
         ));
@@ -80,7 +80,10 @@ pub async fn open(
         match events.next().await.map_err(end_of)? {
             Some(Event { name: Some(name), data }) if name == "endpoint" => break data,
             Some(_) => {}
-            None => return Err(EndReason::Broken("the stream ended before it named an endpoint".into())),
+            None => {
+                let why = "the stream ended before it named an endpoint".to_owned();
+                return Err(EndReason::OtherTransport(why));
+            }
         }
     };
     let messages = resolve_endpoint(&stream, &endpoint)?;

@@ -190,7 +190,11 @@ impl Streamable {
             let mut events = EventStream::new(AnswerBody::of(response)?, &self.exchange.bounds, None);
             if outgoing.step == Step::Initialize {
                 // The session must be known before the next message is sent.
-                while let Some(Event { data, .. }) = events.next().await? {
+                while let Some(Event { name, data }) = events.next().await? {
+                    if name.as_deref() == Some("endpoint") {
+                        let why = "it opens a stream of the older one; set `type` to `sse`".to_owned();
+                        return Err(LinkError::NotSent(EndReason::OtherTransport(why)));
+                    }
                     let opened = self.open_session(&data, session_id.as_ref());
                     self.to_inbox(data);
                     if opened {

@@ -16,6 +16,7 @@ use super::exchange::Means;
 use super::handshake::{self, Greeting, Service};
 use super::hearing::{self, ChangedLists};
 use super::http_client::HttpClients;
+use super::http_transport::HttpTransport;
 use super::identity::Identity;
 use super::intake::Bounds;
 use super::kept::KeptTools;
@@ -49,12 +50,13 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Opens a connection to the server of `entry`, for `identity` if there is one; nothing is said over it yet. What a
-    /// process of its own writes to its stderr comes along.
+    /// process of its own writes to its stderr comes along. `transport` counts where the entry leaves it open.
     pub(super) async fn open(
         &self,
         entry: &ServerConfig,
         authorizer: Option<&Arc<Authorizer>>,
         identity: Option<&Identity>,
+        transport: HttpTransport,
     ) -> Result<(Opened, Option<StderrTail>), EndReason> {
         let means = Means { clients: &self.clients, authorizer };
         let name = &entry.name;
@@ -70,6 +72,15 @@ impl Surroundings {
                 (streamable::open(name, config, means, bounds, identity).await?, None)
             }
             TransportConfig::Sse(config) => (sse::open(name, config, means, bounds, identity).await?, None),
+            TransportConfig::Http(config) => {
+                let opened = match transport {
+                    HttpTransport::StreamableHttp => {
+                        streamable::open(name, config, means, bounds, identity).await
+                    }
+                    HttpTransport::Sse => sse::open(name, config, means, bounds, identity).await,
+                };
+                (opened?, None)
+            }
             TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
         })
     }
@@ -116,6 +127,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
         match timeout(KEPT_LIMIT, kept.load()).await {
             Ok(Some(list)) => {
                 upstream.era.learn_from(&list.info.protocol);
+                upstream.http_transport.learn(list.info.transport);
                 upstream.publish(list);
             }
             Ok(None) => {}
@@ -238,13 +250,30 @@ impl Supervisor {
     async fn start(&self) -> Result<Live, EndReason> {
         let after = self.surroundings.limits.load().start_timeout;
         let deadline = tokio::time::Instant::now() + after;
+        let config = Guard::into_inner(self.upstream.config());
+        let found = &self.upstream.http_transport;
+        let first = found.first();
+        let started = self.start_over(first, after, deadline).await;
+        match found.next_after(&config.transport, first, &started) {
+            None => started,
+            Some(other) => found.settle(started, other, self.start_over(other, after, deadline).await),
+        }
+    }
+
+    /// The same over one transport, where there is a choice.
+    async fn start_over(
+        &self,
+        transport: HttpTransport,
+        after: Duration,
+        deadline: tokio::time::Instant,
+    ) -> Result<Live, EndReason> {
         let silent = |step| EndReason::Silent { step, after, stderr: Arc::default() };
-        let opening = tokio::time::timeout_at(deadline, self.open());
+        let opening = tokio::time::timeout_at(deadline, self.open(transport));
         let opening = self.upstream.stop.run_until_cancelled(opening).await;
         let (opened, tail) = opening.ok_or(EndReason::Stopping)?.map_err(|_| silent("the connection"))??;
         let link = opened.link.clone();
         // A try is never just dropped: the process or session that it has begun must be ended.
-        let greeting = self.greet(opened, deadline, silent);
+        let greeting = self.greet(opened, transport, deadline, silent);
         let started = self.upstream.stop.run_until_cancelled(greeting).await;
         match started.unwrap_or(Err(EndReason::Stopping)) {
             Ok(live) => Ok(live),
@@ -261,6 +290,7 @@ impl Supervisor {
     async fn greet(
         &self,
         opened: Opened,
+        transport: HttpTransport,
         deadline: tokio::time::Instant,
         silent: impl Fn(&'static str) -> EndReason,
     ) -> Result<Live, EndReason> {
@@ -285,7 +315,8 @@ impl Supervisor {
         let (service, info) = self.measured("initialize", deadline, &silent, handshake).await?;
         let list = tools::list(&config.name, &*link, self.upstream.tools());
         let (tools, freshness) = self.measured("tools/list", deadline, &silent, list).await?;
-        let info = ServerInfo { freshness, ..info };
+        let transport = matches!(config.transport, TransportConfig::Http(_)).then_some(transport);
+        let info = ServerInfo { freshness, transport, ..info };
         let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
         Ok(Live { service, link, changed, news })
     }
@@ -305,10 +336,10 @@ impl Supervisor {
         outcome
     }
 
-    async fn open(&self) -> Result<(Opened, Option<StderrTail>), EndReason> {
+    async fn open(&self, transport: HttpTransport) -> Result<(Opened, Option<StderrTail>), EndReason> {
         let entry = Guard::into_inner(self.upstream.config());
         // What cannot be read is told by the transport itself, in a moment.
         self.upstream.secrets.store(entry.transport.secrets_digest().await.ok().map(Arc::new));
-        self.surroundings.open(&entry, self.upstream.authorizer(), None).await
+        self.surroundings.open(&entry, self.upstream.authorizer(), None, transport).await
     }
 }

@@ -18,11 +18,11 @@ const DEPTH: usize = 4;
 pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
-    let words = match Kind::of(media_type, text) {
-        Kind::Json(value) => said(&value, DEPTH).unwrap_or_else(|| value.to_string()),
-        Kind::Page => title(text)?.to_owned(),
-        Kind::Text => text.to_owned(),
-        Kind::Other => return None,
+    let words = match BodyKind::of(media_type, text) {
+        BodyKind::Json(value) => said(&value, DEPTH).unwrap_or_else(|| value.to_string()),
+        BodyKind::Page => title(text)?.to_owned(),
+        BodyKind::Text => text.to_owned(),
+        BodyKind::Other => return None,
     };
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     (!words.is_empty()).then(|| cut_words(&words).into())
@@ -32,16 +32,16 @@ pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
 pub fn of_no_answer(status: u16, media_type: &str, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
-    let came = match Kind::of(media_type, text) {
+    let came = match BodyKind::of(media_type, text) {
         _ if text.is_empty() => return format!("it answers with status {status} and an empty body"),
-        Kind::Json(_) => format!("it answers with JSON that answers no request: {text}"),
-        Kind::Page => match title(text) {
+        BodyKind::Json(_) => format!("it answers with JSON that answers no request: {text}"),
+        BodyKind::Page => match title(text) {
             Some(title) => format!("it answers with an HTML page: {title}"),
             None => "it answers with an HTML page".to_owned(),
         },
-        Kind::Text if media_type.is_empty() => format!("it answers with text: {text}"),
-        Kind::Text => format!("it answers with {media_type}: {text}"),
-        Kind::Other => format!("it answers with {media_type}"),
+        BodyKind::Text if media_type.is_empty() => format!("it answers with text: {text}"),
+        BodyKind::Text => format!("it answers with {media_type}: {text}"),
+        BodyKind::Other => format!("it answers with {media_type}"),
     };
     let came = came.split_whitespace().collect::<Vec<_>>().join(" ");
     cut_words(&came)
@@ -55,7 +55,7 @@ pub fn name_the_session(body: &[u8]) -> bool {
 }
 
 /// What a body is.
-enum Kind {
+enum BodyKind {
     Json(Value),
     Page,
     Text,
@@ -63,7 +63,7 @@ enum Kind {
     Other,
 }
 
-impl Kind {
+impl BodyKind {
     fn of(media_type: &str, text: &str) -> Self {
         let starts = |tag: &str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
         if media_type == "text/html" || starts("<!doctype html") || starts("<html") {

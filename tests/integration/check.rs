@@ -84,13 +84,10 @@ fn all_problems_of_a_file_are_reported_at_once() {
     error: config.json:10:17: mcpServers.athena.type
       `htp` is not a type of server
       fix: write `http`
-    warning: config.json:11:17: mcpServers.github.url
-      a `url` without `type` is legacy SSE, as in mcpo
-      fix: add `"type": "http"` for streamable HTTP, which most servers speak, or `"type": "sse"`
     warning: config.json:13:56: apiKeys.chat.servers[0]
       no server is called `memry`
       fix: write `memory` if that was meant, or remove it
-    12 errors, 3 warnings
+    12 errors, 2 warnings
     "#);
 }
 
@@ -113,13 +110,16 @@ fn a_good_file_with_secrets_that_are_not_there_is_clean() {
 
 #[test]
 fn warnings_alone_are_printed_and_do_not_fail_the_check() {
-    let (code, verdict, problems) = check(r#"{"mcpServers": {"a": {"url": "http://localhost:1/mcp"}}}"#);
+    let (code, verdict, problems) = check(
+        r#"{"mcpServers": {"a": {"url": "http://localhost:1/mcp", "command": "x"}, "b": {"url": "http://localhost:1/"}}}"#,
+    );
     assert_eq!(code, Some(0));
-    assert_eq!(verdict, "ok: 1 server: a (sse)\n");
+    // A `url` without `type` is found out, and no reason to warn.
+    assert_eq!(verdict, "ok: 2 servers: a (http), b (http)\n");
     insta::assert_snapshot!(problems, @r#"
-    warning: config.json:1:23: mcpServers.a.url
-      a `url` without `type` is legacy SSE, as in mcpo
-      fix: add `"type": "http"` for streamable HTTP, which most servers speak, or `"type": "sse"`
+    warning: config.json:1:56: mcpServers.a.command
+      the entry has `command` and `url`; `url` wins
+      fix: keep the one that is meant
     "#);
 }
 

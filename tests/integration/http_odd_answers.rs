@@ -174,3 +174,20 @@ async fn answers_in_an_array_and_refused_notices_do_no_harm() {
     gateway.logged("refuses `notifications/initialized`").await;
     assert!(began.elapsed() < Duration::from_secs(30));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_announces_a_change_with_each_list_is_asked_more_and_more_slowly() {
+    let server = FakeHttp::start(|came| {
+        let answer = result(&came.message).filter(|_| came.asks() == "tools/list")?;
+        let notice = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+        Some(Says::new(200, "text/event-stream", format!("data: {notice}\n\ndata: {answer}\n\n")))
+    })
+    .await;
+    let gateway = Gateway::serving(json!({ "s": server.entry() })).start().await;
+    gateway.ready(&["s"]).await;
+    // The rate itself is what is tested.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let lists = server.times("tools/list");
+    assert!((4..15).contains(&lists), "{lists} lists in 3 s");
+    assert_eq!(gateway.post("/s/fine", &json!({})).await.ok(), "done");
+}

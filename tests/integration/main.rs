@@ -23,6 +23,7 @@ mod files;
 mod floors;
 mod forwarding;
 mod hostile_lists;
+mod http_either_transport;
 mod http_lost_sessions;
 mod http_odd_answers;
 mod http_transfer;

@@ -15,7 +15,7 @@ async fn an_sse_server_is_served_and_survives_a_restart() {
     let command = [command.to_str().unwrap(), "sse"];
     let mut server = Running::on_port(&command, &[("PORT", &number)], port).await;
     let url = format!("http://127.0.0.1:{port}/sse");
-    // Without a type a URL means SSE, as it always did.
+    // Without a type the transport is found out.
     let config = json!({ "typed": { "type": "sse", "url": url }, "bare": { "url": url } });
     let gateway = Gateway::serving(config).start().await;
     gateway.ready(&["typed", "bare"]).await;

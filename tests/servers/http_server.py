@@ -77,6 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         if options.log:
             with guard, open(options.log, "a") as log:
                 log.write(json.dumps({"headers": dict(self.headers), "body": body.decode()}) + "\n")
+        if options.sse and not self.path.startswith("/messages/"):
+            return self.answer(405, Allow="GET")
         if options.status:
             return self.answer(options.status, b'{"error":"refused"}', WWW_Authenticate="Bearer")
         if options.token and self.headers.get("Authorization") != "Bearer " + options.token:

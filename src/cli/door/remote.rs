@@ -14,7 +14,7 @@ use super::{Answer, Ask};
 use crate::cli::explain;
 use crate::cli::reach::Address;
 use crate::cli::trouble::Trouble;
-use crate::upstream::http_client::{HttpClients, Rest};
+use crate::upstream::http_client::{HttpClients, RestTime};
 
 /// How long an answer that is no call's may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -96,7 +96,7 @@ impl Remote {
                 let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
                 let client = self
                     .clients
-                    .client(&uri, Rest::default())
+                    .client(&uri, RestTime::default())
                     .await
                     .map_err(|error| failed(error.to_string()))?;
                 let request =

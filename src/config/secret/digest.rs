@@ -33,7 +33,8 @@ impl TransportConfig {
         match self {
             Self::Stdio(config) => config.reads_files(),
             Self::StreamableHttp(HttpConfig { url, headers, oauth })
-            | Self::Sse(HttpConfig { url, headers, oauth }) => {
+            | Self::Sse(HttpConfig { url, headers, oauth })
+            | Self::Http(HttpConfig { url, headers, oauth }) => {
                 url.reads_files()
                     || headers.iter().any(|(_, value)| value.reads_files())
                     || oauth.as_ref().into_iter().flat_map(lasting).any(SecretText::reads_files)
@@ -58,7 +59,8 @@ impl TransportConfig {
                 }
             }
             Self::StreamableHttp(HttpConfig { url, headers, oauth })
-            | Self::Sse(HttpConfig { url, headers, oauth }) => {
+            | Self::Sse(HttpConfig { url, headers, oauth })
+            | Self::Http(HttpConfig { url, headers, oauth }) => {
                 digest.read(url)?;
                 for (name, value) in headers {
                     digest.add(name.as_bytes());

@@ -101,7 +101,7 @@ fn patterns(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<
 /// The names of the entry's own headers; `None` for what is not reached over HTTP.
 fn fixed_headers(transport: &TransportConfig) -> Option<Vec<HeaderPattern>> {
     match transport {
-        TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http) => {
+        TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http) | TransportConfig::Http(http) => {
             Some(http.headers.iter().filter_map(|(name, _)| HeaderPattern::parse(name)).collect())
         }
         TransportConfig::Stdio(_) | TransportConfig::Socket(_) | TransportConfig::Gateway => None,

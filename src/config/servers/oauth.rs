@@ -54,7 +54,9 @@ pub(super) fn of_entry(
     };
     match transport {
         None => {}
-        Some(TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http)) => {
+        Some(
+            TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http) | TransportConfig::Http(http),
+        ) => {
             if http.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
                 problems.error(
                     &place,

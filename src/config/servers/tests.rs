@@ -34,6 +34,7 @@ fn kind(transport: &TransportConfig) -> &'static str {
         TransportConfig::Stdio(_) => "stdio",
         TransportConfig::StreamableHttp(_) => "http",
         TransportConfig::Sse(_) => "sse",
+        TransportConfig::Http(_) => "either",
         TransportConfig::Socket(_) => "socket",
         TransportConfig::Gateway => "gateway",
     }
@@ -49,6 +50,7 @@ fn the_transport_follows_type_and_keys() {
         (r#"{"type": "streamable_http", "url": "http://h/mcp"}"#, "http"),
         (r#"{"type": "streamableHttp", "url": "http://h/mcp"}"#, "http"),
         (r#"{"type": "sse", "url": "http://h/sse"}"#, "sse"),
+        (r#"{"url": "http://h/mcp"}"#, "either"),
         (r#"{"type": "http", "url": "${env:URL}"}"#, "http"),
         (r#"{"socket": "/run/a.sock"}"#, "socket"),
         (r#"{"type": "socket", "socket": "/run/a.sock"}"#, "socket"),
@@ -62,8 +64,7 @@ fn the_transport_follows_type_and_keys() {
 #[test]
 fn ambiguous_transports_are_decided_with_a_warning_that_names_the_fix() {
     for (entry, expected, warning) in [
-        (r#"{"url": "http://h/mcp"}"#, "sse", "add `\"type\": \"http\"`"),
-        (r#"{"command": "x", "url": "http://h/sse"}"#, "sse", "`url` wins"),
+        (r#"{"command": "x", "url": "http://h/sse"}"#, "either", "`url` wins"),
         (r#"{"type": "http", "command": "x", "url": "http://h/mcp"}"#, "http", "`url` wins"),
         (r#"{"type": "stdio", "command": "x", "url": "http://h/mcp"}"#, "stdio", "`command` wins"),
         (r#"{"command": "x", "headers": {"A": "b"}}"#, "stdio", "`headers` means nothing to a stdio server"),

@@ -80,15 +80,8 @@ pub(super) fn of_entry(
         }
         Some(Type::Socket) => socket_transport(fields, problems),
         Some(Type::Gateway) => Some(TransportConfig::Gateway),
-        None if url.is_some() => {
-            let (_, place) = url?;
-            problems.warning(
-                &place,
-                "a `url` without `type` is legacy SSE, as in mcpo",
-                "add `\"type\": \"http\"` for streamable HTTP, which most servers speak, or `\"type\": \"sse\"`",
-            );
-            remote::http_config(fields, "sse", problems).map(TransportConfig::Sse)
-        }
+        // Which transport it speaks is found out.
+        None if url.is_some() => remote::http_config(fields, "http", problems).map(TransportConfig::Http),
         None if socket.is_some() => socket_transport(fields, problems),
         None if command.is_some() => stdio::transport(fields, home, problems),
         None => {

@@ -58,6 +58,7 @@ impl Said {
             protocol: revision.to_owned(),
             capabilities: self.capabilities,
             implementation: self.implementation,
+            transport: None,
             freshness: Freshness::default(),
         }
     }
@@ -134,6 +135,7 @@ mod tests {
             protocol: "r".to_owned(),
             capabilities: whole(capabilities.clone()),
             implementation: whole(implementation.clone()),
+            transport: None,
             freshness: Freshness::default(),
         };
         assert_eq!(read, expected);

@@ -13,7 +13,7 @@ use tower::Service;
 use super::{QuickAckConnector, QuickAckStream, Reach};
 use crate::config::environment::ProxyVariables;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Which proxy a request goes through; none by default.
 #[derive(Clone, Default)]
@@ -82,13 +82,13 @@ impl ProxyConnector {
 struct ThroughProxy {
     proxy: String,
     #[source]
-    error: Failure,
+    error: ConnectFailure,
 }
 
 impl Service<Uri> for ProxyConnector {
     type Response = QuickAckStream;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<QuickAckStream, Failure>> + Send>>;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<QuickAckStream, ConnectFailure>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.direct.poll_ready(context).map_err(Into::into)
@@ -110,7 +110,7 @@ async fn through(
     proxy: &Intercept,
     mut direct: QuickAckConnector,
     url: Uri,
-) -> Result<QuickAckStream, Failure> {
+) -> Result<QuickAckStream, ConnectFailure> {
     let place = proxy.uri().clone();
     let named = proxy.raw_auth();
     match place.scheme_str() {

@@ -1,0 +1,181 @@
+//! Which of the two HTTP transports a server speaks whose entry does not say it: found by asking (2025-11-25, "Backwards
+//! Compatibility"), remembered while its entry stays the same.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::Upstream;
+use super::error::{EndReason, StatusReason};
+use crate::config::TransportConfig;
+
+/// The two HTTP transports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HttpTransport {
+    StreamableHttp,
+    Sse,
+}
+
+impl HttpTransport {
+    /// Its name as the value of `type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StreamableHttp => "streamable-http",
+            Self::Sse => "sse",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::StreamableHttp => Self::Sse,
+            Self::Sse => Self::StreamableHttp,
+        }
+    }
+
+    /// Whether a start that failed for this reason may succeed over the other transport: a server of that one has no use
+    /// for the first request of this.
+    fn may_be_the_other(self, reason: &EndReason) -> bool {
+        match (self, reason) {
+            (_, EndReason::Status(StatusReason { status, .. })) => {
+                matches!(status, 400..=499 | 501) && !matches!(status, 401 | 407 | 429)
+            }
+            (_, EndReason::OtherTransport(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Upstream {
+    /// The HTTP transport that the server was found to speak, as far as it was looked for.
+    pub fn http_transport(&self) -> Option<HttpTransport> {
+        self.http_transport.get()
+    }
+}
+
+/// What is known of one server.
+#[derive(Debug, Default)]
+pub struct KnownTransport(AtomicU8);
+
+const UNKNOWN: u8 = 0;
+const STREAMABLE_HTTP: u8 = 1;
+const SSE: u8 = 2;
+
+impl KnownTransport {
+    pub fn get(&self) -> Option<HttpTransport> {
+        match self.0.load(Ordering::Relaxed) {
+            STREAMABLE_HTTP => Some(HttpTransport::StreamableHttp),
+            SSE => Some(HttpTransport::Sse),
+            _ => None,
+        }
+    }
+
+    /// Takes note of what was found, or was in an earlier run.
+    pub fn learn(&self, found: Option<HttpTransport>) {
+        let known = match found {
+            None => UNKNOWN,
+            Some(HttpTransport::StreamableHttp) => STREAMABLE_HTTP,
+            Some(HttpTransport::Sse) => SSE,
+        };
+        self.0.store(known, Ordering::Relaxed);
+    }
+
+    /// The transport that a start begins with: the one that is known, else streamable HTTP.
+    pub fn first(&self) -> HttpTransport {
+        self.get().unwrap_or(HttpTransport::StreamableHttp)
+    }
+
+    /// Takes note of a start over `tried`. Gives the transport to try next: the other one, where the entry leaves it open
+    /// and the server has no use for the first.
+    pub fn next_after<T>(
+        &self,
+        config: &TransportConfig,
+        tried: HttpTransport,
+        started: &Result<T, EndReason>,
+    ) -> Option<HttpTransport> {
+        if !matches!(config, TransportConfig::Http(_)) {
+            return None;
+        }
+        match started {
+            Ok(_) => {
+                self.learn(Some(tried));
+                None
+            }
+            Err(reason) => tried.may_be_the_other(reason).then(|| tried.other()),
+        }
+    }
+
+    /// Takes note of the second start, over `tried`. When both failed, the reason is that of streamable HTTP, which nearly
+    /// all servers speak.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection.
+    pub fn settle<T>(
+        &self,
+        first: Result<T, EndReason>,
+        tried: HttpTransport,
+        second: Result<T, EndReason>,
+    ) -> Result<T, EndReason> {
+        match second {
+            Ok(started) => {
+                self.learn(Some(tried));
+                Ok(started)
+            }
+            Err(stopped @ EndReason::Stopping) => Err(stopped),
+            Err(reason) if tried == HttpTransport::StreamableHttp => Err(reason),
+            Err(_) => first,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use HttpTransport::{Sse, StreamableHttp};
+
+    use super::*;
+    use crate::config::{HttpConfig, SecretText};
+
+    fn status(status: u16) -> EndReason {
+        EndReason::Status(StatusReason { status, ..StatusReason::default() })
+    }
+
+    /// The transports that are tried in turn with a server that speaks `spoken` and refuses the other with `refusal`.
+    fn tried(
+        found: &KnownTransport,
+        spoken: Option<HttpTransport>,
+        refusal: &EndReason,
+    ) -> Vec<HttpTransport> {
+        let config =
+            HttpConfig { url: SecretText::literal("http://a.test"), headers: Vec::new(), oauth: None };
+        let config = TransportConfig::Http(config);
+        let start = |transport| if Some(transport) == spoken { Ok(()) } else { Err(refusal.clone()) };
+        let first = found.first();
+        let started = start(first);
+        let Some(second) = found.next_after(&config, first, &started) else { return vec![first] };
+        let settled = found.settle(started, second, start(second));
+        assert_eq!(settled.is_ok(), spoken.is_some());
+        vec![first, second]
+    }
+
+    #[test]
+    fn streamable_http_is_tried_first_and_what_was_found_from_then_on() {
+        for refusal in [400, 403, 404, 405, 406, 415, 501].map(status) {
+            let found = KnownTransport::default();
+            assert_eq!(tried(&found, Some(Sse), &refusal), [StreamableHttp, Sse], "{refusal}");
+            assert_eq!(tried(&found, Some(Sse), &refusal), [Sse], "{refusal}");
+            // It has learnt the newer one meanwhile.
+            assert_eq!(tried(&found, Some(StreamableHttp), &refusal), [Sse, StreamableHttp], "{refusal}");
+            assert_eq!(found.get(), Some(StreamableHttp));
+        }
+        assert_eq!(tried(&KnownTransport::default(), None, &status(404)), [StreamableHttp, Sse]);
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_transport_tries_no_other() {
+        let broken = EndReason::Broken("reset".to_owned());
+        for refusal in [status(401), status(429), status(500), status(503), broken, EndReason::Stopping] {
+            assert_eq!(tried(&KnownTransport::default(), Some(Sse), &refusal), [StreamableHttp], "{refusal}");
+        }
+    }
+}
