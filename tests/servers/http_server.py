@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, b"{}")
         if options.log:
             with guard, open(options.log, "a") as log:
-                log.write(json.dumps({"headers": dict(self.headers), "body": body.decode()}) + "\n")
+                log.write(json.dumps({"path": self.path, "headers": dict(self.headers), "body": body.decode()}) + "\n")
         if options.sse and not self.path.startswith("/messages/"):
             return self.answer(405, Allow="GET")
         if options.status:
