@@ -73,6 +73,8 @@ async fn a_call_that_meets_a_lost_session_is_made_again_where_nothing_ran() {
     let entries: serde_json::Map<String, Value> =
         servers.iter().map(|(name, server, _)| ((*name).to_owned(), server.entry())).collect();
     let gateway = Gateway::serving(Value::Object(entries)).start().await;
+    let names: Vec<&str> = servers.iter().map(|(name, ..)| *name).collect();
+    gateway.ready(&names).await;
     for (name, server, again) in &servers {
         gateway.ready(&[name]).await;
         generation.fetch_add(1, Ordering::SeqCst);
