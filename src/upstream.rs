@@ -48,6 +48,7 @@ mod stray;
 mod streamable;
 mod subscriptions;
 pub mod supervisor;
+mod surrogates;
 mod tools;
 mod unpack;
 mod words;

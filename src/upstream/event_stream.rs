@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::LinkError;
 use super::intake::{Bounds, Intake};
+use super::surrogates;
 use super::unpack::AnswerBody;
 use crate::room::Owner;
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -51,15 +52,16 @@ impl EventStream {
     pub async fn next(&mut self) -> Result<Option<Event>, LinkError> {
         loop {
             if let Some(Event { name, data }) = self.parser.next()? {
-                let data = self.intake.whole(&self.owner, data);
+                let data = self.intake.whole(&self.owner, surrogates::mended(data));
                 return Ok(Some(Event { name, data }));
             }
             match self.body.next().await? {
                 None => {
                     let rest = self.parser.rest();
-                    return Ok(
-                        rest.map(|event| Event { data: self.intake.whole(&self.owner, event.data), ..event })
-                    );
+                    return Ok(rest.map(|event| {
+                        let data = self.intake.whole(&self.owner, surrogates::mended(event.data));
+                        Event { data, ..event }
+                    }));
                 }
                 Some(data) => {
                     self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;

@@ -23,6 +23,7 @@ use super::http_client::{HttpClient, HttpClients, RestTime};
 use super::identity::Identity;
 use super::intake::{Bounds, Intake};
 use super::oauth::Authorizer;
+use super::surrogates;
 use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
 use crate::room::Owner;
@@ -240,7 +241,8 @@ impl Exchange {
             }
             whole.extend_from_slice(&data);
         }
-        Ok(intake.whole(owner, if whole.is_empty() { first } else { whole.freeze() }))
+        let whole = if whole.is_empty() { first } else { whole.freeze() };
+        Ok(intake.whole(owner, surrogates::mended(whole)))
     }
 }
 

@@ -4,6 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::{FIRST_ID, LAST_ID};
+use super::surrogates;
 
 /// Room offered to each read; doubles while reads fill it, so that large answers take few reads.
 const SMALLEST_READ: usize = 8 << 10;
@@ -103,6 +104,7 @@ impl Frames {
                 line.advance(BYTE_ORDER_MARK.len());
             }
             if !line.iter().all(u8::is_ascii_whitespace) {
+                surrogates::mend(&mut line);
                 return Some(Frame::Message(line.freeze()));
             }
         }
