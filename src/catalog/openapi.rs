@@ -1,7 +1,7 @@
 //! OpenAPI 3.1 documents of one server and of all servers: pure functions of what the catalog holds. The texts of tools are
 //! made once for a list of them ([`section`]), and put together when a document is asked for.
 //!
-//! Tool schemas go in losslessly. A schema that is invalid, or that refers outside itself, becomes a permissive
+//! Tool schemas go in losslessly; what readers look for elsewhere is said there, too ([`readable`]). A schema that is invalid, or that refers outside itself, becomes a permissive
 //! object with the original under `x-mcp-input-schema` (`x-mcp-output-schema`), so that the tool still works and
 //! the document stays valid; one that is valid by an earlier draft is respelled, with the original beside it. What OpenAPI has no place for (title, annotations, `_meta`, icons, vendor keys, and
 //! the schema of a tool without arguments) stands under the operation's `x-mcp`.
@@ -12,6 +12,7 @@ mod keyword;
 mod legacy;
 mod operation;
 mod path;
+mod readable;
 pub mod section;
 mod skeleton;
 

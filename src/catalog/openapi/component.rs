@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::hoist::{Components, Unfit, hoist};
 use super::legacy;
+use super::readable::readable;
 use crate::catalog::CatalogTool;
 use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
 use crate::catalog::weight::weight;
@@ -78,6 +79,9 @@ const LARGEST_ASIDE: usize = 50_000;
 /// The components that `schema` becomes under each of `keys`, or what stands in its place.
 fn models<const N: usize>(schema: &Value, keys: [String; N], side: &Side) -> Models<N> {
     let bases = keys.each_ref().map(String::as_str);
+    if let Some(components) = readable(schema).and_then(|readable| hoist(&readable, bases).ok()) {
+        return Models { components, is_costly: false };
+    }
     let whole = || Unfit::Invalid("#".to_owned());
     let unfit = match if schema.is_object() { hoist(schema, bases) } else { Err(whole()) } {
         Ok(components) => return Models { components, is_costly: false },

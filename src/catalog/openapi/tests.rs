@@ -28,6 +28,7 @@ fn tool(definition: Value) -> Arc<CatalogTool> {
     let name: Arc<str> = definition["name"].as_str().unwrap().into();
     let definition = Arc::new(definition.as_object().unwrap().clone());
     Arc::new(CatalogTool {
+        mended: None,
         exposed_name: name.clone(),
         listed_name: name.clone(),
         name,
