@@ -4,6 +4,7 @@
 //! without a lock.
 
 pub mod arguments;
+pub mod definition;
 pub mod document;
 pub mod documents;
 pub mod drift;
@@ -14,6 +15,7 @@ pub mod openapi;
 pub mod operation_id;
 pub mod prefixed;
 pub mod progress;
+pub mod resource_uri;
 pub mod scope;
 pub mod server;
 pub mod tool;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use super::arguments::{ArgumentChecker, ArgumentError, Checked};
+use super::definition::Mended;
 use super::progress::ProgressHabit;
 use super::server::hint;
 use crate::compute::{self, Owner};
@@ -28,6 +29,8 @@ pub struct CatalogTool {
     pub definition: Arc<Map<String, Value>>,
     /// The definition as the server sent it.
     pub own: Definition,
+    /// The definition as clients get it, where that is not `definition`.
+    pub mended: Option<Arc<Mended>>,
     /// The server's claim, or the operator's `readOnlyTools`.
     pub read_only: bool,
     /// The compiled input schema: made at the first call, since most tools are never called.
@@ -74,8 +77,12 @@ impl CatalogTool {
     }
 
     async fn compile(&self, owner: Owner<'_>) -> Arc<ArgumentChecker> {
-        let definition = self.definition.clone();
-        compute::run(owner, move || Arc::new(ArgumentChecker::compile(input_schema(&definition)))).await
+        let (definition, mended) = (self.definition.clone(), self.mended.clone());
+        let compile = move || {
+            let listed = mended.as_ref().map_or(&*definition, |mended| &mended.definition);
+            Arc::new(ArgumentChecker::compile(input_schema(listed)))
+        };
+        compute::run(owner, compile).await
     }
 
     /// Whether `other` is the same tool under the same names.
@@ -94,9 +101,14 @@ impl CatalogTool {
         self.read_only || hint(&self.definition, "idempotentHint")
     }
 
-    /// `inputSchema` as sent; `None` when the server sent no object.
+    /// `inputSchema` as lists show it, and as arguments are held to it.
     pub fn input_schema(&self) -> Option<&Map<String, Value>> {
-        input_schema(&self.definition)
+        input_schema(self.listed())
+    }
+
+    /// The definition as lists show it.
+    pub fn listed(&self) -> &Map<String, Value> {
+        self.mended.as_ref().map_or(&self.definition, |mended| &mended.definition)
     }
 
     pub fn output_schema(&self) -> Option<&Map<String, Value>> {

@@ -1,4 +1,5 @@
-//! Tools as MCP lists them: the JSON text of an array, each definition as its server sent it.
+//! Tools as MCP lists them: the JSON text of an array, each definition as its server sent it where that is as it should be
+//! ([`super::definition`]).
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,28 +9,34 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::prefixed::ServerNames;
+use super::resource_uri::with_joined_pages;
 use super::{Catalog, CatalogServer, CatalogTool, Scope};
+use crate::upstream::Manner;
+
+/// A list for clients with sessions, and one for those without.
+type OfManners<T> = [OnceLock<T>; 2];
 
 /// The tools of one server as elements of lists, under one kind of names. Without patterns over tools, what a scope may see
 /// of a server depends on whether it is read-only alone.
 #[derive(Debug, Default)]
 pub struct ServerLists {
-    all: OnceLock<Bytes>,
-    read_only: OnceLock<Bytes>,
+    all: OfManners<Bytes>,
+    read_only: OfManners<Bytes>,
 }
 
 impl ServerLists {
-    fn of(&self, scope: &Scope) -> &OnceLock<Bytes> {
-        if scope.read_only { &self.read_only } else { &self.all }
+    fn of(&self, scope: &Scope, manner: Manner) -> &OnceLock<Bytes> {
+        let lists = if scope.read_only { &self.read_only } else { &self.all };
+        &lists[manner as usize]
     }
 }
 
 /// The lists of one scope, made when somebody asks.
 #[derive(Debug, Default)]
 pub struct ScopeLists {
-    all: OnceLock<Bytes>,
+    all: OfManners<Bytes>,
     /// By server, for a scope that chooses tools.
-    servers: OnceLock<Vec<OnceLock<Bytes>>>,
+    servers: OnceLock<Vec<OfManners<Bytes>>>,
 }
 
 impl CatalogServer {
@@ -37,18 +44,21 @@ impl CatalogServer {
     /// `before`: they will be again, and then they are there.
     pub fn list_as(&self, names: &ServerNames, (before, names_before): (&Self, &ServerNames)) {
         let scopes = [false, true].into_iter().filter_map(|read_only| Scope::new(None, read_only, 0).ok());
-        for scope in scopes {
-            if before.lists.of(&scope).get().is_some() {
-                self.elements(&scope, None);
+        let lists = scopes
+            .flat_map(|scope| [Manner::Sessions, Manner::Stateless].map(|manner| (scope.clone(), manner)));
+        for (scope, manner) in lists {
+            if before.lists.of(&scope, manner).get().is_some() {
+                self.elements(&scope, manner, None);
             }
-            if names_before.lists.of(&scope).get().is_some() {
-                self.elements(&scope, Some(names));
+            if names_before.lists.of(&scope, manner).get().is_some() {
+                self.elements(&scope, manner, Some(names));
             }
         }
     }
 
     /// The tools that `scope` may see, under `names` or else their own.
-    fn elements(&self, scope: &Scope, names: Option<&ServerNames>) -> Bytes {
+    fn elements(&self, scope: &Scope, manner: Manner, names: Option<&ServerNames>) -> Bytes {
+        let manner = self.list_manner(manner);
         let write = || {
             let mut text = Vec::new();
             let visible = self.tools.iter().enumerate().filter(|(_, tool)| scope.allows(self, tool));
@@ -57,7 +67,8 @@ impl CatalogServer {
                     text.push(b',');
                 }
                 let name = names.map_or(&tool.listed_name, |names| names.of(position));
-                serde_json::to_writer(&mut text, &Named { name, tool })
+                let server = names.map(|_| self.name.as_str());
+                serde_json::to_writer(&mut text, &Listed { name, tool, manner, server })
                     .expect("JSON values with string keys are always written");
             }
             Bytes::from(text)
@@ -65,35 +76,47 @@ impl CatalogServer {
         if scope.chooses_tools() {
             return write();
         }
-        names.map_or(&self.lists, |names| &names.lists).of(scope).get_or_init(write).clone()
+        names.map_or(&self.lists, |names| &names.lists).of(scope, manner).get_or_init(write).clone()
+    }
+
+    /// The manner of clients whose lists of these tools are those of `manner`: mostly both are alike.
+    fn list_manner(&self, manner: Manner) -> Manner {
+        let says_more =
+            |tool: &Arc<CatalogTool>| tool.mended.as_ref().is_some_and(|mended| mended.any_output.is_some());
+        if self.tools.iter().any(says_more) { manner } else { Manner::Sessions }
     }
 }
 
 impl Catalog {
-    /// The tools of all servers that `scope` may see, under their prefixed names.
-    pub fn tool_list(&self, scope: &Scope) -> Bytes {
-        let write = || {
-            let servers = self.servers.iter().enumerate();
-            let visible = servers.filter(|(_, server)| scope.allows_server(&server.name));
-            array(visible.map(|(index, server)| server.elements(scope, Some(self.prefixed().server(index)))))
-        };
-        self.lists[scope.index].all.get_or_init(write).clone()
+    /// The tools of all servers that `scope` may see, under their prefixed names, for clients of `manner`.
+    pub fn tool_list(&self, scope: &Scope, manner: Manner) -> Bytes {
+        let differs = |server: &Arc<CatalogServer>| server.list_manner(manner) == manner;
+        let manner = if self.servers.iter().any(differs) { manner } else { Manner::Sessions };
+        let write =
+            || {
+                let servers = self.servers.iter().enumerate();
+                let visible = servers.filter(|(_, server)| scope.allows_server(&server.name));
+                array(visible.map(|(index, server)| {
+                    server.elements(scope, manner, Some(self.prefixed().server(index)))
+                }))
+            };
+        self.lists[scope.index].all[manner as usize].get_or_init(write).clone()
     }
 
-    /// The tools of one server that `scope` may see, under their own names.
-    pub fn tool_list_of(&self, scope: &Scope, name: &str) -> Bytes {
+    /// The tools of one server that `scope` may see, under their own names, for clients of `manner`.
+    pub fn tool_list_of(&self, scope: &Scope, manner: Manner, name: &str) -> Bytes {
         let index = self.by_name.get(name).copied();
         let found = index.map(|index| (index, &self.servers[index]));
         let Some((index, server)) = found.filter(|(_, server)| scope.allows_server(&server.name)) else {
             return Bytes::from_static(b"[]");
         };
-        let write = || array([server.elements(scope, None)]);
+        let write = || array([server.elements(scope, manner, None)]);
         if !scope.chooses_tools() {
             return write();
         }
         let lists = &self.lists[scope.index].servers;
-        let lists = lists.get_or_init(|| self.servers.iter().map(|_| OnceLock::new()).collect());
-        lists[index].get_or_init(write).clone()
+        let lists = lists.get_or_init(|| self.servers.iter().map(|_| OfManners::default()).collect());
+        lists[index][server.list_manner(manner) as usize].get_or_init(write).clone()
     }
 }
 
@@ -110,21 +133,31 @@ fn array(parts: impl IntoIterator<Item = Bytes>) -> Bytes {
 }
 
 /// A tool's definition under the name that this list gives it.
-struct Named<'a> {
+struct Listed<'a> {
     name: &'a str,
     tool: &'a Arc<CatalogTool>,
+    manner: Manner,
+    /// Under which the pages of Apps are named, where all servers stand together.
+    server: Option<&'a str>,
 }
 
-impl Serialize for Named<'_> {
+impl Serialize for Listed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let definition: &Map<String, Value> = &self.tool.definition;
-        let mut map = serializer.serialize_map(Some(definition.len()))?;
+        let definition: &Map<String, Value> = self.tool.listed();
+        let mut map = serializer.serialize_map(None)?;
         for (key, value) in definition {
-            if key == "name" {
-                map.serialize_entry(key, self.name)?;
-            } else {
-                map.serialize_entry(key, value)?;
+            match (key.as_str(), self.server.filter(|_| key == "_meta")) {
+                ("name", _) => map.serialize_entry(key, self.name)?,
+                (_, Some(server)) => match with_joined_pages(server, value) {
+                    Some(meta) => map.serialize_entry(key, &meta)?,
+                    None => map.serialize_entry(key, value)?,
+                },
+                _ => map.serialize_entry(key, value)?,
             }
+        }
+        let any_output = self.tool.mended.as_ref().and_then(|mended| mended.any_output.as_ref());
+        if let Some(schema) = any_output.filter(|_| self.manner == Manner::Stateless) {
+            map.serialize_entry("outputSchema", schema)?;
         }
         map.end()
     }

@@ -23,15 +23,16 @@ use serde_json::value::RawValue;
 
 use super::Mcp;
 use super::answer::Fault;
+use super::entries::Kind;
 use super::era::Era;
 use super::methods::Asked;
 use super::others;
 use super::way::Way;
+use crate::catalog::resource_uri::{APP_SCHEME, pages, parted};
 use crate::catalog::{Caller, CatalogServer, ServerSource};
 use crate::compute;
 use crate::gateway::Target;
 use crate::upstream::{RpcError, Upstream};
-use lists::Kind;
 use uris::{Edits, in_contents, in_items, in_messages};
 
 #[derive(Deserialize)]
@@ -124,7 +125,7 @@ impl Mcp {
             return Err(resource_not_found(way.era, &uri));
         };
         let mut edits = Edits::new(params);
-        edits.set(located.uri, own);
+        edits.set(located.uri, &own);
         let result = self.pass_on(asked, &server, "resources/read", &edits.applied(), way).await?;
         let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
         let of = server.clone();
@@ -148,7 +149,7 @@ impl Mcp {
                     let shown = &uri[..uri.floor_char_boundary(256)];
                     return Err(Fault::invalid_params(format!("Unknown resource template: {shown}")));
                 };
-                edits.set(placed.reference.uri.ok_or_else(bad)?, own);
+                edits.set(placed.reference.uri.ok_or_else(bad)?, &own);
                 server
             }
         };
@@ -177,10 +178,31 @@ impl Mcp {
         })
     }
 
-    /// The server that a resource is one of, with its own URI.
-    pub(super) fn find_uri<'a>(&self, caller: &Caller, uri: &'a str) -> Option<(Arc<Upstream>, &'a str)> {
-        let (server, own) = uris::parted(uri)?;
-        Some((self.visible_upstream(caller, &server)?, own))
+    /// The server that a resource is one of, with its own URI. The page of an App is found by that, too, where one server
+    /// alone has a tool that names it: the page itself knows no other.
+    pub(super) fn find_uri<'a>(
+        &self,
+        caller: &Caller,
+        uri: &'a str,
+    ) -> Option<(Arc<Upstream>, Cow<'a, str>)> {
+        let catalog = self.gateway.keeper().catalog();
+        let names_page = |server: &CatalogServer, page: &str| {
+            server.tools.iter().any(|tool| {
+                tool.definition.get("_meta").is_some_and(|meta| pages(meta).any(|named| named == page))
+            })
+        };
+        let found = parted(uri).and_then(|(server, own)| Some((catalog.server(&server)?, own)));
+        let found = found.filter(|(server, _)| caller.scope.allows_server(&server.name));
+        let is_listed = found.as_ref().is_some_and(|(server, own)| names_page(server, own));
+        if uri.starts_with(APP_SCHEME) && !is_listed {
+            let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
+            let mut naming = visible.filter(|server| names_page(server, uri));
+            if let (Some(server), None) = (naming.next(), naming.next()) {
+                return Some((server.upstream()?.clone(), Cow::Borrowed(uri)));
+            }
+        }
+        let (server, own) = found?;
+        Some((server.upstream()?.clone(), own))
     }
 
     fn visible_upstream(&self, caller: &Caller, server: &str) -> Option<Arc<Upstream>> {

@@ -140,8 +140,8 @@ impl Mcp {
                     // Reading it checks that it is JSON.
                     let members: Members<'_> = serde_json::from_slice(&result)?;
                     let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
-                    let is_error = is_error.transpose()?.unwrap_or(false);
-                    let result = Way::translated(era, manner, members).unwrap_or_else(|| result.clone());
+                    let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
+                    let result = Way::told(era, manner, members, true)?.unwrap_or_else(|| result.clone());
                     let result = if at_all { tool_result(&called, &arguments, result) } else { result };
                     Ok::<_, serde_json::Error>((is_error, result))
                 };

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Fault;
+use super::extensions::{self, EXTENSIONS};
 use crate::shares::Principal;
 use crate::upstream::messages::{Receiver, Sender};
 use crate::upstream::progress::queue;
@@ -301,13 +302,17 @@ pub fn too_large_capabilities() -> Fault {
     Fault::invalid_params(format!("`capabilities` may have {LARGEST_CAPABILITIES} bytes"))
 }
 
-/// What servers are told of a client's capabilities: those that they can ask it for.
+/// What servers are told of a client's capabilities: those that they can ask it for, and extensions.
 pub fn askable(capabilities: Option<&RawValue>) -> Arc<str> {
     let declared = capabilities.and_then(|capabilities| {
         serde_json::from_str::<serde_json::Map<String, Value>>(capabilities.get()).ok()
     });
     let mut declared = declared.unwrap_or_default();
+    let extensions = extensions::carried(declared.get(EXTENSIONS));
     declared.retain(|name, value| ASKABLE.contains(&name.as_str()) && value.is_object());
+    if let Some(extensions) = extensions {
+        declared.insert(EXTENSIONS.to_owned(), Value::Object(extensions));
+    }
     Value::Object(declared).to_string().into()
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::with_members;
+use crate::upstream::Manner;
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
@@ -18,6 +19,14 @@ pub enum Era {
 }
 
 impl Era {
+    /// How clients of this era write.
+    pub fn manner(self) -> Manner {
+        match self {
+            Self::Sessions => Manner::Sessions,
+            Self::Stateless => Manner::Stateless,
+        }
+    }
+
     /// The result in this era's form.
     pub fn completed(self, method: &str, result: Bytes, is_open: bool) -> Bytes {
         match self {

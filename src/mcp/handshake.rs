@@ -1,21 +1,25 @@
 //! How a client learns what it talks to: `initialize` opens a session, `server/discover` does without.
 
+use std::borrow::Cow;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::all::has_capability;
 use super::answer::{self, Fault};
 use super::client::{LARGEST_CAPABILITIES, too_large_capabilities};
+use super::extensions::{self, EXTENSIONS};
 use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
 use super::sessions::{Holder, SessionBounds};
 use super::stateless::SPOKEN;
 use super::{Mcp, SESSION};
+use crate::catalog::definition::{Defined, mended};
 use crate::catalog::{CatalogServer, ServerInfo};
 use crate::upstream::request::WITH_SESSIONS;
 
@@ -124,6 +128,9 @@ impl Mcp {
                         capabilities[key] = json!({});
                     }
                 }
+                if let Some(extensions) = extensions::of_all(visible().map(|server| &**server)) {
+                    capabilities[EXTENSIONS] = Value::Object(extensions);
+                }
                 for (kind, what) in TOLD {
                     if self.tells(asked.caller, asked.place, kind, what) {
                         capabilities[kind][what] = true.into();
@@ -148,17 +155,33 @@ fn of_server(name: &str, info: Option<&ServerInfo>) -> Portrait {
     let mut capabilities = tools_alone();
     let mut implementation = json!({ "name": name, "version": "" });
     let Some(info) = info else { return Portrait { capabilities, implementation, instructions: None } };
+    let offered = held(Defined::Capabilities, &info.capabilities);
     for key in PASSED_ON {
-        if let Some(offered) = info.capabilities.get(key) {
+        if let Some(offered) = offered.get(key) {
             capabilities[key] = offered.clone();
         }
+    }
+    if let Some(extensions) = extensions::carried(offered.get(EXTENSIONS)) {
+        capabilities[EXTENSIONS] = Value::Object(extensions);
     }
     if info.implementation.is_empty() {
         implementation = json!({ "name": info.name, "version": info.version });
     } else {
-        implementation = Value::Object(info.implementation.clone());
+        let mut said = info.implementation.clone();
+        if !said.get("name").is_some_and(Value::is_string) {
+            said.insert("name".to_owned(), name.into());
+        }
+        implementation = Value::Object(held(Defined::Implementation, &said).into_owned());
     }
     Portrait { capabilities, implementation, instructions: info.instructions.clone() }
+}
+
+/// What a server says of itself, as clients take it.
+fn held(kind: Defined, said: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    match mended(kind, said) {
+        Ok(Some(mended)) => Cow::Owned(mended.definition),
+        Ok(None) | Err(_) => Cow::Borrowed(said),
+    }
 }
 
 /// The instructions of each server under its name, after what their tools, prompts and resources are called here.

@@ -28,7 +28,7 @@ use crate::gateway::{self, EarlyTurn};
 use crate::room::Share;
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::queue;
-use crate::upstream::{ClientSide, Freshness, Hearing, Progress};
+use crate::upstream::{ClientSide, Freshness, Hearing, Manner, Progress};
 
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 5] =
@@ -316,11 +316,11 @@ impl Mcp {
     async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Result<Bytes, Fault> {
         self.first_outcomes(asked).await;
         let own = match &way.client {
-            Some(client) => self.own_tool_list(asked, client).await,
+            Some(client) => self.own_tool_list(asked, client, way.era.manner()).await,
             None => None,
         };
         let is_own = own.is_some();
-        let list = own.unwrap_or_else(|| self.tool_list(asked.caller, asked.place));
+        let list = own.unwrap_or_else(|| self.tool_list(asked.caller, asked.place, way.era.manner()));
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
@@ -342,12 +342,12 @@ impl Mcp {
         format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
     }
 
-    /// The JSON text of the tools that `caller` sees at `place`.
-    pub(super) fn tool_list(&self, caller: &Caller, place: &Place) -> Bytes {
+    /// The JSON text of the tools that `caller`, a client of `manner`, sees at `place`.
+    pub(super) fn tool_list(&self, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
         let catalog = self.gateway.keeper().catalog();
         match place {
-            Place::All => catalog.tool_list(&caller.scope),
-            Place::One(name) => catalog.tool_list_of(&caller.scope, name),
+            Place::All => catalog.tool_list(&caller.scope, manner),
+            Place::One(name) => catalog.tool_list_of(&caller.scope, manner, name),
         }
     }
 

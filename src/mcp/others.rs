@@ -5,11 +5,13 @@ use bytes::Bytes;
 
 use super::Mcp;
 use super::answer::Fault;
+use super::entries::{self, Kind};
 use super::era::Era;
 use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
+use crate::catalog::definition::Findings;
 use crate::compute;
 use crate::gateway::{Ask, CallError};
 use crate::upstream::{Reply, Upstream};
@@ -41,7 +43,17 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         let Place::One(name) = asked.place else { return self.at_all(asked, way, method, params).await };
         let Some(upstream) = self.upstream(name) else { return Err(Fault::method_not_found(method)) };
-        self.pass_on(asked, &upstream, method, params, way).await
+        let result = self.pass_on(asked, &upstream, method, params, way).await?;
+        let Some(kind) = Kind::of(method) else { return Ok(result) };
+        let size = result.len();
+        let read = move || {
+            let mut findings = Findings::default();
+            (entries::readable_page(kind, result, &mut findings), findings)
+        };
+        let owner = asked.caller.owner(name);
+        let (page, findings) = compute::run_sized(owner, size, read).await;
+        findings.tell(upstream.name(), kind.one(), Some(&self.shared.told));
+        page.map_err(|_| Fault::internal("the server's answer is no list"))
     }
 
     /// Asks `upstream` in the caller's name, with those of his headers that go along to it.
@@ -75,7 +87,7 @@ impl Mcp {
                 let (size, era) = (result.len(), way.era);
                 let read = move || {
                     let members = serde_json::from_slice::<Members<'_>>(&result)?;
-                    Ok(Way::translated(era, manner, members).unwrap_or_else(|| result.clone()))
+                    Ok(Way::told(era, manner, members, false)?.unwrap_or_else(|| result.clone()))
                 };
                 let owner = asked.caller.owner(upstream.name().as_str());
                 let read: Result<Bytes, serde_json::Error> = compute::run_sized(owner, size, read).await;

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::Mcp;
 use super::parked::Parked;
 use super::sessions::Sessions;
+use crate::catalog::definition::Told;
 use crate::shares::{Ledger, Thing};
 
 /// Shared by the faces of all configurations, one after the other.
@@ -20,6 +21,8 @@ pub struct Shared {
     pub(super) listeners: Arc<Ledger>,
     /// Resources that clients follow.
     pub(super) followed: Arc<Ledger>,
+    /// What was told of odd definitions.
+    pub(super) told: Told,
     pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
     /// Cancelled when the gateway begins to stop: streams close then, so that nobody waits for them.
     pub(super) closing: CancellationToken,
@@ -35,6 +38,7 @@ impl Shared {
             parked: Arc::default(),
             listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
             followed: Ledger::new(Thing { setting: "followed", plural: "resources that they follow" }),
+            told: Told::default(),
             current: watch::Sender::new(None),
             closing,
             tasks,

@@ -10,7 +10,7 @@ use super::client::Client;
 use super::era::Era;
 use super::members::Members;
 use super::parked::Called;
-use super::rounds;
+use super::{result, rounds};
 use crate::gateway::{self, CallError, Outcome, Outgoing, asks_for_input};
 use crate::upstream::{Manner, Progress, Reply};
 
@@ -97,9 +97,28 @@ impl Way {
         Ok(true)
     }
 
-    /// A result, whose `members` were read already, in the words of the client's `era` where it needs others than it
-    /// came in; the other way is [`Era::completed`].
-    pub fn translated(era: Era, manner: Manner, mut members: Members<'_>) -> Option<Bytes> {
+    /// A result, whose `members` were read already, as clients of `era` take it, where that is not as it came in. `is_call`
+    /// tells that it is one of a tool.
+    ///
+    /// # Errors
+    ///
+    /// When it has too many members.
+    pub fn told(
+        era: Era,
+        manner: Manner,
+        members: Members<'_>,
+        is_call: bool,
+    ) -> serde_json::Result<Option<Bytes>> {
+        let Some(readable) = result::readable(era, &members, is_call) else {
+            return Ok(Self::translated(era, manner, members));
+        };
+        let translated = Self::translated(era, manner, serde_json::from_slice(&readable)?);
+        Ok(Some(translated.unwrap_or(readable)))
+    }
+
+    /// A result in the words of the client's `era` where it needs others than it came in; the other way is
+    /// [`Era::completed`].
+    fn translated(era: Era, manner: Manner, mut members: Members<'_>) -> Option<Bytes> {
         if era == Era::Stateless || manner == Manner::Sessions {
             return None;
         }

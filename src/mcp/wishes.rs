@@ -199,7 +199,9 @@ impl Mcp {
     pub(super) fn resource(&self, asked: &Asked<'_>, uri: &str) -> Option<(Arc<Upstream>, String)> {
         match asked.place {
             Place::One(name) => Some((self.upstream(name)?, uri.to_owned())),
-            Place::All => self.find_uri(asked.caller, uri).map(|(upstream, own)| (upstream, own.to_owned())),
+            Place::All => {
+                self.find_uri(asked.caller, uri).map(|(upstream, own)| (upstream, own.into_owned()))
+            }
         }
     }
 

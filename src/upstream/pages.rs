@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::Freshness;
@@ -127,7 +127,8 @@ impl Entry<'_> {
 /// One page: the members that all lists have in common, and its entries as text.
 #[derive(Debug)]
 pub struct Page<'a> {
-    entries: &'a RawValue,
+    /// The text of a list; `null` where that is what an empty one is written as, as Go does.
+    entries: &'a str,
     /// Where the next page begins.
     pub next: Option<String>,
     pub freshness: Freshness,
@@ -137,13 +138,13 @@ pub struct Page<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Members<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     tools: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     prompts: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     resources: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     resource_templates: Option<&'a RawValue>,
     #[serde(borrow)]
     next_cursor: Option<&'a RawValue>,
@@ -151,6 +152,11 @@ struct Members<'a> {
     ttl_ms: Option<&'a RawValue>,
     #[serde(borrow)]
     cache_scope: Option<&'a RawValue>,
+}
+
+/// What was said, even if that is null.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl<'a> Page<'a> {
@@ -168,7 +174,8 @@ impl<'a> Page<'a> {
             "resourceTemplates" => members.resource_templates,
             _ => None,
         };
-        let entries = entries.filter(|entries| entries.get().starts_with('['));
+        let is_list = |entries: &&RawValue| entries.get().starts_with('[') || entries.get() == "null";
+        let entries = entries.filter(is_list).map(RawValue::get);
         Ok(Self {
             entries: entries.ok_or_else(|| serde_json::Error::custom("it holds no list"))?,
             next: members.next_cursor.and_then(|cursor| serde_json::from_str(cursor.get()).ok()),
@@ -195,9 +202,8 @@ impl<'a> Page<'a> {
                 ControlFlow::Break(())
             }
         };
-        // It is valid JSON: the only error is our own, which ends the reading.
-        let _ended =
-            serde_json::Deserializer::from_str(self.entries.get()).deserialize_seq(Entries(&mut each));
+        // It is valid JSON: the only error is our own, which ends the reading, or that an empty list is written as null.
+        let _ended = serde_json::Deserializer::from_str(self.entries).deserialize_seq(Entries(&mut each));
         over
     }
 }
@@ -260,17 +266,10 @@ mod tests {
         assert_eq!(entries, [r#"{"a" : 1.50}"#, "7", "null"].map(Entry::Text));
         assert_eq!(page.next.as_deref(), Some("n"));
         assert_eq!(page.freshness, Freshness { ttl: Some(9), is_private: true });
-        for odd in [
-            "[]",
-            "{}",
-            r#"{"tools":{}}"#,
-            r#"{"prompts":[]}"#,
-            r#"{"tools":null}"#,
-            "no JSON",
-            r#"{"tools":[}"#,
-        ] {
+        for odd in ["[]", "{}", r#"{"tools":{}}"#, r#"{"prompts":[]}"#, "no JSON", r#"{"tools":[}"#] {
             assert!(Page::read(odd.as_bytes(), "tools").is_err(), "{odd}");
         }
+        assert_eq!(read(r#"{"tools":null}"#), (0, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation in a test's own scaffolding is a failed test")]
 
 mod access;
+mod apps;
 mod audit_outcomes;
 mod audit_trail;
 mod browser;
@@ -50,6 +51,7 @@ mod metrics;
 mod mounts;
 mod names;
 mod odd_authorization;
+mod odd_definitions;
 mod odd_greetings;
 mod odd_servers;
 mod open_webui;

@@ -7,6 +7,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::super::definition::{self, Defined, Findings};
 use super::super::drift::{self, Change, Drift, shown};
 use super::super::progress::ProgressHabit;
 use super::super::tool::CatalogTool;
@@ -37,6 +38,7 @@ impl Offer {
         let mut tools: Vec<Arc<CatalogTool>> = Vec::with_capacity(definitions.len());
         let mut own_names: HashSet<&str> = HashSet::with_capacity(definitions.len());
         let mut taken: HashMap<Arc<str>, &str> = HashMap::with_capacity(definitions.len());
+        let mut findings = Findings::default();
         // The first tool that is left out, why, and how many are.
         let mut left_out: Option<(&str, String, usize)> = None;
         for definition in definitions {
@@ -58,17 +60,24 @@ impl Offer {
                 left_out.get_or_insert_with(|| (name, why(), 0)).2 += 1;
                 continue;
             }
+            // Invalid ones count where headers do, and there the tool was left out of the list.
+            let header_params = HeaderParam::all_of(definition).unwrap_or_default();
+            let own = definition.clone();
+            let definition = changed.map_or_else(|| own.clone(), |changed| overridden(&own, changed));
+            let held = definition::mended(Defined::Tool, &definition);
+            findings.note(name, &held);
+            // A tool has a name, and all else can be mended.
+            let mended = held.ok().flatten().map(Arc::new);
             tools.push(Arc::new(CatalogTool {
                 name: name.into(),
                 exposed_name: listed.clone(),
                 listed_name: listed,
-                read_only: filter.is_read_only(definition),
-                definition: changed
-                    .map_or_else(|| definition.clone(), |changed| overridden(definition, changed)),
-                own: definition.clone(),
+                read_only: filter.is_read_only(&own),
+                definition,
+                mended,
+                own,
                 checker: OnceCell::new(),
-                // Invalid ones count where headers do, and there the tool was left out of the list.
-                header_params: HeaderParam::all_of(definition).unwrap_or_default().into(),
+                header_params: header_params.into(),
                 progress: ProgressHabit::default(),
                 meter: OnceLock::new(),
             }));
@@ -80,6 +89,7 @@ impl Offer {
             tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: {why}; the first is served{others}");
         }
         if tells {
+            findings.tell(server, "tool", None);
             warn_of_unused(config, definitions);
         }
         match &config.lock {

@@ -12,72 +12,19 @@ use tokio::time::timeout;
 
 use super::super::Mcp;
 use super::super::answer::{self, Fault};
+use super::super::entries::{self, Kind};
 use super::super::era::{Era, LIST_TTL};
 use super::super::methods::Asked;
 use super::super::way::Way;
-use super::uris::{Edits, joined};
+use super::uris::Edits;
+use crate::catalog::definition::Findings;
+use crate::catalog::resource_uri::joined;
 use crate::compute;
-use crate::upstream::pages::{Entry, ListRoom, Page, TooLong};
+use crate::upstream::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
 
 /// How long a list waits for a server.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Prompts,
-    Resources,
-    Templates,
-}
-
-impl Kind {
-    fn method(self) -> &'static str {
-        match self {
-            Self::Prompts => "prompts/list",
-            Self::Resources => "resources/list",
-            Self::Templates => "resources/templates/list",
-        }
-    }
-
-    /// The member of the result that holds the list.
-    fn member(self) -> &'static str {
-        match self {
-            Self::Prompts => "prompts",
-            Self::Resources => "resources",
-            Self::Templates => "resourceTemplates",
-        }
-    }
-
-    fn capability(self) -> &'static str {
-        match self {
-            Self::Prompts => "prompts",
-            Self::Resources | Self::Templates => "resources",
-        }
-    }
-
-    /// The member of an entry that another one stands for here.
-    fn key(self, entry: &str) -> Option<&RawValue> {
-        let keys: Keys<'_> = serde_json::from_str(entry).ok()?;
-        match self {
-            Self::Prompts => keys.name,
-            Self::Resources => keys.uri,
-            Self::Templates => keys.uri_template,
-        }
-    }
-}
-
-/// What entries are called, by their kind.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Keys<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uri_template: Option<&'a RawValue>,
-}
 
 /// What one server lists.
 #[derive(Debug)]
@@ -87,6 +34,8 @@ struct Listed {
     names: HashSet<Arc<str>>,
     room: ListRoom,
     freshness: Freshness,
+    /// What is wrong with them.
+    findings: Findings,
 }
 
 /// One entry, with what it is called by its server.
@@ -160,7 +109,10 @@ impl Mcp {
     async fn listed(&self, asked: &Asked<'_>, way: &Way, server: &Upstream, kind: Kind) -> Option<Listed> {
         let (name, what) = (server.name(), kind.member());
         let why = match timeout(PATIENCE, self.pages(asked, way, server, kind)).await {
-            Ok(Ok(listed)) => return Some(listed),
+            Ok(Ok(listed)) => {
+                listed.findings.tell(name, kind.one(), Some(&self.shared.told));
+                return Some(listed);
+            }
             // It has resources, but no templates.
             Ok(Err(fault)) if fault.code == answer::METHOD_NOT_FOUND => return Some(Listed::new(kind)),
             Ok(Err(fault)) => fault.message()[..fault.message().floor_char_boundary(256)].to_owned(),
@@ -216,6 +168,7 @@ impl Listed {
             names: HashSet::new(),
             room: ListRoom::for_request(),
             freshness: Freshness::default(),
+            findings: Findings::default(),
         }
     }
 
@@ -226,13 +179,12 @@ impl Listed {
     }
 
     fn add(&mut self, page: &[u8]) -> Result<Next, Fault> {
-        let Self { kind, entries, names, room, freshness } = self;
+        let Self { kind, entries, names, room, freshness, findings } = self;
         let page =
             Page::read(page, kind.member()).map_err(|_| Fault::internal("the server's answer is no list"))?;
         let over = page.each(room, |entry| {
-            let Entry::Text(text) = entry else { return };
-            let own = kind.key(text).and_then(|own| serde_json::from_str::<String>(own.get()).ok());
-            let Some(own) = own.map(Arc::<str>::from) else { return };
+            let Some((text, own)) = entries::readable(*kind, entry, findings) else { return };
+            let own = Arc::<str>::from(own);
             if names.insert(own.clone()) {
                 entries.push(Own { text: text.into(), own });
             }
@@ -273,7 +225,7 @@ mod tests {
             Ok(_) => Ok(None),
             Err(fault) => Err(fault),
         };
-        let first = r#"{"resources":[{"uri":"a:1","x":1.50},{"name":"no uri"},7,{"uri":"a:2"}],"nextCursor":"n","ttlMs":9}"#;
+        let first = r#"{"resources":[{"uri":"a:1","name":"n","x":1.50},{"name":"no uri"},7,{"uri":"a:2"}],"nextCursor":"n","ttlMs":9}"#;
         assert_eq!(add(first).unwrap().as_deref(), Some("n"));
         let second =
             r#"{"ttlMs":5,"cacheScope":"private","resources":[{"uri":"a:1","x":2}],"nextCursor":null}"#;
@@ -283,10 +235,13 @@ mod tests {
             assert!(add(odd).is_err(), "{odd}");
         }
         let texts: Vec<_> = listed.entries.iter().map(|entry| &*entry.text).collect();
-        assert_eq!(texts, [r#"{"uri":"a:1","x":1.50}"#, r#"{"uri":"a:2"}"#]);
+        assert_eq!(texts, [r#"{"uri":"a:1","name":"n","x":1.50}"#, r#"{"uri":"a:2","name":"a:2"}"#]);
         assert_eq!(listed.freshness, Freshness { ttl: Some(5), is_private: true });
         let named: Vec<_> = listed.entries.into_iter().map(|entry| ("n".to_owned(), entry.text)).collect();
-        assert_eq!(joined_entries(Kind::Resources, &named), r#"{"uri":"n","x":1.50},{"uri":"n"}"#);
+        assert_eq!(
+            joined_entries(Kind::Resources, &named),
+            r#"{"uri":"n","name":"n","x":1.50},{"uri":"n","name":"a:2"}"#
+        );
     }
 
     #[test]

@@ -1,27 +1,13 @@
-//! URIs of resources at the endpoint of all servers, `mcpo://{server}/{the server's own URI}`, and their exchange in
-//! JSON text: what is not a URI keeps the server's bytes.
+//! URIs of resources in JSON text, exchanged for those at the endpoint of all servers ([`joined`]): what is not a URI keeps
+//! the server's bytes.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-const SCHEME: &str = "mcpo://";
-/// What a host may hold as it is (RFC 3986, section 2.3).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The URI, or the template of URIs, under the name of its server.
-pub fn joined(server: &str, own: &str) -> String {
-    format!("{SCHEME}{}/{own}", utf8_percent_encode(server, ENCODED))
-}
-
-/// The server and its own URI; `None` for what [`joined`] did not make.
-pub fn parted(uri: &str) -> Option<(Cow<'_, str>, &str)> {
-    let (server, own) = uri.strip_prefix(SCHEME)?.split_once('/')?;
-    Some((percent_decode_str(server).decode_utf8().ok()?, own))
-}
+use crate::catalog::resource_uri::joined;
 
 /// Texts to be exchanged in one JSON text, in its order.
 #[derive(Debug)]
@@ -162,22 +148,6 @@ mod tests {
         let mut edits = Edits::new(text);
         edit(&mut edits, "a b");
         edits.applied().into_owned()
-    }
-
-    #[test]
-    fn a_uri_goes_out_under_its_server_and_comes_back_as_it_was() {
-        for (server, own, whole) in [
-            ("time", "demo://x/1?q=a#f", "mcpo://time/demo://x/1?q=a#f"),
-            ("a b/c", "file:///tmp/{+path}{?x*}", "mcpo://a%20b%2Fc/file:///tmp/{+path}{?x*}"),
-            ("日", "urn:isbn:1", "mcpo://%E6%97%A5/urn:isbn:1"),
-            ("s", "", "mcpo://s/"),
-        ] {
-            assert_eq!(joined(server, own), whole);
-            assert_eq!(parted(whole), Some((Cow::Borrowed(server), own)));
-        }
-        for foreign in ["demo://x", "mcpo://time", "mcpo:/time/x", "MCPO://time/x", "mcpo://%FF/x", ""] {
-            assert_eq!(parted(foreign), None, "{foreign}");
-        }
     }
 
     #[test]

@@ -1,0 +1,218 @@
+//! Regular expressions that every JavaScript engine takes with the flag `u`, which schema compilers set: not all of them, but
+//! what schemas hold in practice. A single escape that is needless without the flag (`\_`, `\-`) is an error with it.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Characters that may be escaped anywhere.
+const SYNTAX: &str = "^$\\.*+?()[]{}|/";
+/// General categories that `\p{..}` may name.
+const CATEGORIES: [&str; 16] =
+    ["L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "N", "Nd", "Nl", "No", "P", "S", "Z", "Zs", "C"];
+
+/// Whether `pattern` is one for sure.
+pub fn is_portable(pattern: &str) -> bool {
+    Scanner { rest: pattern.chars().peekable() }.scan().is_some()
+}
+
+struct Scanner<'p> {
+    rest: Peekable<Chars<'p>>,
+}
+
+/// One character of a class, or several.
+#[derive(PartialEq)]
+enum Atom {
+    One(char),
+    Many,
+}
+
+impl Scanner<'_> {
+    fn scan(&mut self) -> Option<()> {
+        // Whether each open group may be repeated.
+        let mut open = Vec::new();
+        let mut can_repeat = false;
+        while let Some(next) = self.rest.next() {
+            can_repeat = match next {
+                '(' => {
+                    open.push(self.group()?);
+                    false
+                }
+                ')' => open.pop()?,
+                '[' => self.class()?,
+                '\\' => match self.rest.peek()? {
+                    'b' | 'B' => {
+                        self.rest.next();
+                        false
+                    }
+                    _ => self.escape().map(|_| true)?,
+                },
+                '*' | '+' | '?' | '{' => {
+                    if !can_repeat || next == '{' && !self.times()? {
+                        return None;
+                    }
+                    self.rest.next_if_eq(&'?');
+                    false
+                }
+                '}' | ']' => return None,
+                '^' | '$' | '|' => false,
+                _ => true,
+            };
+        }
+        open.is_empty().then_some(())
+    }
+
+    /// What follows an opening parenthesis; whether the group may be repeated.
+    fn group(&mut self) -> Option<bool> {
+        if self.rest.next_if_eq(&'?').is_none() {
+            return Some(true);
+        }
+        match self.rest.next()? {
+            ':' => Some(true),
+            '=' | '!' => Some(false),
+            '<' => self.rest.next_if(|next| matches!(next, '=' | '!')).map(|_| false),
+            _ => None,
+        }
+    }
+
+    /// The rest of `{n}`, `{n,}` or `{n,m}`; whether it is in order.
+    fn times(&mut self) -> Option<bool> {
+        let least = self.number()?;
+        match self.rest.next()? {
+            '}' => Some(true),
+            ',' if self.rest.next_if_eq(&'}').is_some() => Some(true),
+            ',' => {
+                let most = self.number()?;
+                Some(self.rest.next()? == '}' && least <= most)
+            }
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        let mut digits = String::new();
+        while let Some(digit) = self.rest.next_if(char::is_ascii_digit) {
+            digits.push(digit);
+        }
+        digits.parse().ok()
+    }
+
+    /// The rest of a class; always true when there is one.
+    fn class(&mut self) -> Option<bool> {
+        self.rest.next_if_eq(&'^');
+        loop {
+            let first = match self.member()? {
+                None => return Some(true),
+                Some(first) => first,
+            };
+            if self.rest.next_if_eq(&'-').is_none() {
+                continue;
+            }
+            match (first, self.member()?) {
+                // The hyphen is the last character.
+                (_, None) => return Some(true),
+                (Atom::One(first), Some(Atom::One(last))) if first <= last => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// The next member of a class; `None` inside at its end.
+    fn member(&mut self) -> Option<Option<Atom>> {
+        Some(match self.rest.next()? {
+            ']' => None,
+            '\\' => Some(match self.rest.peek()? {
+                '-' => {
+                    self.rest.next();
+                    Atom::One('-')
+                }
+                'b' => {
+                    self.rest.next();
+                    Atom::One('\u{8}')
+                }
+                _ => self.escape()?,
+            }),
+            other => Some(Atom::One(other)),
+        })
+    }
+
+    fn escape(&mut self) -> Option<Atom> {
+        Some(match self.rest.next()? {
+            'd' | 'D' | 'w' | 'W' | 's' | 'S' => Atom::Many,
+            'n' => Atom::One('\n'),
+            'r' => Atom::One('\r'),
+            't' => Atom::One('\t'),
+            'v' => Atom::One('\u{b}'),
+            'f' => Atom::One('\u{c}'),
+            'x' => Atom::One(self.code(2)?),
+            'u' if self.rest.next_if_eq(&'{').is_none() => Atom::One(self.code(4)?),
+            'p' | 'P' if self.rest.next_if_eq(&'{').is_some() => {
+                let mut name = String::new();
+                while let Some(letter) = self.rest.next_if(char::is_ascii_alphabetic) {
+                    name.push(letter);
+                }
+                let is_known = self.rest.next()? == '}' && CATEGORIES.contains(&name.as_str());
+                is_known.then_some(Atom::Many)?
+            }
+            other if SYNTAX.contains(other) => Atom::One(other),
+            _ => return None,
+        })
+    }
+
+    /// A character by its number; half of a pair is none.
+    fn code(&mut self, digits: usize) -> Option<char> {
+        let mut number = 0;
+        for _ in 0..digits {
+            number = number * 16 + self.rest.next()?.to_digit(16)?;
+        }
+        char::from_u32(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_javascript_takes_in_unicode_mode_is_told_from_what_it_refuses() {
+        for good in [
+            "",
+            "^[a-z0-9_.-]+$",
+            r"^\d{4}-\d{2}-\d{2}$",
+            r"^(?:a|b)*?(?=c)(?<!d)e{2,}f{1,3}$",
+            r"[\w\-\]\[^]",
+            r"^\p{L}[\p{Lu}\s]*\u00e9\x41\/$",
+            "[^]",
+            "[]",
+            "ä{1}",
+        ] {
+            assert!(is_portable(good), "{good}");
+        }
+        for bad in [
+            "(",
+            ")",
+            "[a",
+            "]",
+            "}",
+            "a{",
+            "a{2,1}",
+            "a{,2}",
+            "*a",
+            "a**",
+            "(?=a)*",
+            r"\_",
+            r"\-",
+            r"\1",
+            r"\p{Greek}",
+            "(?i)a",
+            "(?P<n>a)",
+            "[z-a]",
+            r"[\d-z]",
+            r"a\",
+            r"\u12",
+            r"\ud83d",
+            "^*",
+        ] {
+            assert!(!is_portable(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What becomes of a definition: its members are held to the rules for its kind, and what is wrong is told.
+
+use serde_json::{Map, Value, json};
+
+use super::date_time::is_date_time;
+use super::members::{ROOT_SCHEMA, Rule, Shape, Without, of};
+use super::{Defined, Flaw, Wrong, output};
+
+/// Flaws of one definition that are told.
+const MOST_FLAWS: usize = 16;
+/// Bytes of a name in a flaw: servers choose the names of properties.
+const LONGEST_NAME: usize = 64;
+/// JavaScript's `Number.MAX_SAFE_INTEGER`.
+const LARGEST_SIZE: u64 = (1 << 53) - 1;
+
+/// What becomes of a value.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    Fits,
+    Mend(T),
+    Drop,
+}
+
+/// What was found wrong, and where the search is.
+#[derive(Debug, Default)]
+pub struct Flaws {
+    list: Vec<Flaw>,
+    last: Option<Flaw>,
+    path: Vec<String>,
+}
+
+impl Flaws {
+    fn add(&mut self, wrong: Wrong) {
+        let flaw = Flaw { member: self.path.join("."), wrong };
+        if self.list.len() < MOST_FLAWS && !self.list.contains(&flaw) {
+            self.list.push(flaw.clone());
+        }
+        self.last = Some(flaw);
+    }
+
+    fn add_no(&mut self, what: &'static str, value: &Value) {
+        self.add(if value.is_null() { Wrong::Null } else { Wrong::IsNo(what) });
+    }
+
+    fn within<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(name[..name.floor_char_boundary(LONGEST_NAME)].to_owned());
+        let seen = look(self);
+        self.path.pop();
+        seen
+    }
+
+    pub fn into_list(self) -> Vec<Flaw> {
+        self.list
+    }
+
+    /// The one that was decisive.
+    pub fn last(self) -> Flaw {
+        self.last.unwrap_or(Flaw { member: String::new(), wrong: Wrong::Missing })
+    }
+}
+
+/// Holds the members of `definition` to the rules for its kind.
+pub fn held(
+    kind: Defined,
+    definition: &Map<String, Value>,
+    flaws: &mut Flaws,
+) -> Verdict<Map<String, Value>> {
+    members(of(kind), definition, flaws)
+}
+
+fn members(rules: &[Rule], members: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<String, Value>> {
+    let mut changed: Option<Map<String, Value>> = None;
+    let mut change = |name: &str, value: Option<Value>| {
+        let changed = changed.get_or_insert_with(|| members.clone());
+        match value {
+            Some(value) => drop(changed.insert(name.to_owned(), value)),
+            None => drop(changed.shift_remove(name)),
+        }
+    };
+    for rule in rules {
+        let name = rule.member;
+        let verdict = match members.get(name) {
+            Some(value) => flaws.within(name, |flaws| value_of(rule.shape, value, flaws)),
+            None if matches!(rule.without, Without::Whole) => Verdict::Fits,
+            None => {
+                flaws.within(name, |flaws| flaws.add(Wrong::Missing));
+                Verdict::Drop
+            }
+        };
+        match (verdict, rule.without) {
+            (Verdict::Fits, _) => {}
+            (Verdict::Mend(value), _) => change(name, Some(value)),
+            (Verdict::Drop, Without::Whole) => change(name, None),
+            (Verdict::Drop, Without::Useless) => return Verdict::Drop,
+            (Verdict::Drop, Without::CopyOf(other)) => change(name, members.get(other).cloned()),
+            (Verdict::Drop, Without::Made(make)) => change(name, Some(make())),
+        }
+    }
+    changed.map_or(Verdict::Fits, Verdict::Mend)
+}
+
+fn value_of(shape: Shape, value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
+    let is_text = value.is_string();
+    let no = match shape {
+        Shape::Text if is_text => return Verdict::Fits,
+        Shape::Flag if value.is_boolean() => return Verdict::Fits,
+        Shape::Object if value.is_object() => return Verdict::Fits,
+        Shape::OneOf(texts, _) if value.as_str().is_some_and(|text| texts.contains(&text)) => {
+            return Verdict::Fits;
+        }
+        Shape::Fraction if value.as_f64().is_some_and(|number| (0.0..=1.0).contains(&number)) => {
+            return Verdict::Fits;
+        }
+        Shape::DateTime if value.as_str().is_some_and(is_date_time) => return Verdict::Fits,
+        Shape::ObjectType if value == "object" => return Verdict::Fits,
+        Shape::Size => return size(value, flaws),
+        Shape::List(shape) => match value.as_array() {
+            Some(items) => return list(*shape, items, flaws),
+            None => "list",
+        },
+        Shape::Members(rules) => match value.as_object() {
+            Some(object) => return whole(members(rules, object, flaws)),
+            None => "object",
+        },
+        Shape::Schemas | Shape::Objects => match value.as_object() {
+            Some(schemas) => return by_name(matches!(shape, Shape::Schemas), schemas, flaws),
+            None => "object",
+        },
+        Shape::OutputSchema => match value.as_object() {
+            Some(schema) => return whole(output_schema(schema, flaws)),
+            None => "object",
+        },
+        Shape::ObjectType => {
+            flaws.add_no("`object`", value);
+            return Verdict::Mend("object".into());
+        }
+        Shape::Text => "text",
+        Shape::Flag => "boolean",
+        Shape::Object => "object",
+        Shape::OneOf(_, what) => what,
+        Shape::Fraction => "number from 0 to 1",
+        Shape::DateTime => "date and time (RFC 3339)",
+    };
+    flaws.add_no(no, value);
+    Verdict::Drop
+}
+
+fn whole(verdict: Verdict<Map<String, Value>>) -> Verdict<Value> {
+    match verdict {
+        Verdict::Fits => Verdict::Fits,
+        Verdict::Mend(object) => Verdict::Mend(Value::Object(object)),
+        Verdict::Drop => Verdict::Drop,
+    }
+}
+
+/// Items that cannot be mended are left out.
+fn list(shape: Shape, items: &[Value], flaws: &mut Flaws) -> Verdict<Value> {
+    let mut changed: Option<Vec<Value>> = None;
+    for (index, item) in items.iter().enumerate() {
+        let verdict = value_of(shape, item, flaws);
+        let kept = match verdict {
+            Verdict::Fits if changed.is_none() => continue,
+            Verdict::Fits => Some(item.clone()),
+            Verdict::Mend(value) => Some(value),
+            Verdict::Drop => None,
+        };
+        changed.get_or_insert_with(|| items[..index].to_vec()).extend(kept);
+    }
+    changed.map_or(Verdict::Fits, |items| Verdict::Mend(items.into()))
+}
+
+/// Of schemas `true` becomes `{}`, and `false` what says the same; what is no schema says nothing, and becomes `{}`, too.
+fn by_name(are_schemas: bool, values: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Value> {
+    if values.values().all(Value::is_object) {
+        return Verdict::Fits;
+    }
+    let mut changed = Map::with_capacity(values.len());
+    for (name, value) in values {
+        let held = match value {
+            Value::Object(_) => Some(value.clone()),
+            _ => {
+                flaws.within(name, |flaws| flaws.add_no("object", value));
+                are_schemas.then(|| if *value == false { json!({"not": {}}) } else { json!({}) })
+            }
+        };
+        changed.extend(held.map(|value| (name.clone(), value)));
+    }
+    Verdict::Mend(Value::Object(changed))
+}
+
+/// A whole number; `5.0` is one, too.
+fn size(value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
+    let is_whole = |number: &f64| (0.0..=LARGEST_SIZE as f64).contains(number) && number.fract() == 0.0;
+    match (value.as_u64(), value.as_f64().filter(is_whole)) {
+        (Some(size), _) if size <= LARGEST_SIZE => Verdict::Fits,
+        (None, Some(number)) => Verdict::Mend((number as u64).into()),
+        _ => {
+            flaws.add_no("whole number of bytes", value);
+            Verdict::Drop
+        }
+    }
+}
+
+/// What a client of the era of sessions can hold results to: the schema of an object, which it can compile.
+fn output_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<String, Value>> {
+    if output::root(schema) == output::Root::Other {
+        flaws.add(Wrong::IsNo("schema of an object"));
+        return Verdict::Drop;
+    }
+    let without_id = output::without_id(schema);
+    let held = match members(ROOT_SCHEMA, without_id.as_ref().unwrap_or(schema), flaws) {
+        Verdict::Fits => without_id.map_or(Verdict::Fits, Verdict::Mend),
+        other => other,
+    };
+    let whole = if let Verdict::Mend(mended) = &held { mended } else { schema };
+    match output::compiles(whole) {
+        Ok(()) => held,
+        Err(why) => {
+            flaws.add(Wrong::Uncompilable(why));
+            Verdict::Drop
+        }
+    }
+}

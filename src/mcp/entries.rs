@@ -1,0 +1,191 @@
+//! Entries of the lists that servers answer with, as clients take them ([`crate::catalog::definition`]): what is as it should
+//! be keeps the server's bytes.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::members::Members;
+use crate::catalog::definition::{self, Defined, Findings, Flaw, Wrong};
+use crate::upstream::pages::{Entry, ListRoom, Page};
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl Kind {
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+        }
+    }
+
+    /// The member of the result that holds the list.
+    pub fn member(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+
+    pub fn capability(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Resources | Self::Templates => "resources",
+        }
+    }
+
+    /// What one entry is called in the log.
+    pub fn one(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompt",
+            Self::Resources => "resource",
+            Self::Templates => "resource template",
+        }
+    }
+
+    fn defined(self) -> Defined {
+        match self {
+            Self::Prompts => Defined::Prompt,
+            Self::Resources => Defined::Resource,
+            Self::Templates => Defined::ResourceTemplate,
+        }
+    }
+
+    /// The member that an entry is found by.
+    fn key_name(self) -> &'static str {
+        match self {
+            Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
+    /// The kind that `method` lists.
+    pub fn of(method: &str) -> Option<Self> {
+        [Self::Prompts, Self::Resources, Self::Templates].into_iter().find(|kind| kind.method() == method)
+    }
+
+    /// The member of an entry that another one stands for here.
+    pub fn key(self, entry: &str) -> Option<&RawValue> {
+        let keys: Keys<'_> = serde_json::from_str(entry).ok()?;
+        match self {
+            Self::Prompts => keys.name,
+            Self::Resources => keys.uri,
+            Self::Templates => keys.uri_template,
+        }
+    }
+}
+
+/// What entries are called, by their kind.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uri: Option<&'a RawValue>,
+    #[serde(borrow)]
+    uri_template: Option<&'a RawValue>,
+}
+
+/// The text of an entry for clients, and what its server calls it; `None` when it is left out, which goes into `findings`.
+pub fn readable<'a>(kind: Kind, entry: Entry<'a>, findings: &mut Findings) -> Option<(Cow<'a, str>, String)> {
+    let left_out = |wrong, findings: &mut Findings| {
+        findings.left_out("(an entry)", &Flaw { member: kind.member().to_owned(), wrong });
+    };
+    let Entry::Text(text) = entry else {
+        left_out(Wrong::IsNo("list of entries that can be read: one is too large"), findings);
+        return None;
+    };
+    let Ok(sent) = serde_json::from_str::<Map<String, Value>>(text) else {
+        left_out(Wrong::IsNo("list of objects"), findings);
+        return None;
+    };
+    let own = sent.get(kind.key_name()).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let shown = sent.get("name").and_then(Value::as_str).unwrap_or(&own);
+    let held = definition::mended(kind.defined(), &sent);
+    findings.note(shown, &held);
+    let text = match held.ok()? {
+        None => Cow::Borrowed(text),
+        Some(mended) => Cow::Owned(Value::Object(mended.definition).to_string()),
+    };
+    Some((text, own))
+}
+
+/// A page of one server's list, for a client of its own endpoint: without entries that cannot be mended, and without
+/// resources whose URI is none, since the Python SDK refuses the list for one.
+///
+/// # Errors
+///
+/// When `page` is none.
+pub fn readable_page(kind: Kind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
+    let read = Page::read(&page, kind.member())?;
+    let (mut entries, mut is_changed) = (Vec::new(), false);
+    let over = read.each(&mut ListRoom::default(), |entry| {
+        let readable = readable(kind, entry, findings);
+        is_changed |= !matches!(readable, Some((Cow::Borrowed(_), _)));
+        let Some((text, own)) = readable else { return };
+        if kind == Kind::Resources && url::Url::parse(&own).is_err() {
+            findings.left_out(&own, &Flaw { member: "uri".to_owned(), wrong: Wrong::IsNo("URI") });
+            is_changed = true;
+            return;
+        }
+        entries.push(text);
+    });
+    let mut members: Members<'_> = serde_json::from_slice(&page)?;
+    let is_null = members.get(kind.member()).is_some_and(|list| list.get() == "null");
+    if over.is_none() && !is_changed && !is_null {
+        return Ok(page.clone());
+    }
+    if let Some(over) = over {
+        let wrong = Wrong::Uncompilable(format!("it is longer than {over} and is cut"));
+        findings.left_out("(the rest)", &Flaw { member: kind.member().to_owned(), wrong });
+    }
+    let list = RawValue::from_string(format!("[{}]", entries.join(",")))?;
+    members.set(kind.member(), &list);
+    Ok(members.object().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: Kind, page: &'static str) -> String {
+        let read = readable_page(kind, Bytes::from_static(page.as_bytes()), &mut Findings::default());
+        String::from_utf8(read.unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_page_keeps_its_bytes_when_nothing_is_wrong_with_it() {
+        let page = r#"{ "prompts" : [ {"name":"p", "x":1.0}, {"name":"q"} ], "x":[1.50] }"#;
+        assert_eq!(read(Kind::Prompts, page), page);
+    }
+
+    #[test]
+    fn entries_are_mended_or_left_out_and_all_else_of_the_page_stays() {
+        assert_eq!(
+            read(
+                Kind::Prompts,
+                r#"{"x":1.50,"prompts":[{"name":"p","n":1.0},{"name":"q","title":null},7,{"title":"no name"}],"nextCursor":"n"}"#
+            ),
+            r#"{"x":1.50,"prompts":[{"name":"p","n":1.0},{"name":"q"}],"nextCursor":"n"}"#
+        );
+        assert_eq!(
+            read(Kind::Resources, r#"{"resources":[{"uri":"readme","name":"r"},{"uri":"a:b"}]}"#),
+            r#"{"resources":[{"uri":"a:b","name":"a:b"}]}"#
+        );
+        assert_eq!(read(Kind::Templates, r#"{"resourceTemplates":null}"#), r#"{"resourceTemplates":[]}"#);
+        assert!(readable_page(Kind::Templates, Bytes::from_static(b"{}"), &mut Findings::default()).is_err());
+    }
+}
