@@ -19,6 +19,9 @@ const NICENESS: i32 = 10;
 const STACK: usize = 16 << 20;
 
 static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+/// Half of the cores, as for requests. Asked once: the answer takes a dozen files of the control groups.
+static MOST_THREADS: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)));
 
 /// A key's or a server's name: work of one owner waits for that of the same owner, and takes turns with that of others.
 pub type Owner<'a> = &'a str;
@@ -71,6 +74,11 @@ pub async fn run_sized<T: Send + 'static>(
     if size < LARGE { work() } else { run(owner, work).await }
 }
 
+/// Drops `value` apart from the calling thread: to free what ten thousand tools took is a long computation, too.
+pub fn drop_apart<T: Send + 'static>(owner: Owner<'_>, value: T) {
+    POOL.add(owner, Box::new(move || drop(value)));
+}
+
 fn compute<T>(give: oneshot::Sender<Result<T, Box<dyn Any + Send>>>, work: impl FnOnce() -> T) {
     if give.is_closed() {
         return;
@@ -84,7 +92,7 @@ impl Pool {
         waiting.add(owner, job);
         if waiting.count <= waiting.idle {
             self.arrived.notify_one();
-        } else if waiting.threads < most_threads() {
+        } else if waiting.threads < *MOST_THREADS {
             let begun =
                 thread::Builder::new().name("mcpo-compute".into()).stack_size(STACK).spawn(|| self.serve());
             match begun {
@@ -154,11 +162,6 @@ impl Waiting {
     fn take_all(&mut self) -> Vec<Job> {
         std::iter::from_fn(|| self.next()).collect()
     }
-}
-
-/// Half of the cores, as for requests.
-fn most_threads() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 #[cfg(test)]

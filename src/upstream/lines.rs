@@ -4,7 +4,7 @@
 //! the call path takes no lock, small messages that are waiting leave in one write, and a server that does
 //! not read never stops us from reading it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{EndReason, LinkError};
@@ -30,6 +32,9 @@ use crate::room::{Owner, SMALL};
 const QUEUE: usize = 256;
 /// While more than this waits to be written, nothing is added: the server is not reading.
 const HIGH_WATER: usize = 1 << 20;
+
+/// After a read of so many bytes it is the turn of others.
+const LARGE_READ: usize = 16 << 10;
 
 /// How long a server that has closed its input may go on answering.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -63,7 +68,7 @@ pub struct Connection<R, W> {
     commands: mpsc::Receiver<Command>,
     cancels: mpsc::UnboundedReceiver<u32>,
     inbox: Sender,
-    pending: HashMap<u32, Pending>,
+    pending: BTreeMap<u32, Pending>,
     /// What a server that does not read leaves waiting. A caller that leaves takes its message with it.
     waiting: VecDeque<Command>,
     frames: Frames,
@@ -92,7 +97,7 @@ pub fn connect<R, W>(
         commands: commands_in,
         cancels: cancels_in,
         inbox,
-        pending: HashMap::new(),
+        pending: BTreeMap::new(),
         waiting: VecDeque::new(),
         frames: Frames::new(bounds.limit),
         intake: Intake::new(bounds),
@@ -122,14 +127,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.queue_what_waits();
                 }
                 read = self.reader.read_buf(self.frames.space()) => {
-                    if read? == 0 {
+                    let read = read?;
+                    if read == 0 {
                         return Ok(());
                     }
                     while let Some(frame) = self.frames.next_frame() {
                         self.take(frame);
                     }
                     // A server that floods us must not keep the worker from the other servers.
-                    tokio::task::coop::consume_budget().await;
+                    if read < LARGE_READ {
+                        consume_budget().await;
+                    } else {
+                        yield_now().await;
+                    }
                 }
                 // It takes no more requests, so it is of no more use.
                 () = sleep_until(input_refused.unwrap_or_else(Instant::now)), if input_refused.is_some() => {
@@ -175,7 +185,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 let _caller_left = pending.reply.send(Err(LinkError::NotSent(reason.clone())));
             }
         }
-        for (_, pending) in self.pending.drain() {
+        for pending in std::mem::take(&mut self.pending).into_values() {
             let _caller_left = pending.reply.send(Err(LinkError::Lost(reason.clone())));
         }
     }
@@ -232,9 +242,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         match frame {
             Frame::Message(message) => match message::sort(&message) {
                 Sorted::Result { id, range } => {
-                    let owner = self.pending.get(&id).and_then(|pending| pending.owner.clone());
-                    let message = self.intake.whole(&owner, message);
-                    self.answer(id, Ok(Reply::Result(message.slice(range))));
+                    if let Some(pending) = self.pending.remove(&id) {
+                        let message = self.intake.whole(&pending.owner, message);
+                        let _caller_left = pending.reply.send(Ok(Reply::Result(message.slice(range))));
+                    }
                 }
                 Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
                 Sorted::Progress { id } => {

@@ -128,6 +128,11 @@ fn seems_one_object(text: &[u8]) -> bool {
         return false;
     }
     let first = text.len().saturating_sub(LOOKED_THROUGH.max(text.len() / PART_LOOKED_THROUGH));
+    // Most texts end here: further members stand behind a closing brace.
+    let mut closed = memchr::memchr_iter(b'}', &text[first..]);
+    if !closed.any(|at| begins_a_member(&text[first + at + 1..])) {
+        return true;
+    }
     let (mut depth, mut at) = (0_usize, text.len());
     while at > first {
         at -= 1;
@@ -153,6 +158,12 @@ fn seems_one_object(text: &[u8]) -> bool {
     }
     // Its beginning lies further in front.
     first > 0
+}
+
+/// Whether a comma and a name stand here.
+fn begins_a_member(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    text.strip_prefix(b",").is_some_and(|text| text.trim_ascii_start().starts_with(b"\""))
 }
 
 fn own_id(digits: &[u8]) -> Option<u32> {
