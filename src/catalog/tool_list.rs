@@ -24,7 +24,7 @@ impl ServerLists {
     }
 }
 
-/// The lists of one scope, made when somebody asks.
+/// The lists of one scope, made at the first request for them.
 #[derive(Debug, Default)]
 pub struct ScopeLists {
     all: OnceLock<Bytes>,

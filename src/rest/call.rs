@@ -209,8 +209,7 @@ fn whole(bytes: Bytes) -> (Outcome, Response) {
 /// Reading a large result through costs more than passing it on, and only finds out what its reader finds
 /// out, too: it is held to being text in braces.
 fn is_object(bytes: &[u8]) -> bool {
-    const LARGE: usize = 64 << 10;
-    if bytes.len() < LARGE {
+    if bytes.len() < compute::LARGE {
         return serde_json::from_slice::<&RawValue>(bytes).is_ok_and(|raw| raw.get().starts_with('{'));
     }
     let bytes = bytes.trim_ascii();

@@ -84,8 +84,8 @@ const PART_LOOKED_THROUGH: usize = 64;
 /// Sorts one message. The two shapes that the official SDKs write are told by their first and last bytes,
 /// whatever lies between, so a megabyte of result costs its connection nothing.
 ///
-/// A message that has such a shape and is no JSON, or names another request as well, is still the answer to the request
-/// that it names there: its caller is told at once that it is none.
+/// A message of such a shape answers the request that it names there even when it is no JSON, or names another request as
+/// well: the caller is told at once that the answer cannot be read.
 pub fn sort(message: &[u8]) -> Sorted {
     let shaped = shape_of_the_python_and_rust_sdks(message).or_else(|| shape_of_the_typescript_sdk(message));
     let Some((id, range)) = shaped else { return any_shape(message) };
