@@ -156,7 +156,8 @@ impl Begun {
         let keys = Keys::read(&config.auth, &namespace).await?;
         let fleet = Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
         let fleet = Arc::new(fleet.audited(audit));
-        let (generation, served) = Generation::build(config, keys, namespace, None, &fleet, configuration)?;
+        let (generation, served) =
+            Generation::build(config, keys, namespace, None, &fleet, configuration).await?;
         let tls = generation.config.listen.tls.as_ref();
         let seen = match sources.hot_reload {
             true => followed_files::first_look(sources, generation.config.lock_file.as_ref(), tls).await,

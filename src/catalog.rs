@@ -52,11 +52,11 @@ pub struct Catalog {
     /// What each server adds to documents: of the tools that it has here, or for a moment of those that it had.
     sections: Vec<Arc<Sections>>,
     settings: Arc<DocumentSettings>,
-    /// By [`Scope::index`]; made when somebody asks.
+    /// By [`Scope::index`]; made at the first request for them.
     documents: Vec<ScopeDocuments>,
     /// MCP's lists of tools, by [`Scope::index`].
     lists: Vec<ScopeLists>,
-    /// The forms for models, by [`Scope::index`]; made when somebody asks.
+    /// The forms for models, by [`Scope::index`]; made at the first request for them.
     functions: Vec<FunctionLists>,
     prefixed: PrefixedNames,
 }

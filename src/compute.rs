@@ -9,7 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of text from which on reading them through may take as long as many small calls.
 pub const LARGE: usize = 64 << 10;
@@ -19,6 +21,18 @@ const NICENESS: i32 = 10;
 const STACK: usize = 16 << 20;
 
 static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+/// Half of the cores, as for requests. Asked once: the answer takes a dozen files of the control groups.
+static MOST_THREADS: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)));
+
+static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    let mut runtime = runtime::Builder::new_multi_thread();
+    runtime.worker_threads(1).enable_all().thread_name("mcpo-apart").on_thread_start(lower_priority);
+    let started = runtime.build();
+    started
+        .inspect_err(|error| tracing::error!(%error, "no thread can be started for large requests; they delay those of others"))
+        .ok()
+});
 
 /// A key's or a server's name: work of one owner waits for that of the same owner, and takes turns with that of others.
 pub type Owner<'a> = &'a str;
@@ -71,6 +85,28 @@ pub async fn run_sized<T: Send + 'static>(
     if size < LARGE { work() } else { run(owner, work).await }
 }
 
+/// Runs `work` on a thread of low priority whenever it has something to do, for work that looks through megabytes again and
+/// again between its waits. Dropping the future cancels it.
+///
+/// # Panics
+///
+/// As `work` does.
+pub async fn run_async<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let Some(runtime) = &*RUNTIME else { return work.await };
+    match AbortOnDropHandle::new(runtime.spawn(work)).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => unreachable!("the runtime lives as long as the process, and only dropping cancels"),
+        },
+    }
+}
+
+/// Drops `value` apart from the calling thread: to free what ten thousand tools took is a long computation, too.
+pub fn drop_apart<T: Send + 'static>(owner: Owner<'_>, value: T) {
+    POOL.add(owner, Box::new(move || drop(value)));
+}
+
 fn compute<T>(give: oneshot::Sender<Result<T, Box<dyn Any + Send>>>, work: impl FnOnce() -> T) {
     if give.is_closed() {
         return;
@@ -84,7 +120,7 @@ impl Pool {
         waiting.add(owner, job);
         if waiting.count <= waiting.idle {
             self.arrived.notify_one();
-        } else if waiting.threads < most_threads() {
+        } else if waiting.threads < *MOST_THREADS {
             let begun =
                 thread::Builder::new().name("mcpo-compute".into()).stack_size(STACK).spawn(|| self.serve());
             match begun {
@@ -102,9 +138,7 @@ impl Pool {
     }
 
     fn serve(&self) {
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
-            tracing::debug!(%error, "long computations run at the priority of requests");
-        }
+        lower_priority();
         loop {
             let job = {
                 let mut waiting = self.waiting();
@@ -123,6 +157,12 @@ impl Pool {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lower_priority() {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+        tracing::debug!(%error, "long computations run at the priority of requests");
     }
 }
 
@@ -156,16 +196,36 @@ impl Waiting {
     }
 }
 
-/// Half of the cores, as for requests.
-fn most_threads() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[tokio::test]
+    async fn work_that_waits_is_done_on_a_thread_of_low_priority_and_ends_with_its_caller() {
+        let thread = run_async(async {
+            tokio::task::yield_now().await;
+            let priority = rustix::process::getpriority_process(Some(rustix::thread::gettid()));
+            (thread::current().id(), priority.unwrap())
+        });
+        let (thread, priority) = thread.await;
+        assert!(thread != thread::current().id() && priority == NICENESS, "{priority}");
+        assert!(tokio::spawn(run_async(async { panic!("as it is meant") })).await.unwrap_err().is_panic());
+        let held = Arc::new(());
+        let holds = held.clone();
+        let work = tokio::spawn(run_async(async move {
+            std::future::pending::<()>().await;
+            drop(holds)
+        }));
+        while Arc::strong_count(&held) < 2 || !work.is_finished() {
+            tokio::task::yield_now().await;
+            work.abort();
+        }
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[tokio::test]
     async fn the_result_comes_back_and_so_does_a_panic() {

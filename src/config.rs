@@ -145,6 +145,23 @@ pub struct ApiKeyConfig {
     pub concurrency: Option<usize>,
 }
 
+impl ApiKeyConfig {
+    /// The key called `name` that opens every server to calls alone, without limits.
+    pub fn new(name: &str, key: SecretText) -> Self {
+        Self {
+            name: name.to_owned(),
+            key,
+            servers: None,
+            profile: None,
+            read_only: false,
+            admin: false,
+            metrics: false,
+            rate: None,
+            concurrency: None,
+        }
+    }
+}
+
 /// Bounds on size, number and time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitsConfig {

@@ -1,4 +1,4 @@
-//! Lists of JSON that strangers write: read up to a number of items, and the rest only counted.
+//! JSON that strangers write: lists, read up to a number of items with the rest only counted, and texts on one line.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -47,9 +47,26 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for First<T, 
     }
 }
 
+/// The JSON `text` on one line: a line break would end an event, or a message over stdio.
+///
+/// Where JSON allows line breaks they mean nothing.
+pub fn one_line(text: String) -> String {
+    // Nearly all texts have none, and some have megabytes.
+    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
+        return text;
+    }
+    text.replace(['\n', '\r'], " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_breaks_become_blanks() {
+        assert_eq!(one_line("{\r\n\"a\":\n1}".to_owned()), "{  \"a\": 1}");
+        assert_eq!(one_line("{\"a\":1}".to_owned()), "{\"a\":1}");
+    }
 
     #[test]
     fn what_is_over_the_number_is_counted_and_not_kept() {

@@ -56,6 +56,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::catalog::Caller;
+use crate::compute;
 use crate::config::{Config, Shares};
 use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
@@ -141,7 +142,7 @@ impl Mcp {
                 refused(problem.with_header(header::ALLOW, allow))
             }
         };
-        let answer = until_taken(answer, self.gateway.results(), &caller.key_name);
+        let answer = until_taken(answer, self.gateway.results(), &caller.key_name).await;
         under_key(&caller, events_alone::taken(&head.headers, answer))
     }
 
@@ -155,18 +156,34 @@ impl Mcp {
             Ok(read) => read,
             Err(problem) => return refused(problem),
         };
-        let message = match Message::parse(&body) {
+        if body.len() < compute::LARGE {
+            return self.answer_message(head, &body, caller, &place, &large).await;
+        }
+        let (this, head, caller) = (self.clone(), head.clone(), caller.clone());
+        let work = async move { this.answer_message(&head, &body, &caller, &place, &large).await };
+        compute::run_async(work).await
+    }
+
+    async fn answer_message(
+        self: &Arc<Self>,
+        head: &Parts,
+        body: &[u8],
+        caller: &Caller,
+        place: &Place,
+        large: &Large,
+    ) -> Response {
+        let message = match Message::parse(body) {
             Ok(message) => message,
             Err(fault) => return fault.at(Status::Always(StatusCode::BAD_REQUEST)).response(None),
         };
-        let asked = Asked { head, caller, place: &place, large: &large };
+        let asked = Asked { head, caller, place, large };
         // A revision without sessions has no `initialize` either.
         let declares = head.headers.get(REVISION).is_some_and(|revision| revision == stateless::SPOKEN);
         if message.method() == Some("initialize") && !declares {
             return Box::pin(self.initialize(&asked, &message)).await;
         }
         match head.headers.get(SESSION) {
-            Some(id) => match self.session(id, caller, &place) {
+            Some(id) => match self.session(id, caller, place) {
                 Some(session) => self.in_session(&asked, &session, &message).await,
                 None => self.refuse(&asked, &message, &Fault::session_not_found()),
             },

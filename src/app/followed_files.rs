@@ -23,7 +23,7 @@ use crate::http::Certificate;
 /// which is just being written is not read half.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Longer ones are none that the gateway reads. In bytes.
+/// Size of the largest file that is read, in bytes: every file of a configuration is far smaller.
 const LONGEST: u64 = 256 << 20;
 
 /// What tells one state of a file from another without reading it.

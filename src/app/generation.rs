@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::faces::Faces;
 use super::fleet::Fleet;
 use crate::catalog::{Keeper, Namespace};
+use crate::compute;
 use crate::config::{Config, Plan};
 use crate::gateway::configuration::Configuration;
 use crate::gateway::{Gateway, Lasting, Limits, builtin};
@@ -40,7 +42,7 @@ impl Generation {
     /// # Errors
     ///
     /// When a host rule is bad; then nothing has happened.
-    pub fn build(
+    pub async fn build(
         config: Config,
         keys: Keys,
         namespace: Arc<Namespace>,
@@ -55,15 +57,15 @@ impl Generation {
             Some((before, plan)) => fleet.muster(&config, plan, &before.upstreams),
             None => fleet.muster(&config, &Plan::default(), &[]),
         };
-        let keeper = Arc::new(Keeper::new(
-            config.clone(),
-            namespace,
-            upstreams.clone(),
-            fleet.changes().clone(),
-            builtin::tools(),
-            keys.scope_count(),
-            before.map(|(before, _)| before.keeper.catalog()).as_deref().map(|catalog| &**catalog),
-        ));
+        let shown = before.map(|(before, _)| Guard::into_inner(before.keeper.catalog()));
+        let (all, of_all, changes) = (config.clone(), upstreams.clone(), fleet.changes().clone());
+        let scope_count = keys.scope_count();
+        // A server whose rules have changed has all of its tools taken into the catalog anew.
+        let first = move || {
+            let own = builtin::tools();
+            Keeper::new(all, namespace, of_all, changes, own, scope_count, shown.as_deref())
+        };
+        let keeper = Arc::new(compute::run("", first).await);
         let limits = Arc::new(Limits::new(&config, before.map(|(before, _)| &*before.limits)));
         let gateway = Arc::new(Gateway::new(
             keeper.clone(),

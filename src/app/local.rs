@@ -41,7 +41,7 @@ impl Local {
     /// # Errors
     ///
     /// When a host rule of the configuration is bad; then nothing was started.
-    pub fn start(mut config: Config, sources: Sources, wanted: Option<&str>) -> Result<Self, AppError> {
+    pub async fn start(mut config: Config, sources: Sources, wanted: Option<&str>) -> Result<Self, AppError> {
         config.auth = AuthConfig::default();
         config.state_dir = None;
         if let Some(wanted) = wanted {
@@ -55,7 +55,8 @@ impl Local {
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::new(&config.auth, &namespace)?;
-        let (generation, served) = Generation::build(config, keys, namespace, None, &fleet, configuration)?;
+        let (generation, served) =
+            Generation::build(config, keys, namespace, None, &fleet, configuration).await?;
         generation.start(None, &fleet);
         Ok(Self { fleet, generation, served })
     }

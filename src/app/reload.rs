@@ -89,7 +89,7 @@ impl Reloader {
         let wanted = wanted.without_restart(&self.current.config);
         let namespace = Arc::new(Namespace::of(&wanted));
         let keys = Keys::read(&wanted.auth, &namespace).await.map_err(|error| vec![error.to_string()])?;
-        self.swap(wanted, keys, namespace, &plan).map_err(|error| vec![error.to_string()])
+        self.swap(wanted, keys, namespace, &plan).await.map_err(|error| vec![error.to_string()])
     }
 
     /// Reads the certificate again, from the files that the running configuration names.
@@ -105,7 +105,7 @@ impl Reloader {
     }
 
     /// Serves `config` from now on. What it no longer needs ends after its last call.
-    fn swap(
+    async fn swap(
         &mut self,
         config: Config,
         keys: Keys,
@@ -115,7 +115,7 @@ impl Reloader {
         let before = Some((&self.current, plan));
         let built =
             Generation::build(config, keys, namespace, before, &self.fleet, self.configuration.clone());
-        let (next, served) = built?;
+        let (next, served) = built.await?;
         next.start(Some(&self.current), &self.fleet);
         self.serving.store(Arc::new(served));
         let before = std::mem::replace(&mut self.current, next);

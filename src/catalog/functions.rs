@@ -1,7 +1,7 @@
 //! Tools as OpenAI's interfaces take them: the `tools` array of Chat Completions, or that of Responses.
 //!
 //! Names are those of [`super::prefixed`], which are within what OpenAI takes (64 characters of `[A-Za-z0-9_-]`). A
-//! list is made when somebody asks for it, once for a snapshot, a scope and a form. The text of each server stands
+//! list is made at the first request for it, once for a snapshot, a scope and a form. The text of each server stands
 //! by itself, so that a list of some servers is put together from what is there.
 
 mod accepted;

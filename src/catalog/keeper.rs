@@ -14,6 +14,7 @@ use self::builds::{Build, Builds};
 use super::openapi::{Sections, Wording, Writing};
 use super::prefixed::ServerNames;
 use super::{Catalog, CatalogServer, DocumentSettings, Entry, Namespace, ServerInfo};
+use crate::compute;
 use crate::config::{Config, ServerName, TransportConfig};
 use crate::upstream::{Changes, Definition, News, Upstream};
 
@@ -123,7 +124,8 @@ impl Keeper {
             built.extend(step.map(|built| (built.server.name.clone(), built)));
             let is_due = builds.is_empty() || shown.elapsed() >= SHOWN_EVERY;
             if !built.is_empty() && is_due {
-                self.current.store(Arc::new(self.with(std::mem::take(&mut built))));
+                let before = self.current.swap(Arc::new(self.with(std::mem::take(&mut built))));
+                compute::drop_apart("", before);
                 shown = Instant::now();
                 self.swapped.send_replace(());
             } else if is_told {

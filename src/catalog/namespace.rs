@@ -57,7 +57,7 @@ impl Namespace {
             let cleaned = heads.entry(clean(server.as_str(), fits));
             cleaned.and_modify(|owner| *owner = None).or_insert_with(|| Some(server.clone()));
         }
-        // A server's own name is its own, whatever those of others are cleaned to.
+        // A name as it is configured stands for its own server, even where another server's name is cleaned to it.
         heads.extend(servers.iter().map(|server| (server.to_string(), Some(server.clone()))));
         let mut by_digits: HashMap<String, ServerName> = HashMap::with_capacity(servers.len());
         for server in &servers {

@@ -31,7 +31,7 @@ impl ServerLists {
     }
 }
 
-/// The lists of one scope, made when somebody asks.
+/// The lists of one scope, made at the first request for them.
 #[derive(Debug, Default)]
 pub struct ScopeLists {
     all: OfManners<Bytes>,

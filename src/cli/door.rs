@@ -128,7 +128,7 @@ impl Door {
     /// # Errors
     ///
     /// When the configuration has errors, or no such server; then nothing was started.
-    pub fn here(here: Here, loaded: Loaded, wanted: Option<&str>) -> Result<Self, Trouble> {
+    pub async fn here(here: Here, loaded: Loaded, wanted: Option<&str>) -> Result<Self, Trouble> {
         let Loaded { mut config, .. } = loaded;
         let names: Vec<&str> = config.servers.iter().map(|server| server.name.as_str()).collect();
         if let Some(wanted) = wanted.filter(|wanted| !names.contains(wanted)) {
@@ -142,6 +142,7 @@ impl Door {
         let mount = if config.single { Mount::Single(String::new()) } else { Mount::Servers(prefix) };
         // Links in the documents are those of a gateway; asking goes past what a proxy would add.
         let local = Local::start(config, here.sources, wanted)
+            .await
             .map_err(|error| Trouble::Configuration(error.to_string()))?;
         Ok(Self { way: Way::Here(Box::new(local)), base: String::new(), mount })
     }

@@ -98,7 +98,7 @@ impl Asked {
         let signals = Signals::catch()
             .map_err(|error| Trouble::Failed(format!("signals cannot be caught: {error}")))?;
         let catching = tokio::spawn(signals.forward(shutdown.clone(), Arc::new(Notify::new())));
-        let mut door = Door::here(here, loaded, self.wanted())?;
+        let mut door = Door::here(here, loaded, self.wanted()).await?;
         let asking = async {
             door.settled().await;
             self.put(&mut door).await

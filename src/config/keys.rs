@@ -37,17 +37,7 @@ pub(super) fn collect(
     let mut places: HashMap<String, usize> = HashMap::new();
     if let Some((key, place)) = &settings.api_key {
         // The operator's one key opens everything, as in mcpo, and so it may see the reasons of faults too.
-        let key = ApiKeyConfig {
-            name: ONLY_KEY.to_owned(),
-            key: key.clone(),
-            servers: None,
-            profile: None,
-            read_only: false,
-            admin: true,
-            metrics: true,
-            rate: None,
-            concurrency: None,
-        };
+        let key = ApiKeyConfig { admin: true, metrics: true, ..ApiKeyConfig::new(ONLY_KEY, key.clone()) };
         keys.push(Some((key, place.clone())));
     }
     let mut names = Names::new(documents);

@@ -83,17 +83,8 @@ mod tests {
     fn with_keys(count: usize) -> Config {
         let mut config = Config::default();
         config.auth.keys = (0..count)
-            .map(|number| ApiKeyConfig {
-                name: number.to_string(),
-                key: SecretText::literal(&number.to_string()),
-                servers: None,
-                profile: None,
-                read_only: false,
-                admin: false,
-                metrics: false,
-                rate: None,
-                concurrency: None,
-            })
+            .map(|number| number.to_string())
+            .map(|name| ApiKeyConfig::new(&name, SecretText::literal(&name)))
             .collect();
         config
     }

@@ -143,7 +143,7 @@ pub async fn load(sources: Arc<Sources>) -> Result<Loaded, LoadFailed> {
 
 /// The servers whose secrets have other values now.
 async fn rotated(upstreams: Vec<Arc<Upstream>>) -> Vec<ServerName> {
-    let looking = upstreams.into_iter().map(async |upstream| {
+    let looking = upstreams.into_iter().map(|upstream| async move {
         let rotated = upstream.secrets_rotated().await;
         rotated.then(|| upstream.name().clone())
     });

@@ -223,15 +223,9 @@ mod tests {
         let mut config = Config::default();
         for name in ["busy", "calm"] {
             config.auth.keys.push(ApiKeyConfig {
-                name: name.to_owned(),
-                key: SecretText::literal(name),
-                servers: None,
-                profile: None,
-                read_only: false,
-                admin: false,
-                metrics: false,
                 rate: key.filter(|_| name == "busy"),
                 concurrency: concurrency.filter(|_| name == "busy"),
+                ..ApiKeyConfig::new(name, SecretText::literal(name))
             });
         }
         let name = ServerName::new("s").unwrap();

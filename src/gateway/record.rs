@@ -215,8 +215,8 @@ fn record<'a>(
 }
 
 /// A name that nobody has checked, for the log.
-fn cut(name: &str) -> String {
-    clipped(name, NAME_LENGTH).escape_debug().to_string()
+fn cut(name: &str) -> Cow<'_, str> {
+    shown(clipped(name, NAME_LENGTH))
 }
 
 /// A name that nobody has checked is cut here in the log, in bytes.

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -163,6 +164,8 @@ impl Coming {
             }
             rest.extend_from_slice(&data);
             moved.store(self.received, Ordering::Relaxed);
+            // A client that sends as fast as it is read must not keep the worker from the requests of others.
+            yield_now().await;
         }
         share.arrived();
         Ok(if rest.is_empty() { first } else { rest.freeze() })

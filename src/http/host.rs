@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use http::uri::Authority;
-use http::{HeaderMap, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version, header};
 
 use super::Peer;
 use super::answer::Problem;
@@ -78,10 +78,10 @@ impl HostRule {
     /// served, 403 for a page that may not ask.
     pub fn check<B>(&self, request: &Request<B>, peer: Peer) -> Result<(), Problem> {
         let (uri, headers) = (request.uri(), request.headers());
-        check_count(request.version(), headers)?;
+        let stated = stated_once(request.version(), headers)?;
         if self.keyless {
             if !peer.is_unix() || headers.contains_key(header::ORIGIN) {
-                self.check_host(uri, headers)?;
+                self.check_host(uri, stated)?;
             }
         } else if !headers.get(header::AUTHORIZATION).is_some_and(|value| is_basic(value.as_bytes())) {
             return Ok(());
@@ -90,8 +90,8 @@ impl HostRule {
     }
 
     /// HTTP/2's `:authority` (or an absolute target) and `Host` must both be served, whichever are there.
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let stated_served = match headers.get(header::HOST) {
+    fn check_host(&self, uri: &Uri, stated: Option<&HeaderValue>) -> Result<(), Problem> {
+        let stated_served = match stated {
             Some(value) => Authority::try_from(value.as_bytes()).is_ok_and(|host| self.serves(&host)),
             // Every browser names a host; HTTP/1.0 probes, which do not, cannot be rebound.
             None => true,
@@ -108,18 +108,20 @@ impl HostRule {
     }
 
     fn serves(&self, authority: &Authority) -> bool {
+        let host = authority.host();
         // What stands before or behind name and port is for other readers of the header to find.
-        let rest = authority.as_str().strip_prefix(authority.host());
+        let rest = authority.as_str().strip_prefix(host);
         let is_plain = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
         if !is_plain {
             return false;
         }
-        let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
-        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
-        literal.parse::<IpAddr>().is_ok()
-            || self.names.contains(&host)
-            || host.ends_with(".localhost")
-            || self.allowed.is_match(&host)
+        let host = host.trim_end_matches('.');
+        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        if literal.parse::<IpAddr>().is_ok() {
+            return true;
+        }
+        let host = host.to_ascii_lowercase();
+        self.names.contains(&host) || host.ends_with(".localhost") || self.allowed.is_match(&host)
     }
 
     fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
@@ -149,14 +151,16 @@ impl HostRule {
     }
 }
 
-/// A request has one `Host`; only HTTP/1.0, and HTTP/2 with its `:authority`, may do without (RFC 9112, section 3.2). Of two,
-/// a proxy before us may have believed the other one.
-fn check_count(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
-    let message = match headers.get_all(header::HOST).iter().count() {
-        1 => return Ok(()),
-        0 if version != Version::HTTP_11 => return Ok(()),
-        0 => "The request has no `Host` header; HTTP/1.1 requires one.",
-        _ => "The request has more than one `Host` header; send one.",
+/// A request has one `Host`, given back here; only HTTP/1.0, and HTTP/2 with its `:authority`, may do without (RFC 9112,
+/// section 3.2). Of two, a proxy before us may have believed the other one.
+fn stated_once(version: Version, headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
+    let mut stated = headers.get_all(header::HOST).iter();
+    let message = match (stated.next(), stated.next()) {
+        (None, _) if version == Version::HTTP_11 => {
+            "The request has no `Host` header; HTTP/1.1 requires one."
+        }
+        (_, Some(_)) => "The request has more than one `Host` header; send one.",
+        (first, None) => return Ok(first),
     };
     Err(Problem::new(StatusCode::BAD_REQUEST, "host_not_stated_once", message))
 }

@@ -4,6 +4,7 @@
 //! service manager may pass several sockets; they are served alike, except that TLS is spoken on TCP only: who may
 //! use a Unix socket is said by its file, and nobody listens on the way.
 
+mod spare;
 mod stream;
 mod tls;
 mod unix;
@@ -25,6 +26,7 @@ use super::Peer;
 use crate::config::{ListenConfig, TlsConfig};
 use crate::file::ApartError;
 use crate::systemd::InheritedSocket;
+use spare::Spare;
 use unix::SocketFile;
 
 /// The open sockets, and how to speak TLS on those of TCP.
@@ -32,6 +34,7 @@ pub struct Listener {
     sockets: Vec<Socket>,
     /// The socket that is asked first at the next accept.
     next: usize,
+    spare: Spare,
     tls: Option<Arc<Certificate>>,
 }
 
@@ -133,7 +136,7 @@ impl Listener {
     }
 
     fn over(sockets: Vec<Socket>, tls: Option<Arc<Certificate>>) -> Self {
-        Self { sockets, next: 0, tls }
+        Self { sockets, next: 0, spare: Spare::new(), tls }
     }
 
     /// The TCP addresses that are really open, with the port that was chosen for port 0.
@@ -179,7 +182,11 @@ impl Listener {
     /// The next connection of any socket. They take turns in being asked first, so that a busy one does not
     /// starve the others. Loses nothing when it is dropped.
     pub(super) async fn accept(&mut self) -> io::Result<(Stream, Peer)> {
-        poll_fn(|context| self.poll_accept(context)).await
+        self.spare.restock();
+        match poll_fn(|context| self.poll_accept(context)).await {
+            Err(error) if self.spare.helps(&error) => poll_fn(|context| self.poll_accept(context)).await,
+            accepted => accepted,
+        }
     }
 
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {

@@ -14,6 +14,7 @@ use memmap2::MmapMut;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
+use crate::compute;
 use crate::room::{Owner, Room, SMALL, Share};
 
 /// The share of an answer, as an extension of it: for the connection that it leaves on.
@@ -28,8 +29,7 @@ impl Untaken {
 }
 
 /// An answer to `owner`, which has a share of `room` until it is taken if it is not small. One that streams stays as it is.
-/// Called where it was made, apart from the workers: it may copy it.
-pub fn until_taken(response: Response, room: &Room, owner: &Owner) -> Response {
+pub async fn until_taken(response: Response, room: &Room, owner: &Owner) -> Response {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > SMALL) else { return response };
     let (mut head, body) = response.into_parts();
@@ -39,7 +39,10 @@ pub fn until_taken(response: Response, room: &Room, owner: &Owner) -> Response {
     };
     let share = Arc::new(room.hold(owner, size));
     head.extensions.insert(Untaken(share.clone()));
-    let body = if room.is_busy() { paged(body.to_bytes()) } else { body.to_bytes() };
+    let mut body = body.to_bytes();
+    if room.is_busy() {
+        body = compute::run(owner.as_deref().unwrap_or_default(), move || paged(body)).await;
+    }
     Response::from_parts(head, Body::from(share.kept_by(body)))
 }
 

@@ -85,5 +85,6 @@ async fn one(client: &Client, key: &str, asked: &RawValue) -> Result<String, Fau
 }
 
 fn no_form() -> Fault {
-    Fault::internal("the server asks for input in a form that is none").ended(Outcome::Unrenderable)
+    Fault::internal("the server asks for input in a form that the protocol does not have")
+        .ended(Outcome::Unrenderable)
 }

@@ -27,7 +27,7 @@ use super::methods::Asked;
 use super::place::Place;
 use super::replay::{Reader, Replay};
 use super::session::{OpenStream, Session};
-use super::streamed::one_line;
+use super::streamed::event_text;
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
 use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::Caller;
@@ -251,7 +251,7 @@ impl Follower {
                 () = self.closing.cancelled() => false,
                 message = messages => match message {
                     Some(message) => match serde_json::from_slice::<&RawValue>(&message) {
-                        Ok(_) => return one_line(&message),
+                        Ok(_) => return event_text(&message),
                         Err(_) => continue,
                     },
                     // Another stream has taken the place of this one.

@@ -25,6 +25,7 @@ use super::replay::{Recording, Replay};
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
+use crate::json::one_line;
 use crate::room::{Owner, Room, SMALL, Share};
 use crate::upstream::Progress;
 use crate::upstream::messages::Receiver;
@@ -211,19 +212,20 @@ impl Streamed {
 
     /// A message as the client is to see it: progress under the name that it gave, or not at all when it gave none.
     fn shown(&self, message: &[u8]) -> Option<String> {
+        let text = std::str::from_utf8(message).ok()?;
         if memchr::memmem::find(message, b"\"notifications/progress\"").is_some() {
-            let mut notification: Members<'_> = serde_json::from_slice(message).ok()?;
-            let method = notification.get("method").map(RawValue::get);
-            if method == Some("\"notifications/progress\"") {
-                let mut params: Members<'_> = serde_json::from_str(notification.get("params")?.get()).ok()?;
-                let token = serde_json::value::to_raw_value(self.token.as_ref()?).ok()?;
-                params.set("progressToken", &token)?;
-                let params = RawValue::from_string(params.object()).ok()?;
-                notification.set("params", &params)?;
-                return one_line(notification.object().as_bytes());
+            let notification: Members<'_> = serde_json::from_str(text).ok()?;
+            if notification.get("method").map(RawValue::get) == Some("\"notifications/progress\"") {
+                let params: Members<'_> = serde_json::from_str(notification.get("params")?.get()).ok()?;
+                let theirs = params.get("progressToken")?.get();
+                let ours = self.token.as_ref()?.to_string();
+                // Put in its place in the text, which may be long.
+                let start = theirs.as_ptr() as usize - text.as_ptr() as usize;
+                let (before, behind) = (&text[..start], &text[start + theirs.len()..]);
+                return Some(one_line([before, &ours, behind].concat()));
             }
         }
-        one_line(message)
+        Some(one_line(text.to_owned()))
     }
 
     fn share(&self, last: Option<&str>) -> Option<Share> {
@@ -233,8 +235,8 @@ impl Streamed {
 
     fn last(&self, finished: &Finished) -> Option<String> {
         match finished {
-            Finished::Result(result) => one_line(&answer::result_text(&self.id, result)),
-            Finished::Fault(fault) => one_line(&fault.text(Some(&self.id))),
+            Finished::Result(result) => event_text(&answer::result_text(&self.id, result)),
+            Finished::Fault(fault) => event_text(&fault.text(Some(&self.id))),
             Finished::Cancelled => None,
         }
     }
@@ -266,9 +268,9 @@ impl Rest {
     }
 }
 
-/// Line breaks would end an event's line. Where JSON allows them they mean nothing.
-pub fn one_line(message: &[u8]) -> Option<String> {
-    std::str::from_utf8(message).ok().map(|text| text.replace(['\n', '\r'], " "))
+/// A message as the text of an event, whose line a line break would end.
+pub fn event_text(message: &[u8]) -> Option<String> {
+    std::str::from_utf8(message).ok().map(|text| one_line(text.to_owned()))
 }
 
 #[cfg(test)]

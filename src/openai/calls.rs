@@ -57,14 +57,12 @@ impl OpenAi {
             stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
         let (answers, _shares): (Vec<Answer>, Vec<_>) = answers.into_iter().unzip();
         let size = taken.load(Ordering::Relaxed);
-        let (results, key) = (self.gateway.results().clone(), caller.key_name.clone());
-        let work = move || {
-            let text = serde_json::to_vec(&answers)?;
-            Ok(until_taken(json_answer(StatusCode::OK, text.into()), &results, &key))
-        };
-        match compute::run_sized(owner, size, work).await {
-            Ok(answer) => Ok(answer),
-            Err::<_, serde_json::Error>(error) => {
+        match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
+            Ok(text) => {
+                let answer = json_answer(StatusCode::OK, text.into());
+                Ok(until_taken(answer, self.gateway.results(), &caller.key_name).await)
+            }
+            Err(error) => {
                 tracing::error!(%error, "the answers to tool calls could not be written as JSON");
                 Err(Problem::internal())
             }

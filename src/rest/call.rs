@@ -78,16 +78,11 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     match reply {
         Ok(Reply::Result(bytes)) => {
             let size = bytes.len();
-            let (owner, as_sent) =
-                (context.caller.owner(target.server.name.as_str()), wants_call_result(&head.headers));
-            let (results, key) = (rest.gateway.results().clone(), context.caller.key_name.clone());
-            let work = move || {
-                let (outcome, response) = answer(as_sent, bytes);
-                (outcome, until_taken(response, &results, &key))
-            };
-            let (outcome, response) = compute::run_sized(owner, size, work).await;
+            let owner = context.caller.owner(target.server.name.as_str());
+            let as_sent = wants_call_result(&head.headers);
+            let (outcome, response) = compute::run_sized(owner, size, move || answer(as_sent, bytes)).await;
             record.answered(outcome, Some(size));
-            response
+            until_taken(response, rest.gateway.results(), &context.caller.key_name).await
         }
         Ok(Reply::Error(error)) => {
             record.answered(Outcome::RpcError, None);
@@ -209,8 +204,7 @@ fn whole(bytes: Bytes) -> (Outcome, Response) {
 /// Reading a large result through costs more than passing it on, and only finds out what its reader finds
 /// out, too: it is held to being text in braces.
 fn is_object(bytes: &[u8]) -> bool {
-    const LARGE: usize = 64 << 10;
-    if bytes.len() < LARGE {
+    if bytes.len() < compute::LARGE {
         return serde_json::from_slice::<&RawValue>(bytes).is_ok_and(|raw| raw.get().starts_with('{'));
     }
     let bytes = bytes.trim_ascii();

@@ -8,7 +8,7 @@
 //!
 //! The fields of spans are not copied: the gateway has no spans.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use tracing::field::{Field, Value, Visit};
@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{Layer, Registry};
 
 use super::queue::{Line, Queue, Sink};
-use super::text::{Visible, visible};
+use super::text::{push_visible, visible};
 
 /// An event on its way between threads.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Visit for Copied {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(Visible(&mut self.text), "{value:?}").expect("writing into a String cannot fail");
+        push_visible(&mut self.text, value);
         self.ends.push((field.index(), self.text.len()));
     }
 }

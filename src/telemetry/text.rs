@@ -70,25 +70,30 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
 
 /// Whether there is nothing to look for, as in nearly all text.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    // All of them are looked at, several at one time, which costs less than to stop at the first.
+    bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Formats the message of an event, and the error where there is one: the other fields are for programs.
 pub(super) fn message_only() -> impl for<'writer> FormatFields<'writer> + 'static {
     debug_fn(|out, field, value| {
         if field.name() == "message" || field.name() == "error" {
-            write!(Visible(out), "{value:?} ")?;
+            let mut text = String::with_capacity(256);
+            push_visible(&mut text, value);
+            write!(out, "{text} ")?;
         }
         Ok(())
     })
 }
 
-/// Passes text on as [`visible`] shows it.
-pub(super) struct Visible<'a, W>(pub &'a mut W);
-
-impl<W: Write> Write for Visible<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write_str(&visible(text))
+/// Adds `value` to `text` as [`visible`] shows it.
+pub(super) fn push_visible(text: &mut String, value: &dyn fmt::Debug) {
+    let start = text.len();
+    write!(text, "{value:?}").expect("writing into a String cannot fail");
+    // All of it at one time: a message is written in many pieces, most of a few letters.
+    if let Cow::Owned(shown) = visible(&text[start..]) {
+        text.truncate(start);
+        text.push_str(&shown);
     }
 }
 
@@ -110,9 +115,9 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(visible(text), shown);
-            let mut piecewise = String::new();
-            write!(Visible(&mut piecewise), "{}{text}", 1).unwrap();
-            assert_eq!(piecewise, format!("1{shown}"));
+            let mut piecewise = "\t".to_owned();
+            push_visible(&mut piecewise, &format_args!("{}{text}", 1));
+            assert_eq!(piecewise, format!("\t1{shown}"));
         }
     }
 

@@ -9,6 +9,10 @@ use super::surrogates;
 /// Room offered to each read; doubles while reads fill it, so that large answers take few reads.
 const SMALLEST_READ: usize = 8 << 10;
 const LARGEST_READ: usize = 256 << 10;
+/// A line that is longer than this gets all the room at once that most others need, too: to copy it each time that it
+/// grows would keep the worker for ten milliseconds. What is not written to costs no memory: so much is mapped by itself.
+const LONG: usize = 1 << 20;
+const ROOM_OF_LONG: usize = 40 << 20;
 /// How much of the start and of the end of a line over the limit is kept to find its id.
 const KEPT: usize = 256;
 
@@ -64,7 +68,8 @@ impl Frames {
         } else {
             self.read_size
         };
-        self.buffer.reserve(self.read_size);
+        let is_long = unread > LONG && unread < ROOM_OF_LONG;
+        self.buffer.reserve(if is_long { ROOM_OF_LONG - unread } else { self.read_size });
         &mut self.buffer
     }
 

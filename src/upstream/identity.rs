@@ -43,7 +43,7 @@ pub struct ClientSide {
     pub capabilities: Arc<str>,
     /// The least level of the log messages that it wants.
     pub log_level: Option<Arc<str>>,
-    /// Cancelled when the client's session has ended, and nobody needs its connection any more.
+    /// Cancelled when the client's session has ended, and with it the need for its connection.
     pub ended: Option<CancellationToken>,
 }
 

@@ -92,8 +92,8 @@ const PART_LOOKED_THROUGH: usize = 64;
 /// Sorts one message. The two shapes that the official SDKs write are told by their first and last bytes,
 /// whatever lies between, so a megabyte of result costs its connection nothing.
 ///
-/// A message that has such a shape and is no JSON, or names another request as well, is still the answer to the request
-/// that it names there: its caller is told at once that it is none.
+/// A message of such a shape answers the request that it names there even when it is no JSON, or names another request as
+/// well: the caller is told at once that the answer cannot be read.
 pub fn sort(message: &[u8]) -> Sorted {
     let shaped = shape_of_the_python_and_rust_sdks(message).or_else(|| shape_of_the_typescript_sdk(message));
     let Some((id, range)) = shaped else { return any_shape(message) };
@@ -156,6 +156,11 @@ fn seems_one_object(text: &[u8]) -> bool {
         return false;
     }
     let first = text.len().saturating_sub(LOOKED_THROUGH.max(text.len() / PART_LOOKED_THROUGH));
+    // Most texts end here: further members stand behind a closing brace.
+    let mut closed = memchr::memchr_iter(b'}', &text[first..]);
+    if !closed.any(|at| begins_a_member(&text[first + at + 1..])) {
+        return true;
+    }
     let (mut depth, mut at) = (0_usize, text.len());
     while at > first {
         at -= 1;
@@ -181,6 +186,12 @@ fn seems_one_object(text: &[u8]) -> bool {
     }
     // Its beginning lies further in front.
     first > 0
+}
+
+/// Whether a comma and a name stand here.
+fn begins_a_member(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    text.strip_prefix(b",").is_some_and(|text| text.trim_ascii_start().starts_with(b"\""))
 }
 
 fn own_id(digits: &[u8]) -> Option<u32> {

@@ -96,11 +96,26 @@ def unread_results():
         client.close()
 
 
-def unread_progress():
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+def new_session():
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "attack", "version": "1"}}
-    accept = {"Accept": "application/json, text/event-stream"}
     first = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello})
-    session = post("session", "/schemas/mcp", first, accept).get("Mcp-Session-Id")
+    return post("session", "/schemas/mcp", first, ACCEPT).get("Mcp-Session-Id")
+
+
+def large_messages():
+    session = new_session()
+    if session is None:
+        return wait(0.1)
+    call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"any","arguments":{"x":['
+    body = call + "[]," * 3_300_000 + '0]},"_meta":{"progressToken":1}}}'
+    post("10 MB message", "/schemas/mcp", body, {**ACCEPT, "Mcp-Session-Id": session})
+
+
+def unread_progress():
+    session = new_session()
     if session is None:
         return
     call = {"name": "chatty", "arguments": {"count": 100, "bytes": 900_000}, "_meta": {"progressToken": 1}}
@@ -149,6 +164,7 @@ threads = [
     for what, times in (
         (schema_of_costly_tools, 4),
         (large_arguments, 6),
+        (large_messages, 2),
         (unknown_names, 2),
         (unread_results, 1),
         (unread_progress, 2),

@@ -183,17 +183,7 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
             Err(error) => error.into_response(),
         }
     }
-    let key = ApiKeyConfig {
-        name: "one".to_owned(),
-        key: SecretText::literal("s3cr3t"),
-        servers: None,
-        profile: None,
-        read_only: false,
-        admin: false,
-        metrics: false,
-        rate: None,
-        concurrency: None,
-    };
+    let key = ApiKeyConfig::new("one", SecretText::literal("s3cr3t"));
     let keys = Keys::new(&AuthConfig { keys: vec![key], ..AuthConfig::default() }, &Arc::default()).unwrap();
     let router = Router::new().route("/call", post(guarded)).with_state(Arc::new(keys));
     let running = Running::start(router, options()).await;

@@ -69,6 +69,13 @@ impl Section {
         self.ends.push((self.paths.len(), self.schemas.len()));
     }
 
+    /// Gives back what the texts were grown by beyond their length: of ten thousand tools, megabytes.
+    fn shrink(&mut self) {
+        self.paths.shrink_to_fit();
+        self.schemas.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
     fn text(&self, tool: usize) -> (&[u8], &[u8]) {
         let (path, schema) = tool.checked_sub(1).map(|before| self.ends[before]).unwrap_or_default();
         let (path_end, schema_end) = self.ends[tool];
@@ -213,7 +220,9 @@ impl Writing {
     }
 
     /// The sections, once all is written; says in the log which schemas are not in them.
-    pub fn finish(self) -> Sections {
+    pub fn finish(mut self) -> Sections {
+        self.sections.own.shrink();
+        self.sections.combined.shrink();
         if let Some((tool, count)) = &self.costly {
             let (server, steps) = (&self.server, super::MOST_STEPS);
             let others =

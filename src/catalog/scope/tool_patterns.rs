@@ -19,7 +19,7 @@ use crate::catalog::namespace::fits;
 use crate::catalog::operation_id::clean;
 use crate::config::ServerName;
 
-/// What ends the part of a pattern that stands for itself.
+/// The characters that may stand for others. What stands before the first of them in a pattern is matched as it is.
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
 /// Stands for a `_` that only `*` may be taken for: two characters, since `?` is one.
 const APART: &str = "\0\0";

@@ -37,15 +37,8 @@ mod tests {
 
     fn key(name: &str, servers: Option<&str>) -> ApiKeyConfig {
         ApiKeyConfig {
-            name: name.to_owned(),
-            key: SecretText::literal(name),
             servers: servers.map(|server| vec![server.to_owned()]),
-            profile: None,
-            read_only: false,
-            admin: false,
-            metrics: false,
-            rate: None,
-            concurrency: None,
+            ..ApiKeyConfig::new(name, SecretText::literal(name))
         }
     }
 

@@ -9,17 +9,7 @@ const BASIC_OK: &str = "Basic YW55OnMzY3IzdA==";
 const BASIC_BAD: &str = "Basic YW55Ong=";
 
 fn key(name: &str, key: &str) -> ApiKeyConfig {
-    ApiKeyConfig {
-        name: name.to_owned(),
-        key: SecretText::literal(key),
-        servers: None,
-        profile: None,
-        read_only: false,
-        admin: false,
-        metrics: false,
-        rate: None,
-        concurrency: None,
-    }
+    ApiKeyConfig::new(name, SecretText::literal(key))
 }
 
 fn keys(keys: Vec<ApiKeyConfig>, strict: bool) -> Keys {

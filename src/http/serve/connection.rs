@@ -1,9 +1,11 @@
 //! One connection, from the TLS handshake to its last byte.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -49,6 +51,8 @@ pub(super) struct Activity {
     pub(super) written: Arc<AtomicUsize>,
     /// Ends the connection, whose client keeps the room for results from others.
     cut: CancellationToken,
+    /// Whether an answer that has a share of that room ever left on it.
+    has_share: AtomicBool,
 }
 
 impl Activity {
@@ -109,6 +113,7 @@ async fn converse(
             let _in_flight = InFlight::begin(&activity);
             let mut response = served.edge.respond(request, peer).await;
             if let Some(untaken) = response.extensions_mut().remove::<Untaken>() {
+                activity.has_share.store(true, Ordering::Relaxed);
                 untaken.leaves_on(&activity.written, &activity.cut);
             }
             Ok::<_, Infallible>(response)
@@ -117,6 +122,12 @@ async fn converse(
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut watch = pin!(tokio::time::sleep(options.header_timeout));
+    let mut cut = pin!(activity.cut.cancelled());
+    // The connection is polled first, and with each such answer again.
+    let mut cut = poll_fn(|context| match activity.has_share.load(Ordering::Relaxed) {
+        true => cut.as_mut().poll(context),
+        false => Poll::Pending,
+    });
     let (mut seen, mut seen_written) = (0, 0);
     let mut finishing = false;
     let mut asked_to_close = false;
@@ -130,7 +141,7 @@ async fn converse(
                 }
                 return;
             }
-            () = activity.cut.cancelled() => {
+            () = &mut cut => {
                 tracing::info!(%peer, "the client takes its answer too slowly while others wait; it is cut off (limits.resultsBytes)");
                 return;
             }

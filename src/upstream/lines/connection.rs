@@ -1,12 +1,14 @@
 //! The far end of a connection by lines: what its one task owns and does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Command, Pending, QUEUE, Wishes};
@@ -25,6 +27,9 @@ use crate::upstream::stray::{FirstStray, Garbled, Strays};
 /// While more than this waits to be written, nothing is added: the server is not reading.
 const HIGH_WATER: usize = 1 << 20;
 
+/// After a read of so many bytes it is the turn of others.
+const LARGE_READ: usize = 16 << 10;
+
 /// How long a server that has closed its input may go on answering.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -39,7 +44,7 @@ pub struct Connection<R, W> {
     writer: Option<W>,
     wishes: Wishes,
     inbox: Sender,
-    pending: HashMap<u32, Pending>,
+    pending: BTreeMap<u32, Pending>,
     /// What a server that does not read leaves waiting. A caller that leaves takes its message with it.
     waiting: VecDeque<Command>,
     frames: Frames,
@@ -70,7 +75,7 @@ impl<R, W> Connection<R, W> {
             writer: Some(writer),
             wishes,
             inbox,
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
             waiting: VecDeque::new(),
             frames: Frames::new(bounds.limit),
             intake: Intake::new(bounds),
@@ -107,7 +112,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.queue_what_waits();
                 }
                 read = self.reader.read_buf(self.frames.space()) => {
-                    if read? == 0 {
+                    let read = read?;
+                    if read == 0 {
                         return Ok(());
                     }
                     while let Some(frame) = self.frames.next_frame() {
@@ -115,7 +121,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     }
                     self.take_framed();
                     // A server that floods us must not keep the worker from the other servers.
-                    tokio::task::coop::consume_budget().await;
+                    if read < LARGE_READ {
+                        consume_budget().await;
+                    } else {
+                        yield_now().await;
+                    }
                 }
                 () = wait_until(due), if due.is_some() => {
                     // It takes no more requests, so it is of no more use.
@@ -164,7 +174,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 let _caller_left = pending.reply.send(Err(LinkError::NotSent(reason.clone())));
             }
         }
-        for (_, pending) in self.pending.drain() {
+        for pending in std::mem::take(&mut self.pending).into_values() {
             let _caller_left = pending.reply.send(Err(LinkError::Lost(reason.clone())));
         }
     }
@@ -222,9 +232,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         match frame {
             Frame::Message(message) => match self.sorted(&message) {
                 Sorted::Result { id, range } => {
-                    let owner = self.pending.get(&id).and_then(|pending| pending.owner.clone());
-                    let message = self.intake.whole(&owner, message);
-                    self.answer(id, Ok(Reply::Result(message.slice(range))));
+                    if let Some(pending) = self.pending.remove(&id) {
+                        let message = self.intake.whole(&pending.owner, message);
+                        let _caller_left = pending.reply.send(Ok(Reply::Result(message.slice(range))));
+                    }
                 }
                 Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
                 Sorted::Progress { id } => {

@@ -50,3 +50,15 @@ async fn callers_without_number_leave_descriptors_for_the_servers_and_are_served
     assert_ne!(back, child);
     assert!(!gateway.log().contains("Too many open files"), "{}", gateway.log());
 }
+
+#[tokio::test]
+async fn servers_that_take_all_descriptors_leave_one_for_the_next_caller() {
+    let many: serde_json::Map<_, _> =
+        (0..8).map(|number| (format!("s{number}"), servers::scripted(&[]))).collect();
+    let gateway = Gateway::serving(many.into()).after("ulimit -n 24").start().await;
+    gateway.logged("Too many open files").await;
+    for _ in 0..3 {
+        let health = tokio::time::timeout(Duration::from_secs(10), gateway.get("/health")).await;
+        assert_eq!(health.expect("an answer in time").status, 200);
+    }
+}

@@ -14,7 +14,7 @@ use super::{METER, TextCharge, spend};
 const COPY: u64 = 16;
 /// For each error, whatever its value.
 const ERROR: u64 = 100;
-/// For each visit of a recursive reference, whose outcome the validator keeps in memory.
+/// For each visit of a recursive reference: the validator keeps its outcome in memory until the check ends.
 const KEPT: u64 = 32;
 /// Bytes of text that are looked through within one step.
 const BYTES_A_STEP: u64 = 64;

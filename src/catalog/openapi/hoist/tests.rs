@@ -247,7 +247,7 @@ fn what_costs_too_many_steps_is_told_and_not_taken_apart() {
     }
     assert_eq!(unfit(json!({"properties": references, "$defs": {"whole": nested}})), Unfit::Costly);
 
-    // Ids that are none of those that are referred to, each resolved against the root's for each reference.
+    // No reference names any of these ids, and each id is resolved anew for each reference.
     let ids = numbered(1_000, &|index| (format!("d{index}"), json!({"$id": format!("i{index}")})));
     let relative = numbered(1_000, &|index| (format!("p{index}"), json!({"$ref": format!("./i{index}")})));
     let schema = json!({"$id": "https://a.example/", "properties": relative, "$defs": ids});
