@@ -195,6 +195,8 @@ pub struct LimitsConfig {
     pub session_idle: Duration,
     /// Processes that serve one caller each, of all servers.
     pub processes: usize,
+    /// Calls at one time, of all servers, those that wait for their turn included.
+    pub calls: usize,
     /// Streams that wait for changes.
     pub listeners: usize,
     /// Resources that clients follow.

@@ -111,6 +111,22 @@ impl Room {
         share
     }
 
+    /// A share of `bytes` for what may as well be dropped, if it leaves `owner` and others half of what they may have.
+    pub fn spare(&self, owner: &Owner, bytes: usize) -> Option<Share> {
+        let mut share = self.nothing(owner);
+        let mut state = self.state();
+        let leaves_half = state.taken + bytes <= state.size / 2
+            && (owner.is_none() || state.of(owner) + bytes <= state.of_owner / 2);
+        if !leaves_half {
+            drop(state);
+            return None;
+        }
+        state.take(owner, bytes);
+        drop(state);
+        share.bytes = bytes;
+        Some(share)
+    }
+
     /// A share that has yet to grow.
     pub fn nothing(&self, owner: &Owner) -> Share {
         let mut state = self.state();

@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::method_not_allowed;
 use crate::http::mount::Prefixes;
-use crate::http::{Access, Keys, Problem};
+use crate::http::{Access, Keys, Problem, until_taken};
 use place::Place;
 
 /// The face under one configuration.
@@ -80,7 +80,9 @@ impl Web {
                 let catalog = self.gateway.keeper().catalog();
                 let server = visible(&catalog, &caller, &server)?.clone();
                 drop(catalog);
-                tools::list(server, caller, &head.headers).await
+                let owner = caller.key_name.clone();
+                let list = tools::list(server, caller, &head.headers).await?;
+                Ok(until_taken(list, self.gateway.results(), &owner).await)
             }
             Place::Manifest { server } => {
                 let caller = self.admit(head, Access::Document)?;

@@ -65,6 +65,11 @@ pub const IDENTITIES_PER_KEY: usize = 64;
 pub const PROCESSES: usize = 64;
 /// Of one of several keys: some conversations at a time, at some servers each.
 pub const PROCESSES_PER_KEY: usize = 16;
+/// Calls at one time, of all servers. One that waits holds its head and its body, each up to 64 KB, and over HTTP/2 a
+/// connection brings hundreds.
+pub const CALLS: usize = 3000;
+/// Of one of several keys: more than any of them can use, and a few such keys leave some to others.
+pub const CALLS_PER_KEY: usize = 1000;
 /// Streams that wait for changes: as many as there can be connections, about, since HTTP/1.1 needs one for each.
 pub const LISTENERS: usize = 4000;
 /// Of one of several keys: one for each of its sessions.
@@ -133,6 +138,7 @@ impl Default for LimitsConfig {
             sessions: SESSIONS,
             session_idle: SESSION_IDLE,
             processes: PROCESSES,
+            calls: CALLS,
             listeners: LISTENERS,
             followed: FOLLOWED,
             per_key: PerKeyConfig::default(),

@@ -59,6 +59,8 @@ const SETTINGS: &[(&str, &str, Form)] = &[
     ("limits.sessionIdle", "MCPO_LIMITS_SESSION_IDLE", Form::Number),
     ("limits.processes", "MCPO_LIMITS_PROCESSES", Form::Number),
     ("limits.processesPerKey", "MCPO_LIMITS_PROCESSES_PER_KEY", Form::Number),
+    ("limits.calls", "MCPO_LIMITS_CALLS", Form::Number),
+    ("limits.callsPerKey", "MCPO_LIMITS_CALLS_PER_KEY", Form::Number),
     ("limits.listeners", "MCPO_LIMITS_LISTENERS", Form::Number),
     ("limits.listenersPerKey", "MCPO_LIMITS_LISTENERS_PER_KEY", Form::Number),
     ("limits.followed", "MCPO_LIMITS_FOLLOWED", Form::Number),

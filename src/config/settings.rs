@@ -238,6 +238,7 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
         sessions: count(layers, "limits.sessions", problems).unwrap_or(default.sessions),
         session_idle: seconds(layers, "limits.sessionIdle", problems).unwrap_or(default.session_idle),
         processes: count(layers, "limits.processes", problems).unwrap_or(default.processes),
+        calls: count(layers, "limits.calls", problems).unwrap_or(default.calls),
         listeners: count(layers, "limits.listeners", problems).unwrap_or(default.listeners),
         followed: count(layers, "limits.followed", problems).unwrap_or(default.followed),
         per_key: PerKeyConfig {
@@ -245,6 +246,7 @@ fn limits(layers: &Layers, problems: &mut Problems) -> LimitsConfig {
             identities: count(layers, "limits.identitiesPerKey", problems),
             processes: count(layers, "limits.processesPerKey", problems),
             concurrency: count(layers, "limits.concurrencyPerKey", problems),
+            calls: count(layers, "limits.callsPerKey", problems),
             listeners: count(layers, "limits.listenersPerKey", problems),
             followed: count(layers, "limits.followedPerKey", problems),
         },

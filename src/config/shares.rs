@@ -10,6 +10,7 @@ pub struct PerKeyConfig {
     pub identities: Option<usize>,
     pub processes: Option<usize>,
     pub concurrency: Option<usize>,
+    pub calls: Option<usize>,
     pub listeners: Option<usize>,
     pub followed: Option<usize>,
 }
@@ -50,6 +51,12 @@ impl Shares {
     pub fn turns(&self, concurrency: usize) -> Bounds {
         let usual = concurrency - concurrency.div_ceil(defaults::CONCURRENCY_LEFT);
         self.bounded(concurrency, self.limits.per_key.concurrency, usual)
+    }
+
+    /// Calls at one time, of all servers.
+    pub fn calls(&self) -> Bounds {
+        let LimitsConfig { calls, per_key, .. } = &self.limits;
+        self.bounds(*calls, per_key.calls, defaults::CALLS_PER_KEY)
     }
 
     /// Streams of clients that wait for changes.

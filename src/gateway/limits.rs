@@ -1,4 +1,5 @@
-//! How often callers may call: a rate and a number of calls in flight for each API key, and a rate for each server.
+//! How often callers may call: a rate and a number of calls at one time for each API key, a number for all, and a rate for
+//! each server.
 //!
 //! Asked on the way of every call, so it takes no lock: a rate is one atomic word (GCRA), calls in flight are another.
 //! What is counted outlives a reload for everybody whose limit is the same afterwards.
@@ -15,13 +16,18 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::config::{Config, RateConfig};
+use crate::shares::{Bounds, Exceeded, Principal, Thing};
 
 /// When a caller whose calls are all under way may ask again: nobody knows when one of them ends.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+const CALLS: Thing = Thing { setting: "calls", plural: "calls" };
+
 /// The limits of one configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Limits {
+    calls: Bounds,
+    in_flight: Arc<AtomicUsize>,
     keys: HashMap<Box<str>, Limit>,
     servers: HashMap<Box<str>, Limit>,
 }
@@ -47,9 +53,12 @@ struct Rate {
     limiter: Limiter,
 }
 
-/// A call that is let through; its key's place is free again when the value is dropped.
+/// A call that is let through; its place among those of all callers and of its key is free again when this is dropped.
 #[derive(Debug)]
-pub struct Turn(Option<Arc<AtomicUsize>>);
+pub struct Turn {
+    of_all: Arc<AtomicUsize>,
+    of_key: Option<Arc<AtomicUsize>>,
+}
 
 /// A turn that was taken before it was known what for. Clones share it, and the first call that is made has it.
 #[derive(Debug, Clone, Default)]
@@ -65,8 +74,9 @@ pub struct Limited {
     pub retry_after: Duration,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Bound {
+    Calls(Exceeded),
     KeyRate(RateConfig),
     KeyConcurrency(usize),
     ServerRate(RateConfig),
@@ -83,7 +93,12 @@ impl Limits {
             let known = before.and_then(|before| before.servers.get(server.name.as_str()));
             (server.name.as_str().into(), Limit::new(server.rate, None, known))
         });
-        Self { keys: keys.collect(), servers: servers.collect() }
+        Self {
+            calls: config.shares().calls(),
+            in_flight: before.map(|before| before.in_flight.clone()).unwrap_or_default(),
+            keys: keys.collect(),
+            servers: servers.collect(),
+        }
     }
 
     /// Lets one call of `key` through, or says when to come again. To be asked before its arguments are read.
@@ -92,12 +107,37 @@ impl Limits {
     ///
     /// [`Limited`], which counted nothing against the limit that it names.
     pub fn admit(&self, key: Option<&str>) -> Result<Turn, Limited> {
-        let Some((key, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) else {
-            return Ok(Turn(None));
+        let Some((name, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) else {
+            return self.take_place(key, None);
         };
-        let turn = limit.take_place(key)?;
-        limit.take_call(key, Bound::KeyRate)?;
+        let turn = self.take_place(key, Some(limit))?;
+        limit.take_call(name, Bound::KeyRate)?;
         Ok(turn)
+    }
+
+    fn take_place(&self, key: Option<&str>, limit: Option<&Limit>) -> Result<Turn, Limited> {
+        // Counted first, and given back by being dropped: so calls at one time never pass a bound together.
+        let of_key = limit.map(|limit| limit.in_flight.clone());
+        let of_all = self.in_flight.clone();
+        let taken = of_all.fetch_add(1, Ordering::Relaxed);
+        let held = of_key.as_ref().map_or(0, |of_key| of_key.fetch_add(1, Ordering::Relaxed));
+        let turn = Turn { of_all, of_key };
+        let limited = |name: Option<&str>, bound| Limited {
+            bound,
+            name: name.unwrap_or_default().into(),
+            retry_after: TRY_AGAIN,
+        };
+        if let Some(most) = limit.and_then(|limit| limit.concurrency).filter(|most| held >= *most) {
+            return Err(limited(key, Bound::KeyConcurrency(most)));
+        }
+        match self.calls.check(held, taken) {
+            Ok(()) => Ok(turn),
+            Err(bound) => {
+                let principal = Principal::new(key.map(Arc::from));
+                let exceeded = Exceeded { principal, thing: CALLS, bound, bounds: self.calls };
+                Err(limited(key, Bound::Calls(exceeded)))
+            }
+        }
     }
 
     /// Lets a call through to `server`. Its key is asked first, so that one that calls too often uses up no other key's
@@ -134,19 +174,6 @@ impl Limit {
         Self { rate, concurrency, in_flight }
     }
 
-    fn take_place(&self, name: &str) -> Result<Turn, Limited> {
-        let limit = self.concurrency.unwrap_or(usize::MAX);
-        let one_more = |count| (count < limit).then_some(count + 1);
-        match self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Turn(Some(self.in_flight.clone()))),
-            Err(_) => Err(Limited {
-                bound: Bound::KeyConcurrency(limit),
-                name: name.into(),
-                retry_after: TRY_AGAIN,
-            }),
-        }
-    }
-
     fn take_call(&self, name: &str, bound: impl FnOnce(RateConfig) -> Bound) -> Result<(), Limited> {
         let Some(rate) = &self.rate else { return Ok(()) };
         rate.limiter.check().map_err(|not_until| Limited {
@@ -167,8 +194,9 @@ impl Rate {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(in_flight) = &self.0 {
-            in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.of_all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(of_key) = &self.of_key {
+            of_key.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -176,9 +204,9 @@ impl Drop for Turn {
 impl Limited {
     /// The outcome's name in logs, and the stable code of the refusal.
     pub fn code(&self) -> &'static str {
-        match self.bound {
+        match &self.bound {
             Bound::KeyRate(_) | Bound::ServerRate(_) => "rate_limited",
-            Bound::KeyConcurrency(_) => "concurrency_limited",
+            Bound::KeyConcurrency(_) | Bound::Calls(_) => "concurrency_limited",
         }
     }
 }
@@ -188,6 +216,7 @@ impl fmt::Display for Limited {
         let Self { bound, name, retry_after } = self;
         let seconds = retry_after.as_secs_f64().max(0.1);
         match bound {
+            Bound::Calls(exceeded) => exceeded.fmt(formatter),
             Bound::KeyRate(rate) => write!(
                 formatter,
                 "the API key `{name}` may make {rate} (`apiKeys.{name}.rate`); the next one is free in {seconds:.1} s"
@@ -281,6 +310,26 @@ mod tests {
         assert_eq!((limited.code(), limited.retry_after), ("concurrency_limited", TRY_AGAIN));
         assert!(limited.to_string().contains("`apiKeys.busy.concurrency`"), "{limited}");
         drop(first);
+        admit(&limits, Some("busy"), "s").unwrap();
+    }
+
+    #[test]
+    fn one_keys_calls_leave_room_for_those_of_others_and_all_have_a_bound() {
+        let mut config = config(None, None, None);
+        config.limits.calls = 8;
+        let limits = Limits::new(&config, None);
+        let mut held: Vec<Turn> = (0..4).map(|_| admit(&limits, Some("busy"), "s").unwrap()).collect();
+        let limited = admit(&limits, Some("busy"), "s").unwrap_err();
+        assert_eq!(limited.code(), "concurrency_limited");
+        assert!(limited.to_string().contains("`limits.callsPerKey`"), "{limited}");
+        while let Ok(turn) = admit(&limits, Some("calm"), "s") {
+            held.push(turn);
+        }
+        assert_eq!(held.len(), 7, "the last ones are for those that have none");
+        held.push(admit(&limits, None, "s").unwrap_or_else(|limited| panic!("{limited}")));
+        let limited = admit(&limits, Some("calm"), "s").unwrap_err();
+        assert!(limited.to_string().contains("`limits.calls`"), "{limited}");
+        held.clear();
         admit(&limits, Some("busy"), "s").unwrap();
     }
 

@@ -12,6 +12,7 @@ mod unix;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,6 +29,10 @@ use crate::file::ApartError;
 use crate::systemd::InheritedSocket;
 use spare::Spare;
 use unix::SocketFile;
+
+/// Bytes of an answer that the system may keep for a connection; it doubles them for its own needs. Enough for ten megabytes
+/// a second over fifty milliseconds.
+const SEND_BUFFER: usize = 256 << 10;
 
 /// The open sockets, and how to speak TLS on those of TCP.
 pub struct Listener {
@@ -119,7 +124,10 @@ impl Listener {
         let mut failure = unresolved("the name resolves to nothing".to_owned());
         for candidate in candidates {
             match TcpListener::bind(candidate).await {
-                Ok(tcp) => return Ok(Self::over(vec![Socket::Tcp(tcp)], tls)),
+                Ok(tcp) => {
+                    bound_send_buffers(&tcp);
+                    return Ok(Self::over(vec![Socket::Tcp(tcp)], tls));
+                }
                 Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
                     failure = ListenError::AddressInUse { address: address.clone() };
                 }
@@ -201,6 +209,14 @@ impl Listener {
     }
 }
 
+/// Bounds what the system keeps of answers that clients do not read: by itself it keeps up to four megabytes a connection,
+/// and as long as it takes more, the worker writes. Connections inherit it.
+fn bound_send_buffers(tcp: &impl AsFd) {
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(tcp, SEND_BUFFER) {
+        tracing::debug!(%error, "the system keeps as much of each answer as it wants");
+    }
+}
+
 async fn certificate(tls: Option<&TlsConfig>) -> Result<Option<Arc<Certificate>>, ListenError> {
     match tls {
         Some(tls) => Ok(Some(Arc::new(Certificate::read(tls).await?))),
@@ -213,6 +229,7 @@ impl Socket {
         match inherited {
             InheritedSocket::Tcp(tcp) => {
                 tcp.set_nonblocking(true)?;
+                bound_send_buffers(&tcp);
                 TcpListener::from_std(tcp).map(Self::Tcp)
             }
             InheritedSocket::Unix(unix) => {

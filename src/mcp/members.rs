@@ -20,6 +20,13 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
+    /// Gives the member `name` another value; `None` when it is not there.
+    pub fn set(&mut self, name: &str, value: &'a RawValue) -> Option<()> {
+        let (_, place) = self.0.iter_mut().find(|(key, _)| key == name)?;
+        *place = value;
+        Some(())
+    }
+
     /// The text without the braces around it.
     pub fn inner(&self) -> String {
         let mut text = String::with_capacity(self.length());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::request::Parts;
@@ -23,13 +24,16 @@ use super::stateless::Declared;
 use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
-use crate::catalog::Caller;
+use crate::catalog::{Caller, Catalog};
+use crate::compute;
 use crate::gateway::{self, EarlyTurn};
 use crate::room::Share;
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::queue;
 use crate::upstream::{ClientSide, Freshness, Hearing, Manner, Progress};
 
+/// From so many tools on, their list is written apart from the workers.
+const MANY_TOOLS: usize = 256;
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 5] =
     ["tools/call", "tools/list", "prompts/get", "resources/read", "completion/complete"];
@@ -320,7 +324,10 @@ impl Mcp {
             None => None,
         };
         let is_own = own.is_some();
-        let list = own.unwrap_or_else(|| self.tool_list(asked.caller, asked.place, way.era.manner()));
+        let list = match own {
+            Some(own) => own,
+            None => self.tool_list_apart(asked, way.era.manner()).await,
+        };
         let mut text = Vec::with_capacity(list.len() + 10);
         text.extend_from_slice(b"{\"tools\":");
         text.extend_from_slice(&list);
@@ -342,13 +349,18 @@ impl Mcp {
         format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
     }
 
+    /// The same as [`Self::tool_list`] without keeping the worker: the text of ten thousand tools takes a while to write.
+    async fn tool_list_apart(&self, asked: &Asked<'_>, manner: Manner) -> Bytes {
+        let catalog = Guard::into_inner(self.gateway.keeper().catalog());
+        let tools: usize = catalog.servers.iter().map(|server| server.tools.len()).sum();
+        let (caller, place) = (asked.caller.clone(), asked.place.clone());
+        let list = move || tool_list(&catalog, &caller, &place, manner);
+        if tools <= MANY_TOOLS { list() } else { compute::run(asked.caller.owner("mcp"), list).await }
+    }
+
     /// The JSON text of the tools that `caller`, a client of `manner`, sees at `place`.
     pub(super) fn tool_list(&self, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
-        let catalog = self.gateway.keeper().catalog();
-        match place {
-            Place::All => catalog.tool_list(&caller.scope, manner),
-            Place::One(name) => catalog.tool_list_of(&caller.scope, manner, name),
-        }
+        tool_list(&self.gateway.keeper().catalog(), caller, place, manner)
     }
 
     /// Waits, for a few seconds at most, until the servers of the endpoint have been heard of.
@@ -358,5 +370,12 @@ impl Mcp {
             Place::One(server) => name.as_str() == server,
         };
         self.gateway.keeper().first_outcomes(concerns).await;
+    }
+}
+
+fn tool_list(catalog: &Catalog, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
+    match place {
+        Place::All => catalog.tool_list(&caller.scope, manner),
+        Place::One(name) => catalog.tool_list_of(&caller.scope, manner, name),
     }
 }

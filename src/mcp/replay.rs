@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::{OpenStream, Session};
 use super::stream::{BUFFERING, KEEP_ALIVE};
-use crate::room::Share;
+use crate::room::{Owner, Room, Share};
 
 /// How long the work on a request goes on for nobody: the SDKs come back within about a second, twice at most.
 const GRACE: Duration = Duration::from_secs(10);
@@ -214,13 +214,28 @@ impl Recording {
         }
     }
 
-    /// The stream ends with this message. It is kept for a while; one without a last message has nothing to come back to.
-    pub async fn finish(self, last: Option<String>, closing: &CancellationToken) {
+    /// The stream ends with this message. It is kept for a while, if there is room to spare among the `results`; one without
+    /// a last message has nothing to come back to.
+    pub async fn finish(
+        self,
+        last: Option<String>,
+        results: Option<&(Room, Owner)>,
+        closing: &CancellationToken,
+    ) {
         let Some(last) = last else { return };
+        let mut bytes = 0;
         self.log.send_modify(|log| {
+            // A large last message has its share already.
+            let counted = if log.share.is_some() { last.len() } else { 0 };
             log.push(last.into());
             log.is_over = true;
+            bytes = log.bytes - counted;
         });
+        let kept = results.map(|(room, owner)| room.spare(owner, bytes));
+        if let Some(None) = kept {
+            // The response that reads it has it to its end.
+            return self.session.replay().forget(self.number);
+        }
         self.session.replay().trim();
         let (session, ended, number) =
             (Arc::downgrade(&self.session), self.session.ended().clone(), self.number);
@@ -233,6 +248,7 @@ impl Recording {
         if let Some(session) = session.upgrade() {
             session.replay().forget(number);
         }
+        drop(kept);
     }
 }
 

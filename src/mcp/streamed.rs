@@ -179,8 +179,9 @@ impl Streamed {
         if let Some(share) = self.share(last.as_deref()) {
             recording.hold(share);
         }
+        let room = self.results.take();
         drop((self, session, progress));
-        recording.finish(last, &shared.closing).await;
+        recording.finish(last, room.as_ref(), &shared.closing).await;
     }
 
     async fn next(&mut self) -> Piece {

@@ -106,3 +106,15 @@ async fn one_that_has_a_part_grows_before_new_ones_begin() {
     growth.await.unwrap();
     new.await.unwrap();
 }
+
+#[test]
+fn what_may_be_dropped_leaves_half_to_what_may_not() {
+    let room = Room::new(100, 50);
+    let spare = room.spare(&key("a"), 25).unwrap();
+    assert!(room.spare(&key("a"), 1).is_none(), "half of what one owner may have");
+    let _other = room.spare(&key("b"), 25).unwrap();
+    assert!(room.spare(&key("c"), 1).is_none(), "half of all");
+    assert_eq!(room.state().taken, 50);
+    drop(spare);
+    assert!(room.spare(&key("c"), 25).is_some());
+}

@@ -48,7 +48,7 @@ async fn answers_that_are_over_are_kept_for_a_while_and_not_too_many() {
         let (recording, reader) = Replay::open(&session);
         drop(reader);
         let closing = closing.clone();
-        tokio::spawn(async move { recording.finish(Some(text), &closing).await });
+        tokio::spawn(async move { recording.finish(Some(text), None, &closing).await });
         tokio::task::yield_now().await;
     };
     for number in 0..MOST_FINISHED + 4 {
@@ -72,7 +72,7 @@ async fn a_long_answer_that_was_read_to_its_end_is_not_kept() {
     let (recording, mut reader) = Replay::open(&session);
     let closing = CancellationToken::new();
     let text = "x".repeat(MOST_BYTES_OF_SESSION + 1);
-    let finished = tokio::spawn(async move { recording.finish(Some(text), &closing).await });
+    let finished = tokio::spawn(async move { recording.finish(Some(text), None, &closing).await });
     assert!(reader.next().await.unwrap().contains("retry: "));
     assert!(reader.next().await.unwrap().contains("xxx"));
     assert_eq!(kept(&session).len(), 1);
