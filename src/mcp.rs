@@ -160,8 +160,9 @@ impl Mcp {
             return self.answer_message(head, &body, caller, &place, &large).await;
         }
         let (this, head, caller) = (self.clone(), head.clone(), caller.clone());
-        let work = async move { this.answer_message(&head, &body, &caller, &place, &large).await };
-        compute::run_async(work).await
+        // In a box, so that the future of a small message is not as large as both.
+        let work = Box::pin(async move { this.answer_message(&head, &body, &caller, &place, &large).await });
+        Box::pin(compute::run_async(work)).await
     }
 
     async fn answer_message(

@@ -11,7 +11,7 @@ const SMALLEST_READ: usize = 8 << 10;
 const LARGEST_READ: usize = 256 << 10;
 /// A line that is longer than this gets all the room at once that most others need, too: to copy it each time that it
 /// grows would keep the worker for ten milliseconds. What is not written to costs no memory: so much is mapped by itself.
-const LONG: usize = 1 << 20;
+const LONG: usize = 4 << 20;
 const ROOM_OF_LONG: usize = 40 << 20;
 /// How much of the start and of the end of a line over the limit is kept to find its id.
 const KEPT: usize = 256;
