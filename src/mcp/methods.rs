@@ -308,7 +308,8 @@ impl Mcp {
         way: &Way,
     ) -> Result<Bytes, Fault> {
         match (method, way.era) {
-            ("tools/call", _) => self.call(asked, params, way).await,
+            // In boxes: what waits for the answer is as large as the largest of them, and is moved a few times.
+            ("tools/call", _) => Box::pin(self.call(asked, params, way)).await,
             ("tools/list", _) => Box::pin(self.list_tools(asked, way)).await,
             ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
             ("server/discover", Era::Stateless) => Ok(Box::pin(self.discover(asked)).await),
