@@ -392,10 +392,9 @@ impl Upstream {
     }
 
     fn ready_line(&self, took: Duration) -> String {
-        let list = self.tools();
-        let tools = list.as_ref().map_or(0, |list| list.tools.len());
-        let version =
-            list.map(|list| format!("{} {}", list.info.name, list.info.version)).unwrap_or_default();
+        let told =
+            |list: Arc<ToolList>| (format!("{} {}", list.info.name, list.info.version), list.tools.len());
+        let (version, tools) = self.tools().map(told).unwrap_or_default();
         format!("{} is ready: {version}, {tools} tools, after {:.1} s", self.name(), took.as_secs_f32())
     }
 }

@@ -215,6 +215,7 @@ impl Parser {
     /// has said all there is. What was cut off is no JSON, and so no message.
     fn rest(&mut self) -> Option<Event> {
         let line = self.buffer.split().freeze();
+        self.searched = 0;
         self.field(&line);
         let data = self.data.take().filter(|data| !data.is_empty())?;
         Some(Event { name: self.name.take(), data })
@@ -288,6 +289,7 @@ mod tests {
             assert!(events(&mut parser, text, 1).is_empty());
             assert_eq!(parser.rest().map(|event| event.data), Some(Bytes::from_static(b"a")), "{text:?}");
             assert_eq!(parser.rest(), None);
+            assert_eq!(parser.next().unwrap(), None, "{text:?}");
         }
         assert_eq!(Parser::new(100).rest(), None);
     }

@@ -184,8 +184,8 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
             Err(reason) if !is_spared && supervisor.has_learnt_its_era(was_asked) => {
                 is_spared = true;
                 let name = supervisor.upstream.name();
+                // The first try goes on: it has not ended for those that wait for its outcome.
                 tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {reason}; it is started as one with sessions");
-                last = Some(Arc::new(reason));
                 continue;
             }
             Err(reason) => match supervisor.upstream.authorizer() {
