@@ -19,11 +19,12 @@ pub mod record;
 mod send;
 pub mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::Guard;
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -305,7 +306,8 @@ pub fn asks_for_input(result: &[u8]) -> bool {
         result_type: Option<std::borrow::Cow<'a, str>>,
     }
     // Hardly any result needs to be looked through.
-    memchr::memmem::find(result, b"\"input_required\"").is_some()
+    static KIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"input_required\""));
+    KIND.find(result).is_some()
         && serde_json::from_slice::<Claims<'_>>(result)
             .is_ok_and(|claims| claims.result_type.as_deref() == Some("input_required"))
 }

@@ -14,9 +14,10 @@ pub mod prompts;
 pub mod uris;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -246,7 +247,8 @@ pub fn tool_result(target: &Target, arguments: &[u8], result: Bytes) -> Bytes {
 
 /// `result` with what `edit` changes in it; most hold no URI and are not looked through.
 fn rewritten(result: Bytes, edit: impl FnOnce(&mut Edits<'_>)) -> Bytes {
-    if memchr::memmem::find(&result, b"\"uri\"").is_none() {
+    static URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"uri\""));
+    if URI.find(&result).is_none() {
         return result;
     }
     let Ok(text) = std::str::from_utf8(&result) else { return result };

@@ -1,6 +1,9 @@
 //! The two eras of the protocol, and what a result needs in the words of each.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -50,8 +53,9 @@ fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         cache_scope: Option<&'a RawValue>,
     }
     // Hardly any result says something of it, and none needs to be read through to know that.
-    let names = [&b"\"resultType\""[..], b"\"ttlMs\"", b"\"cacheScope\""];
-    let says = names.iter().any(|name| memchr::memmem::find(&result, name).is_some());
+    static NAMES: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\""].map(Finder::new));
+    let says = NAMES.iter().any(|name| name.find(&result).is_some());
     let said: Said<'_> = says.then(|| serde_json::from_slice(&result).ok()).flatten().unwrap_or_default();
     let mut members = Vec::with_capacity(3);
     if said.result_type.is_none() {

@@ -2,8 +2,10 @@
 //! of sessions `structuredContent` that is no object, whose text stays. All other bytes are the server's.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::Deserialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -81,8 +83,9 @@ fn change(era: Era, name: &str, value: &RawValue) -> Option<Option<String>> {
 }
 
 fn may_be_odd(text: &str) -> bool {
-    let finds = |needle: &str| memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
-    finds("null") || finds("\"annotations\"")
+    static SIGNS: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| ["null", "\"annotations\""].map(Finder::new));
+    SIGNS.iter().any(|sign| sign.find(text.as_bytes()).is_some())
 }
 
 /// The list `value` with what is changed in it, if anything is.

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::response::sse::Event;
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -92,7 +93,8 @@ struct Meta<'a> {
 /// The name under which the client wants to hear of progress, if it does.
 pub fn progress_token(params: &str) -> Option<Value> {
     // Most requests have none, and need not be looked through for it.
-    memchr::memmem::find(params.as_bytes(), b"\"progressToken\"")?;
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"progressToken\""));
+    NAME.find(params.as_bytes())?;
     let params: Params<'_> = serde_json::from_str(params).ok()?;
     // A list or an object would be a tree of many times its size.
     let token = params.meta?.progress_token.filter(|token| !token.get().starts_with(['[', '{']))?;
