@@ -81,7 +81,7 @@ async fn a_client_whose_connection_broke_hears_every_event_once() {
     let folder = tempfile::tempdir().unwrap();
     let (gateway, session) = gateway(&folder.path().join("log")).await;
     let mut first = call(&gateway, &session, "progress", json!({ "steps": 8, "seconds": 0.2 })).await;
-    let head = first.until("\"progress\":2}}\n\n").await;
+    let head = first.until("\"progress\": 2}}\n\n").await;
     assert!(head.to_lowercase().contains("content-type: text/event-stream"), "{head}");
     assert!(head.to_lowercase().contains("x-accel-buffering: no"), "{head}");
     let mut heard = events(&first.text);
@@ -93,7 +93,7 @@ async fn a_client_whose_connection_broke_hears_every_event_once() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let last = heard.last().unwrap().0.clone();
     let mut second = resume(&gateway, &session, &last).await;
-    second.until("\"progress\":6}}\n\n").await;
+    second.until("\"progress\": 6}}\n\n").await;
     // The client takes its first connection for dead before the gateway does: the later one is the one that is served.
     let last = events(&second.text).last().unwrap().0.clone();
     let mut third = resume(&gateway, &session, &last).await;
