@@ -185,7 +185,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                 is_spared = true;
                 let name = supervisor.upstream.name();
                 // The first try goes on: it has not ended for those that wait for its outcome.
-                tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {reason}; it is started as one with sessions");
+                tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {}; it is started as one with sessions", reason.without_words());
                 continue;
             }
             Err(reason) => match supervisor.upstream.authorizer() {

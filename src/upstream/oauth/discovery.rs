@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataResolution,
-    OAuthClientConfig,
+    AuthorizationMetadataSource, OAuthClientConfig,
 };
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -127,14 +127,25 @@ async fn resolve(
     let mut first = None;
     loop {
         match (manager.resolve_metadata_from_challenge(challenge).await, first) {
-            // What is only guessed explains less than what was found and refused.
-            (Ok(resolution), Some(error)) if !resolution.source.is_discovered() => return Err(error),
+            // A server that says that it is another resource is not signed in to by what its origin says besides; and what
+            // is only guessed explains less than what was found and refused.
+            (Ok(resolution), Some(error)) if !makes_up_for(&error, resolution.source) => return Err(error),
             (Ok(resolution), _) => return Ok(resolution),
             (Err(error), earlier) if is_anothers(&error) && http.pass_over_last() => {
                 first = earlier.or(Some(error));
             }
             (Err(error), earlier) => return Err(earlier.unwrap_or(error)),
         }
+    }
+}
+
+/// Whether what was found at a further place stands for the document that was passed over with `error`.
+fn makes_up_for(error: &AuthError, found: AuthorizationMetadataSource) -> bool {
+    match error {
+        AuthError::ProtectedResourceMetadataInvalid { .. } => {
+            matches!(found, AuthorizationMetadataSource::ProtectedResourceMetadata)
+        }
+        _ => found.is_discovered(),
     }
 }
 

@@ -32,9 +32,8 @@ struct Client {
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime can be started");
-    let entered = runtime.enter();
-    let gateway = Local::start(Config::default(), Sources::default(), None).expect("the gateway starts");
-    drop(entered);
+    let started = Local::start(Config::default(), Sources::default(), None);
+    let gateway = runtime.block_on(started).expect("the gateway starts");
     let first = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"fuzz","version":"0"}}}"#;
     let opened = ask(&runtime, &gateway, first, &[]).expect("a session is opened at once");
     let session = opened.headers()["mcp-session-id"].to_str().expect("an id is text").to_owned();
