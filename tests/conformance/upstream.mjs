@@ -199,9 +199,8 @@ const tools = {
     object(),
     (_, __, server) => {
       changes.tools += 1;
-      // A server of a session tells its client by itself; without one, the next request finds the new list.
-      if (era === "legacy") changingTool(server);
-      else if (transport === "stdio") server.sendToolListChanged();
+      // A server that goes on tells its client by itself; over HTTP without sessions, the next request finds the new list.
+      if (era === "legacy" || transport === "stdio") changingTool(server);
       publish.toolsChanged();
       return text("changed");
     },
