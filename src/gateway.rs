@@ -39,6 +39,7 @@ pub use record::{CallRecord, GivenUp, NamedCall};
 use crate::catalog::arguments::{Checked, Limit};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::{ServerConfig, ServerName};
+use crate::json::one_line;
 use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::telemetry::audit::Audit;
@@ -310,12 +311,4 @@ pub fn asks_for_input(result: &[u8]) -> bool {
     KIND.find(result).is_some()
         && serde_json::from_slice::<Claims<'_>>(result)
             .is_ok_and(|claims| claims.result_type.as_deref() == Some("input_required"))
-}
-
-/// JSON text without raw newlines, which end a message over stdio. Where JSON allows them they mean nothing.
-fn one_line(text: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &text).is_none() {
-        return text;
-    }
-    text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
 }

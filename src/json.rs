@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 /// The first `MOST` items of a list, and how many there are. An item may be a hundredth of the memory that it takes.
@@ -50,12 +51,21 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for First<T, 
 /// The JSON `text` on one line: a line break would end an event, or a message over stdio.
 ///
 /// Where JSON allows line breaks they mean nothing.
-pub fn one_line(text: String) -> String {
-    // Nearly all texts have none, and some have megabytes.
-    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none() {
+pub fn one_line(text: Bytes) -> Bytes {
+    if is_on_one_line(&text) {
         return text;
     }
-    text.replace(['\n', '\r'], " ")
+    text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
+}
+
+/// The same of a `String`.
+pub fn one_line_text(text: String) -> String {
+    if is_on_one_line(text.as_bytes()) { text } else { text.replace(['\n', '\r'], " ") }
+}
+
+/// Whether there is nothing to replace, as in nearly all texts; some have megabytes.
+fn is_on_one_line(text: &[u8]) -> bool {
+    memchr::memchr2(b'\n', b'\r', text).is_none()
 }
 
 #[cfg(test)]
@@ -64,8 +74,10 @@ mod tests {
 
     #[test]
     fn line_breaks_become_blanks() {
-        assert_eq!(one_line("{\r\n\"a\":\n1}".to_owned()), "{  \"a\": 1}");
-        assert_eq!(one_line("{\"a\":1}".to_owned()), "{\"a\":1}");
+        for (text, line) in [("{\r\n\"a\":\n1}", "{  \"a\": 1}"), ("{\"a\":1}", "{\"a\":1}")] {
+            assert_eq!(one_line_text(text.to_owned()), line);
+            assert_eq!(one_line(Bytes::from_static(text.as_bytes())), line);
+        }
     }
 
     #[test]

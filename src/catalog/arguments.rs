@@ -33,6 +33,7 @@ pub use budget::Limit;
 pub use fault::{ArgumentError, ArgumentFault, FaultKind, PathSegment};
 
 use crate::compute;
+use crate::json::one_line;
 use defaults::DefaultPlan;
 use edit::Edits;
 use metered::{Charges, Exceeded, Metered, Steps};
@@ -144,7 +145,7 @@ impl ArgumentChecker {
     }
 
     /// `body` with the texts of lists and objects read where no string may stand, and nothing else changed or refused: for
-    /// servers that check for themselves. `None` when there are none, and when it takes longer than others may wait.
+    /// servers that check for themselves. `None` when no text is to be read, and when that takes longer than others may wait.
     pub fn read_texts(&self, body: &Bytes) -> Option<Bytes> {
         let Rules::Validated(rules) = &self.rules else { return None };
         let arguments = serde_json::from_slice(body).ok().filter(|_| body.len() < compute::LARGE)?;
@@ -160,7 +161,7 @@ impl ArgumentChecker {
         // Looked at first: concurrent calls share it.
         let is_news = self.told.load(Ordering::Relaxed) & bit == 0
             && self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0;
-        Checked { arguments: on_one_line(body), unvalidated: is_news.then_some(limit) }
+        Checked { arguments: one_line(body), unvalidated: is_news.then_some(limit) }
     }
 
     fn check_within(&self, mut steps: Steps, body: Bytes) -> Result<Checked, Stop> {
@@ -212,7 +213,7 @@ impl ArgumentChecker {
 
 impl Checked {
     fn valid(arguments: Bytes) -> Self {
-        Self { arguments: on_one_line(arguments), unvalidated: None }
+        Self { arguments: one_line(arguments), unvalidated: None }
     }
 }
 
@@ -335,12 +336,4 @@ fn is_object(text: &str) -> bool {
 
 fn unmarked(body: Bytes) -> Bytes {
     if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body }
-}
-
-/// In JSON a raw line break can only be white space between tokens.
-fn on_one_line(json: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &json).is_none() {
-        return json;
-    }
-    json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
 }

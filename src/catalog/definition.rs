@@ -59,7 +59,7 @@ pub struct Flaw {
 pub enum Wrong {
     Null,
     Missing,
-    /// It is none of what is named.
+    /// It is of another kind than the one that is named.
     IsNo(&'static str),
     /// An `outputSchema` that clients could not compile.
     Uncompilable(String),

@@ -165,7 +165,7 @@ impl CallError {
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
             Self::Link(LinkError::NotSent(reason)) => LinkError::NotSent(reason.without_words()).to_string(),
             Self::Link(LinkError::Lost(reason)) => LinkError::Lost(reason.without_words()).to_string(),
-            Self::Link(LinkError::Garbled(garbled)) => garbled.fault.to_string(),
+            Self::Link(LinkError::Garbled(garbled)) => garbled.garbling.to_string(),
             Self::Link(error) => error.to_string(),
             Self::Limited(limited) => format!("refused: {limited}"),
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),

@@ -146,7 +146,7 @@ impl Edge {
     }
 }
 
-/// The line of a preflight that is refused: the browser shows its reason to nobody but the page's developer.
+/// Writes the line of a refused preflight: the browser shows the reason in the console of its developer tools alone.
 fn note_preflight(origin: &Option<HeaderValue>, uri: &Uri, peer: Peer, id: &RequestId) {
     let origin = origin.as_ref().and_then(|origin| origin.to_str().ok()).unwrap_or("(no text)");
     let origin = &origin[..origin.floor_char_boundary(PATH_LENGTH)];

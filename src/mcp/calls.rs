@@ -23,7 +23,7 @@ use crate::compute;
 use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
-use crate::json::one_line;
+use crate::json::one_line_text;
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 
@@ -53,7 +53,7 @@ impl Params<'_> {
         let members = [("inputResponses", self.input_responses), ("requestState", self.request_state)];
         let texts =
             members.iter().filter_map(|(name, value)| Some(format!("\"{name}\":{}", (*value)?.get())));
-        one_line(texts.collect::<Vec<_>>().join(","))
+        one_line_text(texts.collect::<Vec<_>>().join(","))
     }
 }
 
@@ -240,7 +240,7 @@ fn passed_on(meta: &RawValue, has_trace: bool) -> String {
         !is_ours && !key.starts_with(RESERVED)
     };
     members.0.retain(|(key, _)| goes_on(key));
-    one_line(members.inner())
+    one_line_text(members.inner())
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Kind {
 
     /// The member of an entry that another one stands for here.
     pub fn key(self, entry: &str) -> Option<&RawValue> {
-        let keys: Keys<'_> = serde_json::from_str(entry).ok()?;
+        let keys: EntryNames<'_> = serde_json::from_str(entry).ok()?;
         match self {
             Self::Prompts => keys.name,
             Self::Resources => keys.uri,
@@ -87,10 +87,10 @@ impl Kind {
     }
 }
 
-/// What entries are called, by their kind.
+/// The members that name an entry, one for each kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Keys<'a> {
+struct EntryNames<'a> {
     #[serde(borrow)]
     name: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -124,11 +124,11 @@ pub fn readable<'a>(kind: Kind, entry: Entry<'a>, findings: &mut Findings) -> Op
 }
 
 /// A page of one server's list, for a client of its own endpoint: without entries that cannot be mended, and without
-/// resources whose URI is none, since the Python SDK refuses the list for one.
+/// resources whose `uri` is no URI, since the Python SDK refuses the whole list for one.
 ///
 /// # Errors
 ///
-/// When `page` is none.
+/// When `page` is not the JSON text of a page.
 pub fn readable_page(kind: Kind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
     let read = Page::read(&page, kind.member())?;
     let (mut entries, mut is_changed) = (Vec::new(), false);

@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::http::answer::JSON;
+use crate::json::one_line;
 
 /// `answer`, in the form that the client takes.
 pub fn taken(headers: &HeaderMap, answer: Response) -> Response {
@@ -21,7 +22,7 @@ pub fn taken(headers: &HeaderMap, answer: Response) -> Response {
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let around =
         |text: &'static str| stream::iter([Ok::<_, axum::Error>(Bytes::from_static(text.as_bytes()))]);
-    let message = body.into_data_stream().map(|piece| piece.map(on_one_line));
+    let message = body.into_data_stream().map(|piece| piece.map(one_line));
     let event = around("event: message\ndata: ").chain(message).chain(around("\n\n"));
     Response::from_parts(head, Body::from_stream(event))
 }
@@ -34,14 +35,6 @@ fn takes_events_alone(headers: &HeaderMap) -> bool {
         .filter(|kind| !kind.is_empty())
         .peekable();
     kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
-}
-
-/// A line break in JSON is white space between tokens, and in an event the end of a field.
-fn on_one_line(piece: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &piece).is_none() {
-        return piece;
-    }
-    piece.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
 }
 
 #[cfg(test)]

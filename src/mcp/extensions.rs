@@ -9,7 +9,7 @@ pub const EXTENSIONS: &str = "extensions";
 /// Results of calls become handles, for methods that the gateway does not carry.
 const NOT_CARRIED: &str = "io.modelcontextprotocol/tasks";
 
-/// Those of `declared` that the gateway carries, each with its settings; `None` when there is none.
+/// The extensions among `declared` that the gateway carries; `None` when it carries none.
 pub fn carried(declared: Option<&Value>) -> Option<Map<String, Value>> {
     let mut carried = declared?.as_object()?.clone();
     carried.retain(|name, settings| name != NOT_CARRIED && settings.is_object());

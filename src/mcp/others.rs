@@ -14,7 +14,7 @@ use super::way::Way;
 use crate::catalog::definition::Findings;
 use crate::compute;
 use crate::gateway::{Ask, CallError};
-use crate::json::one_line;
+use crate::json::one_line_text;
 use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
@@ -134,7 +134,7 @@ impl Params {
         let name = members.get("name").or_else(|| members.get("uri"));
         let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
         let has_state = members.get("requestState").is_some();
-        let meta = one_line(meta.inner());
+        let meta = one_line_text(meta.inner());
         Ok(Self { members: members.inner().into(), meta, name, has_state })
     }
 }

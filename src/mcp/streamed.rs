@@ -26,7 +26,7 @@ use super::replay::{Recording, Replay};
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
-use crate::json::one_line;
+use crate::json::one_line_text;
 use crate::room::{Owner, Room, SMALL, Share};
 use crate::upstream::Progress;
 use crate::upstream::messages::Receiver;
@@ -225,10 +225,10 @@ impl Streamed {
                 // Put in its place in the text, which may be long.
                 let start = theirs.as_ptr() as usize - text.as_ptr() as usize;
                 let (before, behind) = (&text[..start], &text[start + theirs.len()..]);
-                return Some(one_line([before, &ours, behind].concat()));
+                return Some(one_line_text([before, &ours, behind].concat()));
             }
         }
-        Some(one_line(text.to_owned()))
+        Some(one_line_text(text.to_owned()))
     }
 
     fn share(&self, last: Option<&str>) -> Option<Share> {
@@ -273,7 +273,7 @@ impl Rest {
 
 /// A message as the text of an event, whose line a line break would end.
 pub fn event_text(message: &[u8]) -> Option<String> {
-    std::str::from_utf8(message).ok().map(|text| one_line(text.to_owned()))
+    std::str::from_utf8(message).ok().map(|text| one_line_text(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What clients hear that were refused and look for a sign-in: this gateway has none for its callers.
+//! The answer to clients that look for a sign-in after a refusal: this gateway has no sign-in for its callers.
 //!
-//! After a 401 they ask for metadata below `/.well-known/`, and where there is none they guess the endpoints of OAuth
-//! at the top of the path space. The sentence of the last answer is what some of them show to people.
+//! After a 401 they ask for metadata below `/.well-known/`; without metadata they guess the endpoints of OAuth at the top
+//! of the path space. Some clients show the sentence of the last answer to people.
 
 use axum::response::Response;
 use bytes::Bytes;

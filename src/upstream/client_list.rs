@@ -116,7 +116,7 @@ impl Upstream {
         false
     }
 
-    /// Takes note of the tools of `client`, who is told when they are others than it was offered so far.
+    /// Takes note of the tools of `client`, and tells the client when they differ from those that it was offered before.
     fn learn_own(
         &self,
         client: &ClientSide,

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 /// Changes that come in a burst are read once.
 const SETTLE: Duration = Duration::from_millis(20);
 /// Readings in a row that are not slowed down.
-const FREE: u32 = 5;
+const FREE: u32 = 3;
 /// The longest time between two of them.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Each such time without a reading makes up for one.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::link::Link;
-use crate::json::one_line;
+use crate::json::one_line_text;
 
 /// How long a client may take to answer; the deadlines of the calls over the connection stand still meanwhile.
 pub const ANSWERED_WITHIN: Duration = Duration::from_secs(300);
@@ -81,7 +81,7 @@ impl Question {
     fn say(&mut self, outcome: &str) {
         self.is_answered = true;
         let message = format!(r#"{{"jsonrpc":"2.0","id":{},{outcome}}}"#, self.id);
-        self.link.tell(one_line(message).into());
+        self.link.tell(one_line_text(message).into());
     }
 }
 

@@ -17,7 +17,7 @@ const CONTENT_LENGTH: &str = "content-length";
 
 /// How an answer was garbled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum Garbling {
     #[error("its answer is no JSON")]
     NoJson,
     #[error("its answer is spread over several lines")]
@@ -28,9 +28,9 @@ pub enum Fault {
 
 /// An answer that is no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}; over stdio each message is one line of JSON in UTF-8, and it wrote `{line}`")]
+#[error("{garbling}; over stdio each message is one line of JSON in UTF-8, and it wrote `{line}`")]
 pub struct Garbled {
-    pub fault: Fault,
+    pub garbling: Garbling,
     /// The first line of it, cut.
     pub line: Arc<str>,
 }
@@ -65,18 +65,18 @@ struct Block {
     line: Arc<str>,
     /// How far its members are indented; `None` until the first of them.
     indent: Option<usize>,
-    members: Members,
+    signs: AnswerSigns,
 }
 
 /// What tells an answer from other text.
 #[derive(Debug, Clone, Copy, Default)]
-struct Members {
+struct AnswerSigns {
     has_version: bool,
     id: Option<u32>,
     is_answer: bool,
 }
 
-impl Members {
+impl AnswerSigns {
     fn answered(self) -> Option<u32> {
         self.id.filter(|_| self.has_version && self.is_answer)
     }
@@ -94,10 +94,10 @@ impl Strays {
         self.announced = announced(&text).or(self.announced);
         if let Some(id) = in_one_line(&text) {
             self.block = None;
-            return Some((id, Garbled { fault: Fault::NoJson, line: cut_words(text.trim()).into() }));
+            return Some((id, Garbled { garbling: Garbling::NoJson, line: cut_words(text.trim()).into() }));
         }
         let (id, line) = self.in_a_block(&text)?;
-        Some((id, Garbled { fault: Fault::Lines, line }))
+        Some((id, Garbled { garbling: Garbling::Lines, line }))
     }
 
     /// A message ends what came before it.
@@ -117,13 +117,13 @@ impl Strays {
         let message = rest.get(..length)?;
         self.announced = None;
         let line = format!("Content-Length: {length}").into();
-        Some((message, Garbled { fault: Fault::Framed, line }))
+        Some((message, Garbled { garbling: Garbling::Framed, line }))
     }
 
     fn in_a_block(&mut self, text: &str) -> Option<(u32, Arc<str>)> {
         let trimmed = text.trim();
         if trimmed == "{" {
-            self.block = Some(Block { line: trimmed.into(), indent: None, members: Members::default() });
+            self.block = Some(Block { line: trimmed.into(), indent: None, signs: AnswerSigns::default() });
             return None;
         }
         let indent = text.len() - text.trim_start().len();
@@ -134,24 +134,24 @@ impl Strays {
             None if key == "jsonrpc" => self.block.insert(Block {
                 line: cut_words(trimmed).into(),
                 indent: None,
-                members: Members::default(),
+                signs: AnswerSigns::default(),
             }),
             None => return None,
         };
         if *block.indent.get_or_insert(indent) != indent {
             return None;
         }
-        let members = &mut block.members;
+        let signs = &mut block.signs;
         match key {
-            "jsonrpc" => members.has_version = true,
-            "id" => members.id = id_in(rest),
-            "result" | "error" => members.is_answer = true,
+            "jsonrpc" => signs.has_version = true,
+            "id" => signs.id = id_in(rest),
+            "result" | "error" => signs.is_answer = true,
             // A request of ours, which the server shows.
             "method" => self.block = None,
             _ => {}
         }
         let block = self.block.as_ref()?;
-        let id = block.members.answered()?;
+        let id = block.signs.answered()?;
         let line = block.line.clone();
         self.block = None;
         Some((id, line))

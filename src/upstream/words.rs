@@ -17,21 +17,21 @@ const DEPTH: usize = 4;
 /// The words of a refusal with this media type; `None` when it has none.
 pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
     let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = bare(&text);
     let words = match BodyKind::of(media_type, text) {
         BodyKind::Json(value) => said(&value, DEPTH).unwrap_or_else(|| value.to_string()),
         BodyKind::Page => title(text)?.to_owned(),
         BodyKind::Text => text.to_owned(),
         BodyKind::Other => return None,
     };
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!words.is_empty()).then(|| cut_words(&words).into())
+    let words = told(&words);
+    (!words.is_empty()).then(|| words.into())
 }
 
 /// What came with a status that is a success, in place of the answer to a request.
 pub fn of_no_answer(status: u16, media_type: &str, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = bare(&text);
     let came = match BodyKind::of(media_type, text) {
         _ if text.is_empty() => return format!("it answers with status {status} and an empty body"),
         BodyKind::Json(_) => format!("it answers with JSON that answers no request: {text}"),
@@ -43,8 +43,17 @@ pub fn of_no_answer(status: u16, media_type: &str, body: &[u8]) -> String {
         BodyKind::Text => format!("it answers with {media_type}: {text}"),
         BodyKind::Other => format!("it answers with {media_type}"),
     };
-    let came = came.split_whitespace().collect::<Vec<_>>().join(" ");
-    cut_words(&came)
+    told(&came)
+}
+
+/// A body without its byte order mark and the white space around it.
+fn bare(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
+/// `words` on one line, cut.
+fn told(words: &str) -> String {
+    cut_words(&words.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Whether a refusal speaks of the session, in one of the words that servers have for one that they do not know.

@@ -16,6 +16,20 @@ async fn always(says: Says) -> FakeHttp {
     FakeHttp::start(move |_| Some(says.clone())).await
 }
 
+/// A gateway before servers that always say so; each comes back with the words that are wanted of its reason.
+async fn before<'a>(
+    kinds: impl IntoIterator<Item = (&'a str, Says, &'a str)>,
+) -> (Gateway, Vec<(&'a str, FakeHttp, &'a str)>) {
+    let mut servers = serde_json::Map::new();
+    let mut running = Vec::new();
+    for (name, says, words) in kinds {
+        let server = always(says).await;
+        servers.insert(name.to_owned(), server.entry());
+        running.push((name, server, words));
+    }
+    (Gateway::serving(Value::Object(servers)).start().await, running)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_mcp_server_is_told_at_once() {
     let kinds = [
@@ -36,14 +50,7 @@ async fn what_is_no_mcp_server_is_told_at_once() {
         ("s402", Says::json(402, &json!({ "error": "payment required" })), "402: payment required"),
         ("s530", Says::new(530, "text/plain", "error code: 1033"), "error code: 1033"),
     ];
-    let mut servers = serde_json::Map::new();
-    let mut running = Vec::new();
-    for (name, says, words) in kinds {
-        let server = always(says).await;
-        servers.insert(name.to_owned(), server.entry());
-        running.push((name, server, words));
-    }
-    let gateway = Gateway::serving(Value::Object(servers)).start().await;
+    let (gateway, running) = before(kinds).await;
     for (name, _server, words) in &running {
         let state = gateway.in_state(name, "unavailable").await;
         assert!(state["reason"].to_string().contains(words), "{name}: {state}");
@@ -62,14 +69,7 @@ async fn a_redirect_names_its_target_without_secrets() {
         ("circle", to(307, "/mcp"), "redirects in circles"),
         ("nowhere", Says::new(302, "", ""), "names no target"),
     ];
-    let mut servers = serde_json::Map::new();
-    let mut running = Vec::new();
-    for (name, says, words) in kinds {
-        let server = always(says).await;
-        servers.insert(name.to_owned(), server.entry());
-        running.push((name, server, words));
-    }
-    let gateway = Gateway::serving(Value::Object(servers)).start().await;
+    let (gateway, running) = before(kinds).await;
     for (name, _server, words) in &running {
         let reason = gateway.in_state(name, "unavailable").await["reason"].to_string();
         assert!(reason.contains(words) && reason.contains("redirect"), "{name}: {reason}");

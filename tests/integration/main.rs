@@ -51,6 +51,7 @@ mod metrics;
 mod mounts;
 mod names;
 mod odd_authorization;
+mod odd_calls;
 mod odd_definitions;
 mod odd_greetings;
 mod odd_servers;

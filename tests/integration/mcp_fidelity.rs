@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::support::mcp::{Direct, Session, introduction, stateless};
-use crate::support::{Gateway, provisioned, servers};
+use crate::support::{Gateway, provisioned};
 
 /// What differs between the server's own answer and the gateway's, and why.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
@@ -96,29 +96,6 @@ struct Comparison<'a> {
     /// The lines of `DIFFERENCES` that fitted.
     used: Vec<&'static str>,
     faults: Vec<String>,
-}
-
-#[tokio::test]
-async fn arguments_that_come_as_text_reach_the_server_as_what_they_are_and_others_as_they_were_sent() {
-    let gateway = Gateway::serving(json!({ "q": servers::quirk(&["s_array"]) })).start().await;
-    let session = Session::open(&gateway, "/q/mcp").await;
-    let all = Session::open(&gateway, "/mcp").await;
-    let echoed =
-        |result: Value| serde_json::from_str::<Value>(result["content"][0]["text"].as_str().unwrap());
-    for (arguments, expected) in [
-        (json!({ "strs": "[\"a\"]", "tuple": "[\"x\", 5]" }), json!({ "strs": ["a"], "tuple": ["x", 5] })),
-        (json!("{\"strs\": [\"a\"]}"), json!({ "strs": ["a"] })),
-        // Only the server knows what it makes of these.
-        (json!({ "strs": "a, b" }), json!({ "strs": "a, b" })),
-        (json!({ "strs": [5], "more": "[1]" }), json!({ "strs": [5], "more": "[1]" })),
-    ] {
-        for (session, tool) in [(&session, "arr"), (&all, "q_arr")] {
-            let found = echoed(session.call(tool, &arguments).await).unwrap();
-            assert_eq!(found["args"], expected, "{tool} {arguments}");
-        }
-    }
-    let refused = session.error("tools/call", &json!({ "name": "arr", "arguments": "a, b" })).await;
-    assert_eq!(refused["message"], "`arguments` must be an object");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn root_within(schema: &Map<String, Value>, whole: &Map<String, Value>, steps: u
     if is { Root::Object } else { Root::Other }
 }
 
-/// What the pointer `reference` leads to; the root itself is none of interest.
+/// The value that the pointer `reference` leads to; `None` for the root itself.
 fn target<'a>(whole: &'a Map<String, Value>, reference: &str) -> Option<&'a Value> {
     let mut tokens = reference.strip_prefix("#/")?.split('/').map(unescaped);
     let first = whole.get(&tokens.next()?)?;
@@ -190,7 +190,7 @@ impl<'a> Look<'a> {
                 let schemas = schemas.values().filter(|schema| !schema.is_array());
                 schemas.into_iter().try_for_each(|schema| self.schema(schema, depth))
             }
-            // The meta-schema refuses a list or a map that is none.
+            // Another kind of value than the keyword takes: the meta-schema refuses it.
             (Some(_), _) => Ok(()),
             // An id in what is no schema counts for compilers all the same.
             (None, other) => match holds_id(other, depth) {

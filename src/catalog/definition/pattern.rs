@@ -158,7 +158,7 @@ impl Scanner<'_> {
         })
     }
 
-    /// A character by its number; half of a pair is none.
+    /// A character by its number; `None` for half of a surrogate pair.
     fn code(&mut self, digits: usize) -> Option<char> {
         let mut number = 0;
         for _ in 0..digits {

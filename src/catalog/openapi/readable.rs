@@ -102,7 +102,7 @@ fn is_bare_array(schema: &Map<String, Value>) -> bool {
         Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "array"),
         _ => false,
     };
-    // With `unevaluatedItems`, items that are described are others than those that are not.
+    // `items` would describe every item, and `unevaluatedItems` holds for those alone that nothing describes.
     is_array && !schema.contains_key("items") && !schema.contains_key("unevaluatedItems")
 }
 

@@ -270,7 +270,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     fn sorted(&mut self, message: &[u8]) -> Sorted {
         let sorted = message::sort(message);
-        if sorted != Sorted::Stray {
+        if !matches!(sorted, Sorted::Stray) {
             self.strays.interrupt();
         }
         sorted

@@ -3,15 +3,15 @@ use super::*;
 const ID: u32 = 1 << 30;
 
 /// What a connection that wrote these lines is found to have answered.
-fn found(text: &str) -> Vec<(u32, Fault, String)> {
+fn found(text: &str) -> Vec<(u32, Garbling, String)> {
     found_in(text.as_bytes())
 }
 
-fn found_in(text: &[u8]) -> Vec<(u32, Fault, String)> {
+fn found_in(text: &[u8]) -> Vec<(u32, Garbling, String)> {
     let mut strays = Strays::default();
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let found = lines.filter_map(|line| strays.take(line));
-    found.map(|(id, Garbled { fault, line })| (id, fault, line.to_string())).collect()
+    found.map(|(id, Garbled { garbling, line })| (id, garbling, line.to_string())).collect()
 }
 
 #[test]
@@ -34,12 +34,14 @@ fn an_answer_in_one_line_is_found_whatever_garbles_it() {
     ];
     for text in texts {
         let found = found(&text);
-        assert!(matches!(&found[..], [(ID, Fault::NoJson, _)]), "{:.200}: {found:?}", text);
+        assert!(matches!(&found[..], [(ID, Garbling::NoJson, _)]), "{:.200}: {found:?}", text);
     }
     let wide: Vec<u8> = answer.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(matches!(&found_in(&wide)[..], [(ID, Fault::NoJson, line)] if line.starts_with("{\"jsonrpc\"")));
+    assert!(
+        matches!(&found_in(&wide)[..], [(ID, Garbling::NoJson, line)] if line.starts_with("{\"jsonrpc\""))
+    );
     let narrow = [answer.as_bytes(), b"\xfc"].concat();
-    assert!(matches!(&found_in(&narrow)[..], [(ID, Fault::NoJson, _)]));
+    assert!(matches!(&found_in(&narrow)[..], [(ID, Garbling::NoJson, _)]));
 }
 
 #[test]
@@ -56,7 +58,7 @@ fn an_answer_over_several_lines_is_found_as_soon_as_its_members_are_there() {
         (format!("{{\n  jsonrpc: '2.0',\n  id: {ID},\n  result: {{}}\n"), "{"),
     ];
     for (text, first) in texts {
-        assert_eq!(found(&text), [(ID, Fault::Lines, first.to_owned())], "{text}");
+        assert_eq!(found(&text), [(ID, Garbling::Lines, first.to_owned())], "{text}");
     }
 }
 
@@ -90,7 +92,7 @@ fn a_framed_message_is_found_when_all_of_it_is_there() {
     assert_eq!(strays.take(b"Content-Type: text"), None);
     assert_eq!(strays.framed(b"{\"a"), None);
     let (message, garbled) = strays.framed(b"{\"a\":1}").unwrap();
-    assert_eq!((message, garbled.fault), (&b"{\"a\""[..], Fault::Framed));
+    assert_eq!((message, garbled.garbling), (&b"{\"a\""[..], Garbling::Framed));
     assert_eq!(strays.framed(b"{\"a\":1}"), None, "once");
     strays.take(b"Content-Length: 2");
     strays.interrupt();
