@@ -32,6 +32,9 @@ const states = createRequestStateCodec({ key: randomBytes(32) });
 let publish = { toolsChanged() {}, promptsChanged() {} };
 // How often the lists were changed: the changing tool and prompt carry it in their names, so that no two lists are equal.
 const changes = { tools: 0, prompts: 0 };
+// The servers that outlive a request: one for each session, one over stdio. All have the same lists, and each tells its client
+// of a change; a server of one request has no time for that, and the next request finds the new lists.
+const lasting = new Set();
 
 const text = (...parts) => ({ content: parts.map((part) => ({ type: "text", text: part })) });
 const resource = (uri, mimeType, body) => ({ type: "resource", resource: { uri, mimeType, text: body } });
@@ -197,10 +200,9 @@ const tools = {
   test_trigger_tool_change: [
     "Changes the list of tools and says so",
     object(),
-    (_, __, server) => {
+    () => {
       changes.tools += 1;
-      // A server that goes on tells its client by itself; over HTTP without sessions, the next request finds the new list.
-      if (era === "legacy" || transport === "stdio") changingTool(server);
+      for (const one of lasting) changingTool(one, changes.tools);
       publish.toolsChanged();
       return text("changed");
     },
@@ -208,10 +210,9 @@ const tools = {
   test_trigger_prompt_change: [
     "Changes the list of prompts and says so",
     object(),
-    (_, __, server) => {
+    () => {
       changes.prompts += 1;
-      if (era === "legacy") changingPrompt(server);
-      else if (transport === "stdio") server.sendPromptListChanged();
+      for (const one of lasting) changingPrompt(one, changes.prompts);
       publish.promptsChanged();
       return text("changed");
     },
@@ -360,12 +361,12 @@ const prompts = {
   ],
 };
 
-function changingTool(server) {
-  server.registerTool(`test_changing_tool_${changes.tools}`, { description: "Is new" }, async () => text("new"));
+function changingTool(server, number) {
+  server.registerTool(`test_changing_tool_${number}`, { description: "Is new" }, async () => text("new"));
 }
 
-function changingPrompt(server) {
-  server.registerPrompt(`test_changing_prompt_${changes.prompts}`, { description: "Is new" }, async () => say(words("new")));
+function changingPrompt(server, number) {
+  server.registerPrompt(`test_changing_prompt_${number}`, { description: "Is new" }, async () => say(words("new")));
 }
 
 function build() {
@@ -404,9 +405,11 @@ function build() {
       server.registerPrompt(name, described, async (context) => get({}, context));
     }
   }
-  if (era === "modern") {
-    if (changes.tools) changingTool(server);
-    if (changes.prompts) changingPrompt(server);
+  for (let number = 1; number <= changes.tools; number += 1) changingTool(server, number);
+  for (let number = 1; number <= changes.prompts; number += 1) changingPrompt(server, number);
+  if (era === "legacy" || transport === "stdio") {
+    lasting.add(server);
+    server.server.onclose = () => lasting.delete(server);
   }
   server.server.setRequestHandler("completion/complete", async ({ params }) => {
     const values = ["testing", "tested", "other"].filter((word) => word.startsWith(params.argument.value));
