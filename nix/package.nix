@@ -1,5 +1,5 @@
 # The gateway alone. `Cargo.lock` is the only source of hashes, and only what cargo reads is in the source, so
-# that an edit of the README or of these files rebuilds nothing.
+# that an edit of the README at the top or of these files rebuilds nothing.
 {
   lib,
   python3,

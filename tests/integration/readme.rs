@@ -1,8 +1,8 @@
-//! Every command of the README runs here in its order, as it stands there except for its ports; a command that this
-//! test does not know fails it.
+//! Every command of every `README.md` runs here in its order, as it stands there except for its ports; a command that
+//! this test does not know fails it. Their configurations pass `mcpo check`, and their links lead to files.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn role(command: &str) -> Role {
         _ if command.starts_with("mcpo call ") => Role::Writes(r#""timezone": "UTC""#),
         _ if command.starts_with("mcpo plan ") => Role::Writes("no change: 2 servers"),
         "mcpo completions bash" => Role::Writes("_mcpo()"),
-        _ => panic!("the README has a command that no test runs: {command}"),
+        _ => panic!("a README has a command that no test runs: {command}"),
     }
 }
 
@@ -100,12 +100,47 @@ impl Desk {
     }
 }
 
+/// A `README.md` and its text.
+struct Readme {
+    file: PathBuf,
+    text: String,
+}
+
+impl Readme {
+    /// Those of the product, the one at the top first.
+    fn all() -> Vec<Self> {
+        let mut files = vec![provisioned::root().join("README.md")];
+        let mut folders = ["src", "nix", "tests"].map(|name| provisioned::root().join(name)).to_vec();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let entry = entry.unwrap();
+                let (path, kind) = (entry.path(), entry.file_type().unwrap());
+                // `.work` holds what others wrote.
+                if kind.is_dir() && entry.file_name() != ".work" {
+                    folders.push(path);
+                } else if entry.file_name() == "README.md" {
+                    files.push(path);
+                }
+            }
+        }
+        let read = |file: PathBuf| Self { text: std::fs::read_to_string(&file).unwrap(), file };
+        files.into_iter().map(read).collect()
+    }
+
+    /// The files of the product that it links.
+    fn links(&self) -> Vec<PathBuf> {
+        let targets = self.text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        let own = targets.filter(|target| !target.starts_with("http"));
+        own.map(|target| self.file.parent().unwrap().join(target.split('#').next().unwrap())).collect()
+    }
+}
+
 #[tokio::test]
-async fn every_command_of_the_readme_does_what_it_says() {
-    let readme = std::fs::read_to_string(provisioned::root().join("README.md")).unwrap();
-    let Some(desk) = Desk::new(blocks(&readme, "json")[0]) else { return };
+async fn every_command_of_a_readme_does_what_it_says() {
+    let all = Readme::all();
+    let Some(desk) = Desk::new(blocks(&all[0].text, "json")[0]) else { return };
     let mut running = None;
-    for command in blocks(&readme, "sh") {
+    for command in all.iter().flat_map(|readme| blocks(&readme.text, "sh")) {
         match role(command) {
             Role::RunsThis => {}
             Role::Server { port } => {
@@ -126,9 +161,23 @@ async fn every_command_of_the_readme_does_what_it_says() {
 }
 
 #[test]
-fn every_configuration_of_the_readme_passes_the_check() {
-    let readme = std::fs::read_to_string(provisioned::root().join("README.md")).unwrap();
-    let configurations = blocks(&readme, "json");
+fn every_link_of_a_readme_leads_to_a_file_and_the_first_is_short() {
+    let all = Readme::all();
+    assert!(all[0].text.len() <= 10_000, "{}", all[0].text.len());
+    for readme in &all[1..] {
+        assert!(all[0].links().contains(&readme.file), "README.md does not link {}", readme.file.display());
+    }
+    for (readme, link) in
+        all.iter().flat_map(|readme| readme.links().into_iter().map(move |link| (readme, link)))
+    {
+        assert!(link.exists(), "{}: {}", readme.file.display(), link.display());
+    }
+}
+
+#[test]
+fn every_configuration_of_a_readme_passes_the_check() {
+    let all = Readme::all();
+    let configurations: Vec<_> = all.iter().flat_map(|readme| blocks(&readme.text, "json")).collect();
     assert_eq!(configurations.len(), 2);
     for configuration in configurations {
         let folder = TempDir::with_prefix("mcpo-readme-").unwrap();

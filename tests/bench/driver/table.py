@@ -1,4 +1,4 @@
-"""Rows of the result, and the Markdown table that the README carries."""
+"""Rows of the result, and the Markdown table that the README beside the benchmark carries."""
 
 import statistics
 from dataclasses import dataclass, field
