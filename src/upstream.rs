@@ -51,7 +51,7 @@ pub mod supervisor;
 mod surrogates;
 mod tools;
 mod unpack;
-mod words;
+pub mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -153,7 +153,9 @@ impl CallError {
             Self::Link(LinkError::Status(_)) => "upstream_status",
             Self::Link(LinkError::TooLarge { .. }) => "result_too_large",
             Self::Link(LinkError::NoRoom { .. }) => "results_too_many",
-            Self::Link(LinkError::Garbled(_) | LinkError::Malformed(_)) => "protocol_fault",
+            Self::Link(LinkError::Garbled(_) | LinkError::WrongAnswer(_) | LinkError::Malformed(_)) => {
+                "protocol_fault"
+            }
         }
     }
 
@@ -166,6 +168,7 @@ impl CallError {
             Self::Link(LinkError::NotSent(reason)) => LinkError::NotSent(reason.without_words()).to_string(),
             Self::Link(LinkError::Lost(reason)) => LinkError::Lost(reason.without_words()).to_string(),
             Self::Link(LinkError::Garbled(garbled)) => garbled.garbling.to_string(),
+            Self::Link(LinkError::WrongAnswer(wrong)) => wrong.fault.to_string(),
             Self::Link(error) => error.to_string(),
             Self::Limited(limited) => format!("refused: {limited}"),
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),

@@ -128,6 +128,7 @@ impl Gateway {
                 | LinkError::TooLarge { .. }
                 | LinkError::NoRoom { .. }
                 | LinkError::Garbled(_)
+                | LinkError::WrongAnswer(_)
                 | LinkError::Malformed(_) => false,
             };
             if repeated || !may_repeat {

@@ -26,6 +26,7 @@ use crate::http::{Peer, correlation, forwarded};
 use crate::json::one_line_text;
 use crate::trace::RequestId;
 use crate::upstream::Reply;
+use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
 const OURS: [&str; 3] = ["progressToken", "traceparent", "tracestate"];
@@ -137,24 +138,25 @@ impl Mcp {
             Ok(Reply::Result(result)) => {
                 let (size, owner) = (result.len(), asked.caller.owner(target.server.name.as_str()));
                 let (era, at_all, called) = (way.era, *asked.place == Place::All, target.clone());
-                let read = move || {
+                let read = move |result: &Bytes| {
                     // Reading it checks that it is JSON.
-                    let members: Members<'_> = serde_json::from_slice(&result)?;
+                    let members: Members<'_> = serde_json::from_slice(result)?;
                     let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
                     let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
                     let result = Way::told(era, manner, members, true)?.unwrap_or_else(|| result.clone());
                     let result = if at_all { tool_result(&called, &arguments, result) } else { result };
                     Ok::<_, serde_json::Error>((is_error, result))
                 };
+                let read = move || read(&result).map_err(|_| of_wrong_result(NO_TOOL_RESULT, &result));
                 match compute::run_sized(owner, size, read).await {
                     Ok((is_error, result)) => {
                         let outcome = if is_error { Outcome::ToolError } else { Outcome::Ok };
                         record.answered(outcome, Some(size));
                         Ok(result)
                     }
-                    Err(_) => {
+                    Err(wrong) => {
                         record.answered(Outcome::Unrenderable, Some(size));
-                        Err(Fault::internal("the server's answer is not a tool result"))
+                        Err(Fault::internal(wrong))
                     }
                 }
             }

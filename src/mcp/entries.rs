@@ -149,8 +149,7 @@ pub fn readable_page(kind: Kind, page: Bytes, findings: &mut Findings) -> serde_
         return Ok(page.clone());
     }
     if let Some(over) = over {
-        let wrong = Wrong::Uncompilable(format!("it is longer than {over} and is cut"));
-        findings.left_out("(the rest)", &Flaw { member: kind.member().to_owned(), wrong });
+        findings.cut(kind.member(), over, entries.len());
     }
     let list = RawValue::from_string(format!("[{}]", entries.join(",")))?;
     members.set(kind.member(), &list);

@@ -15,6 +15,7 @@ use crate::catalog::definition::Findings;
 use crate::compute;
 use crate::gateway::{Ask, CallError};
 use crate::json::one_line_text;
+use crate::upstream::words::of_wrong_result;
 use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
@@ -86,13 +87,15 @@ impl Mcp {
         match reply {
             Ok(Reply::Result(result)) => {
                 let (size, era) = (result.len(), way.era);
-                let read = move || {
-                    let members = serde_json::from_slice::<Members<'_>>(&result)?;
-                    Ok(Way::told(era, manner, members, false)?.unwrap_or_else(|| result.clone()))
+                let told = move |result: &Bytes| {
+                    let members = serde_json::from_slice::<Members<'_>>(result)?;
+                    Ok::<_, serde_json::Error>(
+                        Way::told(era, manner, members, false)?.unwrap_or_else(|| result.clone()),
+                    )
                 };
+                let read = move || told(&result).map_err(|_| of_wrong_result("no result", &result));
                 let owner = asked.caller.owner(upstream.name().as_str());
-                let read: Result<Bytes, serde_json::Error> = compute::run_sized(owner, size, read).await;
-                read.map_err(|_| Fault::internal("the server's answer is no result"))
+                compute::run_sized(owner, size, read).await.map_err(Fault::internal)
             }
             Ok(Reply::Error(mut error)) => {
                 if way.era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {

@@ -23,6 +23,7 @@ use crate::http::{Peer, Problem, correlation, forwarded, json_answer, until_take
 use crate::room::{SMALL, Share};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
+use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Calls of one request that run at one time; the others wait. Results are held until all are there, so this and the
 /// limit of what they take together bound the memory.
@@ -124,15 +125,16 @@ impl OpenAi {
         match self.gateway.call(&context, &target, call.arguments.clone(), turn).await {
             Ok(Reply::Result(result)) => {
                 let size = result.len();
-                match compute::run_sized(caller.owner(server.as_str()), size, move || read(&result)).await {
-                    Some(reading) => {
+                let read = move || read(&result).ok_or_else(|| of_wrong_result(NO_TOOL_RESULT, &result));
+                match compute::run_sized(caller.owner(server.as_str()), size, read).await {
+                    Ok(reading) => {
                         let outcome = if reading.is_error { Outcome::ToolError } else { Outcome::Ok };
                         record.answered(outcome, Some(size));
                         reading
                     }
-                    None => {
+                    Err(wrong) => {
                         record.answered(Outcome::Unrenderable, Some(size));
-                        Reading::error(format!("{server}: the server's answer is not a tool result"))
+                        Reading::error(format!("{server}: {wrong}"))
                     }
                 }
             }

@@ -21,6 +21,7 @@ use crate::http::{
 use crate::room::Share;
 use crate::trace::RequestId;
 use crate::upstream::Reply;
+use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Asks for the server's own `CallToolResult`.
 const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
@@ -197,8 +198,7 @@ fn answer(as_sent: bool, bytes: Bytes) -> (Outcome, Response) {
 /// The result as the server sent it, once it is known to be an object.
 fn whole(bytes: Bytes) -> (Outcome, Response) {
     if !is_object(&bytes) {
-        let message = "the server's answer is not a tool result";
-        return (Outcome::Unrenderable, failure::protocol(message));
+        return (Outcome::Unrenderable, failure::protocol(&of_wrong_result(NO_TOOL_RESULT, &bytes)));
     }
     let mut response = json_answer(StatusCode::OK, bytes);
     let kind = http::HeaderValue::from_static(CALL_RESULT);

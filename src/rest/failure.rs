@@ -39,7 +39,7 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
                 LinkError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
                 LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
                 LinkError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
-                LinkError::Garbled(_) | LinkError::Malformed(_) => {
+                LinkError::Garbled(_) | LinkError::WrongAnswer(_) | LinkError::Malformed(_) => {
                     (StatusCode::BAD_GATEWAY, "protocol_fault")
                 }
             };

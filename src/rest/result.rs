@@ -23,6 +23,7 @@ mod tests;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::upstream::words::WrongAnswer;
 use item::{Item, ToolResult};
 
 /// A tool's answer, rendered.
@@ -34,8 +35,8 @@ pub struct Rendered {
     pub body: Bytes,
 }
 
-/// The server's answer is not a tool result. The sentences hold nothing of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// The server's answer is not a tool result. Only of what is no JSON the sentence holds the beginning.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     #[error("the server's answer is not a tool result: it is not a JSON object")]
     NotAnObject,
@@ -45,8 +46,8 @@ pub enum RenderError {
         "the server's answer is not a tool result: content item {position}, a text, has no string as its text"
     )]
     NoText { position: usize },
-    #[error("the server's answer is not a tool result: it is not valid JSON")]
-    NotJson,
+    #[error("the server broke the protocol: {0}")]
+    NotJson(WrongAnswer),
 }
 
 /// What an error says when the tool says nothing, as mcpo has it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stray::Garbled;
+use super::words::WrongAnswer;
 use crate::shares::Exceeded;
 use crate::telemetry::text::visible;
 
@@ -36,6 +37,9 @@ pub enum LinkError {
     /// The server wrote its answer as what is no message.
     #[error("{0}")]
     Garbled(Garbled),
+    /// The HTTP server answered with a success, and with what is no answer.
+    #[error("the server broke the protocol: {0}")]
+    WrongAnswer(WrongAnswer),
     /// The answer is not what the protocol allows.
     #[error("the server broke the protocol: {0}")]
     Malformed(String),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -33,6 +33,8 @@ pub const JSON: &str = "application/json";
 pub const EVENTS: &str = "text/event-stream";
 /// What a client of streamable HTTP must accept (specification, "Sending messages to the server").
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// Some servers put it before their JSON; browsers and Python take it away.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Redirects within the same origin that are followed (`/mcp` to `/mcp/`).
 const REDIRECTS: usize = 3;
 
@@ -241,7 +243,10 @@ impl Exchange {
             }
             whole.extend_from_slice(&data);
         }
-        let whole = if whole.is_empty() { first } else { whole.freeze() };
+        let mut whole = if whole.is_empty() { first } else { whole.freeze() };
+        if whole.starts_with(BYTE_ORDER_MARK) {
+            whole.advance(BYTE_ORDER_MARK.len());
+        }
         Ok(intake.whole(owner, surrogates::mended(whole)))
     }
 }

@@ -18,11 +18,12 @@ use super::event_stream::{Event, EventStream};
 use super::exchange::{self, Answered, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::intake::Bounds;
-use super::link::{self, Answers, End, Ids, Link, Opened, Outgoing, Speech, Step};
-use super::message::{self, Reply, Sorted};
+use super::link::{self, Answers, End, INITIALIZE_ID, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::message::{self, Answer, Reply, Sorted};
 use super::messages::Sender;
 use super::progress::Progress;
 use super::request::{self, Manner, Request};
+use super::stray;
 use super::unpack::AnswerBody;
 use super::words::name_the_session;
 use crate::config::{HttpConfig, ServerName};
@@ -156,22 +157,35 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Other | Sorted::Farewell(_) | Sorted::Echo { .. } | Sorted::Stray => {
-                let is_taken = {
-                    let pending = self.pending();
-                    let open = pending.iter();
-                    let open = open.filter_map(|(id, pending)| Some((*id, pending.progress.as_deref()?)));
-                    Progress::beside_newest(open, &message)
-                };
-                if !is_taken {
-                    link::offer(&self.exchange.server, inbox, message);
+            Sorted::Stray => match stray::answers(&message) {
+                Some(INITIALIZE_ID) => {
+                    let why = self.exchange.no_json(&message).to_string();
+                    link::offer(&self.exchange.server, inbox, Answer::refusal(INITIALIZE_ID, &why));
+                    return;
                 }
-                return;
+                Some(id) => (id, Err(self.exchange.no_json(&message))),
+                None => return self.pass_on(message, inbox),
+            },
+            Sorted::Other | Sorted::Farewell(_) | Sorted::Echo { .. } => {
+                return self.pass_on(message, inbox);
             }
         };
         let pending = self.pending().remove(&id);
         if let Some(pending) = pending {
             let _caller_left = pending.reply.send(reply);
+        }
+    }
+
+    /// A message that answers nothing: to the newest request that wants to hear it, or to the inbox.
+    fn pass_on(&self, message: Bytes, inbox: &Sender) {
+        let is_taken = {
+            let pending = self.pending();
+            let open = pending.iter();
+            let open = open.filter_map(|(id, pending)| Some((*id, pending.progress.as_deref()?)));
+            Progress::beside_newest(open, &message)
+        };
+        if !is_taken {
+            link::offer(&self.exchange.server, inbox, message);
         }
     }
 

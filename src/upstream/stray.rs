@@ -82,6 +82,11 @@ impl AnswerSigns {
     }
 }
 
+/// The id of the answer that a message which is no JSON was meant as.
+pub fn answers(message: &[u8]) -> Option<u32> {
+    in_one_line(&readable(message))
+}
+
 impl Strays {
     pub fn first(&self) -> FirstStray {
         self.first.clone()

@@ -33,6 +33,7 @@ use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Speech, St
 use super::message::{self, Reply, RpcError, Sorted};
 use super::messages::Sender;
 use super::request::{Manner, WITH_SESSIONS};
+use super::stray;
 use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
 
@@ -194,6 +195,9 @@ impl Streamable {
                     if name.as_deref() == Some("endpoint") {
                         let why = "it opens a stream of the older one; set `type` to `sse`".to_owned();
                         return Err(LinkError::NotSent(EndReason::OtherTransport(why)));
+                    }
+                    if matches!(message::sort(&data), Sorted::Stray) && stray::answers(&data).is_some() {
+                        return Err(self.exchange.no_json(&data));
                     }
                     let opened = self.open_session(&data, session_id.as_ref());
                     self.to_inbox(data);

@@ -1,8 +1,10 @@
-//! What a server says in an answer over HTTP that is none of the protocol's: its words, for reasons and logs.
+//! What a server says in an answer that is none of the protocol's: its words, for reasons and logs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::cut_words;
 
@@ -13,6 +15,11 @@ const MEMBERS: [&str; 7] = ["title", "error", "error_description", "message", "m
 const ENTRIES: usize = 3;
 /// How deep words are looked for.
 const DEPTH: usize = 4;
+/// How much of a body words are looked for in, in bytes.
+pub const AMONG: usize = 64 << 10;
+/// What is wrong with an answer to a call ([`of_wrong_result`]).
+pub const NO_TOOL_RESULT: &str = "not a tool result";
+const NO_JSON: &str = "its answer is no JSON";
 
 /// The words of a refusal with this media type; `None` when it has none.
 pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
@@ -28,22 +35,63 @@ pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
     (!words.is_empty()).then(|| words.into())
 }
 
-/// What came with a status that is a success, in place of the answer to a request.
-pub fn of_no_answer(status: u16, media_type: &str, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = bare(&text);
-    let came = match BodyKind::of(media_type, text) {
-        _ if text.is_empty() => return format!("it answers with status {status} and an empty body"),
-        BodyKind::Json(_) => format!("it answers with JSON that answers no request: {text}"),
-        BodyKind::Page => match title(text) {
-            Some(title) => format!("it answers with an HTML page: {title}"),
-            None => "it answers with an HTML page".to_owned(),
-        },
-        BodyKind::Text if media_type.is_empty() => format!("it answers with text: {text}"),
-        BodyKind::Text => format!("it answers with {media_type}: {text}"),
-        BodyKind::Other => format!("it answers with {media_type}"),
-    };
-    told(&came)
+/// What came in place of an answer, with a status that is a success.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}{}", .words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
+pub struct WrongAnswer {
+    /// What is wrong with it.
+    pub fault: Cow<'static, str>,
+    /// How it begins, on one line and cut. It may hold anything, so the log of calls goes without.
+    pub words: Option<String>,
+}
+
+impl WrongAnswer {
+    fn new(fault: impl Into<Cow<'static, str>>, words: Option<&str>) -> Self {
+        let words = words.map(told).filter(|words| !words.is_empty());
+        Self { fault: fault.into(), words }
+    }
+
+    /// The body of an answer over HTTP.
+    pub fn of_body(status: u16, media_type: &str, body: &[u8]) -> Self {
+        let text = beginning(body);
+        let text = bare(&text);
+        let kind = BodyKind::of(media_type, text);
+        let shown = (!matches!(kind, BodyKind::Other)).then_some(text);
+        let fault = match kind {
+            _ if text.is_empty() => {
+                return Self::new(format!("it answers with status {status} and an empty body"), None);
+            }
+            BodyKind::Page => return Self::new("it answers with an HTML page", title(text)),
+            _ if is_json(body) => "it answers with JSON that answers no request".into(),
+            _ if media_type.ends_with("json") => NO_JSON.into(),
+            BodyKind::Other if media_type.is_empty() => "it answers with what is no text".into(),
+            _ if media_type.is_empty() => "it answers with text".into(),
+            _ => Cow::from(format!("it answers with {media_type}")),
+        };
+        Self::new(fault, shown)
+    }
+
+    /// A message that is no JSON.
+    pub fn no_json(message: &[u8]) -> Self {
+        Self::new(NO_JSON, Some(bare(&beginning(message))))
+    }
+}
+
+/// What is said of a result that is `wrong`: "no result", or [`NO_TOOL_RESULT`].
+pub fn of_wrong_result(wrong: &str, result: &[u8]) -> String {
+    match is_json(result) {
+        true => format!("the server's answer is {wrong}"),
+        false => format!("the server broke the protocol: {}", WrongAnswer::no_json(result)),
+    }
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(text).is_ok()
+}
+
+/// As much of a body as words are looked for in.
+fn beginning(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(&body[..body.len().min(AMONG)])
 }
 
 /// A body without its byte order mark and the white space around it.
@@ -196,9 +244,23 @@ mod tests {
                 r#"it answers with JSON that answers no request: [{"jsonrpc":"2.0"}]"#,
             ),
             (200, "image/png", "\0", "it answers with image/png"),
+            (200, JSON, r#"{"n":NaN}"#, r#"its answer is no JSON: {"n":NaN}"#),
+            (200, "application/vnd.x+json", "gr\u{fc}n, ", "its answer is no JSON: gr\u{fc}n,"),
+            (200, JSON, "{\0}\0", "its answer is no JSON"),
+            (200, "text/plain", "{broken", "it answers with text/plain: {broken"),
+            (200, "", "{broken", "it answers with text: {broken"),
+            (200, "", "\0", "it answers with what is no text"),
         ] {
-            assert_eq!(of_no_answer(status, media_type, body.as_bytes()), described);
+            let described_as = WrongAnswer::of_body(status, media_type, body.as_bytes());
+            assert_eq!(described_as.to_string(), described, "{body}");
         }
+        let latin = WrongAnswer::of_body(200, JSON, b"{\"t\":\"gr\xfcn\"}").to_string();
+        assert_eq!(latin, "its answer is no JSON: {\"t\":\"gr\u{fffd}n\"}");
+        // Of a long answer the beginning alone is shown, and all of it is judged.
+        let long = serde_json::json!([{ "t": "x".repeat(2 * AMONG) }]).to_string();
+        let long = WrongAnswer::of_body(200, JSON, long.as_bytes());
+        assert_eq!(long.fault, "it answers with JSON that answers no request");
+        assert_eq!(long.words.map(|words| words.len()), Some(1000));
     }
 
     #[test]

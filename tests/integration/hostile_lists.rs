@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::support::fake_http::{FakeHttp, Says, result};
+use crate::support::mcp::Session;
 use crate::support::{Gateway, servers, until};
 
 /// A server whose list holds the JSON text `entry`, with its number for `$n`, so many times.
@@ -51,6 +53,34 @@ async fn a_list_is_cut_before_it_takes_too_much_memory() {
     gateway.logged("evil: its tool list is longer than 96 MiB of memory and is cut after 18 tools").await;
     gateway.post("/evil/t7", &json!({})).await;
     gateway.post("/evil/echo", &json!({ "value": 1 })).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_prompts_is_cut_at_its_bound_and_the_log_says_so() {
+    let server = FakeHttp::start(|came| {
+        let mut answer = result(&came.message)?;
+        match came.asks() {
+            "initialize" => answer["result"]["capabilities"]["prompts"] = json!({}),
+            "prompts/list" => {
+                let prompt = |number| json!({ "name": format!("p{number}") });
+                let prompts: Vec<_> = (0..50_002).map(prompt).collect();
+                let result = json!({ "prompts": prompts });
+                answer = json!({ "jsonrpc": "2.0", "id": answer["id"], "result": result });
+            }
+            _ => return None,
+        }
+        Some(Says::json(200, &answer))
+    })
+    .await;
+    let gateway = Gateway::serving(json!({ "s": server.entry() })).start().await;
+    gateway.ready(&["s"]).await;
+    let session = Session::open(&gateway, "/s/mcp").await;
+    let listed = session.result("prompts/list", &json!({})).await;
+    assert_eq!(listed["prompts"].as_array().unwrap().len(), 50_000);
+    gateway
+        .logged("s: a page of its list of prompts is longer than 50000 entries and is cut after 50000")
+        .await;
+    assert!(!gateway.log().contains("left out"), "{}", gateway.log());
 }
 
 /// A tool whose schema takes long to take apart, and is still within the budget of one.

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::Gateway;
 use crate::support::fake_http::{Came, FakeHttp, Says, plain, result};
 use crate::support::mcp::Session;
+use crate::support::servers::{Running, script};
+use crate::support::{Gateway, free_port};
 
 /// What a server answers to one kind of message.
 type Answer = fn(&Came) -> Says;
@@ -44,6 +45,7 @@ async fn what_is_no_mcp_server_is_told_at_once() {
             "an HTML page: My App",
         ),
         ("text", Says::new(200, "text/plain", "MCP endpoint."), "text/plain: MCP endpoint."),
+        ("broken", Says::new(200, "application/json", "{\"n\": NaN}"), "its answer is no JSON: {"),
         ("empty", Says::new(200, "", ""), "status 200 and an empty body"),
         ("s202", Says::new(202, "", ""), "status 202 and an empty body"),
         ("s204", Says::new(204, "", ""), "status 204 and an empty body"),
@@ -56,6 +58,82 @@ async fn what_is_no_mcp_server_is_told_at_once() {
         assert!(state["reason"].to_string().contains(words), "{name}: {state}");
     }
     assert!(gateway.started.elapsed() < Duration::from_secs(30), "nothing was waited for");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_fails_its_own_call_at_once_and_is_shown_to_its_caller() {
+    let path = script("http_server.py");
+    let (mut running, mut entries) = (Vec::new(), serde_json::Map::new());
+    for (name, option, transport) in [
+        ("body", "", "streamable-http"),
+        ("events", "--events", "streamable-http"),
+        ("legacy", "--sse", "sse"),
+    ] {
+        let port = free_port();
+        let number = port.to_string();
+        let mut command = vec!["python3", path.to_str().unwrap(), "--port", &number];
+        command.extend((!option.is_empty()).then_some(option));
+        running.push(Running::on_port(&command, &[], port).await);
+        let url = format!("http://127.0.0.1:{port}/mcp");
+        entries.insert(name.to_owned(), json!({ "type": transport, "url": url }));
+    }
+    let names: Vec<_> = entries.keys().cloned().collect();
+    let gateway = Gateway::serving(Value::Object(entries)).start().await;
+    for name in &names {
+        gateway.ready(&[name]).await;
+        let session = Session::open(&gateway, &format!("/{name}/mcp")).await;
+        for value in ["NaN", "tight NaN"] {
+            let (began, arguments) = (Instant::now(), json!({ "value": value }));
+            let answer = gateway.post(&format!("/{name}/echo"), &arguments).await;
+            let call = json!({ "name": "echo", "arguments": arguments });
+            let told = session.answer("tools/call", &call).await;
+            let function = json!({ "name": format!("{name}_echo"), "arguments": arguments.to_string() });
+            let read = json!([{ "id": "1", "type": "function", "function": function }]);
+            let read = gateway.post("/v1/tools/call", &read).await;
+            assert!(began.elapsed() < Duration::from_secs(20), "{name}: {:?}", began.elapsed());
+            assert_eq!(answer.status, 502, "{name}, {value}: {}", answer.text());
+            assert_eq!((told.status, read.status), (200, 200), "{name}, {value}");
+            for answer in [answer, told, read] {
+                let text = answer.text();
+                let is_told = text.contains("its answer is no JSON: {") && text.contains("NaN");
+                assert!(is_told, "{name}, {value}: {text}");
+            }
+        }
+        let fine = gateway.post(&format!("/{name}/echo"), &json!({ "value": 1 })).await.ok();
+        assert_eq!(fine, json!({ "value": 1 }), "{name}: the connection goes on");
+    }
+    gateway.logged("its answer is no JSON").await;
+    assert!(!gateway.log().contains("NaN"), "what a server answers is for its caller: {}", gateway.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_that_is_no_json_is_told_while_its_stream_stays_open() {
+    let server = FakeHttp::start(|came| {
+        let id = (came.asks() == "initialize").then(|| &came.message["id"])?;
+        let event = format!("data: {{\"jsonrpc\": \"2.0\", \"id\": {id}, \"result\": {{\"n\": NaN}}}}\n\n");
+        Some(Says::new(200, "text/event-stream", event).with("Content-Length", "9999"))
+    })
+    .await;
+    let gateway = Gateway::serving(json!({ "s": server.entry() })).start().await;
+    let state = gateway.in_state("s", "unavailable").await;
+    let reason = state["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("`initialize` failed") && reason.contains("its answer is no JSON: {"),
+        "{reason}"
+    );
+    assert!(gateway.started.elapsed() < Duration::from_secs(20), "{:?}", gateway.started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_before_an_answer_is_passed_over() {
+    let server = FakeHttp::start(|came| {
+        let answer = result(&came.message)?;
+        Some(Says::new(200, "application/json", format!("\u{feff}{answer}")))
+    })
+    .await;
+    let gateway = Gateway::serving(json!({ "s": server.entry() })).start().await;
+    gateway.ready(&["s"]).await;
+    assert_eq!(gateway.post("/s/fine", &json!({})).await.ok(), "done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

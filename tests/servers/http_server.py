@@ -9,6 +9,8 @@ Usage: http_server.py --port N [--status 401] [--events] [--sse] [--token SECRET
 --token SECRET  wants `Authorization: Bearer SECRET`
 --log FILE      appends every POST as one JSON line
 
+Its tool `echo` answers the value "NaN" with what is no JSON, and "tight NaN" with the same without blanks.
+
 `POST /forget` drops all sessions: later requests of theirs get 404, as the specification has it.
 """
 import argparse, json, os, queue, threading, uuid
@@ -37,6 +39,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def written(self, reply):
+        nan = (reply.get("result") or {}).get("structuredContent")
+        return json.dumps(reply, separators=(",", ":") if nan and nan["tight"] else None).encode()
 
     def answer(self, status, body=b"", kind="application/json", **headers):
         self.send_response(status)
@@ -88,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         if options.sse:
             if ident is not None:
                 reply = {"jsonrpc": "2.0", "id": ident, **self.result(method, message.get("params") or {})}
-                streams[self.path.rsplit("/", 1)[1]].put(json.dumps(reply).encode())
+                streams[self.path.rsplit("/", 1)[1]].put(self.written(reply))
             return self.answer(202)
         session, headers = self.headers.get("Mcp-Session-Id"), {}
         if method == "initialize":
@@ -102,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, json.dumps({"jsonrpc": "2.0", "id": ident, "error": {"code": -32001, "message": "Session not found"}}).encode())
         if ident is None:
             return self.answer(202)
-        reply = json.dumps({"jsonrpc": "2.0", "id": ident, **self.result(method, message.get("params") or {})}).encode()
+        reply = self.written({"jsonrpc": "2.0", "id": ident, **self.result(method, message.get("params") or {})})
         if options.events:
             self.answer(200, b"event: message\ndata: " + reply + b"\n\n", "text/event-stream", **headers)
         else:
@@ -116,8 +122,12 @@ class Handler(BaseHTTPRequestHandler):
         if method == "ping":
             return {"result": {}}
         if method == "tools/call":
-            text = str(os.getpid()) if parameters["name"] == "pid" else json.dumps(parameters.get("arguments"))
-            return {"result": {"content": [{"type": "text", "text": text}]}}
+            arguments = parameters.get("arguments") or {}
+            text = str(os.getpid()) if parameters["name"] == "pid" else json.dumps(arguments)
+            result = {"content": [{"type": "text", "text": text}]}
+            if arguments.get("value") in ("NaN", "tight NaN"):
+                result = {"structuredContent": {"n": float("nan"), "tight": arguments["value"] == "tight NaN"}, **result}
+            return {"result": result}
         return {"error": {"code": -32601, "message": "no such method"}}
 
 

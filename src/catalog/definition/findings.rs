@@ -1,6 +1,7 @@
 //! What is told of odd definitions: each flaw once for a server, with the names of what has it.
 
 use std::collections::HashSet;
+use std::fmt::{self, Display};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,6 +22,8 @@ const MOST_REMEMBERED: usize = 4096;
 pub struct Findings {
     list: Vec<Finding>,
     untold: usize,
+    /// That the list is too long, once it was cut.
+    cut: Option<String>,
 }
 
 #[derive(Debug)]
@@ -74,29 +77,47 @@ impl Findings {
         }
     }
 
+    /// Takes note that a page of the list of `what` is longer than `bound`, and was read as far as `count` entries.
+    pub fn cut(&mut self, what: &str, bound: impl Display, count: usize) {
+        let cut = format!("a page of its list of {what} is longer than {bound} and is cut after {count}");
+        self.cut.get_or_insert(cut);
+    }
+
     /// Says in the log what is wrong with the `kind` of `server` (`tool`, `prompt`, ...), unless that was `told`.
     pub fn tell(&self, server: &ServerName, kind: &'static str, told: Option<&Told>) {
-        for Finding { flaw, outcome, names, count } in &self.list {
-            let mut named = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            if *count > names.len() {
-                named.push_str(&format!(" and {} more", count - names.len()));
-            }
-            let outcome = match outcome {
-                Outcome::Mended => "clients get it without what is wrong",
-                Outcome::LeftOut => "it is left out of lists",
-            };
-            let line = format!("{server}: {kind} {named}: {flaw}; {outcome}");
+        for (line, finding) in self.lines(server, kind) {
             if told.is_none_or(|told| told.is_news(&line)) {
-                let name = names.first();
-                tracing::warn!(mcp_server = %server, name, member = flaw.member, count, "{line}");
+                let name = finding.and_then(|finding| finding.names.first());
+                let (member, count) =
+                    (finding.map(|finding| &*finding.flaw.member), finding.map(|finding| finding.count));
+                tracing::warn!(mcp_server = %server, name, member, count, "{line}");
             }
         }
-        if self.untold > 0 {
-            let line = format!("{server}: {} further flaws of its {kind} definitions", self.untold);
-            if told.is_none_or(|told| told.is_news(&line)) {
-                tracing::warn!(mcp_server = %server, "{line}");
-            }
+    }
+
+    /// What there is to say of the `kind` of `server`, a line each.
+    fn lines(&self, server: &ServerName, kind: &'static str) -> Vec<(String, Option<&Finding>)> {
+        let flaws = self.list.iter().map(|finding| (format!("{server}: {kind} {finding}"), Some(finding)));
+        let untold =
+            (self.untold > 0).then(|| format!("{} further flaws of its {kind} definitions", self.untold));
+        let others = untold.iter().chain(&self.cut).map(|line| (format!("{server}: {line}"), None));
+        flaws.chain(others).collect()
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { flaw, outcome, names, count } = self;
+        let named = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        formatter.write_str(&named)?;
+        if *count > names.len() {
+            write!(formatter, " and {} more", count - names.len())?;
         }
+        let outcome = match outcome {
+            Outcome::Mended => "clients get it without what is wrong",
+            Outcome::LeftOut => "it is left out of lists",
+        };
+        write!(formatter, ": {flaw}; {outcome}")
     }
 }
 
@@ -106,5 +127,36 @@ impl Told {
         line.hash(&mut hasher);
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.len() < MOST_REMEMBERED && lines.insert(hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::definition::Wrong;
+
+    #[test]
+    fn each_flaw_has_a_line_and_a_list_that_was_cut_one_of_its_own() {
+        let mut findings = Findings::default();
+        let flaw = |member: &str| Flaw { member: member.to_owned(), wrong: Wrong::Missing };
+        for place in 0..MOST_NAMED + 2 {
+            findings.left_out(&format!("p{place}"), &flaw("name"));
+        }
+        findings.cut("prompts", "50000 entries", 49_993);
+        let told = |findings: &Findings| {
+            let lines = findings.lines(&ServerName::new("s").unwrap(), "prompt");
+            lines.into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(&findings),
+            [
+                "s: prompt `p0`, `p1`, `p2`, `p3`, `p4` and 2 more: `name` is missing; it is left out of lists",
+                "s: a page of its list of prompts is longer than 50000 entries and is cut after 49993",
+            ]
+        );
+        for place in 0..=MOST_TOLD {
+            findings.left_out("p", &flaw(&place.to_string()));
+        }
+        assert_eq!(told(&findings)[MOST_TOLD], "s: 2 further flaws of its prompt definitions");
     }
 }

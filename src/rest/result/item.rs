@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{RenderError, escaped, write_string};
+use crate::upstream::words::WrongAnswer;
 
 /// The members of `CallToolResult` that the rendering needs. Of equal keys the last counts.
 #[derive(Default)]
@@ -189,7 +190,7 @@ impl<'a> Visitor<'a> for ItemVisitor {
 /// Why `result` could not be read. serde's own words would quote the server's data.
 pub fn diagnose(result: &[u8]) -> RenderError {
     match serde_json::from_slice::<&RawValue>(result) {
-        Err(_) => RenderError::NotJson,
+        Err(_) => RenderError::NotJson(WrongAnswer::no_json(result)),
         Ok(value) if !value.get().starts_with('{') => RenderError::NotAnObject,
         Ok(_) => RenderError::ContentNotAList,
     }

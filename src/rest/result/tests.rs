@@ -1,6 +1,7 @@
 //! Every kind of content and of error, as servers write them.
 
 use super::{RenderError, Rendered, render};
+use crate::upstream::words::WrongAnswer;
 
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
@@ -167,8 +168,8 @@ fn what_is_no_tool_result_is_refused_without_quoting_it() {
     for (result, expected) in [
         ("\"just a string\"", RenderError::NotAnObject),
         ("[]", RenderError::NotAnObject),
-        ("{", RenderError::NotJson),
-        ("", RenderError::NotJson),
+        ("{", RenderError::NotJson(WrongAnswer::no_json(b"{"))),
+        ("", RenderError::NotJson(WrongAnswer::no_json(b""))),
         (r#"{"content":"secret"}"#, RenderError::ContentNotAList),
         (r#"{"content":[5]}"#, RenderError::ContentNotAList),
         (

@@ -10,10 +10,9 @@ use hyper::body::Incoming;
 use super::{Answered, Exchange};
 use crate::upstream::error::{LinkError, StatusReason};
 use crate::upstream::unpack::AnswerBody;
-use crate::upstream::words;
+use crate::upstream::words::{self, WrongAnswer};
 
-/// How much of a refusal words are looked for in, in bytes, and how long it may take.
-const WORDS_AMONG: usize = 64 << 10;
+/// How long words are looked for in a refusal.
 const WORDS_WITHIN: Duration = Duration::from_secs(2);
 /// What is shorter is no secret, and may be part of any word.
 const SHORTEST_SECRET: usize = 6;
@@ -26,23 +25,31 @@ impl Exchange {
         let mut read = BytesMut::new();
         let reading = async {
             let Ok(mut body) = AnswerBody::of(response) else { return };
-            while read.len() < WORDS_AMONG
+            while read.len() < words::AMONG
                 && let Ok(Some(data)) = body.next().await
             {
                 read.extend_from_slice(&data);
             }
         };
         let _what_came_so_far_counts = tokio::time::timeout(WORDS_WITHIN, reading).await;
-        read.truncate(WORDS_AMONG);
+        read.truncate(words::AMONG);
         let words = words::of_refusal(&media_type, &read).map(|words| self.without_secrets(&words).into());
         (StatusReason { words, ..reason }, read.freeze())
     }
 
     /// The fault of an answer whose status is a success and whose body is no answer.
     pub fn no_answer(&self, status: StatusCode, kind: Option<&HeaderValue>, body: &[u8]) -> LinkError {
-        let body = &body[..body.len().min(WORDS_AMONG)];
-        let said = words::of_no_answer(status.as_u16(), &media_type(kind), body);
-        LinkError::Malformed(self.without_secrets(&said))
+        self.wrong(WrongAnswer::of_body(status.as_u16(), &media_type(kind), body))
+    }
+
+    /// The fault of an event that was meant as the answer to a request, and is no JSON.
+    pub fn no_json(&self, event: &[u8]) -> LinkError {
+        self.wrong(WrongAnswer::no_json(event))
+    }
+
+    fn wrong(&self, WrongAnswer { fault, words }: WrongAnswer) -> LinkError {
+        let words = words.map(|words| self.without_secrets(&words));
+        LinkError::WrongAnswer(WrongAnswer { fault, words })
     }
 
     /// Words of the server without the secrets that our requests carry: some servers say them again.

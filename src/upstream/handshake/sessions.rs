@@ -70,7 +70,9 @@ pub async fn tell_initialized(link: &dyn Link) -> Result<(), EndReason> {
     let message = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     match link.send(Outgoing { message, step: Step::Initialized }).await {
         Ok(()) => Ok(()),
-        Err(LinkError::Status(_) | LinkError::Malformed(_)) if !link.end().is_set() => {
+        Err(LinkError::Status(_) | LinkError::WrongAnswer(_) | LinkError::Malformed(_))
+            if !link.end().is_set() =>
+        {
             tracing::debug!("{INITIALIZED} was refused");
             Ok(())
         }

@@ -14,6 +14,7 @@ use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::request::Manner;
+use crate::upstream::stray;
 use crate::upstream::unpack::AnswerBody;
 
 /// Waits between tries to listen again; the server's own `retry` comes first.
@@ -108,6 +109,10 @@ impl Streamable {
                             Sorted::Error { id: of, error } if of == id => {
                                 self.drain(events);
                                 return Ok(Reply::Error(error));
+                            }
+                            Sorted::Stray if stray::answers(&data) == Some(id) => {
+                                self.drain(events);
+                                return Err(self.exchange.no_json(&data));
                             }
                             Sorted::Progress { id: of } if of == id => {
                                 if let Some(progress) = progress {
