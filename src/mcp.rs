@@ -44,6 +44,7 @@ mod shared;
 mod stateless;
 mod stream;
 mod streamed;
+mod tool_lists;
 mod way;
 mod wishes;
 

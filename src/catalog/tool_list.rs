@@ -16,7 +16,7 @@ use crate::upstream::Manner;
 /// A list for clients with sessions, and one for those without.
 type OfManners<T> = [OnceLock<T>; 2];
 
-/// The tools of one server as elements of lists, under one kind of names. Without patterns over tools, what a scope may see
+/// The lists of one server's tools, under one kind of names. Without patterns over tools, what a scope may see
 /// of a server depends on whether it is read-only alone.
 #[derive(Debug, Default)]
 pub struct ServerLists {
@@ -48,22 +48,22 @@ impl CatalogServer {
             .flat_map(|scope| [Manner::Sessions, Manner::Stateless].map(|manner| (scope.clone(), manner)));
         for (scope, manner) in lists {
             if before.lists.of(&scope, manner).get().is_some() {
-                self.elements(&scope, manner, None);
+                self.list(&scope, manner, None);
             }
             if names_before.lists.of(&scope, manner).get().is_some() {
-                self.elements(&scope, manner, Some(names));
+                self.list(&scope, manner, Some(names));
             }
         }
     }
 
-    /// The tools that `scope` may see, under `names` or else their own.
-    fn elements(&self, scope: &Scope, manner: Manner, names: Option<&ServerNames>) -> Bytes {
+    /// The array of the tools that `scope` may see, under `names` or else their own.
+    fn list(&self, scope: &Scope, manner: Manner, names: Option<&ServerNames>) -> Bytes {
         let manner = self.list_manner(manner);
         let write = || {
-            let mut text = Vec::new();
+            let mut text = vec![b'['];
             let visible = self.tools.iter().enumerate().filter(|(_, tool)| scope.allows(self, tool));
             for (position, tool) in visible {
-                if !text.is_empty() {
+                if text.len() > 1 {
                     text.push(b',');
                 }
                 let name = names.map_or(&tool.listed_name, |names| names.of(position));
@@ -71,6 +71,7 @@ impl CatalogServer {
                 serde_json::to_writer(&mut text, &Listed { name, tool, manner, server })
                     .expect("JSON values with string keys are always written");
             }
+            text.push(b']');
             Bytes::from(text)
         };
         if scope.chooses_tools() {
@@ -92,14 +93,14 @@ impl Catalog {
     pub fn tool_list(&self, scope: &Scope, manner: Manner) -> Bytes {
         let differs = |server: &Arc<CatalogServer>| server.list_manner(manner) == manner;
         let manner = if self.servers.iter().any(differs) { manner } else { Manner::Sessions };
-        let write =
-            || {
-                let servers = self.servers.iter().enumerate();
-                let visible = servers.filter(|(_, server)| scope.allows_server(&server.name));
-                array(visible.map(|(index, server)| {
-                    server.elements(scope, manner, Some(self.prefixed().server(index)))
-                }))
-            };
+        let write = || {
+            let servers = self.servers.iter().enumerate();
+            let visible = servers.filter(|(_, server)| scope.allows_server(&server.name));
+            joined(
+                visible
+                    .map(|(index, server)| server.list(scope, manner, Some(self.prefixed().server(index)))),
+            )
+        };
         self.lists[scope.index].all[manner as usize].get_or_init(write).clone()
     }
 
@@ -110,7 +111,7 @@ impl Catalog {
         let Some((index, server)) = found.filter(|(_, server)| scope.allows_server(&server.name)) else {
             return Bytes::from_static(b"[]");
         };
-        let write = || array([server.elements(scope, manner, None)]);
+        let write = || server.list(scope, manner, None);
         if !scope.chooses_tools() {
             return write();
         }
@@ -120,13 +121,14 @@ impl Catalog {
     }
 }
 
-fn array(parts: impl IntoIterator<Item = Bytes>) -> Bytes {
+/// One array of the elements of all `arrays`.
+fn joined(arrays: impl IntoIterator<Item = Bytes>) -> Bytes {
     let mut text = vec![b'['];
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
+    for array in arrays.into_iter().filter(|array| array.len() > 2) {
         if text.len() > 1 {
             text.push(b',');
         }
-        text.extend_from_slice(&part);
+        text.extend_from_slice(&array[1..array.len() - 1]);
     }
     text.push(b']');
     text.into()

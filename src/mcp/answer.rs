@@ -14,7 +14,7 @@ use crate::gateway::{Limited, Outcome};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::{Problem, json_answer};
 use crate::shares::Exceeded;
-use crate::upstream::RpcError;
+use crate::upstream::{LinkError, RpcError};
 
 /// JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i64 = -32700;
@@ -105,6 +105,13 @@ impl Fault {
     fn too_many(message: String, code: &'static str, retry_after: Duration) -> Self {
         let fault = Self::new(REFUSED, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
         Self { refusal: Some(Passing { code, retry_after }), ..fault }
+    }
+
+    /// A list that found no room within `after`, with 503.
+    pub fn no_room(after: Duration) -> Self {
+        let message = LinkError::NoRoom { after }.to_string();
+        let fault = Self::new(REFUSED, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
+        Self { refusal: Some(Passing { code: "results_too_many", retry_after: TRY_AGAIN }), ..fault }
     }
 
     /// In the stateless era with 404 (2026-07-28, streamable HTTP, "Protocol Version Header").

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::Guard;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::request::Parts;
@@ -12,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{self, Fault};
 use super::client::Answer;
-use super::era::{Era, LIST_TTL};
+use super::era::Era;
 use super::handshake::REVISIONS;
 use super::header_params;
 use super::members::Members;
@@ -24,16 +23,13 @@ use super::stateless::Declared;
 use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, REVISION, others};
-use crate::catalog::{Caller, Catalog};
-use crate::compute;
+use crate::catalog::Caller;
 use crate::gateway::{self, EarlyTurn};
 use crate::room::Share;
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::queue;
-use crate::upstream::{ClientSide, Freshness, Hearing, Manner, Progress};
+use crate::upstream::{ClientSide, Hearing, Progress};
 
-/// From so many tools on, their list is written apart from the workers.
-const MANY_TOOLS: usize = 256;
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 5] =
     ["tools/call", "tools/list", "prompts/get", "resources/read", "completion/complete"];
@@ -316,67 +312,5 @@ impl Mcp {
             _ if others::METHODS.contains(&method) => Box::pin(self.other(asked, method, params, way)).await,
             _ => Err(Fault::method_not_found(method)),
         }
-    }
-
-    async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Result<Bytes, Fault> {
-        self.first_outcomes(asked).await;
-        let own = match &way.client {
-            Some(client) => self.own_tool_list(asked, client, way.era.manner()).await,
-            None => None,
-        };
-        let is_own = own.is_some();
-        let list = match own {
-            Some(own) => own,
-            None => self.tool_list_apart(asked, way.era.manner()).await,
-        };
-        let mut text = Vec::with_capacity(list.len() + 10);
-        text.extend_from_slice(b"{\"tools\":");
-        text.extend_from_slice(&list);
-        if way.era == Era::Stateless {
-            text.extend_from_slice(self.freshness(asked, is_own).as_bytes());
-        }
-        text.push(b'}');
-        Ok(text.into())
-    }
-
-    /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest
-    /// circle of its servers; one that is the client's own is for nobody else.
-    fn freshness(&self, asked: &Asked<'_>, is_own: bool) -> String {
-        let catalog = self.gateway.keeper().catalog();
-        let listed = asked.place.servers(&catalog, asked.caller).filter_map(|server| server.info.as_ref());
-        let freshness = listed.fold(Freshness::default(), |all, info| all.and(info.freshness));
-        let ttl = freshness.ttl.unwrap_or(u64::from(LIST_TTL)).min(u64::from(LIST_TTL));
-        let scope = if self.is_open() && !is_own && !freshness.is_private { "public" } else { "private" };
-        format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
-    }
-
-    /// The same as [`Self::tool_list`] without keeping the worker: the text of ten thousand tools takes a while to write.
-    async fn tool_list_apart(&self, asked: &Asked<'_>, manner: Manner) -> Bytes {
-        let catalog = Guard::into_inner(self.gateway.keeper().catalog());
-        let tools: usize = catalog.servers.iter().map(|server| server.tools.len()).sum();
-        let (caller, place) = (asked.caller.clone(), asked.place.clone());
-        let list = move || tool_list(&catalog, &caller, &place, manner);
-        if tools <= MANY_TOOLS { list() } else { compute::run(asked.caller.owner("mcp"), list).await }
-    }
-
-    /// The JSON text of the tools that `caller`, a client of `manner`, sees at `place`.
-    pub(super) fn tool_list(&self, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
-        tool_list(&self.gateway.keeper().catalog(), caller, place, manner)
-    }
-
-    /// Waits, for a few seconds at most, until the servers of the endpoint have been heard of.
-    pub(super) async fn first_outcomes(&self, asked: &Asked<'_>) {
-        let concerns = |name: &crate::config::ServerName| match asked.place {
-            Place::All => asked.caller.scope.allows_server(name),
-            Place::One(server) => name.as_str() == server,
-        };
-        self.gateway.keeper().first_outcomes(concerns).await;
-    }
-}
-
-fn tool_list(catalog: &Catalog, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
-    match place {
-        Place::All => catalog.tool_list(&caller.scope, manner),
-        Place::One(name) => catalog.tool_list_of(&caller.scope, manner, name),
     }
 }

@@ -4,7 +4,7 @@ beside their answers; standard library only.
 
 Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--hang METHOD] [--circle]
                           [--ttl MS] [--scope SCOPE] [--log FILE] [--tells] [--more NAME,NAME]
-                          [--enables NAME,NAME] [--nags] [--while FILE]
+                          [--enables NAME,NAME] [--nags] [--while FILE] [--described BYTES]
 
 --prompts A,B  the prompts; without it the server has none and does not declare them
 --page N       entries on one page of a list
@@ -21,6 +21,7 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
 --nags         has the tool `nag`, which asks the user `count` times, each `every` milliseconds, and never answers
 --more A,B     further tools, for a client that can be asked something; they echo their arguments
 --echoes-changes says after each list of tools that it has changed
+--described N  each tool and each prompt has a description of so many bytes
 --enables A,B  has the tool `enable`, after which this process has these tools, too, and says so
 """
 import argparse, json, os, sys, threading, time
@@ -36,10 +37,12 @@ parser.add_argument("--tells", action="store_true")
 parser.add_argument("--nags", action="store_true")
 parser.add_argument("--echoes-changes", action="store_true")
 parser.add_argument("--more", default="")
+parser.add_argument("--described", type=int)
 parser.add_argument("--enables", default="")
 options = parser.parse_args()
 
-PROMPTS = [{"name": name, "x-vendor": 1.50} for name in (options.prompts or "").split(",") if name]
+DESCRIBED = {} if options.described is None else {"description": "d" * options.described}
+PROMPTS = [{"name": name, "x-vendor": 1.50, **DESCRIBED} for name in (options.prompts or "").split(",") if name]
 RESOURCES = [{"uri": f"odd+x://{number}/?a=%20#é", "name": f"R{number}", "x-vendor": {"uri": "kept://"}} for number in range(3)]
 CHANGING = {"listChanged": True} if options.tells else {}
 CAPABILITIES = {
@@ -65,7 +68,8 @@ def has_trouble(method, with_method):
 def tools():
     more = [name for name in options.more.split(",") if name and client.get("capabilities")]
     message = {"type": "object", "properties": {"message": {"type": "string", "x-mcp-header": "Message"}}}
-    return [{"name": name, "inputSchema": message if name == "ask" else {"type": "object"}} for name in TOOLS + more]
+    schemas = {"ask": message}
+    return [{"name": name, "inputSchema": schemas.get(name, {"type": "object"}), **DESCRIBED} for name in TOOLS + more]
 
 
 def nag(count, every):

@@ -15,6 +15,7 @@ use super::super::answer::{self, Fault};
 use super::super::entries::{self, Kind};
 use super::super::era::{Era, LIST_TTL};
 use super::super::methods::Asked;
+use super::super::tool_lists::kept;
 use super::super::way::Way;
 use super::uris::Edits;
 use crate::catalog::definition::Findings;
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 struct Listed {
     kind: Kind,
+    /// The pages, which keep their room among the results while their entries are in memory.
+    pages: Vec<Bytes>,
     entries: Vec<Own>,
     names: HashSet<Arc<str>>,
     room: ListRoom,
@@ -78,14 +81,17 @@ impl Mcp {
         // What is not whole is not to be kept.
         let default = if listed.len() < servers.len() { 0 } else { u64::from(LIST_TTL) };
         let freshness = listed.iter().fold(Freshness::default(), |all, (_, list)| all.and(list.freshness));
-        let mut named = Vec::new();
+        let (mut named, mut pages) = (Vec::new(), Vec::new());
         for (server, list) in listed {
+            pages.extend(list.pages);
             let names = list.entries.into_iter().map(|entry| (self.shown_name(server, kind, &entry), entry));
             named.extend(names.filter_map(|(name, entry)| Some((name?, entry.text))));
         }
         let owner = asked.caller.key_name.clone().unwrap_or_default();
-        let size = named.iter().map(|(_, text)| text.len()).sum();
+        let size: usize = named.iter().map(|(_, text)| text.len()).sum();
+        let room = self.room_for(asked, size).await?;
         let entries = compute::run_sized(&owner, size, move || joined_entries(kind, &named)).await;
+        drop(pages);
         let mut text = format!("{{\"{}\":[{entries}]", kind.member());
         if way.era == Era::Stateless {
             let ttl = freshness.ttl.unwrap_or(default).min(default);
@@ -94,7 +100,7 @@ impl Mcp {
             text.push_str(&format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\""));
         }
         text.push('}');
-        Ok(text.into())
+        Ok(kept(room, text.into()))
     }
 
     /// What an entry is called here.
@@ -164,6 +170,7 @@ impl Listed {
     fn new(kind: Kind) -> Self {
         Self {
             kind,
+            pages: Vec::new(),
             entries: Vec::new(),
             names: HashSet::new(),
             room: ListRoom::for_request(),
@@ -175,11 +182,12 @@ impl Listed {
     /// The same with the entries of one more page. Of two with one name the first counts; what is no entry is left out.
     fn with(mut self, page: &Bytes) -> (Self, Result<Next, Fault>) {
         let next = self.add(page);
+        self.pages.push(page.clone());
         (self, next)
     }
 
     fn add(&mut self, page: &[u8]) -> Result<Next, Fault> {
-        let Self { kind, entries, names, room, freshness, findings } = self;
+        let Self { kind, entries, names, room, freshness, findings, pages: _ } = self;
         let page =
             Page::read(page, kind.member()).map_err(|_| Fault::internal("the server's answer is no list"))?;
         let over = page.each(room, |entry| {

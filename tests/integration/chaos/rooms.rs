@@ -199,3 +199,67 @@ async fn progress_that_is_not_read_is_bounded_in_bytes_in_both_eras() {
     eprintln!("unread progress: {before} kB before, {peak} kB at most");
     assert!(peak < before + (64 << 10), "{peak} kB, from {before}");
 }
+
+#[tokio::test]
+async fn lists_that_one_key_does_not_read_stay_under_the_room_for_results_and_another_keys_come() {
+    let described = ["--tells", "--prompts", "p", "--described", "400000"];
+    let config = json!({
+        "mcpServers": { "long": servers::entry("offering_server.py", &described) },
+        "apiKeys": { "a": "key-a", "b": "key-b" },
+        "limits": { "resultBytes": 8 << 20, "resultsBytes": 32 << 20 },
+    });
+    let gateway = Gateway::with(config).start().await;
+    let declared = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let declaring = |method: &str, more: Value| {
+        let mut params = json!({ "_meta": declared });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+    };
+    let accept = "application/json, text/event-stream";
+    let listed = async |key: &str, method: &str| {
+        let ask = ask(&gateway, key, "/mcp").header("Accept", accept).header("Mcp-Method", method);
+        let ask = ask.header("Mcp-Protocol-Version", "2026-07-28");
+        ask.json(&declaring(method, json!({}))).send().await
+    };
+    until(Duration::from_secs(60), "the long list", async || {
+        (listed("b", "tools/list").await.body.len() > 2 << 20).then_some(())
+    })
+    .await;
+    let before = process::resident(gateway.pid());
+    process::forget_peak(gateway.pid());
+    let mut unread = Vec::new();
+    for _ in 0..50 {
+        let wanted = json!({ "notifications": { "toolsListChanged": true } });
+        for (path, method, more) in [
+            ("/mcp", "tools/list", json!({})),
+            ("/long/mcp", "tools/list", json!({})),
+            ("/mcp", "prompts/list", json!({})),
+            ("/long/mcp", "subscriptions/listen", wanted),
+        ] {
+            let head =
+                format!("Accept: {accept}\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
+            unread.push(deaf(&gateway, path, &head, &declaring(method, more)).await);
+        }
+    }
+    for method in ["tools/list", "prompts/list"] {
+        let answer = tokio::time::timeout(Duration::from_secs(10), listed("b", method)).await;
+        let answer = answer.expect("it is held up");
+        assert_eq!(answer.status, 200, "{method}: {}", answer.text());
+    }
+    // The key's own lists find no room, until those that are not read are cut off.
+    until(Duration::from_secs(60), "a list of the same key", async || {
+        let answer = listed("a", "tools/list").await;
+        assert!([200, 503].contains(&answer.status), "{}", answer.status);
+        if answer.status == 503 {
+            assert!(answer.text().contains("limits.resultsBytes"), "{}", answer.text());
+        }
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    let peak = process::peak(gateway.pid());
+    eprintln!("unread lists: {before} kB before, {peak} kB at most");
+    assert!(peak < before + (128 << 10), "{peak} kB, from {before}");
+}
