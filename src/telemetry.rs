@@ -9,6 +9,7 @@
 //! None may hold a secret: no header, no argument, no result, no path or query of a server's address.
 
 pub mod audit;
+mod clock;
 mod journal;
 mod lines;
 mod queue;
@@ -24,6 +25,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use clock::Clock;
 use journal::{Copied, Copying};
 use lines::{Lines, Stream};
 use queue::Writer;
@@ -81,7 +83,8 @@ impl Telemetry {
         }
         let form = if form == Form::Journal { Form::Text } else { form };
         let (queue, writer) = queue::start(Stream::new(io::stderr()), &DROPPED)?;
-        let layer = tracing_subscriber::fmt::layer().with_writer(Lines::new(queue, form == Form::Json));
+        let lines = Lines::new(queue, form == Form::Json);
+        let layer = tracing_subscriber::fmt::layer().with_timer(Clock).with_writer(lines);
         let layer = match form {
             Form::Json => layer.json().boxed(),
             Form::Text | Form::Journal => {

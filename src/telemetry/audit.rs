@@ -25,12 +25,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tracing_subscriber::fmt::format::Writer as TimeWriter;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use super::Form;
 use super::queue::{self, Queue, Writer};
 use super::text::visible_json;
+use super::{Form, clock};
 use destinations::{AppendedFile, Journal, Stderr};
 use trail::{Destination, Trail};
 
@@ -190,9 +188,8 @@ fn named(scheme: &str, digest: &[u8]) -> Box<str> {
 
 /// What the trail is told, as one line of JSON.
 fn line(what: impl Serialize) -> Box<[u8]> {
-    let mut time = String::new();
-    let _written = SystemTime.format_time(&mut TimeWriter::new(&mut time));
-    let line = serde_json::to_string(&Line { time, what }).expect("texts and numbers are always written");
+    let line = serde_json::to_string(&Line { time: clock::now(), what })
+        .expect("texts and numbers are always written");
     let mut line = visible_json(&line).into_owned();
     line.push('\n');
     line.into_bytes().into()

@@ -69,10 +69,8 @@ impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let body = line.strip_suffix(b"\n").unwrap_or(line);
         let is_shown = !self.are_json || text::is_plain(body);
-        self.queue.offer(match std::str::from_utf8(line) {
-            Ok(json) if !is_shown => text::visible_json(json).as_bytes().into(),
-            _ => line.into(),
-        });
+        let json = if is_shown { None } else { std::str::from_utf8(line).ok() };
+        self.queue.offer(json.map_or_else(|| line.into(), |json| text::visible_json(json).as_bytes().into()));
         Ok(line.len())
     }
 

@@ -1,7 +1,7 @@
 //! Where a request came from.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The other end of a connection, also as an extension of each request on it. Behind a proxy or a port forward
 /// it proves nothing about who calls.
@@ -32,10 +32,22 @@ pub struct Host(pub Peer);
 impl fmt::Display for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Peer::Tcp(address) => address.ip().fmt(formatter),
+            Peer::Tcp(address) => match address.ip() {
+                IpAddr::V4(ip) => write_quickly(ip, formatter),
+                IpAddr::V6(ip) => ip.fmt(formatter),
+            },
             unix => unix.fmt(formatter),
         }
     }
+}
+
+/// Writes what `Display` does: it stands in the line of each call, and each number has a formatter of its own there.
+fn write_quickly(ip: Ipv4Addr, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (place, octet) in ip.octets().into_iter().enumerate() {
+        out.write_str(if place == 0 { "" } else { "." })?;
+        out.write_str(itoa::Buffer::new().format(octet))?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Peer {
@@ -60,5 +72,8 @@ mod tests {
         assert_eq!(told("[::1]:9"), "[::1]:9");
         assert_eq!(Peer::Unix { user: Some(1000) }.to_string(), "unix:uid=1000");
         assert_eq!(Peer::Unix { user: None }.to_string(), "unix");
+        for host in ["127.0.0.1", "10.255.99.100", "fe80::1"] {
+            assert_eq!(Host(Peer::Tcp(SocketAddr::new(host.parse().unwrap(), 9))).to_string(), host);
+        }
     }
 }

@@ -193,8 +193,7 @@ pub fn cancelled(id: u32) -> Vec<u8> {
 }
 
 fn number(line: &mut Vec<u8>, value: u32) {
-    use std::io::Write as _;
-    write!(line, "{value}").expect("writing into a Vec cannot fail");
+    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn string(line: &mut Vec<u8>, text: &str) {
