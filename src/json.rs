@@ -48,6 +48,15 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for First<T, 
     }
 }
 
+/// Reads JSON from `bytes`. What is borrowed from a text is not checked again to be UTF-8, piece by piece.
+pub fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        // Tells where; what is not kept may be anything.
+        Err(_) => serde_json::from_slice(bytes),
+    }
+}
+
 /// The JSON `text` on one line: a line break would end an event, or a message over stdio.
 ///
 /// Where JSON allows line breaks they mean nothing.
@@ -71,6 +80,20 @@ fn is_on_one_line(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_read_as_text_where_they_are_one_and_else_as_far_as_it_matters() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Kept<'a> {
+            a: &'a str,
+        }
+        for bytes in [&b"{\"a\":\"x\",\"b\":\"\xc3\xbc\"}"[..], b"{\"b\":\"\xff\",\"a\":\"x\"}"] {
+            assert_eq!(read::<Kept<'_>>(bytes).unwrap(), Kept { a: "x" });
+        }
+        let error = read::<Kept<'_>>(b"{\"a\":\n\"\xff\"}").unwrap_err();
+        assert!(error.is_syntax() && error.line() == 2, "{error}");
+        assert!(read::<Kept<'_>>(b"{\"a\":").unwrap_err().is_eof());
+    }
 
     #[test]
     fn line_breaks_become_blanks() {

@@ -9,6 +9,9 @@ use crate::trace::{RequestId, TraceContext};
 /// Carries the id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// The caller's own id when it is usable, else a new one.
 pub fn request_id(headers: &HeaderMap) -> RequestId {
     let given = headers.get(REQUEST_ID).map(|id| Bytes::copy_from_slice(id.as_bytes()));
@@ -17,8 +20,10 @@ pub fn request_id(headers: &HeaderMap) -> RequestId {
 
 /// The trace that the caller is part of, if it names one.
 pub fn trace(headers: &HeaderMap) -> Option<TraceContext> {
-    let all = |name: &str| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-    TraceContext::read(all("traceparent"), all("tracestate"))
+    let parents = headers.get_all(TRACEPARENT);
+    parents.iter().next()?;
+    let states = headers.get_all(TRACESTATE);
+    TraceContext::read(parents.iter().map(HeaderValue::as_bytes), states.iter().map(HeaderValue::as_bytes))
 }
 
 /// Writes the id into an answer.

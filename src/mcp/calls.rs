@@ -23,7 +23,7 @@ use crate::compute;
 use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
-use crate::json::one_line_text;
+use crate::json::{self, one_line_text};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
@@ -140,7 +140,7 @@ impl Mcp {
                 let (era, at_all, called) = (way.era, *asked.place == Place::All, target.clone());
                 let read = move |result: &Bytes| {
                     // Reading it checks that it is JSON.
-                    let members: Members<'_> = serde_json::from_slice(result)?;
+                    let members: Members<'_> = json::read(result)?;
                     let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
                     let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
                     let result = Way::told(era, manner, members, true)?.unwrap_or_else(|| result.clone());

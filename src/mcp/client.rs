@@ -6,7 +6,7 @@
 mod questions;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -304,6 +304,11 @@ pub fn too_large_capabilities() -> Fault {
 
 /// What servers are told of a client's capabilities: those that they can ask it for, and extensions.
 pub fn askable(capabilities: Option<&RawValue>) -> Arc<str> {
+    static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("{}"));
+    // Most clients of the stateless era say so with each request.
+    if capabilities.is_none_or(|capabilities| capabilities.get() == "{}") {
+        return NOTHING.clone();
+    }
     let declared = capabilities.and_then(|capabilities| {
         serde_json::from_str::<serde_json::Map<String, Value>>(capabilities.get()).ok()
     });

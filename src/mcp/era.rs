@@ -52,15 +52,6 @@ fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         #[serde(borrow)]
         cache_scope: Option<&'a RawValue>,
     }
-    // Hardly any result says something of it, and none needs to be read through to know that.
-    static NAMES: LazyLock<[Finder<'static>; 3]> =
-        LazyLock::new(|| ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\""].map(Finder::new));
-    let says = NAMES.iter().any(|name| name.find(&result).is_some());
-    let said: Said<'_> = says.then(|| serde_json::from_slice(&result).ok()).flatten().unwrap_or_default();
-    let mut members = Vec::with_capacity(3);
-    if said.result_type.is_none() {
-        members.push(r#""resultType":"complete""#.to_owned());
-    }
     let ttl = match method {
         "server/discover" | "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => {
             Some(LIST_TTL)
@@ -69,18 +60,34 @@ fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         "resources/read" => Some(0),
         _ => None,
     };
+    // As an SDK begins a result; a second reading would find nothing to add.
+    if ttl.is_none() && result.starts_with(br#"{"resultType":"complete","#) {
+        return result;
+    }
+    // Hardly any result says something of it, and none needs to be read through to know that.
+    static NAMES: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\""].map(Finder::new));
+    let says = NAMES.iter().any(|name| name.find(&result).is_some());
+    let said: Said<'_> = says.then(|| serde_json::from_slice(&result).ok()).flatten().unwrap_or_default();
+    let mut members = String::new();
+    if said.result_type.is_none() {
+        members.push_str(r#""resultType":"complete","#);
+    }
     // What wants input first is no result to keep.
     let is_interim = said.result_type.is_some_and(|kind| kind.get() != r#""complete""#);
     if let Some(ttl) = ttl.filter(|_| !is_interim) {
         if said.ttl_ms.is_none() {
-            members.push(format!(r#""ttlMs":{ttl}"#));
+            members.push_str(&format!(r#""ttlMs":{ttl},"#));
         }
         if said.cache_scope.is_none() {
             // With keys, what is listed hangs on whose it is.
-            members.push(format!(r#""cacheScope":"{}""#, if is_open { "public" } else { "private" }));
+            members.push_str(&format!(r#""cacheScope":"{}","#, if is_open { "public" } else { "private" }));
         }
     }
-    if members.is_empty() { result } else { with_members(&result, &members.join(",")) }
+    match members.strip_suffix(',') {
+        Some(members) => with_members(&result, members),
+        None => result,
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +102,12 @@ mod tests {
         assert_eq!(complete("tools/call", r#"{"content":[]}"#), r#"{"resultType":"complete","content":[]}"#);
         assert_eq!(complete("tools/call", r#"{"resultType":"x"}"#), r#"{"resultType":"x"}"#);
         assert_eq!(complete("ping", "{}"), r#"{"resultType":"complete"}"#);
+        let said = r#"{"resultType":"complete","contents":[]}"#;
+        assert_eq!(complete("tools/call", said), said);
+        assert_eq!(
+            complete("resources/read", said),
+            r#"{"ttlMs":0,"cacheScope":"private","resultType":"complete","contents":[]}"#
+        );
         assert_eq!(
             complete("resources/read", r#" { "ttlMs": 5, "contents":[]}"#),
             r#"{"resultType":"complete","cacheScope":"private", "ttlMs": 5, "contents":[]}"#

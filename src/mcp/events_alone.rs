@@ -28,13 +28,13 @@ pub fn taken(headers: &HeaderMap, answer: Response) -> Response {
 }
 
 fn takes_events_alone(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accepted =
+        headers.get_all(header::ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let mut kinds = accepted
-        .flat_map(|value| value.split(','))
-        .map(|kind| kind.split(';').next().unwrap_or_default().trim())
+        .map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
         .filter(|kind| !kind.is_empty())
         .peekable();
-    kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case("text/event-stream"))
+    kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::Fault;
+use crate::json;
 
 /// One message.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl<'a> Message<'a> {
                 "several messages in one request are not supported: send each by itself",
             ));
         }
-        let envelope: Envelope<'a> = match serde_json::from_slice(body) {
+        let envelope: Envelope<'a> = match json::read(body) {
             Ok(envelope) => envelope,
             Err(error) if error.is_data() => {
                 return Err(Fault::invalid_request("this is no JSON-RPC message"));

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::Mcp;
 use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
 use crate::http::Problem;
+use crate::metrics::http::MCP_ROUTES;
 
 /// The endpoint that a request came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +51,8 @@ impl Place {
     /// The route as a template that holds nothing of the path itself.
     pub fn template(&self) -> &'static str {
         match self {
-            Self::All => "/mcp",
-            Self::One(_) => "/{server}/mcp",
+            Self::All => MCP_ROUTES[0],
+            Self::One(_) => MCP_ROUTES[1],
         }
     }
 }

@@ -14,8 +14,12 @@ const REQUEST_SECONDS: [f64; 16] =
 /// Methods that mean something here; any other is `_OTHER`, as the conventions have it.
 const METHODS: [&str; 4] = ["POST", "GET", "HEAD", "OPTIONS"];
 
-/// The route of calls, whose series are looked up once.
+/// The route of calls.
 pub const CALL_ROUTE: &str = "/{server}/{tool}";
+/// The routes of MCP: for all servers, and for one.
+pub const MCP_ROUTES: [&str; 2] = ["/mcp", "/{server}/mcp"];
+/// Routes whose series are looked up once.
+const FREQUENT_ROUTES: [&str; 3] = [CALL_ROUTE, MCP_ROUTES[0], MCP_ROUTES[1]];
 /// The statuses that calls end with; others are looked up each time.
 const CALL_STATUSES: [u16; 11] = [200, 422, 500, 502, 503, 504, 401, 403, 404, 413, 429];
 
@@ -23,7 +27,7 @@ const CALL_STATUSES: [u16; 11] = [200, 422, 500, 502, 503, 504, 401, 403, 404, 4
 #[derive(Debug)]
 pub struct HttpMetrics {
     requests: HistogramVec,
-    calls: [OnceLock<Histogram>; CALL_STATUSES.len()],
+    calls: [[OnceLock<Histogram>; CALL_STATUSES.len()]; FREQUENT_ROUTES.len()],
     refusals: IntCounterVec,
     connections: IntGauge,
     connection_limit: IntGauge,
@@ -63,7 +67,7 @@ impl Default for HttpMetrics {
                 &["http_request_method", "http_route", "http_response_status_code"],
             )
             .expect(VALID),
-            calls: [const { OnceLock::new() }; CALL_STATUSES.len()],
+            calls: Default::default(),
             refusals: IntCounterVec::new(refusals, &["code"]).expect(VALID),
             connections: gauge("mcpo_connections_open", "Connections of callers that are open."),
             connection_limit: gauge(
@@ -99,14 +103,16 @@ impl HttpMetrics {
 
     fn observe(&self, method: &'static str, route: &'static str, status: Option<u16>, took: Duration) {
         let seconds = took.as_secs_f64();
-        let is_call = route == CALL_ROUTE && method == METHODS[0];
-        let frequent = CALL_STATUSES.iter().position(|known| is_call && Some(*known) == status);
+        let is_call = method == METHODS[0];
+        let calls = FREQUENT_ROUTES.iter().zip(&self.calls).find(|(known, _)| is_call && **known == route);
+        let place = CALL_STATUSES.iter().position(|known| Some(*known) == status);
+        let frequent = calls.and_then(|(_, calls)| calls.get(place?));
         let series = |status: Option<u16>| {
             let status = status.map(|status| status.to_string()).unwrap_or_default();
             self.requests.with_label_values(&[method, route, status.as_str()])
         };
         match frequent {
-            Some(place) => self.calls[place].get_or_init(|| series(status)).observe(seconds),
+            Some(known) => known.get_or_init(|| series(status)).observe(seconds),
             None => series(status).observe(seconds),
         }
     }

@@ -153,6 +153,7 @@ fn requests_are_counted_by_route_and_status_whatever_their_end() {
     http.request("POST", http::CALL_ROUTE).answered(200);
     http.request("POST", http::CALL_ROUTE).answered(200);
     http.request("POST", http::CALL_ROUTE).answered(418);
+    http.request("POST", http::MCP_ROUTES[1]).answered(200);
     http.request("GET", http::CALL_ROUTE).answered(200);
     http.request("BREW", "").answered(404);
     drop(http.request("POST", http::CALL_ROUTE));
@@ -165,6 +166,7 @@ fn requests_are_counted_by_route_and_status_whatever_their_end() {
     for (method, route, status, count) in [
         ("POST", http::CALL_ROUTE, "200", 2.0),
         ("POST", http::CALL_ROUTE, "418", 1.0),
+        ("POST", http::MCP_ROUTES[1], "200", 1.0),
         ("GET", http::CALL_ROUTE, "200", 1.0),
         ("_OTHER", "", "404", 1.0),
         ("POST", http::CALL_ROUTE, "", 1.0),

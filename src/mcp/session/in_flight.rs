@@ -2,19 +2,21 @@
 //!
 //! A client must not give two of them the same id (2025-11-25, basic, "Requests"); one that does cancels both.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// By their ids. Only the session's own requests meet at this lock.
+/// Only the session's own requests meet at this lock.
 #[derive(Debug, Default)]
 pub struct Requests(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    by_id: HashMap<Arc<str>, Vec<(u64, CancellationToken)>>,
-    /// Requests so far: each has a number of its own.
+    /// By a number that each has of its own, with their ids: every request is added and taken away, and hardly any is
+    /// looked for by its id.
+    by_number: BTreeMap<u64, (Box<str>, CancellationToken)>,
+    /// Requests so far.
     count: u64,
 }
 
@@ -22,7 +24,6 @@ struct Table {
 #[derive(Debug)]
 pub struct InFlight {
     requests: Arc<Requests>,
-    id: Arc<str>,
     number: u64,
     pub cancelled: CancellationToken,
 }
@@ -30,32 +31,33 @@ pub struct InFlight {
 impl Requests {
     /// Takes note of the request `id` (JSON text).
     pub fn add(self: &Arc<Self>, id: &str) -> InFlight {
-        let (id, cancelled): (Arc<str>, _) = (id.into(), CancellationToken::new());
+        let cancelled = CancellationToken::new();
+        let request = (id.into(), cancelled.clone());
         let mut table = self.table();
         table.count += 1;
         let number = table.count;
-        table.by_id.entry(id.clone()).or_default().push((number, cancelled.clone()));
+        table.by_number.insert(number, request);
         drop(table);
-        InFlight { requests: self.clone(), id, number, cancelled }
+        InFlight { requests: self.clone(), number, cancelled }
     }
 
     /// Cancels the request `id`, if it is in flight.
     pub fn cancel(&self, id: &str) {
-        for (_, cancelled) in self.table().by_id.get(id).into_iter().flatten() {
+        for (_, cancelled) in self.table().by_number.values().filter(|(known, _)| **known == *id) {
             cancelled.cancel();
         }
     }
 
     /// Cancels all that are in flight.
     pub fn cancel_all(&self) {
-        for (_, cancelled) in self.table().by_id.values().flatten() {
+        for (_, cancelled) in self.table().by_number.values() {
             cancelled.cancel();
         }
     }
 
     /// Whether none is in flight.
     pub fn is_empty(&self) -> bool {
-        self.table().by_id.is_empty()
+        self.table().by_number.is_empty()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -65,13 +67,7 @@ impl Requests {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut table = self.requests.table();
-        if let Some(of_id) = table.by_id.get_mut(&self.id) {
-            of_id.retain(|(number, _)| *number != self.number);
-            if of_id.is_empty() {
-                table.by_id.remove(&self.id);
-            }
-        }
+        let _ended = self.requests.table().by_number.remove(&self.number);
     }
 }
 
@@ -94,6 +90,6 @@ mod tests {
         requests.cancel("7");
         assert!(third.cancelled.is_cancelled());
         drop(third);
-        assert!(requests.table().by_id.is_empty());
+        assert!(requests.is_empty());
     }
 }
