@@ -99,8 +99,8 @@ impl Namespace {
     /// The server whose thing `text` means when it is read as `{server}_{thing}`, which is the one with the longest name
     /// that it begins with, and where the thing begins.
     pub(super) fn head(&self, text: &str) -> Option<(&ServerName, usize)> {
-        let longest = text.floor_char_boundary(self.longest_head + 1);
-        let mut ends = text[..longest].rmatch_indices('_').map(|(end, _)| end);
+        let longest = text.len().min(self.longest_head + 1);
+        let mut ends = memchr::memrchr_iter(b'_', &text.as_bytes()[..longest]);
         let (server, end) = ends.find_map(|end| Some((self.heads.get(&text[..end])?, end)))?;
         Some((server.as_ref()?, end + 1))
     }
@@ -140,9 +140,9 @@ impl Namespace {
 
     /// The server whose digits stand where those of a hashed name do.
     fn hashed_by(&self, name: &str) -> Option<&ServerName> {
-        let (_, digits) = name.rsplit_once('_')?;
-        let is_hash = digits.len() == 2 * DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        self.by_digits.get(digits.get(..DIGITS).filter(|_| is_hash)?)
+        let (rest, digits) = name.as_bytes().split_last_chunk::<{ 2 * DIGITS }>()?;
+        let is_hash = rest.ends_with(b"_") && digits.iter().all(u8::is_ascii_hexdigit);
+        self.by_digits.get(name.get(rest.len()..rest.len() + DIGITS).filter(|_| is_hash)?)
     }
 }
 

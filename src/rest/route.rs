@@ -1,7 +1,9 @@
 //! From a raw request path to what it asks for: pure, so that a table can test it.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use percent_encoding::percent_decode_str;
 
 use crate::config::ListenConfig;
@@ -148,7 +150,9 @@ impl Mount {
 /// Metadata of OAuth and of OpenID Connect are at the top with the resource's path behind them, or behind that path
 /// (RFC 8414, section 3; RFC 9728, section 3).
 fn is_oauth_metadata(path: &str) -> bool {
-    let Some((_, document)) = path.split_once("/.well-known/") else { return false };
+    static DIRECTORY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("/.well-known/"));
+    let Some(at) = DIRECTORY.find(path.as_bytes()) else { return false };
+    let document = &path[at + DIRECTORY.needle().len()..];
     document.starts_with("oauth-") || document.split('/').next() == Some("openid-configuration")
 }
 

@@ -194,8 +194,10 @@ fn begins_a_member(text: &[u8]) -> bool {
     text.strip_prefix(b",").is_some_and(|text| text.trim_ascii_start().starts_with(b"\""))
 }
 
+/// The id that ASCII digits name, if it is one of ours.
 fn own_id(digits: &[u8]) -> Option<u32> {
-    let id: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let further = |id: u32, digit: &u8| id.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
+    let id = digits.iter().try_fold(0, further)?;
     (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
 }
 
