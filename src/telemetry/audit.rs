@@ -188,7 +188,7 @@ fn named(scheme: &str, digest: &[u8]) -> Box<str> {
 
 /// What the trail is told, as one line of JSON.
 fn line(what: impl Serialize) -> Box<[u8]> {
-    let line = serde_json::to_string(&Line { time: clock::now(), what })
+    let line = serde_json::to_string(&Line { time: clock::now().to_string(), what })
         .expect("texts and numbers are always written");
     let mut line = visible_json(&line).into_owned();
     line.push('\n');

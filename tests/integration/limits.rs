@@ -19,7 +19,11 @@ async fn a_body_over_the_limit_is_refused_by_name_and_one_under_it_is_served() {
     assert_eq!(small.status, 200, "{}", small.text());
     let large = gateway.post("/s/echo", &json!({ "value": "x".repeat(5000) })).await;
     assert_eq!(large.status, 413, "{}", large.text());
-    assert!(large.text().contains("larger than 4096 bytes; the gateway's `limits.bodyBytes`"), "{}", large.text());
+    assert!(
+        large.text().contains("larger than 4096 bytes; the gateway's `limits.bodyBytes`"),
+        "{}",
+        large.text()
+    );
     gateway.post("/s/pid", &json!({})).await.ok();
 }
 
