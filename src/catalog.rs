@@ -8,6 +8,7 @@ pub mod definition;
 pub mod document;
 pub mod documents;
 pub mod drift;
+pub mod earlier_drafts;
 pub mod functions;
 pub mod keeper;
 pub mod namespace;

@@ -10,6 +10,7 @@ mod members;
 mod output;
 mod pattern;
 mod rules;
+mod schema;
 
 use std::fmt;
 

@@ -54,6 +54,7 @@ mod odd_authorization;
 mod odd_calls;
 mod odd_definitions;
 mod odd_greetings;
+mod odd_schemas;
 mod odd_servers;
 mod open_webui;
 mod openai_form;

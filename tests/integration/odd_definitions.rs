@@ -240,11 +240,11 @@ async fn a_tool_is_mended_in_lists_told_once_and_called_as_before_while_rest_doc
         let of = |name: &str| &tools[&format!("{prefix}{name}")];
         assert_eq!(
             *of("bare"),
-            json!({ "name": format!("{prefix}bare"), "inputSchema": { "type": "object" } })
+            json!({ "name": format!("{prefix}bare"), "inputSchema": { "type": "object", "properties": {} } })
         );
         assert_eq!(
             of("union")["inputSchema"],
-            json!({ "anyOf": [arm("id"), arm("slug")], "type": "object" })
+            json!({ "anyOf": [arm("id"), arm("slug")], "type": "object", "properties": {} })
         );
         assert_eq!(of("text")["inputSchema"], json!({ "type": "object", "properties": { "a": {} } }));
         assert_eq!(of("list").get("outputSchema"), None);

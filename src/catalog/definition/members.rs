@@ -46,7 +46,10 @@ pub enum Shape {
     ObjectType,
     /// Schemas by name; booleans are spelled out.
     Schemas,
+    InputSchema,
     OutputSchema,
+    /// An object that readers in JavaScript take for a record of whatever is in it.
+    Record,
 }
 
 const fn may(member: &'static str, shape: Shape) -> Rule {
@@ -75,7 +78,7 @@ const TOOL: &[Rule] = &[
     may("title", Shape::Text),
     may("description", Shape::Text),
     may("icons", ICONS),
-    must("inputSchema", Shape::Members(ROOT_SCHEMA), Without::Made(|| json!({"type": "object"}))),
+    must("inputSchema", Shape::InputSchema, Without::Made(|| json!({"type": "object", "properties": {}}))),
     may("outputSchema", Shape::OutputSchema),
     may(
         "annotations",
@@ -94,7 +97,7 @@ const TOOL: &[Rule] = &[
             Shape::OneOf(&["forbidden", "optional", "required"], "`forbidden`, `optional` or `required`"),
         )]),
     ),
-    may("_meta", Shape::Object),
+    may("_meta", Shape::Record),
 ];
 
 pub const ROOT_SCHEMA: &[Rule] = &[
@@ -120,7 +123,7 @@ const PROMPT: &[Rule] = &[
             may("required", Shape::Flag),
         ])),
     ),
-    may("_meta", Shape::Object),
+    may("_meta", Shape::Record),
 ];
 
 const RESOURCE: &[Rule] = &[
@@ -132,7 +135,7 @@ const RESOURCE: &[Rule] = &[
     may("mimeType", Shape::Text),
     may("size", Shape::Size),
     may("annotations", ANNOTATIONS),
-    may("_meta", Shape::Object),
+    may("_meta", Shape::Record),
 ];
 
 const RESOURCE_TEMPLATE: &[Rule] = &[
@@ -143,7 +146,7 @@ const RESOURCE_TEMPLATE: &[Rule] = &[
     may("icons", ICONS),
     may("mimeType", Shape::Text),
     may("annotations", ANNOTATIONS),
-    may("_meta", Shape::Object),
+    may("_meta", Shape::Record),
 ];
 
 const IMPLEMENTATION: &[Rule] = &[
@@ -175,14 +178,14 @@ const CONTENT_BLOCK: &[Rule] = &[
     may("icons", ICONS),
     may("resource", Shape::Members(RESOURCE_CONTENTS)),
     may("annotations", ANNOTATIONS),
-    may("_meta", Shape::Object),
+    may("_meta", Shape::Record),
 ];
 
 const RESOURCE_CONTENTS: &[Rule] = &[
     may("mimeType", Shape::Text),
     may("text", Shape::Text),
     may("blob", Shape::Text),
-    may("_meta", Shape::Object),
+    may("_meta", Shape::Record),
 ];
 
 const ICONS: Shape = Shape::List(&Shape::Members(&[

@@ -75,7 +75,7 @@ fn root_within(schema: &Map<String, Value>, whole: &Map<String, Value>, steps: u
 }
 
 /// The value that the pointer `reference` leads to; `None` for the root itself.
-fn target<'a>(whole: &'a Map<String, Value>, reference: &str) -> Option<&'a Value> {
+pub fn target<'a>(whole: &'a Map<String, Value>, reference: &str) -> Option<&'a Value> {
     let mut tokens = reference.strip_prefix("#/")?.split('/').map(unescaped);
     let first = whole.get(&tokens.next()?)?;
     tokens.try_fold(first, |at, token| match at {

@@ -1,4 +1,6 @@
-//! Regular expressions that every JavaScript engine takes with the flag `u`, which schema compilers set: not all of them, but
+//! Which regular expressions readers take.
+//!
+//! Those that every JavaScript engine takes with the flag `u`, which schema compilers set: not all of them, but
 //! what schemas hold in practice. A single escape that is needless without the flag (`\_`, `\-`) is an error with it.
 
 use std::iter::Peekable;
@@ -13,6 +15,46 @@ const CATEGORIES: [&str; 16] =
 /// Whether `pattern` is one for sure.
 pub fn is_portable(pattern: &str) -> bool {
     Scanner { rest: pattern.chars().peekable() }.scan().is_some()
+}
+
+/// Letters that Python's `re` knows behind a backslash.
+const PYTHON: &str = "AbBdDsSwWZafnrtuUvxN";
+
+/// Whether Python's `re` takes `pattern`, as far as escapes, groups and brackets tell: ECMA-262 has more of them.
+pub fn is_python(pattern: &str) -> bool {
+    let mut rest = pattern.chars().peekable();
+    let (mut groups, mut is_class) = (0_usize, false);
+    while let Some(next) = rest.next() {
+        match next {
+            '\\' => match rest.next() {
+                None => return false,
+                Some('u') if rest.peek() == Some(&'{') => return false,
+                Some(letter) if letter.is_ascii_alphabetic() && !PYTHON.contains(letter) => return false,
+                Some(_) => {}
+            },
+            ']' if is_class => is_class = false,
+            _ if is_class => {}
+            '[' => {
+                is_class = true;
+                rest.next_if_eq(&'^');
+                // Right there it is one of the characters.
+                rest.next_if_eq(&']');
+            }
+            '(' => {
+                groups += 1;
+                let is_named = rest.next_if_eq(&'?').is_some() && rest.next_if_eq(&'<').is_some();
+                if is_named && !matches!(rest.peek(), Some('=' | '!')) {
+                    return false;
+                }
+            }
+            ')' => match groups.checked_sub(1) {
+                Some(less) => groups = less,
+                None => return false,
+            },
+            _ => {}
+        }
+    }
+    groups == 0 && !is_class
 }
 
 struct Scanner<'p> {
@@ -213,6 +255,36 @@ mod tests {
             "^*",
         ] {
             assert!(!is_portable(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_python_takes_is_told_from_what_only_others_have() {
+        for good in [
+            "",
+            r"^(?i)\d{3}\-\w+\Z$",
+            r"(?P<n>a)(?P=n)(?<=b)(?<!c)",
+            "[]a][^]]",
+            r"[(\]]",
+            r"\u00e9\/\.",
+            r"\1",
+        ] {
+            assert!(is_python(good), "{good}");
+        }
+        for bad in [
+            "(",
+            ")",
+            "[a",
+            "[]",
+            r"a\",
+            r"^\p{L}+$",
+            r"[\P{L}]",
+            "(?<name>a)",
+            r"\u{1F600}",
+            r"\cA",
+            r"\k<a>",
+        ] {
+            assert!(!is_python(bad), "{bad}");
         }
     }
 }

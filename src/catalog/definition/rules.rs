@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::date_time::is_date_time;
 use super::members::{ROOT_SCHEMA, Rule, Shape, Without, of};
-use super::{Defined, Flaw, Wrong, output};
+use super::{Defined, Flaw, Wrong, output, schema};
 
 /// Flaws of one definition that are told.
 const MOST_FLAWS: usize = 16;
@@ -38,11 +38,11 @@ impl Flaws {
         self.last = Some(flaw);
     }
 
-    fn add_no(&mut self, what: &'static str, value: &Value) {
+    pub fn add_no(&mut self, what: &'static str, value: &Value) {
         self.add(if value.is_null() { Wrong::Null } else { Wrong::IsNo(what) });
     }
 
-    fn within<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
+    pub fn within<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(name[..name.floor_char_boundary(LONGEST_NAME)].to_owned());
         let seen = look(self);
         self.path.pop();
@@ -115,7 +115,7 @@ fn value_of(shape: Shape, value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
         Shape::ObjectType if value == "object" => return Verdict::Fits,
         Shape::Size => return size(value, flaws),
         Shape::List(shape) => match value.as_array() {
-            Some(items) => return list(*shape, items, flaws),
+            Some(items) => return list(items, |item| value_of(*shape, item, flaws)),
             None => "list",
         },
         Shape::Members(rules) => match value.as_object() {
@@ -126,8 +126,21 @@ fn value_of(shape: Shape, value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
             Some(schemas) => return by_name(matches!(shape, Shape::Schemas), schemas, flaws),
             None => "object",
         },
+        Shape::InputSchema => match value.as_object() {
+            Some(schema) => return whole(input_schema(schema, flaws)),
+            None => "object",
+        },
         Shape::OutputSchema => match value.as_object() {
             Some(schema) => return whole(output_schema(schema, flaws)),
+            None => "object",
+        },
+        Shape::Record => match value.as_object() {
+            Some(record) if record.contains_key(schema::NO_RECORD) => {
+                let mut record = record.clone();
+                record.shift_remove(schema::NO_RECORD);
+                return Verdict::Mend(record.into());
+            }
+            Some(_) => return Verdict::Fits,
             None => "object",
         },
         Shape::ObjectType => {
@@ -154,11 +167,10 @@ fn whole(verdict: Verdict<Map<String, Value>>) -> Verdict<Value> {
 }
 
 /// Items that cannot be mended are left out.
-fn list(shape: Shape, items: &[Value], flaws: &mut Flaws) -> Verdict<Value> {
+pub fn list(items: &[Value], mut look: impl FnMut(&Value) -> Verdict<Value>) -> Verdict<Value> {
     let mut changed: Option<Vec<Value>> = None;
     for (index, item) in items.iter().enumerate() {
-        let verdict = value_of(shape, item, flaws);
-        let kept = match verdict {
+        let kept = match look(item) {
             Verdict::Fits if changed.is_none() => continue,
             Verdict::Fits => Some(item.clone()),
             Verdict::Mend(value) => Some(value),
@@ -180,7 +192,7 @@ fn by_name(are_schemas: bool, values: &Map<String, Value>, flaws: &mut Flaws) ->
             Value::Object(_) => Some(value.clone()),
             _ => {
                 flaws.within(name, |flaws| flaws.add_no("object", value));
-                are_schemas.then(|| if *value == false { json!({"not": {}}) } else { json!({}) })
+                are_schemas.then(|| schema::spelled_out(*value != false))
             }
         };
         changed.extend(held.map(|value| (name.clone(), value)));
@@ -201,6 +213,18 @@ fn size(value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
     }
 }
 
+/// What clients can read, whatever they make of it.
+fn input_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<String, Value>> {
+    let held = members(ROOT_SCHEMA, schema, flaws);
+    let rooted = if let Verdict::Mend(mended) = &held { mended } else { schema };
+    let mut held = schema::held(rooted, flaws).map_or(held, Verdict::Mend);
+    if let Verdict::Mend(mended) = &mut held {
+        // Some clients look nowhere else, and lose the list when there are none.
+        mended.entry("properties").or_insert_with(|| json!({}));
+    }
+    held
+}
+
 /// What a client of the era of sessions can hold results to: the schema of an object, which it can compile.
 fn output_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<String, Value>> {
     if output::root(schema) == output::Root::Other {
@@ -214,7 +238,7 @@ fn output_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<
     };
     let whole = if let Verdict::Mend(mended) = &held { mended } else { schema };
     match output::compiles(whole) {
-        Ok(()) => held,
+        Ok(()) => schema::with_readable_names(whole).map_or(held, Verdict::Mend),
         Err(why) => {
             flaws.add(Wrong::Uncompilable(why));
             Verdict::Drop

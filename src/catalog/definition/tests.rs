@@ -84,14 +84,17 @@ fn arguments_are_an_object_whatever_the_server_says() {
         [json!(null), json!("x"), json!({}), json!({"type": ["object", "null"]}), json!({"type": "string"})]
     {
         let (tool, _) = becomes(Defined::Tool, json!({"name": "t", "inputSchema": schema}));
-        assert_eq!(tool["inputSchema"], json!({"type": "object"}));
+        assert_eq!(tool["inputSchema"], json!({"type": "object", "properties": {}}));
     }
     let (tool, flaws) = becomes(Defined::Tool, json!({"name": "t"}));
-    assert_eq!(tool["inputSchema"], json!({"type": "object"}));
+    assert_eq!(tool["inputSchema"], json!({"type": "object", "properties": {}}));
     assert_eq!(flaws, ["`inputSchema` is missing"]);
     let union = json!({"name": "t", "inputSchema": {"oneOf": [{"required": ["a"]}]}});
     let (tool, _) = becomes(Defined::Tool, union);
-    assert_eq!(tool["inputSchema"], json!({"oneOf": [{"required": ["a"]}], "type": "object"}));
+    assert_eq!(
+        tool["inputSchema"],
+        json!({"oneOf": [{"required": ["a"]}], "type": "object", "properties": {}})
+    );
 }
 
 fn output(schema: Value) -> Option<Value> {

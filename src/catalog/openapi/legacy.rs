@@ -1,40 +1,22 @@
-//! Schemas of earlier drafts in the words of 2020-12: widespread generators still write draft-07 tuples and
-//! draft-04 exclusive bounds, and a tool that has one deserves better than a permissive object.
+//! Schemas of earlier drafts in the words of 2020-12, which documents are written in.
 
 use serde_json::{Map, Value};
 
 use super::keyword;
+use crate::catalog::earlier_drafts::respelled;
 
-/// `schema` with what earlier drafts spell differently respelled: tuples in `items` (with `additionalItems`), and
-/// `true` or `false` in `exclusiveMinimum` and `exclusiveMaximum`. All else stays, valid or not.
+/// `schema` with what earlier drafts spell differently respelled at any depth.
 pub(super) fn translate(schema: &Value) -> Value {
     let Some(members) = schema.as_object() else { return schema.clone() };
-    let is_tuple = members.get("items").is_some_and(Value::is_array);
-    let mut translated = Map::new();
-    for (keyword, value) in members {
-        let children = || match keyword::holds(keyword) {
+    let respelled = respelled(members);
+    let translated = respelled.as_ref().unwrap_or(members).iter().map(|(keyword, value)| {
+        let value = match keyword::holds(keyword) {
             Some(holds) => keyword::map(holds, value, &mut translate),
             None => value.clone(),
         };
-        let (keyword, value) = match (keyword.as_str(), value) {
-            ("items", Value::Array(_)) => ("prefixItems", children()),
-            ("additionalItems", _) if is_tuple => ("items", children()),
-            ("minimum", _) if is_exclusive(members, "exclusiveMinimum") => {
-                ("exclusiveMinimum", value.clone())
-            }
-            ("maximum", _) if is_exclusive(members, "exclusiveMaximum") => {
-                ("exclusiveMaximum", value.clone())
-            }
-            ("exclusiveMinimum" | "exclusiveMaximum", Value::Bool(_)) => continue,
-            (keyword, _) => (keyword, children()),
-        };
-        translated.insert(keyword.to_owned(), value);
-    }
-    Value::Object(translated)
-}
-
-fn is_exclusive(members: &Map<String, Value>, keyword: &str) -> bool {
-    members.get(keyword) == Some(&Value::Bool(true))
+        (keyword.clone(), value)
+    });
+    Value::Object(translated.collect::<Map<_, _>>())
 }
 
 #[cfg(test)]
