@@ -161,9 +161,9 @@ async fn a_server_that_keeps_failing_is_not_started_twice_each_time() {
 async fn a_server_that_begins_to_read_late_tells_its_era_all_the_same() {
     let Some(python) = provisioned::python() else { return };
     // The time server of the official SDK speaks both; a shell holds it back for longer than silence is borne.
-    let script = format!("sleep 5; exec {} -m mcp_server_time", python.display());
+    let script = r#"sleep 5; exec "$0" -m mcp_server_time"#;
     let config = json!({
-        "both": { "command": "sh", "args": ["-c", script] },
+        "both": { "command": "sh", "args": ["-c", script, python] },
         "old": uneven(&["--late", "5"]),
     });
     let gateway = Gateway::serving(config).start().await;
