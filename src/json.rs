@@ -84,15 +84,15 @@ mod tests {
     #[test]
     fn bytes_are_read_as_text_where_they_are_one_and_else_as_far_as_it_matters() {
         #[derive(Debug, PartialEq, serde::Deserialize)]
-        struct Kept<'a> {
+        struct Borrowing<'a> {
             a: &'a str,
         }
         for bytes in [&b"{\"a\":\"x\",\"b\":\"\xc3\xbc\"}"[..], b"{\"b\":\"\xff\",\"a\":\"x\"}"] {
-            assert_eq!(read::<Kept<'_>>(bytes).unwrap(), Kept { a: "x" });
+            assert_eq!(read::<Borrowing<'_>>(bytes).unwrap(), Borrowing { a: "x" });
         }
-        let error = read::<Kept<'_>>(b"{\"a\":\n\"\xff\"}").unwrap_err();
+        let error = read::<Borrowing<'_>>(b"{\"a\":\n\"\xff\"}").unwrap_err();
         assert!(error.is_syntax() && error.line() == 2, "{error}");
-        assert!(read::<Kept<'_>>(b"{\"a\":").unwrap_err().is_eof());
+        assert!(read::<Borrowing<'_>>(b"{\"a\":").unwrap_err().is_eof());
     }
 
     #[test]

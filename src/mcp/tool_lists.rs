@@ -63,7 +63,7 @@ impl Mcp {
     }
 
     /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest
-    /// circle of its servers; one that is the client's own is for nobody else.
+    /// circle of its servers; a list of the client's own is private.
     fn freshness(&self, asked: &Asked<'_>, is_own: bool) -> String {
         let catalog = self.gateway.keeper().catalog();
         let listed = asked.place.servers(&catalog, asked.caller).filter_map(|server| server.info.as_ref());

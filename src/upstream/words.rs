@@ -1,4 +1,4 @@
-//! What a server says in an answer that is none of the protocol's: its words, for reasons and logs.
+//! The words of a server in an answer outside the protocol (an error page, text, other JSON), for reasons and logs.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -48,7 +48,7 @@ pub enum Shape {
     Schemas,
     InputSchema,
     OutputSchema,
-    /// An object that readers in JavaScript take for a record of whatever is in it.
+    /// An object with members of any kind, without the one name that JavaScript readers refuse ([`super::schema::NO_RECORD`]).
     Record,
 }
 

@@ -213,13 +213,13 @@ fn size(value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
     }
 }
 
-/// What clients can read, whatever they make of it.
+/// The schema of a tool's arguments in a form that each client can read.
 fn input_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<String, Value>> {
     let held = members(ROOT_SCHEMA, schema, flaws);
     let rooted = if let Verdict::Mend(mended) = &held { mended } else { schema };
     let mut held = schema::held(rooted, flaws).map_or(held, Verdict::Mend);
     if let Verdict::Mend(mended) = &mut held {
-        // Some clients look nowhere else, and lose the list when there are none.
+        // Some clients refuse the whole list when a schema has no `properties`.
         mended.entry("properties").or_insert_with(|| json!({}));
     }
     held

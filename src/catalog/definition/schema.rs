@@ -19,14 +19,14 @@ const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "obje
 pub const NO_RECORD: &str = "constructor";
 
 /// The schema that references are within, and what was done to it.
-struct Whole<'a> {
+struct RootSchema<'a> {
     schema: &'a Map<String, Value>,
     is_respelled: Cell<bool>,
 }
 
 /// What becomes of `schema`, whose root is an object's.
 pub fn held(schema: &Map<String, Value>, flaws: &mut Flaws) -> Option<Map<String, Value>> {
-    let whole = Whole { schema, is_respelled: Cell::new(false) };
+    let whole = RootSchema { schema, is_respelled: Cell::new(false) };
     let mut changed = members(schema, &whole, flaws);
     if whole.is_respelled.get() {
         // It is of that dialect no longer.
@@ -38,7 +38,9 @@ pub fn held(schema: &Map<String, Value>, flaws: &mut Flaws) -> Option<Map<String
     with_readable_names(changed.as_ref().unwrap_or(schema)).or(changed)
 }
 
-/// The same with the property [`NO_RECORD`] where it says the same and is read: as a pattern. `None` when there is none.
+/// `schema` with its property [`NO_RECORD`] as a pattern, which means the same.
+///
+/// `None` when it has no such property.
 pub fn with_readable_names(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
     schema.get("properties")?.get(NO_RECORD)?;
     let mut readable = schema.clone();
@@ -50,7 +52,11 @@ pub fn with_readable_names(schema: &Map<String, Value>) -> Option<Map<String, Va
 }
 
 /// The keywords of one schema, and what is within; `None` when all of it is as it should be.
-fn members(schema: &Map<String, Value>, whole: &Whole<'_>, flaws: &mut Flaws) -> Option<Map<String, Value>> {
+fn members(
+    schema: &Map<String, Value>,
+    whole: &RootSchema<'_>,
+    flaws: &mut Flaws,
+) -> Option<Map<String, Value>> {
     let respelled = respelled(schema);
     if respelled.is_some() {
         whole.is_respelled.set(true);
@@ -90,7 +96,7 @@ fn schemas(
     holds: Holds,
     keyword: &str,
     value: &Value,
-    whole: &Whole<'_>,
+    whole: &RootSchema<'_>,
     flaws: &mut Flaws,
 ) -> Verdict<Value> {
     match (holds, value) {
@@ -118,8 +124,8 @@ fn schemas(
     }
 }
 
-/// A schema among others: what is none says nothing.
-fn some_schema(value: &Value, whole: &Whole<'_>, flaws: &mut Flaws) -> Verdict<Value> {
+/// One schema of a list or map. A value that is no schema becomes `{}`, which allows anything.
+fn some_schema(value: &Value, whole: &RootSchema<'_>, flaws: &mut Flaws) -> Verdict<Value> {
     match value {
         Value::Object(schema) => match members(schema, whole, flaws) {
             Some(held) => Verdict::Mend(Value::Object(held)),
@@ -139,7 +145,7 @@ pub fn spelled_out(allowed: bool) -> Value {
 }
 
 /// The value of any other keyword.
-fn plain(keyword: &str, value: &Value, whole: &Whole<'_>, flaws: &mut Flaws) -> Verdict<Value> {
+fn plain(keyword: &str, value: &Value, whole: &RootSchema<'_>, flaws: &mut Flaws) -> Verdict<Value> {
     let (fits, what) = match keyword {
         "$anchor" | "$comment" | "$dynamicAnchor" | "$dynamicRef" | "$id" | "$schema" | "contentEncoding"
         | "contentMediaType" | "description" | "format" | "title" => (value.is_string(), "text"),

@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::{chaos, process};
 use crate::support::mcp::Session;
-use crate::support::{Ask, Gateway, servers, until};
+use crate::support::{Answer, Ask, Gateway, servers, until};
 
 /// What the gateway holds for connections, tasks and its allocator's free pages, in kB.
 const SLACK: usize = 48 << 10;
@@ -129,6 +129,19 @@ async fn deaf(gateway: &Gateway, path: &str, head: &str, body: &Value) -> TcpStr
     stream
 }
 
+/// Asks until there is an answer; until then a refusal names the setting of the room.
+async fn until_there_is_room(what: &str, ask: impl AsyncFn() -> Answer) {
+    until(Duration::from_secs(60), what, async || {
+        let answer = ask().await;
+        assert!([200, 503].contains(&answer.status), "{}", answer.status);
+        if answer.status == 503 {
+            assert!(answer.text().contains("limits.resultsBytes"), "{}", answer.text());
+        }
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn results_that_one_key_does_not_read_stay_under_their_room_and_another_keys_come() {
     let size = 16 << 20;
@@ -150,13 +163,8 @@ async fn results_that_one_key_does_not_read_stay_under_their_room_and_another_ke
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     // Clients that take nothing are cut off for the same key's next large result, which may fail meanwhile.
-    until(Duration::from_secs(60), "a large result of the same key", async || {
-        let answer = ask(&gateway, "a", "/s/big").json(&json!({ "bytes": size })).send().await;
-        assert!([200, 503].contains(&answer.status), "{}", answer.status);
-        if answer.status == 503 {
-            assert!(answer.text().contains("limits.resultsBytes"), "{}", answer.text());
-        }
-        (answer.status == 200).then_some(())
+    until_there_is_room("a large result of the same key", async || {
+        ask(&gateway, "a", "/s/big").json(&json!({ "bytes": size })).send().await
     })
     .await;
     let peak = process::peak(gateway.pid());
@@ -250,15 +258,7 @@ async fn lists_that_one_key_does_not_read_stay_under_the_room_for_results_and_an
         assert_eq!(answer.status, 200, "{method}: {}", answer.text());
     }
     // The key's own lists find no room, until those that are not read are cut off.
-    until(Duration::from_secs(60), "a list of the same key", async || {
-        let answer = listed("a", "tools/list").await;
-        assert!([200, 503].contains(&answer.status), "{}", answer.status);
-        if answer.status == 503 {
-            assert!(answer.text().contains("limits.resultsBytes"), "{}", answer.text());
-        }
-        (answer.status == 200).then_some(())
-    })
-    .await;
+    until_there_is_room("a list of the same key", async || listed("a", "tools/list").await).await;
     let peak = process::peak(gateway.pid());
     eprintln!("unread lists: {before} kB before, {peak} kB at most");
     assert!(peak < before + (128 << 10), "{peak} kB, from {before}");
