@@ -9,6 +9,9 @@ use super::surrogates;
 /// Room offered to each read; doubles while reads fill it, so that large answers take few reads.
 const SMALLEST_READ: usize = 8 << 10;
 const LARGEST_READ: usize = 256 << 10;
+/// A line that outgrew the first read gets as much room at once as the last such line took, up to this: to grow step by
+/// step copies it each time.
+const LARGEST_USUAL: usize = 1 << 20;
 /// A line that is longer than this gets all the room at once that most others need, too: to copy it each time that it
 /// grows would keep the worker for ten milliseconds. What is not written to costs no memory: so much is mapped by itself.
 const LONG: usize = 4 << 20;
@@ -48,6 +51,8 @@ pub struct Frames {
     /// Bytes at the front that were already searched for a newline.
     searched: usize,
     read_size: usize,
+    /// The length of the last line that outgrew the first read.
+    usual: usize,
     limit: usize,
     /// Set while the rest of a line is being skipped.
     skipping: Option<Skipped>,
@@ -55,7 +60,7 @@ pub struct Frames {
 
 impl Frames {
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, limit, skipping: None }
+        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, usual: 0, limit, skipping: None }
     }
 
     /// Room for the next read.
@@ -69,7 +74,8 @@ impl Frames {
             self.read_size
         };
         let is_long = unread > LONG && unread < ROOM_OF_LONG;
-        self.buffer.reserve(if is_long { ROOM_OF_LONG - unread } else { self.read_size });
+        let usual = if unread < SMALLEST_READ { 0 } else { self.usual.saturating_sub(unread) };
+        self.buffer.reserve(if is_long { ROOM_OF_LONG - unread } else { self.read_size.max(usual) });
         &mut self.buffer
     }
 
@@ -93,6 +99,9 @@ impl Frames {
                     (Some(id), Skipped::NoRoom) => return Some(Frame::NoRoom { id }),
                     (None, _) => continue,
                 }
+            }
+            if length > SMALLEST_READ {
+                self.usual = (length + SMALLEST_READ).min(LARGEST_USUAL);
             }
             if length > LARGEST_READ {
                 // What follows is small, and is not to keep the large line's memory.
