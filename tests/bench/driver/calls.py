@@ -80,6 +80,38 @@ def time_throughput(run):
     yield throughput(run, TIME, "0.95 x direct", 0.95)[2]
 
 
+def constant(run):
+    """The gateway's CPU time of a small call, as a multiple of what an axum handler takes for a constant answer."""
+    if run.gateway is None:
+        return
+    cpu = {"gateway": [], "constant": []}
+    with run.gateway.start(run, {"bench": RUST.entry()}) as one:
+        status, answer = one.post("bench", RUST.tool, RUST.arguments)
+        if status != 200:
+            raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
+        port = processes.free_port()
+        handler = run.processes.start(
+            "constant", [str(EXAMPLES / "bench-constant"), "--port", str(port), "--answer", answer.decode()]
+        )
+        processes.wait_for(lambda: processes.port_is_open(port), "the constant answer")
+        path = f"/bench/{RUST.tool}"
+        sides = [("gateway", one.pid, one.port), ("constant", handler.pid, port)]
+        for turn in range(-1, run.rounds):
+            for label, pid, at in rotated(sides, turn):
+                before = processes.thread_seconds(pid)
+                url = f"http://127.0.0.1:{at}{path}"
+                report = programs.load(url, RUST.arguments, RUST.expect, 32, run.seconds)
+                if turn >= 0:  # The first turn warms up.
+                    cpu[label].append(processes.seconds_since(pid, before) / report["calls"] * 1e6)
+        run.processes.stop(handler)
+    ratio = ratios(cpu["gateway"], cpu["constant"])
+    yield Row(
+        "gateway CPU per small stdio call, against an axum handler with a constant answer", "1.8 x the handler",
+        f"{spread(cpu['gateway'], 'us')}; ratio {spread(ratio)}", "-", f"handler {spread(cpu['constant'], 'us')}",
+        statistics.median(ratio) <= 1.8, {"cpu_us": cpu, "ratio": ratio},
+    )  # fmt: skip
+
+
 def latency(run):
     """Latency at one connection, the p50 of each round against the direct p50 of that round."""
     p50 = {"gateway": [], "mcpo": [], "direct": []}
