@@ -60,7 +60,14 @@ pub struct Frames {
 
 impl Frames {
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, read_size: SMALLEST_READ, usual: 0, limit, skipping: None }
+        Self {
+            buffer: BytesMut::new(),
+            searched: 0,
+            read_size: SMALLEST_READ,
+            usual: 0,
+            limit,
+            skipping: None,
+        }
     }
 
     /// Room for the next read.
