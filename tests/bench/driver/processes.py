@@ -1,5 +1,6 @@
 """Processes of one benchmark run: started here, watched through /proc, ended by their own id."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -48,6 +49,20 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@contextlib.contextmanager
+def one_core_apart():
+    """A core that this process, and what it starts, stays off unless it asks for it."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        raise RuntimeError("a core apart needs two cores")
+    apart = min(cores)
+    os.sched_setaffinity(0, cores - {apart})
+    try:
+        yield apart
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def thread_seconds(pid):
