@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from . import life, processes, programs
 from .calls import BIG, WHOLE_RESULT, rotated
 from .contenders import NODE, RAW, RUST
-from .mcp import ways
+from .mcp import WAYS
 from .table import number
 
 #: Fewer rounds give no interval worth the name.
@@ -63,65 +63,66 @@ def markdown(figures):
     return "\n".join(lines)
 
 
-def both(stack, run, servers):
-    """The two builds with the same servers."""
-    sides = [(NEW, run.gateway), (OLD, run.against)]
-    return [(side, stack.enter_context(gateway.start(run, servers))) for side, gateway in sides]
-
-
-def loads(run, title, running, call):
-    """Rate and CPU time of calls at 32 connections and latency at one, as `call` makes them."""
-    cpu = Figure(f"{title}: CPU per call at 32 connections", "us")
-    rate = Figure(f"{title}: calls/s at 32 connections", "", is_cost=False)
-    p50 = Figure(f"{title}: p50 at 1 connection", "us")
-    for _, one in running:
-        call(one, 4, 0.5)
+def started(run, servers):
+    """For each round the two builds with the same servers, both started anew: how a process happens to lie in memory is
+    worth several percent, and stays with it."""
     for turn in range(run.rounds):
-        for side, one in rotated(running, turn):
-            before = processes.thread_seconds(one.pid)
-            report = call(one, 32, run.seconds)
-            cpu.values[side].append(processes.seconds_since(one.pid, before) / report["calls"] * 1e6)
-            rate.values[side].append(report["rate"])
-        for side, one in rotated(running, turn):
-            p50.values[side].append(call(one, 1, min(run.seconds, 1))["p50_us"])
-    return [cpu, rate, p50]
+        with contextlib.ExitStack() as stack:
+            sides = rotated([(NEW, run.gateway), (OLD, run.against)], turn)
+            yield [(side, stack.enter_context(gateway.start(run, servers))) for side, gateway in sides]
+
+
+def cpu_of(one, call, connections, seconds):
+    """The CPU time of a call in microseconds, and the report of all of them."""
+    before = processes.thread_seconds(one.pid)
+    report = call(one, connections, seconds)
+    return processes.seconds_since(one.pid, before) / report["calls"] * 1e6, report
+
+
+def loads(run, servers, kinds):
+    """Rate and CPU time of calls at 32 connections and latency at one, for each kind: its title, and how it calls."""
+    figures = []
+    for title, call in kinds:
+        cpu = Figure(f"{title}: CPU per call at 32 connections", "us")
+        rate = Figure(f"{title}: calls/s at 32 connections", "", is_cost=False)
+        figures.append((call, cpu, rate, Figure(f"{title}: p50 at 1 connection", "us")))
+    for running in started(run, servers):
+        for call, cpu, rate, p50 in figures:
+            for _, one in running:
+                call(one, 4, 0.5)
+            for side, one in running:
+                spent, report = cpu_of(one, call, 32, run.seconds)
+                cpu.values[side].append(spent)
+                rate.values[side].append(report["rate"])
+            for side, one in running:
+                p50.values[side].append(call(one, 1, min(run.seconds, 1))["p50_us"])
+    return [figure for _, *three in figures for figure in three]
 
 
 def rest_calls(server):
-    def measure(run):
-        with contextlib.ExitStack() as stack:
-            running = both(stack, run, {"bench": server.entry()})
-            return loads(run, f"REST, {server.kind}", running, lambda one, connections, seconds: programs.load(
-                one.url("bench", server.tool), server.arguments, server.expect, connections, seconds
-            ))  # fmt: skip
+    def call(one, connections, seconds):
+        return programs.load(one.url("bench", server.tool), server.arguments, server.expect, connections, seconds)
 
-    return measure
+    return lambda run: loads(run, {"bench": server.entry()}, [(f"REST, {server.kind}", call)])
 
 
 def mcp(run):
     """The ways to call over MCP; REST, which is their first, is measured by itself."""
-    figures = []
-    with contextlib.ExitStack() as stack:
-        running = both(stack, run, {"bench": RUST.entry()})
-        for index, (title, _) in enumerate(ways(running[0][1])[1:], 1):
-            figures += loads(
-                run, title, running, lambda one, connections, seconds, index=index: ways(one)[index][1](connections, seconds)
-            )  # fmt: skip
-    return figures
+    return loads(run, {"bench": RUST.entry()}, WAYS[1:])
 
 
 def big(run):
     tool, arguments, expect = BIG
     cpu = Figure("1 MB structured result: CPU per call", "us")
-    with contextlib.ExitStack() as stack:
-        running = both(stack, run, {"bench": RAW.entry()})
-        for turn in range(-1, run.rounds):
-            for side, one in rotated(running, turn):
-                before = processes.thread_seconds(one.pid)
-                report = programs.load(one.url("bench", tool), arguments, expect, 1, run.seconds, *WHOLE_RESULT)
-                if turn >= 0:  # The first turn warms up.
-                    spent = processes.seconds_since(one.pid, before)
-                    cpu.values[side].append(spent / report["calls"] * 1e6)
+
+    def call(one, connections, seconds):
+        return programs.load(one.url("bench", tool), arguments, expect, connections, seconds, *WHOLE_RESULT)
+
+    for running in started(run, {"bench": RAW.entry()}):
+        for _, one in running:
+            call(one, 1, 0.5)
+        for side, one in running:
+            cpu.values[side].append(cpu_of(one, call, 1, run.seconds)[0])
     return [cpu]
 
 

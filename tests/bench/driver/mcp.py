@@ -1,6 +1,7 @@
 """Small calls over MCP, in both eras and on both endpoints, beside REST, direct calls and other MCP proxies."""
 
 import contextlib
+import functools
 import statistics
 
 from . import processes, programs
@@ -12,27 +13,25 @@ from .table import Row, ratios, spread
 OF_REST, OF_PROXY, OF_P99 = 0.8, 1.3, 0.5
 
 
-def ways(one):
-    """How the gateway is called, as (name, call) where `call` takes connections and seconds."""
-    base = f"http://127.0.0.1:{one.port}"
+def rest(one, connections, seconds):
+    return programs.load(one.url("bench", RUST.tool), RUST.arguments, RUST.expect, connections, seconds)
 
-    def rest(connections, seconds):
-        url = one.url("bench", RUST.tool)
-        return programs.load(url, RUST.arguments, RUST.expect, connections, seconds)
 
-    def mcp(path, tool, *more):
-        return lambda connections, seconds: programs.mcp_load(
-            base + path, RUST, connections, seconds, "--header", f"Authorization: {one.headers['Authorization']}",
-            *more, tool=tool,
-        )  # fmt: skip
+def over_mcp(path, tool, *more):
+    return lambda one, connections, seconds: programs.mcp_load(
+        f"http://127.0.0.1:{one.port}{path}", RUST, connections, seconds,
+        "--header", f"Authorization: {one.headers['Authorization']}", *more, tool=tool,
+    )  # fmt: skip
 
-    return [
-        ("REST", rest),
-        ("`/mcp`, session", mcp("/mcp", "bench_echo")),
-        ("`/mcp`, 2026-07-28", mcp("/mcp", "bench_echo", "--mcp-stateless")),
-        ("`/bench/mcp`, session", mcp("/bench/mcp", "echo")),
-        ("`/bench/mcp`, 2026-07-28", mcp("/bench/mcp", "echo", "--mcp-stateless")),
-    ]
+
+#: How the gateway is called: a title, and a call that takes the running gateway, connections and seconds.
+WAYS = [
+    ("REST", rest),
+    ("`/mcp`, session", over_mcp("/mcp", "bench_echo")),
+    ("`/mcp`, 2026-07-28", over_mcp("/mcp", "bench_echo", "--mcp-stateless")),
+    ("`/bench/mcp`, session", over_mcp("/bench/mcp", "echo")),
+    ("`/bench/mcp`, 2026-07-28", over_mcp("/bench/mcp", "echo", "--mcp-stateless")),
+]
 
 
 def mcp(run):
@@ -42,7 +41,7 @@ def mcp(run):
         ours = []
         if run.gateway is not None:
             one = stack.enter_context(run.gateway.start(run, {"bench": RUST.entry()}))
-            ours = [(name, one.pid, call) for name, call in ways(one)]
+            ours = [(name, one.pid, functools.partial(call, one)) for name, call in WAYS]
         proxies = [stack.enter_context(proxy.start(run, RUST)) for proxy in run.proxies]
         sides += ours + [(one.label, one.pid, one.load) for one in proxies]
         for name, _, call in sides:
