@@ -41,9 +41,10 @@ use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
 use crate::config::{ServerConfig, ServerName};
 use crate::json::one_line;
 use crate::metrics::Metrics;
+use crate::protocol::Era;
 use crate::room::Room;
 use crate::telemetry::audit::Audit;
-use crate::upstream::{LinkError, Manner, Reply, Upstream};
+use crate::upstream::{LinkError, Reply, Upstream};
 use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -192,15 +193,15 @@ impl Gateway {
         }
     }
 
-    /// The manner of the server that a call of `target` with these `arguments` reaches in the end.
-    pub fn manner_behind(&self, target: &Target, arguments: &[u8]) -> Manner {
+    /// The era of the server that a call of `target` with these `arguments` reaches in the end.
+    pub fn era_behind(&self, target: &Target, arguments: &[u8]) -> Era {
         let inner = || {
             let server = builtin::relayed_to(&target.tool.name, arguments)?;
             self.keeper.catalog().server(&server)?.upstream().cloned()
         };
         match &target.server.source {
-            ServerSource::Upstream(upstream) => upstream.manner(),
-            ServerSource::Gateway => inner().map_or(Manner::Sessions, |upstream| upstream.manner()),
+            ServerSource::Upstream(upstream) => upstream.era(),
+            ServerSource::Gateway => inner().map_or(Era::Sessions, |upstream| upstream.era()),
         }
     }
 

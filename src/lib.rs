@@ -17,7 +17,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  compute, file, json, room, shares, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, protocol, room, shares, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -41,6 +41,7 @@ pub mod json;
 pub mod mcp;
 pub mod metrics;
 pub mod openai;
+pub mod protocol;
 pub mod rest;
 pub mod room;
 pub mod shares;

@@ -62,6 +62,7 @@ use crate::config::{Config, Shares};
 use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if, until_taken};
+use crate::protocol::revision::STATELESS;
 use all::prompts::PromptNames;
 pub use answer::refused;
 use answer::{Fault, Status};
@@ -180,7 +181,7 @@ impl Mcp {
         };
         let asked = Asked { head, caller, place, large };
         // A revision without sessions has no `initialize` either.
-        let declares = head.headers.get(REVISION).is_some_and(|revision| revision == stateless::SPOKEN);
+        let declares = head.headers.get(REVISION).is_some_and(|revision| revision == STATELESS);
         if message.method() == Some("initialize") && !declares {
             return Box::pin(self.initialize(&asked, &message)).await;
         }

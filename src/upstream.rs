@@ -8,7 +8,7 @@ pub mod changes;
 mod client_list;
 mod cookies;
 mod dedicated;
-mod era;
+mod era_cache;
 pub mod error;
 mod event_stream;
 mod exchange;
@@ -74,15 +74,16 @@ pub use message::{Reply, RpcError};
 pub use oauth::{Authorizer, OAuth};
 pub use progress::Progress;
 pub use question::{ANSWERED_WITHIN, Asking, Question};
-pub use request::{Manner, Meta, Request};
+pub use request::{Meta, Request};
 pub use state::{Phase, Unavailable, UpstreamState};
 pub use streamable::header_value;
 pub use subscriptions::Subscriptions;
 pub use tools::Definition;
 
 use crate::config::{SecretsDigest, ServerConfig, ServerName};
+use crate::protocol::Era;
 use crate::shares::{Bounds, Principal};
-use era::Era;
+use era_cache::EraCache;
 use http_transport::KnownTransport;
 use identities::Identities;
 use offers::Offers;
@@ -106,7 +107,7 @@ pub struct Upstream {
     revision: AtomicU64,
     /// The connections that serve one caller each.
     identities: Identities,
-    era: Arc<Era>,
+    era: Arc<EraCache>,
     http_transport: Arc<KnownTransport>,
     offers: Offers,
     subscriptions: Arc<Subscriptions>,
@@ -298,7 +299,7 @@ impl Upstream {
         if let Some(client) = client {
             let shared = self.ready().await.map_err(NoConnection::Unavailable)?;
             let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
-            if shared.speech().manner() == Manner::Sessions || wants_log {
+            if shared.era().current() == Era::Sessions || wants_log {
                 let identity = Identity::of_client(identity, client);
                 let lease = self.identities.lease(&identity).await?;
                 if let Some(level) = &client.log_level {
@@ -318,11 +319,11 @@ impl Upstream {
         self.ready().await.map(Connection::Shared).map_err(NoConnection::Unavailable)
     }
 
-    /// The manner in which the server is spoken to, as far as it is known.
-    pub fn manner(&self) -> Manner {
+    /// The era in which requests to the server are written, as far as it is known.
+    pub fn era(&self) -> Era {
         match &*self.link.load() {
-            Some(live) => live.0.speech().manner(),
-            None => self.era.manner(),
+            Some(live) => live.0.era().current(),
+            None => self.era.current(),
         }
     }
 

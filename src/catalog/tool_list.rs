@@ -11,32 +11,32 @@ use serde_json::{Map, Value};
 use super::prefixed::ServerNames;
 use super::resource_uri::with_joined_pages;
 use super::{Catalog, CatalogServer, CatalogTool, Scope};
-use crate::upstream::Manner;
+use crate::protocol::Era;
 
 /// A list for clients with sessions, and one for those without.
-type OfManners<T> = [OnceLock<T>; 2];
+type PerEra<T> = [OnceLock<T>; 2];
 
 /// The lists of one server's tools, under one kind of names. Without patterns over tools, what a scope may see
 /// of a server depends on whether it is read-only alone.
 #[derive(Debug, Default)]
 pub struct ServerLists {
-    all: OfManners<Bytes>,
-    read_only: OfManners<Bytes>,
+    all: PerEra<Bytes>,
+    read_only: PerEra<Bytes>,
 }
 
 impl ServerLists {
-    fn of(&self, scope: &Scope, manner: Manner) -> &OnceLock<Bytes> {
+    fn of(&self, scope: &Scope, era: Era) -> &OnceLock<Bytes> {
         let lists = if scope.read_only { &self.read_only } else { &self.all };
-        &lists[manner as usize]
+        &lists[era as usize]
     }
 }
 
 /// The lists of one scope, made at the first request for them.
 #[derive(Debug, Default)]
 pub struct ScopeLists {
-    all: OfManners<Bytes>,
+    all: PerEra<Bytes>,
     /// By server, for a scope that chooses tools.
-    servers: OnceLock<Vec<OfManners<Bytes>>>,
+    servers: OnceLock<Vec<PerEra<Bytes>>>,
 }
 
 impl CatalogServer {
@@ -44,21 +44,20 @@ impl CatalogServer {
     /// `before`: they will be again, and then they are there.
     pub fn list_as(&self, names: &ServerNames, (before, names_before): (&Self, &ServerNames)) {
         let scopes = [false, true].into_iter().filter_map(|read_only| Scope::new(None, read_only, 0).ok());
-        let lists = scopes
-            .flat_map(|scope| [Manner::Sessions, Manner::Stateless].map(|manner| (scope.clone(), manner)));
-        for (scope, manner) in lists {
-            if before.lists.of(&scope, manner).get().is_some() {
-                self.list(&scope, manner, None);
+        let lists = scopes.flat_map(|scope| [Era::Sessions, Era::Stateless].map(|era| (scope.clone(), era)));
+        for (scope, era) in lists {
+            if before.lists.of(&scope, era).get().is_some() {
+                self.list(&scope, era, None);
             }
-            if names_before.lists.of(&scope, manner).get().is_some() {
-                self.list(&scope, manner, Some(names));
+            if names_before.lists.of(&scope, era).get().is_some() {
+                self.list(&scope, era, Some(names));
             }
         }
     }
 
     /// The array of the tools that `scope` may see, under `names` or else their own.
-    fn list(&self, scope: &Scope, manner: Manner, names: Option<&ServerNames>) -> Bytes {
-        let manner = self.list_manner(manner);
+    fn list(&self, scope: &Scope, era: Era, names: Option<&ServerNames>) -> Bytes {
+        let era = self.list_era(era);
         let write = || {
             let mut text = vec![b'['];
             let visible = self.tools.iter().enumerate().filter(|(_, tool)| scope.allows(self, tool));
@@ -68,7 +67,7 @@ impl CatalogServer {
                 }
                 let name = names.map_or(&tool.listed_name, |names| names.of(position));
                 let server = names.map(|_| self.name.as_str());
-                serde_json::to_writer(&mut text, &Listed { name, tool, manner, server })
+                serde_json::to_writer(&mut text, &Listed { name, tool, era, server })
                     .expect("JSON values with string keys are always written");
             }
             text.push(b']');
@@ -77,47 +76,46 @@ impl CatalogServer {
         if scope.chooses_tools() {
             return write();
         }
-        names.map_or(&self.lists, |names| &names.lists).of(scope, manner).get_or_init(write).clone()
+        names.map_or(&self.lists, |names| &names.lists).of(scope, era).get_or_init(write).clone()
     }
 
-    /// The manner of clients whose lists of these tools are those of `manner`: mostly both are alike.
-    fn list_manner(&self, manner: Manner) -> Manner {
+    /// The era whose list is sent to clients of `era`: mostly one list serves both.
+    fn list_era(&self, era: Era) -> Era {
         let says_more =
             |tool: &Arc<CatalogTool>| tool.mended.as_ref().is_some_and(|mended| mended.any_output.is_some());
-        if self.tools.iter().any(says_more) { manner } else { Manner::Sessions }
+        if self.tools.iter().any(says_more) { era } else { Era::Sessions }
     }
 }
 
 impl Catalog {
-    /// The tools of all servers that `scope` may see, under their prefixed names, for clients of `manner`.
-    pub fn tool_list(&self, scope: &Scope, manner: Manner) -> Bytes {
-        let differs = |server: &Arc<CatalogServer>| server.list_manner(manner) == manner;
-        let manner = if self.servers.iter().any(differs) { manner } else { Manner::Sessions };
+    /// The tools of all servers that `scope` may see, under their prefixed names, for clients of `era`.
+    pub fn tool_list(&self, scope: &Scope, era: Era) -> Bytes {
+        let differs = |server: &Arc<CatalogServer>| server.list_era(era) == era;
+        let era = if self.servers.iter().any(differs) { era } else { Era::Sessions };
         let write = || {
             let servers = self.servers.iter().enumerate();
             let visible = servers.filter(|(_, server)| scope.allows_server(&server.name));
             joined(
-                visible
-                    .map(|(index, server)| server.list(scope, manner, Some(self.prefixed().server(index)))),
+                visible.map(|(index, server)| server.list(scope, era, Some(self.prefixed().server(index)))),
             )
         };
-        self.lists[scope.index].all[manner as usize].get_or_init(write).clone()
+        self.lists[scope.index].all[era as usize].get_or_init(write).clone()
     }
 
-    /// The tools of one server that `scope` may see, under their own names, for clients of `manner`.
-    pub fn tool_list_of(&self, scope: &Scope, manner: Manner, name: &str) -> Bytes {
+    /// The tools of one server that `scope` may see, under their own names, for clients of `era`.
+    pub fn tool_list_of(&self, scope: &Scope, era: Era, name: &str) -> Bytes {
         let index = self.by_name.get(name).copied();
         let found = index.map(|index| (index, &self.servers[index]));
         let Some((index, server)) = found.filter(|(_, server)| scope.allows_server(&server.name)) else {
             return Bytes::from_static(b"[]");
         };
-        let write = || server.list(scope, manner, None);
+        let write = || server.list(scope, era, None);
         if !scope.chooses_tools() {
             return write();
         }
         let lists = &self.lists[scope.index].servers;
-        let lists = lists.get_or_init(|| self.servers.iter().map(|_| OfManners::default()).collect());
-        lists[index][server.list_manner(manner) as usize].get_or_init(write).clone()
+        let lists = lists.get_or_init(|| self.servers.iter().map(|_| PerEra::default()).collect());
+        lists[index][server.list_era(era) as usize].get_or_init(write).clone()
     }
 }
 
@@ -138,7 +136,7 @@ fn joined(arrays: impl IntoIterator<Item = Bytes>) -> Bytes {
 struct Listed<'a> {
     name: &'a str,
     tool: &'a Arc<CatalogTool>,
-    manner: Manner,
+    era: Era,
     /// Under which the pages of Apps are named, where all servers stand together.
     server: Option<&'a str>,
 }
@@ -158,7 +156,7 @@ impl Serialize for Listed<'_> {
             }
         }
         let any_output = self.tool.mended.as_ref().and_then(|mended| mended.any_output.as_ref());
-        if let Some(schema) = any_output.filter(|_| self.manner == Manner::Stateless) {
+        if let Some(schema) = any_output.filter(|_| self.era == Era::Stateless) {
             map.serialize_entry("outputSchema", schema)?;
         }
         map.end()

@@ -22,12 +22,7 @@ use super::problem::{Place, Problems, nearest};
 use super::{
     DedicatedConfig, SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig, rate,
 };
-
-/// Protocol revisions that can be pinned.
-const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", WITHOUT_INITIALIZE];
-
-/// The revision without `initialize`, which the legacy transport does not have.
-const WITHOUT_INITIALIZE: &str = "2026-07-28";
+use crate::protocol::revision;
 
 /// What the gateway's own settings say to every entry.
 #[derive(Debug)]
@@ -234,20 +229,20 @@ fn protocol(
     transport: Option<&TransportConfig>,
     problems: &mut Problems,
 ) -> Option<String> {
-    let (revision, place) = fields.text("protocol", problems)?;
-    if REVISIONS.contains(&revision) {
-        if revision == WITHOUT_INITIALIZE && matches!(transport, Some(TransportConfig::Sse(_))) {
-            let message = format!("the transport `sse` has no revision {WITHOUT_INITIALIZE}");
+    let (pin, place) = fields.text("protocol", problems)?;
+    if revision::all().any(|known| known == pin) {
+        if pin == revision::STATELESS && matches!(transport, Some(TransportConfig::Sse(_))) {
+            let message = format!("the transport `sse` has no revision {pin}");
             problems.error(&place, message, "leave the key out, or set `type` to `streamable-http`");
             return None;
         }
-        return Some(revision.to_owned());
+        return Some(pin.to_owned());
     }
-    let fix = match nearest(revision, REVISIONS) {
+    let fix = match nearest(pin, revision::all()) {
         Some(candidate) => format!("write `{candidate}`, or leave the key out to have it negotiated"),
         None => "leave the key out to have the revision negotiated".to_owned(),
     };
-    let known = REVISIONS.join(", ");
+    let known = revision::all().collect::<Vec<_>>().join(", ");
     let message = format!("this is not a revision that can be agreed upon with a server; those are {known}");
     problems.error(&place, message, fix);
     None

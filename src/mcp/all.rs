@@ -25,7 +25,6 @@ use serde_json::value::RawValue;
 use super::Mcp;
 use super::answer::Fault;
 use super::entries::Kind;
-use super::era::Era;
 use super::methods::Asked;
 use super::others;
 use super::way::Way;
@@ -33,6 +32,7 @@ use crate::catalog::resource_uri::{APP_SCHEME, pages, parted};
 use crate::catalog::{Caller, CatalogServer, ServerSource};
 use crate::compute;
 use crate::gateway::Target;
+use crate::protocol::Era;
 use crate::upstream::{RpcError, Upstream};
 use uris::{Edits, in_contents, in_items, in_messages};
 

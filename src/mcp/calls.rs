@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 use super::Mcp;
 use super::all::tool_result;
 use super::answer::{self, Fault};
-use super::era::Era;
 use super::header_params;
 use super::members::Members;
 use super::methods::Asked;
@@ -24,6 +23,7 @@ use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
 use crate::json::{self, one_line_text};
+use crate::protocol::Era;
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
@@ -105,7 +105,7 @@ impl Mcp {
         if let Some(called) = &way.called {
             record.asks(&called.given_up);
         }
-        let manner = self.gateway.manner_behind(&target, &arguments);
+        let server_era = self.gateway.era_behind(&target, &arguments);
         let replied = async {
             if way.era == Era::Stateless {
                 header_params::check(owner, &asked.head.headers, &target.tool.header_params, &text).await?;
@@ -114,8 +114,8 @@ impl Mcp {
                     let _once = called.tool.set(target.tool.clone());
                 }
             }
-            let more = way.rounds_to(manner, params.request_state.is_some(), || params.of_rounds())?;
-            let (mut outgoing, mut round) = (way.outgoing(manner, more, meta), 0);
+            let more = way.rounds_to(server_era, params.request_state.is_some(), || params.of_rounds())?;
+            let (mut outgoing, mut round) = (way.outgoing(server_era, more, meta), 0);
             // Each round is a call of its own.
             let mut turn = asked.large.turn.take();
             loop {
@@ -143,7 +143,7 @@ impl Mcp {
                     let members: Members<'_> = json::read(result)?;
                     let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
                     let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
-                    let result = Way::told(era, manner, members, true)?.unwrap_or_else(|| result.clone());
+                    let result = Way::told(era, server_era, members, true)?.unwrap_or_else(|| result.clone());
                     let result = if at_all { tool_result(&called, &arguments, result) } else { result };
                     Ok::<_, serde_json::Error>((is_error, result))
                 };

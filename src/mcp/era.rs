@@ -1,4 +1,4 @@
-//! The two eras of the protocol, and what a result needs in the words of each.
+//! The members that the stateless era wants in each result.
 
 use std::sync::LazyLock;
 
@@ -8,40 +8,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::with_members;
-use crate::upstream::Manner;
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
 pub const LIST_TTL: u32 = 10_000;
 
-/// Which era's rules hold for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Era {
-    Sessions,
-    Stateless,
-}
-
-impl Era {
-    /// How clients of this era write.
-    pub fn manner(self) -> Manner {
-        match self {
-            Self::Sessions => Manner::Sessions,
-            Self::Stateless => Manner::Stateless,
-        }
-    }
-
-    /// The result in this era's form.
-    pub fn completed(self, method: &str, result: Bytes, is_open: bool) -> Bytes {
-        match self {
-            Self::Sessions => result,
-            Self::Stateless => completed(method, result, is_open),
-        }
-    }
-}
-
 /// A result with what the stateless era wants of each (2026-07-28, schema, `Result` and `CacheableResult`), where its
 /// server did not say it itself.
-fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
+pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Said<'a> {

@@ -17,14 +17,10 @@ use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
 use super::sessions::{Holder, SessionBounds};
-use super::stateless::SPOKEN;
 use super::{Mcp, SESSION};
 use crate::catalog::definition::{Defined, mended};
 use crate::catalog::{CatalogServer, ServerInfo};
-use crate::upstream::request::WITH_SESSIONS;
-
-/// The revisions with sessions, the latest first.
-pub const REVISIONS: [&str; 4] = WITH_SESSIONS;
+use crate::protocol::revision::{STATELESS, WITH_SESSIONS};
 
 /// Capabilities of a server that its own endpoint passes on as they are; that of all servers has each that one of them
 /// has.
@@ -62,10 +58,10 @@ impl Mcp {
         if wanted.capabilities.is_some_and(|declared| declared.get().len() > LARGEST_CAPABILITIES) {
             return too_large_capabilities().response(Some(id));
         }
-        let revision = REVISIONS
+        let revision = WITH_SESSIONS
             .into_iter()
             .find(|revision| *revision == wanted.protocol_version)
-            .unwrap_or(REVISIONS[0]);
+            .unwrap_or(WITH_SESSIONS[0]);
         // A session is as much as a call: it is counted, and may be followed by a process of its own.
         let _turn = match self.gateway.admit(asked.caller) {
             Ok(turn) => turn,
@@ -104,7 +100,7 @@ impl Mcp {
     pub(super) async fn discover(&self, asked: &Asked<'_>) -> Bytes {
         let portrait = self.portrait(asked).await;
         let mut result = json!({
-            "supportedVersions": [SPOKEN],
+            "supportedVersions": [STATELESS],
             "capabilities": portrait.capabilities,
             "_meta": { "io.modelcontextprotocol/serverInfo": portrait.implementation },
         });

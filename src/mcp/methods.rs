@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{self, Fault};
 use super::client::Answer;
-use super::era::Era;
-use super::handshake::REVISIONS;
+use super::era;
 use super::header_params;
 use super::members::Members;
 use super::message::{Message, Reply};
@@ -25,6 +24,8 @@ use super::way::Way;
 use super::{Mcp, REVISION, others};
 use crate::catalog::Caller;
 use crate::gateway::{self, EarlyTurn};
+use crate::protocol::Era;
+use crate::protocol::revision::WITH_SESSIONS;
 use crate::room::Share;
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::queue;
@@ -96,7 +97,7 @@ impl Mcp {
         message: &Message<'_>,
     ) -> Response {
         let revision = asked.head.headers.get(REVISION).map(HeaderValue::as_bytes);
-        if revision.is_some_and(|revision| !REVISIONS.iter().any(|known| known.as_bytes() == revision)) {
+        if revision.is_some_and(|revision| !WITH_SESSIONS.iter().any(|known| known.as_bytes() == revision)) {
             let fault =
                 Fault::invalid_request("the header MCP-Protocol-Version names no revision with sessions");
             if let Message::Request { method, params, .. } = message {
@@ -221,7 +222,7 @@ impl Mcp {
             };
             let way = Way { client, ..Way::plain(Era::Stateless) };
             return match self.perform(asked, method, params, &way).await {
-                Ok(result) => answer::result(id, &Era::Stateless.completed(method, result, self.is_open())),
+                Ok(result) => answer::result(id, &era::completed(method, result, self.is_open())),
                 Err(fault) => fault.response(Some(id)),
             };
         }
@@ -289,7 +290,7 @@ impl Mcp {
             let _place = place;
             let asked = owned.asked();
             match this.perform(&asked, &method, &params, &way).await {
-                Ok(result) => Finished::Result(Era::Stateless.completed(&method, result, this.is_open())),
+                Ok(result) => Finished::Result(era::completed(&method, result, this.is_open())),
                 Err(fault) => Finished::Fault(fault),
             }
         };

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use super::Mcp;
 use super::answer::Fault;
 use super::entries::{self, Kind};
-use super::era::Era;
 use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
@@ -15,6 +14,7 @@ use crate::catalog::definition::Findings;
 use crate::compute;
 use crate::gateway::{Ask, CallError};
 use crate::json::one_line_text;
+use crate::protocol::Era;
 use crate::upstream::words::of_wrong_result;
 use crate::upstream::{Reply, Upstream};
 
@@ -72,11 +72,11 @@ impl Mcp {
         way: &Way,
     ) -> Result<Bytes, Fault> {
         let params = Params::read(params)?;
-        let manner = upstream.manner();
-        way.rounds_to(manner, params.has_state, String::new)?;
+        let server_era = upstream.era();
+        way.rounds_to(server_era, params.has_state, String::new)?;
         let ask = Ask { method, members: params.members, name: params.name.as_deref() };
         let context = self.forwarding_context(asked);
-        let (mut outgoing, mut round) = (way.outgoing(manner, String::new(), params.meta), 0);
+        let (mut outgoing, mut round) = (way.outgoing(server_era, String::new(), params.meta), 0);
         let reply = loop {
             let turn = asked.large.turn.take();
             let reply = self.gateway.ask(&context, upstream, &ask, &outgoing, turn).await;
@@ -90,7 +90,7 @@ impl Mcp {
                 let told = move |result: &Bytes| {
                     let members = serde_json::from_slice::<Members<'_>>(result)?;
                     Ok::<_, serde_json::Error>(
-                        Way::told(era, manner, members, false)?.unwrap_or_else(|| result.clone()),
+                        Way::told(era, server_era, members, false)?.unwrap_or_else(|| result.clone()),
                     )
                 };
                 let read = move || told(&result).map_err(|_| of_wrong_result("no result", &result));

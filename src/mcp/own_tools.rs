@@ -17,7 +17,7 @@ use crate::catalog::CatalogServer;
 use crate::config::ServerName;
 use crate::gateway::{CallContext, Client, FindError, Target};
 use crate::http::forwarded;
-use crate::upstream::Manner;
+use crate::protocol::Era;
 
 impl Mcp {
     /// The tool called `name`, which not everybody has.
@@ -37,19 +37,14 @@ impl Mcp {
         }
     }
 
-    /// The list of the tools of `client`, which is one of `manner`, as JSON text; `None` when it is that of everybody.
-    pub(super) async fn own_tool_list(
-        &self,
-        asked: &Asked<'_>,
-        client: &Client,
-        manner: Manner,
-    ) -> Option<Bytes> {
+    /// The list of the tools of `client`, which is one of `era`, as JSON text; `None` when it is that of everybody.
+    pub(super) async fn own_tool_list(&self, asked: &Asked<'_>, client: &Client, era: Era) -> Option<Bytes> {
         let (context, scope) = (self.forwarding_context(asked), &asked.caller.scope);
         let server = asked.place.server();
         let concerns = |name: &ServerName| server.is_none_or(|server| name.as_str() == server);
         let catalog = self.gateway.offered_together(&context, client, concerns).await?;
-        let of = |server| catalog.tool_list_of(scope, manner, server);
-        Some(server.map_or_else(|| catalog.tool_list(scope, manner), of))
+        let of = |server| catalog.tool_list_of(scope, era, server);
+        Some(server.map_or_else(|| catalog.tool_list(scope, era), of))
     }
 
     /// With the headers of the caller for whichever server of the endpoint is asked, so that all that is asked of it goes

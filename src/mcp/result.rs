@@ -10,9 +10,9 @@ use serde::Deserialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::era::Era;
 use super::members::Members;
 use crate::catalog::definition::{Defined, mended};
+use crate::protocol::Era;
 
 /// Members of a block that are held to rules of their own.
 const WITH_RULES: [&str; 3] = ["annotations", "icons", "resource"];

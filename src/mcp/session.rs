@@ -15,11 +15,9 @@ use super::client::Client;
 use super::replay::Replay;
 use super::sessions::Holder;
 use super::wishes::Followed;
+use crate::protocol::revision::POLLING_SINCE;
 pub use in_flight::InFlight;
 use in_flight::Requests;
-
-/// The first revision whose clients poll the streams of answers (SEP-1699).
-const POLLING_SINCE: &str = "2025-11-25";
 
 /// One session.
 #[derive(Debug)]

@@ -16,10 +16,8 @@ use super::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
 use super::members::Members;
 use super::message::Message;
 use crate::catalog::Caller;
+use crate::protocol::revision::{STATELESS, WITH_SESSIONS};
 use crate::upstream::ClientSide;
-
-/// The revision of this era that is spoken.
-pub const SPOKEN: &str = "2026-07-28";
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -110,8 +108,8 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         (Some(declared), Some(header)) if declared != header => {
             return Err(mismatch("the header MCP-Protocol-Version and `_meta` name different revisions"));
         }
-        (Some(declared), Some(_)) if declared != SPOKEN => {
-            return Err(Fault::unsupported_revision(declared, &[SPOKEN]));
+        (Some(declared), Some(_)) if declared != STATELESS => {
+            return Err(Fault::unsupported_revision(declared, &[STATELESS]));
         }
         (Some(_), Some(_)) => {}
     }
@@ -148,7 +146,7 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
 }
 
 fn is_of_sessions(revision: &str) -> bool {
-    super::handshake::REVISIONS.contains(&revision)
+    WITH_SESSIONS.contains(&revision)
 }
 
 fn agrees(headers: &HeaderMap, name: &HeaderName, shown: &str, expected: &str) -> Result<(), Fault> {

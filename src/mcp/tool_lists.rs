@@ -8,15 +8,16 @@ use tokio::time::timeout;
 
 use super::Mcp;
 use super::answer::Fault;
-use super::era::{Era, LIST_TTL};
+use super::era::LIST_TTL;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
 use crate::catalog::{Caller, Catalog};
 use crate::compute;
 use crate::config::ServerName;
+use crate::protocol::Era;
 use crate::room::{SMALL, Share};
-use crate::upstream::{Freshness, Manner, intake};
+use crate::upstream::{Freshness, intake};
 
 /// From so many tools on, their list is written apart from the workers.
 const MANY_TOOLS: usize = 256;
@@ -24,12 +25,12 @@ const MANY_TOOLS: usize = 256;
 impl Mcp {
     pub(super) async fn list_tools(&self, asked: &Asked<'_>, way: &Way) -> Result<Bytes, Fault> {
         self.first_outcomes(asked).await;
-        let manner = way.era.manner();
-        let shared = self.tool_list_apart(asked, manner).await;
+        let era = way.era;
+        let shared = self.tool_list_apart(asked, era).await;
         // A list of the client's own is much the same, so the length of the shared one tells what either takes.
         let room = self.room_for(asked, shared.len()).await?;
         let own = match &way.client {
-            Some(client) => self.own_tool_list(asked, client, manner).await,
+            Some(client) => self.own_tool_list(asked, client, era).await,
             None => None,
         };
         let is_own = own.is_some();
@@ -74,17 +75,17 @@ impl Mcp {
     }
 
     /// The same as [`Self::tool_list`] without keeping the worker: the text of ten thousand tools takes a while to write.
-    async fn tool_list_apart(&self, asked: &Asked<'_>, manner: Manner) -> Bytes {
+    async fn tool_list_apart(&self, asked: &Asked<'_>, era: Era) -> Bytes {
         let catalog = Guard::into_inner(self.gateway.keeper().catalog());
         let tools: usize = catalog.servers.iter().map(|server| server.tools.len()).sum();
         let (caller, place) = (asked.caller.clone(), asked.place.clone());
-        let list = move || tool_list(&catalog, &caller, &place, manner);
+        let list = move || tool_list(&catalog, &caller, &place, era);
         if tools <= MANY_TOOLS { list() } else { compute::run(asked.caller.owner("mcp"), list).await }
     }
 
-    /// The JSON text of the tools that `caller`, a client of `manner`, sees at `place`.
-    pub(super) fn tool_list(&self, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
-        tool_list(&self.gateway.keeper().catalog(), caller, place, manner)
+    /// The JSON text of the tools that `caller`, a client of `era`, sees at `place`.
+    pub(super) fn tool_list(&self, caller: &Caller, place: &Place, era: Era) -> Bytes {
+        tool_list(&self.gateway.keeper().catalog(), caller, place, era)
     }
 
     /// Waits, for a few seconds at most, until the servers of the endpoint have been heard of.
@@ -105,9 +106,9 @@ pub fn kept(room: Option<Arc<Share>>, list: Bytes) -> Bytes {
     }
 }
 
-fn tool_list(catalog: &Catalog, caller: &Caller, place: &Place, manner: Manner) -> Bytes {
+fn tool_list(catalog: &Catalog, caller: &Caller, place: &Place, era: Era) -> Bytes {
     match place {
-        Place::All => catalog.tool_list(&caller.scope, manner),
-        Place::One(name) => catalog.tool_list_of(&caller.scope, manner, name),
+        Place::All => catalog.tool_list(&caller.scope, era),
+        Place::One(name) => catalog.tool_list_of(&caller.scope, era, name),
     }
 }

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::answer::Fault;
 use super::client::Client;
-use super::era::Era;
 use super::members::Members;
 use super::parked::Called;
 use super::{result, rounds};
 use crate::gateway::{self, CallError, Outcome, Outgoing, asks_for_input};
-use crate::upstream::{Manner, Progress, Reply};
+use crate::protocol::Era;
+use crate::upstream::{Progress, Reply};
 
 /// Members of results that the era of sessions does not have.
 const OF_STATELESS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
@@ -39,9 +39,9 @@ impl Way {
     }
 
     /// What a request adds to what is sent for it; `more` and `meta` are its own members.
-    pub fn outgoing(&self, manner: Manner, more: String, mut meta: String) -> Outgoing {
+    pub fn outgoing(&self, server_era: Era, more: String, mut meta: String) -> Outgoing {
         let level = self.client.as_ref().and_then(|client| client.side.log_level.as_deref());
-        if let (Manner::Stateless, Some(level)) = (manner, level) {
+        if let (Era::Stateless, Some(level)) = (server_era, level) {
             let comma = if meta.is_empty() { "" } else { "," };
             meta = format!("\"io.modelcontextprotocol/logLevel\":\"{level}\"{comma}{meta}");
         }
@@ -55,16 +55,16 @@ impl Way {
     /// When they are for a server that has never asked this way.
     pub fn rounds_to(
         &self,
-        manner: Manner,
+        server_era: Era,
         has_state: bool,
         members: impl FnOnce() -> String,
     ) -> Result<String, Fault> {
-        match manner {
-            Manner::Stateless => Ok(members()),
-            Manner::Sessions if has_state => Err(Fault::unknown_state(
+        match server_era {
+            Era::Stateless => Ok(members()),
+            Era::Sessions if has_state => Err(Fault::unknown_state(
                 "`requestState` stands for no request that waits; send the request without it",
             )),
-            Manner::Sessions => Ok(String::new()),
+            Era::Sessions => Ok(String::new()),
         }
     }
 
@@ -105,21 +105,21 @@ impl Way {
     /// When it has too many members.
     pub fn told(
         era: Era,
-        manner: Manner,
+        server_era: Era,
         members: Members<'_>,
         is_call: bool,
     ) -> serde_json::Result<Option<Bytes>> {
         let Some(readable) = result::readable(era, &members, is_call) else {
-            return Ok(Self::translated(era, manner, members));
+            return Ok(Self::translated(era, server_era, members));
         };
-        let translated = Self::translated(era, manner, serde_json::from_slice(&readable)?);
+        let translated = Self::translated(era, server_era, serde_json::from_slice(&readable)?);
         Ok(Some(translated.unwrap_or(readable)))
     }
 
     /// A result in the words of the client's `era` where it needs others than it came in; the other way is
-    /// [`Era::completed`].
-    fn translated(era: Era, manner: Manner, mut members: Members<'_>) -> Option<Bytes> {
-        if era == Era::Stateless || manner == Manner::Sessions {
+    /// [`super::era::completed`].
+    fn translated(era: Era, server_era: Era, mut members: Members<'_>) -> Option<Bytes> {
+        if era == Era::Stateless || server_era == Era::Sessions {
             return None;
         }
         members.0.retain(|(name, _)| !OF_STATELESS.contains(&&**name));
@@ -144,12 +144,12 @@ mod tests {
     fn a_client_with_a_session_gets_the_words_of_its_era() {
         let said = r#"{"resultType":"complete","content":[1.0],"_meta":{"io.modelcontextprotocol/serverInfo":{},"a":1}}"#;
         let translated =
-            |era, manner, text| Way::translated(era, manner, serde_json::from_str(text).unwrap());
-        let changed = translated(Era::Sessions, Manner::Stateless, said).unwrap();
+            |era, server_era, text| Way::translated(era, server_era, serde_json::from_str(text).unwrap());
+        let changed = translated(Era::Sessions, Era::Stateless, said).unwrap();
         assert_eq!(changed, r#"{"_meta":{"a":1},"content":[1.0]}"#);
         let bare = r#"{"ttlMs":0,"_meta":{"io.modelcontextprotocol/serverInfo":{}}}"#;
-        assert_eq!(translated(Era::Sessions, Manner::Stateless, bare).unwrap(), "{}");
-        assert_eq!(translated(Era::Stateless, Manner::Stateless, said), None);
-        assert_eq!(translated(Era::Sessions, Manner::Sessions, said), None);
+        assert_eq!(translated(Era::Sessions, Era::Stateless, bare).unwrap(), "{}");
+        assert_eq!(translated(Era::Stateless, Era::Stateless, said), None);
+        assert_eq!(translated(Era::Sessions, Era::Sessions, said), None);
     }
 }

@@ -11,7 +11,6 @@ use tokio::time::timeout;
 use super::Mcp;
 use super::all::resource_not_found;
 use super::answer::{Fault, SHARE_EXCEEDED};
-use super::era::Era;
 use super::methods::Asked;
 use super::place::Place;
 use super::session::Session;
@@ -20,8 +19,9 @@ use super::way::Way;
 use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::gateway;
+use crate::protocol::Era;
 use crate::shares::{Exceeded, Held};
-use crate::upstream::{Manner, ServerInfo, Subscriptions, Upstream};
+use crate::upstream::{ServerInfo, Subscriptions, Upstream};
 
 /// How long all servers together may take to hear of another level of their log.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
@@ -101,7 +101,7 @@ impl Mcp {
             let upstreams =
                 asked.place.servers(&catalog, asked.caller).filter_map(|server| server.upstream());
             let is_told = |upstream: &&Arc<Upstream>| {
-                upstream.manner() == Manner::Sessions
+                upstream.era() == Era::Sessions
                     && (*asked.place != Place::All
                         || upstream.own_relay(identity(upstream).as_ref(), &side).is_some())
             };
@@ -162,7 +162,7 @@ impl Mcp {
             )));
         }
         let held = self.follow_one_more(asked.caller, &uri)?;
-        if upstream.manner() == Manner::Sessions {
+        if upstream.era() == Era::Sessions {
             let params = serde_json::json!({ "uri": own }).to_string();
             self.pass_on(asked, &upstream, method, &params, &Way::plain(Era::Sessions)).await?;
         }

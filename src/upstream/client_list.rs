@@ -11,11 +11,11 @@ use super::identities::Lease;
 use super::identity::{ClientSide, Identity};
 use super::link::Link;
 use super::pace::Paced;
-use super::request::Manner;
 use super::{
     Change, Connection, Definition, Freshness, NoConnection, Relay, ServerInfo, TRY_AGAIN, ToolList,
     Unavailable, Upstream, tools,
 };
+use crate::protocol::Era;
 
 /// How long the list of one client's own connection may take. A server that answers one request after the other answers
 /// this one when a person has answered its question.
@@ -59,7 +59,7 @@ impl Upstream {
     /// Whether [`Upstream::tools_for`] has to open a connection for `client` first.
     pub fn would_open(&self, identity: Option<&Identity>, client: &ClientSide) -> bool {
         let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
-        let needs_own = self.manner() == Manner::Sessions || wants_log || identity.is_some();
+        let needs_own = self.era() == Era::Sessions || wants_log || identity.is_some();
         needs_own && self.own_relay(identity, client).is_none()
     }
 

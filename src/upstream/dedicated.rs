@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::Upstream;
-use super::era::Era;
+use super::era_cache::EraCache;
 use super::error::EndReason;
 use super::handshake::{self, Greeting, Service};
 use super::hearing::Relay;
@@ -18,11 +18,12 @@ use super::http_transport::{HttpTransport, KnownTransport};
 use super::identity::Identity;
 use super::link::Link;
 use super::oauth::Authorizer;
-use super::request::{Manner, Request};
+use super::request::Request;
 use super::stdio;
 use super::subscriptions::Subscriptions;
 use super::supervisor::Surroundings;
 use crate::config::ServerConfig;
+use crate::protocol::Era;
 
 /// A connection that serves one identity.
 pub struct Dedicated {
@@ -71,7 +72,7 @@ pub struct ServerOpener {
     /// Whose connections they are.
     upstream: Weak<Upstream>,
     entry: Arc<ServerConfig>,
-    era: Arc<Era>,
+    era: Arc<EraCache>,
     http_transport: Arc<KnownTransport>,
     surroundings: Arc<Surroundings>,
     authorizer: Option<Arc<Authorizer>>,
@@ -138,7 +139,7 @@ impl ServerOpener {
             Some(Ok(Ok((service, info)))) => {
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: a connection for one caller is open");
                 let is_offered = info.capabilities.contains_key("logging");
-                let log = LogLevel::new(is_offered && link.speech().manner() == Manner::Sessions);
+                let log = LogLevel::new(is_offered && link.era().current() == Era::Sessions);
                 return Ok(Dedicated { link, relay, log: Arc::new(log), service: Some(service) });
             }
             Some(Ok(Err(reason))) => reason,

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::request::{Manner, Request, What};
+use super::request::{Request, What};
 use super::subscriptions::Subscriptions;
+use crate::protocol::Era;
 
 /// How long a server may take to answer; one that does not is told the next thing all the same.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ impl<'a> Following<'a> {
     /// once more.
     pub async fn follow(&mut self) -> Infallible {
         // A server without sessions is told otherwise.
-        if self.link.speech().manner() == Manner::Stateless {
+        if self.link.era().current() == Era::Stateless {
             return std::future::pending().await;
         }
         loop {

@@ -18,14 +18,16 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::ServerInfo;
-use super::era::{Approach, Era};
+use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError, StatusReason, cut_words};
 use super::hearing::Hearing;
 use super::link::{Link, Opened};
 use super::message::{Reply, RpcError};
-use super::request::{Manner, Request, STATELESS};
+use super::request::Request;
 use super::subscriptions::Subscriptions;
 use crate::config::ServerName;
+use crate::protocol::Era;
+use crate::protocol::revision::STATELESS;
 use incoming::Incoming;
 use said::Said;
 
@@ -43,7 +45,7 @@ pub struct Greeting<'a> {
     pub server: &'a ServerName,
     /// The revision that the entry pins.
     pub pin: Option<&'a str>,
-    pub era: &'a Era,
+    pub era: &'a EraCache,
     /// Whether requests and answers share one channel, so that order tells something.
     pub is_ordered: bool,
     pub hearing: Arc<dyn Hearing>,
@@ -103,10 +105,10 @@ pub async fn greet(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, S
 async fn begin(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, ServerInfo), EndReason> {
     let (era, link) = (greeting.era, opened.link.clone());
     let mut incoming = Incoming::new(&greeting, opened);
-    let found = match era.approach(greeting.pin) {
-        Approach::Known(Manner::Sessions) => Found::Sessions,
-        Approach::Known(Manner::Stateless) => {
-            link.speech().settle(Manner::Stateless);
+    let found = match era.known(greeting.pin) {
+        Some(Era::Sessions) => Found::Sessions,
+        Some(Era::Stateless) => {
+            link.era().learn(Era::Stateless);
             match discover(&*link).await? {
                 Found::Sessions if greeting.pin.is_some() => {
                     return Err(refused("it does not speak revision 2026-07-28".into()));
@@ -114,30 +116,30 @@ async fn begin(greeting: Greeting<'_>, opened: Opened) -> Result<(Service, Serve
                 found => found,
             }
         }
-        Approach::Probe => {
+        None => {
             let probed = probe(&greeting, &link, &mut incoming).await;
             let has_ended = matches!(probed, Err(EndReason::Exited { .. } | EndReason::OutputClosed { .. }));
             if has_ended || matches!(probed, Ok(Found::Sessions | Found::Initialized(_))) {
                 // Should the question itself be what it cannot bear, it is not asked again at the next try.
-                era.learn(Manner::Sessions);
+                era.learn(Era::Sessions);
             }
             probed?
         }
     };
     let info = match found {
         Found::Stateless(info) => {
-            link.speech().settle(Manner::Stateless);
-            era.learn(Manner::Stateless);
+            link.era().learn(Era::Stateless);
+            era.learn(Era::Stateless);
             return Ok(stateless::attend(greeting, incoming, *info));
         }
         Found::Initialized(info) => *info,
         Found::Sessions => {
-            link.speech().settle(Manner::Sessions);
+            link.era().learn(Era::Sessions);
             sessions::initialize(&greeting, &link, &mut incoming).await?
         }
     };
-    link.speech().settle(Manner::Sessions);
-    era.learn(Manner::Sessions);
+    link.era().learn(Era::Sessions);
+    era.learn(Era::Sessions);
     sessions::tell_initialized(&*link).await?;
     Ok((Service::start(incoming, std::future::pending()), info))
 }
@@ -157,7 +159,7 @@ async fn probe(
     link: &Arc<dyn Link>,
     incoming: &mut Incoming,
 ) -> Result<Found, EndReason> {
-    link.speech().settle(Manner::Stateless);
+    link.era().learn(Era::Stateless);
     let is_ordered = greeting.is_ordered;
     let mut discovering = pin!(async {
         match discover(&**link).await {

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::intake::Bounds;
-use super::link::{self, End, Ids, Link, Outgoing, Speech, Step};
+use super::link::{self, End, Ids, Link, Outgoing, Step};
 use super::message::Reply;
 use super::messages::Receiver;
 use super::progress::Progress;
@@ -32,7 +33,7 @@ pub struct Lines {
     commands: mpsc::Sender<Command>,
     cancels: mpsc::UnboundedSender<u32>,
     ids: Ids,
-    speech: Speech,
+    era: EraCache,
     stray: FirstStray,
     end: Arc<End>,
 }
@@ -68,7 +69,7 @@ pub fn connect<R, W>(
     let wishes = Wishes { commands: commands_in, cancels: cancels_in };
     let connection = Connection::new(server, (reader, writer), wishes, inbox, end.clone(), bounds);
     let stray = connection.first_stray();
-    let lines = Lines { commands, cancels, ids: Ids::default(), speech: Speech::default(), stray, end };
+    let lines = Lines { commands, cancels, ids: Ids::default(), era: EraCache::default(), stray, end };
     (lines, connection, inbox_out)
 }
 
@@ -119,7 +120,7 @@ impl Link for Lines {
         Box::pin(async move {
             let id = self.ids.next();
             let (reply, answer) = oneshot::channel();
-            let line = request.encode(id, self.speech.manner());
+            let line = request.encode(id, self.era.current());
             let command = Command::Request {
                 id,
                 line,
@@ -147,8 +148,8 @@ impl Link for Lines {
         &self.end
     }
 
-    fn speech(&self) -> &Speech {
-        &self.speech
+    fn era(&self) -> &EraCache {
+        &self.era
     }
 
     fn stray_words(&self) -> Option<String> {

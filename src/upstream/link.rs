@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +13,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::message::{FIRST_ID, LAST_ID, Reply};
 use super::messages::{self, Receiver, Sender};
 use super::progress::Progress;
-use super::request::{Manner, Request};
+use super::request::Request;
 use crate::config::ServerName;
 
 /// Messages beside answers that may wait. A server that floods us with notifications loses the surplus.
@@ -112,8 +113,8 @@ pub trait Link: Send + Sync + 'static {
     /// Tells when and why the connection ended.
     fn end(&self) -> &End;
 
-    /// The manner in which requests are written.
-    fn speech(&self) -> &Speech;
+    /// The era in which requests are written.
+    fn era(&self) -> &EraCache;
 
     /// The first of what the server wrote in place of messages, as one of its last words.
     fn stray_words(&self) -> Option<String> {
@@ -123,21 +124,6 @@ pub trait Link: Send + Sync + 'static {
     /// Whether the server may want arguments in headers, too ([`super::header_params`]).
     fn mirrors_arguments(&self) -> bool {
         false
-    }
-}
-
-/// The manner of one connection: that of sessions until the server is known to do without.
-#[derive(Debug, Default)]
-pub struct Speech(AtomicBool);
-
-impl Speech {
-    pub fn manner(&self) -> Manner {
-        if self.0.load(Ordering::Relaxed) { Manner::Stateless } else { Manner::Sessions }
-    }
-
-    /// Requests are written in this manner from now on.
-    pub fn settle(&self, manner: Manner) {
-        self.0.store(manner == Manner::Stateless, Ordering::Relaxed);
     }
 }
 

@@ -1,25 +1,11 @@
-//! The requests that the gateway itself sends, written as bytes in the manner of each era.
+//! The requests that the gateway itself sends, written as bytes in the form of each era.
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::protocol::Era;
 use crate::trace::TraceContext;
-
-/// How requests are written on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
-    /// As revisions up to 2025-11-25 have it: what the client is was said in `initialize`.
-    Sessions,
-    /// As revision 2026-07-28 has it: each request says what the client is.
-    Stateless,
-}
-
-/// The revisions of [`Manner::Sessions`], the latest first.
-pub const WITH_SESSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
-
-/// The revision of [`Manner::Stateless`].
-pub const STATELESS: &str = "2026-07-28";
 
 /// What each stateless request declares (2026-07-28, basic, "`_meta`"), but for the capabilities at its end.
 const DECLARED: &str = concat!(
@@ -113,9 +99,9 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The message as one line, newline included, in the manner of the connection. The id doubles as the progress token.
-    pub fn encode(&self, id: u32, manner: Manner) -> Vec<u8> {
-        let mut line = Vec::with_capacity(if manner == Manner::Sessions { 192 } else { 448 });
+    /// The message as one line, newline included, in the form of the connection's era. The id doubles as the progress token.
+    pub fn encode(&self, id: u32, era: Era) -> Vec<u8> {
+        let mut line = Vec::with_capacity(if era == Era::Sessions { 192 } else { 448 });
         line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
         number(&mut line, id);
         line.extend_from_slice(b",\"method\":");
@@ -143,7 +129,7 @@ impl<'a> Request<'a> {
             What::Other { members, .. } => line.extend_from_slice(members),
         }
         let is_first = line.len() == start;
-        self.meta.write(&mut line, is_first, id, manner);
+        self.meta.write(&mut line, is_first, id, era);
         line.extend_from_slice(b"}}\n");
         line
     }
@@ -152,9 +138,9 @@ impl<'a> Request<'a> {
 impl Meta<'_> {
     /// Writes `_meta` behind the members before it, when there is something in it. The names of the trace are those of
     /// SEP-414.
-    fn write(&self, line: &mut Vec<u8>, is_first: bool, id: u32, manner: Manner) {
+    fn write(&self, line: &mut Vec<u8>, is_first: bool, id: u32, era: Era) {
         let start = line.len();
-        if manner == Manner::Stateless {
+        if era == Era::Stateless {
             line.push(b',');
             line.extend_from_slice(DECLARED.as_bytes());
             line.extend_from_slice(self.capabilities.as_bytes());
@@ -205,6 +191,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::protocol::revision::STATELESS;
     use crate::upstream::message::FIRST_ID;
 
     const ID: u32 = FIRST_ID + 7;
@@ -213,8 +200,8 @@ mod tests {
         Request { what: What::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"#, more: "" }, meta }
     }
 
-    fn params(request: Request<'_>, manner: Manner) -> Value {
-        let message: Value = serde_json::from_slice(&request.encode(ID, manner)).unwrap();
+    fn params(request: Request<'_>, era: Era) -> Value {
+        let message: Value = serde_json::from_slice(&request.encode(ID, era)).unwrap();
         message["params"].clone()
     }
 
@@ -224,17 +211,17 @@ mod tests {
         let list = What::ListTools { cursor: Some("p\n2") };
         let requests =
             [call(asking), call(Meta::default()), Request::plain(list), Request::other("x/y", b"")];
-        for manner in [Manner::Sessions, Manner::Stateless] {
-            let lines = requests.iter().map(|request| request.encode(ID, manner)).chain([cancelled(ID)]);
+        for era in [Era::Sessions, Era::Stateless] {
+            let lines = requests.iter().map(|request| request.encode(ID, era)).chain([cancelled(ID)]);
             for line in lines {
                 assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
                 serde_json::from_slice::<Value>(&line).expect("valid JSON");
             }
         }
-        let line = String::from_utf8(call(asking).encode(ID, Manner::Sessions)).unwrap();
+        let line = String::from_utf8(call(asking).encode(ID, Era::Sessions)).unwrap();
         assert!(line.contains(r#""arguments":{"x":1.0}"#), "{line}");
-        assert_eq!(params(call(asking), Manner::Sessions)["_meta"], json!({ "progressToken": ID }));
-        assert_eq!(params(call(Meta::default()), Manner::Sessions).get("_meta"), None);
+        assert_eq!(params(call(asking), Era::Sessions)["_meta"], json!({ "progressToken": ID }));
+        assert_eq!(params(call(Meta::default()), Era::Sessions).get("_meta"), None);
     }
 
     #[test]
@@ -247,7 +234,7 @@ mod tests {
         let (bare, full) = (read(&[]), read(&["a=\"1\\"]));
         let meta = |ask_progress, trace| {
             let meta = Meta { ask_progress, trace, ..Meta::default() };
-            params(call(meta), Manner::Sessions)["_meta"].clone()
+            params(call(meta), Era::Sessions)["_meta"].clone()
         };
         assert_eq!(meta(false, Some(&bare)), json!({ "traceparent": parent }));
         assert_eq!(
@@ -260,14 +247,14 @@ mod tests {
     fn a_stateless_request_declares_who_asks_and_what_the_client_can_do() {
         let meta = Meta { capabilities: r#"{"elicitation":{}}"#, more: r#""a.b/c":1"#, ..Meta::default() };
         let other = What::Other { method: "prompts/get", members: br#""name":"x""#, name: Some("x") };
-        let declared = params(Request { what: other, meta }, Manner::Stateless);
+        let declared = params(Request { what: other, meta }, Era::Stateless);
         assert_eq!(declared["name"], "x");
         let meta = &declared["_meta"];
         assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], STATELESS);
         assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "mcpo");
         assert_eq!(meta["io.modelcontextprotocol/clientCapabilities"], json!({ "elicitation": {} }));
         assert_eq!(meta["a.b/c"], 1);
-        let empty = params(Request::other("server/discover", b""), Manner::Stateless);
+        let empty = params(Request::other("server/discover", b""), Era::Stateless);
         assert_eq!(empty["_meta"]["io.modelcontextprotocol/clientCapabilities"], json!({}));
     }
 }

@@ -13,20 +13,22 @@ use http::{HeaderValue, Method, Uri};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, Answered, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::intake::Bounds;
-use super::link::{self, Answers, End, INITIALIZE_ID, Ids, Link, Opened, Outgoing, Speech, Step};
+use super::link::{self, Answers, End, INITIALIZE_ID, Ids, Link, Opened, Outgoing, Step};
 use super::message::{self, Answer, Reply, Sorted};
 use super::messages::Sender;
 use super::progress::Progress;
-use super::request::{self, Manner, Request};
+use super::request::{self, Request};
 use super::stray;
 use super::unpack::AnswerBody;
 use super::words::name_the_session;
 use crate::config::{HttpConfig, ServerName};
+use crate::protocol::Era;
 use crate::trace::TraceContext;
 
 /// How long a cancellation may take.
@@ -40,7 +42,7 @@ struct Sse {
     pending: Mutex<HashMap<u32, Pending>>,
     ids: Ids,
     /// Always that of sessions: the transport is older than the other.
-    speech: Speech,
+    era: EraCache,
     end: Arc<End>,
     tasks: TaskTracker,
     answers: Answers,
@@ -94,7 +96,7 @@ pub async fn open(
         messages,
         pending: Mutex::default(),
         ids: Ids::default(),
-        speech: Speech::default(),
+        era: EraCache::default(),
         end: Arc::default(),
         tasks: TaskTracker::new(),
         answers: Answers::default(),
@@ -242,7 +244,7 @@ impl Link for SseLink {
                 return Err(LinkError::NotSent(this.end.reason()));
             }
             let _open = Open { link: this, id };
-            this.post(Bytes::from(request.encode(id, Manner::Sessions)), request.meta.trace).await?;
+            this.post(Bytes::from(request.encode(id, Era::Sessions)), request.meta.trace).await?;
             match answer.await {
                 Ok(reply) => reply,
                 Err(_connection_gone) => Err(LinkError::Lost(this.end.reason())),
@@ -262,8 +264,8 @@ impl Link for SseLink {
         &self.0.end
     }
 
-    fn speech(&self) -> &Speech {
-        &self.0.speech
+    fn era(&self) -> &EraCache {
+        &self.0.era
     }
 }
 

@@ -11,10 +11,11 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::intake::Bounds;
 use super::lines::{self, Connection, Lines};
-use super::link::{End, Link, Opened, Outgoing, Speech};
+use super::link::{End, Link, Opened, Outgoing};
 use super::message::Reply;
 use super::messages::Receiver;
 use super::process::Process;
@@ -151,8 +152,8 @@ impl Link for Served {
         self.lines.end()
     }
 
-    fn speech(&self) -> &Speech {
-        self.lines.speech()
+    fn era(&self) -> &EraCache {
+        self.lines.era()
     }
 
     fn stray_words(&self) -> Option<String> {

@@ -24,18 +24,20 @@ use tokio_util::task::TaskTracker;
 
 pub use declared::value as header_value;
 
+use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
 use super::exchange::{self, EVENTS, Exchange, Means};
 use super::identity::Identity;
 use super::intake::Bounds;
-use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Speech, Step};
+use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Step};
 use super::message::{self, Reply, RpcError, Sorted};
 use super::messages::Sender;
-use super::request::{Manner, WITH_SESSIONS};
 use super::stray;
 use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
+use crate::protocol::Era;
+use crate::protocol::revision::WITH_SESSIONS;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -51,7 +53,7 @@ struct Streamable {
     session: ArcSwapOption<Session>,
     inbox: Sender,
     ids: Ids,
-    speech: Speech,
+    era: EraCache,
     end: Arc<End>,
     tasks: TaskTracker,
     answers: Answers,
@@ -90,7 +92,7 @@ pub async fn open(
         session: ArcSwapOption::empty(),
         inbox,
         ids: Ids::default(),
-        speech: Speech::default(),
+        era: EraCache::default(),
         end: Arc::default(),
         tasks: TaskTracker::new(),
         answers: Answers::default(),
@@ -134,7 +136,7 @@ impl Streamable {
                 return Err(error);
             }
         };
-        let is_stateless = self.speech.manner() == Manner::Stateless;
+        let is_stateless = self.era.current() == Era::Stateless;
         if response.status().is_success() {
             if is_stateless && session.is_none() {
                 self.session.store(Some(Arc::default()));

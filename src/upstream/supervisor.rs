@@ -10,7 +10,6 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::time::timeout;
 
 use super::dedicated::ServerOpener;
-use super::era::Approach;
 use super::error::EndReason;
 use super::exchange::Means;
 use super::handshake::{self, Greeting, Service};
@@ -209,7 +208,7 @@ struct Supervisor {
 
 impl Supervisor {
     fn is_asked_its_era(&self) -> bool {
-        self.upstream.era.approach(self.upstream.config().protocol.as_deref()) == Approach::Probe
+        self.upstream.era.known(self.upstream.config().protocol.as_deref()).is_none()
     }
 
     /// Whether a try at which the server `was_asked` its era told that, though it failed.

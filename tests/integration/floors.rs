@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("compute", 0),
     ("file", 0),
     ("json", 0),
+    ("protocol", 0),
     ("room", 0),
     ("shares", 0),
     ("telemetry", 0),

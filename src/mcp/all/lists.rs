@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::super::Mcp;
 use super::super::answer::{self, Fault};
 use super::super::entries::{self, Kind};
-use super::super::era::{Era, LIST_TTL};
+use super::super::era::LIST_TTL;
 use super::super::methods::Asked;
 use super::super::tool_lists::kept;
 use super::super::way::Way;
@@ -21,6 +21,7 @@ use super::uris::Edits;
 use crate::catalog::definition::Findings;
 use crate::catalog::resource_uri::joined;
 use crate::compute;
+use crate::protocol::Era;
 use crate::upstream::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
 

@@ -9,7 +9,7 @@ use super::super::all::has_capability;
 use super::super::place::Place;
 use crate::catalog::{Caller, Namespace};
 use crate::config::ServerName;
-use crate::upstream::Manner;
+use crate::protocol::Era;
 
 /// What a client was told, or can be told by asking.
 pub(super) struct Known {
@@ -55,6 +55,6 @@ impl Mcp {
         };
         let (mut prompts, resources) = (offering("prompts"), offering("resources"));
         prompts.names = (*place == Place::All).then(|| self.gateway.keeper().namespace().clone());
-        Known { tools: self.tool_list(caller, place, Manner::Sessions), prompts, resources }
+        Known { tools: self.tool_list(caller, place, Era::Sessions), prompts, resources }
     }
 }

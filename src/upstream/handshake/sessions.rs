@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::incoming::Incoming;
 use super::said::Said;
 use super::{Greeting, ServerInfo};
+use crate::protocol::revision::WITH_SESSIONS;
 use crate::upstream::error::{EndReason, LinkError, cut_words};
 use crate::upstream::link::{INITIALIZE_ID, Link, Outgoing, Step};
 use crate::upstream::message::Answer;
-use crate::upstream::request::WITH_SESSIONS;
 
 const INITIALIZE: &str = "initialize";
 const INITIALIZED: &str = "notifications/initialized";

@@ -9,9 +9,10 @@ use super::*;
 use crate::config::{ForwardingConfig, HeaderPattern};
 use crate::shares::Principal;
 use crate::upstream::dedicated::Dedicated;
+use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::LinkError;
 use crate::upstream::identity::CallerHeaders;
-use crate::upstream::link::{End, Outgoing, Speech};
+use crate::upstream::link::{End, Outgoing};
 use crate::upstream::message::Reply;
 use crate::upstream::progress::Progress;
 use crate::upstream::request::Request;
@@ -35,7 +36,7 @@ struct Server {
 
 struct FakeLink {
     end: End,
-    speech: Speech,
+    era: EraCache,
     closed: Arc<AtomicUsize>,
     farewell: Duration,
 }
@@ -57,7 +58,7 @@ impl Opener for Server {
             }
             let link = FakeLink {
                 end: End::default(),
-                speech: Speech::default(),
+                era: EraCache::default(),
                 closed: self.closed.clone(),
                 farewell: self.farewell,
             };
@@ -97,8 +98,8 @@ impl Link for FakeLink {
         &self.end
     }
 
-    fn speech(&self) -> &Speech {
-        &self.speech
+    fn era(&self) -> &EraCache {
+        &self.era
     }
 }
 

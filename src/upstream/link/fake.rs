@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::{End, Link, Outgoing, Speech};
+use super::{End, Link, Outgoing};
+use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::LinkError;
 use crate::upstream::message::Reply;
 use crate::upstream::progress::Progress;
@@ -19,7 +20,7 @@ pub struct Told {
     /// The requests that were sent: method and name.
     requests: Mutex<Vec<(String, String)>>,
     end: End,
-    speech: Speech,
+    era: EraCache,
 }
 
 impl Told {
@@ -65,7 +66,7 @@ impl Link for Told {
         &self.end
     }
 
-    fn speech(&self) -> &Speech {
-        &self.speech
+    fn era(&self) -> &EraCache {
+        &self.era
     }
 }

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue};
 
 use super::PROTOCOL_VERSION;
-use crate::upstream::request::{Request, STATELESS};
+use crate::protocol::revision::STATELESS;
+use crate::upstream::request::Request;
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");

@@ -8,13 +8,15 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 
 use super::{FAREWELL, Posted, Streamable, StreamableLink, declared};
+use crate::protocol::Era;
+use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::EventStream;
 use crate::upstream::exchange::{self, EVENTS};
-use crate::upstream::link::{End, Link, Outgoing, Speech, Step};
+use crate::upstream::link::{End, Link, Outgoing, Step};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
-use crate::upstream::request::{self, Manner, Request};
+use crate::upstream::request::{self, Request};
 use crate::upstream::unpack::AnswerBody;
 
 impl Link for StreamableLink {
@@ -40,15 +42,15 @@ impl Link for StreamableLink {
             let (id, owner) = (this.ids.next(), request.meta.owner.cloned());
             let mut open = Open { link: this, id, answered: request.meta.quiet };
             let reply = async {
-                let manner = this.speech.manner();
-                let mut headers = match manner {
-                    Manner::Sessions => Vec::new(),
-                    Manner::Stateless => declared::headers(&request),
+                let era = this.era.current();
+                let mut headers = match era {
+                    Era::Sessions => Vec::new(),
+                    Era::Stateless => declared::headers(&request),
                 };
                 if let Some(trace) = request.meta.trace {
                     headers.extend(exchange::trace_headers(trace));
                 }
-                let response = match this.post(request.encode(id, manner).into(), headers, Some(id)).await? {
+                let response = match this.post(request.encode(id, era).into(), headers, Some(id)).await? {
                     Posted::Answer(response) => response,
                     Posted::Error(error) => return Ok(Reply::Error(error)),
                 };
@@ -102,12 +104,12 @@ impl Link for StreamableLink {
         &self.0.end
     }
 
-    fn speech(&self) -> &Speech {
-        &self.0.speech
+    fn era(&self) -> &EraCache {
+        &self.0.era
     }
 
     fn mirrors_arguments(&self) -> bool {
-        self.0.speech.manner() == Manner::Stateless
+        self.0.era.current() == Era::Stateless
     }
 }
 
@@ -121,7 +123,7 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         // Without sessions, the end of the answer's stream says it (2026-07-28, streamable HTTP, "Cancellation").
-        let is_told = self.link.speech.manner() == Manner::Stateless;
+        let is_told = self.link.era.current() == Era::Stateless;
         if self.answered || self.link.end.is_set() || is_told {
             return;
         }

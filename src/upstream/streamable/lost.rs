@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::{Session, Streamable};
+use crate::protocol::Era;
 use crate::upstream::error::{EndReason, LinkError, StatusReason};
 use crate::upstream::event_stream::EventStream;
 use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, RpcError, Sorted};
-use crate::upstream::request::{Manner, Request};
+use crate::upstream::request::Request;
 use crate::upstream::unpack::AnswerBody;
 use crate::upstream::words::name_the_session;
 
@@ -64,7 +65,7 @@ impl Streamable {
 
     /// Whether the server answers a ping as one that knows the session.
     async fn pong(&self, session: &Session) -> Result<bool, LinkError> {
-        let ping = Request::other("ping", b"").encode(self.ids.next(), Manner::Sessions);
+        let ping = Request::other("ping", b"").encode(self.ids.next(), Era::Sessions);
         let url = self.exchange.url();
         let response = self.exchange.send(Method::POST, &url, &session.headers, Bytes::from(ping)).await?;
         match response.status() {

@@ -7,13 +7,13 @@ use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::Streamable;
+use crate::protocol::Era;
 use crate::room::Owner;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::{Event, EventStream};
 use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
-use crate::upstream::request::Manner;
 use crate::upstream::stray;
 use crate::upstream::unpack::AnswerBody;
 
@@ -138,7 +138,7 @@ impl Streamable {
                 }
             }
             // Streams cannot be resumed without sessions.
-            let last_id = events.last_id().filter(|_| self.speech.manner() == Manner::Sessions);
+            let last_id = events.last_id().filter(|_| self.era.current() == Era::Sessions);
             let Some(last_id) = last_id.map(str::to_owned) else {
                 return Err(LinkError::Lost(EndReason::Broken("the stream ended before the answer".into())));
             };

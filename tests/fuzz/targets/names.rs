@@ -12,7 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use mcpo::catalog::prefixed::ServerNames;
 use mcpo::catalog::{Catalog, CatalogServer, Entry, Namespace, Scope, ServerInfo};
 use mcpo::config::{ProfileConfig, ServerConfig, ServerName, TransportConfig};
-use mcpo::upstream::{Definition, Manner};
+use mcpo::protocol::Era;
+use mcpo::upstream::Definition;
 use serde_json::{Value, json};
 
 fuzz_target!(|input: &[u8]| {
@@ -28,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let namespace = Arc::new(Namespace::new(tools.keys().cloned(), longest));
     let all = catalog(&tools, &namespace, |_| true);
     let scope = Scope::default();
-    let list: Vec<Value> = serde_json::from_slice(&all.tool_list(&scope, Manner::Sessions)).expect("a list is JSON");
+    let list: Vec<Value> = serde_json::from_slice(&all.tool_list(&scope, Era::Sessions)).expect("a list is JSON");
     let names: BTreeSet<&str> = list.iter().filter_map(|tool| tool["name"].as_str()).collect();
     assert_eq!(names.len(), list.len(), "a name stands twice: {list:?}");
     for name in names {

@@ -4,53 +4,45 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::error::EndReason;
-use super::request::{Manner, STATELESS};
+use crate::protocol::Era;
 
-/// What is known of one server.
+/// The era of one server or connection, as far as it is known.
 #[derive(Debug, Default)]
-pub struct Era(AtomicU8);
-
-/// How a connection is begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Approach {
-    /// In the manner that the server is known or said to have.
-    Known(Manner),
-    /// By asking.
-    Probe,
-}
+pub struct EraCache(AtomicU8);
 
 const UNKNOWN: u8 = 0;
 const SESSIONS: u8 = 1;
 const NO_SESSIONS: u8 = 2;
 
-impl Era {
-    /// The approach to a server whose entry pins `revision`, if it does.
-    pub fn approach(&self, pin: Option<&str>) -> Approach {
+impl EraCache {
+    /// The era of a server whose entry may pin a revision; `None` when the server has to be probed.
+    pub fn known(&self, pin: Option<&str>) -> Option<Era> {
         match (pin, self.0.load(Ordering::Relaxed)) {
-            (Some(STATELESS), _) | (None, NO_SESSIONS) => Approach::Known(Manner::Stateless),
-            (Some(_), _) | (None, SESSIONS) => Approach::Known(Manner::Sessions),
-            (None, _) => Approach::Probe,
+            (Some(revision), _) => Some(Era::of(revision)),
+            (None, NO_SESSIONS) => Some(Era::Stateless),
+            (None, SESSIONS) => Some(Era::Sessions),
+            (None, _) => None,
         }
     }
 
-    /// What is known, or that of sessions.
-    pub fn manner(&self) -> Manner {
-        if self.0.load(Ordering::Relaxed) == NO_SESSIONS { Manner::Stateless } else { Manner::Sessions }
+    /// The era in which requests are written now: [`Era::Sessions`] until the server is known to do without.
+    pub fn current(&self) -> Era {
+        if self.0.load(Ordering::Relaxed) == NO_SESSIONS { Era::Stateless } else { Era::Sessions }
     }
 
-    pub fn learn(&self, manner: Manner) {
-        let known = if manner == Manner::Stateless { NO_SESSIONS } else { SESSIONS };
+    pub fn learn(&self, era: Era) {
+        let known = if era == Era::Stateless { NO_SESSIONS } else { SESSIONS };
         self.0.store(known, Ordering::Relaxed);
     }
 
     /// Learns from the revision that was agreed on in an earlier run.
     pub fn learn_from(&self, revision: &str) {
         if !revision.is_empty() {
-            self.learn(if revision == STATELESS { Manner::Stateless } else { Manner::Sessions });
+            self.learn(Era::of(revision));
         }
     }
 
-    /// While the server is spoken to in the manner that is known: when that comes to nothing, it is asked anew next time.
+    /// While the server is spoken to in the era that is known: when that comes to nothing, it is asked anew next time.
     pub fn doubt(&self) -> Doubt<'_> {
         Doubt { era: self, known: self.0.load(Ordering::Relaxed) }
     }
@@ -63,12 +55,12 @@ impl Era {
 /// Forgets what was known of a server when it is dropped, unless it was dispelled before.
 #[derive(Debug)]
 pub struct Doubt<'a> {
-    era: &'a Era,
+    era: &'a EraCache,
     known: u8,
 }
 
 impl Doubt<'_> {
-    /// Whether a try that failed so may have failed for the manner in which the server was spoken to.
+    /// Whether a try that failed so may have failed for the era in which the server was spoken to.
     pub fn is_raised_by(&self, reason: &EndReason) -> bool {
         match reason {
             // The question for its era is more than some servers with sessions bear.
@@ -97,20 +89,21 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::protocol::revision::STATELESS;
 
     #[test]
     fn a_pin_wins_over_what_was_learnt_and_that_over_asking() {
-        let era = Era::default();
-        assert_eq!(era.approach(None), Approach::Probe);
+        let era = EraCache::default();
+        assert_eq!(era.known(None), None);
         era.learn_from("2025-06-18");
-        assert_eq!(era.approach(None), Approach::Known(Manner::Sessions));
+        assert_eq!(era.known(None), Some(Era::Sessions));
         era.learn_from(STATELESS);
-        assert_eq!(era.approach(None), Approach::Known(Manner::Stateless));
-        assert_eq!(era.approach(Some("2025-06-18")), Approach::Known(Manner::Sessions));
+        assert_eq!(era.known(None), Some(Era::Stateless));
+        assert_eq!(era.known(Some("2025-06-18")), Some(Era::Sessions));
         drop(era.doubt());
         era.learn_from("");
-        assert_eq!(era.approach(None), Approach::Probe);
-        assert_eq!(era.approach(Some(STATELESS)), Approach::Known(Manner::Stateless));
+        assert_eq!(era.known(None), None);
+        assert_eq!(era.known(Some(STATELESS)), Some(Era::Stateless));
     }
 
     #[test]
@@ -119,15 +112,14 @@ mod tests {
         let refused =
             EndReason::Handshake { step: "initialize", error: String::new(), stderr: Arc::default() };
         let away = EndReason::Connect { address: String::new(), error: String::new() };
-        let era = Era::default();
-        for (manner, doubted) in
-            [(Manner::Sessions, [false, true, false]), (Manner::Stateless, [true, true, false])]
+        let era = EraCache::default();
+        for (known, doubted) in [(Era::Sessions, [false, true, false]), (Era::Stateless, [true, true, false])]
         {
-            era.learn(manner);
+            era.learn(known);
             let doubt = era.doubt();
             assert_eq!([&ended, &refused, &away].map(|reason| doubt.is_raised_by(reason)), doubted);
             doubt.dispel();
-            assert_eq!(era.approach(None), Approach::Known(manner));
+            assert_eq!(era.known(None), Some(known));
         }
     }
 }
