@@ -54,7 +54,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::catalog::Caller;
 use crate::compute;
@@ -62,6 +62,9 @@ use crate::config::{Config, Shares};
 use crate::gateway::{EarlyTurn, Gateway};
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if, until_taken};
+use crate::protocol::header::PROTOCOL_VERSION;
+use crate::protocol::header::SESSION_ID;
+use crate::protocol::method;
 use crate::protocol::revision::STATELESS;
 use all::prompts::PromptNames;
 pub use answer::refused;
@@ -71,13 +74,6 @@ use methods::{Asked, Large};
 pub use place::Place;
 use session::Session;
 pub use shared::Shared;
-
-/// Names the session of a request.
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-/// Names the last event that a client has received of a stream that it goes on with.
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Names the revision of a request.
-const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// The face under one configuration.
 #[derive(Debug)]
@@ -181,11 +177,11 @@ impl Mcp {
         };
         let asked = Asked { head, caller, place, large };
         // A revision without sessions has no `initialize` either.
-        let declares = head.headers.get(REVISION).is_some_and(|revision| revision == STATELESS);
-        if message.method() == Some("initialize") && !declares {
+        let declares = head.headers.get(PROTOCOL_VERSION).is_some_and(|revision| revision == STATELESS);
+        if message.method() == Some(method::INITIALIZE) && !declares {
             return Box::pin(self.initialize(&asked, &message)).await;
         }
-        match head.headers.get(SESSION) {
+        match head.headers.get(SESSION_ID) {
             Some(id) => match self.session(id, caller, place) {
                 Some(session) => self.in_session(&asked, &session, &message).await,
                 None => self.refuse(&asked, &message, &Fault::session_not_found()),
@@ -208,7 +204,7 @@ impl Mcp {
     ) -> Result<(Bytes, Large), Problem> {
         let mut turn = EarlyTurn::default();
         let may_be_large = || {
-            let session = head.headers.get(SESSION).and_then(|id| self.session(id, caller, place));
+            let session = head.headers.get(SESSION_ID).and_then(|id| self.session(id, caller, place));
             let is_asked = session.is_some_and(|session| session.client().is_asked());
             if !is_asked && !self.shared.parked.asks(caller) {
                 turn = EarlyTurn::new(self.gateway.admit(caller).map_err(|limited| {
@@ -236,7 +232,7 @@ impl Mcp {
     }
 
     fn end_session(&self, headers: &HeaderMap, caller: &Caller, place: &Place) -> Response {
-        match headers.get(SESSION).and_then(|id| self.session(id, caller, place)) {
+        match headers.get(SESSION_ID).and_then(|id| self.session(id, caller, place)) {
             Some(session) => {
                 self.shared.sessions.end(&session);
                 StatusCode::NO_CONTENT.into_response()

@@ -13,13 +13,11 @@ use super::{CallContext, CallError, Gateway, Outgoing, Turn};
 use crate::catalog::CatalogTool;
 use crate::catalog::arguments::headers::headers;
 use crate::compute::{self, Owner};
+use crate::protocol::error_code::HEADER_MISMATCH;
 use crate::trace::TraceContext;
 use crate::upstream::header_params::HeaderParam;
 use crate::upstream::request::{Meta, Request, What as Asked};
 use crate::upstream::{Asking, Connection, Link, LinkError, NoConnection, Reply, Upstream};
-
-/// 2026-07-28, schema, `HEADER_MISMATCH`.
-const HEADER_MISMATCH: i64 = -32020;
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]

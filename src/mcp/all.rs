@@ -26,13 +26,12 @@ use super::Mcp;
 use super::answer::Fault;
 use super::entries::Kind;
 use super::methods::Asked;
-use super::others;
 use super::way::Way;
 use crate::catalog::resource_uri::{APP_SCHEME, pages, parted};
 use crate::catalog::{Caller, CatalogServer, ServerSource};
 use crate::compute;
 use crate::gateway::Target;
-use crate::protocol::Era;
+use crate::protocol::{Era, error_code, method};
 use crate::upstream::{RpcError, Upstream};
 use uris::{Edits, in_contents, in_items, in_messages};
 
@@ -85,7 +84,7 @@ struct PlacedReference<'a> {
 }
 
 impl Mcp {
-    /// Answers one of [`others::METHODS`] for all servers.
+    /// Answers one of [`super::others::METHODS`] for all servers.
     pub(super) async fn at_all(
         &self,
         asked: &Asked<'_>,
@@ -94,12 +93,12 @@ impl Mcp {
         params: &str,
     ) -> Result<Bytes, Fault> {
         match method {
-            "prompts/list" => self.list_all(asked, way, Kind::Prompts, params).await,
-            "resources/list" => self.list_all(asked, way, Kind::Resources, params).await,
-            "resources/templates/list" => self.list_all(asked, way, Kind::Templates, params).await,
-            "prompts/get" => self.get_prompt(asked, way, params).await,
-            "resources/read" => self.read_resource(asked, way, params).await,
-            "completion/complete" => self.complete(asked, way, params).await,
+            method::PROMPTS_LIST => self.list_all(asked, way, Kind::Prompts, params).await,
+            method::RESOURCES_LIST => self.list_all(asked, way, Kind::Resources, params).await,
+            method::RESOURCES_TEMPLATES_LIST => self.list_all(asked, way, Kind::Templates, params).await,
+            method::PROMPTS_GET => self.get_prompt(asked, way, params).await,
+            method::RESOURCES_READ => self.read_resource(asked, way, params).await,
+            method::COMPLETION_COMPLETE => self.complete(asked, way, params).await,
             _ => Err(Fault::method_not_found(method)),
         }
     }
@@ -111,7 +110,7 @@ impl Mcp {
         let (server, prompt) = self.find_prompt(asked, way, &name).await?;
         let mut edits = Edits::new(params);
         edits.set(named.name, &prompt);
-        let result = self.pass_on(asked, &server, "prompts/get", &edits.applied(), way).await?;
+        let result = self.pass_on(asked, &server, method::PROMPTS_GET, &edits.applied(), way).await?;
         let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
         let of = server.clone();
         let named = move || rewritten(result, |edits| in_messages(edits, of.name().as_str()));
@@ -127,7 +126,7 @@ impl Mcp {
         };
         let mut edits = Edits::new(params);
         edits.set(located.uri, &own);
-        let result = self.pass_on(asked, &server, "resources/read", &edits.applied(), way).await?;
+        let result = self.pass_on(asked, &server, method::RESOURCES_READ, &edits.applied(), way).await?;
         let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
         let of = server.clone();
         let named = move || rewritten(result, |edits| in_contents(edits, of.name().as_str()));
@@ -154,7 +153,7 @@ impl Mcp {
                 server
             }
         };
-        self.pass_on(asked, &server, "completion/complete", &edits.applied(), way).await
+        self.pass_on(asked, &server, method::COMPLETION_COMPLETE, &edits.applied(), way).await
     }
 
     /// The server that a prompt of the list is one of, with its own name. One that is not known makes a new list: a
@@ -261,8 +260,8 @@ fn rewritten(result: Bytes, edit: impl FnOnce(&mut Edits<'_>)) -> Bytes {
 pub fn resource_not_found(era: Era, uri: &str) -> Fault {
     let data = serde_json::value::to_raw_value(&json!({ "uri": uri })).ok();
     let code = match era {
-        Era::Sessions => others::RESOURCE_NOT_FOUND,
-        Era::Stateless => others::INVALID_PARAMS,
+        Era::Sessions => error_code::RESOURCE_NOT_FOUND,
+        Era::Stateless => error_code::INVALID_PARAMS,
     };
     Fault::of_server(&RpcError { code, message: "Resource not found".to_owned(), data })
 }

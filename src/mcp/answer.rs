@@ -13,28 +13,18 @@ use serde_json::value::RawValue;
 use crate::gateway::{Limited, Outcome};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::{Problem, json_answer};
+use crate::protocol::error_code::{
+    HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND,
+    MISSING_CLIENT_CAPABILITY, PARSE_ERROR, SERVER_ERROR, SESSION_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION,
+};
+use crate::protocol::json_rpc;
 use crate::shares::Exceeded;
 use crate::upstream::{LinkError, RpcError};
 
-/// JSON-RPC 2.0, section 5.1.
-const PARSE_ERROR: i64 = -32700;
-const INVALID_REQUEST: i64 = -32600;
-pub const METHOD_NOT_FOUND: i64 = -32601;
-const INVALID_PARAMS: i64 = -32602;
-const INTERNAL_ERROR: i64 = -32603;
-/// "Server error": a caller that is turned away, or that has met a limit.
-const REFUSED: i64 = -32000;
 /// The stable code of such a refusal where a caller holds as much as it may.
 pub const SHARE_EXCEEDED: &str = "share_exceeded";
 /// When it is worth to try again where something has to end first.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// What the SDKs answer for a session that is not there.
-const SESSION_NOT_FOUND: i64 = -32001;
-/// Specification 2026-07-28, schema: `HEADER_MISMATCH`, `MISSING_REQUIRED_CLIENT_CAPABILITY`,
-/// `UNSUPPORTED_PROTOCOL_VERSION`.
-const HEADER_MISMATCH: i64 = -32020;
-const MISSING_CAPABILITY: i64 = -32021;
-const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
 
 /// The HTTP status of an error.
 #[derive(Debug, Clone, Copy)]
@@ -103,14 +93,14 @@ impl Fault {
     }
 
     fn too_many(message: String, code: &'static str, retry_after: Duration) -> Self {
-        let fault = Self::new(REFUSED, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
+        let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
         Self { refusal: Some(Passing { code, retry_after }), ..fault }
     }
 
     /// A list that found no room within `after`, with 503.
     pub fn no_room(after: Duration) -> Self {
         let message = LinkError::NoRoom { after }.to_string();
-        let fault = Self::new(REFUSED, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
+        let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
         Self { refusal: Some(Passing { code: "results_too_many", retry_after: TRY_AGAIN }), ..fault }
     }
 
@@ -150,7 +140,7 @@ impl Fault {
         let mut fault = Self::new(error.code, error.message.clone()).ended(Outcome::RpcError);
         fault.data = error.data.clone();
         match error.code {
-            HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_PROTOCOL_VERSION => fault.bad(),
+            HEADER_MISMATCH | MISSING_CLIENT_CAPABILITY | UNSUPPORTED_PROTOCOL_VERSION => fault.bad(),
             _ => fault,
         }
     }
@@ -250,24 +240,13 @@ impl Fault {
 
 /// The answer to a request whose message was not read: some SDKs show people nothing but a JSON-RPC error.
 pub fn refused(problem: Problem) -> Response {
-    let text = Fault::new(REFUSED, problem.detail().to_owned()).written(None, true);
+    let text = Fault::new(SERVER_ERROR, problem.detail().to_owned()).written(None, true);
     problem.with_body(text)
 }
 
 /// The answer to the request `id`, with the JSON text of its result.
 pub fn result(id: &str, result: &[u8]) -> Response {
-    json_answer(StatusCode::OK, result_text(id, result))
-}
-
-/// The message itself.
-pub fn result_text(id: &str, result: &[u8]) -> Bytes {
-    let mut text = Vec::with_capacity(id.len() + result.len() + 36);
-    text.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    text.extend_from_slice(id.as_bytes());
-    text.extend_from_slice(b",\"result\":");
-    text.extend_from_slice(result);
-    text.push(b'}');
-    text.into()
+    json_answer(StatusCode::OK, json_rpc::result(id, result))
 }
 
 /// JSON text of a value that we made ourselves.

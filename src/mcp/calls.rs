@@ -23,15 +23,14 @@ use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
 use crate::json::{self, one_line_text};
-use crate::protocol::Era;
+use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
+use crate::protocol::{Era, method};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
-const OURS: [&str; 3] = ["progressToken", "traceparent", "tracestate"];
-/// The protocol's own, which are said anew on each hop.
-const RESERVED: &str = "io.modelcontextprotocol/";
+const OURS: [&str; 3] = [PROGRESS_TOKEN, "traceparent", "tracestate"];
 
 #[derive(Deserialize)]
 struct Params<'a> {
@@ -180,7 +179,7 @@ impl Mcp {
             #[serde(borrow)]
             name: Cow<'a, str>,
         }
-        if method == "tools/call"
+        if method == method::TOOLS_CALL
             && let Ok(Named { name }) = serde_json::from_str(params)
         {
             let named = (asked.place.server().unwrap_or("-"), &*name);
@@ -238,7 +237,7 @@ fn error_result(sentence: &str) -> Bytes {
 fn passed_on(meta: &RawValue, has_trace: bool) -> String {
     let Ok(mut members) = serde_json::from_str::<Members<'_>>(meta.get()) else { return String::new() };
     let goes_on = |key: &str| {
-        let is_ours = OURS.contains(&key) && (has_trace || key == "progressToken");
+        let is_ours = OURS.contains(&key) && (has_trace || key == PROGRESS_TOKEN);
         !is_ours && !key.starts_with(RESERVED)
     };
     members.0.retain(|(key, _)| goes_on(key));

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Fault;
 use super::extensions::{self, EXTENSIONS};
+use crate::protocol::{json_rpc, notification};
 use crate::shares::Principal;
 use crate::upstream::messages::{Receiver, Sender};
 use crate::upstream::progress::queue;
@@ -28,9 +29,6 @@ use questions::{Awaited, Questions, UNANSWERED};
 
 /// What a client may declare that servers can ask it for.
 const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
-
-/// A server that has tools for this client alone changes those alone, too.
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
 /// See the module.
 #[derive(Debug)]
@@ -198,8 +196,7 @@ impl Client {
     ///
     /// What waits for the answer, when no way to the client is open.
     fn put(&self, number: u64, method: &str, params: &str, awaited: Awaited) -> Result<(), Awaited> {
-        let method = Value::from(method);
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{number},"method":{method},"params":{params}}}"#);
+        let text = json_rpc::request(number, method, params);
         self.questions.note(number, awaited, || self.send(text.into()))
     }
 
@@ -218,9 +215,8 @@ impl Client {
 
     /// The question needs no answer any more.
     fn tell_withdrawn(&self, number: u64) {
-        let text = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{number}}}}}"#
-        );
+        let params = format_args!(r#"{{"requestId":{number}}}"#);
+        let text = json_rpc::notification_with(notification::CANCELLED, params);
         self.send(text.into());
     }
 
@@ -236,7 +232,7 @@ impl Client {
 impl Hearing for Client {
     fn notification(&self, method: &str, message: &Bytes) {
         match method {
-            "notifications/message" | "notifications/elicitation/complete" | TOOLS_CHANGED => {
+            notification::MESSAGE | notification::ELICITATION_COMPLETE | notification::TOOLS_LIST_CHANGED => {
                 // A client that reads too slowly, or not at all, misses it.
                 let _missed = self.send(message.clone());
             }

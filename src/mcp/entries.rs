@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::members::Members;
 use crate::catalog::definition::{self, Defined, Findings, Flaw, Wrong};
+use crate::protocol::method;
 use crate::upstream::pages::{Entry, ListRoom, Page};
 
 /// What is listed.
@@ -23,9 +24,9 @@ pub enum Kind {
 impl Kind {
     pub fn method(self) -> &'static str {
         match self {
-            Self::Prompts => "prompts/list",
-            Self::Resources => "resources/list",
-            Self::Templates => "resources/templates/list",
+            Self::Prompts => method::PROMPTS_LIST,
+            Self::Resources => method::RESOURCES_LIST,
+            Self::Templates => method::RESOURCES_TEMPLATES_LIST,
         }
     }
 

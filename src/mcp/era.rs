@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::with_members;
+use crate::protocol::method;
 
 /// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
 /// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
@@ -27,11 +28,13 @@ pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         cache_scope: Option<&'a RawValue>,
     }
     let ttl = match method {
-        "server/discover" | "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => {
-            Some(LIST_TTL)
-        }
+        method::SERVER_DISCOVER
+        | method::TOOLS_LIST
+        | method::PROMPTS_LIST
+        | method::RESOURCES_LIST
+        | method::RESOURCES_TEMPLATES_LIST => Some(LIST_TTL),
         // Only its server knows how long it holds.
-        "resources/read" => Some(0),
+        method::RESOURCES_READ => Some(0),
         _ => None,
     };
     // As an SDK begins a result; a second reading would find nothing to add.

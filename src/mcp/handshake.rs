@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::Mcp;
 use super::all::has_capability;
 use super::answer::{self, Fault};
 use super::client::{LARGEST_CAPABILITIES, too_large_capabilities};
@@ -17,9 +18,10 @@ use super::message::Message;
 use super::methods::Asked;
 use super::place::Place;
 use super::sessions::{Holder, SessionBounds};
-use super::{Mcp, SESSION};
 use crate::catalog::definition::{Defined, mended};
 use crate::catalog::{CatalogServer, ServerInfo};
+use crate::protocol::header::SESSION_ID;
+use crate::protocol::meta::SERVER_INFO;
 use crate::protocol::revision::{STATELESS, WITH_SESSIONS};
 
 /// Capabilities of a server that its own endpoint passes on as they are; that of all servers has each that one of them
@@ -92,7 +94,7 @@ impl Mcp {
         }
         let mut response = answer::result(id, &answer::text(&result));
         let value = HeaderValue::from_str(&session.id).expect("hexadecimal digits make a header");
-        response.headers_mut().insert(SESSION, value);
+        response.headers_mut().insert(SESSION_ID, value);
         response
     }
 
@@ -102,7 +104,7 @@ impl Mcp {
         let mut result = json!({
             "supportedVersions": [STATELESS],
             "capabilities": portrait.capabilities,
-            "_meta": { "io.modelcontextprotocol/serverInfo": portrait.implementation },
+            "_meta": { SERVER_INFO: portrait.implementation },
         });
         if let Some(instructions) = portrait.instructions {
             result["instructions"] = instructions.into();

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{self, Fault};
@@ -21,19 +20,25 @@ use super::session::Session;
 use super::stateless::Declared;
 use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
-use super::{Mcp, REVISION, others};
+use super::{Mcp, others};
 use crate::catalog::Caller;
 use crate::gateway::{self, EarlyTurn};
-use crate::protocol::Era;
+use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::revision::WITH_SESSIONS;
+use crate::protocol::{Era, method, notification};
 use crate::room::Share;
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::queue;
 use crate::upstream::{ClientSide, Hearing, Progress};
 
 /// Requests during which a server may have something to say to the client.
-const HEARING: [&str; 5] =
-    ["tools/call", "tools/list", "prompts/get", "resources/read", "completion/complete"];
+const HEARING: [&str; 5] = [
+    method::TOOLS_CALL,
+    method::TOOLS_LIST,
+    method::PROMPTS_GET,
+    method::RESOURCES_READ,
+    method::COMPLETION_COMPLETE,
+];
 
 /// A request as all methods see it.
 #[derive(Debug, Clone, Copy)]
@@ -81,13 +86,6 @@ impl From<Result<Bytes, Fault>> for Finished {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Cancelled<'a> {
-    #[serde(borrow)]
-    request_id: &'a RawValue,
-}
-
 impl Mcp {
     /// Answers a message of a session.
     pub(super) async fn in_session(
@@ -96,7 +94,7 @@ impl Mcp {
         session: &Arc<Session>,
         message: &Message<'_>,
     ) -> Response {
-        let revision = asked.head.headers.get(REVISION).map(HeaderValue::as_bytes);
+        let revision = asked.head.headers.get(PROTOCOL_VERSION).map(HeaderValue::as_bytes);
         if revision.is_some_and(|revision| !WITH_SESSIONS.iter().any(|known| known.as_bytes() == revision)) {
             let fault =
                 Fault::invalid_request("the header MCP-Protocol-Version names no revision with sessions");
@@ -110,8 +108,8 @@ impl Mcp {
                 self.request_in_session(asked, session, id, method, params).await
             }
             Message::Notification { method, params } => {
-                if method == "notifications/cancelled"
-                    && let Ok(cancelled) = serde_json::from_str::<Cancelled<'_>>(params)
+                if method == notification::CANCELLED
+                    && let Ok(cancelled) = serde_json::from_str::<notification::Cancelled<'_>>(params)
                 {
                     session.cancel(cancelled.request_id.get());
                 }
@@ -144,11 +142,11 @@ impl Mcp {
         if is_plain || !HEARING.contains(&method) || !streamed::takes_events(&asked.head.headers) {
             let performed = async {
                 match method {
-                    "logging/setLevel" => Box::pin(self.set_log_level(asked, session, params)).await,
-                    "resources/subscribe" | "resources/unsubscribe" => {
+                    method::LOGGING_SET_LEVEL => Box::pin(self.set_log_level(asked, session, params)).await,
+                    method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                         Box::pin(self.follow_resource(asked, session, method, params)).await
                     }
-                    "tools/list" => {
+                    method::TOOLS_LIST => {
                         let hearing: Arc<dyn Hearing> = client.clone();
                         let client = side.map(|side| gateway::Client { side, hearing });
                         self.perform(asked, method, params, &Way { client, ..Way::plain(Era::Sessions) })
@@ -204,7 +202,7 @@ impl Mcp {
         let Message::Request { id, method, params } = message else {
             return StatusCode::ACCEPTED.into_response();
         };
-        if method == "subscriptions/listen" {
+        if method == method::SUBSCRIPTIONS_LISTEN {
             let alike = declared.side(asked.caller).map(|side| side.alike);
             return self.listen(asked, alike, id, params);
         }
@@ -212,7 +210,8 @@ impl Mcp {
         let side = declared.side(asked.caller);
         let is_plain = token.is_none() && side.is_none();
         if is_plain || !HEARING.contains(&&**method) || !streamed::takes_events(&asked.head.headers) {
-            let own = side.filter(|_| method == "tools/list").map(|side| self.shared.parked.place(&side));
+            let own =
+                side.filter(|_| method == method::TOOLS_LIST).map(|side| self.shared.parked.place(&side));
             let (_place, client) = match own {
                 Some((place, side)) => {
                     let hearing = Ends::new(false, false).hearing;
@@ -306,10 +305,10 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         match (method, way.era) {
             // In boxes: what waits for the answer is as large as the largest of them, and is moved a few times.
-            ("tools/call", _) => Box::pin(self.call(asked, params, way)).await,
-            ("tools/list", _) => Box::pin(self.list_tools(asked, way)).await,
-            ("ping", Era::Sessions) => Ok(Bytes::from_static(b"{}")),
-            ("server/discover", Era::Stateless) => Ok(Box::pin(self.discover(asked)).await),
+            (method::TOOLS_CALL, _) => Box::pin(self.call(asked, params, way)).await,
+            (method::TOOLS_LIST, _) => Box::pin(self.list_tools(asked, way)).await,
+            (method::PING, Era::Sessions) => Ok(Bytes::from_static(b"{}")),
+            (method::SERVER_DISCOVER, Era::Stateless) => Ok(Box::pin(self.discover(asked)).await),
             _ if others::METHODS.contains(&method) => Box::pin(self.other(asked, method, params, way)).await,
             _ => Err(Fault::method_not_found(method)),
         }

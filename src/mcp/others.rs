@@ -14,23 +14,19 @@ use crate::catalog::definition::Findings;
 use crate::compute;
 use crate::gateway::{Ask, CallError};
 use crate::json::one_line_text;
-use crate::protocol::Era;
+use crate::protocol::{Era, error_code, meta, method};
 use crate::upstream::words::of_wrong_result;
 use crate::upstream::{Reply, Upstream};
 
 /// What is passed through. None of it changes anything.
 pub const METHODS: [&str; 6] = [
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-    "prompts/list",
-    "prompts/get",
-    "completion/complete",
+    method::RESOURCES_LIST,
+    method::RESOURCES_TEMPLATES_LIST,
+    method::RESOURCES_READ,
+    method::PROMPTS_LIST,
+    method::PROMPTS_GET,
+    method::COMPLETION_COMPLETE,
 ];
-
-/// "Resource not found" of the era of sessions; the stateless era has "invalid params" for it (2026-07-28, schema).
-pub const RESOURCE_NOT_FOUND: i64 = -32002;
-pub const INVALID_PARAMS: i64 = -32602;
 
 impl Mcp {
     /// # Errors
@@ -98,8 +94,8 @@ impl Mcp {
                 compute::run_sized(owner, size, read).await.map_err(Fault::internal)
             }
             Ok(Reply::Error(mut error)) => {
-                if way.era == Era::Stateless && error.code == RESOURCE_NOT_FOUND {
-                    error.code = INVALID_PARAMS;
+                if way.era == Era::Stateless && error.code == error_code::RESOURCE_NOT_FOUND {
+                    error.code = error_code::INVALID_PARAMS;
                 }
                 Err(Fault::of_server(&error))
             }
@@ -132,7 +128,7 @@ impl Params {
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
         let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
         let mut meta = meta.unwrap_or_default();
-        meta.0.retain(|(key, _)| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
+        meta.0.retain(|(key, _)| key != meta::PROGRESS_TOKEN && !key.starts_with(meta::RESERVED));
         members.0.retain(|(key, _)| key != "_meta");
         let name = members.get("name").or_else(|| members.get("uri"));
         let name = name.and_then(|name| serde_json::from_str(name.get()).ok());

@@ -12,6 +12,7 @@ use super::answer::Fault;
 use super::client::{Answer, Client, NoAnswer};
 use super::members::Members;
 use crate::gateway::Outcome;
+use crate::protocol::method;
 use crate::upstream::ANSWERED_WITHIN;
 
 /// Rounds of one request, so that a server cannot ask for ever.
@@ -67,7 +68,7 @@ async fn one(client: &Client, key: &str, asked: &RawValue) -> Result<String, Fau
     match client.ask(&asked.method, params).await {
         Ok(Answer::Result(result)) => Ok(format!("{}:{result}", Value::from(key))),
         // A form that cannot be shown is one that nobody fills in.
-        Ok(Answer::Error(_)) if asked.method == "elicitation/create" => {
+        Ok(Answer::Error(_)) if asked.method == method::ELICITATION_CREATE => {
             Ok(format!(r#"{}:{{"action":"cancel"}}"#, Value::from(key)))
         }
         Ok(Answer::Error(_)) => {

@@ -10,20 +10,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::REVISION;
 use super::answer::{Fault, Status};
 use super::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
 use super::members::Members;
 use super::message::Message;
 use crate::catalog::Caller;
+use crate::protocol::meta::{CLIENT_CAPABILITIES, LOG_LEVEL, PROTOCOL_VERSION};
 use crate::protocol::revision::{STATELESS, WITH_SESSIONS};
+use crate::protocol::{header, method};
 use crate::upstream::ClientSide;
-
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
-const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// The levels of log messages (2026-07-28, logging, "Log Levels").
 pub const LEVELS: [&str; 8] =
@@ -93,7 +88,7 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
     let meta = params.meta.unwrap_or_default();
     let text = |key: &str| meta.get(key).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
     let declared = text(PROTOCOL_VERSION);
-    let header = headers.get(REVISION).map(HeaderValue::to_str);
+    let header = headers.get(header::PROTOCOL_VERSION).map(HeaderValue::to_str);
     let header = match header {
         Some(Ok(revision)) => Some(revision),
         Some(Err(_)) => {
@@ -134,12 +129,14 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         // Which headers these need is not defined.
         return Ok(declared);
     }
-    agrees(headers, &METHOD, "Mcp-Method", method)?;
+    agrees(headers, &header::METHOD, "Mcp-Method", method)?;
     match &**method {
-        "tools/call" | "prompts/get" => {
-            agrees(headers, &NAME, "Mcp-Name", params.name.as_deref().unwrap_or_default())?
+        method::TOOLS_CALL | method::PROMPTS_GET => {
+            agrees(headers, &header::NAME, "Mcp-Name", params.name.as_deref().unwrap_or_default())?
         }
-        "resources/read" => agrees(headers, &NAME, "Mcp-Name", params.uri.as_deref().unwrap_or_default())?,
+        method::RESOURCES_READ => {
+            agrees(headers, &header::NAME, "Mcp-Name", params.uri.as_deref().unwrap_or_default())?
+        }
         _ => {}
     }
     Ok(declared)

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::Mcp;
 use super::answer::Fault;
 use super::client::Way;
 use super::methods::Asked;
@@ -29,10 +30,13 @@ use super::replay::{Reader, Replay};
 use super::session::{OpenStream, Session};
 use super::streamed::event_text;
 use super::wishes::{Followed, MOST_FOLLOWED, offers_subscriptions};
-use super::{LAST_EVENT_ID, Mcp, SESSION};
 use crate::catalog::Caller;
 use crate::http::Fingerprint;
 use crate::json::First;
+use crate::protocol::header::LAST_EVENT_ID;
+use crate::protocol::header::SESSION_ID;
+use crate::protocol::meta::SUBSCRIPTION_ID;
+use crate::protocol::notification;
 use crate::shares::Held;
 use crate::upstream::identity::IdentityKey;
 use crate::upstream::messages::Receiver;
@@ -43,12 +47,6 @@ use known::Known;
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Keeps nginx from holding events back.
 pub const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
-
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
-const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
-const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
-const RESOURCE_UPDATED: &str = "notifications/resources/updated";
 
 /// What a client of the stateless era wants to hear of.
 #[derive(Deserialize)]
@@ -106,7 +104,7 @@ impl Mcp {
         caller: &Caller,
         place: &Place,
     ) -> Response {
-        let Some(id) = headers.get(SESSION) else {
+        let Some(id) = headers.get(SESSION_ID) else {
             let fault = Fault::invalid_request(
                 "the header Mcp-Session-Id is missing: open a session with `initialize`",
             );
@@ -180,8 +178,8 @@ impl Mcp {
         follower.followed = followed;
         follower.waiting.push_back(json!({
             "jsonrpc": "2.0",
-            "method": "notifications/subscriptions/acknowledged",
-            "params": { "_meta": { SUBSCRIPTION: subscription }, "notifications": honored },
+            "method": notification::SUBSCRIPTIONS_ACKNOWLEDGED,
+            "params": { "_meta": { SUBSCRIPTION_ID: subscription }, "notifications": honored },
         }));
         follower.subscription = Some(subscription);
         follower.respond()
@@ -277,7 +275,7 @@ impl Follower {
         }
         // A subscription that ends in an orderly way is answered.
         let subscription = self.subscription.take()?;
-        let result = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: subscription } });
+        let result = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION_ID: subscription } });
         Some(json!({ "jsonrpc": "2.0", "id": subscription, "result": result }).to_string())
     }
 
@@ -306,7 +304,7 @@ impl Follower {
             None => self.wanted.resource_subscriptions.items.iter().map(|uri| uri.as_str().into()).collect(),
         };
         for uri in followed {
-            self.waiting.push_back(self.notification(RESOURCE_UPDATED, json!({ "uri": uri })));
+            self.waiting.push_back(self.notification(notification::RESOURCES_UPDATED, json!({ "uri": uri })));
         }
     }
 
@@ -315,8 +313,9 @@ impl Follower {
     fn tell_lists(&mut self, changed: [bool; 3]) {
         let wanted = &self.wanted;
         let wanted = [wanted.tools_list_changed, wanted.prompts_list_changed, wanted.resources_list_changed];
-        let methods = [TOOLS_CHANGED, PROMPTS_CHANGED, RESOURCES_CHANGED];
-        for ((method, is_wanted), has_changed) in methods.into_iter().zip(wanted).zip(changed) {
+        for ((method, is_wanted), has_changed) in
+            notification::LIST_CHANGED.into_iter().zip(wanted).zip(changed)
+        {
             if is_wanted && has_changed {
                 self.waiting.push_back(self.notification(method, json!({})));
             }
@@ -345,20 +344,20 @@ impl Follower {
         let wanted = &self.wanted;
         match &news.what {
             Change::ToolsOf(alike) if wanted.tools_list_changed && self.alike == Some(*alike) => {
-                Some(self.notification(TOOLS_CHANGED, json!({})))
+                Some(self.notification(notification::TOOLS_LIST_CHANGED, json!({})))
             }
             Change::Prompts if wanted.prompts_list_changed => {
-                Some(self.notification(PROMPTS_CHANGED, json!({})))
+                Some(self.notification(notification::PROMPTS_LIST_CHANGED, json!({})))
             }
             Change::Resources if wanted.resources_list_changed => {
-                Some(self.notification(RESOURCES_CHANGED, json!({})))
+                Some(self.notification(notification::RESOURCES_LIST_CHANGED, json!({})))
             }
             Change::Resource(uri) => {
                 let shown = match &self.session {
                     Some((session, ..)) => session.followed_as(name, uri),
                     None => self.followed.iter().find_map(|followed| followed.shown(name, uri)),
                 };
-                Some(self.notification(RESOURCE_UPDATED, json!({ "uri": shown? })))
+                Some(self.notification(notification::RESOURCES_UPDATED, json!({ "uri": shown? })))
             }
             Change::ToolsOf(_) | Change::Prompts | Change::Resources => None,
         }
@@ -366,7 +365,7 @@ impl Follower {
 
     fn notification(&self, method: &str, mut params: Value) -> Value {
         if let Some(id) = &self.subscription {
-            params["_meta"] = json!({ SUBSCRIPTION: id });
+            params["_meta"] = json!({ SUBSCRIPTION_ID: id });
         }
         if params.as_object().is_some_and(serde_json::Map::is_empty) {
             return json!({ "jsonrpc": "2.0", "method": method });

@@ -27,6 +27,8 @@ use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
 use crate::json::one_line_text;
+use crate::protocol::notification::PROGRESS;
+use crate::protocol::{json_rpc, meta};
 use crate::room::{Owner, Room, SMALL, Share};
 use crate::upstream::Progress;
 use crate::upstream::messages::Receiver;
@@ -216,11 +218,11 @@ impl Streamed {
     /// A message as the client is to see it: progress under the name that it gave, or not at all when it gave none.
     fn shown(&self, message: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(message).ok()?;
-        if memchr::memmem::find(message, b"\"notifications/progress\"").is_some() {
+        if memchr::memmem::find(message, PROGRESS.as_bytes()).is_some() {
             let notification: Members<'_> = serde_json::from_str(text).ok()?;
-            if notification.get("method").map(RawValue::get) == Some("\"notifications/progress\"") {
+            if notification.get("method").is_some_and(|method| method.get().trim_matches('"') == PROGRESS) {
                 let params: Members<'_> = serde_json::from_str(notification.get("params")?.get()).ok()?;
-                let theirs = params.get("progressToken")?.get();
+                let theirs = params.get(meta::PROGRESS_TOKEN)?.get();
                 let ours = self.token.as_ref()?.to_string();
                 // Put in its place in the text, which may be long.
                 let start = theirs.as_ptr() as usize - text.as_ptr() as usize;
@@ -238,7 +240,7 @@ impl Streamed {
 
     fn last(&self, finished: &Finished) -> Option<String> {
         match finished {
-            Finished::Result(result) => event_text(&answer::result_text(&self.id, result)),
+            Finished::Result(result) => event_text(&json_rpc::result(&self.id, result)),
             Finished::Fault(fault) => event_text(&fault.text(Some(&self.id))),
             Finished::Cancelled => None,
         }

@@ -12,11 +12,11 @@ use super::parked::Called;
 use super::{result, rounds};
 use crate::gateway::{self, CallError, Outcome, Outgoing, asks_for_input};
 use crate::protocol::Era;
+use crate::protocol::meta::{LOG_LEVEL, SERVER_INFO};
 use crate::upstream::{Progress, Reply};
 
 /// Members of results that the era of sessions does not have.
 const OF_STATELESS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
-const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
 /// See the module.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Way {
         let level = self.client.as_ref().and_then(|client| client.side.log_level.as_deref());
         if let (Era::Stateless, Some(level)) = (server_era, level) {
             let comma = if meta.is_empty() { "" } else { "," };
-            meta = format!("\"io.modelcontextprotocol/logLevel\":\"{level}\"{comma}{meta}");
+            meta = format!("\"{LOG_LEVEL}\":\"{level}\"{comma}{meta}");
         }
         Outgoing { more, meta, progress: self.progress.clone(), client: self.client.clone() }
     }

@@ -19,7 +19,7 @@ use super::way::Way;
 use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::gateway;
-use crate::protocol::Era;
+use crate::protocol::{Era, method};
 use crate::shares::{Exceeded, Held};
 use crate::upstream::{ServerInfo, Subscriptions, Upstream};
 
@@ -123,7 +123,7 @@ impl Mcp {
             ..Way::plain(Era::Sessions)
         };
         for upstream in &concerned {
-            self.pass_on(asked, upstream, "ping", "{}", &way).await?;
+            self.pass_on(asked, upstream, method::PING, "{}", &way).await?;
         }
         Ok(Bytes::from_static(b"{}"))
     }
@@ -138,7 +138,7 @@ impl Mcp {
     ) -> Result<Bytes, Fault> {
         let Resource { uri } =
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`uri` must be a text"))?;
-        let is_end = method == "resources/unsubscribe";
+        let is_end = method == method::RESOURCES_UNSUBSCRIBE;
         // Also of a server that is there no more.
         if is_end && session.unfollow(&uri) {
             return Ok(Bytes::from_static(b"{}"));

@@ -11,6 +11,7 @@ use prometheus::{
 
 use super::tally::Tally;
 use super::{OPERATION_SECONDS, TOOLS_OF_A_SERVER, TOOLS_OF_ALL, VALID, histogram};
+use crate::protocol::method;
 
 /// The label that tells servers apart, in all our metrics.
 pub(super) const SERVER: &str = "mcp_server";
@@ -237,7 +238,7 @@ impl CallMeter {
                 0 => "",
                 _ => CALL_ENDS.get(place).copied().unwrap_or(OTHER_END),
             };
-            self.server.operations.with_label_values(&["tools/call", &*self.series.label, error_type])
+            self.server.operations.with_label_values(&[method::TOOLS_CALL, &*self.series.label, error_type])
         });
         series.observe(took.as_secs_f64());
     }

@@ -23,7 +23,7 @@ use super::stdio;
 use super::subscriptions::Subscriptions;
 use super::supervisor::Surroundings;
 use crate::config::ServerConfig;
-use crate::protocol::Era;
+use crate::protocol::{Era, method};
 
 /// A connection that serves one identity.
 pub struct Dedicated {
@@ -143,7 +143,7 @@ impl ServerOpener {
                 return Ok(Dedicated { link, relay, log: Arc::new(log), service: Some(service) });
             }
             Some(Ok(Err(reason))) => reason,
-            Some(Err(_)) => silent("initialize"),
+            Some(Err(_)) => silent(method::INITIALIZE),
             None => EndReason::Stopping,
         };
         let ended_by_itself = link.end().is_set() && reason != EndReason::Stopping;
@@ -174,7 +174,7 @@ impl LogLevel {
             return;
         }
         let members = format!("\"level\":{}", serde_json::Value::from(&**level));
-        match link.request(Request::other("logging/setLevel", members.as_bytes()), None).await {
+        match link.request(Request::other(method::LOGGING_SET_LEVEL, members.as_bytes()), None).await {
             // A refusal would be the same the next time.
             Ok(_) => self.asked.store(Some(Arc::new(level.clone()))),
             Err(error) => tracing::debug!(%error, "a level of log messages could not be set"),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::link::Link;
 use super::request::{Request, What};
 use super::subscriptions::Subscriptions;
-use crate::protocol::Era;
+use crate::protocol::{Era, method};
 
 /// How long a server may take to answer; one that does not is told the next thing all the same.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -45,11 +45,11 @@ impl<'a> Following<'a> {
             let begun: Vec<_> = now.difference(&self.told).cloned().collect();
             let ended: Vec<_> = self.told.difference(&now).cloned().collect();
             for uri in begun {
-                self.tell("resources/subscribe", &uri).await;
+                self.tell(method::RESOURCES_SUBSCRIBE, &uri).await;
                 self.told.insert(uri);
             }
             for uri in ended {
-                self.tell("resources/unsubscribe", &uri).await;
+                self.tell(method::RESOURCES_UNSUBSCRIBE, &uri).await;
                 self.told.remove(&uri);
             }
             if self.changed.changed().await.is_err() {

@@ -26,8 +26,9 @@ use super::message::{Reply, RpcError};
 use super::request::Request;
 use super::subscriptions::Subscriptions;
 use crate::config::ServerName;
-use crate::protocol::Era;
+use crate::protocol::error_code::UNSUPPORTED_PROTOCOL_VERSION;
 use crate::protocol::revision::STATELESS;
+use crate::protocol::{Era, method};
 use incoming::Incoming;
 use said::Said;
 
@@ -37,9 +38,6 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// A server that answered a later request, a ping, and not that question, gets this much longer: it may answer out of
 /// order, and on a busy machine much later. Only servers that ignore what they do not know cost this time.
 const GRACE: Duration = Duration::from_secs(2);
-/// 2026-07-28, schema, `UNSUPPORTED_PROTOCOL_VERSION`.
-const UNSUPPORTED_REVISION: i64 = -32022;
-
 /// How a connection is to be begun.
 pub struct Greeting<'a> {
     pub server: &'a ServerName,
@@ -211,7 +209,7 @@ async fn probe(
 /// Waits for an answer to a ping. Never ends where the order of answers tells nothing, nor with the connection, which the
 /// question for the era is told, too.
 async fn ping(link: &dyn Link, is_ordered: bool) {
-    if !is_ordered || link.request(Request::other("ping", b"").quiet(), None).await.is_err() {
+    if !is_ordered || link.request(Request::other(method::PING, b"").quiet(), None).await.is_err() {
         std::future::pending().await
     }
 }
@@ -223,7 +221,7 @@ struct Supported {
 
 /// `None` from a server of the other era, whatever it makes of the question.
 async fn ask(link: &dyn Link) -> Result<Option<Reply>, EndReason> {
-    match link.request(Request::other("server/discover", b"").quiet(), None).await {
+    match link.request(Request::other(method::SERVER_DISCOVER, b"").quiet(), None).await {
         Ok(reply) => Ok(Some(reply)),
         Err(LinkError::NotSent(reason) | LinkError::Lost(reason)) => Err(reason),
         Err(LinkError::Status(reason @ StatusReason { status: 401 | 403, .. })) => {
@@ -265,11 +263,11 @@ async fn discover(link: &dyn Link) -> Result<Found, EndReason> {
 
 /// The revisions that a server names which refuses one; none in any other error.
 fn supported(error: &RpcError) -> Vec<String> {
-    let data = error.data.as_ref().filter(|_| error.code == UNSUPPORTED_REVISION);
+    let data = error.data.as_ref().filter(|_| error.code == UNSUPPORTED_PROTOCOL_VERSION);
     let data = data.and_then(|data| serde_json::from_str::<Supported>(data.get()).ok());
     data.map(|data| data.supported).unwrap_or_default()
 }
 
 fn refused(error: String) -> EndReason {
-    EndReason::Handshake { step: "server/discover", error, stderr: Arc::default() }
+    EndReason::Handshake { step: method::SERVER_DISCOVER, error, stderr: Arc::default() }
 }

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use super::schema_keyword::{Holds, holds};
 
 use super::{ServerInfo, ToolList, Upstream, tools};
+use crate::protocol::header::PARAM_PREFIX;
 
 pub use values::values_in;
 
 const ANNOTATION: &str = "x-mcp-header";
-const PREFIX: &str = "mcp-param-";
 
 /// An argument and its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Search {
             return Err(InvalidAnnotation::Unreachable { place: place() });
         }
         let name = annotation.as_str().filter(|name| !name.is_empty());
-        let header = name.and_then(|name| HeaderName::try_from(format!("{PREFIX}{name}")).ok());
+        let header = name.and_then(|name| HeaderName::try_from(format!("{PARAM_PREFIX}{name}")).ok());
         let Some(header) = header else {
             return Err(InvalidAnnotation::Name { place: place() });
         };

@@ -15,13 +15,7 @@ use super::changes::{Change, News, NewsFeed};
 use super::link::Link;
 use super::question::{Asking, Question};
 use crate::config::ServerName;
-
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
-const TOOLS_CHANGED_MESSAGE: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
-const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
-const RESOURCE_UPDATED: &str = "notifications/resources/updated";
-const CANCELLED: &str = "notifications/cancelled";
+use crate::protocol::{json_rpc, method, notification};
 
 /// Hears one connection. Called on the task that reads it, so nothing here may wait.
 pub trait Hearing: Send + Sync + 'static {
@@ -63,10 +57,10 @@ impl fmt::Debug for Shared {
 impl Hearing for Shared {
     fn notification(&self, method: &str, message: &Bytes) {
         let what = match method {
-            TOOLS_CHANGED => return self.changed.tools.notify_one(),
-            PROMPTS_CHANGED => return self.changed.prompts.notify_one(),
-            RESOURCES_CHANGED => return self.changed.resources.notify_one(),
-            RESOURCE_UPDATED => match updated(message) {
+            notification::TOOLS_LIST_CHANGED => return self.changed.tools.notify_one(),
+            notification::PROMPTS_LIST_CHANGED => return self.changed.prompts.notify_one(),
+            notification::RESOURCES_LIST_CHANGED => return self.changed.resources.notify_one(),
+            notification::RESOURCES_UPDATED => match updated(message) {
                 Some(uri) => Change::Resource(uri),
                 None => return,
             },
@@ -129,7 +123,8 @@ impl Relay {
     /// Tells the client that it is offered other tools now.
     pub(super) fn tell_tools_changed(&self) {
         if let Some(hearing) = &*self.hearing.load() {
-            hearing.notification(TOOLS_CHANGED, &Bytes::from_static(TOOLS_CHANGED_MESSAGE));
+            let method = notification::TOOLS_LIST_CHANGED;
+            hearing.notification(method, &json_rpc::notification(method).into());
         }
     }
 }
@@ -137,7 +132,7 @@ impl Relay {
 impl Hearing for Relay {
     fn notification(&self, method: &str, message: &Bytes) {
         // The client is told once it is known what has changed.
-        if method == TOOLS_CHANGED {
+        if method == notification::TOOLS_LIST_CHANGED {
             self.tools_changed.notify_one();
         } else if let Some(hearing) = &*self.hearing.load() {
             hearing.notification(method, message);
@@ -162,16 +157,6 @@ impl fmt::Debug for Relay {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Relay").finish_non_exhaustive()
     }
-}
-
-/// Requests that a client can be asked. Everything else that a server asks is between it and the gateway.
-const ASKED: [&str; 3] = ["sampling/createMessage", "elicitation/create", "roots/list"];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Cancelled<'a> {
-    #[serde(borrow)]
-    request_id: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -201,14 +186,18 @@ pub fn hear(hearing: &dyn Hearing, link: &Arc<dyn Link>, message: &Bytes) -> Hea
         return Heard::Answer;
     };
     let Some(id) = id else {
-        match params.filter(|_| method == CANCELLED).map(|params| serde_json::from_str(params.get())) {
-            Some(Ok(Cancelled { request_id })) => hearing.withdrawn(link, request_id.get()),
+        match params
+            .filter(|_| method == notification::CANCELLED)
+            .map(|params| serde_json::from_str(params.get()))
+        {
+            Some(Ok(notification::Cancelled { request_id })) => hearing.withdrawn(link, request_id.get()),
             Some(Err(_)) | None => hearing.notification(&method, message),
         }
         return Heard::Whole;
     };
     let request = || Heard::Request { id: id.get().into(), method: (&*method).into() };
-    if !ASKED.contains(&&*method) {
+    // Everything else that a server asks is between it and the gateway.
+    if !method::OF_SERVERS.contains(&&*method) {
         return request();
     }
     let params = params.map_or("{}", RawValue::get);

@@ -13,7 +13,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::farewell::Farewell;
+use super::farewell::{self, Farewell};
+use crate::protocol::error_code::INTERNAL_ERROR;
+use crate::protocol::{json_rpc, method, notification};
 
 /// Ids of our own requests start here. `initialize` has 0, and servers that keep ids in 32 signed bits must be able to
 /// echo ours.
@@ -51,15 +53,12 @@ pub struct RpcError {
 }
 
 impl RpcError {
-    /// JSON-RPC's "internal error", for errors that name no code.
-    const INTERNAL: i64 = -32603;
-
     fn lenient(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| {
             let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
             let message = value.get("message").or(Some(&value)).and_then(serde_json::Value::as_str);
             Self {
-                code: value.get("code").and_then(serde_json::Value::as_i64).unwrap_or(Self::INTERNAL),
+                code: value.get("code").and_then(serde_json::Value::as_i64).unwrap_or(INTERNAL_ERROR),
                 message: message.unwrap_or("the server answered with an error that says nothing").to_owned(),
                 data: None,
             }
@@ -75,11 +74,6 @@ impl PartialEq for RpcError {
     }
 }
 
-/// [`super::farewell::METHOD`] as it stands in a message.
-const FAREWELL: &str = r#""notifications/mcpo/ended""#;
-/// Requests of servers, as they stand in a message: a server may number its own as we do.
-const ASKED: [&str; 4] =
-    [r#""ping""#, r#""roots/list""#, r#""sampling/createMessage""#, r#""elicitation/create""#];
 const PREFIX: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":";
 const RESULT_KEY: &[u8] = b",\"result\":";
 const RESULT_FIRST: &[u8] = b"{\"result\":";
@@ -231,14 +225,15 @@ fn any_shape(message: &[u8]) -> Sorted {
         return Sorted::Stray;
     };
     let text = |name: &str| members.get(name).map(|value| value.get());
-    if text("method") == Some(r#""notifications/progress""#) {
+    let method = text("method").map(|method| method.trim_matches('"'));
+    if method == Some(notification::PROGRESS) {
         let params =
             text("params").and_then(|params| serde_json::from_str::<ProgressParams<'_>>(params).ok());
         let id = params.and_then(|params| number(params.progress_token.get()));
         let id = id.filter(|id| (FIRST_ID..=LAST_ID).contains(id));
         return id.map_or(Sorted::Other, |id| Sorted::Progress { id });
     }
-    if text("method") == Some(FAREWELL) {
+    if method == Some(farewell::METHOD) {
         let farewell = text("params").and_then(Farewell::parse);
         return farewell.map_or(Sorted::Other, Sorted::Farewell);
     }
@@ -249,7 +244,10 @@ fn any_shape(message: &[u8]) -> Sorted {
             let start = result.as_ptr() as usize - message.as_ptr() as usize;
             Sorted::Result { id, range: start..start + result.len() }
         }
-        (Some(id), None, None) if text("method").is_some_and(|method| !ASKED.contains(&method)) => {
+        // Servers may number their own requests as we do.
+        (Some(id), None, None)
+            if method.is_some_and(|name| name != method::PING && !method::OF_SERVERS.contains(&name)) =>
+        {
             Sorted::Echo { id }
         }
         _ => Sorted::Other,
@@ -272,8 +270,7 @@ impl Answer {
 
     /// The error that stands for an answer to the message `id` which came as none.
     pub fn refusal(id: u32, why: &str) -> Bytes {
-        let error = serde_json::json!({ "code": RpcError::INTERNAL, "message": why });
-        serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string().into()
+        json_rpc::answer(id, json_rpc::error(INTERNAL_ERROR, why)).into()
     }
 
     /// Reads a message that is one, with the id that it names: a server that could not read the question cannot either.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::messages::{self, Receiver, Sender};
+use crate::protocol::notification;
 
 /// Messages that may wait for a slow reader; the surplus is dropped: each notification of progress replaces those
 /// before it.
@@ -20,9 +21,6 @@ const WAITING_BYTES: usize = 256 << 10;
 pub fn queue() -> (Sender, Receiver) {
     messages::channel(WAITING, WAITING_BYTES)
 }
-
-/// What stands in every log message.
-const LOG: &[u8] = b"\"notifications/message\"";
 
 /// The way of one request's progress.
 #[derive(Debug)]
@@ -112,9 +110,9 @@ fn is_log(message: &[u8]) -> bool {
         method: Option<Cow<'a, str>>,
     }
     // Hardly any message needs to be read.
-    memchr::memmem::find(message, LOG).is_some()
+    memchr::memmem::find(message, notification::MESSAGE.as_bytes()).is_some()
         && serde_json::from_slice::<Head<'_>>(message)
-            .is_ok_and(|head| head.method.as_deref() == Some("notifications/message"))
+            .is_ok_and(|head| head.method.as_deref() == Some(notification::MESSAGE))
 }
 
 #[cfg(test)]

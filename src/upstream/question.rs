@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::link::Link;
 use crate::json::one_line_text;
+use crate::protocol::error_code::INTERNAL_ERROR;
+use crate::protocol::json_rpc;
 
 /// How long a client may take to answer; the deadlines of the calls over the connection stand still meanwhile.
 pub const ANSWERED_WITHIN: Duration = Duration::from_secs(300);
-
-/// JSON-RPC's "internal error".
-const NO_ANSWER: i64 = -32603;
 
 /// A request that a server makes of the client behind its connection: sampling, elicitation, roots.
 ///
@@ -75,12 +73,12 @@ impl Question {
     }
 
     fn say_error(&mut self, why: &str) {
-        self.say(&format!(r#""error":{{"code":{NO_ANSWER},"message":{}}}"#, Value::from(why)));
+        self.say(&json_rpc::error(INTERNAL_ERROR, why));
     }
 
     fn say(&mut self, outcome: &str) {
         self.is_answered = true;
-        let message = format!(r#"{{"jsonrpc":"2.0","id":{},{outcome}}}"#, self.id);
+        let message = json_rpc::answer(&self.id, outcome);
         self.link.tell(one_line_text(message).into());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::protocol::Era;
+use crate::protocol::{Era, json_rpc, method, notification};
 use crate::trace::TraceContext;
 
 /// What each stateless request declares (2026-07-28, basic, "`_meta`"), but for the capabilities at its end.
@@ -84,8 +84,8 @@ impl<'a> Request<'a> {
 
     pub fn method(&self) -> &'a str {
         match self.what {
-            What::CallTool { .. } => "tools/call",
-            What::ListTools { .. } => "tools/list",
+            What::CallTool { .. } => method::TOOLS_CALL,
+            What::ListTools { .. } => method::TOOLS_LIST,
             What::Other { method, .. } => method,
         }
     }
@@ -171,11 +171,10 @@ impl Meta<'_> {
 
 /// The notification that a request was given up, as one line.
 pub fn cancelled(id: u32) -> Vec<u8> {
-    format!(
-        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id},\
-         \"reason\":\"the caller left or its deadline passed\"}}}}\n"
-    )
-    .into_bytes()
+    let params = format_args!(r#"{{"requestId":{id},"reason":"the caller left or its deadline passed"}}"#);
+    let mut line = json_rpc::notification_with(notification::CANCELLED, params);
+    line.push('\n');
+    line.into_bytes()
 }
 
 fn number(line: &mut Vec<u8>, value: u32) {

@@ -37,11 +37,9 @@ use super::stray;
 use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
 use crate::protocol::Era;
+use crate::protocol::header::{LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
 use crate::protocol::revision::WITH_SESSIONS;
 
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How long a message may take that nobody waits for: a cancellation, the end of a session.
 const FAREWELL: Duration = Duration::from_secs(2);
 

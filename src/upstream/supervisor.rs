@@ -26,6 +26,7 @@ use super::stderr::{StderrRates, StderrTail};
 use super::{ServerInfo, ToolList, Upstream, backoff, sse, stdio, streamable, tools};
 use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::metrics::{Metrics, ServerMetrics};
+use crate::protocol::method;
 use crate::room::Room;
 use failure::Failure;
 
@@ -311,9 +312,9 @@ impl Supervisor {
             subscriptions: self.upstream.subscriptions.clone(),
         };
         let handshake = handshake::greet(greeting, opened);
-        let (service, info) = self.measured("initialize", deadline, &silent, handshake).await?;
+        let (service, info) = self.measured(method::INITIALIZE, deadline, &silent, handshake).await?;
         let list = tools::list(&config.name, &*link, self.upstream.tools());
-        let (tools, freshness) = self.measured("tools/list", deadline, &silent, list).await?;
+        let (tools, freshness) = self.measured(method::TOOLS_LIST, deadline, &silent, list).await?;
         let transport = matches!(config.transport, TransportConfig::Http(_)).then_some(transport);
         let info = ServerInfo { freshness, transport, ..info };
         let news = self.upstream.publish(ToolList { info, tools, revision: 0 });

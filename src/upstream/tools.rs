@@ -17,9 +17,8 @@ use super::request::{Request, What};
 use super::{Freshness, ToolList};
 use crate::compute;
 use crate::config::ServerName;
-
-/// JSON-RPC's "method not found": the server has no tools.
-const METHOD_NOT_FOUND: i64 = -32601;
+use crate::protocol::error_code::METHOD_NOT_FOUND;
+use crate::protocol::method;
 
 /// One tool as defined by its server; nothing is dropped.
 pub type Definition = Arc<Map<String, Value>>;
@@ -210,5 +209,5 @@ impl Skipped {
 }
 
 fn failed(error: String) -> EndReason {
-    EndReason::Handshake { step: "tools/list", error, stderr: Arc::default() }
+    EndReason::Handshake { step: method::TOOLS_LIST, error, stderr: Arc::default() }
 }

@@ -21,7 +21,7 @@ use super::uris::Edits;
 use crate::catalog::definition::Findings;
 use crate::catalog::resource_uri::joined;
 use crate::compute;
-use crate::protocol::Era;
+use crate::protocol::{Era, error_code};
 use crate::upstream::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
 
@@ -121,7 +121,7 @@ impl Mcp {
                 return Some(listed);
             }
             // It has resources, but no templates.
-            Ok(Err(fault)) if fault.code == answer::METHOD_NOT_FOUND => return Some(Listed::new(kind)),
+            Ok(Err(fault)) if fault.code == error_code::METHOD_NOT_FOUND => return Some(Listed::new(kind)),
             Ok(Err(fault)) => fault.message()[..fault.message().floor_char_boundary(256)].to_owned(),
             Err(_) => format!("it did not list them within {} s", PATIENCE.as_secs()),
         };

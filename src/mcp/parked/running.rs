@@ -12,6 +12,7 @@ use super::super::members::Members;
 use super::super::streamed::Work;
 use crate::catalog::CatalogTool;
 use crate::gateway::{GivenUp, Outcome};
+use crate::protocol::notification;
 use crate::upstream::messages::{Receiver, Sender};
 use crate::upstream::progress::queue;
 use crate::upstream::{Hearing, Progress, Question};
@@ -124,7 +125,7 @@ impl Running {
 
 impl Hearing for Ear {
     fn notification(&self, method: &str, message: &Bytes) {
-        if matches!(method, "notifications/message" | "notifications/elicitation/complete") {
+        if matches!(method, notification::MESSAGE | notification::ELICITATION_COMPLETE) {
             // A client that reads too slowly misses it.
             let _missed = self.messages.offer(message.clone());
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::write_string;
+use crate::protocol::error_code;
 
 /// The HTTP status and body of an error that a server answered a call with.
 ///
@@ -11,9 +12,9 @@ use super::write_string;
 /// `{"detail":{"message"[,"data"]}}` with the server's own words and data.
 pub fn answer(code: i64, message: &str, data: Option<&RawValue>) -> (u16, Bytes) {
     let status = match code {
-        -32700 | -32600 => 400,
-        -32601 => 404,
-        -32602 => 422,
+        error_code::PARSE_ERROR | error_code::INVALID_REQUEST => 400,
+        error_code::METHOD_NOT_FOUND => 404,
+        error_code::INVALID_PARAMS => 422,
         _ => 500,
     };
     let mut body = br#"{"detail":{"message":"#.to_vec();

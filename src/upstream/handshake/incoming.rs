@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::Greeting;
+use crate::protocol::error_code::METHOD_NOT_FOUND;
+use crate::protocol::{json_rpc, method};
 use crate::upstream::error::EndReason;
 use crate::upstream::hearing::{self, Heard, Hearing};
 use crate::upstream::link::{Link, Opened};
 use crate::upstream::message::Answer;
 use crate::upstream::messages::Receiver;
-
-/// JSON-RPC's "method not found".
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// The messages of one connection that are no answers to requests of [`Link::request`].
 pub struct Incoming {
@@ -85,16 +83,13 @@ impl Incoming {
     /// Answers a request that no client can be asked.
     fn answer(&self, id: &str, method: &str) {
         let outcome = match method {
-            "ping" => r#""result":{}"#.to_owned(),
-            "roots/list" => r#""result":{"roots":[]}"#.to_owned(),
-            "elicitation/create" => r#""result":{"action":"decline"}"#.to_owned(),
+            method::PING => r#""result":{}"#.to_owned(),
+            method::ROOTS_LIST => r#""result":{"roots":[]}"#.to_owned(),
+            method::ELICITATION_CREATE => r#""result":{"action":"decline"}"#.to_owned(),
             // A server that writes back what it reads: a refusal would come back, too.
-            "initialize" => return,
-            _ => {
-                let message = Value::from(format!("Method not found: {method}"));
-                format!(r#""error":{{"code":{METHOD_NOT_FOUND},"message":{message}}}"#)
-            }
+            method::INITIALIZE => return,
+            _ => json_rpc::error(METHOD_NOT_FOUND, &format!("Method not found: {method}")),
         };
-        self.link.tell(format!(r#"{{"jsonrpc":"2.0","id":{id},{outcome}}}"#).into());
+        self.link.tell(json_rpc::answer(id, outcome).into());
     }
 }

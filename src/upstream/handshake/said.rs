@@ -3,10 +3,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::protocol::meta::SERVER_INFO;
 use crate::upstream::{Freshness, ServerInfo};
 
-/// Where revision 2026-07-28 has what `serverInfo` was before.
-const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// Members of `serverInfo` that are texts.
 const TEXTS: [&str; 5] = ["name", "version", "title", "description", "websiteUrl"];
 /// Members of a capability that are true or false.

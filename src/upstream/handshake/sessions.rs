@@ -3,19 +3,18 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::incoming::Incoming;
 use super::said::Said;
 use super::{Greeting, ServerInfo};
+use crate::protocol::json_rpc;
+use crate::protocol::method::INITIALIZE;
+use crate::protocol::notification::INITIALIZED;
 use crate::protocol::revision::WITH_SESSIONS;
 use crate::upstream::error::{EndReason, LinkError, cut_words};
 use crate::upstream::link::{INITIALIZE_ID, Link, Outgoing, Step};
 use crate::upstream::message::Answer;
-
-const INITIALIZE: &str = "initialize";
-const INITIALIZED: &str = "notifications/initialized";
 
 /// Offers the pinned revision (the latest one with sessions without a pin) and waits for what the server says of itself.
 pub async fn initialize(
@@ -67,7 +66,7 @@ pub async fn initialize(
 
 /// Tells the server that it was understood. One that refuses to hear it may serve all the same.
 pub async fn tell_initialized(link: &dyn Link) -> Result<(), EndReason> {
-    let message = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    let message = json_rpc::notification(INITIALIZED).into();
     match link.send(Outgoing { message, step: Step::Initialized }).await {
         Ok(()) => Ok(()),
         Err(LinkError::Status(_) | LinkError::WrongAnswer(_) | LinkError::Malformed(_))

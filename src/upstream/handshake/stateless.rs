@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::incoming::Incoming;
 use super::{Greeting, ServerInfo, Service};
 use crate::config::ServerName;
+use crate::protocol::notification::LIST_CHANGED;
+use crate::protocol::{json_rpc, method};
 use crate::upstream::hearing::Hearing;
 use crate::upstream::link::Link;
 use crate::upstream::message::Reply;
@@ -21,18 +22,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 /// One that held this long was in order.
 const PROVEN: Duration = Duration::from_secs(10);
-/// What stands for whatever was missed while there was no subscription.
-const MISSED: [(&str, &[u8]); 3] = [
-    ("notifications/tools/list_changed", br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#),
-    (
-        "notifications/prompts/list_changed",
-        br#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#,
-    ),
-    (
-        "notifications/resources/list_changed",
-        br#"{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}"#,
-    ),
-];
 
 /// Starts to read.
 pub fn attend(greeting: Greeting<'_>, incoming: Incoming, info: ServerInfo) -> (Service, ServerInfo) {
@@ -67,15 +56,16 @@ impl Listener {
                 continue;
             }
             if !is_first {
-                for (method, message) in MISSED {
-                    self.hearing.notification(method, &Bytes::from_static(message));
+                // Whatever was missed while there was no subscription.
+                for method in LIST_CHANGED {
+                    self.hearing.notification(method, &json_rpc::notification(method).into());
                 }
             }
             is_first = false;
             let began = tokio::time::Instant::now();
             let members = format!("\"notifications\":{}", Value::Object(filter));
             let subscribed =
-                self.link.request(Request::other("subscriptions/listen", members.as_bytes()), None);
+                self.link.request(Request::other(method::SUBSCRIPTIONS_LISTEN, members.as_bytes()), None);
             tokio::select! {
                 ended = subscribed => {
                     let server = &self.server;

@@ -7,12 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue};
 
-use super::PROTOCOL_VERSION;
+use crate::protocol::header::{METHOD, NAME, PROTOCOL_VERSION};
 use crate::protocol::revision::STATELESS;
 use crate::upstream::request::Request;
 
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const VERSION: HeaderValue = HeaderValue::from_static(STATELESS);
 
 /// Those of one request.

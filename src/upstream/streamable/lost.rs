@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::{Session, Streamable};
-use crate::protocol::Era;
+use crate::protocol::{Era, method};
 use crate::upstream::error::{EndReason, LinkError, StatusReason};
 use crate::upstream::event_stream::EventStream;
 use crate::upstream::exchange::{self, EVENTS};
@@ -65,7 +65,7 @@ impl Streamable {
 
     /// Whether the server answers a ping as one that knows the session.
     async fn pong(&self, session: &Session) -> Result<bool, LinkError> {
-        let ping = Request::other("ping", b"").encode(self.ids.next(), Era::Sessions);
+        let ping = Request::other(method::PING, b"").encode(self.ids.next(), Era::Sessions);
         let url = self.exchange.url();
         let response = self.exchange.send(Method::POST, &url, &session.headers, Bytes::from(ping)).await?;
         match response.status() {

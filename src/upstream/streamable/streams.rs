@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::Streamable;
-use crate::protocol::Era;
+use crate::protocol::{Era, json_rpc, notification};
 use crate::room::Owner;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::{Event, EventStream};
@@ -23,8 +22,6 @@ const LISTEN_LONGEST: Duration = Duration::from_secs(30);
 const LISTEN_SHORTEST: Duration = Duration::from_millis(50);
 /// How long the end of an answered stream may take.
 const DRAIN: Duration = Duration::from_millis(50);
-/// What stands for whatever a broken stream may have brought.
-const TOOLS_CHANGED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 /// How often a broken answer stream is resumed without anything new coming from it.
 const RESUMES: usize = 5;
 
@@ -46,7 +43,7 @@ impl Streamable {
                 Ok(response) if response.status().is_success() && exchange::is_type(&response, EVENTS) => {
                     if listened {
                         // What the server said in between is lost, a changed tool list perhaps.
-                        self.to_inbox(Bytes::from_static(TOOLS_CHANGED));
+                        self.to_inbox(json_rpc::notification(notification::TOOLS_LIST_CHANGED).into());
                     }
                     listened = true;
                     let Ok(body) = AnswerBody::of(response) else { return };
