@@ -27,7 +27,6 @@ mod events_alone;
 mod extensions;
 mod handshake;
 mod header_params;
-mod members;
 mod message;
 mod methods;
 mod others;

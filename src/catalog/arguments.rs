@@ -10,7 +10,6 @@
 
 pub mod budget;
 mod defaults;
-mod edit;
 pub mod fault;
 pub mod headers;
 mod metered;
@@ -30,12 +29,11 @@ use jsonschema::ValidationError;
 use serde_json::{Map, Value};
 
 pub use budget::Limit;
-pub use fault::{ArgumentError, ArgumentFault, FaultKind, PathSegment};
+pub use fault::{ArgumentError, ArgumentFault, FaultKind};
 
 use crate::compute;
-use crate::json::one_line;
+use crate::json::{Edits, PathSegment, one_line};
 use defaults::DefaultPlan;
-use edit::Edits;
 use metered::{Charges, Exceeded, Metered, Steps};
 use repair::Repair;
 use schema::Compiled;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::json::hex;
+
 /// JSON text with its strong entity tag. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -23,7 +25,7 @@ impl Document {
 
 /// The first `digits` hexadecimal digits (at most 64) of the SHA-256 of `bytes`.
 pub(super) fn hash_prefix(bytes: &[u8], digits: usize) -> String {
-    let mut text: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut text = hex(&Sha256::digest(bytes));
     text.truncate(digits);
     text
 }

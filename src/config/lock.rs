@@ -16,6 +16,7 @@ use super::layers::Layers;
 use super::problem::{Place, Problems, nearest};
 use super::{ServerConfig, TransportConfig};
 use crate::file;
+use crate::json::hex;
 
 /// The version of the file's form.
 const VERSION: u64 = 1;
@@ -133,8 +134,7 @@ impl LockedTool {
 /// The digest of canonical JSON: no white space, members sorted.
 fn digest(definition: &Map<String, Value>) -> String {
     let text = sorted(&Value::Object(definition.clone())).to_string();
-    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(text)))
 }
 
 fn sorted(value: &Value) -> Value {

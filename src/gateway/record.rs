@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CallContext, CallError, FindError, Gateway, Outcome, Target};
 use crate::compute;
+use crate::json::clip;
 use crate::telemetry::audit::{Audit, Record};
 use crate::telemetry::text::visible;
 use crate::trace::{Host, TraceContext};
@@ -205,9 +206,9 @@ fn record<'a>(
         peer: context.peer.map(|peer| Host(peer).to_string()),
         trace_id: context.trace.as_ref().map(TraceContext::trace_id),
         mcp_server: server,
-        mcp_tool: clipped(tool, TOOL_LENGTH),
+        mcp_tool: clip(tool, TOOL_LENGTH),
         outcome,
-        reason: (!reason.is_empty()).then_some(clipped(reason, REASON_LENGTH)),
+        reason: (!reason.is_empty()).then_some(clip(reason, REASON_LENGTH)),
         duration_ms: milliseconds(began),
         arguments: None,
         result_bytes: None,
@@ -216,7 +217,7 @@ fn record<'a>(
 
 /// A name that nobody has checked, for the log.
 fn cut(name: &str) -> Cow<'_, str> {
-    shown(clipped(name, NAME_LENGTH))
+    shown(clip(name, NAME_LENGTH))
 }
 
 /// A name that nobody has checked is cut here in the log, in bytes.
@@ -225,10 +226,6 @@ const NAME_LENGTH: usize = 128;
 const TOOL_LENGTH: usize = 1024;
 /// The same of the reason.
 const REASON_LENGTH: usize = 2000;
-
-fn clipped(text: &str, length: usize) -> &str {
-    &text[..text.floor_char_boundary(length)]
-}
 
 fn write_line(
     context: &CallContext,
@@ -242,7 +239,7 @@ fn write_line(
     let key = context.caller.key_name.as_deref();
     let by = key.unwrap_or("-");
     let id = context.request_id.as_str();
-    let (tool, reason) = (clipped(tool, TOOL_LENGTH), visible(clipped(reason, REASON_LENGTH)));
+    let (tool, reason) = (clip(tool, TOOL_LENGTH), visible(clip(reason, REASON_LENGTH)));
     let separator = if reason.is_empty() { "" } else { ": " };
     let shown = shown(tool);
     let host = context.peer.map(Host);

@@ -13,6 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::json::hex;
+
 /// Carries the stable code of a fault of the gateway itself.
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-mcpo-error");
 
@@ -164,9 +166,7 @@ pub fn document_answer(
 
 /// The quoted entity tag of a body: a function of its bytes alone.
 pub fn etag_of(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", hex(&Sha256::digest(bytes)[..12]))
 }
 
 /// The answer to `HEAD` where `GET` would give `response`.

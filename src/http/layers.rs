@@ -21,6 +21,7 @@ use super::correlation;
 use super::cors::Cors;
 use super::host::{HostRule, HostRuleError, ORIGIN_NOT_ALLOWED};
 use crate::config::ListenConfig;
+use crate::json::clip;
 use crate::metrics::HttpMetrics;
 use crate::trace::RequestId;
 
@@ -149,8 +150,8 @@ impl Edge {
 /// Writes the line of a refused preflight: the browser shows the reason in the console of its developer tools alone.
 fn note_preflight(origin: &Option<HeaderValue>, uri: &Uri, peer: Peer, id: &RequestId) {
     let origin = origin.as_ref().and_then(|origin| origin.to_str().ok()).unwrap_or("(no text)");
-    let origin = &origin[..origin.floor_char_boundary(PATH_LENGTH)];
-    let path = &uri.path()[..uri.path().floor_char_boundary(PATH_LENGTH)];
+    let origin = clip(origin, PATH_LENGTH);
+    let path = clip(uri.path(), PATH_LENGTH);
     tracing::info!(
         target: "mcpo::refusal",
         outcome = ORIGIN_NOT_ALLOWED,
@@ -187,7 +188,7 @@ fn note_refusal<'a>(
     let status = response.status().as_u16();
     let key = response.extensions().get::<KeyName>().map(|KeyName(name)| &**name);
     let by = key.unwrap_or("-");
-    let path = &uri.path()[..uri.path().floor_char_boundary(PATH_LENGTH)];
+    let path = clip(uri.path(), PATH_LENGTH);
     tracing::info!(
         target: "mcpo::refusal",
         outcome = code,

@@ -31,9 +31,10 @@ use crate::catalog::resource_uri::{APP_SCHEME, pages, parted};
 use crate::catalog::{Caller, CatalogServer, ServerSource};
 use crate::compute;
 use crate::gateway::Target;
+use crate::json::{Splices, clip};
 use crate::protocol::{Era, error_code, method};
 use crate::upstream::{RpcError, Upstream};
-use uris::{Edits, in_contents, in_items, in_messages};
+use uris::{in_contents, in_items, in_messages};
 
 #[derive(Deserialize)]
 struct Named<'a> {
@@ -108,12 +109,12 @@ impl Mcp {
         let named: Named<'_> = serde_json::from_str(params).map_err(|_| bad())?;
         let name: Cow<'_, str> = serde_json::from_str(named.name.get()).map_err(|_| bad())?;
         let (server, prompt) = self.find_prompt(asked, way, &name).await?;
-        let mut edits = Edits::new(params);
-        edits.set(named.name, &prompt);
-        let result = self.pass_on(asked, &server, method::PROMPTS_GET, &edits.applied(), way).await?;
+        let mut splices = Splices::new(params);
+        splices.set(named.name, &prompt);
+        let result = self.pass_on(asked, &server, method::PROMPTS_GET, &splices.applied(), way).await?;
         let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
         let of = server.clone();
-        let named = move || rewritten(result, |edits| in_messages(edits, of.name().as_str()));
+        let named = move || rewritten(result, |splices| in_messages(splices, of.name().as_str()));
         Ok(compute::run_sized(owner, size, named).await)
     }
 
@@ -124,12 +125,12 @@ impl Mcp {
         let Some((server, own)) = self.find_uri(asked.caller, &uri) else {
             return Err(resource_not_found(way.era, &uri));
         };
-        let mut edits = Edits::new(params);
-        edits.set(located.uri, &own);
-        let result = self.pass_on(asked, &server, method::RESOURCES_READ, &edits.applied(), way).await?;
+        let mut splices = Splices::new(params);
+        splices.set(located.uri, &own);
+        let result = self.pass_on(asked, &server, method::RESOURCES_READ, &splices.applied(), way).await?;
         let (owner, size) = (asked.caller.owner(server.name().as_str()), result.len());
         let of = server.clone();
-        let named = move || rewritten(result, |edits| in_contents(edits, of.name().as_str()));
+        let named = move || rewritten(result, |splices| in_contents(splices, of.name().as_str()));
         Ok(compute::run_sized(owner, size, named).await)
     }
 
@@ -137,23 +138,23 @@ impl Mcp {
         let bad = || Fault::invalid_params("`ref` must be a reference to a prompt or a resource template");
         let wanted: Completion<'_> = serde_json::from_str(params).map_err(|_| bad())?;
         let placed: Placed<'_> = serde_json::from_str(params).map_err(|_| bad())?;
-        let mut edits = Edits::new(params);
+        let mut splices = Splices::new(params);
         let server = match &wanted.reference {
             Reference::Prompt { name } => {
                 let (server, prompt) = self.find_prompt(asked, way, name).await?;
-                edits.set(placed.reference.name.ok_or_else(bad)?, &prompt);
+                splices.set(placed.reference.name.ok_or_else(bad)?, &prompt);
                 server
             }
             Reference::Template { uri } => {
                 let Some((server, own)) = self.find_uri(asked.caller, uri) else {
-                    let shown = &uri[..uri.floor_char_boundary(256)];
+                    let shown = clip(uri, 256);
                     return Err(Fault::invalid_params(format!("Unknown resource template: {shown}")));
                 };
-                edits.set(placed.reference.uri.ok_or_else(bad)?, &own);
+                splices.set(placed.reference.uri.ok_or_else(bad)?, &own);
                 server
             }
         };
-        self.pass_on(asked, &server, method::COMPLETION_COMPLETE, &edits.applied(), way).await
+        self.pass_on(asked, &server, method::COMPLETION_COMPLETE, &splices.applied(), way).await
     }
 
     /// The server that a prompt of the list is one of, with its own name. One that is not known makes a new list: a
@@ -173,7 +174,7 @@ impl Mcp {
         }
         self.list_all(asked, way, Kind::Prompts, "{}").await?;
         find().ok_or_else(|| {
-            let shown = &name[..name.floor_char_boundary(128)];
+            let shown = clip(name, 128);
             Fault::invalid_params(format!("Unknown prompt: {shown}"))
         })
     }
@@ -235,25 +236,27 @@ pub fn tool_result(target: &Target, arguments: &[u8], result: Bytes) -> Bytes {
         server: Cow<'a, str>,
     }
     match &target.server.source {
-        ServerSource::Upstream(_) => rewritten(result, |edits| in_items(edits, target.server.name.as_str())),
+        ServerSource::Upstream(_) => {
+            rewritten(result, |splices| in_items(splices, target.server.name.as_str()))
+        }
         // What `call_tool` answers with is of the server that it called.
         ServerSource::Gateway => match serde_json::from_slice::<Inner<'_>>(arguments) {
-            Ok(inner) => rewritten(result, |edits| in_items(edits, &inner.server)),
+            Ok(inner) => rewritten(result, |splices| in_items(splices, &inner.server)),
             Err(_) => result,
         },
     }
 }
 
 /// `result` with what `edit` changes in it; most hold no URI and are not looked through.
-fn rewritten(result: Bytes, edit: impl FnOnce(&mut Edits<'_>)) -> Bytes {
+fn rewritten(result: Bytes, edit: impl FnOnce(&mut Splices<'_>)) -> Bytes {
     static URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"uri\""));
     if URI.find(&result).is_none() {
         return result;
     }
     let Ok(text) = std::str::from_utf8(&result) else { return result };
-    let mut edits = Edits::new(text);
-    edit(&mut edits);
-    if edits.is_empty() { result.clone() } else { edits.applied().into_owned().into() }
+    let mut splices = Splices::new(text);
+    edit(&mut splices);
+    if splices.is_empty() { result.clone() } else { splices.applied().into_owned().into() }
 }
 
 /// That there is no such resource, in the words of the era.

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::gateway::{Limited, Outcome};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::{Problem, json_answer};
+use crate::json::clip;
 use crate::protocol::error_code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND,
     MISSING_CLIENT_CAPABILITY, PARSE_ERROR, SERVER_ERROR, SESSION_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION,
@@ -106,7 +107,7 @@ impl Fault {
 
     /// In the stateless era with 404 (2026-07-28, streamable HTTP, "Protocol Version Header").
     pub fn method_not_found(method: &str) -> Self {
-        let shown = &method[..method.floor_char_boundary(64)];
+        let shown = clip(method, 64);
         Self::new(METHOD_NOT_FOUND, format!("Method not found: {shown}"))
             .at(Status::Stateless(StatusCode::NOT_FOUND))
     }

@@ -12,7 +12,6 @@ use super::Mcp;
 use super::all::tool_result;
 use super::answer::{self, Fault};
 use super::header_params;
-use super::members::Members;
 use super::methods::Asked;
 use super::place::Place;
 use super::way::Way;
@@ -22,7 +21,7 @@ use crate::compute;
 use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
 use crate::http::{Peer, correlation, forwarded};
-use crate::json::{self, one_line_text};
+use crate::json::{self, Members, clip, one_line_text};
 use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
 use crate::protocol::{Era, method};
 use crate::trace::RequestId;
@@ -202,7 +201,7 @@ pub fn context(asked: &Asked<'_>) -> CallContext {
 fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Result<Bytes, Fault> {
     match error {
         FindError::Server | FindError::Tool => {
-            let shown = &tool[..tool.floor_char_boundary(128)];
+            let shown = clip(tool, 128);
             Err(Fault::invalid_params(format!("Unknown tool: {shown}")))
         }
         FindError::Quarantined(_) => Ok(error_result(&error.for_callers())),

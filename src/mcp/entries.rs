@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::members::Members;
 use crate::catalog::definition::{self, Defined, Findings, Flaw, Wrong};
+use crate::json::Members;
 use crate::protocol::method;
 use crate::upstream::pages::{Entry, ListRoom, Page};
 

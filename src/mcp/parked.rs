@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{self, Fault};
-use super::members::Members;
 use super::session::new_id;
 use super::streamed::Finished;
 use crate::catalog::{Caller, CatalogTool};
 use crate::gateway::Outcome;
+use crate::json::Members;
 use crate::shares::{Bounds, Principal};
 use crate::upstream::messages::Sender;
 use crate::upstream::progress::WAITING;

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::Mcp;
 use crate::catalog::{Caller, Catalog, CatalogServer, ServerSource};
 use crate::http::Problem;
+use crate::json::clip;
 use crate::metrics::http::MCP_ROUTES;
 
 /// The endpoint that a request came to.
@@ -31,7 +32,7 @@ impl Place {
     /// 404, which does not tell a server that is not there from one that the caller may not see.
     pub fn not_found(&self) -> Problem {
         let name = self.server().unwrap_or_default();
-        let shown = &name[..name.floor_char_boundary(64)];
+        let shown = clip(name, 64);
         let sentence = format!("there is no server `{shown}` here, or it is not among those of your API key");
         Problem::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 use super::Mcp;
 use crate::catalog::Caller;
 use crate::http::Problem;
+use crate::json::clip;
 
 /// The parameter of the query.
 const PARAMETER: &str = "profile";
@@ -21,7 +22,7 @@ impl Mcp {
         let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         let Some((_, name)) = parameters.find(|(name, _)| name == PARAMETER) else { return Ok(None) };
         self.keys.in_profile(caller, &name).map(Some).map_err(|_| {
-            let shown = &name[..name.floor_char_boundary(64)];
+            let shown = clip(&name, 64);
             let sentence =
                 format!("there is no profile `{shown}`; the configuration names them under `profiles`");
             Problem::new(StatusCode::NOT_FOUND, "no_such_profile", sentence)

@@ -10,8 +10,8 @@ use serde::Deserialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::members::Members;
 use crate::catalog::definition::{Defined, mended};
+use crate::json::Members;
 use crate::protocol::Era;
 
 /// Members of a block that are held to rules of their own.

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::answer::Fault;
 use super::client::{Answer, Client, NoAnswer};
-use super::members::Members;
 use crate::gateway::Outcome;
+use crate::json::Members;
 use crate::protocol::method;
 use crate::upstream::ANSWERED_WITHIN;
 

@@ -15,6 +15,7 @@ use super::client::Client;
 use super::replay::Replay;
 use super::sessions::Holder;
 use super::wishes::Followed;
+use crate::json::hex;
 use crate::protocol::revision::POLLING_SINCE;
 pub use in_flight::InFlight;
 use in_flight::Requests;
@@ -214,5 +215,5 @@ pub fn new_id() -> Result<Box<str>, rustix::io::Errno> {
     while filled < bytes.len() {
         filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
     }
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes).into())
 }

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer::{Fault, Status};
 use super::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
-use super::members::Members;
 use super::message::Message;
 use crate::catalog::Caller;
+use crate::json::Members;
 use crate::protocol::meta::{CLIENT_CAPABILITIES, LOG_LEVEL, PROTOCOL_VERSION};
 use crate::protocol::revision::{STATELESS, WITH_SESSIONS};
 use crate::protocol::{header, method};

@@ -21,12 +21,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{self, Fault};
-use super::members::Members;
 use super::replay::{Recording, Replay};
 use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
-use crate::json::one_line_text;
+use crate::json::{Members, Splices, one_line_text};
 use crate::protocol::notification::PROGRESS;
 use crate::protocol::{json_rpc, meta};
 use crate::room::{Owner, Room, SMALL, Share};
@@ -222,12 +221,11 @@ impl Streamed {
             let notification: Members<'_> = serde_json::from_str(text).ok()?;
             if notification.get("method").is_some_and(|method| method.get().trim_matches('"') == PROGRESS) {
                 let params: Members<'_> = serde_json::from_str(notification.get("params")?.get()).ok()?;
-                let theirs = params.get(meta::PROGRESS_TOKEN)?.get();
+                let theirs = params.get(meta::PROGRESS_TOKEN)?;
                 let ours = self.token.as_ref()?.to_string();
-                // Put in its place in the text, which may be long.
-                let start = theirs.as_ptr() as usize - text.as_ptr() as usize;
-                let (before, behind) = (&text[..start], &text[start + theirs.len()..]);
-                return Some(one_line_text([before, &ours, behind].concat()));
+                let mut splices = Splices::new(text);
+                splices.set_json(theirs, ours);
+                return Some(one_line_text(splices.applied().into_owned()));
             }
         }
         Some(one_line_text(text.to_owned()))

@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::answer::Fault;
 use super::client::Client;
-use super::members::Members;
 use super::parked::Called;
 use super::{result, rounds};
 use crate::gateway::{self, CallError, Outcome, Outgoing, asks_for_input};
+use crate::json::Members;
 use crate::protocol::Era;
 use crate::protocol::meta::{LOG_LEVEL, SERVER_INFO};
 use crate::upstream::{Progress, Reply};

@@ -20,6 +20,7 @@ use crate::compute;
 use crate::config::problem::nearest;
 use crate::gateway::{CallContext, CallRecord, FindError, NamedCall, Outcome, Turn};
 use crate::http::{Peer, Problem, correlation, forwarded, json_answer, until_taken};
+use crate::json::clip;
 use crate::room::{SMALL, Share};
 use crate::trace::RequestId;
 use crate::upstream::Reply;
@@ -150,7 +151,7 @@ impl OpenAi {
     }
 
     async fn not_found(&self, caller: &Caller, name: &str, error: &FindError) -> String {
-        let shown = &name[..name.floor_char_boundary(NAME_LENGTH)];
+        let shown = clip(name, NAME_LENGTH);
         if !matches!(error, FindError::Server | FindError::Tool) {
             return format!("{shown}: {}", error.for_callers());
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::stray::Garbled;
 use super::words::WrongAnswer;
+use crate::json::clip;
 use crate::shares::Exceeded;
 use crate::telemetry::text::visible;
 
@@ -247,7 +248,7 @@ const WORDS: usize = 1000;
 
 /// A server's error message on one line, cut to a length that a reason may keep for as long as the server is away.
 pub fn cut_words(message: &str) -> String {
-    visible(&message[..message.floor_char_boundary(WORDS)]).into_owned()
+    visible(clip(message, WORDS)).into_owned()
 }
 
 fn stderr_tail(lines: &Arc<[String]>) -> String {

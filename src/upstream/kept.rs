@@ -15,6 +15,7 @@ use super::{ServerInfo, ToolList};
 use crate::compute;
 use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
 use crate::file;
+use crate::json::hex;
 
 /// No list that is served is longer; what lies there may be anything. In bytes.
 const LONGEST: u64 = 64 << 20;
@@ -121,5 +122,5 @@ fn entry_text(server: &ServerConfig) -> String {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }

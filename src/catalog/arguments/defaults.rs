@@ -8,10 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::edit::Edits;
-use super::fault::PathSegment;
 use super::metered::spend;
 use super::schema::resolve;
+use crate::json::{Edits, PathSegment};
 
 /// A default is copied wherever it is left out, as text and as a tree.
 const STEPS_A_BYTE: u64 = 4;

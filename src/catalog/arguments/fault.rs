@@ -6,15 +6,7 @@ use jsonschema::JsonType;
 use serde_json::Value;
 
 use super::syntax::SyntaxFault;
-
-/// One step from the arguments object down to a value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PathSegment {
-    /// A member of an object.
-    Key(String),
-    /// An element of an array, from 0.
-    Index(usize),
-}
+use crate::json::PathSegment;
 
 /// Why a call's arguments were refused: at least one fault, at most [`super::report::MOST_FAULTS`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -5,7 +5,8 @@ use http::{HeaderName, HeaderValue};
 use jsonschema::JsonType;
 use serde_json::Value;
 
-use super::{ArgumentError, FaultKind, PathSegment};
+use super::{ArgumentError, FaultKind};
+use crate::json::PathSegment;
 use crate::upstream::header_params::{HeaderParam, ParamKind, values_in};
 use crate::upstream::header_value;
 

@@ -11,11 +11,10 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
-use super::edit::Edits;
-use super::fault::PathSegment;
 use super::metered::spend;
 use super::weigh::weigh;
 use super::{budget, report};
+use crate::json::{Edits, PathSegment};
 
 /// One change.
 #[derive(Debug, Clone)]

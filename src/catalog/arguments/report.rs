@@ -5,7 +5,8 @@ use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
 use super::budget;
-use super::fault::{ArgumentFault, FaultKind, PathSegment};
+use super::fault::{ArgumentFault, FaultKind};
+use crate::json::PathSegment;
 
 /// Faults that one refusal names; each carries a part of the caller's body.
 pub const MOST_FAULTS: usize = 50;

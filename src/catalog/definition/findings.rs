@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Flaw, Mended};
 use crate::config::ServerName;
+use crate::json::clip;
 
 /// Flaws of one list that are told, each in a line; further ones are counted.
 const MOST_TOLD: usize = 50;
@@ -73,7 +74,7 @@ impl Findings {
         let finding = &mut self.list[place];
         finding.count += 1;
         if finding.names.len() < MOST_NAMED {
-            finding.names.push(name[..name.floor_char_boundary(LONGEST_NAME)].to_owned());
+            finding.names.push(clip(name, LONGEST_NAME).to_owned());
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::pattern::is_portable;
 use crate::catalog::weight::{weight, weight_of_members};
+use crate::json::clip;
 use crate::upstream::schema_keyword::{Holds, holds};
 
 /// Of a schema that is looked through; clients would take seconds for more.
@@ -229,5 +230,5 @@ fn holds_id(value: &Value, depth: usize) -> bool {
 
 fn cut(text: &str) -> &str {
     const LONGEST: usize = 100;
-    &text[..text.floor_char_boundary(LONGEST)]
+    clip(text, LONGEST)
 }

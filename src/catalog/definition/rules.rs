@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::date_time::is_date_time;
 use super::members::{ROOT_SCHEMA, Rule, Shape, Without, of};
 use super::{Defined, Flaw, Wrong, output, schema};
+use crate::json::clip;
 
 /// Flaws of one definition that are told.
 const MOST_FLAWS: usize = 16;
@@ -43,7 +44,7 @@ impl Flaws {
     }
 
     pub fn within<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push(name[..name.floor_char_boundary(LONGEST_NAME)].to_owned());
+        self.path.push(clip(name, LONGEST_NAME).to_owned());
         let seen = look(self);
         self.path.pop();
         seen

@@ -17,10 +17,10 @@ use super::super::era::LIST_TTL;
 use super::super::methods::Asked;
 use super::super::tool_lists::kept;
 use super::super::way::Way;
-use super::uris::Edits;
 use crate::catalog::definition::Findings;
 use crate::catalog::resource_uri::joined;
 use crate::compute;
+use crate::json::{Splices, clip};
 use crate::protocol::{Era, error_code};
 use crate::upstream::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
@@ -122,7 +122,7 @@ impl Mcp {
             }
             // It has resources, but no templates.
             Ok(Err(fault)) if fault.code == error_code::METHOD_NOT_FOUND => return Some(Listed::new(kind)),
-            Ok(Err(fault)) => fault.message()[..fault.message().floor_char_boundary(256)].to_owned(),
+            Ok(Err(fault)) => clip(fault.message(), 256).to_owned(),
             Err(_) => format!("it did not list them within {} s", PATIENCE.as_secs()),
         };
         tracing::warn!(mcp_server = %name, "{name}: its {what} are left out of those of all servers: {why}");
@@ -212,12 +212,12 @@ fn joined_entries(kind: Kind, named: &[(String, Box<str>)]) -> String {
     let mut joined = String::new();
     for (name, text) in named {
         let Some(key) = kind.key(text) else { continue };
-        let mut edits = Edits::new(text);
-        edits.set(key, name);
+        let mut splices = Splices::new(text);
+        splices.set(key, name);
         if !joined.is_empty() {
             joined.push(',');
         }
-        joined.push_str(&edits.applied());
+        joined.push_str(&splices.applied());
     }
     joined
 }

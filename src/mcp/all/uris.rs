@@ -2,61 +2,12 @@
 //! the server's bytes.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::catalog::resource_uri::joined;
-
-/// Texts to be exchanged in one JSON text, in its order.
-#[derive(Debug)]
-pub struct Edits<'a> {
-    text: &'a str,
-    list: Vec<(Range<usize>, String)>,
-}
-
-impl<'a> Edits<'a> {
-    pub fn new(text: &'a str) -> Self {
-        Self { text, list: Vec::new() }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Puts the JSON text of `new` in the place of `value`, which is a part of the text.
-    pub fn set(&mut self, value: &'a RawValue, new: &str) {
-        let start = value.get().as_ptr() as usize - self.text.as_ptr() as usize;
-        let text = serde_json::to_string(new).expect("a text is always written");
-        self.list.push((start..start + value.get().len(), text));
-    }
-
-    /// The text with all of them.
-    pub fn applied(&self) -> Cow<'a, str> {
-        if self.list.is_empty() {
-            return Cow::Borrowed(self.text);
-        }
-        let added: usize = self.list.iter().map(|(_, new)| new.len()).sum();
-        let mut text = String::with_capacity(self.text.len() + added);
-        let mut end = 0;
-        for (range, new) in &self.list {
-            text.push_str(&self.text[end..range.start]);
-            text.push_str(new);
-            end = range.end;
-        }
-        text.push_str(&self.text[end..]);
-        Cow::Owned(text)
-    }
-
-    /// Puts `server` in front of a URI, if it is one.
-    fn join(&mut self, server: &str, uri: Option<&'a RawValue>) {
-        let Some(uri) = uri else { return };
-        if let Ok(own) = serde_json::from_str::<Cow<'_, str>>(uri.get()) {
-            self.set(uri, &joined(server, &own));
-        }
-    }
-}
+use crate::json::Splices;
 
 /// One item of content, as far as it concerns URIs.
 #[derive(Deserialize)]
@@ -82,44 +33,44 @@ struct Content<'a> {
 }
 
 /// The URIs in a tool's result.
-pub fn in_items(edits: &mut Edits<'_>, server: &str) {
-    if let Ok(Content { content: Some(content) }) = serde_json::from_str(edits.text) {
-        in_content(edits, server, content);
+pub fn in_items(splices: &mut Splices<'_>, server: &str) {
+    if let Ok(Content { content: Some(content) }) = serde_json::from_str(splices.text()) {
+        in_content(splices, server, content);
     }
 }
 
 /// The URIs in a prompt's messages.
-pub fn in_messages(edits: &mut Edits<'_>, server: &str) {
+pub fn in_messages(splices: &mut Splices<'_>, server: &str) {
     #[derive(Deserialize)]
     struct Prompt<'a> {
         #[serde(borrow)]
         messages: Vec<&'a RawValue>,
     }
-    let Ok(prompt) = serde_json::from_str::<Prompt<'_>>(edits.text) else { return };
+    let Ok(prompt) = serde_json::from_str::<Prompt<'_>>(splices.text()) else { return };
     for message in prompt.messages {
         if let Ok(Content { content: Some(content) }) = serde_json::from_str(message.get()) {
-            in_content(edits, server, content);
+            in_content(splices, server, content);
         }
     }
 }
 
 /// The URIs of what `resources/read` gives.
-pub fn in_contents(edits: &mut Edits<'_>, server: &str) {
+pub fn in_contents(splices: &mut Splices<'_>, server: &str) {
     #[derive(Deserialize)]
     struct Read<'a> {
         #[serde(borrow)]
         contents: Vec<&'a RawValue>,
     }
-    let Ok(read) = serde_json::from_str::<Read<'_>>(edits.text) else { return };
+    let Ok(read) = serde_json::from_str::<Read<'_>>(splices.text()) else { return };
     for contents in read.contents {
         if let Ok(located) = serde_json::from_str::<Located<'_>>(contents.get()) {
-            edits.join(server, located.uri);
+            join(splices, server, located.uri);
         }
     }
 }
 
 /// One item, or a list of them.
-fn in_content<'a>(edits: &mut Edits<'a>, server: &str, content: &'a RawValue) {
+fn in_content<'a>(splices: &mut Splices<'a>, server: &str, content: &'a RawValue) {
     let items: Vec<&RawValue> = match content.get().starts_with('[') {
         true => serde_json::from_str(content.get()).unwrap_or_default(),
         false => vec![content],
@@ -127,12 +78,12 @@ fn in_content<'a>(edits: &mut Edits<'a>, server: &str, content: &'a RawValue) {
     for item in items {
         let Ok(item) = serde_json::from_str::<Item<'_>>(item.get()) else { continue };
         match item.kind.as_deref() {
-            Some("resource_link") => edits.join(server, item.uri),
+            Some("resource_link") => join(splices, server, item.uri),
             Some("resource") => {
                 let resource =
                     item.resource.map(|resource| serde_json::from_str::<Located<'_>>(resource.get()));
                 if let Some(Ok(resource)) = resource {
-                    edits.join(server, resource.uri);
+                    join(splices, server, resource.uri);
                 }
             }
             _ => {}
@@ -140,14 +91,22 @@ fn in_content<'a>(edits: &mut Edits<'a>, server: &str, content: &'a RawValue) {
     }
 }
 
+/// Puts `server` in front of a URI, if it is one.
+fn join<'a>(splices: &mut Splices<'a>, server: &str, uri: Option<&'a RawValue>) {
+    let Some(uri) = uri else { return };
+    if let Ok(own) = serde_json::from_str::<Cow<'_, str>>(uri.get()) {
+        splices.set(uri, &joined(server, &own));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn edited(text: &str, edit: impl for<'a> FnOnce(&mut Edits<'a>, &str)) -> String {
-        let mut edits = Edits::new(text);
-        edit(&mut edits, "a b");
-        edits.applied().into_owned()
+    fn edited(text: &str, edit: impl for<'a> FnOnce(&mut Splices<'a>, &str)) -> String {
+        let mut splices = Splices::new(text);
+        edit(&mut splices, "a b");
+        splices.applied().into_owned()
     }
 
     #[test]

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::super::members::Members;
 use super::super::streamed::Work;
 use crate::catalog::CatalogTool;
 use crate::gateway::{GivenUp, Outcome};
+use crate::json::Members;
 use crate::protocol::notification;
 use crate::upstream::messages::{Receiver, Sender};
 use crate::upstream::progress::queue;

@@ -23,6 +23,7 @@ use tokio::sync::{OnceCell, watch};
 use super::token::Token;
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
 use crate::file;
+use crate::json::hex;
 use crate::upstream::kept::Turn;
 
 /// Tokens and a registration are a few thousand bytes; what lies there may be anything.
@@ -309,7 +310,7 @@ impl Vault {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The members of a JSON object in their order, their values as text: for changes that leave everything else as it was.
+//! The members of a JSON object in their order, with their values as text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,14 +7,15 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// No message of the protocol has as many; in a hostile one a member may be six bytes, and forty here.
-const MOST: usize = 1024;
+/// The most members of a message of the protocol: a hostile one may have a member every six bytes, and each takes forty
+/// here.
+const MOST_OF_A_MESSAGE: usize = 1024;
 
-/// See the module.
+/// The members of an object in their order; reading more than `MOST` of them is an error.
 #[derive(Debug, Default)]
-pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Members<'a, const MOST: usize = MOST_OF_A_MESSAGE>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'a> Members<'a> {
+impl<'a, const MOST: usize> Members<'a, MOST> {
     /// The value of the member `name`.
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
@@ -63,11 +64,11 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a, const MOST: usize> Deserialize<'de> for Members<'a, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Members<'de>;
+        struct Reader<const MOST: usize>;
+        impl<'de, const MOST: usize> Visitor<'de> for Reader<MOST> {
+            type Value = Members<'de, MOST>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
@@ -84,7 +85,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 Ok(Members(members))
             }
         }
-        let Members(members) = deserializer.deserialize_map(Reader)?;
+        let Members(members) = deserializer.deserialize_map(Reader::<MOST>)?;
         Ok(Members(members))
     }
 }

@@ -5,12 +5,19 @@
 //! arrays on the way to a change are put together anew, from the unchanged text of their members.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fault::PathSegment;
+use super::members::Members;
+
+/// One step from a JSON value down to a value inside it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PathSegment {
+    /// A member of an object.
+    Key(String),
+    /// An element of an array, from 0.
+    Index(usize),
+}
 
 /// Changes to one JSON value, by path.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,25 +76,26 @@ impl Edits {
     }
 
     fn write_object(&self, text: &str, changed: &mut String) {
-        let members = read::<Members>(text);
+        let members = read::<Members<'_, { usize::MAX }>>(text);
         // Where each key stands last, for objects in which something changes.
-        let keys = || members.0.iter().enumerate().map(|(position, (key, _))| (key.as_str(), position));
+        let keys = || members.0.iter().enumerate().map(|(position, (key, _))| (&**key, position));
         let last: HashMap<&str, usize> =
             if self.children.is_empty() { HashMap::new() } else { keys().collect() };
         let mut end = 1;
         changed.push('{');
         for (position, (key, value)) in members.0.iter().enumerate() {
+            let value = value.get();
             let start = offset(text, value);
             let before_value = text[end..start].trim_start_matches([' ', '\t', '\n', '\r', ',']);
             end = start + value.len();
-            let child = self.children.get(&PathSegment::Key(key.clone()));
+            let child = self.children.get(&PathSegment::Key(key.clone().into_owned()));
             if child.is_some_and(|child| child.removed) {
                 continue;
             }
             separate(changed);
             changed.push_str(before_value);
             match child {
-                Some(child) if last[key.as_str()] == position => child.write(value, changed),
+                Some(child) if last[&**key] == position => child.write(value, changed),
                 _ => changed.push_str(value),
             }
         }
@@ -102,7 +110,7 @@ impl Edits {
 
     fn write_array(&self, text: &str, changed: &mut String) {
         changed.push('[');
-        for (index, element) in read::<Elements>(text).0.into_iter().enumerate() {
+        for (index, element) in read::<Vec<&RawValue>>(text).into_iter().map(RawValue::get).enumerate() {
             if index > 0 {
                 changed.push(',');
             }
@@ -129,40 +137,6 @@ fn offset(whole: &str, part: &str) -> usize {
 
 fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> T {
     serde_json::from_str(text).expect("the text was parsed before, and starts with the bracket of its kind")
-}
-
-struct Members<'a>(Vec<(String, &'a str)>);
-struct Elements<'a>(Vec<&'a str>);
-
-impl<'a> serde::Deserialize<'a> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Parts).map(Members)
-    }
-}
-
-impl<'a> serde::Deserialize<'a> for Elements<'a> {
-    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        <Vec<&RawValue>>::deserialize(deserializer)
-            .map(|elements| Elements(elements.into_iter().map(RawValue::get).collect()))
-    }
-}
-
-struct Parts;
-
-impl<'a> Visitor<'a> for Parts {
-    type Value = Vec<(String, &'a str)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some((key, value)) = map.next_entry::<String, &'a RawValue>()? {
-            members.push((key, value.get()));
-        }
-        Ok(members)
-    }
 }
 
 #[cfg(test)]
