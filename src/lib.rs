@@ -4,6 +4,25 @@
 //! (REST, MCP, the OpenAI form, sign-ins and a page for people) speak to callers.
 //! Start reading at [`app`], which puts the floors together.
 //!
+//! # Glossary
+//!
+//! - **client**: a program that sends requests to the gateway; its side is *downstream*
+//! - **caller**: a client with the rights of its API key and profile
+//! - **face**: one way to call the gateway: REST, MCP, the OpenAI form, the page, sign-ins
+//! - **call**: one `tools/call`, from any face to a server and back
+//! - **outcome**: how a call ended, under one name in the log, the audit trail and the metrics
+//! - **permit**: the right to make one call now, within the limits of its API key
+//! - **server**: one entry of `mcpServers`; the gateway's own process is the *gateway*
+//! - **upstream**: what connects the gateway to one server, and keeps it connected
+//! - **connection**: one open way to a server, over its **transport** (`stdio`, `socket`, `streamable-http`, `sse`)
+//! - **era**: the revisions of MCP with sessions (up to 2025-11-25), or the one without (2026-07-28)
+//! - **session**: what a client opens with `initialize`
+//! - **catalog**: the snapshot of all servers with their tools, resources and prompts
+//! - **tool**: a tool of a server; its **exposed name** is the one that clients use
+//! - **scope**: the servers and tools that a caller may see
+//! - **profile**: a choice of servers and tools under a name
+//! - **lock**: the file that says how tools must look; a tool that differs is **quarantined**
+//!
 //! # Floors
 //!
 //! A file imports lower floors, its parent and its sisters, nothing else; `tests/integration/floors.rs`
@@ -22,12 +41,22 @@
 //!
 //! # Invariants
 //!
-//! - `gateway` and everything below it know neither status codes nor JSON-RPC faces of ours.
+//! - `gateway` and everything below it map no failure to a status or JSON-RPC code; `protocol` only defines the codes.
 //! - `config` does no I/O except in `load` and in secret resolution, and is the only reader of `std::env`.
 //! - Naming, OpenAPI, schema hoisting, result rendering and back-off are pure and table-tested.
 //! - The call path takes no lock, clones no schema and parses nothing twice: arguments travel as the
 //!   caller's own bytes, results as the server's. A call in a session of MCP takes the short locks of that session,
 //!   and one that waits for its turn at a server those of the server's queue.
+//!
+//! # Why rmcp's server does not serve MCP
+//!
+//! rmcp carries OAuth towards servers. Every message of MCP passes as bytes instead, for two reasons that were measured
+//! with rmcp 3.11.0:
+//!
+//! - Its types lose data: `execution` and vendor keys of tools and unknown members of content are dropped, and integers
+//!   beyond 64 bits become floats.
+//! - Reading a result into its types takes 3.0 us for 94 bytes and 1,431 us for 124 KB of structured rows; the same
+//!   results read as raw JSON take 0.14 us and 134 us. The gateway's CPU of a whole small call is about 16 us.
 
 pub mod app;
 pub mod catalog;
