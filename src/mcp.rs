@@ -63,6 +63,7 @@ use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if, until_taken};
 use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::header::SESSION_ID;
+use crate::protocol::media_type;
 use crate::protocol::method;
 use crate::protocol::revision::STATELESS;
 use all::prompts::PromptNames;
@@ -144,7 +145,8 @@ impl Mcp {
     }
 
     async fn post(self: &Arc<Self>, head: &Parts, body: Body, caller: &Caller, place: Place) -> Response {
-        if !is_json(&head.headers) {
+        // An HTML form can send any other type to another origin without a preflight.
+        if !media_type::is(&head.headers, media_type::JSON) {
             let sentence = "the body of a message is JSON: send `Content-Type: application/json`";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return refused(Problem::new(status, "not_json", sentence));
@@ -246,13 +248,6 @@ impl Mcp {
     fn is_open(&self) -> bool {
         self.keys.is_empty()
     }
-}
-
-/// A body that a plain HTML form could send is none of ours: its page would need no permission to send it.
-fn is_json(headers: &HeaderMap) -> bool {
-    let declared = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let kind = declared.split(|byte| *byte == b';').next().unwrap_or_default();
-    kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 /// A refusal of somebody whose key was good: its line in the log says whose.

@@ -20,15 +20,16 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode};
 
 use crate::catalog::{Caller, FunctionForm};
 use crate::compute;
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::answer::JSON;
+use crate::http::answer::method_not_allowed;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyError, BodyRoom, KeyName, Keys, Problem, document_answer, read_body_if};
+use crate::protocol::media_type::{self, JSON};
 
 /// The parameter that narrows what a caller is shown, as at `/mcp`.
 const PROFILE: &str = "profile";
@@ -167,7 +168,8 @@ impl OpenAi {
     }
 
     async fn post(&self, head: &Parts, body: Body, caller: &Caller) -> Result<Response, Problem> {
-        if !is_json(&head.headers) {
+        // An HTML form can send any other type to another origin without a preflight.
+        if !media_type::is(&head.headers, JSON) {
             let sentence = "tool calls are JSON: send `Content-Type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", sentence));
         }
@@ -222,18 +224,6 @@ impl Wanted {
         }
         Ok(wanted)
     }
-}
-
-/// A body that a plain HTML form could send is none of ours: its page would need no permission to send it.
-fn is_json(headers: &HeaderMap) -> bool {
-    let declared =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    declared.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-}
-
-fn method_not_allowed(allow: &'static str) -> Problem {
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
-    problem.with_header(header::ALLOW, HeaderValue::from_static(allow))
 }
 
 #[cfg(test)]

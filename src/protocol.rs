@@ -3,6 +3,7 @@
 pub mod error_code;
 pub mod header;
 pub mod json_rpc;
+pub mod media_type;
 pub mod meta;
 pub mod method;
 pub mod notification;

@@ -10,7 +10,7 @@ use super::door::{Answer, Ask, Door};
 use super::output::Output;
 use super::trouble::Trouble;
 use super::{exit, states};
-use crate::http::answer::JSON;
+use crate::protocol::media_type::JSON;
 
 pub use words::arguments;
 

@@ -16,7 +16,8 @@ use super::trouble::Trouble;
 use crate::app::local::Local;
 use crate::catalog::openapi::path_segment;
 use crate::config::{self, Loaded};
-use crate::http::answer::{ERROR_CODE, JSON};
+use crate::http::answer::ERROR_CODE;
+use crate::protocol::media_type::JSON;
 use crate::shutdown::Shutdown;
 use remote::Remote;
 

@@ -14,12 +14,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::json::hex;
+use crate::protocol::media_type::JSON;
 
 /// Carries the stable code of a fault of the gateway itself.
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-mcpo-error");
-
-/// The content type of every JSON answer, exactly as LobeChat wants it: without a charset.
-pub const JSON: &str = "application/json";
 
 /// A refusal or fault that ends a request: status, stable code, and a plain sentence for the caller.
 ///

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::http::answer::JSON;
 use crate::json::one_line;
+use crate::protocol::media_type::{EVENT_STREAM, JSON, essence};
 
 /// `answer`, in the form that the client takes.
 pub fn taken(headers: &HeaderMap, answer: Response) -> Response {
@@ -18,7 +18,7 @@ pub fn taken(headers: &HeaderMap, answer: Response) -> Response {
     }
     let (mut head, body) = answer.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let around =
         |text: &'static str| stream::iter([Ok::<_, axum::Error>(Bytes::from_static(text.as_bytes()))]);
@@ -30,11 +30,8 @@ pub fn taken(headers: &HeaderMap, answer: Response) -> Response {
 fn takes_events_alone(headers: &HeaderMap) -> bool {
     let accepted =
         headers.get_all(header::ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let mut kinds = accepted
-        .map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
-        .filter(|kind| !kind.is_empty())
-        .peekable();
-    kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    let mut kinds = accepted.map(essence).filter(|kind| !kind.is_empty()).peekable();
+    kinds.peek().is_some() && kinds.all(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM.as_bytes()))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::{OpenStream, Session};
 use super::stream::{BUFFERING, KEEP_ALIVE};
+use crate::protocol::media_type::EVENT_STREAM;
 use crate::room::{Owner, Room, Share};
 
 /// How long the work on a request goes on for nobody: the SDKs come back within about a second, twice at most.
@@ -296,11 +297,9 @@ impl Reader {
             Some((Ok::<_, Infallible>(event), reader))
         });
         let mut response = Body::from_stream(events).into_response();
-        for (name, value) in [
-            (header::CONTENT_TYPE, "text/event-stream"),
-            (header::CACHE_CONTROL, "no-cache"),
-            (BUFFERING, "no"),
-        ] {
+        for (name, value) in
+            [(header::CONTENT_TYPE, EVENT_STREAM), (header::CACHE_CONTROL, "no-cache"), (BUFFERING, "no")]
+        {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response

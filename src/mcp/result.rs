@@ -108,7 +108,7 @@ fn items(name: &str, value: &RawValue) -> Option<String> {
 
 /// One message of a prompt; its content is one block or a list of them.
 fn message(message: &RawValue) -> Option<String> {
-    let mut members = Members::deserialize(message).ok()?;
+    let mut members: Members<'_> = Members::deserialize(message).ok()?;
     let content = members.get("content")?;
     let changed = match content.get().starts_with('[') {
         true => items("content", content),
@@ -121,7 +121,7 @@ fn message(message: &RawValue) -> Option<String> {
 
 /// One block as strict clients take it, if it is not as it should be.
 fn block(kind: Defined, block: &RawValue) -> Option<String> {
-    let members = Members::deserialize(block).ok()?;
+    let members: Members<'_> = Members::deserialize(block).ok()?;
     let is_odd =
         |(name, value): &(Cow<'_, str>, &RawValue)| value.get() == "null" || WITH_RULES.contains(&&**name);
     if !members.0.iter().any(is_odd) {

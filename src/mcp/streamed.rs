@@ -26,6 +26,7 @@ use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
 use crate::json::{Members, Splices, one_line_text};
+use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::notification::PROGRESS;
 use crate::protocol::{json_rpc, meta};
 use crate::room::{Owner, Room, SMALL, Share};
@@ -106,7 +107,7 @@ pub fn progress_token(params: &str) -> Option<Value> {
 /// Whether the client can be sent a stream.
 pub fn takes_events(headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.any(|value| value.contains("text/event-stream"))
+    accepted.any(|value| value.contains(EVENT_STREAM))
 }
 
 impl Streamed {

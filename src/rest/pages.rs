@@ -11,9 +11,9 @@ use super::{Refused, Rest, json, servers, swagger};
 use crate::catalog::Caller;
 use crate::catalog::openapi::path_segment;
 use crate::config::ServerName;
-use crate::http::answer::JSON;
 use crate::http::{Access, Problem, document_answer, health};
 use crate::metrics::CONTENT_TYPE;
+use crate::protocol::media_type::JSON;
 
 /// Answers `GET` and `HEAD`.
 pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {

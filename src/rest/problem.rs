@@ -10,7 +10,8 @@ use jsonschema::JsonType;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::arguments::fault::{alternatives, literal};
-use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind, PathSegment};
+use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
+use crate::json::PathSegment;
 
 /// The body that goes with status 422.
 pub fn body(error: &ArgumentError) -> Bytes {

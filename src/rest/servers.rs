@@ -15,8 +15,9 @@ use super::{Refused, Rest};
 use crate::catalog::Caller;
 use crate::gateway::configuration::ConfigurationStatus;
 use crate::gateway::status::ServerStatus;
-use crate::http::answer::{JSON, etag_of};
+use crate::http::answer::etag_of;
 use crate::http::{Access, Problem, document_answer};
+use crate::protocol::media_type::JSON;
 
 #[derive(Serialize)]
 struct Listing<'a> {

@@ -26,11 +26,10 @@ use super::oauth::Authorizer;
 use super::surrogates;
 use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
+use crate::protocol::media_type;
 use crate::room::Owner;
 use crate::trace::TraceContext;
 
-pub const JSON: &str = "application/json";
-pub const EVENTS: &str = "text/event-stream";
 /// What a client of streamable HTTP must accept (specification, "Sending messages to the server").
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// Some servers put it before their JSON; browsers and Python take it away.
@@ -174,7 +173,7 @@ impl Exchange {
             *request.uri_mut() = url.clone();
             *request.headers_mut() = self.headers.clone();
             if method == Method::POST {
-                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type::JSON));
             }
             for (name, value) in extra {
                 request.headers_mut().insert(name, value.clone());
@@ -300,14 +299,6 @@ fn same_origin_redirect<B>(from: &Uri, response: &Response<B>) -> Option<Uri> {
         return None;
     }
     Uri::try_from(target.as_str()).ok()
-}
-
-/// Whether the answer's media type is `wanted`, parameters aside.
-pub fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
-    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

@@ -121,6 +121,6 @@ mod tests {
         assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!(told[0], serde_json::json!({ "jsonrpc": "2.0", "id": 1, "result": { "a": 1 } }));
         assert_eq!((&told[1]["id"], &told[1]["error"]["message"]), (&"two".into(), &"too \"many\"".into()));
-        assert_eq!((&told[2]["id"], &told[2]["error"]["code"]), (&3.into(), &NO_ANSWER.into()));
+        assert_eq!((&told[2]["id"], &told[2]["error"]["code"]), (&3.into(), &INTERNAL_ERROR.into()));
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
-use super::exchange::{self, Answered, EVENTS, Exchange, Means};
+use super::exchange::{self, Answered, Exchange, Means};
 use super::identity::Identity;
 use super::intake::Bounds;
 use super::link::{self, Answers, End, INITIALIZE_ID, Ids, Link, Opened, Outgoing, Step};
@@ -29,6 +29,7 @@ use super::unpack::AnswerBody;
 use super::words::name_the_session;
 use crate::config::{HttpConfig, ServerName};
 use crate::protocol::Era;
+use crate::protocol::media_type::{self, EVENT_STREAM};
 use crate::trace::TraceContext;
 
 /// How long a cancellation may take.
@@ -65,12 +66,12 @@ pub async fn open(
 ) -> Result<Opened, EndReason> {
     let exchange = Exchange::new(server, config, means, bounds, identity).await?;
     let url = exchange.url();
-    let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENTS))];
+    let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENT_STREAM))];
     let response = exchange.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;
     if !response.status().is_success() {
         return Err(EndReason::Status(exchange.refusal(response).await.0));
     }
-    if !exchange::is_type(&response, EVENTS) {
+    if !media_type::is(response.headers(), EVENT_STREAM) {
         return Err(EndReason::OtherTransport(
             "it does not answer with an event stream; set `type` to `streamable-http` if it speaks that"
                 .into(),

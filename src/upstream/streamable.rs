@@ -27,7 +27,7 @@ pub use declared::value as header_value;
 use super::era_cache::EraCache;
 use super::error::{EndReason, LinkError};
 use super::event_stream::{Event, EventStream};
-use super::exchange::{self, EVENTS, Exchange, Means};
+use super::exchange::{Exchange, Means};
 use super::identity::Identity;
 use super::intake::Bounds;
 use super::link::{self as links, Answers, End, Ids, Opened, Outgoing, Step};
@@ -38,6 +38,7 @@ use super::unpack::AnswerBody;
 use crate::config::{HttpConfig, ServerName};
 use crate::protocol::Era;
 use crate::protocol::header::{LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
+use crate::protocol::media_type::{self, EVENT_STREAM};
 use crate::protocol::revision::WITH_SESSIONS;
 
 /// How long a message may take that nobody waits for: a cancellation, the end of a session.
@@ -187,7 +188,7 @@ impl Streamable {
             Err(error) => return Err(error),
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
-        if exchange::is_type(&response, EVENTS) {
+        if media_type::is(response.headers(), EVENT_STREAM) {
             let mut events = EventStream::new(AnswerBody::of(response)?, &self.exchange.bounds, None);
             if outgoing.step == Step::Initialize {
                 // The session must be known before the next message is sent.
@@ -288,7 +289,7 @@ impl Streamable {
     async fn get(&self, last_id: Option<&str>) -> Result<Response<Incoming>, LinkError> {
         let session = self.session.load_full();
         let mut headers = session.map(|session| session.headers.clone()).unwrap_or_default();
-        headers.push((http::header::ACCEPT, HeaderValue::from_static(EVENTS)));
+        headers.push((http::header::ACCEPT, HeaderValue::from_static(EVENT_STREAM)));
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             headers.push((LAST_EVENT_ID, id));
         }

@@ -14,8 +14,9 @@ use serde_json::json;
 use crate::catalog::CatalogServer;
 use crate::catalog::openapi::{mount_path, path_segment};
 use crate::config::{Config, ListenConfig};
-use crate::http::answer::{JSON, etag_of};
+use crate::http::answer::etag_of;
 use crate::http::{Problem, document_answer};
+use crate::protocol::media_type::JSON;
 
 /// The manifest of one server, or of all servers together.
 pub fn manifest(config: &Config, server: Option<&CatalogServer>, head: &Parts) -> Result<Response, Problem> {

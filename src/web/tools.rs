@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Caller, CatalogServer};
 use crate::compute;
-use crate::http::answer::{JSON, etag_of};
+use crate::http::answer::etag_of;
 use crate::http::{Problem, document_answer};
+use crate::protocol::media_type::JSON;
 
 #[derive(Serialize)]
 struct List<'a> {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::super::Mcp;
-use super::super::answer::{self, Fault};
+use super::super::answer::Fault;
 use super::super::entries::{self, Kind};
 use super::super::era::LIST_TTL;
 use super::super::methods::Asked;

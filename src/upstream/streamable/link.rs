@@ -9,10 +9,11 @@ use http::header::CONTENT_TYPE;
 
 use super::{FAREWELL, Posted, Streamable, StreamableLink, declared};
 use crate::protocol::Era;
+use crate::protocol::media_type::{self, EVENT_STREAM};
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::EventStream;
-use crate::upstream::exchange::{self, EVENTS};
+use crate::upstream::exchange;
 use crate::upstream::link::{End, Link, Outgoing, Step};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
@@ -54,7 +55,7 @@ impl Link for StreamableLink {
                     Posted::Answer(response) => response,
                     Posted::Error(error) => return Ok(Reply::Error(error)),
                 };
-                if exchange::is_type(&response, EVENTS) {
+                if media_type::is(response.headers(), EVENT_STREAM) {
                     let events =
                         EventStream::new(AnswerBody::of(response)?, &this.exchange.bounds, owner.clone());
                     return this.answer_in_events(id, &owner, events, progress.as_deref()).await;

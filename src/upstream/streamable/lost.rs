@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::{Session, Streamable};
+use crate::protocol::media_type::{self, EVENT_STREAM};
 use crate::protocol::{Era, method};
 use crate::upstream::error::{EndReason, LinkError, StatusReason};
 use crate::upstream::event_stream::EventStream;
-use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, RpcError, Sorted};
 use crate::upstream::request::Request;
 use crate::upstream::unpack::AnswerBody;
@@ -78,7 +78,7 @@ impl Streamable {
                 return Ok(false);
             }
         }
-        let answer = if exchange::is_type(&response, EVENTS) {
+        let answer = if media_type::is(response.headers(), EVENT_STREAM) {
             let mut events = EventStream::new(AnswerBody::of(response)?, &self.exchange.bounds, None);
             events.next().await?.map(|event| event.data).unwrap_or_default()
         } else {

@@ -6,11 +6,11 @@ use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::Streamable;
+use crate::protocol::media_type::{self, EVENT_STREAM};
 use crate::protocol::{Era, json_rpc, notification};
 use crate::room::Owner;
 use crate::upstream::error::{EndReason, LinkError};
 use crate::upstream::event_stream::{Event, EventStream};
-use crate::upstream::exchange::{self, EVENTS};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::stray;
@@ -40,7 +40,9 @@ impl Streamable {
                 let _nobody_waits = tell.send(());
             }
             match opened {
-                Ok(response) if response.status().is_success() && exchange::is_type(&response, EVENTS) => {
+                Ok(response)
+                    if response.status().is_success() && media_type::is(response.headers(), EVENT_STREAM) =>
+                {
                     if listened {
                         // What the server said in between is lost, a changed tool list perhaps.
                         self.to_inbox(json_rpc::notification(notification::TOOLS_LIST_CHANGED).into());

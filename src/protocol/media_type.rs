@@ -1,0 +1,19 @@
+//! Media types of messages.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// One message, and every other JSON body. Sent without a charset, as LobeChat wants it.
+pub const JSON: &str = "application/json";
+/// Server-sent events, one for each message.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
+/// The media type at the beginning of a header's value, without its parameters.
+pub fn essence(value: &[u8]) -> &[u8] {
+    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether the body behind `headers` is declared to be of this media type.
+pub fn is(headers: &HeaderMap, media_type: &str) -> bool {
+    let declared = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    essence(declared).eq_ignore_ascii_case(media_type.as_bytes())
+}
