@@ -33,7 +33,7 @@ use clap_complete::Shell;
 
 use crate::app::run_server::Assignment;
 use crate::config::{Overrides, Purpose, SingleServer, Sources};
-use crate::upstream::process::launch::StartChild;
+use crate::upstream::transport::child::launch::StartChild;
 use arguments::{
     Arguments, CallArguments, CheckArguments, LockArguments, OpenApiArguments, PlanArguments, ReachArguments,
     ServeArguments, Subcommand, ToolsArguments,

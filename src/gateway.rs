@@ -44,7 +44,7 @@ use crate::metrics::Metrics;
 use crate::protocol::Era;
 use crate::room::Room;
 use crate::telemetry::audit::Audit;
-use crate::upstream::{LinkError, Reply, Upstream};
+use crate::upstream::{Reply, RequestError, Upstream};
 use send::What;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
@@ -152,7 +152,7 @@ impl Gateway {
         match &reply {
             Reply::Result(result) if asks_for_input(result) => {
                 let why = "it asks for input that this caller cannot give".to_owned();
-                Err(CallError::Link(LinkError::Malformed(why)))
+                Err(CallError::Link(RequestError::Malformed(why)))
             }
             _ => Ok(reply),
         }

@@ -12,7 +12,7 @@ use mcpo::gateway::configuration::LoadFailed;
 use mcpo::shutdown::{Guard, Overdue};
 use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
 use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
-use mcpo::upstream::process::launch;
+use mcpo::upstream::transport::child::launch;
 use tokio::runtime::Runtime;
 
 /// How long threads may take to end after everything is done; what they hold, such as children, is let go of.

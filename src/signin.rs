@@ -28,7 +28,9 @@ use crate::gateway::Gateway;
 use crate::http::auth::BASIC;
 use crate::http::mount::Prefixes;
 use crate::http::{Access, KeyName, Keys, Problem, json_answer};
-use crate::upstream::oauth::sign_in::{self, Begun, CLIENT_DOCUMENT, Returned, SignInError};
+use crate::upstream::oauth::sign_in::{
+    self, AuthorizationCallback, AuthorizationRequest, CLIENT_DOCUMENT, SignInError,
+};
 use crate::upstream::oauth::{CALLBACK, OAuthError};
 use crate::upstream::{Authorizer, OAuth, Upstream};
 
@@ -141,7 +143,7 @@ impl SignIn {
 
     /// The browser that comes back has no key; it has the cookie of the sign-in that it began.
     async fn callback(&self, head: &Parts) -> Result<Response, Problem> {
-        let mut returned = Returned::default();
+        let mut returned = AuthorizationCallback::default();
         for (name, value) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "state" => returned.state = value.into_owned(),
@@ -276,7 +278,7 @@ fn redirect(to: &str) -> Result<Response, Problem> {
 }
 
 /// For the callback alone, out of reach of scripts, and sent along when another site leads back to it.
-fn cookie(own: &str, begun: &Begun) -> HeaderValue {
+fn cookie(own: &str, begun: &AuthorizationRequest) -> HeaderValue {
     let url = Url::parse(own).ok();
     let path = url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default();
     let secure = if url.as_ref().is_some_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
@@ -319,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_cookie_is_for_the_callback_alone_and_secure_where_the_gateway_is() {
-        let begun = Begun { url: String::new(), cookie: "c".into(), secret: "s".into() };
+        let begun = AuthorizationRequest { url: String::new(), cookie: "c".into(), secret: "s".into() };
         let text = |own: &str| cookie(own, &begun).to_str().unwrap().to_owned();
         let plain = "c=s; Path=/oauth/callback; Max-Age=600; HttpOnly; SameSite=Lax";
         assert_eq!(text("http://a.test:1"), plain);

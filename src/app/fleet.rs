@@ -18,10 +18,11 @@ use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
-use crate::upstream::processes::Processes;
-use crate::upstream::stderr::StderrRates;
-use crate::upstream::supervisor::{Surroundings, supervise};
-use crate::upstream::{Changes, HttpClients, KeptTools, OAuth, Proxies, Turn, Upstream};
+use crate::upstream::connector::Surroundings;
+use crate::upstream::pool::processes::Processes;
+use crate::upstream::supervisor::supervise;
+use crate::upstream::transport::child::stderr::StderrRates;
+use crate::upstream::{Changes, FileLock, HttpClients, OAuth, Proxies, ToolCache, Upstream};
 
 /// How long calls without a client may take to end once the gateway begins to stop.
 const CALLS_END: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ pub struct Fleet {
     /// Those that serve one caller each.
     processes: Arc<Processes>,
     state_dir: Option<PathBuf>,
-    turn: Turn,
+    turn: FileLock,
     tasks: TaskTracker,
     /// Calls that go on without their clients; they end when the gateway begins to stop.
     calls: TaskTracker,
@@ -54,7 +55,7 @@ impl Fleet {
     /// `closing` is cancelled when the gateway begins to stop.
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
         let (clients, turn) =
-            (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), Turn::default());
+            (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), FileLock::default());
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), turn.clone()));
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
@@ -178,7 +179,7 @@ impl Fleet {
     pub fn start(&self, upstream: Arc<Upstream>) {
         let directory = self.state_dir.as_deref();
         let kept =
-            directory.map(|directory| KeptTools::new(directory, &upstream.config(), Arc::clone(&self.turn)));
+            directory.map(|directory| ToolCache::new(directory, &upstream.config(), Arc::clone(&self.turn)));
         self.tasks.spawn(supervise(upstream, self.surroundings.clone(), kept));
     }
 

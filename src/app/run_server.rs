@@ -2,7 +2,7 @@
 //!
 //! The socket is our input and becomes the server's input and output, so no message passes through here. This
 //! process gives the server the secrets that its unit was given, logs its stderr, ends it with everything that
-//! it started when the gateway closes the socket, and says last how it ended ([`Farewell`]).
+//! it started when the gateway closes the socket, and says last how it ended ([`ExitNotice`]).
 
 mod isolation;
 
@@ -17,10 +17,10 @@ use tokio::sync::Notify;
 
 use crate::config::{ServerName, StdioConfig, defaults};
 use crate::shutdown::{Shutdown, Signals};
-use crate::upstream::EndReason;
-use crate::upstream::farewell::Farewell;
-use crate::upstream::process::Process;
-use crate::upstream::stderr::StderrRate;
+use crate::upstream::CloseReason;
+use crate::upstream::exit_notice::ExitNotice;
+use crate::upstream::transport::child::Process;
+use crate::upstream::transport::child::stderr::StderrRate;
 pub use isolation::Isolation;
 
 /// How long the farewell may take: a gateway that does not read must not keep the unit.
@@ -46,13 +46,15 @@ pub async fn run(assignment: Assignment) -> bool {
         }
     };
     let farewell = match serve(&assignment, &socket).await {
-        Ok(reason) => Farewell::from(reason),
-        Err(refusal) => Farewell::Refused(refusal),
+        Ok(reason) => ExitNotice::from(reason),
+        Err(refusal) => ExitNotice::Refused(refusal),
     };
-    let well = matches!(&farewell, Farewell::Ended { status, .. } if status == "exited with status 0");
+    let well = matches!(&farewell, ExitNotice::Ended { status, .. } if status == "exited with status 0");
     match &farewell {
-        Farewell::Refused(reason) => tracing::error!(mcp_server = %name, "{name} is not started: {reason}"),
-        Farewell::Ended { status, .. } => tracing::info!(mcp_server = %name, "{name}: the process {status}"),
+        ExitNotice::Refused(reason) => tracing::error!(mcp_server = %name, "{name} is not started: {reason}"),
+        ExitNotice::Ended { status, .. } => {
+            tracing::info!(mcp_server = %name, "{name}: the process {status}")
+        }
     }
     if let Err(error) = say(&socket, &farewell) {
         tracing::debug!(mcp_server = %name, %error, "nobody hears how the server ended");
@@ -68,7 +70,7 @@ fn own_socket() -> std::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<EndReason, String> {
+async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<CloseReason, String> {
     let Assignment { name, command, isolation } = assignment;
     isolation.check(socket).map_err(|missing| missing.to_string())?;
     let copy = || socket.try_clone().map_err(|error| error.to_string());
@@ -118,9 +120,9 @@ impl HangUp {
     }
 }
 
-fn explain(error: &EndReason) -> String {
+fn explain(error: &CloseReason) -> String {
     match error {
-        EndReason::Secret(_) => format!(
+        CloseReason::Secret(_) => format!(
             "{error}; the unit must hold it as `LoadCredential=`. Where a drop-in takes credentials away from \
              units (as in containers of Incus and LXC), set `security.nesting=true` on the container, and mask \
              the drop-in for this unit"
@@ -129,7 +131,7 @@ fn explain(error: &EndReason) -> String {
     }
 }
 
-fn say(socket: &OwnedFd, farewell: &Farewell) -> rustix::io::Result<()> {
+fn say(socket: &OwnedFd, farewell: &ExitNotice) -> rustix::io::Result<()> {
     set_socket_timeout(socket, Timeout::Send, Some(FAREWELL))?;
     let message = farewell.encode();
     let mut rest = message.as_slice();

@@ -98,7 +98,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::upstream::EndReason;
+    use crate::upstream::CloseReason;
 
     fn line(ready: usize, total: usize, troubles: &[(&str, &str)], note: Option<&str>) -> String {
         let owned = |(name, reason): &(&str, &str)| ((*name).to_owned(), (*reason).to_owned());
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn states_are_told_by_their_public_reason_and_disabled_servers_are_not_counted() {
-        let reason = Arc::new(EndReason::Connect { address: "10.0.0.1:9".into(), error: "refused".into() });
+        let reason = Arc::new(CloseReason::Connect { address: "10.0.0.1:9".into(), error: "refused".into() });
         let now = Instant::now();
         let unavailable = Phase::Unavailable { reason: reason.clone(), tried_at: now, retry_at: now };
         let mut line = StatusLine::default();

@@ -13,7 +13,7 @@ use super::server::hint;
 use crate::compute::{self, Owner};
 use crate::metrics::CallMeter;
 use crate::upstream::Definition;
-use crate::upstream::header_params::HeaderParam;
+use crate::upstream::tools::header_params::HeaderParam;
 
 /// A tool as its server defined it, and as we expose it.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser};
 
 use super::run_server::RunServerArguments;
-use crate::upstream::process::launch::{self, StartChild};
+use crate::upstream::transport::child::launch::{self, StartChild};
 pub(super) use operator::{
     CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, LockArguments, OpenApiArguments,
     PlanArguments, ReachArguments, ToolsArguments,

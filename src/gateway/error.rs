@@ -6,7 +6,7 @@ use super::Limited;
 use crate::catalog::Caller;
 use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
 use crate::catalog::drift::Change;
-use crate::upstream::{EndReason, LinkError, Unavailable};
+use crate::upstream::{CloseReason, RequestError, Unavailable};
 
 /// Why a tool was not found.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ pub enum CallError {
     /// No answer and no progress within this time; the server was told to stop.
     Deadline { after: Duration },
     /// The connection failed under the call, or the server broke the protocol.
-    Link(LinkError),
+    Link(RequestError),
 }
 
 impl From<ArgumentError> for CallError {
@@ -108,10 +108,10 @@ impl CallError {
             Self::Limited(limited) => limited.to_string(),
             Self::Unavailable(unavailable) => public_unavailable(unavailable),
             Self::Deadline { after } => format!("no answer within {} s", after.as_secs_f32()),
-            Self::Link(LinkError::NotSent(reason)) => {
+            Self::Link(RequestError::NotSent(reason)) => {
                 format!("the server is unavailable: {}", reason.public())
             }
-            Self::Link(LinkError::Lost(reason)) => {
+            Self::Link(RequestError::Lost(reason)) => {
                 format!("the connection to the server ended before the answer came: {}", reason.public())
             }
             Self::Link(error) => error.to_string(),
@@ -122,7 +122,7 @@ impl CallError {
     pub fn told(&self, caller: &Caller) -> String {
         match self {
             Self::Unavailable(unavailable) => told_unavailable(unavailable, caller),
-            Self::Link(LinkError::NotSent(reason) | LinkError::Lost(reason)) => {
+            Self::Link(RequestError::NotSent(reason) | RequestError::Lost(reason)) => {
                 with_link(self.public(), Some(reason), caller)
             }
             Self::Arguments(_) | Self::Limited(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
@@ -146,16 +146,16 @@ impl CallError {
         match self {
             Self::Arguments(_) => "bad_arguments",
             Self::Limited(limited) => limited.code(),
-            Self::Unavailable(_) | Self::Link(LinkError::NotSent(_)) => "unavailable",
+            Self::Unavailable(_) | Self::Link(RequestError::NotSent(_)) => "unavailable",
             Self::Deadline { .. } => "deadline",
-            Self::Link(LinkError::Lost(_)) => "connection_lost",
-            Self::Link(LinkError::SessionLost { .. }) => "session_lost",
-            Self::Link(LinkError::Status(_)) => "upstream_status",
-            Self::Link(LinkError::TooLarge { .. }) => "result_too_large",
-            Self::Link(LinkError::NoRoom { .. }) => "results_too_many",
-            Self::Link(LinkError::Garbled(_) | LinkError::WrongAnswer(_) | LinkError::Malformed(_)) => {
-                "protocol_fault"
-            }
+            Self::Link(RequestError::Lost(_)) => "connection_lost",
+            Self::Link(RequestError::SessionLost { .. }) => "session_lost",
+            Self::Link(RequestError::Status(_)) => "upstream_status",
+            Self::Link(RequestError::TooLarge { .. }) => "result_too_large",
+            Self::Link(RequestError::NoRoom { .. }) => "results_too_many",
+            Self::Link(
+                RequestError::Garbled(_) | RequestError::WrongAnswer(_) | RequestError::Malformed(_),
+            ) => "protocol_fault",
         }
     }
 
@@ -165,10 +165,12 @@ impl CallError {
     pub fn full(&self) -> String {
         match self {
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
-            Self::Link(LinkError::NotSent(reason)) => LinkError::NotSent(reason.without_words()).to_string(),
-            Self::Link(LinkError::Lost(reason)) => LinkError::Lost(reason.without_words()).to_string(),
-            Self::Link(LinkError::Garbled(garbled)) => garbled.garbling.to_string(),
-            Self::Link(LinkError::WrongAnswer(wrong)) => wrong.fault.to_string(),
+            Self::Link(RequestError::NotSent(reason)) => {
+                RequestError::NotSent(reason.without_words()).to_string()
+            }
+            Self::Link(RequestError::Lost(reason)) => RequestError::Lost(reason.without_words()).to_string(),
+            Self::Link(RequestError::Garbled(garbled)) => garbled.garbling.to_string(),
+            Self::Link(RequestError::WrongAnswer(wrong)) => wrong.fault.to_string(),
             Self::Link(error) => error.to_string(),
             Self::Limited(limited) => format!("refused: {limited}"),
             Self::Arguments(_) | Self::Deadline { .. } => self.public(),
@@ -201,9 +203,9 @@ pub fn told_unavailable(unavailable: &Unavailable, caller: &Caller) -> String {
     with_link(public_unavailable(unavailable), unavailable.reason.as_deref(), caller)
 }
 
-fn with_link(sentence: String, reason: Option<&EndReason>, caller: &Caller) -> String {
+fn with_link(sentence: String, reason: Option<&CloseReason>, caller: &Caller) -> String {
     match reason {
-        Some(EndReason::SignIn { link }) if caller.admin => format!("{sentence}: open {link}"),
+        Some(CloseReason::SignIn { link }) if caller.admin => format!("{sentence}: open {link}"),
         _ => sentence,
     }
 }
@@ -218,13 +220,13 @@ mod tests {
     fn every_outcome_has_a_label_of_its_own_in_the_metrics() {
         let unavailable = Unavailable { reason: None, retry_after: Duration::ZERO };
         let links = [
-            LinkError::NotSent(EndReason::Stopping),
-            LinkError::Lost(EndReason::Stopping),
-            LinkError::SessionLost { ran_nothing: true },
-            LinkError::Status(StatusReason { status: 500, ..StatusReason::default() }),
-            LinkError::TooLarge { limit: 1 },
-            LinkError::NoRoom { after: Duration::ZERO },
-            LinkError::Malformed(String::new()),
+            RequestError::NotSent(CloseReason::Stopping),
+            RequestError::Lost(CloseReason::Stopping),
+            RequestError::SessionLost { ran_nothing: true },
+            RequestError::Status(StatusReason { status: 500, ..StatusReason::default() }),
+            RequestError::TooLarge { limit: 1 },
+            RequestError::NoRoom { after: Duration::ZERO },
+            RequestError::Malformed(String::new()),
         ];
         let others = [CallError::Unavailable(unavailable), CallError::Deadline { after: Duration::ZERO }];
         for error in links.map(CallError::Link).iter().chain(&others) {

@@ -10,7 +10,7 @@ use super::{CallContext, FindError, Gateway, Target};
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
 use crate::compute;
 use crate::config::ServerName;
-use crate::upstream::{EndReason, NoConnection, ToolList, Unavailable, Upstream};
+use crate::upstream::{CloseReason, NoConnection, ToolList, Unavailable, Upstream};
 
 impl Gateway {
     /// The snapshot with what servers that `concerns` selects are known to offer to `client` in the place of what they offer
@@ -62,7 +62,7 @@ impl Gateway {
                 return Err(FindError::Unavailable(unavailable));
             }
             Ok(Err(NoConnection::Refused(status))) => {
-                let reason = Some(Arc::new(EndReason::Status(status)));
+                let reason = Some(Arc::new(CloseReason::Status(status)));
                 return Err(FindError::Unavailable(Unavailable { reason, retry_after: after }));
             }
             Err(_) => return Err(FindError::Deadline { after }),

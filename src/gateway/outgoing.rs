@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::upstream::{ClientSide, Hearing, Progress};
+use crate::upstream::{ClientSide, MessageHandler, Progress};
 
 /// The addition to one call or question. [`Outgoing::default`] adds nothing, as for callers that are no MCP clients.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Outgoing {
 pub struct Client {
     pub side: ClientSide,
     /// Hears what the server sends over the connection that is the client's alone.
-    pub hearing: Arc<dyn Hearing>,
+    pub hearing: Arc<dyn MessageHandler>,
 }
 
 impl std::fmt::Debug for Client {

@@ -15,9 +15,9 @@ use crate::catalog::arguments::headers::headers;
 use crate::compute::{self, Owner};
 use crate::protocol::error_code::HEADER_MISMATCH;
 use crate::trace::TraceContext;
-use crate::upstream::header_params::HeaderParam;
-use crate::upstream::request::{Meta, Request, What as Asked};
-use crate::upstream::{Asking, Connection, Link, LinkError, NoConnection, Reply, Upstream};
+use crate::upstream::request::{Request, RequestKind as Asked, RequestMeta};
+use crate::upstream::tools::header_params::HeaderParam;
+use crate::upstream::{Asking, CallConnection, Connection, NoConnection, Reply, RequestError, Upstream};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ impl What<'_> {
     async fn headers(
         self,
         owner: Owner<'_>,
-        link: &dyn Link,
+        link: &dyn Connection,
         params: &Arc<[HeaderParam]>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
         match self {
@@ -90,12 +90,12 @@ impl Gateway {
                     return Err(CallError::Unavailable(unavailable));
                 }
                 Ok(Err(NoConnection::Refused(status))) => {
-                    return Err(CallError::Link(LinkError::Status(status)));
+                    return Err(CallError::Link(RequestError::Status(status)));
                 }
                 Err(_) => return Err(late()),
             };
             let mut asking = None;
-            if let (Connection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
+            if let (CallConnection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
                 lease.relay().attach(client.hearing.clone());
                 asking = Some(lease.relay().asking());
             }
@@ -120,14 +120,16 @@ impl Gateway {
             };
             // Nothing was done yet, or doing it twice is harmless: one more time, on a new connection.
             let may_repeat = match &error {
-                LinkError::NotSent(_) | LinkError::SessionLost { ran_nothing: true } => true,
-                LinkError::Lost(_) | LinkError::SessionLost { ran_nothing: false } => what.is_idempotent(),
-                LinkError::Status(_)
-                | LinkError::TooLarge { .. }
-                | LinkError::NoRoom { .. }
-                | LinkError::Garbled(_)
-                | LinkError::WrongAnswer(_)
-                | LinkError::Malformed(_) => false,
+                RequestError::NotSent(_) | RequestError::SessionLost { ran_nothing: true } => true,
+                RequestError::Lost(_) | RequestError::SessionLost { ran_nothing: false } => {
+                    what.is_idempotent()
+                }
+                RequestError::Status(_)
+                | RequestError::TooLarge { .. }
+                | RequestError::NoRoom { .. }
+                | RequestError::Garbled(_)
+                | RequestError::WrongAnswer(_)
+                | RequestError::Malformed(_) => false,
             };
             if repeated || !may_repeat {
                 return Err(CallError::Link(error));
@@ -153,16 +155,16 @@ impl Sending<'_> {
     /// asked meanwhile (`asking`) does not count.
     async fn within(
         &self,
-        link: &dyn Link,
+        link: &dyn Connection,
         deadline: Instant,
         mut asking: Option<watch::Receiver<Asking>>,
-    ) -> Option<Result<Reply, LinkError>> {
+    ) -> Option<Result<Reply, RequestError>> {
         let began = Instant::now();
         let Self { what, outgoing, headers, trace, after, owner } = *self;
         let habit = matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
         let ask_progress = habit || outgoing.progress.as_ref().is_some_and(|progress| progress.is_asked());
         let progress = outgoing.progress.clone().or_else(|| ask_progress.then(Arc::default));
-        let meta = Meta {
+        let meta = RequestMeta {
             ask_progress,
             trace,
             more: &outgoing.meta,

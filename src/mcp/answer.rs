@@ -20,7 +20,7 @@ use crate::protocol::error_code::{
 };
 use crate::protocol::json_rpc;
 use crate::shares::Exceeded;
-use crate::upstream::{LinkError, RpcError};
+use crate::upstream::{RequestError, RpcError};
 
 /// The stable code of such a refusal where a caller holds as much as it may.
 pub const SHARE_EXCEEDED: &str = "share_exceeded";
@@ -100,7 +100,7 @@ impl Fault {
 
     /// A list that found no room within `after`, with 503.
     pub fn no_room(after: Duration) -> Self {
-        let message = LinkError::NoRoom { after }.to_string();
+        let message = RequestError::NoRoom { after }.to_string();
         let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
         Self { refusal: Some(Passing { code: "results_too_many", retry_after: TRY_AGAIN }), ..fault }
     }

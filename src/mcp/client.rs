@@ -22,9 +22,9 @@ use super::answer::Fault;
 use super::extensions::{self, EXTENSIONS};
 use crate::protocol::{json_rpc, notification};
 use crate::shares::Principal;
-use crate::upstream::messages::{Receiver, Sender};
+use crate::upstream::message_queue::{Receiver, Sender};
 use crate::upstream::progress::queue;
-use crate::upstream::{ANSWERED_WITHIN, ClientSide, Hearing, Link, Question};
+use crate::upstream::{ANSWERED_WITHIN, ClientSide, Connection, MessageHandler, Question};
 use questions::{Awaited, Questions, UNANSWERED};
 
 /// What a client may declare that servers can ask it for.
@@ -229,7 +229,7 @@ impl Client {
     }
 }
 
-impl Hearing for Client {
+impl MessageHandler for Client {
     fn notification(&self, method: &str, message: &Bytes) {
         match method {
             notification::MESSAGE | notification::ELICITATION_COMPLETE | notification::TOOLS_LIST_CHANGED => {
@@ -241,7 +241,7 @@ impl Hearing for Client {
     }
 
     fn request(&self, mut question: Question) -> Result<(), Question> {
-        if self.questions.over(&question.link) >= UNANSWERED {
+        if self.questions.over(&question.connection) >= UNANSWERED {
             question.refuse(&format!("the client has {UNANSWERED} questions to answer already"));
             return Ok(());
         }
@@ -255,7 +255,7 @@ impl Hearing for Client {
         }
     }
 
-    fn withdrawn(&self, link: &Arc<dyn Link>, id: &str) {
+    fn withdrawn(&self, link: &Arc<dyn Connection>, id: &str) {
         if let Some((number, question)) = self.questions.take_of(link, id) {
             question.pass_over();
             self.tell_withdrawn(number);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::catalog::definition::{self, Defined, Findings, Flaw, Wrong};
 use crate::json::Members;
 use crate::protocol::method;
-use crate::upstream::pages::{Entry, ListRoom, Page};
+use crate::upstream::tools::pages::{ListEntry, ListRoom, Page};
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,11 +101,15 @@ struct EntryNames<'a> {
 }
 
 /// The text of an entry for clients, and what its server calls it; `None` when it is left out, which goes into `findings`.
-pub fn readable<'a>(kind: Kind, entry: Entry<'a>, findings: &mut Findings) -> Option<(Cow<'a, str>, String)> {
+pub fn readable<'a>(
+    kind: Kind,
+    entry: ListEntry<'a>,
+    findings: &mut Findings,
+) -> Option<(Cow<'a, str>, String)> {
     let left_out = |wrong, findings: &mut Findings| {
         findings.left_out("(an entry)", &Flaw { member: kind.member().to_owned(), wrong });
     };
-    let Entry::Text(text) = entry else {
+    let ListEntry::Text(text) = entry else {
         left_out(Wrong::IsNo("list of entries that can be read: one is too large"), findings);
         return None;
     };

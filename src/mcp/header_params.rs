@@ -10,7 +10,8 @@ use serde_json::{Number, Value};
 use super::answer::Fault;
 use super::stateless::{decode, mismatch};
 use crate::compute::{self, Owner};
-use crate::upstream::header_params::{HeaderParam, ParamKind, values_in};
+use crate::upstream::tools::header_params::{HeaderParam, ParamKind};
+use crate::upstream::tools::header_values::values_in;
 
 /// Checks those of a call against the JSON text of its `arguments`. Headers for arguments that the tool does not
 /// annotate say nothing.

@@ -27,9 +27,9 @@ use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::revision::WITH_SESSIONS;
 use crate::protocol::{Era, method, notification};
 use crate::room::Share;
-use crate::upstream::messages::Sender;
+use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::queue;
-use crate::upstream::{ClientSide, Hearing, Progress};
+use crate::upstream::{ClientSide, MessageHandler, Progress};
 
 /// Requests during which a server may have something to say to the client.
 const HEARING: [&str; 5] = [
@@ -147,7 +147,7 @@ impl Mcp {
                         Box::pin(self.follow_resource(asked, session, method, params)).await
                     }
                     method::TOOLS_LIST => {
-                        let hearing: Arc<dyn Hearing> = client.clone();
+                        let hearing: Arc<dyn MessageHandler> = client.clone();
                         let client = side.map(|side| gateway::Client { side, hearing });
                         self.perform(asked, method, params, &Way { client, ..Way::plain(Era::Sessions) })
                             .await
@@ -167,7 +167,7 @@ impl Mcp {
         let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
         let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
         let open = client.request(to);
-        let hearing: Arc<dyn Hearing> = client.clone();
+        let hearing: Arc<dyn MessageHandler> = client.clone();
         let (session, shared) = (session.clone(), self.shared.clone());
         let resumable = Some(Resumable { session, progress: progress.clone(), shared });
         let way = Way {

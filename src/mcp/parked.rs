@@ -25,7 +25,7 @@ use crate::catalog::{Caller, CatalogTool};
 use crate::gateway::Outcome;
 use crate::json::Members;
 use crate::shares::{Bounds, Principal};
-use crate::upstream::messages::Sender;
+use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide};
 pub use running::{Called, Ends, Running};

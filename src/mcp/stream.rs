@@ -39,8 +39,8 @@ use crate::protocol::meta::SUBSCRIPTION_ID;
 use crate::protocol::notification;
 use crate::shares::Held;
 use crate::upstream::identity::IdentityKey;
-use crate::upstream::messages::Receiver;
-use crate::upstream::{Change, News};
+use crate::upstream::message_queue::Receiver;
+use crate::upstream::{ChangeKind, News};
 use known::Known;
 
 /// Proxies close what is silent for a minute or less.
@@ -343,23 +343,23 @@ impl Follower {
         }
         let wanted = &self.wanted;
         match &news.what {
-            Change::ToolsOf(alike) if wanted.tools_list_changed && self.alike == Some(*alike) => {
+            ChangeKind::ToolsOf(alike) if wanted.tools_list_changed && self.alike == Some(*alike) => {
                 Some(self.notification(notification::TOOLS_LIST_CHANGED, json!({})))
             }
-            Change::Prompts if wanted.prompts_list_changed => {
+            ChangeKind::Prompts if wanted.prompts_list_changed => {
                 Some(self.notification(notification::PROMPTS_LIST_CHANGED, json!({})))
             }
-            Change::Resources if wanted.resources_list_changed => {
+            ChangeKind::Resources if wanted.resources_list_changed => {
                 Some(self.notification(notification::RESOURCES_LIST_CHANGED, json!({})))
             }
-            Change::Resource(uri) => {
+            ChangeKind::Resource(uri) => {
                 let shown = match &self.session {
                     Some((session, ..)) => session.followed_as(name, uri),
                     None => self.followed.iter().find_map(|followed| followed.shown(name, uri)),
                 };
                 Some(self.notification(notification::RESOURCES_UPDATED, json!({ "uri": shown? })))
             }
-            Change::ToolsOf(_) | Change::Prompts | Change::Resources => None,
+            ChangeKind::ToolsOf(_) | ChangeKind::Prompts | ChangeKind::Resources => None,
         }
     }
 

@@ -31,7 +31,7 @@ use crate::protocol::notification::PROGRESS;
 use crate::protocol::{json_rpc, meta};
 use crate::room::{Owner, Room, SMALL, Share};
 use crate::upstream::Progress;
-use crate::upstream::messages::Receiver;
+use crate::upstream::message_queue::Receiver;
 use crate::upstream::progress::WAITING;
 
 /// Most calls are over by then, and are answered by plain JSON. What takes longer becomes a stream before it says

@@ -17,7 +17,8 @@ use crate::compute;
 use crate::config::ServerName;
 use crate::protocol::Era;
 use crate::room::{SMALL, Share};
-use crate::upstream::{Freshness, intake};
+use crate::upstream::Freshness;
+use crate::upstream::transport::intake;
 
 /// From so many tools on, their list is written apart from the workers.
 const MANY_TOOLS: usize = 256;

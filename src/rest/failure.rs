@@ -14,7 +14,7 @@ use crate::gateway::{CallError, FindError, Limited};
 use crate::http::answer::{ERROR_CODE, whole_seconds};
 use crate::http::{Problem, error_answer, json_answer};
 use crate::upstream::error::StatusReason;
-use crate::upstream::{LinkError, RpcError, Unavailable};
+use crate::upstream::{RequestError, RpcError, Unavailable};
 
 /// A call that got no answer.
 pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response {
@@ -30,22 +30,22 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
         CallError::Deadline { .. } => answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public()),
         CallError::Link(link) => {
             let (status, code) = match link {
-                LinkError::NotSent(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_unavailable"),
-                LinkError::Lost(_) => (StatusCode::BAD_GATEWAY, "connection_lost"),
-                LinkError::SessionLost { .. } => (StatusCode::BAD_GATEWAY, "session_lost"),
-                LinkError::Status(StatusReason { status: 429, .. }) => {
+                RequestError::NotSent(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_unavailable"),
+                RequestError::Lost(_) => (StatusCode::BAD_GATEWAY, "connection_lost"),
+                RequestError::SessionLost { .. } => (StatusCode::BAD_GATEWAY, "session_lost"),
+                RequestError::Status(StatusReason { status: 429, .. }) => {
                     (StatusCode::TOO_MANY_REQUESTS, "server_status")
                 }
-                LinkError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
-                LinkError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
-                LinkError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
-                LinkError::Garbled(_) | LinkError::WrongAnswer(_) | LinkError::Malformed(_) => {
+                RequestError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
+                RequestError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
+                RequestError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
+                RequestError::Garbled(_) | RequestError::WrongAnswer(_) | RequestError::Malformed(_) => {
                     (StatusCode::BAD_GATEWAY, "protocol_fault")
                 }
             };
             let mut response = answer(status, code, name, &error.told(caller));
             let wait = match link {
-                LinkError::Status(StatusReason { status: 429, retry_after, .. }) => {
+                RequestError::Status(StatusReason { status: 429, retry_after, .. }) => {
                     retry_after.map(whole_seconds)
                 }
                 _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),

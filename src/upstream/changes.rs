@@ -1,16 +1,16 @@
-//! Tells what has changed at any server: its state and tools, and its prompts and resources.
+//! Signals of changes at any server: its state and tools, and its prompts and resources.
 
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use super::identity::IdentityKey;
 use crate::config::ServerName;
+use crate::upstream::identity::IdentityKey;
 
-/// News that may wait for a slow reader, who misses the oldest beyond this.
+/// News that may wait for a slow reader; beyond this the oldest is dropped.
 const NEWS: usize = 1024;
 
-/// Tells what has changed at any server.
+/// Signals changes at any server.
 #[derive(Debug)]
 pub struct Changes {
     /// Some server's state or tools. The number has no meaning of its own.
@@ -25,13 +25,13 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Some server's state or tools are others now.
+    /// Signals that a server's state or tool list changed.
     pub fn tell(&self) {
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Something at `server` that no snapshot shows is another now.
-    pub(super) fn announce(&self, server: &ServerName, what: Change) {
+    /// Signals a change at `server` that no snapshot shows.
+    pub(super) fn announce(&self, server: &ServerName, what: ChangeKind) {
         let _nobody_follows = self.news.send(News { server: server.clone(), what });
     }
 
@@ -46,16 +46,16 @@ impl Changes {
     }
 }
 
-/// What has changed at a server, for clients that follow it.
+/// A change at a server, for clients that follow it.
 #[derive(Debug, Clone)]
 pub struct News {
     pub server: ServerName,
-    pub what: Change,
+    pub what: ChangeKind,
 }
 
-/// See [`News`].
+/// The kind of a change at a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum ChangeKind {
     /// The tools that these clients are offered alone.
     ToolsOf(IdentityKey),
     Prompts,

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::error::EndReason;
 use crate::protocol::Era;
+use crate::upstream::error::CloseReason;
 
 /// The era of one server or connection, as far as it is known.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl EraCache {
         }
     }
 
-    /// The era in which requests are written now: [`Era::Sessions`] until the server is known to do without.
+    /// The era of requests now: [`Era::Sessions`] until the server is known to be stateless.
     pub fn current(&self) -> Era {
         if self.0.load(Ordering::Relaxed) == NO_SESSIONS { Era::Stateless } else { Era::Sessions }
     }
@@ -42,7 +42,8 @@ impl EraCache {
         }
     }
 
-    /// While the server is spoken to in the era that is known: when that comes to nothing, it is asked anew next time.
+    /// Holds the known era in doubt while a connection is tried in it: when that fails, the server is probed next
+    /// time.
     pub fn doubt(&self) -> Doubt<'_> {
         Doubt { era: self, known: self.0.load(Ordering::Relaxed) }
     }
@@ -61,18 +62,18 @@ pub struct Doubt<'a> {
 
 impl Doubt<'_> {
     /// Whether a try that failed so may have failed for the era in which the server was spoken to.
-    pub fn is_raised_by(&self, reason: &EndReason) -> bool {
+    pub fn is_raised_by(&self, reason: &CloseReason) -> bool {
         match reason {
             // The question for its era is more than some servers with sessions bear.
-            EndReason::Exited { .. } | EndReason::OutputClosed { .. } => self.known == NO_SESSIONS,
-            EndReason::Status(_) | EndReason::Handshake { .. } | EndReason::SessionLost => {
+            CloseReason::Exited { .. } | CloseReason::OutputClosed { .. } => self.known == NO_SESSIONS,
+            CloseReason::Status(_) | CloseReason::Handshake { .. } | CloseReason::SessionLost => {
                 self.known != UNKNOWN
             }
             _ => false,
         }
     }
 
-    /// What is known holds.
+    /// Keeps the known era.
     pub fn dispel(self) {
         std::mem::forget(self);
     }
@@ -108,10 +109,10 @@ mod tests {
 
     #[test]
     fn a_server_that_ends_is_doubted_only_where_the_question_may_have_ended_it() {
-        let ended = EndReason::Exited { status: String::new(), stderr: Arc::default() };
+        let ended = CloseReason::Exited { status: String::new(), stderr: Arc::default() };
         let refused =
-            EndReason::Handshake { step: "initialize", error: String::new(), stderr: Arc::default() };
-        let away = EndReason::Connect { address: String::new(), error: String::new() };
+            CloseReason::Handshake { step: "initialize", error: String::new(), stderr: Arc::default() };
+        let away = CloseReason::Connect { address: String::new(), error: String::new() };
         let era = EraCache::default();
         for (known, doubted) in [(Era::Sessions, [false, true, false]), (Era::Stateless, [true, true, false])]
         {

@@ -1,28 +1,28 @@
-//! What can go wrong between the gateway and one server, told apart by what the caller may do about it.
+//! Failures between the gateway and one server, separated by what the caller may do about them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stray::Garbled;
-use super::words::WrongAnswer;
-use crate::json::clip;
 use crate::shares::Exceeded;
-use crate::telemetry::text::visible;
+use crate::upstream::exit_notice::{ExitNotice, TAIL_LINES};
+use crate::upstream::server_text::cut_words;
+use crate::upstream::stray::Garbled;
+use crate::upstream::words::WrongAnswer;
 
-/// Why a message to a server got no answer.
+/// Why a request to a server failed.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum LinkError {
+pub enum RequestError {
     /// The connection ended before the server can have seen the message: it is safe to try again.
     #[error("the connection ended before the message was sent: {0}")]
-    NotSent(EndReason),
+    NotSent(CloseReason),
     /// The connection ended while the answer was awaited; the server may have acted.
     #[error("the connection ended before the answer came: {0}")]
-    Lost(EndReason),
+    Lost(CloseReason),
     /// The server no longer knows our session. `ran_nothing` when its refusal says that it did nothing.
     #[error("the server has forgotten the session")]
     SessionLost { ran_nothing: bool },
-    /// The HTTP server answered with a status that is no success.
+    /// The HTTP server answered with a non-2xx status.
     #[error("{}", .0.of_a_request())]
     Status(StatusReason),
     /// The answer is longer than `limits.resultBytes`.
@@ -35,10 +35,10 @@ pub enum LinkError {
         .after.as_secs_f32()
     )]
     NoRoom { after: Duration },
-    /// The server wrote its answer as what is no message.
+    /// The server's answer is not a valid message.
     #[error("{0}")]
     Garbled(Garbled),
-    /// The HTTP server answered with a success, and with what is no answer.
+    /// The HTTP server answered with a 2xx status, but with no valid answer.
     #[error("the server broke the protocol: {0}")]
     WrongAnswer(WrongAnswer),
     /// The answer is not what the protocol allows.
@@ -51,11 +51,11 @@ pub enum LinkError {
 #[error("the server answered with HTTP status {status}{}{}", self.explained(), self.said())]
 pub struct StatusReason {
     pub status: u16,
-    /// What the server asked us to wait.
+    /// The wait that the server asks for.
     pub retry_after: Option<Duration>,
     /// Where a redirect leads, without user and query.
     pub target: Option<Arc<str>>,
-    /// What the server says of it, cleaned and cut.
+    /// The server's own explanation, cleaned and cut.
     pub words: Option<Arc<str>>,
 }
 
@@ -98,14 +98,14 @@ impl StatusReason {
 
 /// Why a connection to a server ended or could not be made. The text is for operators: it may name
 /// commands, addresses and the server's last stderr lines, and callers without the `admin` right only
-/// get [`EndReason::public`].
+/// get [`CloseReason::public`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EndReason {
+pub enum CloseReason {
     #[error("command `{command}` cannot be started: {error}")]
     Spawn { command: String, error: String },
     #[error("the process {status}{}", stderr_tail(.stderr))]
     Exited { status: String, stderr: Arc<[String]> },
-    /// What stands before the process refused to start it ([`super::farewell::Farewell::Refused`]).
+    /// The wrapper of the process refused to start it ([`crate::upstream::exit_notice::ExitNotice::Refused`]).
     #[error("its unit does not start it: {0}")]
     Refused(String),
     #[error("the server closed its output{}", stderr_tail(.stderr))]
@@ -118,7 +118,7 @@ pub enum EndReason {
     SessionLost,
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// What came is of the other HTTP transport than the one that was tried.
+    /// The answer belongs to the other HTTP transport, not to the one that was tried.
     #[error("the server does not speak the transport: {0}")]
     OtherTransport(String),
     #[error("no answer to `{step}` within {} s{}", .after.as_secs_f32(), stderr_tail(.stderr))]
@@ -131,8 +131,8 @@ pub enum EndReason {
     Url(String),
     #[error("OAuth does not work: {0}")]
     OAuth(String),
-    /// Somebody has to sign in with a browser; `link` is where an administrator of the gateway begins.
-    #[error("it waits for somebody to sign in: open {link}")]
+    /// The server needs a sign-in with a browser; `link` is where an administrator of the gateway begins.
+    #[error("it waits for a sign-in: open {link}")]
     SignIn { link: String },
     /// Every connection or process that may serve the caller alone is in use.
     #[error("{0}")]
@@ -141,7 +141,7 @@ pub enum EndReason {
     Stopping,
 }
 
-impl EndReason {
+impl CloseReason {
     /// The plain sentence for callers: what happened, without addresses, paths or the server's own words.
     pub fn public(&self) -> String {
         match self {
@@ -166,7 +166,7 @@ impl EndReason {
         }
     }
 
-    /// What kind of reason it is, as a label of metrics: a closed set.
+    /// The kind of reason, as a label of metrics: a closed set.
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::Spawn { .. } => "cannot_start",
@@ -190,7 +190,7 @@ impl EndReason {
         }
     }
 
-    /// Whether waiting seconds cannot help, since somebody has to change credentials or configuration.
+    /// Whether only an operator can help: credentials or configuration have to change.
     pub fn needs_an_operator(&self) -> bool {
         self.refuses_us() || matches!(self, Self::SignIn { .. })
     }
@@ -243,12 +243,42 @@ impl EndReason {
     }
 }
 
-/// What is kept of a server's error message, in bytes.
-const WORDS: usize = 1000;
+impl From<ExitNotice> for CloseReason {
+    /// The socket is the server's own, which may have written the message itself.
+    fn from(farewell: ExitNotice) -> Self {
+        match farewell {
+            ExitNotice::Ended { status, stderr } => Self::Exited {
+                status: cut_words(&status),
+                stderr: stderr.iter().take(TAIL_LINES).map(|line| cut_words(line)).collect(),
+            },
+            ExitNotice::Refused(reason) => Self::Refused(cut_words(&reason)),
+        }
+    }
+}
 
-/// A server's error message on one line, cut to a length that a reason may keep for as long as the server is away.
-pub fn cut_words(message: &str) -> String {
-    visible(clip(message, WORDS)).into_owned()
+impl From<CloseReason> for ExitNotice {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Exited { status, stderr } => {
+                Self::Ended { status, stderr: Arc::as_ref(&stderr).to_vec() }
+            }
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// The error with its causes, each once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
 }
 
 fn stderr_tail(lines: &Arc<[String]>) -> String {
@@ -266,10 +296,10 @@ mod tests {
     fn public_reasons_carry_neither_addresses_nor_stderr() {
         let secret: Arc<[String]> = Arc::from(["token=hunter2".to_owned()]);
         let reasons = [
-            EndReason::Exited { status: "exited with status 3".into(), stderr: secret.clone() },
-            EndReason::Connect { address: "10.0.0.1:99".into(), error: "hunter2".into() },
-            EndReason::Spawn { command: "/opt/hunter2".into(), error: "hunter2".into() },
-            EndReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: secret },
+            CloseReason::Exited { status: "exited with status 3".into(), stderr: secret.clone() },
+            CloseReason::Connect { address: "10.0.0.1:99".into(), error: "hunter2".into() },
+            CloseReason::Spawn { command: "/opt/hunter2".into(), error: "hunter2".into() },
+            CloseReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: secret },
         ];
         for reason in reasons {
             assert!(!reason.public().contains("hunter2"), "{}", reason.public());
@@ -282,11 +312,11 @@ mod tests {
         let words: Arc<[String]> = Arc::from(["token=hunter2".to_owned()]);
         let after = Duration::from_secs(3);
         let reasons = [
-            EndReason::Exited { status: "exited with status 3".into(), stderr: words.clone() },
-            EndReason::OutputClosed { stderr: words.clone() },
-            EndReason::Silent { step: "initialize", after, stderr: words.clone() },
-            EndReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: words },
-            EndReason::Status(StatusReason {
+            CloseReason::Exited { status: "exited with status 3".into(), stderr: words.clone() },
+            CloseReason::OutputClosed { stderr: words.clone() },
+            CloseReason::Silent { step: "initialize", after, stderr: words.clone() },
+            CloseReason::Handshake { step: "initialize", error: "hunter2".into(), stderr: words },
+            CloseReason::Status(StatusReason {
                 status: 500,
                 words: Some("hunter2".into()),
                 ..Default::default()
@@ -296,13 +326,7 @@ mod tests {
             assert!(reason.to_string().contains("hunter2"));
             assert!(!reason.without_words().to_string().contains("hunter2"), "{reason}");
         }
-        let address = EndReason::Connect { address: "http://a.test".into(), error: "refused".into() };
+        let address = CloseReason::Connect { address: "http://a.test".into(), error: "refused".into() };
         assert_eq!(address.without_words(), address);
-    }
-
-    #[test]
-    fn words_are_cut_between_characters() {
-        assert_eq!(cut_words("short"), "short");
-        assert_eq!(cut_words(&"ü".repeat(600)).len(), WORDS);
     }
 }

@@ -5,34 +5,29 @@
 //! back the second half of its answer until the first half is acknowledged, which a kept connection
 //! otherwise does 40 ms late (`tcp(7)`, `TCP_QUICKACK`).
 
-mod proxy;
-mod resolver;
+pub mod address;
+pub mod proxy;
+pub mod quick_ack;
+pub mod resolver;
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, Request, Uri, Version};
 use http_body_util::Full;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_rustls::ConfigBuilderExt as _;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::OnceCell;
 
 use crate::file;
-pub use proxy::Proxies;
-use proxy::ProxyConnector;
-pub use resolver::Reach;
-use resolver::Resolver;
+use crate::upstream::http_client::proxy::{Proxies, ProxyConnector};
+use crate::upstream::http_client::quick_ack::QuickAckConnector;
+use crate::upstream::http_client::resolver::{AddressScope, Resolver};
 
-/// How long a TCP connection to a server may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long unused connections may be kept, one pool for each, in milliseconds. The shortest that is more than nothing
 /// serves servers that end theirs after a second.
 const RESTS: [u64; 10] = [0, 750, 1_500, 3_000, 4_000, 9_000, 14_000, 28_000, 45_000, 60_000];
@@ -74,7 +69,7 @@ impl Default for RestTime {
 }
 
 impl RestTime {
-    /// What an answer says of its connection: less than its `Keep-Alive: timeout`, so that no request meets the end.
+    /// How long the connection of a response may rest: less than its `Keep-Alive: timeout`.
     pub fn told_by(version: Version, headers: &HeaderMap) -> Self {
         if version == Version::HTTP_2 {
             return LONGEST;
@@ -97,62 +92,48 @@ fn timeout_of(keep_alive: &str) -> Option<u64> {
     })
 }
 
-/// The clients of the gateway, made when the first server needs them: the roots that TLS trusts cost
-/// time and memory that a gateway with local servers only should not pay.
+/// The clients of the gateway, each made when the first server needs it. The roots that TLS trusts cost time and
+/// memory that a gateway with local servers only should not pay.
 #[derive(Debug, Default)]
 pub struct HttpClients {
     proxies: Proxies,
     plain: [OnceCell<HttpClient>; RESTS.len()],
     secure: [OnceCell<HttpClient>; RESTS.len()],
-    /// What TLS trusts.
+    /// The root certificates that TLS trusts.
     trust: OnceCell<rustls::ClientConfig>,
     /// For each reach one without TLS and one with it.
     bounded: [[OnceCell<HttpClient>; 2]; 3],
 }
 
 impl HttpClients {
-    /// Those that go through these proxies; by default there are none.
+    /// Clients that go through these proxies; there are none by default.
     pub fn through(proxies: Proxies) -> Self {
         Self { proxies, ..Self::default() }
     }
 
-    /// The client for `url` whose connections are kept so long. Fails when the system's root certificates cannot be read.
+    /// The client for `url` whose idle connections are kept for `rest`. Fails when the system's root certificates
+    /// cannot be read.
     pub async fn client(&self, url: &Uri, rest: RestTime) -> io::Result<HttpClient> {
-        if url.scheme_str() == Some("https") {
-            let make = || async {
-                let builder = HttpsConnectorBuilder::new().with_tls_config(self.trust().await?);
-                let connector = builder.https_or_http().enable_http1().enable_http2();
-                Ok(self.over(connector.wrap_connector(self.connector(Resolver::anywhere())), rest))
-            };
-            return self.secure[rest.0].get_or_try_init(make).await.cloned();
-        }
-        let make = || async {
-            let tls = trusting_nobody()?;
-            let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-            Ok(self.over(builder.wrap_connector(self.connector(Resolver::anywhere())), rest))
-        };
-        self.plain[rest.0].get_or_try_init(make).await.cloned()
+        let is_secure = url.scheme_str() == Some("https");
+        let clients = if is_secure { &self.secure } else { &self.plain };
+        let make = || self.make(is_secure, Resolver::anywhere(), rest);
+        clients[rest.0].get_or_try_init(make).await.cloned()
     }
 
-    /// A client for `url`, which a server named: it connects to nothing that lies further inside than `reach`.
-    /// Fails when the system's root certificates cannot be read.
-    pub async fn bounded(&self, reach: Reach, url: &Uri) -> io::Result<HttpClient> {
-        let secure = url.scheme_str() == Some("https");
-        let make = || async {
-            let tls = if secure { self.trust().await? } else { trusting_nobody()? };
-            let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
-            let connector = builder.https_or_http().enable_http1().enable_http2();
-            Ok(self.over(connector.wrap_connector(self.connector(Resolver::within(reach))), UNTOLD))
-        };
-        self.bounded[reach as usize][usize::from(secure)].get_or_try_init(make).await.cloned()
+    /// A client for `url` that connects only to addresses within `scope`: a server named the `url`. Fails when the
+    /// system's root certificates cannot be read.
+    pub async fn bounded(&self, scope: AddressScope, url: &Uri) -> io::Result<HttpClient> {
+        let is_secure = url.scheme_str() == Some("https");
+        let make = || self.make(is_secure, Resolver::within(scope), UNTOLD);
+        self.bounded[scope as usize][usize::from(is_secure)].get_or_try_init(make).await.cloned()
     }
 
-    fn connector(&self, resolver: Resolver) -> ProxyConnector {
-        ProxyConnector::new(QuickAckConnector::new(resolver), self.proxies.clone())
-    }
-
-    fn over(&self, connector: HttpsConnector<ProxyConnector>, rest: RestTime) -> HttpClient {
-        HttpClient { client: client(connector, rest), proxies: self.proxies.clone() }
+    async fn make(&self, is_secure: bool, resolver: Resolver, rest: RestTime) -> io::Result<HttpClient> {
+        let tls = if is_secure { self.trust().await? } else { trusting_nobody()? };
+        let connector = ProxyConnector::new(QuickAckConnector::new(resolver), self.proxies.clone());
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
+        Ok(HttpClient { client: client(connector, rest), proxies: self.proxies.clone() })
     }
 
     async fn trust(&self) -> io::Result<rustls::ClientConfig> {
@@ -193,105 +174,6 @@ fn client(
         .pool_idle_timeout(Duration::from_millis(RESTS[rest]))
         .pool_max_idle_per_host(if rest == 0 { 0 } else { IDLE_PER_HOST })
         .build(connector)
-}
-
-/// Connects over TCP, into [`QuickAckStream`]s.
-#[derive(Debug, Clone)]
-pub struct QuickAckConnector(HttpConnector<Resolver>);
-
-impl QuickAckConnector {
-    fn new(resolver: Resolver) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(resolver);
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_keepalive(Some(Duration::from_secs(30)));
-        Self(connector)
-    }
-}
-
-impl tower::Service<Uri> for QuickAckConnector {
-    type Response = QuickAckStream;
-    type Error = <HttpConnector<Resolver> as tower::Service<Uri>>::Error;
-    type Future = futures_util::future::MapOk<
-        <HttpConnector<Resolver> as tower::Service<Uri>>::Future,
-        fn(TokioIo<TcpStream>) -> QuickAckStream,
-    >;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        use futures_util::TryFutureExt as _;
-        self.0.call(uri).map_ok(|stream| QuickAckStream { stream, is_of_a_proxy: false })
-    }
-}
-
-/// A TCP stream whose peer is never left waiting for an acknowledgement.
-#[derive(Debug)]
-pub struct QuickAckStream {
-    stream: TokioIo<TcpStream>,
-    /// Requests name the server, since what reads them is a proxy.
-    is_of_a_proxy: bool,
-}
-
-impl QuickAckStream {
-    fn of_a_proxy(self) -> Self {
-        Self { is_of_a_proxy: true, ..self }
-    }
-}
-
-impl Read for QuickAckStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if matches!(polled, Poll::Ready(Ok(()))) {
-            // The kernel falls back to delayed acknowledgements by itself, hence after every read. Where
-            // the option does not exist the stream works all the same, only slower.
-            let _option_is_missing = rustix::net::sockopt::set_tcp_quickack(self.stream.inner(), true);
-        }
-        polled
-    }
-}
-
-impl Write for QuickAckStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-}
-
-impl Connection for QuickAckStream {
-    fn connected(&self) -> Connected {
-        self.stream.connected().proxy(self.is_of_a_proxy)
-    }
 }
 
 #[cfg(test)]

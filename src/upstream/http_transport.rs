@@ -1,13 +1,12 @@
-//! Which of the two HTTP transports a server speaks whose entry does not say it: found by asking (2025-11-25, "Backwards
-//! Compatibility"), remembered while its entry stays the same.
+//! Detects which of the two HTTP transports a server speaks when its entry leaves it open (2025-11-25, "Backwards
+//! Compatibility"). The answer is remembered while the entry stays the same.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::Upstream;
-use super::error::{EndReason, StatusReason};
 use crate::config::TransportConfig;
+use crate::upstream::error::{CloseReason, StatusReason};
 
 /// The two HTTP transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,33 +34,26 @@ impl HttpTransport {
 
     /// Whether a start that failed for this reason may succeed over the other transport: a server of that one has no use
     /// for the first request of this.
-    fn may_be_the_other(self, reason: &EndReason) -> bool {
+    fn may_be_the_other(self, reason: &CloseReason) -> bool {
         match (self, reason) {
-            (_, EndReason::Status(StatusReason { status, .. })) => {
+            (_, CloseReason::Status(StatusReason { status, .. })) => {
                 matches!(status, 400..=499 | 501) && !matches!(status, 401 | 407 | 429)
             }
-            (_, EndReason::OtherTransport(_)) => true,
+            (_, CloseReason::OtherTransport(_)) => true,
             _ => false,
         }
     }
 }
 
-impl Upstream {
-    /// The HTTP transport that the server was found to speak, as far as it was looked for.
-    pub fn http_transport(&self) -> Option<HttpTransport> {
-        self.http_transport.get()
-    }
-}
-
-/// What is known of one server.
+/// The HTTP transport of one server, as far as it is known.
 #[derive(Debug, Default)]
-pub struct KnownTransport(AtomicU8);
+pub struct TransportCache(AtomicU8);
 
 const UNKNOWN: u8 = 0;
 const STREAMABLE_HTTP: u8 = 1;
 const SSE: u8 = 2;
 
-impl KnownTransport {
+impl TransportCache {
     pub fn get(&self) -> Option<HttpTransport> {
         match self.0.load(Ordering::Relaxed) {
             STREAMABLE_HTTP => Some(HttpTransport::StreamableHttp),
@@ -91,7 +83,7 @@ impl KnownTransport {
         &self,
         config: &TransportConfig,
         tried: HttpTransport,
-        started: &Result<T, EndReason>,
+        started: &Result<T, CloseReason>,
     ) -> Option<HttpTransport> {
         if !matches!(config, TransportConfig::Http(_)) {
             return None;
@@ -113,16 +105,16 @@ impl KnownTransport {
     /// Why there is no connection.
     pub fn settle<T>(
         &self,
-        first: Result<T, EndReason>,
+        first: Result<T, CloseReason>,
         tried: HttpTransport,
-        second: Result<T, EndReason>,
-    ) -> Result<T, EndReason> {
+        second: Result<T, CloseReason>,
+    ) -> Result<T, CloseReason> {
         match second {
             Ok(started) => {
                 self.learn(Some(tried));
                 Ok(started)
             }
-            Err(stopped @ EndReason::Stopping) => Err(stopped),
+            Err(stopped @ CloseReason::Stopping) => Err(stopped),
             Err(reason) if tried == HttpTransport::StreamableHttp => Err(reason),
             Err(_) => first,
         }
@@ -136,15 +128,15 @@ mod tests {
     use super::*;
     use crate::config::{HttpConfig, SecretText};
 
-    fn status(status: u16) -> EndReason {
-        EndReason::Status(StatusReason { status, ..StatusReason::default() })
+    fn status(status: u16) -> CloseReason {
+        CloseReason::Status(StatusReason { status, ..StatusReason::default() })
     }
 
     /// The transports that are tried in turn with a server that speaks `spoken` and refuses the other with `refusal`.
     fn tried(
-        found: &KnownTransport,
+        found: &TransportCache,
         spoken: Option<HttpTransport>,
-        refusal: &EndReason,
+        refusal: &CloseReason,
     ) -> Vec<HttpTransport> {
         let config =
             HttpConfig { url: SecretText::literal("http://a.test"), headers: Vec::new(), oauth: None };
@@ -161,21 +153,21 @@ mod tests {
     #[test]
     fn streamable_http_is_tried_first_and_what_was_found_from_then_on() {
         for refusal in [400, 403, 404, 405, 406, 415, 501].map(status) {
-            let found = KnownTransport::default();
+            let found = TransportCache::default();
             assert_eq!(tried(&found, Some(Sse), &refusal), [StreamableHttp, Sse], "{refusal}");
             assert_eq!(tried(&found, Some(Sse), &refusal), [Sse], "{refusal}");
             // It has learnt the newer one meanwhile.
             assert_eq!(tried(&found, Some(StreamableHttp), &refusal), [Sse, StreamableHttp], "{refusal}");
             assert_eq!(found.get(), Some(StreamableHttp));
         }
-        assert_eq!(tried(&KnownTransport::default(), None, &status(404)), [StreamableHttp, Sse]);
+        assert_eq!(tried(&TransportCache::default(), None, &status(404)), [StreamableHttp, Sse]);
     }
 
     #[test]
     fn what_says_nothing_of_the_transport_tries_no_other() {
-        let broken = EndReason::Broken("reset".to_owned());
-        for refusal in [status(401), status(429), status(500), status(503), broken, EndReason::Stopping] {
-            assert_eq!(tried(&KnownTransport::default(), Some(Sse), &refusal), [StreamableHttp], "{refusal}");
+        let broken = CloseReason::Broken("reset".to_owned());
+        for refusal in [status(401), status(429), status(500), status(503), broken, CloseReason::Stopping] {
+            assert_eq!(tried(&TransportCache::default(), Some(Sse), &refusal), [StreamableHttp], "{refusal}");
         }
     }
 }

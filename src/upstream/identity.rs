@@ -1,4 +1,4 @@
-//! For whom a call is made, as a server gets to see it: the headers of the caller that its entry lets through.
+//! The identity that a server sees of a call: the headers of the caller that its entry lets through.
 //!
 //! Values are secrets. They are marked as such, compared by digest, and no `Debug` shows them.
 
@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
+use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ForwardingConfig;
@@ -18,26 +19,26 @@ use crate::shares::Principal;
 #[derive(Clone, Default)]
 pub struct CallerHeaders(Option<Arc<HeaderMap>>);
 
-/// For whom one call is made: the headers that go along to one server with it, and the client that the server may ask
-/// something. Calls of equal ones may share a session of that server, others never do. Cheap to clone.
+/// The identity of one call: the headers that go to a server with it, and the client that the server may ask. Calls
+/// of equal identities may share a session of that server, others never do. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     key: IdentityKey,
-    /// Whose share its connection is part of.
+    /// The principal that its connection counts for.
     principal: Principal,
     headers: Arc<[(HeaderName, HeaderValue)]>,
     client: Option<ClientSide>,
 }
 
-/// A client that a server may ask something, or that wants the log messages of its own calls: it needs a connection
-/// that no other client shares. Cheap to clone.
+/// A client that needs a connection of its own. The server may ask it something, or it wants the log messages of its
+/// own calls. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ClientSide {
     /// Stands for the client: a session, or one of the places of a caller without sessions.
     pub key: IdentityKey,
     /// Stands for all clients that may be in its place: equal to `key` for a session.
     pub alike: IdentityKey,
-    /// Whose client it is.
+    /// The principal of the client.
     pub principal: Principal,
     /// The JSON text of what it declares: an object with some of `elicitation`, `sampling` and `roots`.
     pub capabilities: Arc<str>,
@@ -51,8 +52,8 @@ pub struct ClientSide {
 pub type IdentityKey = [u8; 32];
 
 impl CallerHeaders {
-    /// Takes those of `headers` for which `may_go`. What the request's own `Connection` header names belongs to
-    /// that connection (RFC 9110 section 7.6.1) and is left out.
+    /// Takes the `headers` for which `may_go`. Headers that the request's own `Connection` header names belong to
+    /// that connection (RFC 9110 section 7.6.1) and are left out.
     pub fn collect(headers: &HeaderMap, may_go: impl Fn(&HeaderName, &HeaderValue) -> bool) -> Self {
         let nominated = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         let nominated: Vec<&str> = nominated.flat_map(|value| value.split(',')).map(str::trim).collect();
@@ -76,8 +77,7 @@ impl CallerHeaders {
 }
 
 impl Identity {
-    /// What `rules` let through of `headers`; `None` when that is nothing, and the call is nobody's in
-    /// particular.
+    /// The headers that `rules` let through; `None` when there are none.
     pub fn new(rules: &ForwardingConfig, principal: &Principal, headers: &CallerHeaders) -> Option<Self> {
         let headers = headers.0.as_deref()?;
         let mut names: Vec<&HeaderName> = headers.keys().filter(|name| rules.allows(name)).collect();
@@ -118,7 +118,7 @@ impl Identity {
         self.client.as_ref()
     }
 
-    /// Whose share its connection is part of: that of the caller that opens it.
+    /// The principal that its connection counts for: that of the caller that opens it.
     pub fn principal(&self) -> &Principal {
         &self.principal
     }

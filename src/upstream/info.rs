@@ -1,12 +1,13 @@
-//! What a server says of itself and of its tools.
+//! A server's declarations of itself and of its tools.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::http_transport::HttpTransport;
-use super::tools::Definition;
+use crate::upstream::http_transport::HttpTransport;
 
-/// What a server says of itself in `initialize`.
+/// A server's declaration of itself in `initialize` or `server/discover`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerInfo {
     /// `serverInfo.name`.
@@ -31,8 +32,8 @@ pub struct ServerInfo {
     pub freshness: Freshness,
 }
 
-/// How long what a server said may be kept, and by whom (2026-07-28, "Caching"): over all pages the shortest time and
-/// the narrowest circle.
+/// How long, and for which callers, a server's answer may be kept (2026-07-28, "Caching"). Over all pages the
+/// shortest time and the narrowest circle count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freshness {
     /// In milliseconds; `None` when the server says nothing, as in the era of sessions.
@@ -41,7 +42,7 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// What holds for both.
+    /// The freshness that holds for both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let ttl = match (self.ttl, other.ttl) {
@@ -51,6 +52,9 @@ impl Freshness {
         Self { ttl, is_private: self.is_private || other.is_private }
     }
 }
+
+/// One tool as defined by its server; nothing is dropped.
+pub type Definition = Arc<Map<String, Value>>;
 
 /// A server's tools, in its own order.
 #[derive(Debug)]

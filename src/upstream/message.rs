@@ -1,8 +1,8 @@
-//! JSON-RPC messages as bytes: what a server sends is sorted (our own requests are written in [`super::request`]).
+//! JSON-RPC messages as bytes: what a server sends is sorted (our own requests are written in [`crate::upstream::request`]).
 //!
-//! Typed parsing costs milliseconds a megabyte on the task that serves the whole connection, and drops what the types do
-//! not know. So a message is only looked at far enough to know whose it is ([`sort`]); the caller parses its own answer,
-//! on its own task, once.
+//! Typed parsing costs milliseconds a megabyte on the task that serves the whole connection, and drops members that
+//! the types do not know. So a message is only looked at far enough to find its request ([`sort`]); the caller parses
+//! its own answer, on its own task, once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::farewell::{self, Farewell};
 use crate::protocol::error_code::INTERNAL_ERROR;
 use crate::protocol::{json_rpc, method, notification};
+use crate::upstream::exit_notice::{self, ExitNotice};
 
 /// Ids of our own requests start here. `initialize` has 0, and servers that keep ids in 32 signed bits must be able to
 /// echo ours.
@@ -23,7 +23,7 @@ pub const FIRST_ID: u32 = 1 << 30;
 /// After this id the numbers start again at [`FIRST_ID`].
 pub const LAST_ID: u32 = i32::MAX as u32;
 
-/// Whose a message is.
+/// The kind of a message, with the request that it belongs to.
 #[derive(Debug, PartialEq)]
 pub enum Sorted {
     /// The answer to our request `id`; `result` lies at this range of the message, not yet validated.
@@ -33,10 +33,10 @@ pub enum Sorted {
     /// Progress of our request `id`.
     Progress { id: u32 },
     /// The server's process has ended; nothing follows.
-    Farewell(Farewell),
-    /// A request under one of our ids, which servers ask nothing by: perhaps our own, written back.
+    ExitNotice(ExitNotice),
+    /// A request with one of our ids: perhaps our own, written back.
     Echo { id: u32 },
-    /// What is no object of JSON, and so no message.
+    /// The line is not a JSON object, so it is not a message.
     Stray,
     /// Every other message.
     Other,
@@ -195,7 +195,7 @@ fn own_id(digits: &[u8]) -> Option<u32> {
     (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
 }
 
-/// The id that the JSON text of one stands for: some servers send a number back as a text, or as a fraction (`7.0`).
+/// The id in a JSON text: some servers send it back as a string, or as a fraction (`7.0`).
 pub fn number(id: &str) -> Option<u32> {
     let id = id.trim_matches('"');
     if let Ok(id) = id.parse() {
@@ -218,8 +218,8 @@ struct ProgressParams<'a> {
     progress_token: &'a RawValue,
 }
 
-/// The long way: every shape that is JSON. Members are kept as text, so that an odd one (an error without
-/// a code, a result that is null) does not hide whose answer it is.
+/// The slow path: any shape that is JSON. Members are kept as text, so that an odd one (an error without a code, a
+/// result that is null) does not hide the request.
 fn any_shape(message: &[u8]) -> Sorted {
     let Ok(members) = serde_json::from_slice::<HashMap<Cow<'_, str>, &RawValue>>(message) else {
         return Sorted::Stray;
@@ -233,9 +233,9 @@ fn any_shape(message: &[u8]) -> Sorted {
         let id = id.filter(|id| (FIRST_ID..=LAST_ID).contains(id));
         return id.map_or(Sorted::Other, |id| Sorted::Progress { id });
     }
-    if method == Some(farewell::METHOD) {
-        let farewell = text("params").and_then(Farewell::parse);
-        return farewell.map_or(Sorted::Other, Sorted::Farewell);
+    if method == Some(exit_notice::METHOD) {
+        let exit_notice = text("params").and_then(ExitNotice::parse);
+        return exit_notice.map_or(Sorted::Other, Sorted::ExitNotice);
     }
     let id = text("id").and_then(number).filter(|id| (FIRST_ID..=LAST_ID).contains(id));
     match (id, text("error").filter(|error| *error != "null"), text("result")) {
@@ -254,26 +254,26 @@ fn any_shape(message: &[u8]) -> Sorted {
     }
 }
 
-/// The answer to a message that is not sent by [`super::link::Link::request`].
-#[derive(Debug, PartialEq)]
-pub enum Answer {
-    /// The JSON text of `result`.
+/// The answer of a server to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The JSON text of `result`, as the server sent it; not validated.
     Result(Bytes),
     Error(RpcError),
 }
 
-impl Answer {
+impl Reply {
     /// The id of a message that is one.
     pub fn id(message: &[u8]) -> Option<u32> {
         Self::read(&Bytes::copy_from_slice(message))?.0
     }
 
-    /// The error that stands for an answer to the message `id` which came as none.
+    /// An error response for the message `id`, whose answer came in no valid form.
     pub fn refusal(id: u32, why: &str) -> Bytes {
         json_rpc::answer(id, json_rpc::error(INTERNAL_ERROR, why)).into()
     }
 
-    /// Reads a message that is one, with the id that it names: a server that could not read the question cannot either.
+    /// Reads a message that is a response, with its id. The id is missing when the server could not read the request.
     pub fn read(message: &Bytes) -> Option<(Option<u32>, Self)> {
         #[derive(Deserialize)]
         struct Members<'a> {
@@ -291,14 +291,6 @@ impl Answer {
         };
         Some((id.map(|id| number(id.get())).unwrap_or_default(), answer))
     }
-}
-
-/// What a server answered to one of our requests.
-#[derive(Debug, Clone)]
-pub enum Reply {
-    /// The JSON text of `result`, as the server sent it; not validated.
-    Result(Bytes),
-    Error(RpcError),
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How soon a list is read again whose server says that it has changed: at once, and ever later while it says so without end.
+//! How soon a changed list is read again: at once, and ever later while its server announces changes without end.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Pace {
     }
 }
 
-/// The changes of one list, as its server tells them, at that pace.
+/// The announced changes of one list, at that pace.
 #[derive(Debug)]
 pub struct Paced<'a> {
     told: &'a Notify,

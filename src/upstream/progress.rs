@@ -1,5 +1,5 @@
-//! Where goes what comes beside the answer to one request: its progress, which puts off the request's deadline, and the
-//! log messages that belong to it. Both may be passed on to who asked.
+//! Routes a request's side messages: progress, which extends the request's deadline, and log messages. Both may be
+//! passed on to the caller.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use super::messages::{self, Receiver, Sender};
 use crate::protocol::notification;
+use crate::upstream::message_queue::{self, Receiver, Sender};
 
-/// Messages that may wait for a slow reader; the surplus is dropped: each notification of progress replaces those
+/// Messages that may wait for a slow reader; the surplus is dropped. Each notification of progress replaces those
 /// before it.
 pub const WAITING: usize = 64;
 
@@ -19,7 +19,7 @@ const WAITING_BYTES: usize = 256 << 10;
 
 /// The way for messages beside one answer, or to one client.
 pub fn queue() -> (Sender, Receiver) {
-    messages::channel(WAITING, WAITING_BYTES)
+    message_queue::channel(WAITING, WAITING_BYTES)
 }
 
 /// The way of one request's progress.
@@ -33,7 +33,7 @@ pub struct Progress {
 }
 
 impl Default for Progress {
-    /// Progress that only the deadline hears of.
+    /// Progress that only extends the deadline.
     fn default() -> Self {
         Self {
             told: Notify::new(),
@@ -46,13 +46,13 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Each message goes to `to` whole, as the server sent it, in order: progress when it `is_asked` of the server, log
+    /// Passes each message on to `to`, whole and in order. Progress goes on when it `is_asked` of the server, log
     /// messages when the answer's stream brings them and `passes_log`.
     pub fn passed_on(to: Sender, is_asked: bool, passes_log: bool) -> Self {
         Self { is_asked, passed_on: Some(to), passes_log, ..Self::default() }
     }
 
-    /// Whether the server is to tell its progress.
+    /// Whether the server is asked for progress.
     pub fn is_asked(&self) -> bool {
         self.is_asked
     }
@@ -82,9 +82,8 @@ impl Progress {
         is_taken
     }
 
-    /// Takes a message of a connection on which everything comes in order, for the newest of the requests that are
-    /// `open` there and want log messages: their client has the connection to itself. A message that came before an
-    /// answer is so passed on before it.
+    /// Takes a message of an ordered connection, for the newest request that wants log messages. The client of that
+    /// request has the connection to itself, so a message before an answer is passed on before it.
     pub fn beside_newest<'a>(open: impl Iterator<Item = (u32, &'a Self)>, message: &Bytes) -> bool {
         let wanting = open.filter(|(_, progress)| progress.passes_log);
         wanting.max_by_key(|(id, _)| *id).is_some_and(|(_, progress)| progress.beside(message))

@@ -1,4 +1,4 @@
-//! What a server asks the client behind its connection, from the question to the one answer that it gets.
+//! A question of a server to the client behind its connection, and the one answer that it gets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::link::Link;
 use crate::json::one_line_text;
 use crate::protocol::error_code::INTERNAL_ERROR;
 use crate::protocol::json_rpc;
+use crate::upstream::connection::Connection;
 
-/// How long a client may take to answer; the deadlines of the calls over the connection stand still meanwhile.
+/// How long a client may take to answer. The deadlines of calls over the connection stand still meanwhile.
 pub const ANSWERED_WITHIN: Duration = Duration::from_secs(300);
 
-/// A request that a server makes of the client behind its connection: sampling, elicitation, roots.
+/// A request of a server to the client behind its connection: sampling, elicitation, roots.
 ///
 /// Its server gets one answer whatever becomes of it: one that is dropped is answered with an error.
 pub struct Question {
     /// The connection that the answer goes to.
-    pub link: Arc<dyn Link>,
+    pub connection: Arc<dyn Connection>,
     /// The server's own id, as JSON text.
     pub id: Box<str>,
     pub method: Box<str>,
@@ -31,7 +31,7 @@ pub struct Question {
     is_answered: bool,
 }
 
-/// What the client behind one connection is asked at the moment.
+/// The open questions to the client behind one connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asking {
     /// Questions without an answer.
@@ -41,9 +41,9 @@ pub struct Asking {
 }
 
 impl Question {
-    pub fn new(link: Arc<dyn Link>, id: &str, method: &str, params: &str) -> Self {
+    pub fn new(connection: Arc<dyn Connection>, id: &str, method: &str, params: &str) -> Self {
         let params = Bytes::copy_from_slice(params.as_bytes());
-        Self { link, id: id.into(), method: method.into(), params, asking: None, is_answered: false }
+        Self { connection, id: id.into(), method: method.into(), params, asking: None, is_answered: false }
     }
 
     /// The same, which counts in `asking` until it is answered.
@@ -62,7 +62,7 @@ impl Question {
         self.say(outcome);
     }
 
-    /// Answers with an error that tells why the client does not.
+    /// Answers with an error that says why the client does not answer.
     pub fn refuse(mut self, why: &str) {
         self.say_error(why);
     }
@@ -79,7 +79,7 @@ impl Question {
     fn say(&mut self, outcome: &str) {
         self.is_answered = true;
         let message = json_rpc::answer(&self.id, outcome);
-        self.link.tell(one_line_text(message).into());
+        self.connection.tell(one_line_text(message).into());
     }
 }
 
@@ -103,13 +103,13 @@ impl fmt::Debug for Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::link::fake::Told;
+    use crate::upstream::connection::fake::Told;
 
     #[tokio::test]
     async fn a_server_gets_one_answer_whatever_becomes_of_its_question() {
-        let link = Told::new();
+        let connection = Told::new();
         let (asking, mut asked) = watch::channel(Asking::default());
-        let ask = |id| Question::new(link.clone(), id, "roots/list", "{}").counted(&asking);
+        let ask = |id| Question::new(connection.clone(), id, "roots/list", "{}").counted(&asking);
         let (first, second, third, fourth) = (ask("1"), ask(r#""two""#), ask("3"), ask("4"));
         assert_eq!(*asked.borrow_and_update(), Asking { open: 4, answers: 0 });
         first.answer("\"result\":{\"a\":\n1}");
@@ -117,7 +117,7 @@ mod tests {
         drop(third);
         fourth.pass_over();
         assert_eq!(*asked.borrow_and_update(), Asking { open: 0, answers: 1 });
-        let told = link.messages();
+        let told = connection.messages();
         assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!(told[0], serde_json::json!({ "jsonrpc": "2.0", "id": 1, "result": { "a": 1 } }));
         assert_eq!((&told[1]["id"], &told[1]["error"]["message"]), (&"two".into(), &"too \"many\"".into()));

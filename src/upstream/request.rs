@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use crate::protocol::{Era, json_rpc, method, notification};
 use crate::trace::TraceContext;
 
-/// What each stateless request declares (2026-07-28, basic, "`_meta`"), but for the capabilities at its end.
+/// The declaration in each stateless request (2026-07-28, basic, "`_meta`"), but for the capabilities at its end.
 const DECLARED: &str = concat!(
     r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
     r#""io.modelcontextprotocol/clientInfo":{"name":"mcpo","version":""#,
@@ -18,13 +18,14 @@ const DECLARED: &str = concat!(
 /// A request that the gateway itself sends.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    pub what: What<'a>,
-    pub meta: Meta<'a>,
+    pub what: RequestKind<'a>,
+    pub meta: RequestMeta<'a>,
 }
 
-/// What is asked for. Members are JSON text without the braces around them and without raw newlines; `""` for none.
+/// The method of a request, with its parameters. Members are JSON text without the braces around them and without raw
+/// newlines; `""` for none.
 #[derive(Debug, Clone, Copy)]
-pub enum What<'a> {
+pub enum RequestKind<'a> {
     /// `tools/call`; `arguments` is the JSON text of an object, `more` further members of `params`.
     CallTool { name: &'a str, arguments: &'a [u8], more: &'a str },
     /// `tools/list`, one page.
@@ -33,26 +34,25 @@ pub enum What<'a> {
     Other { method: &'a str, members: &'a [u8], name: Option<&'a str> },
 }
 
-/// What goes along in `_meta`.
+/// The content of `_meta`.
 #[derive(Debug, Clone, Copy)]
-pub struct Meta<'a> {
+pub struct RequestMeta<'a> {
     pub ask_progress: bool,
-    /// The trace that the request belongs to, with the span that the server is to hang its own on.
+    /// The trace that the request belongs to, with the parent span of the server's own.
     pub trace: Option<&'a TraceContext>,
     /// Further members.
     pub more: &'a str,
-    /// The JSON text of what the client behind the request declares itself capable of; only servers without sessions
-    /// are told so with each request.
+    /// The JSON text of the client's capabilities. Only stateless servers get it, with each request.
     pub capabilities: &'a str,
-    /// Arguments that such servers want to see in headers, too.
+    /// Arguments that stateless servers want in headers, too.
     pub headers: &'a [(HeaderName, HeaderValue)],
     /// The server is not told when its answer is no longer awaited.
     pub quiet: bool,
-    /// The key whose results the answer is one of.
+    /// The API key whose results the answer counts among.
     pub owner: Option<&'a Arc<str>>,
 }
 
-impl Default for Meta<'_> {
+impl Default for RequestMeta<'_> {
     fn default() -> Self {
         Self {
             ask_progress: false,
@@ -68,34 +68,34 @@ impl Default for Meta<'_> {
 
 impl<'a> Request<'a> {
     /// A request without anything in `_meta`.
-    pub fn plain(what: What<'a>) -> Self {
-        Self { what, meta: Meta::default() }
+    pub fn plain(what: RequestKind<'a>) -> Self {
+        Self { what, meta: RequestMeta::default() }
     }
 
     /// The same, of which the server is not told when its answer is no longer awaited.
     pub fn quiet(self) -> Self {
-        Self { meta: Meta { quiet: true, ..self.meta }, ..self }
+        Self { meta: RequestMeta { quiet: true, ..self.meta }, ..self }
     }
 
     /// Any request but the common ones, with the members of its `params`.
     pub fn other(method: &'a str, members: &'a [u8]) -> Self {
-        Self::plain(What::Other { method, members, name: None })
+        Self::plain(RequestKind::Other { method, members, name: None })
     }
 
     pub fn method(&self) -> &'a str {
         match self.what {
-            What::CallTool { .. } => method::TOOLS_CALL,
-            What::ListTools { .. } => method::TOOLS_LIST,
-            What::Other { method, .. } => method,
+            RequestKind::CallTool { .. } => method::TOOLS_CALL,
+            RequestKind::ListTools { .. } => method::TOOLS_LIST,
+            RequestKind::Other { method, .. } => method,
         }
     }
 
     /// The tool, the prompt or the URI that is asked for.
     pub fn name(&self) -> Option<&'a str> {
         match self.what {
-            What::CallTool { name, .. } => Some(name),
-            What::ListTools { .. } => None,
-            What::Other { name, .. } => name,
+            RequestKind::CallTool { name, .. } => Some(name),
+            RequestKind::ListTools { .. } => None,
+            RequestKind::Other { name, .. } => name,
         }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Request<'a> {
         line.extend_from_slice(b",\"params\":{");
         let start = line.len();
         match self.what {
-            What::CallTool { name, arguments, more } => {
+            RequestKind::CallTool { name, arguments, more } => {
                 line.reserve(name.len() + arguments.len() + more.len());
                 line.extend_from_slice(b"\"name\":");
                 string(&mut line, name);
@@ -120,13 +120,13 @@ impl<'a> Request<'a> {
                     line.extend_from_slice(more.as_bytes());
                 }
             }
-            What::ListTools { cursor } => {
+            RequestKind::ListTools { cursor } => {
                 if let Some(cursor) = cursor {
                     line.extend_from_slice(b"\"cursor\":");
                     string(&mut line, cursor);
                 }
             }
-            What::Other { members, .. } => line.extend_from_slice(members),
+            RequestKind::Other { members, .. } => line.extend_from_slice(members),
         }
         let is_first = line.len() == start;
         self.meta.write(&mut line, is_first, id, era);
@@ -135,7 +135,7 @@ impl<'a> Request<'a> {
     }
 }
 
-impl Meta<'_> {
+impl RequestMeta<'_> {
     /// Writes `_meta` behind the members before it, when there is something in it. The names of the trace are those of
     /// SEP-414.
     fn write(&self, line: &mut Vec<u8>, is_first: bool, id: u32, era: Era) {
@@ -195,8 +195,8 @@ mod tests {
 
     const ID: u32 = FIRST_ID + 7;
 
-    fn call<'a>(meta: Meta<'a>) -> Request<'a> {
-        Request { what: What::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"#, more: "" }, meta }
+    fn call<'a>(meta: RequestMeta<'a>) -> Request<'a> {
+        Request { what: RequestKind::CallTool { name: "a\"b", arguments: br#"{"x":1.0}"#, more: "" }, meta }
     }
 
     fn params(request: Request<'_>, era: Era) -> Value {
@@ -206,10 +206,10 @@ mod tests {
 
     #[test]
     fn requests_are_one_line_of_json() {
-        let asking = Meta { ask_progress: true, ..Meta::default() };
-        let list = What::ListTools { cursor: Some("p\n2") };
+        let asking = RequestMeta { ask_progress: true, ..RequestMeta::default() };
+        let list = RequestKind::ListTools { cursor: Some("p\n2") };
         let requests =
-            [call(asking), call(Meta::default()), Request::plain(list), Request::other("x/y", b"")];
+            [call(asking), call(RequestMeta::default()), Request::plain(list), Request::other("x/y", b"")];
         for era in [Era::Sessions, Era::Stateless] {
             let lines = requests.iter().map(|request| request.encode(ID, era)).chain([cancelled(ID)]);
             for line in lines {
@@ -220,7 +220,7 @@ mod tests {
         let line = String::from_utf8(call(asking).encode(ID, Era::Sessions)).unwrap();
         assert!(line.contains(r#""arguments":{"x":1.0}"#), "{line}");
         assert_eq!(params(call(asking), Era::Sessions)["_meta"], json!({ "progressToken": ID }));
-        assert_eq!(params(call(Meta::default()), Era::Sessions).get("_meta"), None);
+        assert_eq!(params(call(RequestMeta::default()), Era::Sessions).get("_meta"), None);
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         };
         let (bare, full) = (read(&[]), read(&["a=\"1\\"]));
         let meta = |ask_progress, trace| {
-            let meta = Meta { ask_progress, trace, ..Meta::default() };
+            let meta = RequestMeta { ask_progress, trace, ..RequestMeta::default() };
             params(call(meta), Era::Sessions)["_meta"].clone()
         };
         assert_eq!(meta(false, Some(&bare)), json!({ "traceparent": parent }));
@@ -244,8 +244,12 @@ mod tests {
 
     #[test]
     fn a_stateless_request_declares_who_asks_and_what_the_client_can_do() {
-        let meta = Meta { capabilities: r#"{"elicitation":{}}"#, more: r#""a.b/c":1"#, ..Meta::default() };
-        let other = What::Other { method: "prompts/get", members: br#""name":"x""#, name: Some("x") };
+        let meta = RequestMeta {
+            capabilities: r#"{"elicitation":{}}"#,
+            more: r#""a.b/c":1"#,
+            ..RequestMeta::default()
+        };
+        let other = RequestKind::Other { method: "prompts/get", members: br#""name":"x""#, name: Some("x") };
         let declared = params(Request { what: other, meta }, Era::Stateless);
         assert_eq!(declared["name"], "x");
         let meta = &declared["_meta"];

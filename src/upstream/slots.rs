@@ -4,13 +4,12 @@
 //! so that none waits behind all calls of another.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Upstream;
-use crate::config::Shares;
 use crate::shares::{Bounds, Principal};
 
 /// The slots of one server.
@@ -18,10 +17,10 @@ use crate::shares::{Bounds, Principal};
 pub struct Slots {
     bounds: Bounds,
     taken: AtomicUsize,
-    /// What each caller has of them; not counted where one caller may have all.
+    /// The slots of each caller; not counted where one caller may have all.
     held: papaya::HashMap<Principal, Arc<AtomicUsize>>,
     waiting: AtomicUsize,
-    queue: Mutex<Queue>,
+    queue: Mutex<CallQueue>,
 }
 
 /// A slot that is taken until this is dropped.
@@ -32,14 +31,14 @@ pub struct Slot {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct CallQueue {
     numbers: u64,
     /// Callers with calls that wait, the next caller and the next call first.
     callers: VecDeque<(Principal, BTreeMap<u64, oneshot::Sender<Slot>>)>,
 }
 
 /// A call that waits, until this is dropped.
-struct Waiting<'a> {
+struct WaitingCall<'a> {
     slots: &'a Slots,
     principal: &'a Principal,
     number: u64,
@@ -97,7 +96,11 @@ impl Slots {
         }
     }
 
-    fn wait<'a>(self: &'a Arc<Self>, principal: &'a Principal, give: oneshot::Sender<Slot>) -> Waiting<'a> {
+    fn wait<'a>(
+        self: &'a Arc<Self>,
+        principal: &'a Principal,
+        give: oneshot::Sender<Slot>,
+    ) -> WaitingCall<'a> {
         let mut queue = self.queue();
         queue.numbers += 1;
         let number = queue.numbers;
@@ -108,11 +111,11 @@ impl Slots {
         // Told before it is looked again: a slot that is given back from now on is given to a call that waits.
         self.waiting.fetch_add(1, SeqCst);
         self.hand_out(queue);
-        Waiting { slots: self, principal, number }
+        WaitingCall { slots: self, principal, number }
     }
 
     /// Gives what is free to the calls that wait, a slot to each caller in turn.
-    fn hand_out(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+    fn hand_out(self: &Arc<Self>, mut queue: MutexGuard<'_, CallQueue>) {
         let mut unwanted = Vec::new();
         let mut passed = 0;
         while passed < queue.callers.len() && self.taken.load(SeqCst) < self.bounds.all {
@@ -129,30 +132,13 @@ impl Slots {
                 queue.callers.push_back((principal, calls));
             }
         }
-        // What is dropped is handed out again, which needs the queue.
+        // A dropped slot is handed out again, which needs the queue.
         drop(queue);
         drop(unwanted);
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, CallQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Upstream {
-    /// Bounds the calls in flight (`concurrency` of the entry).
-    pub fn slots(&self) -> Arc<Slots> {
-        self.slots.load_full()
-    }
-
-    /// Takes up what each caller may have of this server. Calls in flight go on beside those under new bounds.
-    pub fn share(&self, shares: &Shares) {
-        let config = self.config();
-        let bounds = shares.turns(config.concurrency);
-        if self.slots.load().bounds() != bounds {
-            self.slots.store(Arc::new(Slots::new(bounds)));
-        }
-        self.identities.share(shares.identities(config.dedicated.most));
     }
 }
 
@@ -168,7 +154,7 @@ impl Drop for Slot {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         let mut queue = self.slots.queue();
         let Some(at) = queue.callers.iter().position(|(caller, _)| caller == self.principal) else { return };

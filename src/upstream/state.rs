@@ -1,10 +1,12 @@
-//! What is known of a server at one moment.
+//! The state of a server at one moment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::TRY_AGAIN;
-use super::error::EndReason;
+use crate::upstream::error::{CloseReason, StatusReason};
+
+/// Calls to an unavailable server cause at most one try in this time.
+pub const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// The state of one server, with when it began.
 #[derive(Debug, Clone)]
@@ -21,11 +23,11 @@ pub struct UpstreamState {
 pub enum Phase {
     /// A try is under way. `last` is why an earlier one failed.
     Starting {
-        last: Option<Arc<EndReason>>,
+        last: Option<Arc<CloseReason>>,
     },
     Ready,
     Unavailable {
-        reason: Arc<EndReason>,
+        reason: Arc<CloseReason>,
         tried_at: Instant,
         /// When the supervisor tries next by itself.
         retry_at: Instant,
@@ -75,7 +77,7 @@ impl UpstreamState {
     }
 
     /// Why the server is not ready, where a reason is known.
-    pub fn reason(&self) -> Option<&Arc<EndReason>> {
+    pub fn reason(&self) -> Option<&Arc<CloseReason>> {
         match &self.phase {
             Phase::Unavailable { reason, .. } => Some(reason),
             Phase::Starting { last } => last.as_ref(),
@@ -88,16 +90,25 @@ impl UpstreamState {
 #[derive(Debug, Clone)]
 pub struct Unavailable {
     /// `None` when the configuration disables the server.
-    pub reason: Option<Arc<EndReason>>,
+    pub reason: Option<Arc<CloseReason>>,
     /// When the supervisor tries next by itself.
     pub retry_after: Duration,
 }
 
 impl Unavailable {
-    /// The server was taken out of service by a reload, or the gateway ends.
-    pub(super) fn retired() -> Self {
-        Self { reason: Some(Arc::new(EndReason::Stopping)), retry_after: TRY_AGAIN }
+    /// The server cannot take a call for this reason, and a call may cause the next try.
+    pub(super) fn because(reason: CloseReason) -> Self {
+        Self { reason: Some(Arc::new(reason)), retry_after: TRY_AGAIN }
     }
+}
+
+/// Why there is no connection for a call.
+#[derive(Debug, Clone)]
+pub enum NoConnection {
+    Unavailable(Unavailable),
+    /// The server answered the opening of a dedicated connection with this status: it refuses this caller, and
+    /// may well serve others.
+    Refused(StatusReason),
 }
 
 #[cfg(test)]
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn tries_of_a_server_that_is_down_do_not_hide_how_long_it_is() {
-        let reason = Arc::new(EndReason::Refused("no".to_owned()));
+        let reason = Arc::new(CloseReason::Refused("no".to_owned()));
         let unavailable = || Phase::Unavailable {
             reason: reason.clone(),
             tried_at: Instant::now(),

@@ -1,15 +1,16 @@
-//! What a server writes to its output that is no message: which of it was meant as an answer.
+//! Output of a server that is not a message: finds the answers among it.
 //!
-//! Banners and logs among the messages are passed over, as every client does. But an answer may be garbled: with NaN in it, in
-//! another encoding, after a prompt or ANSI codes, over several lines, or framed as language servers do. Nothing else comes
-//! for its request then, which is to fail at once. So what is no message is read as text, for the members of an answer.
+//! Banners and logs among the messages are passed over, as every client does. But an answer may be garbled: with NaN
+//! in it, in another encoding, after a prompt or ANSI codes, over several lines, or framed as language servers do. No
+//! other answer comes for its request, which has to fail at once. So a line that is not a message is searched as text
+//! for the members of an answer.
 
 use std::sync::{Arc, OnceLock};
 
-use super::error::cut_words;
-use super::message::number;
+use crate::upstream::message::number;
+use crate::upstream::server_text::cut_words;
 
-/// What is read of a line: its start, and its end, where some servers have the id.
+/// The parts of a line that are read: its start, and its end, where some servers have the id.
 const START: usize = 2 << 10;
 const TAIL: usize = 256;
 /// The header of a message that is framed as in the Language Server Protocol.
@@ -35,7 +36,7 @@ pub struct Garbled {
     pub line: Arc<str>,
 }
 
-/// The first of what a server wrote that is no message, for whoever tells why it is of no use.
+/// The first line of a server that was not a message, for the reason of a failed start.
 #[derive(Debug, Clone, Default)]
 pub struct FirstStray(Arc<OnceLock<String>>);
 
@@ -68,7 +69,7 @@ struct Block {
     signs: AnswerSigns,
 }
 
-/// What tells an answer from other text.
+/// The signs of an answer in other text.
 #[derive(Debug, Clone, Copy, Default)]
 struct AnswerSigns {
     has_version: bool,
@@ -135,7 +136,7 @@ impl Strays {
         let (key, rest) = keys(trimmed).next().filter(|(key, _)| is_leading(trimmed, key))?;
         let block = match &mut self.block {
             Some(block) => block,
-            // What is no JSON has no brace that it begins with.
+            // Without an opening brace it is not JSON.
             None if key == "jsonrpc" => self.block.insert(Block {
                 line: cut_words(trimmed).into(),
                 indent: None,
@@ -195,7 +196,7 @@ fn is_leading(line: &str, key: &str) -> bool {
     !key.is_empty() && line.trim_start_matches(['"', '\'']).starts_with(key)
 }
 
-/// What a header announces; it stands where the message before it ends.
+/// The length that a header announces; it stands where the message before it ends.
 fn announced(text: &str) -> Option<usize> {
     let (key, rest) = keys(text).last()?;
     rest.trim().parse().ok().filter(|_| key.to_ascii_lowercase().ends_with(CONTENT_LENGTH))
@@ -208,7 +209,7 @@ fn id_in(rest: &str) -> Option<u32> {
     number(value[..end.unwrap_or(value.len())].trim_end_matches('.'))
 }
 
-/// The id of the answer that a line holds: what it names first of `result`, `error` and `method` tells it from a request.
+/// The id of the answer in a line. The first of `result`, `error` and `method` separates an answer from a request.
 fn in_one_line(text: &str) -> Option<u32> {
     if !text.contains('{') || !text.contains("jsonrpc") {
         return None;

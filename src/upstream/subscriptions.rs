@@ -1,11 +1,11 @@
-//! The resources of one server that somebody follows, counted, so that the server is asked once for all.
+//! The followed resources of one server, counted, so that the server is asked once for all followers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-/// See the module.
+/// The followed resources of one server.
 #[derive(Debug)]
 pub struct Subscriptions {
     counts: Mutex<BTreeMap<Arc<str>, usize>>,
@@ -20,7 +20,7 @@ impl Default for Subscriptions {
 }
 
 impl Subscriptions {
-    /// One more follows `uri`; whether it is the first.
+    /// Adds a follower of `uri`; true for the first.
     pub fn add(&self, uri: &str) -> bool {
         let is_first = {
             let mut counts = self.counts();
@@ -34,7 +34,7 @@ impl Subscriptions {
         is_first
     }
 
-    /// One less does; whether it was the last.
+    /// Removes a follower; true for the last.
     pub fn remove(&self, uri: &str) -> bool {
         let was_last = {
             let mut counts = self.counts();
@@ -53,12 +53,12 @@ impl Subscriptions {
         was_last
     }
 
-    /// What is followed now.
+    /// The resources followed now.
     pub fn uris(&self) -> Vec<Arc<str>> {
         self.counts().keys().cloned().collect()
     }
 
-    /// Tells when the set changes.
+    /// Signals each change of the set.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -59,7 +59,7 @@ enum Surrogate {
     Low,
 }
 
-/// What the escape at `at` is half of.
+/// The surrogate that the escape at `at` is.
 fn surrogate(text: &[u8], at: usize) -> Option<Surrogate> {
     let escape: &[u8; LENGTH] = text.get(at..)?.first_chunk()?;
     match escape {

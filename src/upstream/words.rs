@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::error::cut_words;
+use crate::upstream::server_text::cut_words;
 
 /// Members of JSON in which servers say what is wrong, in the order in which they are told: JSON-RPC and most others,
 /// OAuth (RFC 6749), problem details (RFC 9457), FastAPI.
@@ -17,7 +17,7 @@ const ENTRIES: usize = 3;
 const DEPTH: usize = 4;
 /// How much of a body words are looked for in, in bytes.
 pub const AMONG: usize = 64 << 10;
-/// What is wrong with an answer to a call ([`of_wrong_result`]).
+/// The fault of an answer to a call ([`of_wrong_result`]).
 pub const NO_TOOL_RESULT: &str = "not a tool result";
 const NO_JSON: &str = "its answer is no JSON";
 
@@ -35,11 +35,11 @@ pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
     (!words.is_empty()).then(|| words.into())
 }
 
-/// What came in place of an answer, with a status that is a success.
+/// The content of a 2xx response that is not an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}{}", .words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
 pub struct WrongAnswer {
-    /// What is wrong with it.
+    /// The fault.
     pub fault: Cow<'static, str>,
     /// How it begins, on one line and cut. It may hold anything, so the log of calls goes without.
     pub words: Option<String>,
@@ -77,7 +77,7 @@ impl WrongAnswer {
     }
 }
 
-/// What is said of a result that is `wrong`: "no result", or [`NO_TOOL_RESULT`].
+/// The message about a result that is `wrong`: "no result", or [`NO_TOOL_RESULT`].
 pub fn of_wrong_result(wrong: &str, result: &[u8]) -> String {
     match is_json(result) {
         true => format!("the server's answer is {wrong}"),
@@ -104,14 +104,14 @@ fn told(words: &str) -> String {
     cut_words(&words.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Whether a refusal speaks of the session, in one of the words that servers have for one that they do not know.
+/// Whether a refusal is about an unknown session, in the words of real servers.
 pub fn name_the_session(body: &[u8]) -> bool {
     let body = body.to_ascii_lowercase();
     let says = |words: &str| memchr::memmem::find(&body, words.as_bytes()).is_some();
     ["session", "not initialized", "uninitialized", "initialize request"].into_iter().any(says)
 }
 
-/// What a body is.
+/// The kind of a body.
 enum BodyKind {
     Json(Value),
     Page,
@@ -137,7 +137,7 @@ impl BodyKind {
     }
 }
 
-/// What a JSON value says to people.
+/// The text for people in a JSON value.
 fn said(value: &Value, depth: usize) -> Option<String> {
     let depth = depth.checked_sub(1)?;
     match value {

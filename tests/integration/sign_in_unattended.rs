@@ -95,7 +95,7 @@ async fn a_refused_renewal_makes_a_server_wait_for_a_sign_in_before_anybody_call
     let server = gateway.in_state("person", "unavailable").await;
     assert_eq!([&server["signIn"], &server["stale"]], [&json!(start), &Value::Null]);
     let reason = server["reason"].as_str().unwrap();
-    assert!(reason.contains("waits for somebody to sign in") && reason.contains(&start), "{reason}");
+    assert!(reason.contains("waits for a sign-in") && reason.contains(&start), "{reason}");
     assert_eq!(kept(folder.path()), None, "what is of no use is not kept");
 
     // Signed in anew, it stays so as before.

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::{ArgumentError, FaultKind};
 use crate::json::PathSegment;
-use crate::upstream::header_params::{HeaderParam, ParamKind, values_in};
 use crate::upstream::header_value;
+use crate::upstream::tools::header_params::{HeaderParam, ParamKind};
+use crate::upstream::tools::header_values::values_in;
 
 /// The largest integer that every end reads as it is, 2^53 - 1; minus it is the least.
 const SAFE: i64 = (1 << 53) - 1;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::pattern::is_portable;
 use crate::catalog::weight::{weight, weight_of_members};
 use crate::json::clip;
-use crate::upstream::schema_keyword::{Holds, holds};
+use crate::upstream::tools::schema_keyword::{Holds, holds};
 
 /// Of a schema that is looked through; clients would take seconds for more.
 const MOST_WEIGHT: usize = 20_000;

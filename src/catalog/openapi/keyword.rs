@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-pub(super) use crate::upstream::schema_keyword::{Holds, holds};
+pub(super) use crate::upstream::tools::schema_keyword::{Holds, holds};
 
 /// Visits the schemas that `value` holds under its keyword, each with its step below the keyword.
 pub(super) fn visit<'a>(holds: Holds, value: &'a Value, visitor: &mut dyn FnMut(Option<&str>, &'a Value)) {

@@ -15,7 +15,7 @@ use super::HIDDEN;
 use crate::config::problem::nearest;
 use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
 use crate::upstream::Definition;
-use crate::upstream::header_params::HeaderParam;
+use crate::upstream::tools::header_params::HeaderParam;
 
 /// Drifts of one list that are told in the log, each with its lines; further ones are counted.
 const MOST_TOLD: usize = 100;

@@ -22,7 +22,7 @@ use crate::catalog::resource_uri::joined;
 use crate::compute;
 use crate::json::{Splices, clip};
 use crate::protocol::{Era, error_code};
-use crate::upstream::pages::{ListRoom, Page, TooLong};
+use crate::upstream::tools::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
 
 /// How long a list waits for a server.

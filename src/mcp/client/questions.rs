@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Answer;
-use crate::upstream::{Link, Question};
+use crate::upstream::{Connection, Question};
 
 /// Questions over one connection that a client may leave unanswered; further ones are refused.
 pub const UNANSWERED: usize = 64;
@@ -47,7 +47,7 @@ impl Questions {
     }
 
     /// Takes the question that was asked over `link` under the server's own `id`.
-    pub fn take_of(&self, link: &Arc<dyn Link>, id: &str) -> Option<(u64, Question)> {
+    pub fn take_of(&self, link: &Arc<dyn Connection>, id: &str) -> Option<(u64, Question)> {
         let mut open = self.open();
         let number = open.iter().find_map(|(number, awaited)| {
             matches!(awaited, Awaited::Server { question, .. } if is_over(question, link) && &*question.id == id)
@@ -65,7 +65,7 @@ impl Questions {
     }
 
     /// How many wait that were asked over `link`.
-    pub fn over(&self, link: &Arc<dyn Link>) -> usize {
+    pub fn over(&self, link: &Arc<dyn Connection>) -> usize {
         let is_over = |awaited: &&Awaited| matches!(awaited, Awaited::Server { question, .. } if is_over(question, link));
         self.open().values().filter(is_over).count()
     }
@@ -79,6 +79,6 @@ impl Questions {
     }
 }
 
-fn is_over(question: &Question, link: &Arc<dyn Link>) -> bool {
-    Arc::ptr_eq(&question.link, link)
+fn is_over(question: &Question, link: &Arc<dyn Connection>) -> bool {
+    Arc::ptr_eq(&question.connection, link)
 }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::upstream::link::fake::Told;
-use crate::upstream::messages;
+use crate::upstream::connection::fake::Told;
+use crate::upstream::message_queue;
 
 fn client(capabilities: &str) -> Arc<Client> {
     let capabilities = RawValue::from_string(capabilities.to_owned()).unwrap();
@@ -52,7 +52,7 @@ async fn next(messages: &mut Receiver) -> Value {
 async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
     let (client, link) = (client(r#"{"roots":{}}"#), Told::new());
     let (_stream, mut messages) = client.stream();
-    Hearing::request(&*client, asked(7, &link)).unwrap();
+    MessageHandler::request(&*client, asked(7, &link)).unwrap();
     let question = next(&mut messages).await;
     client.answered("999", Answer::Result("{}".into()));
     sleep(ANSWERED_WITHIN - Duration::from_secs(1)).await;
@@ -71,12 +71,12 @@ async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
 #[tokio::test]
 async fn a_question_too_many_is_refused_and_takes_no_other_ones_place() {
     let (client, link, other) = (client(r#"{"roots":{}}"#), Told::new(), Told::new());
-    let (to, mut messages) = messages::channel(2 * UNANSWERED, 1 << 20);
+    let (to, mut messages) = message_queue::channel(2 * UNANSWERED, 1 << 20);
     let _way = client.request(to);
     for number in 0..=UNANSWERED {
-        Hearing::request(&*client, asked(number, &link)).unwrap();
+        MessageHandler::request(&*client, asked(number, &link)).unwrap();
     }
-    Hearing::request(&*client, asked(0, &other)).unwrap();
+    MessageHandler::request(&*client, asked(0, &other)).unwrap();
     let refused = link.messages();
     assert_eq!((refused.len(), &refused[0]["id"]), (1, &UNANSWERED.into()));
     for _ in 0..=UNANSWERED {
@@ -90,10 +90,10 @@ async fn a_question_too_many_is_refused_and_takes_no_other_ones_place() {
 async fn a_server_withdraws_its_own_question_alone() {
     let (client, link, other) = (client(r#"{"roots":{}}"#), Told::new(), Told::new());
     let (_stream, mut messages) = client.stream();
-    Hearing::request(&*client, asked(1, &link)).unwrap();
-    Hearing::request(&*client, asked(1, &other)).unwrap();
+    MessageHandler::request(&*client, asked(1, &link)).unwrap();
+    MessageHandler::request(&*client, asked(1, &other)).unwrap();
     let (first, second) = (next(&mut messages).await, next(&mut messages).await);
-    let other: Arc<dyn Link> = other;
+    let other: Arc<dyn Connection> = other;
     client.withdrawn(&other, "1");
     assert_eq!(next(&mut messages).await["params"]["requestId"], second["id"]);
     client.answered(&first["id"].to_string(), Answer::Result("{}".into()));
@@ -119,7 +119,7 @@ async fn a_result_that_wants_input_does_not_wait_for_ever() {
 async fn the_questions_to_a_client_that_leaves_are_refused() {
     let (client, link) = (client(r#"{"roots":{}}"#), Told::new());
     let (_stream, _messages) = client.stream();
-    Hearing::request(&*client, asked(1, &link)).unwrap();
+    MessageHandler::request(&*client, asked(1, &link)).unwrap();
     client.leave();
     assert_eq!((link.messages().len(), &link.messages()[0]["id"]), (1, &1.into()));
 }

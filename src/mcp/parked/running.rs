@@ -13,9 +13,9 @@ use crate::catalog::CatalogTool;
 use crate::gateway::{GivenUp, Outcome};
 use crate::json::Members;
 use crate::protocol::notification;
-use crate::upstream::messages::{Receiver, Sender};
+use crate::upstream::message_queue::{Receiver, Sender};
 use crate::upstream::progress::queue;
-use crate::upstream::{Hearing, Progress, Question};
+use crate::upstream::{MessageHandler, Progress, Question};
 
 /// Questions of one round, and those that may wait for the next one; further ones are refused.
 const QUESTIONS: usize = 64;
@@ -38,7 +38,7 @@ pub struct Running {
 
 /// The far ends that a new request is made with.
 pub struct Ends {
-    pub hearing: Arc<dyn Hearing>,
+    pub hearing: Arc<dyn MessageHandler>,
     pub progress: Arc<Progress>,
     pub called: Called,
     questions: mpsc::Receiver<Question>,
@@ -123,7 +123,7 @@ impl Running {
     }
 }
 
-impl Hearing for Ear {
+impl MessageHandler for Ear {
     fn notification(&self, method: &str, message: &Bytes) {
         if matches!(method, notification::MESSAGE | notification::ELICITATION_COMPLETE) {
             // A client that reads too slowly misses it.

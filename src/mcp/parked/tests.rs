@@ -2,9 +2,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::mcp::place::Place as Endpoint;
-use crate::upstream::link::fake::Told;
+use crate::upstream::connection::fake::Told;
 use crate::upstream::progress::queue;
-use crate::upstream::{Hearing, Question};
+use crate::upstream::{MessageHandler, Question};
 
 fn owner() -> Owner {
     let caller = Caller {
@@ -22,7 +22,7 @@ fn owner() -> Owner {
 async fn outcome(
     parked: &Arc<Parked>,
     work: impl Future<Output = Finished> + Send + 'static,
-    server: impl AsyncFnOnce(Arc<dyn Hearing>),
+    server: impl AsyncFnOnce(Arc<dyn MessageHandler>),
 ) -> serde_json::Value {
     let ends = Ends::new(false, false);
     let hearing = ends.hearing.clone();

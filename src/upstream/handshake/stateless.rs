@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::incoming::Incoming;
-use super::{Greeting, ServerInfo, Service};
 use crate::config::ServerName;
 use crate::protocol::notification::LIST_CHANGED;
 use crate::protocol::{json_rpc, method};
-use crate::upstream::hearing::Hearing;
-use crate::upstream::link::Link;
+use crate::upstream::connection::Connection;
+use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask, ServerReader};
+use crate::upstream::info::ServerInfo;
 use crate::upstream::message::Reply;
 use crate::upstream::request::Request;
+use crate::upstream::server_messages::MessageHandler;
 use crate::upstream::subscriptions::Subscriptions;
 
 /// Waits between tries to subscribe again after a subscription has ended.
@@ -24,27 +24,31 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 const PROVEN: Duration = Duration::from_secs(10);
 
 /// Starts to read.
-pub fn attend(greeting: Greeting<'_>, incoming: Incoming, info: ServerInfo) -> (Service, ServerInfo) {
-    let listener = Listener {
-        server: greeting.server.clone(),
-        link: incoming.link().clone(),
-        hearing: greeting.hearing.clone(),
+pub fn start_reader(
+    params: HandshakeParams<'_>,
+    reader: ServerReader,
+    info: ServerInfo,
+) -> (ReaderTask, ServerInfo) {
+    let listener = SubscriptionListener {
+        server: params.server.clone(),
+        connection: reader.connection().clone(),
+        handler: params.handler.clone(),
         capabilities: info.capabilities.clone(),
-        subscriptions: greeting.subscriptions,
+        subscriptions: params.subscriptions,
     };
-    (Service::start(incoming, async move { listener.listen().await }), info)
+    (ReaderTask::start(reader, async move { listener.listen().await }), info)
 }
 
-struct Listener {
+struct SubscriptionListener {
     server: ServerName,
-    link: Arc<dyn Link>,
-    hearing: Arc<dyn Hearing>,
+    connection: Arc<dyn Connection>,
+    handler: Arc<dyn MessageHandler>,
     capabilities: Map<String, Value>,
     subscriptions: Arc<Subscriptions>,
 }
 
-impl Listener {
-    /// Keeps a subscription for everything that the server offers to tell.
+impl SubscriptionListener {
+    /// Keeps a subscription to all changes that the server announces.
     async fn listen(&self) -> std::convert::Infallible {
         let mut changed = self.subscriptions.changed();
         let mut wait = AGAIN;
@@ -58,14 +62,15 @@ impl Listener {
             if !is_first {
                 // Whatever was missed while there was no subscription.
                 for method in LIST_CHANGED {
-                    self.hearing.notification(method, &json_rpc::notification(method).into());
+                    self.handler.notification(method, &json_rpc::notification(method).into());
                 }
             }
             is_first = false;
             let began = tokio::time::Instant::now();
             let members = format!("\"notifications\":{}", Value::Object(filter));
-            let subscribed =
-                self.link.request(Request::other(method::SUBSCRIPTIONS_LISTEN, members.as_bytes()), None);
+            let subscribed = self
+                .connection
+                .request(Request::other(method::SUBSCRIPTIONS_LISTEN, members.as_bytes()), None);
             tokio::select! {
                 ended = subscribed => {
                     let server = &self.server;
@@ -91,7 +96,7 @@ impl Listener {
     }
 
     fn filter(&self) -> Map<String, Value> {
-        let offers = |kind: &str, what: &str| {
+        let variants = |kind: &str, what: &str| {
             self.capabilities.get(kind).and_then(|kind| kind.get(what)).and_then(Value::as_bool) == Some(true)
         };
         let mut filter = Map::new();
@@ -100,7 +105,7 @@ impl Listener {
             ("prompts", "promptsListChanged"),
             ("resources", "resourcesListChanged"),
         ] {
-            if offers(kind, "listChanged") {
+            if variants(kind, "listChanged") {
                 filter.insert(wish.into(), true.into());
             }
         }

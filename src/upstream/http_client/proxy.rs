@@ -10,8 +10,9 @@ use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use tower::Service;
 
-use super::{QuickAckConnector, QuickAckStream, Reach};
 use crate::config::environment::ProxyVariables;
+use crate::upstream::http_client::quick_ack::{QuickAckConnector, QuickAckStream};
+use crate::upstream::http_client::resolver::AddressScope;
 
 type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,7 +47,7 @@ impl Proxies {
         let host = url.host()?;
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
         let is_here = match literal {
-            Some(address) => Reach::of(address) == Some(Reach::Loopback),
+            Some(address) => AddressScope::of(address) == Some(AddressScope::Loopback),
             None => {
                 host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
             }
@@ -54,7 +55,7 @@ impl Proxies {
         if is_here { None } else { matcher.intercept(url) }
     }
 
-    /// The credentials that a request to `url` itself carries for its proxy; in a tunnel the proxy sees none of it.
+    /// The proxy credentials that a request to `url` itself carries; a tunnel carries none.
     pub fn authorization(&self, url: &Uri) -> Option<HeaderValue> {
         if self.0.is_none() || url.scheme_str() != Some("http") {
             return None;
@@ -100,7 +101,7 @@ impl Service<Uri> for ProxyConnector {
             return Box::pin(async move { direct.call(url).await.map_err(Into::into) });
         };
         Box::pin(async move {
-            let shown = super::super::exchange::address(proxy.uri());
+            let shown = crate::upstream::http_client::address::address(proxy.uri());
             through(&proxy, direct, url).await.map_err(|error| ThroughProxy { proxy: shown, error }.into())
         })
     }

@@ -1,4 +1,4 @@
-//! Names to addresses, for a client that may be told to stay outside of where a server itself is.
+//! Resolves names to addresses, within the scope of the server that names them.
 //!
 //! A server on the internet may name any address as that of its authorization server. Without a bound it
 //! could have the gateway ask the services of the house (server-side request forgery).
@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use url::Host;
 
-/// How far inside an address lies.
+/// The scope of an address: how far inside it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
+pub enum AddressScope {
     /// The internet.
     Public,
     /// The networks of a house (RFC 1918, RFC 6598, RFC 4193), and everything outside.
@@ -22,9 +22,9 @@ pub enum Reach {
     Loopback,
 }
 
-impl Reach {
-    /// Where `address` lies; `None` for what no server has, such as link-local addresses, behind which clouds
-    /// keep the credentials of their machines.
+impl AddressScope {
+    /// The scope of `address`; `None` for link-local and other addresses that no server has. Behind link-local ones
+    /// clouds keep the credentials of their machines.
     pub fn of(address: IpAddr) -> Option<Self> {
         match address {
             IpAddr::V4(v4) => {
@@ -65,7 +65,7 @@ impl Reach {
     }
 
     pub fn allows(self, address: IpAddr) -> bool {
-        Self::of(address).is_some_and(|reach| reach <= self)
+        Self::of(address).is_some_and(|scope| scope <= self)
     }
 }
 
@@ -83,7 +83,7 @@ fn embedded(address: Ipv6Addr) -> Option<IpAddr> {
 #[derive(Debug, Clone)]
 pub struct Resolver {
     system: GaiResolver,
-    within: Option<Reach>,
+    within: Option<AddressScope>,
 }
 
 impl Resolver {
@@ -91,8 +91,8 @@ impl Resolver {
         Self { system: GaiResolver::new(), within: None }
     }
 
-    pub fn within(reach: Reach) -> Self {
-        Self { system: GaiResolver::new(), within: Some(reach) }
+    pub fn within(scope: AddressScope) -> Self {
+        Self { system: GaiResolver::new(), within: Some(scope) }
     }
 }
 
@@ -110,7 +110,7 @@ impl tower::Service<Name> for Resolver {
         Box::pin(async move {
             let addresses = resolving.await?;
             let allowed: Vec<SocketAddr> =
-                addresses.filter(|address| within.is_none_or(|reach| reach.allows(address.ip()))).collect();
+                addresses.filter(|address| within.is_none_or(|scope| scope.allows(address.ip()))).collect();
             if allowed.is_empty() && within.is_some() {
                 let message = format!("`{name}` lies further inside than the server that names it");
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn addresses_further_inside_than_the_server_are_out_of_reach() {
-        let allowed = |reach: Reach, address: &str| reach.allows(address.parse().unwrap());
-        for (address, reaches) in [
+        let allowed = |scope: AddressScope, address: &str| scope.allows(address.parse().unwrap());
+        for (address, scopees) in [
             ("203.0.113.7", [true, true, true]),
             ("2001:db8::1", [true, true, true]),
             ("10.1.2.3", [false, true, true]),
@@ -144,20 +144,21 @@ mod tests {
             ("::", [false, false, false]),
             ("224.0.0.1", [false, false, false]),
         ] {
-            let found = [Reach::Public, Reach::Private, Reach::Loopback].map(|reach| allowed(reach, address));
-            assert_eq!(found, reaches, "{address}");
+            let found = [AddressScope::Public, AddressScope::Private, AddressScope::Loopback]
+                .map(|scope| allowed(scope, address));
+            assert_eq!(found, scopees, "{address}");
         }
     }
 
     #[tokio::test]
     async fn a_host_is_as_far_inside_as_its_inmost_address() {
-        for (host, reach) in [
-            (Host::Domain("localhost"), Reach::Loopback),
-            (Host::Ipv4([192, 168, 1, 1].into()), Reach::Private),
-            (Host::Ipv4([169, 254, 169, 254].into()), Reach::Public),
-            (Host::Domain("no-such-name.invalid"), Reach::Public),
+        for (host, scope) in [
+            (Host::Domain("localhost"), AddressScope::Loopback),
+            (Host::Ipv4([192, 168, 1, 1].into()), AddressScope::Private),
+            (Host::Ipv4([169, 254, 169, 254].into()), AddressScope::Public),
+            (Host::Domain("no-such-name.invalid"), AddressScope::Public),
         ] {
-            assert_eq!(Reach::of_host(host.clone()).await, reach, "{host}");
+            assert_eq!(AddressScope::of_host(host.clone()).await, scope, "{host}");
         }
     }
 }

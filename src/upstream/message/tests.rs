@@ -119,20 +119,20 @@ fn a_request_of_ours_that_comes_back_is_told_from_one_of_the_servers() {
 
 #[test]
 fn an_answer_to_a_message_without_a_number_of_ours_is_read_with_what_it_names() {
-    let read = |text: &'static str| Answer::read(&Bytes::from_static(text.as_bytes()));
-    let result = |id| Some((id, Answer::Result(Bytes::from_static(b"{}"))));
+    let read = |text: &'static str| Reply::read(&Bytes::from_static(text.as_bytes()));
+    let result = |id| Some((id, Reply::Result(Bytes::from_static(b"{}"))));
     assert_eq!(read(r#"{"id":0,"result":{}}"#), result(Some(0)));
     assert_eq!(read(r#"{"id":"0.0","result":{}}"#), result(Some(0)));
     assert_eq!(read(r#"{"id":null,"result":{}}"#), result(None));
     assert_eq!(read(r#"{"id":0,"error":null,"result":{}}"#), result(Some(0)));
     let refused = read(r#"{"id":null,"error":{"code":-1,"message":"m"}}"#);
-    assert!(matches!(&refused, Some((None, Answer::Error(error))) if error.message == "m"), "{refused:?}");
+    assert!(matches!(&refused, Some((None, Reply::Error(error))) if error.message == "m"), "{refused:?}");
     for none in [r#"{"id":0}"#, "[]", "{", r#"{"id":0,"method":"x"}"#] {
         assert_eq!(read(none), None, "{none}");
     }
-    let refusal = Answer::refusal(0, "a \"b\"");
+    let refusal = Reply::refusal(0, "a \"b\"");
     assert!(
-        matches!(Answer::read(&refusal), Some((Some(0), Answer::Error(error))) if error.message == "a \"b\"")
+        matches!(Reply::read(&refusal), Some((Some(0), Reply::Error(error))) if error.message == "a \"b\"")
     );
 }
 

@@ -1,5 +1,5 @@
-//! What authorization servers send, brought into the shape that the standards ask for. Each oddity here is one of real
-//! servers that the official SDKs live with.
+//! Normalizes the responses of authorization servers to the form of the standards. Each oddity here occurs on real
+//! servers, and the official SDKs accept it.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -7,7 +7,7 @@ use oauth2::HttpResponse;
 use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
-type Members = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Members of metadata that are texts, and those that are lists of texts.
 const TEXTS: [&str; 6] =
@@ -21,12 +21,12 @@ const LISTS: [&str; 6] = [
     "token_endpoint_auth_methods_supported",
 ];
 
-/// Errors that say nothing of the `resource`, whatever words stand beside them.
+/// Errors that are not about the `resource`, whatever their description says.
 const OTHER_ERRORS: [&str; 5] =
     ["invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope", "access_denied"];
 
-/// The answer of a token endpoint as RFC 6749 has it: JSON, its token of the kind `Bearer` unless another is named, its
-/// lifetime a whole number of seconds; an error has a status of one, and a code.
+/// Normalizes the response of a token endpoint to RFC 6749. A token has the type `Bearer` unless another is named,
+/// and a lifetime in whole seconds; an error has an error status and a code.
 pub fn of_token_endpoint(response: HttpResponse) -> HttpResponse {
     let members = object(response.body()).or_else(|| form(response.body()));
     let is_success = response.status().is_success();
@@ -50,7 +50,7 @@ pub fn of_token_endpoint(response: HttpResponse) -> HttpResponse {
     }
 }
 
-fn granted(mut members: Members) -> Members {
+fn granted(mut members: JsonObject) -> JsonObject {
     let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     if !members.get("token_type").is_some_and(text) {
         members.insert("token_type".into(), "Bearer".into());
@@ -77,7 +77,7 @@ fn granted(mut members: Members) -> Members {
 }
 
 /// The words of an error that is written in no shape of OAuth.
-fn words(members: &Members) -> Option<String> {
+fn words(members: &JsonObject) -> Option<String> {
     let nested = members.get("error").and_then(Value::as_object);
     let all = [Some(members), nested].into_iter().flatten();
     let found =
@@ -85,8 +85,8 @@ fn words(members: &Members) -> Option<String> {
     found.flatten().find_map(Value::as_str).map(str::to_owned)
 }
 
-/// Whether a token endpoint refuses a request for the `resource` in it (RFC 8707, section 2), of which older servers know
-/// nothing. `response` is one of [`of_token_endpoint`].
+/// Whether a token endpoint refuses a request for its `resource` (RFC 8707, section 2). `response` is one of
+/// [`of_token_endpoint`].
 pub fn refuses_resource(response: &HttpResponse) -> bool {
     if !response.status().is_client_error() {
         return false;
@@ -100,7 +100,8 @@ pub fn refuses_resource(response: &HttpResponse) -> bool {
                 || text("error_description").to_ascii_lowercase().contains("resource"))
 }
 
-/// A document of metadata without members that are null or of a wrong type; a text where a list belongs is a list.
+/// Removes members from a metadata document that are null or of a wrong type. A string in place of a list becomes a
+/// list.
 pub fn of_metadata(response: HttpResponse) -> HttpResponse {
     let Some(mut members) = object(response.body()).filter(|_| response.status().is_success()) else {
         return response;
@@ -127,8 +128,7 @@ pub fn of_metadata(response: HttpResponse) -> HttpResponse {
     written(StatusCode::OK, members)
 }
 
-/// Puts `own` in the place of the `resource` of a document, when the two differ by slashes at their ends alone; gives the
-/// one that was published.
+/// Replaces the `resource` of a document by `own` when only slashes at the end differ. Returns the published one.
 pub fn with_own_resource(response: HttpResponse, own: &Url) -> (HttpResponse, Option<String>) {
     let members = object(response.body()).filter(|_| response.status().is_success());
     let published = members.as_ref().and_then(|members| Url::parse(members.get("resource")?.as_str()?).ok());
@@ -146,12 +146,12 @@ pub fn with_own_resource(response: HttpResponse, own: &Url) -> (HttpResponse, Op
     }
 }
 
-fn object(body: &[u8]) -> Option<Members> {
+fn object(body: &[u8]) -> Option<JsonObject> {
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
 }
 
 /// A form, as GitHub answers with one.
-fn form(body: &[u8]) -> Option<Members> {
+fn form(body: &[u8]) -> Option<JsonObject> {
     let is_form = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'{' | b'"');
     let body = body.trim_ascii();
     if body.is_empty() || !body.iter().all(is_form) || !body.contains(&b'=') {
@@ -160,7 +160,7 @@ fn form(body: &[u8]) -> Option<Members> {
     Some(form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into())).collect())
 }
 
-fn written(status: StatusCode, members: Members) -> HttpResponse {
+fn written(status: StatusCode, members: JsonObject) -> HttpResponse {
     let mut response = HttpResponse::new(Value::Object(members).to_string().into_bytes());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::rand::SecureRandom as _;
+use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
@@ -16,7 +17,7 @@ use serde_json::json;
 const LIFETIME: u64 = 60;
 
 /// Keys that sign, by the name of their algorithm (RFC 7518).
-enum Key {
+enum SigningKey {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
     Rs256(RsaKeyPair),
@@ -26,14 +27,14 @@ enum Key {
 ///
 /// # Errors
 ///
-/// The key is none that can sign. The text holds nothing of it.
+/// The key cannot sign. The text holds nothing of the key.
 pub fn sign(pem: &str, id: &str, audience: &str) -> Result<String, String> {
     let random = SystemRandom::new();
     let key = read(pem, &random)?;
     let algorithm = match &key {
-        Key::Es256(_) => "ES256",
-        Key::EdDsa(_) => "EdDSA",
-        Key::Rs256(_) => "RS256",
+        SigningKey::Es256(_) => "ES256",
+        SigningKey::EdDsa(_) => "EdDSA",
+        SigningKey::Rs256(_) => "RS256",
     };
     let broken = |_| "the system gives no random numbers".to_owned();
     let mut nonce = [0; 16];
@@ -47,9 +48,9 @@ pub fn sign(pem: &str, id: &str, audience: &str) -> Result<String, String> {
     let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&header), part(&claims));
     let signature = match &key {
-        Key::Es256(key) => key.sign(&random, signed.as_bytes()).map_err(broken)?.as_ref().to_vec(),
-        Key::EdDsa(key) => key.sign(signed.as_bytes()).as_ref().to_vec(),
-        Key::Rs256(key) => {
+        SigningKey::Es256(key) => key.sign(&random, signed.as_bytes()).map_err(broken)?.as_ref().to_vec(),
+        SigningKey::EdDsa(key) => key.sign(signed.as_bytes()).as_ref().to_vec(),
+        SigningKey::Rs256(key) => {
             let mut signature = vec![0; key.public().modulus_len()];
             key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).map_err(broken)?;
             signature
@@ -58,20 +59,20 @@ pub fn sign(pem: &str, id: &str, audience: &str) -> Result<String, String> {
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-fn read(pem: &str, random: &SystemRandom) -> Result<Key, String> {
+fn read(pem: &str, random: &SystemRandom) -> Result<SigningKey, String> {
     let document = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-        "`oauth.privateKey` is no key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----); convert it with `openssl pkcs8 -topk8 \
+        "`oauth.privateKey` is not a key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----); convert it with `openssl pkcs8 -topk8 \
          -nocrypt`"
     })?;
     let document = document.secret_pkcs8_der();
     if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document, random) {
-        return Ok(Key::Es256(key));
+        return Ok(SigningKey::Es256(key));
     }
     if let Ok(key) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(document) {
-        return Ok(Key::EdDsa(key));
+        return Ok(SigningKey::EdDsa(key));
     }
-    RsaKeyPair::from_pkcs8(document).map(Key::Rs256).map_err(|_| {
-        "`oauth.privateKey` is none of an EC key over P-256, an Ed25519 key and an RSA key".to_owned()
+    RsaKeyPair::from_pkcs8(document).map(SigningKey::Rs256).map_err(|_| {
+        "`oauth.privateKey` must be an EC key over P-256, an Ed25519 key or an RSA key".to_owned()
     })
 }
 

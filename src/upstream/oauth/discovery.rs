@@ -3,39 +3,18 @@
 use std::sync::Arc;
 
 use rmcp::transport::auth::{
-    AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataResolution,
-    AuthorizationMetadataSource, OAuthClientConfig,
+    AuthError, AuthorizationManager, AuthorizationMetadataResolution, AuthorizationMetadataSource,
+    OAuthClientConfig,
 };
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::http::{Client as HttpClient, Shared};
-use super::store::Store;
-use super::{Authorizer, CALLBACK, OAuthError};
 use crate::config::SecretText;
-
-/// An authorization server, with rmcp's machine that speaks to it.
-pub struct Found {
-    pub manager: AuthorizationManager,
-    pub metadata: AuthorizationMetadata,
-    pub http: Arc<HttpClient>,
-    /// What tokens are for (RFC 8707).
-    pub resource: String,
-}
-
-impl Found {
-    /// What the authorization server says it can do with `key`.
-    pub fn supports(&self, key: &str, value: &str) -> Option<bool> {
-        let listed = self.metadata.additional_fields.get(key)?.as_array()?;
-        Some(listed.iter().any(|listed| listed.as_str() == Some(value)))
-    }
-
-    /// Whether it gives out refresh tokens for the scope `offline_access`.
-    pub fn offers_offline_access(&self) -> bool {
-        let scopes = self.metadata.scopes_supported.as_deref().unwrap_or_default();
-        scopes.iter().any(|scope| scope == "offline_access")
-    }
-}
+use crate::upstream::oauth::authorization_server::AuthorizationServer;
+use crate::upstream::oauth::authorizer::{Authorizer, CALLBACK};
+use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::metadata_client::{MetadataClient, RmcpHttpClient};
+use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
 
 impl Authorizer {
     /// The server's address.
@@ -65,9 +44,9 @@ impl Authorizer {
     /// # Errors
     ///
     /// None was found, it is not the one of `oauth.issuer`, or it did not answer.
-    pub(super) async fn discover(&self, challenge: Option<&str>) -> Result<Found, OAuthError> {
+    pub(super) async fn discover(&self, challenge: Option<&str>) -> Result<AuthorizationServer, OAuthError> {
         let url = self.address().await?;
-        let http = Arc::new(HttpClient::new(self.oauth.clients.clone(), url).await);
+        let http = Arc::new(MetadataClient::new(self.oauth.clients.clone(), url).await);
         let mut manager = self.manager(url, &http).await?;
         let resolved = resolve(&manager, &http, challenge).await;
         let metadata = match (&self.config.issuer, resolved) {
@@ -92,24 +71,28 @@ impl Authorizer {
         };
         manager.set_metadata(metadata.clone());
         let resource = http.published(resource(&mut manager, url).await);
-        Ok(Found { manager, metadata, http, resource })
+        Ok(AuthorizationServer { manager, metadata, http, resource })
     }
 
-    async fn manager(&self, url: &Url, http: &Arc<HttpClient>) -> Result<AuthorizationManager, OAuthError> {
-        let client = Arc::new(Shared(http.clone()));
+    async fn manager(
+        &self,
+        url: &Url,
+        http: &Arc<MetadataClient>,
+    ) -> Result<AuthorizationManager, OAuthError> {
+        let client = Arc::new(RmcpHttpClient(http.clone()));
         let mut manager = AuthorizationManager::new_with_oauth_http_client(url.as_str(), client).await?;
-        manager.set_credential_store(Store::of(self.vault.clone()));
+        manager.set_credential_store(RmcpCredentialStore::of(self.store.clone()));
         Ok(manager)
     }
 
     /// The client that got the tokens which are kept.
     pub(super) async fn kept_client(&self) -> Result<OAuthClientConfig, OAuthError> {
         let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
-        let id = self.vault.client_id().ok_or(OAuthError::SignIn)?;
+        let id = self.store.client_id().ok_or(OAuthError::SignIn)?;
         let config = OAuthClientConfig::new(id.clone(), redirect_uri);
         let secret = match &self.config.client_secret {
             Some(secret) if self.config.client_id.as_ref() == Some(&id) => Some(self.secret(secret).await?),
-            _ => self.vault.client().filter(|client| client.id == id).and_then(|client| client.secret),
+            _ => self.store.client().filter(|client| client.id == id).and_then(|client| client.secret),
         };
         Ok(match secret {
             Some(secret) => config.with_client_secret(secret),
@@ -118,17 +101,18 @@ impl Authorizer {
     }
 }
 
-/// As rmcp resolves it, except that a document which is another's is passed over where there are further places to look.
+/// Resolves as rmcp does, but passes over a document of another resource or issuer where there are further places to
+/// look.
 async fn resolve(
     manager: &AuthorizationManager,
-    http: &HttpClient,
+    http: &MetadataClient,
     challenge: Option<&str>,
 ) -> Result<AuthorizationMetadataResolution, AuthError> {
     let mut first = None;
     loop {
         match (manager.resolve_metadata_from_challenge(challenge).await, first) {
-            // A server that says that it is another resource is not signed in to by what its origin says besides; and what
-            // is only guessed explains less than what was found and refused.
+            // A server that declares another resource is not signed in to by its origin's metadata; and a guess
+            // explains less than a document that was found and refused.
             (Ok(resolution), Some(error)) if !makes_up_for(&error, resolution.source) => return Err(error),
             (Ok(resolution), _) => return Ok(resolution),
             (Err(error), earlier) if is_anothers(&error) && http.pass_over_last() => {
@@ -159,8 +143,8 @@ fn is_anothers(error: &AuthError) -> bool {
     )
 }
 
-/// The resource that `manager` has discovered. It tells that in nothing but the address of a sign-in; where the
-/// authorization server has none of those, the server's own address is what counts.
+/// The resource that `manager` has discovered. Only the address of a sign-in reveals it; without a sign-in endpoint
+/// the server's own address counts.
 async fn resource(manager: &mut AuthorizationManager, url: &Url) -> String {
     let aside = OAuthClientConfig::new("nobody", url.as_str());
     let address = match manager.configure_client(aside) {

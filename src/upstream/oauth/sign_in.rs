@@ -1,8 +1,8 @@
-//! Sign-ins: somebody is sent to the authorization server, and comes back with a code.
+//! Sign-ins: a browser is sent to the authorization server, and comes back with a code.
 //!
-//! Each has a `state` that nobody can guess, that counts once and for ten minutes, and only from the browser that the
-//! sign-in was begun in: that one holds a secret of its own in a cookie. So nobody can finish a sign-in that another one
-//! began, nor have somebody else's browser finish one of theirs.
+//! Each has an unguessable `state` that counts once, for ten minutes, and only from the browser that began the
+//! sign-in: that browser holds a secret in a cookie. So one person can neither finish the sign-in of another, nor
+//! have another person's browser finish theirs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,26 +10,29 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::rand::SecureRandom as _;
+use ring::rand::SystemRandom;
 use rmcp::transport::auth::{AuthError, OAuthClientConfig};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
+use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use url::Url;
 
-use super::discovery::Found;
-use super::store::Store;
-use super::vault::Client;
-use super::{Authorizer, CALLBACK, OAuthError, RENEWAL_LIMIT};
+use crate::upstream::oauth::authorization_server::AuthorizationServer;
+use crate::upstream::oauth::authorizer::{Authorizer, CALLBACK, RENEWAL_LIMIT};
+use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
+use crate::upstream::oauth::token_store::store::ClientRegistration;
 
 /// How long a sign-in may take.
 pub const LIFETIME: Duration = Duration::from_secs(600);
 /// Sign-ins under way at one time; a further one ends the oldest.
 const MOST: usize = 64;
 
-/// A sign-in that has begun.
+/// A sign-in that has begun, as the browser needs it.
 #[derive(Debug)]
-pub struct Begun {
+pub struct AuthorizationRequest {
     /// Where the browser goes.
     pub url: String,
     /// The cookie that this browser alone has.
@@ -37,9 +40,9 @@ pub struct Begun {
     pub secret: String,
 }
 
-/// What a browser brings back.
+/// The parameters that a browser brings back.
 #[derive(Debug, Default)]
-pub struct Returned {
+pub struct AuthorizationCallback {
     pub state: String,
     pub code: Option<String>,
     pub issuer: Option<String>,
@@ -68,41 +71,41 @@ pub enum SignInError {
 
 /// The sign-ins under way, by their state.
 #[derive(Debug, Default)]
-pub struct SignIns(Mutex<HashMap<String, Open>>);
+pub struct SignIns(Mutex<HashMap<String, PendingSignIn>>);
 
-struct Open {
+struct PendingSignIn {
     authorizer: Weak<Authorizer>,
     /// Digest of the browser's secret.
     browser: [u8; 32],
     began: Instant,
-    asked: Box<Asked>,
+    asked: Box<SignInContext>,
 }
 
-/// What the exchange of the code needs.
-struct Asked {
-    found: Found,
+/// The context of the code exchange.
+struct SignInContext {
+    found: AuthorizationServer,
     /// The client, when the gateway registered itself.
-    client: Option<Client>,
+    client: Option<ClientRegistration>,
 }
 
-impl std::fmt::Debug for Open {
+impl std::fmt::Debug for PendingSignIn {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Open").field("began", &self.began).finish_non_exhaustive()
+        formatter.debug_struct("PendingSignIn").field("began", &self.began).finish_non_exhaustive()
     }
 }
 
-/// The name of the cookie that belongs to `state`. It tells nothing about it.
+/// The name of the cookie that belongs to `state`. It reveals nothing about it.
 pub fn cookie_name(state: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(state).into();
     format!("mcpo-sign-in-{}", URL_SAFE_NO_PAD.encode(&digest[..9]))
 }
 
 impl SignIns {
-    fn open(&self) -> MutexGuard<'_, HashMap<String, Open>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<String, PendingSignIn>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, state: String, sign_in: Open) {
+    fn add(&self, state: String, sign_in: PendingSignIn) {
         let mut open = self.open();
         open.retain(|_, open| open.began.elapsed() < LIFETIME);
         while open.len() >= MOST {
@@ -114,7 +117,7 @@ impl SignIns {
     }
 
     /// Takes the sign-in of `state` out, for the browser that began it.
-    fn take(&self, state: &str, secret: Option<&str>) -> Result<Open, SignInError> {
+    fn take(&self, state: &str, secret: Option<&str>) -> Result<PendingSignIn, SignInError> {
         let mut open = self.open();
         let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME);
         let found = found.ok_or(SignInError::Unknown)?;
@@ -133,7 +136,7 @@ impl SignIns {
     /// [`SignInError`]; the sign-in is over then, unless it was another browser's.
     pub async fn finish(
         &self,
-        returned: Returned,
+        returned: AuthorizationCallback,
         secret: Option<&str>,
     ) -> Result<Arc<Authorizer>, SignInError> {
         let open = self.take(&returned.state, secret)?;
@@ -149,13 +152,13 @@ impl SignIns {
 }
 
 impl Authorizer {
-    /// Begins a sign-in: finds the authorization server, registers the gateway there if it has to, and gives the
-    /// address that the browser goes to.
+    /// Begins a sign-in and returns the address that the browser goes to. Finds the authorization server, and
+    /// registers the gateway there if needed.
     ///
     /// # Errors
     ///
     /// [`OAuthError`]; nothing has begun then.
-    pub async fn begin(self: &Arc<Self>) -> Result<Begun, OAuthError> {
+    pub async fn begin(self: &Arc<Self>) -> Result<AuthorizationRequest, OAuthError> {
         let begun = tokio::time::timeout(RENEWAL_LIMIT, self.begin_at_leisure()).await;
         begun.unwrap_or_else(|_| {
             let seconds = RENEWAL_LIMIT.as_secs();
@@ -163,16 +166,16 @@ impl Authorizer {
         })
     }
 
-    async fn begin_at_leisure(self: &Arc<Self>) -> Result<Begun, OAuthError> {
+    async fn begin_at_leisure(self: &Arc<Self>) -> Result<AuthorizationRequest, OAuthError> {
         let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
-        let mut desk = self.desk.lock().await;
-        let mut found = self.discover(desk.challenge.as_deref()).await?;
+        let mut state = self.refresh_state.lock().await;
+        let mut found = self.discover(state.challenge.as_deref()).await?;
         self.check_pkce(&found)?;
         let scopes = self.scopes_to_ask(&found).await;
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        let trusted = !std::mem::replace(&mut desk.unreturned, true);
+        let trusted = !std::mem::replace(&mut state.unreturned, true);
         let client = self.become_client(&mut found, &redirect_uri, &scopes, trusted).await?;
-        drop(desk);
+        drop(state);
         let mut url = Url::parse(&found.manager.get_authorization_url(&scopes).await?)
             .map_err(|error| OAuthError::Protocol(error.to_string()))?;
         found.http.check(&url).map_err(OAuthError::Protocol)?;
@@ -189,19 +192,19 @@ impl Authorizer {
             .map_err(|_| OAuthError::Protocol("the system gives no random numbers".into()))?;
         let secret = URL_SAFE_NO_PAD.encode(secret);
         let cookie = cookie_name(&state);
-        let sign_in = Open {
+        let sign_in = PendingSignIn {
             authorizer: Arc::downgrade(self),
             browser: Sha256::digest(&secret).into(),
             began: Instant::now(),
-            asked: Box::new(Asked { found, client }),
+            asked: Box::new(SignInContext { found, client }),
         };
         self.oauth.sign_ins.add(state, sign_in);
-        Ok(Begun { url: url.into(), cookie, secret })
+        Ok(AuthorizationRequest { url: url.into(), cookie, secret })
     }
 
     /// Holds the authorization server to PKCE, without which a code that is intercepted opens the server to others; one
     /// that lists other methods alone is refused by rmcp (2025-11-25, authorization, "Authorization Code Protection").
-    fn check_pkce(&self, found: &Found) -> Result<(), OAuthError> {
+    fn check_pkce(&self, found: &AuthorizationServer) -> Result<(), OAuthError> {
         if found.metadata.code_challenge_methods_supported.is_some() || self.config.assume_pkce {
             return Ok(());
         }
@@ -213,11 +216,11 @@ impl Authorizer {
 
     /// Those of the entry, or those that the server names; and those that a call was refused for want of, beside the
     /// ones that were granted.
-    async fn scopes_to_ask(&self, found: &Found) -> Vec<String> {
+    async fn scopes_to_ask(&self, found: &AuthorizationServer) -> Vec<String> {
         let lacking = self.wanted.load().as_ref().map(|wanted| wanted.scopes.clone()).unwrap_or_default();
         let mut scopes = match (self.config.scopes.is_empty(), lacking.is_empty()) {
             (false, _) => self.config.scopes.clone(),
-            (true, false) => self.vault.granted(),
+            (true, false) => self.store.granted(),
             (true, true) => found.manager.select_initial_scopes(&[]).await,
         };
         scopes.extend(lacking);
@@ -233,11 +236,11 @@ impl Authorizer {
     /// at the gateway's own address, an earlier registration that is still `trusted`, or a new one.
     async fn become_client(
         &self,
-        found: &mut Found,
+        found: &mut AuthorizationServer,
         redirect_uri: &str,
         scopes: &[&str],
         trusted: bool,
-    ) -> Result<Option<Client>, OAuthError> {
+    ) -> Result<Option<ClientRegistration>, OAuthError> {
         let with = |id: &str| {
             OAuthClientConfig::new(id, redirect_uri).with_application_type(application(redirect_uri))
         };
@@ -256,8 +259,8 @@ impl Authorizer {
             found.manager.configure_client(with(&document))?;
             return Ok(None);
         }
-        let kept = self.vault.client().filter(|client| {
-            trusted && client.redirect_uri == redirect_uri && self.vault.issuer() == found.metadata.issuer
+        let kept = self.store.client().filter(|client| {
+            trusted && client.redirect_uri == redirect_uri && self.store.issuer() == found.metadata.issuer
         });
         if let Some(client) = kept {
             let mut config = with(&client.id);
@@ -275,7 +278,7 @@ impl Authorizer {
         // rmcp takes the kind of application from the client before.
         found.manager.configure_client(with("unregistered"))?;
         let registered = found.manager.register_client("mcpo", redirect_uri, scopes).await?;
-        Ok(Some(Client {
+        Ok(Some(ClientRegistration {
             id: registered.client_id,
             secret: registered.client_secret,
             redirect_uri: redirect_uri.to_owned(),
@@ -284,7 +287,7 @@ impl Authorizer {
 
     /// The address of the document that describes the gateway: as configured, or the gateway's own where nothing else
     /// is left.
-    fn client_document(&self, found: &Found) -> Option<String> {
+    fn client_document(&self, found: &AuthorizationServer) -> Option<String> {
         let configured = self.config.client_metadata_url.clone();
         configured.or_else(|| {
             let own = self.oauth.public(CLIENT_DOCUMENT)?;
@@ -293,14 +296,19 @@ impl Authorizer {
     }
 
     /// Exchanges the code that came back.
-    async fn returned(&self, asked: Asked, returned: Returned) -> Result<(), SignInError> {
-        self.desk.lock().await.unreturned = false;
-        let Asked { mut found, client } = asked;
+    async fn returned(
+        &self,
+        asked: SignInContext,
+        returned: AuthorizationCallback,
+    ) -> Result<(), SignInError> {
+        self.refresh_state.lock().await.unreturned = false;
+        let SignInContext { mut found, client } = asked;
         if let Some(error) = returned.error {
             return Err(SignInError::Denied(error));
         }
         let code = returned.code.ok_or_else(|| SignInError::Denied("it gave no code".into()))?;
-        let store = Store::for_sign_in(self.vault.clone(), found.metadata.issuer.clone(), client);
+        let store =
+            RmcpCredentialStore::for_sign_in(self.store.clone(), found.metadata.issuer.clone(), client);
         found.manager.set_credential_store(store);
         let issuer = returned.issuer.as_deref();
         let exchanged =
@@ -313,18 +321,18 @@ impl Authorizer {
             ) => return Err(SignInError::OtherIssuer),
             Err(error) => return Err(SignInError::Failed(error.into())),
         }
-        found.manager.set_credential_store(Store::of(self.vault.clone()));
-        let mut desk = self.desk.lock().await;
-        desk.found = Some(found);
-        desk.challenge = None;
-        desk.failed = None;
+        found.manager.set_credential_store(RmcpCredentialStore::of(self.store.clone()));
+        let mut state = self.refresh_state.lock().await;
+        state.found = Some(found);
+        state.challenge = None;
+        state.failed = None;
         self.wanted.store(None);
-        tracing::info!(mcp_server = %self.server, "{}: somebody has signed in, for all callers of the gateway", self.server);
+        tracing::info!(mcp_server = %self.server, "{}: signed in, for all callers of the gateway", self.server);
         Ok(())
     }
 }
 
-/// What the gateway itself says in the address of a sign-in.
+/// The query parameters that the gateway itself sets in the address of a sign-in.
 const OURS: [&str; 8] = [
     "response_type",
     "client_id",

@@ -1,11 +1,12 @@
-//! What becomes of a server whose supervisor fails by a panic of ours: its calls are told at once, and do not wait for a
-//! task that is gone.
+//! Handles a panic of a supervisor: the calls of its server fail at once, and do not wait for a task that is gone.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::upstream::error::EndReason;
-use crate::upstream::{Phase, Upstream, backoff};
+use crate::upstream::backoff;
+use crate::upstream::error::CloseReason;
+use crate::upstream::server::Upstream;
+use crate::upstream::state::Phase;
 
 /// Watches over `upstream` until it is dropped.
 pub(super) struct Failure(pub Arc<Upstream>);
@@ -22,7 +23,7 @@ impl Drop for Failure {
         upstream.disconnect();
         upstream.enter(
             Phase::Unavailable {
-                reason: Arc::new(EndReason::Broken(reason)),
+                reason: Arc::new(CloseReason::Broken(reason)),
                 tried_at: now,
                 retry_at: now + backoff::LONGEST,
             },

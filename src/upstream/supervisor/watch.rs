@@ -1,68 +1,69 @@
-//! What is done while a server is ready: its changes are followed until its connection ends.
+//! Follows a ready server until its connection ends.
 
 use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::{KEPT_LIMIT, Live, Supervisor};
-use crate::upstream::changes::Change;
-use crate::upstream::error::EndReason;
-use crate::upstream::following::Following;
-use crate::upstream::link::Link;
+use crate::upstream::changes::ChangeKind;
+use crate::upstream::connection::Connection;
+use crate::upstream::error::CloseReason;
+use crate::upstream::info::{ServerInfo, ToolList};
 use crate::upstream::pace::Paced;
-use crate::upstream::{ServerInfo, ToolList, tools};
+use crate::upstream::subscription_sync::SubscriptionSync;
+use crate::upstream::supervisor::{KEPT_LIMIT, Live, Supervisor};
+use crate::upstream::tools::list;
 
 impl Supervisor {
     /// Follows a live server until its connection ends or the gateway does; returns why.
-    pub(super) async fn watch(&self, live: Live) -> EndReason {
-        let Live { service, link, changed, news } = live;
+    pub(super) async fn watch(&self, live: Live) -> CloseReason {
+        let Live { reader, connection, changed, news } = live;
         self.keep(news).await;
-        let mut followed = Following::new(self.upstream.subscriptions(), &*link);
+        let mut followed = SubscriptionSync::new(self.upstream.subscriptions(), &*connection);
         let (name, changes) = (self.upstream.name(), &self.upstream.changes);
         let mut tools = Paced::new(&changed.tools);
         let mut prompts = Paced::new(&changed.prompts);
         let mut resources = Paced::new(&changed.resources);
         let reason = loop {
             tokio::select! {
-                reason = link.end().wait() => break reason,
+                reason = connection.end().wait() => break reason,
                 reason = self.signed_out() => {
-                    link.end().set(reason.clone());
+                    connection.end().set(reason.clone());
                     break reason;
                 }
-                () = self.upstream.stop.cancelled() => break EndReason::Stopping,
+                () = self.upstream.stop.cancelled() => break CloseReason::Stopping,
                 never = followed.follow() => match never {},
-                () = prompts.next() => changes.announce(name, Change::Prompts),
-                () = resources.next() => changes.announce(name, Change::Resources),
+                () = prompts.next() => changes.announce(name, ChangeKind::Prompts),
+                () = resources.next() => changes.announce(name, ChangeKind::Resources),
                 () = tools.next() => {
                     tokio::select! {
-                        () = self.list_again(&*link) => {}
-                        _ = link.end().wait() => {}
+                        () = self.list_again(&*connection) => {}
+                        _ = connection.end().wait() => {}
                         () = self.upstream.stop.cancelled() => {}
                     }
                 }
             }
         };
-        link.close().await;
-        if let Err(error) = service.cancel().await {
+        connection.close().await;
+        if let Err(error) = reader.cancel().await {
             tracing::error!(mcp_server = %self.upstream.name(), %error, "the task of a connection failed");
         }
         reason
     }
 
-    /// Waits until nobody but a person can get a token for the server.
-    async fn signed_out(&self) -> EndReason {
+    /// Waits until the server needs a sign-in.
+    async fn signed_out(&self) -> CloseReason {
         match self.upstream.authorizer() {
             Some(authorizer) => authorizer.signed_out().await,
             None => std::future::pending().await,
         }
     }
 
-    async fn list_again(&self, link: &dyn Link) {
+    async fn list_again(&self, connection: &dyn Connection) {
         let name = self.upstream.name();
         let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
         match timeout(
             self.surroundings.limits.load().start_timeout,
-            tools::list(name, link, self.upstream.tools()),
+            list::list(name, connection, self.upstream.tools()),
         )
         .await
         {
@@ -83,7 +84,9 @@ impl Supervisor {
             Ok(Err(error)) => {
                 tracing::warn!(mcp_server = %name, "{name} changed its tool list, which cannot be read: {error}")
             }
-            Err(_) => tracing::warn!(mcp_server = %name, "{name} changed its tool list and does not tell it"),
+            Err(_) => {
+                tracing::warn!(mcp_server = %name, "{name} changed its tool list and does not answer `tools/list`")
+            }
         }
     }
 

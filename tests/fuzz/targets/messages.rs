@@ -14,7 +14,7 @@ use http_body_util::Full;
 use libfuzzer_sys::fuzz_target;
 use mcpo::app::local::Local;
 use mcpo::config::{Config, Sources};
-use mcpo::upstream::frames::{Frame, Frames};
+use mcpo::upstream::transport::frames::{Frame, Frames};
 use mcpo::upstream::message::{Sorted, sort};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -105,7 +105,7 @@ fn of_a_server(bytes: &[u8]) {
                         }
                         Sorted::Error { .. }
                         | Sorted::Progress { .. }
-                        | Sorted::Farewell(_)
+                        | Sorted::ExitNotice(_)
                         | Sorted::Echo { .. }
                         | Sorted::Stray
                         | Sorted::Other => {}

@@ -9,7 +9,7 @@ use super::resolve;
 use crate::catalog::arguments::budget::{self, Limit};
 use crate::catalog::arguments::metered::{Charges, TextCharge};
 use crate::catalog::arguments::pattern::Weight;
-use crate::upstream::schema_keyword::{Holds, holds};
+use crate::upstream::tools::schema_keyword::{Holds, holds};
 
 /// Subschemas that look at nothing are passed so often in one step.
 const SILENT_A_STEP: u64 = 8;

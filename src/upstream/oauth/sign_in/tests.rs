@@ -1,20 +1,22 @@
 use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata};
 
-use super::super::http::{Client as HttpClient, Shared};
 use super::*;
+use crate::upstream::oauth::metadata_client::{MetadataClient, RmcpHttpClient};
 
-async fn open(secret: &str) -> Open {
+async fn open(secret: &str) -> PendingSignIn {
     let url = Url::parse("http://localhost:1/mcp").unwrap();
-    let http = Arc::new(HttpClient::new(Arc::default(), &url).await);
-    let manager =
-        AuthorizationManager::new_with_oauth_http_client(url.as_str(), Arc::new(Shared(http.clone())));
+    let http = Arc::new(MetadataClient::new(Arc::default(), &url).await);
+    let manager = AuthorizationManager::new_with_oauth_http_client(
+        url.as_str(),
+        Arc::new(RmcpHttpClient(http.clone())),
+    );
     let (manager, resource) = (manager.await.unwrap(), url.to_string());
-    let found = Found { manager, metadata: AuthorizationMetadata::default(), http, resource };
-    Open {
+    let found = AuthorizationServer { manager, metadata: AuthorizationMetadata::default(), http, resource };
+    PendingSignIn {
         authorizer: Weak::new(),
         browser: Sha256::digest(secret).into(),
         began: Instant::now(),
-        asked: Box::new(Asked { found, client: None }),
+        asked: Box::new(SignInContext { found, client: None }),
     }
 }
 

@@ -1,0 +1,230 @@
+//! The authorizer of one server: its tokens, its authorization server, and the sign-in that it waits for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::{ArcSwapOption, Guard};
+use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::config::{HttpConfig, OAuthConfig, OAuthGrant, ServerConfig, ServerName, TransportConfig};
+use crate::upstream::changes::Changes;
+use crate::upstream::error::CloseReason;
+use crate::upstream::file_lock::FileLock;
+use crate::upstream::http_client::HttpClients;
+use crate::upstream::oauth::authorization_server::AuthorizationServer;
+use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::sign_in::SignIns;
+use crate::upstream::oauth::token_store::registry::TokenStores;
+use crate::upstream::oauth::token_store::store::TokenStore;
+use crate::upstream::oauth::token_store::token::Token;
+
+/// The path below `publicUrl` that authorization servers send browsers back to.
+pub const CALLBACK: &str = "/oauth/callback";
+
+/// How long all of one renewal may take.
+pub(super) const RENEWAL_LIMIT: Duration = Duration::from_secs(60);
+
+/// The clients, tokens and sign-ins that all authorizers share.
+#[derive(Debug, Default)]
+pub struct OAuth {
+    pub(super) clients: Arc<HttpClients>,
+    /// Where tokens are kept; without it they end with the gateway.
+    directory: Option<PathBuf>,
+    turn: FileLock,
+    /// `publicUrl`, without a slash at its end.
+    public_url: ArcSwapOption<String>,
+    pub(super) sign_ins: SignIns,
+    stores: TokenStores,
+    /// Renewals under way: they go on when the call that began them is given up, since a refresh token that was sent
+    /// may be void and its successor must not be lost.
+    pub(super) tasks: TaskTracker,
+}
+
+impl OAuth {
+    pub fn new(clients: Arc<HttpClients>, state_dir: Option<PathBuf>, turn: FileLock) -> Self {
+        let directory = state_dir.map(|directory| directory.join("oauth"));
+        Self { clients, directory, turn, ..Self::default() }
+    }
+
+    /// `url` is the gateway's own address from now on.
+    pub fn set_public_url(&self, url: Option<&str>) {
+        self.public_url.store(url.map(|url| Arc::new(url.trim_end_matches('/').to_owned())));
+    }
+
+    /// The sign-ins that were begun and not ended.
+    pub fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
+    }
+
+    /// `path` below the gateway's own address.
+    pub fn public(&self, path: &str) -> Option<String> {
+        self.public_url.load().as_ref().map(|url| format!("{url}{path}"))
+    }
+
+    /// Waits for the renewals under way.
+    pub async fn end(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Gets and keeps the tokens of one server.
+pub struct Authorizer {
+    pub(super) server: ServerName,
+    pub(super) http: HttpConfig,
+    pub(super) config: OAuthConfig,
+    pub(super) oauth: Arc<OAuth>,
+    pub(super) store: Arc<TokenStore>,
+    /// The server's address, once it was read.
+    pub(super) url: OnceCell<Url>,
+    pub(super) refresh_state: Mutex<RefreshState>,
+    /// The sign-in that the server waits for.
+    pub(super) wanted: ArcSwapOption<WantedSignIn>,
+    /// Permits one refresh ahead of time.
+    pub(super) renewing: Arc<Semaphore>,
+    /// Notified when the tokens are lost because no refresh is possible.
+    pub(super) lost: Notify,
+    changes: Arc<Changes>,
+}
+
+/// The state that refreshes and sign-ins work on, one at a time.
+#[derive(Default)]
+pub(super) struct RefreshState {
+    /// The authorization server, once it is known.
+    pub(super) found: Option<AuthorizationServer>,
+    /// The `WWW-Authenticate` of the last refusal: it says where to sign in, and for what.
+    pub(super) challenge: Option<String>,
+    /// When the last renewal failed.
+    pub(super) failed: Option<Instant>,
+    /// Scopes that the last token was asked with, and those that the server wanted beyond its first ones.
+    pub(super) asked: Vec<String>,
+    pub(super) more: Vec<String>,
+    /// A sign-in was begun and has not come back: perhaps the authorization server no longer knows the client.
+    pub(super) unreturned: bool,
+}
+
+/// The purpose of the next sign-in.
+#[derive(Debug, Default)]
+pub(super) struct WantedSignIn {
+    /// Scopes that the token lacks; empty when there is no token.
+    pub(super) scopes: Vec<String>,
+}
+
+impl std::fmt::Debug for Authorizer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Authorizer").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Authorizer {
+    /// The authorizer of an entry that asks for one.
+    pub fn of(entry: &ServerConfig, oauth: &Arc<OAuth>, changes: Arc<Changes>) -> Option<Arc<Self>> {
+        let (TransportConfig::StreamableHttp(http)
+        | TransportConfig::Sse(http)
+        | TransportConfig::Http(http)) = &entry.transport
+        else {
+            return None;
+        };
+        let config = http.oauth.clone()?;
+        let store = TokenStore::new(oauth.directory.as_deref(), &entry.name, http, oauth.turn.clone());
+        // Tokens without a person are not kept, and are of the entry's own secret and scopes.
+        let store = match config.grant {
+            OAuthGrant::AuthorizationCode => oauth.stores.shared(store),
+            OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer => Arc::new(store),
+        };
+        Some(Arc::new(Self {
+            server: entry.name.clone(),
+            http: http.clone(),
+            config,
+            oauth: oauth.clone(),
+            store,
+            url: OnceCell::new(),
+            refresh_state: Mutex::default(),
+            wanted: ArcSwapOption::empty(),
+            renewing: Arc::new(Semaphore::new(1)),
+            lost: Notify::new(),
+            changes,
+        }))
+    }
+
+    pub fn server(&self) -> &ServerName {
+        &self.server
+    }
+
+    /// Where an administrator begins the sign-in that the server waits for; `None` when it waits for none.
+    pub fn sign_in_link(&self) -> Option<String> {
+        self.wanted.load().as_ref()?;
+        self.link()
+    }
+
+    fn link(&self) -> Option<String> {
+        let segment =
+            percent_encoding::utf8_percent_encode(self.server.as_str(), percent_encoding::NON_ALPHANUMERIC);
+        self.oauth.public(&format!("/oauth/{segment}/start"))
+    }
+
+    /// Whether people have to sign in for this server, now and then.
+    pub fn is_for_people(&self) -> bool {
+        self.config.grant == OAuthGrant::AuthorizationCode
+    }
+
+    /// Prepares for the first request.
+    ///
+    /// # Errors
+    ///
+    /// A setting is missing.
+    pub async fn prepare(&self) -> Result<(), CloseReason> {
+        if self.is_for_people() && self.oauth.public(CALLBACK).is_none() {
+            return Err(CloseReason::OAuth(OAuthError::NoPublicUrl.to_string()));
+        }
+        self.store.load().await;
+        Ok(())
+    }
+
+    /// The better reason for a failed start: the sign-in that the server waits for, if there is one.
+    pub fn explained(&self, reason: CloseReason) -> CloseReason {
+        match reason {
+            CloseReason::Status(_) | CloseReason::Handshake { .. } if self.wanted.load().is_some() => {
+                self.waits_for_sign_in()
+            }
+            other => other,
+        }
+    }
+
+    /// The reason of a server that waits for a sign-in.
+    pub(super) fn waits_for_sign_in(&self) -> CloseReason {
+        match self.link() {
+            Some(link) => CloseReason::SignIn { link },
+            None => CloseReason::OAuth(OAuthError::NoPublicUrl.to_string()),
+        }
+    }
+
+    pub(super) fn reason(&self, error: OAuthError) -> CloseReason {
+        match error {
+            OAuthError::SignIn if self.is_for_people() => self.waits_for_sign_in(),
+            OAuthError::Secret(text) => CloseReason::Secret(text),
+            OAuthError::Url(text) => CloseReason::Url(text),
+            other => CloseReason::OAuth(other.to_string()),
+        }
+    }
+
+    /// Requests a sign-in; `scopes` are those that the token lacks.
+    pub(super) fn want_sign_in(&self, scopes: Vec<String>) {
+        if self.is_for_people() {
+            self.wanted.store(Some(Arc::new(WantedSignIn { scopes })));
+            self.changes.tell();
+        }
+    }
+
+    /// When the current token ends; `None` without a token or a lifetime.
+    pub fn token_ends(&self) -> Option<SystemTime> {
+        self.token().as_ref()?.ends()
+    }
+
+    pub(super) fn token(&self) -> Guard<Option<Arc<Token>>> {
+        self.store.token()
+    }
+}

@@ -1,0 +1,6 @@
+//! The tokens of each server that is signed in to: in use, on disk, and shared across reloads.
+
+pub mod credential_store;
+pub mod registry;
+pub mod store;
+pub mod token;

@@ -1,0 +1,318 @@
+//! The tokens of one server's sign-in, and the client that the gateway is to its authorization server.
+//!
+//! One file a server under `oauth/` in the state directory, mode 0600, replaced in one rename. Its content is bound
+//! to one authorization server by its issuer: another one never sees it.
+//!
+//! A reload makes a server anew beside the old one. While both belong to the same sign-in they share one store
+//! ([`TokenStores`](super::registry::TokenStores)): a refresh token is good for one exchange, and many authorization
+//! servers take a second exchange for theft and void all tokens.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwapOption, Guard};
+use oauth2::TokenResponse as _;
+use rmcp::transport::auth::StoredCredentials;
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use sha2::Sha256;
+use tokio::sync::{OnceCell, watch};
+
+use crate::config::{HttpConfig, OAuthGrant, ServerName};
+use crate::file;
+use crate::json::hex;
+use crate::upstream::file_lock::FileLock;
+use crate::upstream::oauth::token_store::token::Token;
+
+/// Tokens and a registration are a few thousand bytes; what lies there may be anything.
+const LONGEST: u64 = 1 << 20;
+
+/// The gateway as a client of one authorization server.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientRegistration {
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// The redirect URI of the registration; another one needs another registration.
+    pub redirect_uri: String,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct StoredSignIn {
+    /// The entry that this belongs to.
+    entry: String,
+    issuer: Option<String>,
+    /// Only of a client that the gateway registered itself.
+    client: Option<ClientRegistration>,
+    credentials: Option<StoredCredentials>,
+}
+
+/// The tokens of one server, in memory and on disk.
+pub struct TokenStore {
+    server: ServerName,
+    file: Option<PathBuf>,
+    owner: Arc<FileOwner>,
+    /// Its place among those that have had the same file.
+    place: AtomicU64,
+    turn: FileLock,
+    loaded: OnceCell<()>,
+    record: Mutex<StoredSignIn>,
+    token: ArcSwapOption<Token>,
+    /// Permits one refresh at a time.
+    renewal: tokio::sync::Mutex<()>,
+    /// Signals each change of the token; holds the number of the current refresh lease.
+    ahead: watch::Sender<u64>,
+}
+
+/// The store that wrote a file last, by its place.
+#[derive(Debug, Default)]
+pub struct FileOwner(AtomicU64);
+
+/// The lease to refresh a token ahead of its end.
+pub struct RefreshLease {
+    number: u64,
+    ahead: watch::Receiver<u64>,
+}
+
+impl RefreshLease {
+    /// Whether no later lease has taken over.
+    pub fn is_mine(&self) -> bool {
+        *self.ahead.borrow() == self.number
+    }
+
+    /// Waits until the token changes, or a later lease takes over.
+    pub async fn changed(&mut self) {
+        self.ahead.changed().await.expect("the store outlives its leases");
+    }
+}
+
+impl TokenStore {
+    pub fn new(directory: Option<&Path>, server: &ServerName, http: &HttpConfig, turn: FileLock) -> Self {
+        let name = server.as_str();
+        let clean: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .take(40)
+            .collect();
+        let file = directory.map(|directory| directory.join(format!("{clean}-{}.json", &digest(name)[..12])));
+        let oauth = http.oauth.as_ref();
+        let entry = digest(&format!(
+            "{:?} {:?} {:?} {:?}",
+            http.url,
+            http.url.as_literal(),
+            oauth.map(|oauth| oauth.grant != OAuthGrant::AuthorizationCode),
+            oauth.map(|oauth| (&oauth.client_id, &oauth.issuer)),
+        ));
+        let record = Mutex::new(StoredSignIn { entry, ..StoredSignIn::default() });
+        Self {
+            server: server.clone(),
+            file,
+            owner: Arc::default(),
+            place: AtomicU64::new(0),
+            turn,
+            loaded: OnceCell::new(),
+            record,
+            token: ArcSwapOption::empty(),
+            renewal: tokio::sync::Mutex::default(),
+            ahead: watch::Sender::new(0),
+        }
+    }
+
+    /// The access token. Takes no lock.
+    pub fn token(&self) -> Guard<Option<Arc<Token>>> {
+        self.token.load()
+    }
+
+    /// Reads what an earlier run kept for this very entry, once.
+    pub async fn load(&self) {
+        self.loaded.get_or_init(|| self.read()).await;
+    }
+
+    async fn read(&self) {
+        let Some(file) = &self.file else { return };
+        let _turn = self.turn.lock().await;
+        let path = file.clone();
+        let read = file::apart(move || file::read_own(&path, LONGEST)).await;
+        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::warn!(mcp_server = %self.server, file = %file.display(), %error, "{}: its kept sign-in cannot be read", self.server);
+                return;
+            }
+        };
+        // The error's own text could quote a token.
+        let Ok(kept) = serde_json::from_slice::<StoredSignIn>(&bytes) else {
+            tracing::warn!(mcp_server = %self.server, file = %file.display(), "{}: its kept sign-in is damaged and ignored", self.server);
+            return;
+        };
+        let mut record = self.record();
+        if kept.entry == record.entry {
+            self.publish(kept.credentials.as_ref());
+            *record = kept;
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, StoredSignIn> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, credentials: Option<&StoredCredentials>) {
+        let token = credentials.and_then(|stored| {
+            let answer = stored.token_response.as_ref()?;
+            let received = stored.token_received_at.unwrap_or_default();
+            // A file that is damaged may name any time.
+            let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(received));
+            let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
+            Token::new(answer.access_token().secret(), since, answer.expires_in())
+        });
+        self.replace(token.map(Arc::new));
+    }
+
+    fn replace(&self, token: Option<Arc<Token>>) {
+        self.token.store(token);
+        self.ahead.send_modify(|_| {});
+    }
+
+    /// Takes the lease: from now on only the caller refreshes ahead of time.
+    pub fn renew_ahead(&self) -> RefreshLease {
+        let mut number = 0;
+        self.ahead.send_modify(|current| {
+            *current += 1;
+            number = *current;
+        });
+        RefreshLease { number, ahead: self.ahead.subscribe() }
+    }
+
+    /// The one renewal at a time.
+    pub async fn renewal(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.renewal.lock().await
+    }
+
+    /// Whether both are of the same entry under the same name.
+    pub fn belongs_with(&self, other: &Self) -> bool {
+        self.server == other.server && self.record().entry == other.record().entry
+    }
+
+    /// Makes this store the owner of the file from its next change on, before stores with a lower place.
+    pub fn take_place(&self, place: u64) {
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// The same store beside `other`, which is of another entry and writes the same file.
+    #[must_use]
+    pub fn sharing_file_with(self, other: &Self) -> Self {
+        Self { owner: other.owner.clone(), ..self }
+    }
+
+    pub fn server(&self) -> &ServerName {
+        &self.server
+    }
+
+    /// Uses a token that is not worth keeping: another one can be had at any time.
+    pub fn use_token(&self, token: Token) -> Arc<Token> {
+        let token = Arc::new(token);
+        self.replace(Some(token.clone()));
+        token
+    }
+
+    /// The authorization server that all this belongs to.
+    pub fn issuer(&self) -> Option<String> {
+        self.record().issuer.clone()
+    }
+
+    /// The client that the gateway is registered as.
+    pub fn client(&self) -> Option<ClientRegistration> {
+        self.record().client.clone()
+    }
+
+    /// The scopes that were granted.
+    pub fn granted(&self) -> Vec<String> {
+        self.record().credentials.as_ref().map(|stored| stored.granted_scopes.clone()).unwrap_or_default()
+    }
+
+    pub fn has_tokens(&self) -> bool {
+        self.record().credentials.is_some()
+    }
+
+    /// The client that the tokens were issued to.
+    pub fn client_id(&self) -> Option<String> {
+        self.record().credentials.as_ref().map(|stored| stored.client_id.clone())
+    }
+
+    pub fn can_refresh(&self) -> bool {
+        let record = self.record();
+        let answer = record.credentials.as_ref().and_then(|stored| stored.token_response.as_ref());
+        answer.is_some_and(|answer| answer.refresh_token().is_some())
+    }
+
+    pub fn credentials(&self) -> Option<StoredCredentials> {
+        self.record().credentials.clone()
+    }
+
+    /// Keeps new tokens, with the issuer and the client that they belong to if a sign-in `brought` them.
+    pub async fn keep(
+        &self,
+        credentials: StoredCredentials,
+        brought: Option<(Option<String>, Option<ClientRegistration>)>,
+    ) {
+        {
+            let mut record = self.record();
+            if let Some((issuer, client)) = brought {
+                record.issuer = issuer;
+                record.client = client;
+            }
+            let credentials = record.credentials.insert(credentials);
+            // A listener that sees the new token may look into the record at once.
+            self.publish(Some(credentials));
+        }
+        self.write().await;
+    }
+
+    /// Forgets the tokens of `used`, and the registration if `client` says so. Returns `false` when other tokens came
+    /// meanwhile, which stay.
+    pub async fn forget(&self, used: Option<&Token>, client: bool) -> bool {
+        {
+            let mut record = self.record();
+            if self.token().as_ref().map(|token| &token.header) != used.map(|used| &used.header) {
+                return false;
+            }
+            record.credentials = None;
+            if client {
+                record.client = None;
+            }
+            self.replace(None);
+        }
+        self.write().await;
+        true
+    }
+
+    /// A failure costs a sign-in after the next restart and nothing now.
+    async fn write(&self) {
+        let Some(file) = self.file.clone() else { return };
+        let _turn = self.turn.lock().await;
+        let place = self.place.load(Ordering::Relaxed);
+        if self.owner.0.fetch_max(place, Ordering::Relaxed) > place {
+            tracing::debug!(mcp_server = %self.server, "{}: its file holds the sign-in of its newer entry and stays", self.server);
+            return;
+        }
+        let bytes = serde_json::to_vec(&*self.record());
+        let written = file::apart(move || file::replace_durably(&file, &bytes.map_err(io::Error::other)?));
+        let error = match written.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(mcp_server = %self.server, error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
+    }
+}
+
+fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+#[cfg(test)]
+mod tests;

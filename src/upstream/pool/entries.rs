@@ -1,0 +1,122 @@
+//! The dedicated connections that one server has, and what became of each.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{SetOnce, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::ServerName;
+use crate::shares::{Bound, Bounds, Principal, Seldom, Thing};
+use crate::upstream::connection::Connection;
+use crate::upstream::error::CloseReason;
+use crate::upstream::identity::IdentityKey;
+use crate::upstream::pool::connect::{Connect, LogLevel};
+use crate::upstream::pool::processes::Processes;
+use crate::upstream::pool::usage::Usage;
+use crate::upstream::server_messages::Relay;
+use crate::upstream::state::TRY_AGAIN;
+
+/// The resource that callers share here.
+pub(super) const IDENTITIES: Thing =
+    Thing { setting: "identities", plural: "connections of their own to one server" };
+
+pub(super) struct PoolState {
+    pub(super) server: ServerName,
+    /// Counts the processes of all servers, where each connection is one.
+    pub(super) processes: Option<Arc<Processes>>,
+    /// Set when the server is started; calls wait for that.
+    pub(super) connector: SetOnce<Arc<dyn Connect>>,
+    pub(super) entries: Mutex<PoolEntries>,
+    pub(super) evictions: Seldom,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+pub(super) struct PoolEntries {
+    pub(super) bounds: Bounds,
+    pub(super) idle: Duration,
+    /// Connections of each caller that have not ended yet.
+    pub(super) tended: HashMap<Principal, usize>,
+    pub(super) by_key: HashMap<IdentityKey, PoolEntry>,
+    pub(super) serials: u64,
+    pub(super) closed: bool,
+}
+
+pub(super) struct PoolEntry {
+    /// Separates this connection from an earlier one of the same identity.
+    pub(super) serial: u64,
+    pub(super) principal: Principal,
+    pub(super) usage: Arc<Usage>,
+    pub(super) outcome: watch::Receiver<ConnectOutcome>,
+}
+
+/// The outcome of a try to connect.
+#[derive(Clone)]
+pub(super) enum ConnectOutcome {
+    Opening,
+    Open(LeasedConnection),
+    Failed { reason: Arc<CloseReason>, at: Instant },
+}
+
+/// The parts of a connection that calls need.
+#[derive(Clone)]
+pub(super) struct LeasedConnection {
+    pub(super) connection: Arc<dyn Connection>,
+    pub(super) relay: Arc<Relay>,
+    pub(super) log: Arc<LogLevel>,
+}
+
+impl PoolState {
+    pub(super) fn entries(&self) -> MutexGuard<'_, PoolEntries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets one more of `newcomer` fit, after the end of another if need be.
+    pub(super) fn make_room(&self, entries: &mut PoolEntries, newcomer: &Principal) -> Result<(), Bound> {
+        let PoolEntries { bounds, tended, by_key, .. } = entries;
+        // Those that are just ending count too, so that a caller that changes its headers with each call cannot make
+        // ever more of them.
+        if tended.get(newcomer).is_some_and(|count| *count >= bounds.each.saturating_mul(2)) {
+            return Err(Bound::Each);
+        }
+        if self.tasks.len() >= bounds.all.saturating_mul(2) {
+            return Err(Bound::All);
+        }
+        let mut counts: HashMap<&Principal, usize> = HashMap::new();
+        for entry in by_key.values() {
+            *counts.entry(&entry.principal).or_default() += 1;
+        }
+        let own = counts.get(newcomer).copied().unwrap_or(0);
+        let Err(bound) = bounds.check(own, by_key.len()) else { return Ok(()) };
+        let unused = by_key.iter().filter_map(|(key, entry)| {
+            let may_end = bound == Bound::All || entry.principal == *newcomer;
+            let since = entry.usage.unused_since().filter(|_| may_end)?;
+            Some((Reverse(counts[&entry.principal]), since, *key))
+        });
+        let (.., key) = unused.min().ok_or(bound)?;
+        let Some(evicted) = by_key.remove(&key) else { return Err(bound) };
+        evicted.usage.cut();
+        if let Some(left_out) = self.evictions.may_tell() {
+            let (name, owner) = (&self.server, &evicted.principal);
+            let why = bounds.eviction(bound, IDENTITIES, left_out);
+            tracing::info!(mcp_server = %name, "{name}: a connection of {owner} ends to make room for one of {newcomer} {why}");
+        }
+        Ok(())
+    }
+}
+
+impl PoolEntry {
+    /// Whether a call may use this, or has to be told what became of it.
+    pub(super) fn is_good(&self) -> bool {
+        match &*self.outcome.borrow() {
+            ConnectOutcome::Opening => true,
+            ConnectOutcome::Open(open) => !open.connection.end().is_set(),
+            ConnectOutcome::Failed { at, .. } => at.elapsed() < TRY_AGAIN,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One dedicated connection from its opening to its end, and its place among the others of its server.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::shares::Principal;
+use crate::upstream::error::CloseReason;
+use crate::upstream::identity::{Identity, IdentityKey};
+use crate::upstream::pool::connect::{Connect, DedicatedConnection};
+use crate::upstream::pool::entries::{ConnectOutcome, LeasedConnection, PoolEntries, PoolState};
+use crate::upstream::pool::usage::Usage;
+use crate::upstream::state::TRY_AGAIN;
+
+/// Keeps one connection from its opening to its end.
+pub(super) async fn keep_connection(
+    place: PoolSlot,
+    connector: Arc<dyn Connect>,
+    identity: Identity,
+    tell: watch::Sender<ConnectOutcome>,
+    closing: CancellationToken,
+) {
+    let admitting = async {
+        match &place.pool.processes {
+            Some(processes) => processes.admit(identity.principal(), &place.usage).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let _process = match closing.run_until_cancelled(admitting).await {
+        Some(Ok(process)) => process,
+        Some(Err(exceeded)) => {
+            // Not kept: a process may have become free when the next call comes.
+            drop(place);
+            let reason = Arc::new(CloseReason::AllInUse(Box::new(exceeded)));
+            tell.send_replace(ConnectOutcome::Failed { reason, at: Instant::now() });
+            return;
+        }
+        None => {
+            let reason = Arc::new(CloseReason::Stopping);
+            tell.send_replace(ConnectOutcome::Failed { reason, at: Instant::now() });
+            return;
+        }
+    };
+    match connector.open(&identity, &closing).await {
+        Ok(dedicated) => {
+            let (connection, relay, log) = (&dedicated.connection, &dedicated.relay, &dedicated.log);
+            let open =
+                LeasedConnection { connection: connection.clone(), relay: relay.clone(), log: log.clone() };
+            tell.send_replace(ConnectOutcome::Open(open));
+            let probing = async {
+                connector.probe(&identity, &dedicated).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = place.serve(&dedicated, &identity, &closing) => {}
+                () = probing => {}
+            }
+            // Before the end is awaited: the next call gets a new connection.
+            place.leave();
+            dedicated.close().await;
+        }
+        Err(reason) => {
+            let at = Instant::now();
+            tell.send_replace(ConnectOutcome::Failed { reason: Arc::new(reason), at });
+            closing.run_until_cancelled(sleep_until(at + TRY_AGAIN)).await;
+        }
+    }
+}
+
+/// The slot of a connection in the pool, until it is dropped.
+pub(super) struct PoolSlot {
+    pub(super) pool: Arc<PoolState>,
+    pub(super) key: IdentityKey,
+    pub(super) serial: u64,
+    pub(super) principal: Principal,
+    pub(super) usage: Arc<Usage>,
+}
+
+impl PoolSlot {
+    /// Returns when the connection has ended, is to end, or was unused for long enough.
+    async fn serve(&self, dedicated: &DedicatedConnection, identity: &Identity, closing: &CancellationToken) {
+        let mut session = identity.client().and_then(|client| client.ended.clone());
+        let mut look_again = Instant::now() + self.pool.entries().idle;
+        loop {
+            let session_ended = async {
+                match &session {
+                    Some(session) => session.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = dedicated.connection.end().wait() => return,
+                () = closing.cancelled() => return,
+                // Calls that still use it are the last.
+                () = session_ended => {
+                    self.usage.end();
+                    session = None;
+                }
+                () = sleep_until(look_again) => match self.unused_until() {
+                    Some(until) => look_again = until,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// When the connection is to be ended unless it is used before; `None` when that is now, and done.
+    fn unused_until(&self) -> Option<Instant> {
+        let mut entries = self.pool.entries();
+        let now = Instant::now();
+        let until = self.usage.unused_since().unwrap_or(now) + entries.idle;
+        if until <= now && self.usage.end_if_unused() {
+            self.forget(&mut entries);
+            return None;
+        }
+        Some(until)
+    }
+
+    /// Lets the next call get a new connection, before this one has ended.
+    fn leave(&self) {
+        self.forget(&mut self.pool.entries());
+    }
+
+    fn forget(&self, entries: &mut PoolEntries) {
+        if entries.by_key.get(&self.key).is_some_and(|entry| entry.serial == self.serial) {
+            entries.by_key.remove(&self.key);
+        }
+    }
+}
+
+impl Drop for PoolSlot {
+    fn drop(&mut self) {
+        let mut entries = self.pool.entries();
+        self.forget(&mut entries);
+        if let Some(count) = entries.tended.get_mut(&self.principal) {
+            *count -= 1;
+            if *count == 0 {
+                entries.tended.remove(&self.principal);
+            }
+        }
+    }
+}

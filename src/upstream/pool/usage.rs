@@ -1,0 +1,90 @@
+//! The usage of a dedicated connection, and whether it is to end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The use of one connection by calls. Only one that is not in use is ended to make room.
+#[derive(Debug)]
+pub struct Usage {
+    state: Mutex<UsageState>,
+    /// Ends the connection.
+    closing: CancellationToken,
+}
+
+#[derive(Debug)]
+struct UsageState {
+    /// Calls that use it or wait for it.
+    users: usize,
+    /// When the last of them left, or came.
+    at: Instant,
+    /// No further call may use it.
+    is_over: bool,
+}
+
+impl Usage {
+    /// That of a connection which one call waits for; it ends by `closing`.
+    pub fn new(closing: CancellationToken) -> Arc<Self> {
+        let state = UsageState { users: 1, at: Instant::now(), is_over: false };
+        Arc::new(Self { state: Mutex::new(state), closing })
+    }
+
+    /// One more call uses it, unless it is about to end.
+    pub fn join(&self) -> bool {
+        let mut state = self.state();
+        state.users += usize::from(!state.is_over);
+        !state.is_over
+    }
+
+    /// One less does.
+    pub fn leave(&self) {
+        let mut state = self.state();
+        state.users -= 1;
+        state.at = Instant::now();
+        if state.is_over && state.users == 0 {
+            self.closing.cancel();
+        }
+    }
+
+    /// Since when no call uses it; `None` while one does, and when it is about to end.
+    pub fn unused_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.users == 0 && !state.is_over).then_some(state.at)
+    }
+
+    /// Whether it may be used.
+    pub fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// Ends the connection if no call uses it.
+    pub fn end_if_unused(&self) -> bool {
+        let mut state = self.state();
+        if state.users > 0 || state.is_over {
+            return false;
+        }
+        state.is_over = true;
+        self.closing.cancel();
+        true
+    }
+
+    /// Ends the connection once the calls that use it are over.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.is_over = true;
+        if state.users == 0 {
+            self.closing.cancel();
+        }
+    }
+
+    /// Ends the connection at once.
+    pub fn cut(&self) {
+        self.state().is_over = true;
+        self.closing.cancel();
+    }
+
+    fn state(&self) -> MutexGuard<'_, UsageState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,101 @@
+//! Keeps the subscriptions of a server with sessions in step with the followed resources. A new connection subscribes
+//! to all of them; resources without a follower are unsubscribed. A session that begins to follow subscribes by
+//! itself before, to see a refusal; subscribing twice is harmless.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::protocol::{Era, method};
+use crate::upstream::connection::Connection;
+use crate::upstream::request::{Request, RequestKind};
+use crate::upstream::subscriptions::Subscriptions;
+
+/// How long a server may take to answer; one that does not is told the next thing all the same.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// One connection's share of it.
+pub struct SubscriptionSync<'a> {
+    subscriptions: &'a Subscriptions,
+    connection: &'a dyn Connection,
+    changed: watch::Receiver<u64>,
+    /// The subscriptions made over this connection.
+    told: BTreeSet<Arc<str>>,
+}
+
+impl<'a> SubscriptionSync<'a> {
+    pub fn new(subscriptions: &'a Subscriptions, connection: &'a dyn Connection) -> Self {
+        Self { subscriptions, connection, changed: subscriptions.changed(), told: BTreeSet::new() }
+    }
+
+    /// Sends each change to the server. May be dropped at any time and called again: an unfinished request is sent
+    /// once more.
+    pub async fn follow(&mut self) -> Infallible {
+        // A server without sessions is told otherwise.
+        if self.connection.era().current() == Era::Stateless {
+            return std::future::pending().await;
+        }
+        loop {
+            self.changed.borrow_and_update();
+            let now: BTreeSet<Arc<str>> = self.subscriptions.uris().into_iter().collect();
+            let begun: Vec<_> = now.difference(&self.told).cloned().collect();
+            let ended: Vec<_> = self.told.difference(&now).cloned().collect();
+            for uri in begun {
+                self.tell(method::RESOURCES_SUBSCRIBE, &uri).await;
+                self.told.insert(uri);
+            }
+            for uri in ended {
+                self.tell(method::RESOURCES_UNSUBSCRIBE, &uri).await;
+                self.told.remove(&uri);
+            }
+            if self.changed.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    async fn tell(&self, method: &str, uri: &str) {
+        let members = format!("\"uri\":{}", serde_json::Value::from(uri));
+        let what = RequestKind::Other { method, members: members.as_bytes(), name: Some(uri) };
+        match timeout(ANSWER_LIMIT, self.connection.request(Request::plain(what), None)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "{method} was not answered"),
+            Err(_) => tracing::debug!("{method} was not answered in time"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::connection::fake::Told;
+
+    async fn for_a_moment(sync: &mut SubscriptionSync<'_>) {
+        let _dropped = timeout(Duration::from_millis(1), sync.follow()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_told_to_its_end_is_told_again() {
+        let (subscriptions, connection) = (Subscriptions::default(), Told::new());
+        let mut sync = SubscriptionSync::new(&subscriptions, &*connection);
+        for_a_moment(&mut sync).await;
+        assert!(connection.requests().is_empty());
+        subscriptions.add("a");
+        for_a_moment(&mut sync).await;
+        for_a_moment(&mut sync).await;
+        let asked = ("resources/subscribe".to_owned(), "a".to_owned());
+        assert_eq!(connection.requests(), [asked.clone(), asked.clone()]);
+        // A server that never answers holds up what comes after for a while alone.
+        subscriptions.add("b");
+        let _dropped = timeout(ANSWER_LIMIT * 3, sync.follow()).await;
+        let other = ("resources/subscribe".to_owned(), "b".to_owned());
+        assert_eq!(connection.requests()[2..], [asked, other]);
+        subscriptions.remove("a");
+        for_a_moment(&mut sync).await;
+        assert_eq!(connection.requests()[4..], [("resources/unsubscribe".to_owned(), "a".to_owned())]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Tool lists kept across restarts of the gateway, so that documents are whole while a server is down.
+//!
+//! One file a server under `tools/` in the state directory, written anew in one rename. A list counts only
+//! while the server's entry in the configuration is the same.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
+use crate::json::hex;
+use crate::upstream::file_lock::FileLock;
+use crate::upstream::info::{Definition, ServerInfo, ToolList};
+use crate::{compute, file};
+
+/// No list that is served is longer; what lies there may be anything. In bytes.
+const LONGEST: u64 = 64 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct CachedTools {
+    /// Digest of the entry that the list belongs to.
+    entry: String,
+    info: ServerInfo,
+    tools: Vec<Definition>,
+}
+
+/// Where one server's list is kept.
+#[derive(Debug, Clone)]
+pub struct ToolCache {
+    server: ServerName,
+    file: PathBuf,
+    entry: String,
+    turn: FileLock,
+}
+
+impl ToolCache {
+    pub fn new(state_dir: &Path, server: &ServerConfig, turn: FileLock) -> Self {
+        let name = server.name.as_str();
+        let clean: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .take(40)
+            .collect();
+        let entry = digest(entry_text(server).as_bytes());
+        let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
+        Self { server: server.name.clone(), file, entry, turn }
+    }
+
+    /// The list of an earlier run; `None` without one for this very entry.
+    pub async fn load(&self) -> Option<ToolList> {
+        let _turn = self.turn.lock().await;
+        let path = self.file.clone();
+        let read = file::apart(move || file::read_own(&path, LONGEST)).await;
+        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its kept tool list cannot be read", self.server);
+                return None;
+            }
+        };
+        let size = bytes.len();
+        let parsed = compute::run_sized(self.server.as_str(), size, move || {
+            serde_json::from_slice::<CachedTools>(&bytes)
+        });
+        match parsed.await {
+            Ok(kept) if kept.entry == self.entry => {
+                Some(ToolList { info: kept.info, tools: kept.tools, revision: 0 })
+            }
+            Ok(_other_entry) => None,
+            Err(error) => {
+                tracing::warn!(mcp_server = %self.server, file = %self.file.display(), line = error.line(), "{}: its kept tool list is damaged and ignored", self.server);
+                None
+            }
+        }
+    }
+
+    /// Keeps `list`. A failure costs only completeness after a restart, so it is a warning.
+    pub async fn store(&self, list: Arc<ToolList>) {
+        let _turn = self.turn.lock().await;
+        let this = self.clone();
+        let stored = file::apart(move || {
+            let kept = CachedTools { entry: this.entry, info: list.info.clone(), tools: list.tools.clone() };
+            let bytes = serde_json::to_vec(&kept).map_err(io::Error::other)?;
+            match bytes.len() as u64 <= LONGEST {
+                true => file::replace(&this.file, &bytes),
+                false => Err(io::Error::other(format!("it is longer than {LONGEST} bytes"))),
+            }
+        });
+        if let Err(error) = stored.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its tool list cannot be kept; check the state directory", self.server);
+        }
+    }
+}
+
+/// The parts of the entry that the list depends on: references to secrets, never their values, and literal texts only
+/// inside the digest.
+fn entry_text(server: &ServerConfig) -> String {
+    let texts = |texts: &[(String, SecretText)]| -> Vec<String> {
+        texts.iter().map(|(name, text)| format!("{name}={text:?}{:?}", text.as_literal())).collect()
+    };
+    let transport = match &server.transport {
+        TransportConfig::Stdio(config) => {
+            format!("{:?} {:?} {:?} {:?}", config.command, config.args, texts(&config.env), config.cwd)
+        }
+        TransportConfig::StreamableHttp(config)
+        | TransportConfig::Sse(config)
+        | TransportConfig::Http(config) => {
+            format!("{:?} {:?} {:?}", config.url, config.url.as_literal(), texts(&config.headers))
+        }
+        TransportConfig::Socket(config) => format!("{:?}", config.path),
+        TransportConfig::Gateway => String::new(),
+    };
+    format!("{transport} {:?}", server.protocol)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}

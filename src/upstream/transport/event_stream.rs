@@ -1,0 +1,308 @@
+//! Server-sent events, read incrementally and bounded (HTML standard, section 9.2).
+//!
+//! Of ready-made parsers none bounds an event, and all copy its data; an answer of a megabyte is one event.
+
+use std::time::Duration;
+
+use bytes::Buf as _;
+use bytes::{Bytes, BytesMut};
+
+use crate::room::Owner;
+use crate::upstream::error::RequestError;
+use crate::upstream::surrogates;
+use crate::upstream::transport::http::unpack::AnswerBody;
+use crate::upstream::transport::intake::{Intake, MessageBounds};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// One event with data.
+#[derive(Debug, PartialEq)]
+pub struct Event {
+    /// `message` when the server named none.
+    pub name: Option<String>,
+    pub data: Bytes,
+}
+
+/// The events of one response.
+#[derive(Debug)]
+pub struct EventStream {
+    body: AnswerBody,
+    parser: Parser,
+    intake: Intake,
+    owner: Owner,
+}
+
+impl EventStream {
+    /// Events for `owner`, within `bounds`.
+    pub fn new(body: AnswerBody, bounds: &MessageBounds, owner: Owner) -> Self {
+        Self { body, parser: Parser::new(bounds.limit), intake: Intake::new(bounds), owner }
+    }
+
+    /// Goes on with a stream whose last event was `last_id`.
+    pub fn resumed(body: AnswerBody, bounds: &MessageBounds, owner: Owner, last_id: String) -> Self {
+        let mut stream = Self::new(body, bounds, owner);
+        stream.parser.last_id = Some(last_id);
+        stream
+    }
+
+    /// Whether the whole response has been read.
+    pub fn is_at_end(&self) -> bool {
+        self.body.is_at_end()
+    }
+
+    /// The next event that carries data, or `None` at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<Event>, RequestError> {
+        loop {
+            if let Some(Event { name, data }) = self.parser.next()? {
+                let data = self.intake.whole(&self.owner, surrogates::mended(data));
+                return Ok(Some(Event { name, data }));
+            }
+            match self.body.next().await? {
+                None => {
+                    let rest = self.parser.rest();
+                    return Ok(rest.map(|event| {
+                        let data = self.intake.whole(&self.owner, surrogates::mended(event.data));
+                        Event { data, ..event }
+                    }));
+                }
+                Some(data) => {
+                    self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;
+                    self.parser.feed(data);
+                }
+            }
+        }
+    }
+
+    /// The id of the last event, from which a broken stream can be resumed.
+    pub fn last_id(&self) -> Option<&str> {
+        self.parser.last_id.as_deref()
+    }
+
+    /// How long the server asked us to wait before resuming.
+    pub fn retry(&self) -> Option<Duration> {
+        self.parser.retry
+    }
+}
+
+#[derive(Debug)]
+struct Parser {
+    buffer: BytesMut,
+    searched: usize,
+    name: Option<String>,
+    data: Data,
+    last_id: Option<String>,
+    retry: Option<Duration>,
+    limit: usize,
+    /// No byte was looked at yet: a byte order mark may come.
+    is_at_start: bool,
+    /// The last line ended with CR: LF right behind it belongs to that.
+    ended_by_cr: bool,
+}
+
+/// The data of the event being read: one line is kept as the slice it came in.
+#[derive(Debug, Default)]
+enum Data {
+    #[default]
+    None,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(line) => line.len(),
+            Self::Many(lines) => lines.len(),
+        }
+    }
+
+    fn push(&mut self, line: Bytes) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(line),
+            Self::One(first) => {
+                let mut lines = BytesMut::from(&first[..]);
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&line);
+                Self::Many(lines)
+            }
+            Self::Many(mut lines) => {
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(&line);
+                Self::Many(lines)
+            }
+        };
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        match std::mem::take(self) {
+            Self::None => None,
+            Self::One(line) => Some(line),
+            Self::Many(lines) => Some(lines.freeze()),
+        }
+    }
+}
+
+impl Parser {
+    fn new(limit: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            searched: 0,
+            name: None,
+            data: Data::None,
+            last_id: None,
+            retry: None,
+            limit,
+            is_at_start: true,
+            ended_by_cr: false,
+        }
+    }
+
+    /// Bytes of the event that is being read.
+    fn held(&self) -> usize {
+        self.buffer.len() + self.data.len()
+    }
+
+    fn feed(&mut self, bytes: Bytes) {
+        if self.buffer.is_empty() {
+            match bytes.try_into_mut() {
+                Ok(owned) => self.buffer = owned,
+                Err(shared) => self.buffer.extend_from_slice(&shared),
+            }
+        } else {
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Event>, RequestError> {
+        if self.is_at_start {
+            if self.buffer.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+                return Ok(None);
+            }
+            self.is_at_start = false;
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.buffer.advance(BYTE_ORDER_MARK.len());
+            }
+        }
+        loop {
+            let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
+                self.searched = self.buffer.len();
+                if self.held() > self.limit {
+                    return Err(RequestError::TooLarge { limit: self.limit });
+                }
+                return Ok(None);
+            };
+            let mut line = self.buffer.split_to(self.searched + offset + 1).freeze();
+            self.searched = 0;
+            let follows_cr = std::mem::replace(&mut self.ended_by_cr, line.ends_with(b"\r"));
+            if follows_cr && *line == *b"\n" {
+                continue;
+            }
+            line.truncate(line.len() - 1);
+            if line.is_empty() {
+                let name = self.name.take();
+                if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
+                    return Ok(Some(Event { name, data }));
+                }
+                continue;
+            }
+            self.field(&line);
+            if self.data.len() > self.limit {
+                return Err(RequestError::TooLarge { limit: self.limit });
+            }
+        }
+    }
+
+    /// An event without its final blank line. The standard drops it, but a server that only forgets the blank line
+    /// has sent all there is. A cut event is not valid JSON, and so not a message.
+    fn rest(&mut self) -> Option<Event> {
+        let line = self.buffer.split().freeze();
+        self.searched = 0;
+        self.field(&line);
+        let data = self.data.take().filter(|data| !data.is_empty())?;
+        Some(Event { name: self.name.take(), data })
+    }
+
+    fn field(&mut self, line: &Bytes) {
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        let mut start = (colon + 1).min(line.len());
+        if line.get(start) == Some(&b' ') {
+            start += 1;
+        }
+        let value = line.slice(start..);
+        match &line[..colon] {
+            b"data" => self.data.push(value),
+            b"event" => self.name = Some(String::from_utf8_lossy(&value).into_owned()),
+            b"id" if !value.contains(&0) => {
+                self.last_id = Some(String::from_utf8_lossy(&value).into_owned());
+            }
+            b"retry" => {
+                let milliseconds = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                self.retry = milliseconds.map(Duration::from_millis).or(self.retry);
+            }
+            // Comments (an empty name) and unknown fields are ignored, as the standard wants.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(parser: &mut Parser, text: &str, chunk: usize) -> Vec<(Option<String>, String)> {
+        let mut found = Vec::new();
+        for bytes in text.as_bytes().chunks(chunk) {
+            parser.feed(Bytes::copy_from_slice(bytes));
+            while let Some(event) = parser.next().unwrap() {
+                found.push((event.name, String::from_utf8(event.data.to_vec()).unwrap()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn events_are_found_wherever_the_chunks_end() {
+        let text =
+            ": hello\nid: 7\nretry: 250\ndata:\n\nevent: endpoint\r\ndata: /m\r\n\r\ndata: a\ndata:b\n\n";
+        for chunk in [1, 2, 7, 1000] {
+            let mut parser = Parser::new(100);
+            let found = events(&mut parser, text, chunk);
+            assert_eq!(found, [(Some("endpoint".into()), "/m".into()), (None, "a\nb".into())]);
+            assert_eq!(parser.last_id.as_deref(), Some("7"));
+            assert_eq!(parser.retry, Some(Duration::from_millis(250)));
+        }
+    }
+
+    #[test]
+    fn lines_end_with_lf_cr_or_both_behind_a_byte_order_mark() {
+        let text = "\u{feff}: hello\rdata: a\rdata: b\r\rdata: c\r\n\r\nevent: x\ndata: d\n\n: bye\rdata: \u{feff}e\r\r";
+        for chunk in [1, 2, 3, 7, 1000] {
+            let found = events(&mut Parser::new(100), text, chunk);
+            let data: Vec<&str> = found.iter().map(|(_, data)| data.as_str()).collect();
+            assert_eq!(data, ["a\nb", "c", "d", "\u{feff}e"], "{chunk}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_blank_line_counts_at_the_end_of_the_stream() {
+        for text in ["data: a", "data: a\n", "data: a\r"] {
+            let mut parser = Parser::new(100);
+            assert!(events(&mut parser, text, 1).is_empty());
+            assert_eq!(parser.rest().map(|event| event.data), Some(Bytes::from_static(b"a")), "{text:?}");
+            assert_eq!(parser.rest(), None);
+            assert_eq!(parser.next().unwrap(), None, "{text:?}");
+        }
+        assert_eq!(Parser::new(100).rest(), None);
+    }
+
+    #[test]
+    fn an_event_over_the_limit_is_refused_before_it_is_whole() {
+        let mut parser = Parser::new(100);
+        parser.feed(Bytes::from(format!("data: {}", "x".repeat(200))));
+        assert!(matches!(parser.next(), Err(RequestError::TooLarge { limit: 100 })));
+        let mut parser = Parser::new(100);
+        parser.feed(Bytes::from("data: 0123456789\n".repeat(20)));
+        assert!(matches!(parser.next(), Err(RequestError::TooLarge { limit: 100 })));
+    }
+}

@@ -1,0 +1,7 @@
+//! HTTP towards servers: one server's address with all that its requests carry, and what its responses mean.
+
+mod cookies;
+pub mod endpoint;
+mod refusal;
+pub mod status;
+pub mod unpack;

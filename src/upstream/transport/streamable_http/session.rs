@@ -1,0 +1,261 @@
+//! One connection over streamable HTTP: its session, and the messages that go to the server.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Method, Response};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use crate::protocol::header::{LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
+use crate::protocol::media_type::EVENT_STREAM;
+use crate::protocol::revision::WITH_SESSIONS;
+use crate::protocol::{Era, media_type};
+use crate::upstream::connection::{self, Answers, CloseSignal, HandshakeStep, OutgoingMessage, RequestIds};
+use crate::upstream::era_cache::EraCache;
+use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::message::{self, Reply, RpcError, Sorted};
+use crate::upstream::message_queue::Sender;
+use crate::upstream::stray;
+use crate::upstream::transport::event_stream::{Event, EventStream};
+use crate::upstream::transport::http::endpoint::HttpEndpoint;
+use crate::upstream::transport::http::unpack::AnswerBody;
+
+/// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long the first request may wait for the stream of what the server sends by itself to be open.
+pub(super) const LISTENING: Duration = Duration::from_millis(100);
+
+pub(super) struct StreamableHttp {
+    pub(super) endpoint: HttpEndpoint,
+    pub(super) session: ArcSwapOption<HttpSession>,
+    pub(super) inbox: Sender,
+    pub(super) ids: RequestIds,
+    pub(super) era: EraCache,
+    pub(super) end: Arc<CloseSignal>,
+    pub(super) tasks: TaskTracker,
+    pub(super) answers: Answers,
+}
+
+/// The outcome of a message.
+pub(super) enum Posted {
+    /// The head of a 2xx response.
+    Answer(Response<Incoming>),
+    /// A JSON-RPC error sent with a non-2xx status, as stateless servers do.
+    Error(RpcError),
+}
+
+/// The headers of every message after `initialize`; empty after the first answer of a stateless server.
+#[derive(Debug, Default)]
+pub(super) struct HttpSession {
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) has_id: bool,
+}
+
+#[derive(Deserialize)]
+struct Negotiated<'a> {
+    #[serde(borrow)]
+    result: NegotiatedResult<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NegotiatedResult<'a> {
+    #[serde(borrow)]
+    protocol_version: Option<&'a RawValue>,
+}
+
+impl StreamableHttp {
+    /// Sends one message with these headers beside those of the session. `id` is that of a request of our own.
+    pub(super) async fn post(
+        &self,
+        message: Bytes,
+        more: Vec<(HeaderName, HeaderValue)>,
+        id: Option<u32>,
+    ) -> Result<Posted, RequestError> {
+        let session = self.session.load_full();
+        let mut headers = Cow::Borrowed(session.as_ref().map_or(&[][..], |session| &session.headers));
+        if !more.is_empty() {
+            headers.to_mut().extend(more);
+        }
+        let url = self.endpoint.url();
+        let response = match self.endpoint.send(Method::POST, &url, &headers, message).await {
+            Ok(response) => response,
+            Err(error) => {
+                if let RequestError::NotSent(reason) = &error {
+                    self.end.set(reason.clone());
+                }
+                return Err(error);
+            }
+        };
+        let is_stateless = self.era.current() == Era::Stateless;
+        if response.status().is_success() {
+            if is_stateless && session.is_none() {
+                self.session.store(Some(Arc::default()));
+            }
+            return Ok(Posted::Answer(response));
+        }
+        let (reason, body) = self.endpoint.refusal(response).await;
+        if let Sorted::Error { id: of, error } = message::sort(&body)
+            && is_stateless
+            && Some(of) == id
+        {
+            return Ok(Posted::Error(error));
+        }
+        if let Some(lost) = self.lost_by(&reason, &body).await {
+            return Err(lost);
+        }
+        // 403 in the middle of a session may be about one tool only, and must not end the others' calls; so may 401 while
+        // the session is known. A server may refuse the very question for its era, and still be one with sessions.
+        let is_question = is_stateless && session.is_none();
+        let is_about_us = match reason.status {
+            401 => !is_question && !session.is_some_and(|session| session.has_id),
+            403 => !is_question && session.is_none(),
+            _ => false,
+        };
+        if is_about_us {
+            self.end.set(CloseReason::Status(reason.clone()));
+        }
+        Err(RequestError::Status(reason))
+    }
+
+    pub(super) fn to_inbox(&self, message: Bytes) {
+        connection::offer(&self.endpoint.server, &self.inbox, message);
+    }
+
+    /// Sends a message; what the server answers goes to the inbox.
+    pub(super) async fn send(self: Arc<Self>, outgoing: OutgoingMessage) -> Result<(), RequestError> {
+        let posted = self.post(outgoing.message, Vec::new(), None).await;
+        let response = match posted {
+            Ok(Posted::Answer(response)) => response,
+            Ok(Posted::Error(_)) => {
+                return Err(RequestError::Malformed("it answers a message that asks for nothing".into()));
+            }
+            // It knows the session, and only has no use for being told so.
+            Err(RequestError::Status(reason))
+                if outgoing.step == HandshakeStep::Initialized && !self.end.is_set() =>
+            {
+                let server = &self.endpoint.server;
+                tracing::warn!(mcp_server = %server, "{server} refuses `notifications/initialized`: {reason}");
+                self.listen_beside().await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let session_id = response.headers().get(SESSION_ID).cloned();
+        if media_type::is(response.headers(), EVENT_STREAM) {
+            let mut events = EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, None);
+            if outgoing.step == HandshakeStep::Initialize {
+                // The session must be known before the next message is sent.
+                while let Some(Event { name, data }) = events.next().await? {
+                    if name.as_deref() == Some("endpoint") {
+                        let why = "it opens a stream of the older one; set `type` to `sse`".to_owned();
+                        return Err(RequestError::NotSent(CloseReason::OtherTransport(why)));
+                    }
+                    if matches!(message::sort(&data), Sorted::Stray) && stray::answers(&data).is_some() {
+                        return Err(self.endpoint.no_json(&data));
+                    }
+                    let opened = self.open_session(&data, session_id.as_ref());
+                    self.to_inbox(data);
+                    if opened {
+                        return Ok(());
+                    }
+                }
+                return Err(RequestError::Malformed("the stream ended before the answer".into()));
+            }
+            let this = self.clone();
+            self.tasks.spawn(async move {
+                let end = this.end.clone();
+                let pump = async {
+                    while let Ok(Some(Event { data, .. })) = events.next().await {
+                        this.to_inbox(data);
+                    }
+                };
+                end.token().run_until_cancelled(pump).await;
+            });
+        } else {
+            let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
+            let body = self.endpoint.body(response, &None).await?;
+            let messages = message::each(&body);
+            if outgoing.step == HandshakeStep::Initialize {
+                if !messages.iter().any(|message| message::is_answer(message)) {
+                    return Err(self.endpoint.no_answer(status, kind.as_ref(), &body));
+                }
+                for message in &messages {
+                    self.open_session(message, session_id.as_ref());
+                }
+            }
+            for message in messages.into_iter().filter(|message| !message.is_empty()) {
+                self.to_inbox(message);
+            }
+        }
+        if outgoing.step == HandshakeStep::Initialized {
+            self.listen_beside().await;
+        }
+        Ok(())
+    }
+
+    /// Begins to read what the server sends by itself.
+    pub(super) async fn listen_beside(self: &Arc<Self>) {
+        let this = self.clone();
+        let (tell, listening) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let end = this.end.clone();
+            end.token().run_until_cancelled(this.listen(tell)).await;
+        });
+        // A stream that is opened later could be taken for one that resumes a request.
+        let _later = tokio::time::timeout(LISTENING, listening).await;
+    }
+
+    fn open_session(&self, answer: &[u8], id: Option<&HeaderValue>) -> bool {
+        let Ok(Negotiated { result }) = serde_json::from_slice::<Negotiated<'_>>(answer) else {
+            return false;
+        };
+        let mut headers = Vec::new();
+        // A server that says nothing of it, or something else, is told nothing of it.
+        let agreed = result.protocol_version.and_then(|said| serde_json::from_str::<&str>(said.get()).ok());
+        if let Some(agreed) = WITH_SESSIONS.into_iter().find(|known| Some(*known) == agreed) {
+            headers.push((PROTOCOL_VERSION, HeaderValue::from_static(agreed)));
+        }
+        if let Some(id) = id {
+            headers.push((SESSION_ID, id.clone()));
+        }
+        self.session.store(Some(Arc::new(HttpSession { headers, has_id: id.is_some() })));
+        true
+    }
+
+    /// The answer to request `id` in a body of several messages.
+    pub(super) fn answer_among(&self, id: u32, body: &Bytes) -> Option<Reply> {
+        let mut found = None;
+        for message in message::each(body) {
+            match message::sort(&message) {
+                Sorted::Result { id: of, range } if of == id => {
+                    found = Some(Reply::Result(message.slice(range)))
+                }
+                Sorted::Error { id: of, error } if of == id => found = Some(Reply::Error(error)),
+                _ if message.len() == body.len() => {}
+                _ => self.to_inbox(message),
+            }
+        }
+        found
+    }
+
+    /// Opens an event stream with GET, from `last_id` on.
+    pub(super) async fn get(&self, last_id: Option<&str>) -> Result<Response<Incoming>, RequestError> {
+        let session = self.session.load_full();
+        let mut headers = session.map(|session| session.headers.clone()).unwrap_or_default();
+        headers.push((http::header::ACCEPT, HeaderValue::from_static(EVENT_STREAM)));
+        if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+            headers.push((LAST_EVENT_ID, id));
+        }
+        self.endpoint.send(Method::GET, &self.endpoint.url(), &headers, Bytes::new()).await
+    }
+}
