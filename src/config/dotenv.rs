@@ -4,19 +4,21 @@
 
 use std::path::Path;
 
-use super::problem::{Place, Position, Problems};
+use super::environment;
+use super::location::{Location, Position};
+use super::problem::Problems;
 use super::secret::{SecretError, read_text};
-use super::{Purpose, environment};
+use super::sources::Purpose;
 
 /// The variables of the file at `path`, in its order; what is wrong with it is among the problems.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, String)> {
     match read_text(path) {
         Ok(text) => parse(path, &text, problems),
         Err(error) => {
-            let mut place = Place::file(path);
-            place.key_path = "--env-path".to_owned();
+            let mut location = Location::file(path);
+            location.key_path = "--env-path".to_owned();
             problems.error(
-                &place,
+                &location,
                 format!("the file cannot be read: {error}"),
                 "check the path given to --env-path",
             );
@@ -55,10 +57,10 @@ fn parse(path: &Path, text: &str, problems: &mut Problems) -> Vec<(String, Strin
         match parsed {
             Some(variable) => variables.push(variable),
             None => {
-                let mut place = Place::file(path);
-                place.position = Some(Position { line: index + 1, column: 1 });
+                let mut location = Location::file(path);
+                location.position = Some(Position { line: index + 1, column: 1 });
                 problems.error(
-                    &place,
+                    &location,
                     "the line does not set a variable",
                     "write NAME=value on one line, closing every quote; a comment begins with #",
                 );

@@ -4,100 +4,29 @@
 //! own, so that every wrong one is reported, with its line, flag or variable.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use figment::error::Kind;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::de::DeserializeOwned;
 
-use super::Sources;
-use super::document::{Node, NodeValue};
 use super::fields::Fields;
-use super::problem::{Place, Problems, nearest};
-
-/// How the text of an environment variable is read. A key that happens to be all digits stays text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Text,
-    /// Relative ones are relative to the file that names them.
-    Path,
-    Number,
-    Switch,
-    /// Separated by commas.
-    Texts,
-}
-
-/// Every setting: its key in a file, its variable, its form.
-const SETTINGS: &[(&str, &str, Form)] = &[
-    ("host", "MCPO_HOST", Form::Text),
-    ("port", "MCPO_PORT", Form::Number),
-    ("apiKey", "MCPO_API_KEY", Form::Text),
-    ("strictAuth", "MCPO_STRICT_AUTH", Form::Switch),
-    ("corsAllowOrigins", "MCPO_CORS_ALLOW_ORIGINS", Form::Texts),
-    ("allowedHosts", "MCPO_ALLOWED_HOSTS", Form::Texts),
-    ("publicUrl", "MCPO_PUBLIC_URL", Form::Text),
-    ("pathPrefix", "MCPO_PATH_PREFIX", Form::Text),
-    ("rootPath", "MCPO_ROOT_PATH", Form::Text),
-    ("tls.certificate", "MCPO_TLS_CERTIFICATE", Form::Path),
-    ("tls.key", "MCPO_TLS_KEY", Form::Path),
-    ("stateDir", "MCPO_STATE_DIR", Form::Path),
-    ("exposedNameLength", "MCPO_EXPOSED_NAME_LENGTH", Form::Number),
-    ("timeout", "MCPO_TIMEOUT", Form::Number),
-    ("limits.bodyBytes", "MCPO_LIMITS_BODY_BYTES", Form::Number),
-    ("limits.resultBytes", "MCPO_LIMITS_RESULT_BYTES", Form::Number),
-    ("limits.resultsBytes", "MCPO_LIMITS_RESULTS_BYTES", Form::Number),
-    ("limits.startTimeout", "MCPO_LIMITS_START_TIMEOUT", Form::Number),
-    ("limits.connections", "MCPO_LIMITS_CONNECTIONS", Form::Number),
-    ("limits.headerTimeout", "MCPO_LIMITS_HEADER_TIMEOUT", Form::Number),
-    ("limits.bodiesBytes", "MCPO_LIMITS_BODIES_BYTES", Form::Number),
-    ("limits.bodyTimeout", "MCPO_LIMITS_BODY_TIMEOUT", Form::Number),
-    ("limits.idleTimeout", "MCPO_LIMITS_IDLE_TIMEOUT", Form::Number),
-    ("limits.drain", "MCPO_LIMITS_DRAIN", Form::Number),
-    ("limits.sessions", "MCPO_LIMITS_SESSIONS", Form::Number),
-    ("limits.sessionsPerKey", "MCPO_LIMITS_SESSIONS_PER_KEY", Form::Number),
-    ("limits.sessionIdle", "MCPO_LIMITS_SESSION_IDLE", Form::Number),
-    ("limits.processes", "MCPO_LIMITS_PROCESSES", Form::Number),
-    ("limits.processesPerKey", "MCPO_LIMITS_PROCESSES_PER_KEY", Form::Number),
-    ("limits.calls", "MCPO_LIMITS_CALLS", Form::Number),
-    ("limits.callsPerKey", "MCPO_LIMITS_CALLS_PER_KEY", Form::Number),
-    ("limits.listeners", "MCPO_LIMITS_LISTENERS", Form::Number),
-    ("limits.listenersPerKey", "MCPO_LIMITS_LISTENERS_PER_KEY", Form::Number),
-    ("limits.followed", "MCPO_LIMITS_FOLLOWED", Form::Number),
-    ("limits.followedPerKey", "MCPO_LIMITS_FOLLOWED_PER_KEY", Form::Number),
-    ("limits.stderrLines", "MCPO_LIMITS_STDERR_LINES", Form::Number),
-    ("limits.concurrency", "MCPO_LIMITS_CONCURRENCY", Form::Number),
-    ("limits.concurrencyPerKey", "MCPO_LIMITS_CONCURRENCY_PER_KEY", Form::Number),
-    ("limits.identities", "MCPO_LIMITS_IDENTITIES", Form::Number),
-    ("limits.identitiesPerKey", "MCPO_LIMITS_IDENTITIES_PER_KEY", Form::Number),
-    ("limits.identityIdle", "MCPO_LIMITS_IDENTITY_IDLE", Form::Number),
-    ("lock.file", "MCPO_LOCK_FILE", Form::Path),
-    ("lock.drift", "MCPO_LOCK_DRIFT", Form::Text),
-    ("log.level", "MCPO_LOG_LEVEL", Form::Text),
-    ("log.format", "MCPO_LOG_FORMAT", Form::Text),
-    ("audit.to", "MCPO_AUDIT_TO", Form::Text),
-    ("audit.file", "MCPO_AUDIT_FILE", Form::Path),
-    ("audit.arguments", "MCPO_AUDIT_ARGUMENTS", Form::Text),
-    ("audit.secret", "MCPO_AUDIT_SECRET", Form::Text),
-    ("name", "MCPO_NAME", Form::Text),
-    ("description", "MCPO_DESCRIPTION", Form::Text),
-    ("version", "MCPO_VERSION", Form::Text),
-];
+use super::json_tree::{JsonNode, JsonValue};
+use super::key::{ConfigKey, ValueShape};
+use super::location::Location;
+use super::nearest::nearest;
+use super::problem::Problems;
+use super::sources::Sources;
 
 /// Where the commands for operators look for a gateway: no setting of the gateway, and no misspelt one.
 const OF_COMMANDS: &str = "MCPO_URL";
-
-/// Top-level keys beside the settings.
-const BESIDE: &[&str] = &["mcpServers", "servers", "apiKeys", "profiles"];
-
-/// Top-level keys that other clients write into the same file.
-const FOREIGN: &[&str] = &["inputs", "globalShortcut", "preferences", "theme"];
 
 /// All layers, merged.
 #[derive(Debug)]
 pub(super) struct Layers {
     figment: Figment,
-    places: HashMap<(String, &'static str), Place>,
+    /// By key, and by the layer that gave it.
+    locations: HashMap<&'static str, HashMap<String, Location>>,
 }
 
 /// One layer on its way into figment.
@@ -117,16 +46,20 @@ impl Provider for Layer {
 }
 
 impl Layers {
-    /// Merges `documents`, whose roots are objects, the environment and the flags.
-    pub fn new(documents: &[Fields<'_>], sources: &Sources, problems: &mut Problems) -> Self {
-        let mut layers = Self { figment: Figment::new(), places: HashMap::new() };
+    /// Merges the settings `keys` of `documents`, whose roots are objects, of the environment and of the flags.
+    pub fn new(
+        keys: &[ConfigKey],
+        documents: &[Fields<'_>],
+        sources: &Sources,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut layers = Self { figment: Figment::new(), locations: HashMap::new() };
         for (index, document) in documents.iter().enumerate() {
-            let settings = from_document(document, problems);
-            layers.merge(&format!("file {index}"), settings);
+            layers.merge(&format!("file {index}"), from_document(keys, document, problems));
         }
-        layers.merge("environment", from_environment(&sources.environment, problems));
+        layers.merge("environment", from_environment(keys, &sources.environment, problems));
         let flags = sources.overrides.0.iter();
-        let flags = flags.map(|entry| (entry.key, entry.value.clone(), Place::outside_files(entry.flag)));
+        let flags = flags.map(|entry| (entry.key, entry.value.clone(), Location::outside_files(entry.flag)));
         layers.merge("command line", flags.collect());
         layers
     }
@@ -140,16 +73,17 @@ impl Layers {
             Ok(value) => Some(value),
             Err(error) => {
                 for error in error {
-                    let place = self.place(key);
+                    let location = self.location(key);
                     let (found, quoted) = match &error.kind {
                         Kind::InvalidType(actual, _) => {
                             (format!(", but it is {}", kind_of(actual)), kind_of(actual) == "a string")
                         }
                         _ => (String::new(), false),
                     };
-                    let hint = if quoted && place.file.is_some() { ", without quotes around it" } else { "" };
+                    let hint =
+                        if quoted && location.file.is_some() { ", without quotes around it" } else { "" };
                     let message = format!("this must be {expected}{found}");
-                    problems.error(&place, message, format!("write {expected}{hint}"));
+                    problems.error(&location, message, format!("write {expected}{hint}"));
                 }
                 None
             }
@@ -157,18 +91,17 @@ impl Layers {
     }
 
     /// Where the value of `key` that counts was given.
-    pub fn place(&self, key: &str) -> Place {
-        let layer = self.figment.find_metadata(key).map(|metadata| metadata.name.to_string());
-        let known = SETTINGS.iter().find(|(known, ..)| *known == key).map(|(known, ..)| *known);
-        layer.zip(known).and_then(|place| self.places.get(&place)).cloned().unwrap_or_default()
+    pub fn location(&self, key: &str) -> Location {
+        let layer = self.figment.find_metadata(key).map(|metadata| &*metadata.name);
+        let given = self.locations.get(key).zip(layer).and_then(|(layers, layer)| layers.get(layer));
+        given.cloned().unwrap_or_default()
     }
 
-    fn merge(&mut self, layer: &str, values: Vec<(&'static str, Value, Place)>) {
+    fn merge(&mut self, layer: &str, values: Vec<(&'static str, Value, Location)>) {
         let mut settings = Dict::new();
-        for (key, value, place) in values {
-            debug_assert!(SETTINGS.iter().any(|(known, ..)| *known == key), "`{key}` is no setting");
+        for (key, value, location) in values {
             insert(&mut settings, key, value);
-            self.places.insert((layer.to_owned(), key), place);
+            self.locations.entry(key).or_default().insert(layer.to_owned(), location);
         }
         let figment = std::mem::take(&mut self.figment);
         self.figment = figment.merge(Layer { name: layer.to_owned(), settings });
@@ -186,54 +119,60 @@ fn insert(settings: &mut Dict, key: &str, value: Value) {
     }
 }
 
-fn from_document(root: &Fields<'_>, problems: &mut Problems) -> Vec<(&'static str, Value, Place)> {
-    let top = SETTINGS.iter().map(|(key, ..)| key.split_once('.').map_or(*key, |(group, _)| group));
-    let known: Vec<&str> = BESIDE.iter().copied().chain(top).fold(Vec::new(), |mut known, key| {
-        if !known.contains(&key) {
-            known.push(key);
-        }
-        known
-    });
-    root.report_unknown("the configuration", &known, FOREIGN, problems);
-    let mut groups: Vec<(&str, Fields<'_>)> = Vec::new();
-    for group in ["tls", "limits", "lock", "log", "audit"] {
-        let Some((node, place)) = root.get(group) else { continue };
-        let Some(fields) = Fields::new(node, place, problems) else { continue };
-        let prefix = format!("{group}.");
-        let known: Vec<&str> = SETTINGS.iter().filter_map(|(key, ..)| key.strip_prefix(&*prefix)).collect();
-        fields.report_unknown(&format!("`{group}`"), &known, &[], problems);
-        groups.push((group, fields));
-    }
-    let directory = root.place.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+/// The settings of one file, whose top-level keys were looked at already.
+fn from_document(
+    keys: &[ConfigKey],
+    root: &Fields<'_>,
+    problems: &mut Problems,
+) -> Vec<(&'static str, Value, Location)> {
+    let mut groups: Vec<(&str, Option<Fields<'_>>)> = Vec::new();
     let mut values = Vec::new();
-    for (key, _, form) in SETTINGS {
-        let found = match key.split_once('.') {
-            None => root.get(key),
-            Some((group, name)) => {
-                groups.iter().find(|(known, _)| *known == group).and_then(|(_, fields)| fields.get(name))
+    for key in keys {
+        let found = match key.parts() {
+            (None, name) => root.get(name),
+            (Some(group), name) => {
+                if groups.last().is_none_or(|(known, _)| *known != group) {
+                    groups.push((group, self::group(keys, group, root, problems)));
+                }
+                groups.last().and_then(|(_, fields)| fields.as_ref()?.get(name))
             }
         };
-        let Some((node, place)) = found else { continue };
-        let value = match (&node.value, form) {
+        let Some((node, location)) = found else { continue };
+        let value = match (&node.value, key.shape) {
             // An empty one means none, and is no name of the directory itself.
-            (NodeValue::Text(text), Form::Path) if !text.is_empty() => {
-                Value::from(directory.join(text).to_string_lossy().into_owned())
+            (JsonValue::Text(text), ValueShape::Path) if !text.is_empty() => {
+                Value::from(root.location.directory().join(text).to_string_lossy().into_owned())
             }
             _ => to_value(node),
         };
-        values.push((*key, value, place));
+        values.push((key.name, value, location));
     }
     values
 }
 
-fn to_value(node: &Node) -> Value {
+/// The object of a group of settings, with its unknown keys reported.
+fn group<'a>(
+    keys: &[ConfigKey],
+    group: &str,
+    root: &Fields<'a>,
+    problems: &mut Problems,
+) -> Option<Fields<'a>> {
+    let (node, location) = root.get(group)?;
+    let fields = Fields::new(node, location, problems)?;
+    let own = keys.iter().map(ConfigKey::parts).filter(|(known, _)| *known == Some(group));
+    let known: Vec<&str> = own.map(|(_, name)| name).collect();
+    fields.report_unknown(&format!("`{group}`"), &known, &[], problems);
+    Some(fields)
+}
+
+fn to_value(node: &JsonNode) -> Value {
     match &node.value {
-        NodeValue::Null => Value::from(""),
-        NodeValue::Boolean(value) => Value::from(*value),
-        NodeValue::Number(text) => number(text).unwrap_or_else(|| Value::from(text.as_str())),
-        NodeValue::Text(text) => Value::from(text.as_str()),
-        NodeValue::List(elements) => Value::from(elements.iter().map(to_value).collect::<Vec<_>>()),
-        NodeValue::Object(members) => {
+        JsonValue::Null => Value::from(""),
+        JsonValue::Boolean(value) => Value::from(*value),
+        JsonValue::Number(text) => number(text).unwrap_or_else(|| Value::from(text.as_str())),
+        JsonValue::Text(text) => Value::from(text.as_str()),
+        JsonValue::List(elements) => Value::from(elements.iter().map(to_value).collect::<Vec<_>>()),
+        JsonValue::Object(members) => {
             let members = members.iter().map(|member| (member.name.clone(), to_value(&member.value)));
             Value::from(members.collect::<Dict>())
         }
@@ -246,44 +185,47 @@ fn number(text: &str) -> Option<Value> {
 }
 
 fn from_environment(
+    keys: &[ConfigKey],
     variables: &[(String, String)],
     problems: &mut Problems,
-) -> Vec<(&'static str, Value, Place)> {
+) -> Vec<(&'static str, Value, Location)> {
+    let settings: Vec<(String, &ConfigKey)> = keys.iter().map(|key| (key.variable(), key)).collect();
     let mut values = Vec::new();
     // mcpo's own variable comes first, so that MCPO_LOG_LEVEL, which is put in later, wins over it.
     if let Some((_, level)) = variables.iter().find(|(name, level)| name == "LOG_LEVEL" && !level.is_empty())
     {
-        values.push(("log.level", Value::from(level.as_str()), Place::outside_files("LOG_LEVEL")));
+        values.push(("log.level", Value::from(level.as_str()), Location::outside_files("LOG_LEVEL")));
     }
     for (name, text) in variables.iter().filter(|(name, _)| name.starts_with("MCPO_") && name != OF_COMMANDS)
     {
-        let place = Place::outside_files(name);
-        let Some((key, _, form)) = SETTINGS.iter().find(|(_, variable, _)| variable == name) else {
-            let fix = match nearest(name, SETTINGS.iter().map(|(_, variable, _)| *variable)) {
+        let location = Location::outside_files(name);
+        let Some((_, key)) = settings.iter().find(|(variable, _)| variable == name) else {
+            let fix = match nearest(name, settings.iter().map(|(variable, _)| variable.as_str())) {
                 Some(candidate) => format!("set {candidate} if that was meant, or unset it"),
                 None => "unset it".to_owned(),
             };
-            problems.warning(&place, "this variable is not a setting of the gateway and is ignored", fix);
+            problems.warning(&location, "this variable is not a setting of the gateway and is ignored", fix);
             continue;
         };
         // Compose files set variables to nothing where they mean unset. An empty key is reported further
         // on: leaving it out here would open the gateway.
-        if text.is_empty() && *key != "apiKey" {
+        if text.is_empty() && key.name != "apiKey" {
             continue;
         }
-        let value = match form {
-            Form::Text | Form::Path => Value::from(text.as_str()),
-            Form::Number => number(text).unwrap_or_else(|| Value::from(text.as_str())),
-            Form::Switch => match text.to_lowercase().as_str() {
-                "true" | "1" | "yes" | "on" => Value::from(true),
-                "false" | "0" | "no" | "off" => Value::from(false),
-                _ => Value::from(text.as_str()),
+        let value = match key.shape {
+            ValueShape::Count | ValueShape::Between(..) | ValueShape::Seconds => number(text),
+            ValueShape::Switch => match text.to_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Some(Value::from(true)),
+                "false" | "0" | "no" | "off" => Some(Value::from(false)),
+                _ => None,
             },
-            Form::Texts => {
-                Value::from(text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>())
+            ValueShape::List(_) => {
+                Some(Value::from(text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>()))
             }
+            // A key that happens to be all digits stays text.
+            _ => None,
         };
-        values.push((*key, value, place));
+        values.push((key.name, value.unwrap_or_else(|| Value::from(text.as_str())), location));
     }
     values
 }

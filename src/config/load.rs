@@ -2,12 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::document::{self, Node};
-use super::environment;
+use super::auth::AuthConfig;
+use super::entries::{self, EntryContext};
 use super::fields::Fields;
+use super::gateway::Config;
+use super::json_tree::{self, JsonNode};
 use super::layers::Layers;
-use super::problem::{Place, Problem, Problems, Severity};
-use super::{AuthConfig, Config, SecretText, Sources, dotenv, keys, lock, profiles, servers, settings};
+use super::location::Location;
+use super::problem::{Problem, Problems, Severity};
+use super::secret::SecretText;
+use super::settings;
+use super::sources::Sources;
+use super::{api_keys, dotenv, environment, keys, lock_entries, profiles};
 
 /// A configuration that can be served, and what is odd about it.
 #[derive(Debug)]
@@ -35,59 +41,61 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
 }
 
 fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
-    let roots: Vec<Option<Node>> = sources.files.iter().map(|path| document::read(path, problems)).collect();
+    let roots: Vec<Option<JsonNode>> =
+        sources.files.iter().map(|path| json_tree::read(path, problems)).collect();
     let mut documents = Vec::new();
     for (path, root) in sources.files.iter().zip(&roots) {
         if let Some(root) = root {
-            let place = Place { position: Some(root.position), ..Place::file(path) };
-            documents.extend(Fields::new(root, place, problems));
+            let location = Location { position: Some(root.position), ..Location::file(path) };
+            documents.extend(Fields::new(root, location, problems));
         }
     }
-    let layers = Layers::new(&documents, sources, problems);
+    for document in &documents {
+        document.report_unknown("the configuration", &keys::top_level(), keys::FOREIGN, problems);
+    }
+    let layers = Layers::new(&keys::settings(), &documents, sources, problems);
     let settings = settings::collect(&layers, problems);
     let given = given_environment(sources, problems);
     if sources.hot_reload && sources.files.is_empty() {
         problems.warning(
-            &Place::outside_files("--hot-reload"),
+            &Location::outside_files("--hot-reload"),
             "there is no file to follow",
             "name one with --config, or leave the flag out",
         );
     }
-    let common = servers::Common {
-        concurrency: settings.concurrency,
-        identities: settings.identities,
-        identity_idle: settings.identity_idle,
-        keyed: keys::are_wanted(&documents, &settings),
+    let context = EntryContext {
+        defaults: settings.servers.clone(),
+        keyed: api_keys::are_wanted(&documents, &settings),
         home: variable("HOME", sources).map(str::to_owned),
     };
     let single = sources.single.as_ref().filter(|_| sources.files.is_empty());
     let mut servers = match (single, sources.files.is_empty()) {
-        (Some(single), _) => vec![servers::single(single, &common, problems)?],
+        (Some(single), _) => vec![entries::single(single, &context, problems)?],
         (None, true) => Config::default().servers,
-        (None, false) => servers::collect(&documents, &common, problems),
+        (None, false) => entries::collect(&documents, &context, problems),
     };
     if sources.single.is_some() && single.is_none() {
         problems.warning(
-            &Place::outside_files("--"),
+            &Location::outside_files("--"),
             "the command line names a single server beside --config; it is ignored",
             "leave out --config, or what follows `--` and its --type and --header",
         );
     }
-    servers::give_environment(&mut servers, &given);
+    entries::give_environment(&mut servers, &given);
     if !sources.without_lock {
-        lock::give(&mut servers, &settings.lock, &layers.place("lock.file"), problems);
+        lock_entries::give(&mut servers, &settings.lock, &layers.location("lock.file"), problems);
     }
     let profiles = profiles::collect(&documents, problems);
-    let keys = keys::collect(&documents, &layers, &settings, &servers, &profiles, problems);
+    let keys = api_keys::collect(&documents, &layers, &settings, &servers, &profiles, problems);
     Some(Config {
         listen: settings.listen,
-        auth: AuthConfig { keys, strict: settings.strict_auth, profiles },
+        auth: AuthConfig { keys, strict: settings.access.strict, profiles },
         limits: settings.limits,
         document: settings.document,
         log: settings.log,
         audit: settings.audit,
-        state_dir: state_dir(settings.state_dir, sources),
-        exposed_name_length: settings.exposed_name_length,
+        state_dir: state_dir(settings.tools.state_dir, sources),
+        exposed_name_length: settings.tools.exposed_name_length,
         lock_file: settings.lock.file,
         single: single.is_some(),
         servers,

@@ -1,20 +1,17 @@
-//! `tools.lock`: what the servers said of their tools when an operator last looked, as a file for git.
+//! `tools.lock`: the definitions of all tools when an operator last reviewed them, as a file for git.
 //!
-//! The file holds what a model can be shown of each tool, whole, so that a change can be told in words, and a digest
-//! of it. Everything is sorted, and pretty-printed JSON: one change of a tool is one small change of the file. What is
-//! locked is the server's own text, before any override.
+//! The file holds all of a tool that a model can be shown, so that a change can be described, and a digest of it. It is
+//! sorted and pretty-printed JSON: one change of a tool is one small change of the file. The server's own text is locked,
+//! before any override.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::layers::Layers;
-use super::problem::{Place, Problems, nearest};
-use super::{ServerConfig, TransportConfig};
 use crate::file;
 use crate::json::hex;
 
@@ -66,6 +63,10 @@ pub enum DriftPolicy {
     Quarantine,
 }
 
+/// The values of `lock.drift`.
+pub(super) const DRIFT_POLICIES: [(&str, DriftPolicy); 2] =
+    [("warn", DriftPolicy::Warn), ("quarantine", DriftPolicy::Quarantine)];
+
 /// What holds for one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LockConfig {
@@ -96,7 +97,7 @@ impl ToolsLock {
     ///
     /// # Errors
     ///
-    /// When there is none, or when it is none.
+    /// When the file is missing or is not a lock file.
     pub fn read(path: &Path) -> Result<Self, LockError> {
         let lock: Self = serde_json::from_slice(&file::read(path, LONGEST)?)?;
         if lock.version != VERSION {
@@ -147,71 +148,6 @@ fn sorted(value: &Value) -> Value {
         }
         Value::Array(elements) => elements.iter().map(sorted).collect(),
         other => other.clone(),
-    }
-}
-
-/// The file that the layers name, and its policy.
-#[derive(Debug)]
-pub(super) struct LockSettings {
-    pub file: Option<PathBuf>,
-    pub drift: DriftPolicy,
-}
-
-pub(super) fn settings(layers: &Layers, problems: &mut Problems) -> LockSettings {
-    const POLICIES: [(&str, DriftPolicy); 2] =
-        [("warn", DriftPolicy::Warn), ("quarantine", DriftPolicy::Quarantine)];
-    let file: Option<String> = layers.get("lock.file", "a string", problems);
-    let file = file.filter(|file| !file.is_empty()).map(PathBuf::from);
-    let mut drift = DriftPolicy::default();
-    if let Some(written) = layers.get::<String>("lock.drift", "a string", problems) {
-        let place = layers.place("lock.drift");
-        match POLICIES.iter().find(|(name, _)| *name == written) {
-            Some((_, known)) => drift = *known,
-            None => {
-                let candidate = nearest(&written, POLICIES.map(|(name, _)| name)).unwrap_or("quarantine");
-                let message = format!("`{written}` is no way to treat a tool that has changed");
-                problems.error(
-                    &place,
-                    message,
-                    format!("write `{candidate}`; the ways are warn and quarantine"),
-                );
-            }
-        }
-        if file.is_none() {
-            problems.slip(
-                &place,
-                "without `lock.file` there is nothing that a tool could drift from",
-                "add `\"file\": \"tools.lock\"`, and write it with `mcpo lock`",
-            );
-        }
-    }
-    LockSettings { file, drift }
-}
-
-/// Reads the file of `settings`, and gives each server its part.
-pub(super) fn give(
-    servers: &mut [ServerConfig],
-    settings: &LockSettings,
-    place: &Place,
-    problems: &mut Problems,
-) {
-    let Some(file) = &settings.file else { return };
-    let mut lock = match ToolsLock::read(file) {
-        Ok(lock) => lock,
-        Err(error) => {
-            problems.error(
-                place,
-                format!("{}: {error}", file.display()),
-                "write the file with `mcpo lock --config FILE` once the tools are what they are to be",
-            );
-            return;
-        }
-    };
-    for server in servers.iter_mut() {
-        if !matches!(server.transport, TransportConfig::Gateway) {
-            let lock = Arc::new(lock.servers.remove(server.name.as_str()).unwrap_or_default());
-            server.lock = Some(LockConfig { drift: settings.drift, lock });
-        }
     }
 }
 

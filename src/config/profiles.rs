@@ -5,29 +5,33 @@ use std::collections::{HashMap, HashSet};
 
 use globset::Glob;
 
+use super::auth::ProfileConfig;
+use super::entries;
 use super::fields::Fields;
-use super::problem::{Place, Problems};
-use super::{ProfileConfig, servers};
+use super::key;
+use super::keys::nested;
+use super::location::Location;
+use super::problem::Problems;
 
 /// All profiles, in the order of the files; of two with one name the later counts.
 pub(super) fn collect(documents: &[Fields<'_>], problems: &mut Problems) -> Vec<ProfileConfig> {
-    let mut names = Names::new(documents);
+    let mut names = ConfiguredNames::new(documents);
     let mut profiles: Vec<Option<ProfileConfig>> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut indices: HashMap<String, usize> = HashMap::new();
     for document in documents {
-        let Some((node, place)) = document.get("profiles") else { continue };
-        let Some(entries) = Fields::new(node, place, problems) else { continue };
-        for (name, node, place) in entries.iter() {
+        let Some((node, location)) = document.get("profiles") else { continue };
+        let Some(entries) = Fields::new(node, location, problems) else { continue };
+        for (name, node, location) in entries.iter() {
             if name.is_empty() {
                 problems.error(
-                    &place,
+                    &location,
                     "a profile needs a name",
                     "name the profile after the client it is for",
                 );
             }
-            let Some(fields) = Fields::new(node, place, problems) else { continue };
+            let Some(fields) = Fields::new(node, location, problems) else { continue };
             let profile = profile(name, &fields, &mut names, problems);
-            if let Some(earlier) = places.insert(profile.name.clone(), profiles.len()) {
+            if let Some(earlier) = indices.insert(profile.name.clone(), profiles.len()) {
                 profiles[earlier] = None;
             }
             profiles.push(Some(profile));
@@ -36,14 +40,19 @@ pub(super) fn collect(documents: &[Fields<'_>], problems: &mut Problems) -> Vec<
     profiles.into_iter().flatten().collect()
 }
 
-fn profile(name: &str, fields: &Fields<'_>, names: &mut Names, problems: &mut Problems) -> ProfileConfig {
-    fields.report_unknown("a profile", &["servers", "tools"], &["description"], problems);
+fn profile(
+    name: &str,
+    fields: &Fields<'_>,
+    names: &mut ConfiguredNames,
+    problems: &mut Problems,
+) -> ProfileConfig {
+    fields.report_unknown("a profile", &key::names(nested::PROFILE), &["description"], problems);
     let tools = fields.texts("tools", problems);
-    for (pattern, place) in tools.iter().flatten() {
+    for (pattern, location) in tools.iter().flatten() {
         if let Err(error) = Glob::new(pattern) {
             let message = format!("this is no pattern over tool names: {}", error.kind());
             problems.error(
-                place,
+                location,
                 message,
                 "write SERVER_TOOL, both names in full, with `*` and `?` as wildcards",
             );
@@ -59,15 +68,15 @@ fn profile(name: &str, fields: &Fields<'_>, names: &mut Names, problems: &mut Pr
 /// The list `servers` of a key or a profile: patterns, each of which is to match one of `names`.
 pub(super) fn server_patterns(
     fields: &Fields<'_>,
-    names: &mut Names,
+    names: &mut ConfiguredNames,
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
     let scope = fields.texts("servers", problems)?;
-    for (pattern, place) in &scope {
+    for (pattern, location) in &scope {
         match Glob::new(pattern) {
             Err(error) => {
                 let message = format!("this is no pattern over server names: {}", error.kind());
-                problems.error(place, message, "write a server's name, with `*` and `?` as wildcards");
+                problems.error(location, message, "write a server's name, with `*` and `?` as wildcards");
             }
             Ok(glob) if names.has_none(&glob) => {
                 let fix = match problems.nearest(pattern, names.sorted.iter().map(String::as_str)) {
@@ -79,7 +88,7 @@ pub(super) fn server_patterns(
                     }
                     None => "name a server of `mcpServers`, or remove it".to_owned(),
                 };
-                problems.warning(place, format!("no server is called `{pattern}`"), fix);
+                problems.warning(location, format!("no server is called `{pattern}`"), fix);
             }
             Ok(_) => {}
         }
@@ -88,7 +97,7 @@ pub(super) fn server_patterns(
 }
 
 /// The names of all entries, for patterns that must match one of them.
-pub(super) struct Names {
+pub(super) struct ConfiguredNames {
     sorted: Vec<String>,
     /// Names that patterns may still be compared with.
     comparisons: usize,
@@ -99,9 +108,9 @@ const COMPARISONS: usize = 1_000_000;
 /// What it costs to prepare a pattern for comparisons, in comparisons.
 const PREPARATION: usize = 1_000;
 
-impl Names {
+impl ConfiguredNames {
     pub fn new(documents: &[Fields<'_>]) -> Self {
-        let mut sorted = servers::names(documents);
+        let mut sorted = entries::names(documents);
         sorted.sort_unstable();
         sorted.dedup();
         Self { sorted, comparisons: COMPARISONS }
@@ -137,18 +146,18 @@ pub(super) fn of_key(
     profiles: &HashSet<&str>,
     problems: &mut Problems,
 ) -> Option<String> {
-    let (name, place) = fields.text("profile", problems)?;
+    let (name, location) = fields.text("profile", problems)?;
     if !profiles.contains(name) {
-        unknown(name, &place, profiles, problems);
+        unknown(name, &location, profiles, problems);
         return None;
     }
     Some(name.to_owned())
 }
 
-fn unknown(name: &str, place: &Place, profiles: &HashSet<&str>, problems: &mut Problems) {
+fn unknown(name: &str, location: &Location, profiles: &HashSet<&str>, problems: &mut Problems) {
     let fix = match problems.nearest(name, profiles.iter().copied()) {
         Some(candidate) => format!("write `{candidate}` if that was meant, or add it to `profiles`"),
         None => "add it to `profiles`, or remove it".to_owned(),
     };
-    problems.error(place, format!("there is no profile `{name}`"), fix);
+    problems.error(location, format!("there is no profile `{name}`"), fix);
 }

@@ -8,9 +8,12 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::document::NodeValue;
 use super::fields::{Fields, LONGEST_SECONDS, mismatch};
-use super::problem::{Place, Problems};
+use super::json_tree::JsonValue;
+use super::key;
+use super::keys::nested;
+use super::location::Location;
+use super::problem::Problems;
 
 /// A rate that a limiter can be made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl fmt::Display for RateConfig {
 }
 
 /// The units of the short form, in seconds.
-const UNITS: [(&str, u64); 11] = [
+pub(super) const UNITS: [(&str, u64); 11] = [
     ("s", 1),
     ("sec", 1),
     ("second", 1),
@@ -67,17 +70,17 @@ const FIX: &str = "write `\"60/min\"` (or /s, /h, /day), or `{ \"calls\": 60, \"
 
 /// The member `rate` of an entry.
 pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> Option<RateConfig> {
-    let (node, place) = fields.get("rate")?;
+    let (node, location) = fields.get("rate")?;
     match &node.value {
-        NodeValue::Text(text) => {
+        JsonValue::Text(text) => {
             let rate = short(text);
             if rate.is_none() {
-                problems.error(&place, "this is no rate", FIX);
+                problems.error(&location, "this is no rate", FIX);
             }
             rate
         }
-        NodeValue::Object(_) => long(&Fields::new(node, place, problems)?, problems),
-        _ => mismatch(&place, "a rate such as \"60/min\"", node, problems),
+        JsonValue::Object(_) => long(&Fields::new(node, location, problems)?, problems),
+        _ => mismatch(&location, "a rate such as \"60/min\"", node, problems),
     }
 }
 
@@ -89,11 +92,11 @@ fn short(text: &str) -> Option<RateConfig> {
 }
 
 fn long(fields: &Fields<'_>, problems: &mut Problems) -> Option<RateConfig> {
-    fields.report_unknown("a rate", &["calls", "per", "burst"], &[], problems);
-    let place = &fields.place;
+    fields.report_unknown("a rate", &key::names(nested::RATE), &[], problems);
+    let location = &fields.location;
     for name in ["calls", "per"] {
         if fields.get(name).is_none() {
-            problems.error(place, format!("`{name}` is missing"), FIX);
+            problems.error(location, format!("`{name}` is missing"), FIX);
         }
     }
     let calls = fields.count("calls", problems);
@@ -105,7 +108,7 @@ fn long(fields: &Fields<'_>, problems: &mut Problems) -> Option<RateConfig> {
     let rate =
         bounded(calls).zip(bounded(burst)).and_then(|(calls, burst)| RateConfig::new(calls, per, burst));
     if rate.is_none() {
-        out_of_bounds(place, problems);
+        out_of_bounds(location, problems);
     }
     rate
 }
@@ -114,9 +117,9 @@ fn bounded(count: usize) -> Option<NonZeroU32> {
     u32::try_from(count).ok().and_then(NonZeroU32::new)
 }
 
-fn out_of_bounds(place: &Place, problems: &mut Problems) {
+fn out_of_bounds(location: &Location, problems: &mut Problems) {
     problems.error(
-        place,
+        location,
         "no clock can count this rate: calls come free too fast, or the burst takes more than a year to save up",
         "write smaller numbers",
     );
@@ -126,14 +129,15 @@ fn out_of_bounds(place: &Place, problems: &mut Problems) {
 mod tests {
     use std::path::Path;
 
-    use super::super::{Purpose, document};
+    use super::super::json_tree;
+    use super::super::sources::Purpose;
     use super::*;
 
     fn read(rate: &str) -> Result<Option<RateConfig>, String> {
         let mut problems = Problems::new(Purpose::Check);
         let path = Path::new("a.json");
-        let root = document::parse(path, &format!(r#"{{"rate": {rate}}}"#), &mut problems).unwrap();
-        let fields = Fields::new(&root, Place::file(path), &mut problems).unwrap();
+        let root = json_tree::parse(path, &format!(r#"{{"rate": {rate}}}"#), &mut problems).unwrap();
+        let fields = Fields::new(&root, Location::file(path), &mut problems).unwrap();
         let rate = of_entry(&fields, &mut problems);
         let problems = problems.into_sorted();
         if problems.is_empty() { Ok(rate) } else { Err(problems.iter().map(ToString::to_string).collect()) }

@@ -1,10 +1,10 @@
 //! Text that may hold secrets: `${env:NAME}`, `${file:/path}`, `${credential:name}`; `$${` is a literal `${`.
 //!
-//! Parsing never reads anything; [`SecretText::resolve`] does, apart from the threads that serve, each time a server is started, so that a
-//! secret which appears later heals the server that waited for it. Resolved text is never looked at for
-//! further references.
+//! Parsing never reads anything; [`SecretText::resolve`] does, apart from the threads that serve, each time a server is
+//! started, so that a secret which appears later heals the server that waited for it. Resolved text is never searched
+//! for further references.
 
-mod digest;
+mod error;
 mod read;
 mod template;
 
@@ -14,42 +14,25 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use crate::file::{self, ApartError};
-pub use digest::SecretsDigest;
+use crate::file;
+pub use error::SecretError;
 pub(super) use read::text as read_text;
 pub use template::SecretSyntaxError;
-use template::{Part, Reference};
+use template::{SecretReference, TemplatePart};
 
 /// A text of the configuration, with the references it holds still unread.
 ///
 /// `Debug` shows the template when it holds references, and `[redacted]` for plain text, which may be a
-/// secret that somebody wrote into the file.
+/// secret in the file.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretText {
-    parts: Vec<Part>,
-}
-
-/// A reference that could not be read. Its text names the reference and never a secret's value.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    #[error("environment variable `{0}` is not set")]
-    Environment(String),
-    #[error("environment variable `{0}` is not UTF-8")]
-    EnvironmentNotText(String),
-    #[error("secret file `{path}` cannot be read: {reason}")]
-    File { path: String, reason: String },
-    #[error("credential `{name}` cannot be read: {reason}")]
-    Credential { name: String, reason: String },
-    #[error("`envFile` `{path}` cannot be read: {reason}")]
-    EnvFile { path: String, reason: String },
-    #[error("a secret cannot be read: {0}")]
-    Apart(#[from] ApartError),
+    parts: Vec<TemplatePart>,
 }
 
 impl SecretText {
     /// `text` as it stands, with nothing in it read as a reference.
     pub fn literal(text: &str) -> Self {
-        Self { parts: vec![Part::Literal(text.to_owned())] }
+        Self { parts: vec![TemplatePart::Literal(text.to_owned())] }
     }
 
     /// Reads the references in `text`; a relative `${file:}` is relative to the working directory.
@@ -64,14 +47,14 @@ impl SecretText {
 
     /// Whether the text holds a reference, so that its value is known only after [`SecretText::resolve`].
     pub fn is_secret(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Reference(_)))
+        self.parts.iter().any(|part| matches!(part, TemplatePart::Reference(_)))
     }
 
     /// The text itself when it holds no reference. It may still be a secret: never log it.
     pub fn as_literal(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [] => Some(""),
-            [Part::Literal(text)] => Some(text),
+            [TemplatePart::Literal(text)] => Some(text),
             _ => None,
         }
     }
@@ -79,22 +62,22 @@ impl SecretText {
     /// Names of the environment variables that the text refers to.
     pub fn environment_names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Reference(Reference::Environment(name)) => Some(name.as_str()),
+            TemplatePart::Reference(SecretReference::Environment(name)) => Some(name.as_str()),
             _ => None,
         })
     }
 
     /// Whether [`SecretText::resolve`] touches files.
     pub(super) fn reads_files(&self) -> bool {
-        let of_file =
-            |part: &Part| matches!(part, Part::Reference(Reference::File(_) | Reference::Credential(_)));
+        let of_file = |part: &TemplatePart| {
+            matches!(part, TemplatePart::Reference(SecretReference::File(_) | SecretReference::Credential(_)))
+        };
         self.parts.iter().any(of_file)
     }
 
     /// Whether a file that it refers to is a pipe: what that holds is there for one reader. Touches files.
-    fn reads_pipe(&self) -> bool {
-        let is_pipe =
-            |part: &Part| matches!(part, Part::Reference(Reference::File(path)) if file::is_pipe(path));
+    pub(super) fn reads_pipe(&self) -> bool {
+        let is_pipe = |part: &TemplatePart| matches!(part, TemplatePart::Reference(SecretReference::File(path)) if file::is_pipe(path));
         self.parts.iter().any(is_pipe)
     }
 
@@ -132,8 +115,8 @@ impl fmt::Debug for SecretText {
             return formatter.write_str("[redacted]");
         }
         self.parts.iter().try_for_each(|part| match part {
-            Part::Literal(text) => formatter.write_str(&text.replace("${", "$${")),
-            Part::Reference(reference) => write!(formatter, "{reference}"),
+            TemplatePart::Literal(text) => formatter.write_str(&text.replace("${", "$${")),
+            TemplatePart::Reference(reference) => write!(formatter, "{reference}"),
         })
     }
 }

@@ -1,19 +1,9 @@
 //! What each caller may hold of what all callers share, as the settings and the number of keys have it.
 
-use super::{Config, LimitsConfig, defaults};
+use super::defaults;
+use super::gateway::Config;
+use super::keys::LimitsConfig;
 use crate::shares::Bounds;
-
-/// The settings `limits.NAMEPerKey`. Where one is not set, several keys share by the default, and one key has all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PerKeyConfig {
-    pub sessions: Option<usize>,
-    pub identities: Option<usize>,
-    pub processes: Option<usize>,
-    pub concurrency: Option<usize>,
-    pub calls: Option<usize>,
-    pub listeners: Option<usize>,
-    pub followed: Option<usize>,
-}
 
 /// The bounds of all callers and of each, for everything that callers share.
 #[derive(Debug, Clone)]

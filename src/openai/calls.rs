@@ -17,7 +17,7 @@ use super::answers::{Answer, Reading, read};
 use super::asked::{self, AskedCall};
 use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
-use crate::config::problem::nearest;
+use crate::config::nearest;
 use crate::gateway::{CallContext, CallRecord, FindError, NamedCall, Outcome, Turn};
 use crate::http::{Peer, Problem, correlation, forwarded, json_answer, until_taken};
 use crate::json::clip;

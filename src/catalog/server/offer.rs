@@ -12,7 +12,7 @@ use super::super::drift::{self, Change, Drift, shown};
 use super::super::progress::ProgressHabit;
 use super::super::tool::CatalogTool;
 use super::HIDDEN;
-use crate::config::problem::nearest;
+use crate::config::nearest;
 use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
 use crate::upstream::Definition;
 use crate::upstream::tools::header_params::HeaderParam;

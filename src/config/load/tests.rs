@@ -2,6 +2,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use super::super::schema::tests::agrees;
 use super::*;
 use crate::config::{LogFormat, Purpose, ServerConfig, SingleServer, TransportConfig};
 
@@ -32,7 +33,16 @@ impl Fixture {
     }
 
     fn load(&self) -> Result<Loaded, String> {
-        load(&self.sources).map_err(|problems| self.shown(&problems))
+        let outcome = load(&self.sources);
+        if let ([file], true) = (&self.sources.files[..], self.sources.environment.is_empty()) {
+            let problems = outcome.as_ref().map_or_else(Vec::as_slice, |loaded| &loaded.warnings);
+            if self.sources.purpose == Purpose::Serve
+                && let Ok(text) = fs::read_to_string(file)
+            {
+                agrees(&text, problems);
+            }
+        }
+        outcome.map_err(|problems| self.shown(&problems))
     }
 
     fn checked(mut self) -> String {

@@ -1,7 +1,7 @@
 //! Reloads that would open to everyone what needs an API key now. They are refused: a file that was written half, or a
 //! slip in it, looks the same as the wish to have it so, and a restart makes the wish plain.
 
-use super::super::AuthConfig;
+use super::super::auth::AuthConfig;
 
 /// What `wanted` would open that `running` does not, as a sentence.
 pub(super) fn refusal(running: &AuthConfig, wanted: &AuthConfig) -> Option<&'static str> {

@@ -7,43 +7,43 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::SecretError;
-use super::template::{Part, Reference};
+use super::error::SecretError;
+use super::template::{SecretReference, TemplatePart};
 use crate::file;
 
 /// No key or token is longer; a device named by mistake must not fill the memory. In bytes.
 const LONGEST_SECRET: u64 = 1024 * 1024;
 
-/// What was warned about already: secrets are read at every start of a server.
+/// Warnings that were logged already: secrets are read at every start of a server.
 static WARNED: LazyLock<Mutex<HashSet<(Oddity, PathBuf)>>> = LazyLock::new(Mutex::default);
 
-/// What may be odd about the file of a secret.
+/// An oddity of the file of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Oddity {
     OpenToAll,
     ByteOrderMark,
 }
 
-/// What editors of some systems put before a text, and what is no part of it: U+FEFF.
+/// U+FEFF, which some editors put before a text and which is no part of it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Why an empty credential is none.
+/// Why a credential may be empty.
 const EMPTY: &str = "it is empty: its file is missing, or a drop-in took `LoadCredential=` away (container images \
                      do; Incus needs `security.nesting=true`, and the drop-in masked for this unit)";
 
 /// The text of `part`, with variables of the environment taken from `variable`.
 pub(super) fn part<'a>(
-    part: &'a Part,
+    part: &'a TemplatePart,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Cow<'a, str>, SecretError> {
     match part {
-        Part::Literal(text) => Ok(Cow::Borrowed(text)),
-        Part::Reference(Reference::Environment(name)) => {
+        TemplatePart::Literal(text) => Ok(Cow::Borrowed(text)),
+        TemplatePart::Reference(SecretReference::Environment(name)) => {
             let value = variable(name).ok_or_else(|| SecretError::Environment(name.clone()))?;
             let text = value.into_string().map_err(|_| SecretError::EnvironmentNotText(name.clone()))?;
             Ok(Cow::Owned(text))
         }
-        Part::Reference(Reference::File(path)) => {
+        TemplatePart::Reference(SecretReference::File(path)) => {
             let text = text(path)
                 .map_err(|reason| SecretError::File { path: path.display().to_string(), reason })?;
             let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -52,14 +52,14 @@ pub(super) fn part<'a>(
             }
             Ok(Cow::Owned(text))
         }
-        Part::Reference(Reference::Credential(name)) => {
+        TemplatePart::Reference(SecretReference::Credential(name)) => {
             let failed = |reason| SecretError::Credential { name: name.clone(), reason };
             let directory = variable("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                 failed("CREDENTIALS_DIRECTORY is not set; systemd sets it for LoadCredential=".to_owned())
             })?;
             let text = text(&Path::new(&directory).join(name)).map_err(failed)?;
             if text.is_empty() {
-                // A unit may set an empty one in the stead of a missing file, so that this can be told.
+                // A unit may set an empty one in place of a missing file, so that this error can name the cause.
                 return Err(failed(EMPTY.to_owned()));
             }
             Ok(Cow::Owned(text))
@@ -67,8 +67,8 @@ pub(super) fn part<'a>(
     }
 }
 
-/// The text at `path` without a byte order mark and the one newline at its end, or the reason why there is none.
-pub(in crate::config) fn text(path: &Path) -> Result<String, String> {
+/// The text at `path` without a byte order mark and the one newline at its end, or why it cannot be read.
+pub fn text(path: &Path) -> Result<String, String> {
     let bytes = file::read(path, LONGEST_SECRET).map_err(|error| error.to_string())?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("it is UTF-16; save it as UTF-8".to_owned());
@@ -94,7 +94,7 @@ pub(in crate::config) fn text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// Warns the first time that `path` is found readable by everyone; tells whether it did.
+/// Warns the first time that `path` is found readable by everyone; gives whether it did.
 fn warn_when_open_to_all(path: &Path) -> bool {
     let open = file::metadata(path)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o004 != 0);

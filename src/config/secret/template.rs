@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// A stretch of a [`SecretText`](super::SecretText).
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Part {
+pub(super) enum TemplatePart {
     Literal(String),
-    Reference(Reference),
+    Reference(SecretReference),
 }
 
 /// Where a secret is kept.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Reference {
+pub(super) enum SecretReference {
     /// `${env:NAME}`
     Environment(String),
     /// `${file:/path}`, already put under the directory of the configuration.
@@ -58,7 +58,7 @@ impl SecretSyntaxError {
     }
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for SecretReference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment(name) => write!(formatter, "${{env:{name}}}"),
@@ -69,7 +69,7 @@ impl fmt::Display for Reference {
 }
 
 /// Splits `text` at its references.
-pub(super) fn parse(text: &str, directory: &Path) -> Result<Vec<Part>, SecretSyntaxError> {
+pub(super) fn parse(text: &str, directory: &Path) -> Result<Vec<TemplatePart>, SecretSyntaxError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -85,19 +85,19 @@ pub(super) fn parse(text: &str, directory: &Path) -> Result<Vec<Part>, SecretSyn
         let end = inner.find('}').ok_or(SecretSyntaxError::Unclosed)?;
         let reference = reference(&inner[..end], directory)?;
         if !literal.is_empty() {
-            parts.push(Part::Literal(std::mem::take(&mut literal)));
+            parts.push(TemplatePart::Literal(std::mem::take(&mut literal)));
         }
-        parts.push(Part::Reference(reference));
+        parts.push(TemplatePart::Reference(reference));
         rest = &inner[end + 1..];
     }
     literal.push_str(rest);
     if !literal.is_empty() {
-        parts.push(Part::Literal(literal));
+        parts.push(TemplatePart::Literal(literal));
     }
     Ok(parts)
 }
 
-fn reference(inner: &str, directory: &Path) -> Result<Reference, SecretSyntaxError> {
+fn reference(inner: &str, directory: &Path) -> Result<SecretReference, SecretSyntaxError> {
     let unknown = || SecretSyntaxError::Unknown(inner.to_owned());
     let (scheme, name) = inner.split_once(':').ok_or_else(unknown)?;
     if !["env", "file", "credential"].contains(&scheme) {
@@ -108,12 +108,12 @@ fn reference(inner: &str, directory: &Path) -> Result<Reference, SecretSyntaxErr
     }
     match scheme {
         "env" if name.contains(['=', '\0']) => Err(SecretSyntaxError::VariableName(name.to_owned())),
-        "env" => Ok(Reference::Environment(name.to_owned())),
-        "file" => Ok(Reference::File(directory.join(name))),
+        "env" => Ok(SecretReference::Environment(name.to_owned())),
+        "file" => Ok(SecretReference::File(directory.join(name))),
         // A credential is a plain file name: `../` would read whatever the gateway's user can.
         _ if name.contains(['/', '\0']) || name == "." || name == ".." => {
             Err(SecretSyntaxError::CredentialPath(name.to_owned()))
         }
-        _ => Ok(Reference::Credential(name.to_owned())),
+        _ => Ok(SecretReference::Credential(name.to_owned())),
     }
 }

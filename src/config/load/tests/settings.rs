@@ -29,7 +29,10 @@ fn wrong_settings_name_their_line_flag_or_variable() {
         (r#""publicUrl": "ftp://mcp.example.org""#, "publicUrl\n  this is no http or https URL"),
         (r#""allowedHosts": [""]"#, "allowedHosts\n  `` is no host name"),
         (r#""allowedHosts": ["a.example", "[bad"]"#, "allowedHosts\n  `[bad` is no pattern over host names"),
-        (r#""log": {"format": "jsn"}"#, "log.format\n  `jsn` is not a form of the log\n  fix: write `json`"),
+        (
+            r#""log": {"format": "jsn"}"#,
+            "log.format\n  `jsn` is not a value of `log.format`\n  fix: write `json`",
+        ),
         (r#""host": """#, "host\n  the address is empty"),
         (r#""host": "unix:mcpo.sock""#, "host\n  the path of the Unix socket is not absolute"),
         (

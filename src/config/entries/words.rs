@@ -1,11 +1,12 @@
-//! The words of a command in a file: what other clients replace in them, and what is replaced here.
+//! The words of a command in a file: which placeholders are replaced here, and which belong to other clients.
 //!
 //! `~/` at the beginning and `${userHome}` anywhere are the home directory of the user that the gateway runs as; `$${` is a
 //! literal `${`. References to secrets are not read here: command lines can be seen by every user of the machine.
 
 use std::path::Path;
 
-use super::super::problem::{Place, Problems};
+use super::super::location::Location;
+use super::super::problem::Problems;
 
 const USER_HOME: &str = "userHome";
 /// Programs whose arguments may hold `${NAME}` for themselves.
@@ -25,10 +26,10 @@ impl<'a> Words<'a> {
         Self { home, of_shell: name.is_some_and(|name| SHELLS.contains(&name)) }
     }
 
-    /// The word as the program gets it; a placeholder of another client stays, and is told.
-    pub fn read(self, word: &str, place: &Place, problems: &mut Problems) -> String {
+    /// The word as the program gets it; a placeholder of another client stays, and is reported.
+    pub fn read(self, word: &str, location: &Location, problems: &mut Problems) -> String {
         let mut read = String::with_capacity(word.len());
-        let (mut rest, mut homes, mut told) = (word, None, false);
+        let (mut rest, mut homes, mut reported) = (word, None, false);
         if word.starts_with("~/") {
             homes = Some("~/");
             read.push_str(self.home.unwrap_or("~"));
@@ -56,9 +57,9 @@ impl<'a> Words<'a> {
                 (inner, _) => {
                     read.push_str(reference);
                     let is_own = self.of_shell && is_variable(inner);
-                    if !is_own && !told {
-                        tell(inner, place, problems);
-                        told = true;
+                    if !is_own && !reported {
+                        report(inner, location, problems);
+                        reported = true;
                     }
                 }
             }
@@ -67,7 +68,7 @@ impl<'a> Words<'a> {
         read.push_str(rest);
         if let Some(written) = homes {
             problems.warning(
-                place,
+                location,
                 format!("`{written}` is the home directory of the user that the gateway runs as"),
                 "write the path itself if another one is meant",
             );
@@ -76,7 +77,7 @@ impl<'a> Words<'a> {
     }
 }
 
-fn tell(inner: &str, place: &Place, problems: &mut Problems) {
+fn report(inner: &str, location: &Location, problems: &mut Problems) {
     let is_secret = ["env:", "file:", "credential:"].iter().any(|kind| inner.starts_with(kind));
     let why = if is_secret {
         "is not read here, since every user of the machine can see the words of a command"
@@ -88,7 +89,7 @@ fn tell(inner: &str, place: &Place, problems: &mut Problems) {
     } else {
         "write the value itself, or put it into `env` as `${env:NAME}`; `$${` is a literal `${`"
     };
-    problems.slip(place, format!("`${{{inner}}}` {why}"), fix);
+    problems.slip(location, format!("`${{{inner}}}` {why}"), fix);
 }
 
 /// Whether a shell would replace `${name}` itself.
@@ -97,7 +98,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// Warns of a command line where a program's name belongs.
-pub(super) fn warn_of_line(command: &str, place: &Place, problems: &mut Problems) {
+pub(super) fn warn_of_line(command: &str, location: &Location, problems: &mut Problems) {
     let mut words = command.split_whitespace();
     let first = words.next().unwrap_or_default();
     let mut others = words.peekable();
@@ -106,7 +107,7 @@ pub(super) fn warn_of_line(command: &str, place: &Place, problems: &mut Problems
         others.peek().is_some() && (!first.contains('/') || others.any(|word| word.starts_with('-')));
     if is_line {
         problems.warning(
-            place,
+            location,
             "this is taken as the name of one program, with its spaces",
             format!("write `{first}` here, and the words behind it as the list `args`"),
         );
@@ -115,12 +116,12 @@ pub(super) fn warn_of_line(command: &str, place: &Place, problems: &mut Problems
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Purpose;
+    use super::super::super::sources::Purpose;
     use super::*;
 
     fn read(words: Words<'_>, word: &str) -> (String, Vec<String>) {
         let mut problems = Problems::new(Purpose::Check);
-        let read = words.read(word, &Place::default(), &mut problems);
+        let read = words.read(word, &Location::default(), &mut problems);
         (read, problems.into_sorted().iter().map(ToString::to_string).collect())
     }
 
@@ -192,7 +193,7 @@ mod tests {
     fn a_command_line_is_told_from_a_program() {
         let warned = |command: &str| {
             let mut problems = Problems::new(Purpose::Check);
-            warn_of_line(command, &Place::default(), &mut problems);
+            warn_of_line(command, &Location::default(), &mut problems);
             problems.into_sorted().len()
         };
         for line in ["npx -y server", "node server.js", "/usr/bin/npx -y server", " uvx  x"] {

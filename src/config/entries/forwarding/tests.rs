@@ -2,10 +2,12 @@ use std::path::Path;
 
 use http::HeaderName;
 
-use super::super::super::Purpose;
-use super::super::super::document;
-use super::super::tests::common;
-use super::super::{ServerConfig, collect};
+use super::super::super::json_tree;
+use super::super::super::schema::tests::agrees;
+use super::super::super::server::ServerConfig;
+use super::super::super::sources::Purpose;
+use super::super::collect;
+use super::super::tests::context;
 use super::*;
 
 /// The server of an entry with these members beside its `url`, and all problems.
@@ -18,10 +20,13 @@ fn read(members: &str, keyed: bool, purpose: Purpose) -> (ServerConfig, String) 
     );
     let mut problems = Problems::new(purpose);
     let path = Path::new("/etc/mcpo/c.json");
-    let root = document::parse(path, &text, &mut problems).expect("the test writes good JSON");
-    let fields = Fields::new(&root, Place::file(path), &mut problems).expect("the root is an object");
-    let server = collect(&[fields], &common(keyed), &mut problems).pop().expect("the entry is a server");
+    let root = json_tree::parse(path, &text, &mut problems).expect("the test writes good JSON");
+    let fields = Fields::new(&root, Location::file(path), &mut problems).expect("the root is an object");
+    let server = collect(&[fields], &context(keyed), &mut problems).pop().expect("the entry is a server");
     let problems = problems.into_sorted();
+    if purpose == Purpose::Serve {
+        agrees(&text, &problems);
+    }
     (server, problems.iter().map(|problem| format!("{problem}\n")).collect())
 }
 
@@ -115,8 +120,8 @@ fn what_is_daring_is_warned_about_and_done() {
 fn a_name_that_cannot_be_one_is_an_error_with_its_place() {
     let mut problems = Problems::new(Purpose::Serve);
     let text = r#"{"url": "http://h", "forwardHeaders": ["X-Good", "X Bad", 5]}"#;
-    let root = document::parse(Path::new("c.json"), text, &mut problems).unwrap();
-    let fields = Fields::new(&root, Place::file(Path::new("c.json")), &mut problems).unwrap();
+    let root = json_tree::parse(Path::new("c.json"), text, &mut problems).unwrap();
+    let fields = Fields::new(&root, Location::file(Path::new("c.json")), &mut problems).unwrap();
     patterns(&fields, "forwardHeaders", &mut problems);
     let problems: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 2, "{problems:?}");

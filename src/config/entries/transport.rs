@@ -3,34 +3,18 @@
 use std::path::PathBuf;
 
 use super::super::fields::Fields;
-use super::super::problem::{Place, Problems, nearest};
-use super::super::{HttpConfig, SingleServer, SocketConfig, StdioConfig, TransportConfig};
-use super::{directory, is_builtin, remote, stdio};
+use super::super::location::Location;
+use super::super::nearest::nearest;
+use super::super::problem::Problems;
+use super::super::sources::SingleServer;
+use super::super::transport::{
+    HttpConfig, SocketConfig, StdioConfig, TRANSPORT_TYPES, TransportConfig, TransportType,
+};
+use super::context::warn_unused;
+use super::{remote, stdio};
 
 /// A socket's path and its closing zero must fit into `sockaddr_un`. In bytes.
 const LONGEST_SOCKET_PATH: usize = 107;
-
-/// The values of `type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Stdio,
-    Sse,
-    StreamableHttp,
-    Socket,
-    Gateway,
-}
-
-/// Every spelling of a type, the first of each being its name.
-const TYPES: &[(&str, Type)] = &[
-    ("stdio", Type::Stdio),
-    ("sse", Type::Sse),
-    ("streamable-http", Type::StreamableHttp),
-    ("streamable_http", Type::StreamableHttp),
-    ("streamablehttp", Type::StreamableHttp),
-    ("http", Type::StreamableHttp),
-    ("socket", Type::Socket),
-    ("gateway", Type::Gateway),
-];
 
 /// The transport of one entry of a file.
 pub(super) fn of_entry(
@@ -42,7 +26,8 @@ pub(super) fn of_entry(
     let declared = match fields.text("type", problems) {
         None if fields.get("type").is_none() => None,
         written => {
-            let declared = written.and_then(|(written, place)| declared_type(written, &place, problems));
+            let declared =
+                written.and_then(|(written, location)| declared_type(written, &location, problems));
             if declared.is_none() {
                 check_members(fields, problems);
                 return None;
@@ -50,13 +35,13 @@ pub(super) fn of_entry(
             declared
         }
     };
-    if built_in || declared == Some(Type::Gateway) {
+    if built_in || declared == Some(TransportType::Gateway) {
         return Some(TransportConfig::Gateway);
     }
     let (command, url, socket) = (fields.get("command"), fields.get("url"), fields.get("socket"));
-    if let Some((_, place)) = socket.as_ref().filter(|_| command.is_some() || url.is_some()) {
+    if let Some((_, location)) = socket.as_ref().filter(|_| command.is_some() || url.is_some()) {
         problems.error(
-            place,
+            location,
             "`socket` stands beside `command` or `url`; a server is reached in one way",
             "keep one of them",
         );
@@ -65,7 +50,7 @@ pub(super) fn of_entry(
     }
     if let (Some((_, command)), Some((_, url))) = (&command, &url) {
         let (ignored, winner) =
-            if declared == Some(Type::Stdio) { (url, "command") } else { (command, "url") };
+            if declared == Some(TransportType::Stdio) { (url, "command") } else { (command, "url") };
         problems.warning(
             ignored,
             format!("the entry has `command` and `url`; `{winner}` wins"),
@@ -73,20 +58,20 @@ pub(super) fn of_entry(
         );
     }
     match declared {
-        Some(Type::Stdio) => stdio::transport(fields, home, problems),
-        Some(Type::Sse) => remote::http_config(fields, "sse", problems).map(TransportConfig::Sse),
-        Some(Type::StreamableHttp) => {
+        Some(TransportType::Stdio) => stdio::transport(fields, home, problems),
+        Some(TransportType::Sse) => remote::http_config(fields, "sse", problems).map(TransportConfig::Sse),
+        Some(TransportType::StreamableHttp) => {
             remote::http_config(fields, "streamable-http", problems).map(TransportConfig::StreamableHttp)
         }
-        Some(Type::Socket) => socket_transport(fields, problems),
-        Some(Type::Gateway) => Some(TransportConfig::Gateway),
+        Some(TransportType::Socket) => socket_transport(fields, problems),
+        Some(TransportType::Gateway) => Some(TransportConfig::Gateway),
         // Which transport it speaks is found out.
         None if url.is_some() => remote::http_config(fields, "http", problems).map(TransportConfig::Http),
         None if socket.is_some() => socket_transport(fields, problems),
         None if command.is_some() => stdio::transport(fields, home, problems),
         None => {
             problems.error(
-                &fields.place,
+                &fields.location,
                 "the entry says neither `command` (stdio) nor `type` and `url` (remote) nor `socket`",
                 "add `\"command\": \"...\"`, or `\"type\": \"http\", \"url\": \"...\"`",
             );
@@ -98,44 +83,44 @@ pub(super) fn of_entry(
 
 /// The transport of `mcpo -- ...`.
 pub(super) fn of_command_line(server: &SingleServer, problems: &mut Problems) -> Option<TransportConfig> {
-    let type_place = Place::outside_files("--type");
+    let type_place = Location::outside_files("--type");
     let declared = match &server.transport {
-        None => Type::Stdio,
+        None => TransportType::Stdio,
         Some(written) => declared_type(written, &type_place, problems)?,
     };
     let (first, rest) = server.command.split_first()?;
     match declared {
-        Type::Stdio => {
+        TransportType::Stdio => {
             if !server.headers.is_empty() {
-                let place = Place::outside_files("--header");
-                problems.warning(&place, "a stdio server gets no headers", "remove it, or give --type");
+                let location = Location::outside_files("--header");
+                problems.warning(&location, "a stdio server gets no headers", "remove it, or give --type");
             }
             let stdio = StdioConfig { command: first.clone(), args: rest.to_vec(), ..StdioConfig::default() };
             Some(TransportConfig::Stdio(stdio))
         }
-        Type::Sse | Type::StreamableHttp => {
-            let place = Place::outside_files("--");
+        TransportType::Sse | TransportType::StreamableHttp => {
+            let location = Location::outside_files("--");
             if !rest.is_empty() {
-                problems.warning(&place, "only the URL counts; the rest is ignored", "give the URL alone");
+                problems.warning(&location, "only the URL counts; the rest is ignored", "give the URL alone");
             }
-            let url = remote::address(first, &place, problems)?;
-            let place = Place::outside_files("--header");
+            let url = remote::address(first, &location, problems)?;
+            let location = Location::outside_files("--header");
             let headers = server
                 .headers
                 .iter()
-                .filter_map(|(name, value)| remote::header(name, value, &place, problems));
+                .filter_map(|(name, value)| remote::header(name, value, &location, problems));
             let http = HttpConfig { headers: headers.collect(), url, oauth: None };
             Some(match declared {
-                Type::Sse => TransportConfig::Sse(http),
+                TransportType::Sse => TransportConfig::Sse(http),
                 _ => TransportConfig::StreamableHttp(http),
             })
         }
-        Type::Socket => Some(TransportConfig::Socket(SocketConfig { path: first.into() })),
-        Type::Gateway => Some(TransportConfig::Gateway),
+        TransportType::Socket => Some(TransportConfig::Socket(SocketConfig { path: first.into() })),
+        TransportType::Gateway => Some(TransportConfig::Gateway),
     }
 }
 
-/// Looks for further problems in an entry of which nobody can tell what it is.
+/// Looks for further problems in an entry whose transport is unknown.
 fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
     if fields.get("url").is_some() || fields.get("headers").is_some() {
         remote::check_members(fields, problems);
@@ -144,15 +129,15 @@ fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
     stdio::check_members(fields, problems);
 }
 
-fn declared_type(written: &str, place: &Place, problems: &mut Problems) -> Option<Type> {
-    if let Some((_, known)) = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(written)) {
+fn declared_type(written: &str, location: &Location, problems: &mut Problems) -> Option<TransportType> {
+    if let Some((_, known)) = TRANSPORT_TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(written)) {
         return Some(*known);
     }
-    let fix = match nearest(written, TYPES.iter().map(|(name, _)| *name)) {
+    let fix = match nearest(written, TRANSPORT_TYPES.iter().map(|(name, _)| *name)) {
         Some(candidate) => format!("write `{candidate}`"),
         None => "write stdio, http (streamable HTTP), sse or socket".to_owned(),
     };
-    problems.error(place, format!("`{written}` is not a type of server"), fix);
+    problems.error(location, format!("`{written}` is not a type of server"), fix);
     None
 }
 
@@ -160,25 +145,27 @@ fn socket_transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<Tran
     warn_unused(fields, &["args", "env", "envFile", "passEnv", "cwd", "headers"], "a socket", problems);
     if fields.get("socket").is_none() {
         let message = "a server of type `socket` needs a `socket`";
-        problems.error(&fields.place, message, "add `\"socket\": \"/run/...\"`");
+        problems.error(&fields.location, message, "add `\"socket\": \"/run/...\"`");
     }
     socket_path(fields, problems).map(|path| TransportConfig::Socket(SocketConfig { path }))
 }
 
 fn socket_path(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathBuf> {
-    let (written, place) = fields.text("socket", problems)?;
-    let path = directory(&place).join(written);
+    let (written, location) = fields.text("socket", problems)?;
+    let path = location.directory().join(written);
     if written.is_empty() || path.as_os_str().len() > LONGEST_SOCKET_PATH {
         let message = format!("a socket's path has 1 to {LONGEST_SOCKET_PATH} bytes");
-        problems.error(&place, message, "write the path of a Unix socket, such as /run/mcpo/time.sock");
+        problems.error(&location, message, "write the path of a Unix socket, such as /run/mcpo/time.sock");
         return None;
     }
     Some(path)
 }
 
-/// Warns of members that say nothing to the kind of server that the entry turned out to be.
-pub(super) fn warn_unused(fields: &Fields<'_>, keys: &[&str], owner: &str, problems: &mut Problems) {
-    for (key, place) in keys.iter().filter_map(|key| Some((key, fields.get(key)?.1))) {
-        problems.warning(&place, format!("`{key}` means nothing to {owner} and is ignored"), "remove it");
+/// The one value `gateway` that `type` and `builtin` take for the built-in server.
+fn is_builtin(fields: &Fields<'_>, problems: &mut Problems) -> bool {
+    let Some((name, location)) = fields.text("builtin", problems) else { return false };
+    if name != "gateway" {
+        problems.error(&location, format!("there is no built-in server `{name}`"), "write `gateway`");
     }
+    true
 }

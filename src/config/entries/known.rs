@@ -1,41 +1,8 @@
 //! The keys of an entry: the gateway's own, and those that other clients have there.
 
 use super::super::fields::Fields;
+use super::super::keys::entry;
 use super::super::problem::Problems;
-
-/// The keys of an entry.
-const KNOWN: &[&str] = &[
-    "type",
-    "command",
-    "args",
-    "env",
-    "envFile",
-    "passEnv",
-    "cwd",
-    "url",
-    "headers",
-    "socket",
-    "builtin",
-    "enabledTools",
-    "enabled_tools",
-    "disabledTools",
-    "disabled_tools",
-    "readOnlyTools",
-    "tools",
-    "timeout",
-    "required",
-    "disabled",
-    "enabled",
-    "concurrency",
-    "rate",
-    "protocol",
-    "revision",
-    "oauth",
-    "forwardHeaders",
-    "forward_headers",
-    "client_header_forwarding",
-    "clientHeaderForwarding",
-];
 
 /// Keys that other clients put into an entry and that say nothing to a gateway.
 const FOREIGN: &[&str] = &[
@@ -130,15 +97,15 @@ const TRANSLATED: &[(&str, &str)] = &[
 /// Reports keys that mean nothing to a gateway, and those that mean something under another name.
 pub(super) fn report_others(fields: &Fields<'_>, problems: &mut Problems) {
     let translated = report_translated(fields, problems);
-    fields.report_unknown("a server", KNOWN, &[FOREIGN, &translated].concat(), problems);
+    fields.report_unknown("a server", &entry::names(), &[FOREIGN, &translated].concat(), problems);
 }
 
 /// Reports keys that have another name here, and gives them.
 fn report_translated(fields: &Fields<'_>, problems: &mut Problems) -> Vec<&'static str> {
     let found: Vec<_> = TRANSLATED.iter().filter_map(|known| Some((known, fields.get(known.0)?.1))).collect();
-    for ((name, own), place) in &found {
+    for ((name, own), location) in &found {
         let message = format!("`{name}` is another client's key, and is ignored");
-        problems.slip(place, message, format!("write {own} instead"));
+        problems.slip(location, message, format!("write {own} instead"));
     }
     found.into_iter().map(|((name, _), _)| *name).collect()
 }

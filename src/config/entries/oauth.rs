@@ -2,34 +2,18 @@
 
 use url::Url;
 
-use super::super::document::NodeValue;
-use super::super::fields::{Fields, mismatch};
-use super::super::problem::{Place, Problems, nearest};
-use super::super::settings::secret;
-use super::super::{OAuthConfig, OAuthGrant, SecretText, TransportConfig};
-
-const KNOWN: &[&str] = &[
-    "grant",
-    "clientId",
-    "clientSecret",
-    "privateKey",
-    "assertion",
-    "scopes",
-    "clientMetadataUrl",
-    "issuer",
-    "pkce",
-];
+use super::super::fields::{Fields, mismatch, secret};
+use super::super::json_tree::JsonValue;
+use super::super::key;
+use super::super::keys::nested;
+use super::super::location::Location;
+use super::super::nearest::nearest;
+use super::super::problem::Problems;
+use super::super::secret::SecretText;
+use super::super::transport::{GRANTS, OAuthConfig, OAuthGrant, TransportConfig};
 
 /// What mcpo has there and a gateway has no use for.
 const FOREIGN: &[&str] = &["server_url", "storage_type", "callback_port", "use_loopback", "client_metadata"];
-
-/// Every spelling of a grant.
-const GRANTS: [(&str, OAuthGrant); 4] = [
-    ("authorization_code", OAuthGrant::AuthorizationCode),
-    ("client_credentials", OAuthGrant::ClientCredentials),
-    ("jwt_bearer", OAuthGrant::JwtBearer),
-    ("urn:ietf:params:oauth:grant-type:jwt-bearer", OAuthGrant::JwtBearer),
-];
 
 /// Puts what the entry asks for into its transport.
 pub(super) fn of_entry(
@@ -37,20 +21,20 @@ pub(super) fn of_entry(
     transport: Option<&mut TransportConfig>,
     problems: &mut Problems,
 ) {
-    let Some((node, place)) = fields.get("oauth") else { return };
+    let Some((node, location)) = fields.get("oauth") else { return };
     let config = match &node.value {
-        NodeValue::Boolean(false) => return,
-        NodeValue::Boolean(true) => Some(signed_in()),
-        NodeValue::Object(_) => {
-            let Some(members) = Fields::new(node, place.clone(), problems) else { return };
+        JsonValue::Boolean(false) => return,
+        JsonValue::Boolean(true) => Some(signed_in()),
+        JsonValue::Object(_) => {
+            let Some(members) = Fields::new(node, location.clone(), problems) else { return };
             // Other clients write an empty object for "nothing special".
             if members.iter().next().is_none() {
                 return;
             }
-            members.report_unknown("`oauth`", KNOWN, FOREIGN, problems);
+            members.report_unknown("`oauth`", &key::names(nested::OAUTH), FOREIGN, problems);
             settings(&members, problems)
         }
-        _ => return mismatch(&place, "true, false or an object", node, problems).unwrap_or_default(),
+        _ => return mismatch(&location, "true, false or an object", node, problems).unwrap_or_default(),
     };
     match transport {
         None => {}
@@ -59,7 +43,7 @@ pub(super) fn of_entry(
         ) => {
             if http.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
                 problems.error(
-                    &place,
+                    &location,
                     "`headers` has a fixed `Authorization` beside `oauth`; only one can be sent",
                     "remove one of the two",
                 );
@@ -67,7 +51,11 @@ pub(super) fn of_entry(
             http.oauth = config;
         }
         Some(_) => {
-            problems.slip(&place, "OAuth is for servers reached over HTTP and is ignored here", "remove it");
+            problems.slip(
+                &location,
+                "OAuth is for servers reached over HTTP and is ignored here",
+                "remove it",
+            );
         }
     }
 }
@@ -102,31 +90,31 @@ fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig
     let proofs = usize::from(has("clientSecret")) + usize::from(has("privateKey"));
     if proofs == 2 {
         let message = "`clientSecret` and `privateKey` both stand here; a client proves itself in one way";
-        problems.error(&members.place, message, "keep the one that the authorization server knows");
+        problems.error(&members.location, message, "keep the one that the authorization server knows");
     }
     if config.grant != OAuthGrant::JwtBearer && has("assertion") {
         let message = "`assertion` is for the grant `jwt_bearer` alone";
-        problems.error(&members.place, message, "add \"grant\": \"jwt_bearer\", or remove it");
+        problems.error(&members.location, message, "add \"grant\": \"jwt_bearer\", or remove it");
     }
     match config.grant {
         OAuthGrant::JwtBearer if !has("assertion") => problems.error(
-            &members.place,
+            &members.location,
             "the grant `jwt_bearer` needs an `assertion`: the token that vouches for this workload",
             "add where it is kept up to date, such as \"assertion\": \"${file:/run/secrets/NAME}\"",
         ),
         OAuthGrant::ClientCredentials if !has("clientId") || proofs == 0 => problems.error(
-            &members.place,
+            &members.location,
             "the grant `client_credentials` needs a `clientId`, and a `clientSecret` or a `privateKey`",
             "add what the authorization server gave out, such as \"clientSecret\": \"${file:/run/secrets/NAME}\"",
         ),
         OAuthGrant::AuthorizationCode if has("privateKey") => problems.error(
-            &members.place,
+            &members.location,
             "`privateKey` is for the grant `client_credentials` alone",
             "add \"grant\": \"client_credentials\", or give a `clientSecret`",
         ),
         OAuthGrant::AuthorizationCode | OAuthGrant::JwtBearer if proofs == 1 && !has("clientId") => problems
             .error(
-                &members.place,
+                &members.location,
                 "a `clientSecret` or a `privateKey` says nothing without its `clientId`",
                 "add the `clientId`, or remove both to have the gateway do without",
             ),
@@ -139,7 +127,7 @@ fn grant(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthGrant> {
     if members.get("grant").is_none() {
         return Some(OAuthGrant::AuthorizationCode);
     }
-    let (written, place) = members.text("grant", problems)?;
+    let (written, location) = members.text("grant", problems)?;
     let known = GRANTS.iter().find(|(name, _)| *name == written);
     if known.is_none() {
         let candidate = nearest(written, GRANTS.map(|(name, _)| name));
@@ -147,34 +135,34 @@ fn grant(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthGrant> {
             .map_or("write `authorization_code`, `client_credentials` or `jwt_bearer`".to_owned(), |name| {
                 format!("write `{name}`")
             });
-        problems.error(&place, format!("`{written}` is no grant that a gateway can use"), fix);
+        problems.error(&location, format!("`{written}` is no grant that a gateway can use"), fix);
     }
     known.map(|(_, grant)| *grant)
 }
 
 fn assumes_pkce(members: &Fields<'_>, problems: &mut Problems) -> bool {
-    let Some((written, place)) = members.text("pkce", problems) else { return false };
+    let Some((written, location)) = members.text("pkce", problems) else { return false };
     if !matches!(written, "announced" | "assume") {
         let message = format!("`{written}` says nothing about PKCE");
         let fix =
             "write `assume` for an authorization server that has it and does not announce it, else remove it";
-        problems.error(&place, message, fix);
+        problems.error(&location, message, fix);
     }
     written == "assume"
 }
 
 fn hidden(members: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<SecretText> {
-    let (text, place) = members.text(name, problems)?;
-    secret(text, &place, problems)
+    let (text, location) = members.text(name, problems)?;
+    secret(text, &location, problems)
 }
 
 fn scopes(members: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
     let scopes = members.texts("scopes", problems).unwrap_or_default();
-    let good = scopes.into_iter().filter(|(scope, place)| {
+    let good = scopes.into_iter().filter(|(scope, location)| {
         let good = is_scope(scope);
         if !good {
             let message = "a scope has no spaces, quotes or backslashes, and is not empty";
-            problems.error(place, message, "write each scope as a string of its own");
+            problems.error(location, message, "write each scope as a string of its own");
         }
         good
     });
@@ -187,14 +175,14 @@ fn is_scope(text: &str) -> bool {
 }
 
 fn address(members: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<String> {
-    let (written, place) = members.text(name, problems)?;
-    match check_address(name, written, &place, problems) {
+    let (written, location) = members.text(name, problems)?;
+    match check_address(name, written, &location, problems) {
         true => Some(written.to_owned()),
         false => None,
     }
 }
 
-fn check_address(name: &str, written: &str, place: &Place, problems: &mut Problems) -> bool {
+fn check_address(name: &str, written: &str, location: &Location, problems: &mut Problems) -> bool {
     let url = Url::parse(written).ok().filter(|url| url.has_host());
     // The document's address is the client's name, and RFC 7591bis lets it be https with a path only.
     let good = url.is_some_and(|url| match name {
@@ -210,7 +198,7 @@ fn check_address(name: &str, written: &str, place: &Place, problems: &mut Proble
                 "write the issuer as the authorization server names itself, such as https://login.example.org"
             }
         };
-        problems.error(place, format!("this cannot be the `{name}`"), fix);
+        problems.error(location, format!("this cannot be the `{name}`"), fix);
     }
     good
 }

@@ -1,5 +1,6 @@
 //! The entries of `mcpServers` (Claude Desktop, mcpo) and `servers` (VS Code), in the order of the file.
 
+mod context;
 mod forwarding;
 mod known;
 mod oauth;
@@ -16,64 +17,55 @@ use std::time::Duration;
 
 use globset::Glob;
 
-use super::document::NodeValue;
-use super::fields::{Fields, mismatch};
-use super::problem::{Place, Problems, nearest};
-use super::{
-    DedicatedConfig, SecretText, ServerConfig, ServerName, SingleServer, StdioConfig, TransportConfig, rate,
-};
+use super::fields::Fields;
+use super::json_tree::JsonValue;
+use super::name::ServerName;
+use super::nearest::nearest;
+use super::problem::Problems;
+use super::rate;
+use super::secret::SecretText;
+use super::server::{DedicatedConfig, ServerConfig};
+use super::sources::SingleServer;
+use super::transport::{StdioConfig, TransportConfig};
 use crate::protocol::revision;
-
-/// What the gateway's own settings say to every entry.
-#[derive(Debug)]
-pub(super) struct Common {
-    /// Calls in flight of a server that does not say otherwise.
-    pub concurrency: usize,
-    /// `limits.identities` and `limits.identityIdle`.
-    pub identities: usize,
-    pub identity_idle: Duration,
-    /// An API key is configured, which callers present in `Authorization`.
-    pub keyed: bool,
-    /// The home directory of the user that the gateway runs as; `mcpo check` has none.
-    pub home: Option<String>,
-}
+pub(super) use context::EntryContext;
 
 /// Reads the entries of all `documents`; an entry of a later file replaces the one of that name.
 pub(super) fn collect(
     documents: &[Fields<'_>],
-    common: &Common,
+    context: &EntryContext,
     problems: &mut Problems,
 ) -> Vec<ServerConfig> {
     let mut servers: Vec<ServerConfig> = Vec::new();
-    let mut places: HashMap<ServerName, usize> = HashMap::new();
+    let mut indices: HashMap<ServerName, usize> = HashMap::new();
     let mut found = false;
     let check = problems.is_check();
     for document in documents {
         let mut names: HashSet<&str> = HashSet::new();
         for key in ["mcpServers", "servers"] {
-            let Some((node, place)) = document.get(key) else { continue };
+            let Some((node, location)) = document.get(key) else { continue };
             found = true;
-            let Some(entries) = Fields::new(node, place, problems) else { continue };
+            let Some(entries) = Fields::new(node, location, problems) else { continue };
             // A gateway that starts has no use for an entry that another one replaces.
-            for (name, node, place) in entries.replaced().filter(|_| check) {
-                if let Some(fields) = Fields::new(node, place, problems) {
-                    entry(name, &fields, common, problems);
+            for (name, node, location) in entries.replaced().filter(|_| check) {
+                if let Some(fields) = Fields::new(node, location, problems) {
+                    entry(name, &fields, context, problems);
                 }
             }
-            for (name, node, place) in entries.iter() {
+            for (name, node, location) in entries.iter() {
                 if !names.insert(name) {
                     problems.slip(
-                        &place,
+                        &location,
                         format!("`{name}` stands under `mcpServers` too"),
                         "keep one of the two; without that this one counts",
                     );
                 }
-                let Some(fields) = Fields::new(node, place, problems) else { continue };
-                let Some(server) = entry(name, &fields, common, problems) else { continue };
-                match places.entry(server.name.clone()) {
-                    Entry::Occupied(place) => servers[*place.get()] = server,
-                    Entry::Vacant(place) => {
-                        place.insert(servers.len());
+                let Some(fields) = Fields::new(node, location, problems) else { continue };
+                let Some(server) = entry(name, &fields, context, problems) else { continue };
+                match indices.entry(server.name.clone()) {
+                    Entry::Occupied(index) => servers[*index.get()] = server,
+                    Entry::Vacant(index) => {
+                        index.insert(servers.len());
                         servers.push(server);
                     }
                 }
@@ -83,12 +75,12 @@ pub(super) fn collect(
     let Some(first) = documents.first() else { return servers };
     if !found {
         problems.error(
-            &first.place,
+            &first.location,
             "no `mcpServers` found, so there is nothing to serve",
             "add `\"mcpServers\": { \"name\": { \"command\": \"...\" } }`, as Claude Desktop has it",
         );
     } else if names(documents).is_empty() {
-        problems.warning(&first.place, "no server is configured", "add an entry to `mcpServers`");
+        problems.warning(&first.location, "no server is configured", "add an entry to `mcpServers`");
     }
     servers
 }
@@ -98,7 +90,7 @@ pub(super) fn names(documents: &[Fields<'_>]) -> Vec<String> {
     let maps = documents.iter().flat_map(|document| ["mcpServers", "servers"].map(|key| document.get(key)));
     let mut names = Vec::new();
     for (node, _) in maps.flatten() {
-        if let NodeValue::Object(members) = &node.value {
+        if let JsonValue::Object(members) = &node.value {
             names.extend(members.iter().map(|member| member.name.clone()));
         }
     }
@@ -108,7 +100,7 @@ pub(super) fn names(documents: &[Fields<'_>]) -> Vec<String> {
 /// The one server of `mcpo -- command` or `mcpo --type sse -- URL`.
 pub(super) fn single(
     server: &SingleServer,
-    common: &Common,
+    context: &EntryContext,
     problems: &mut Problems,
 ) -> Option<ServerConfig> {
     let transport = transport::of_command_line(server, problems)?;
@@ -123,7 +115,7 @@ pub(super) fn single(
         .or_else(|_| ServerName::new("server"))
         .expect("`server` is not reserved");
     let mut server = ServerConfig::new(name, transport);
-    server.concurrency = common.concurrency;
+    server.concurrency = context.defaults.concurrency;
     Some(server)
 }
 
@@ -136,7 +128,12 @@ pub(super) fn give_environment(servers: &mut [ServerConfig], given: &[(String, S
     }
 }
 
-fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Problems) -> Option<ServerConfig> {
+fn entry(
+    name: &str,
+    fields: &Fields<'_>,
+    context: &EntryContext,
+    problems: &mut Problems,
+) -> Option<ServerConfig> {
     let name = ServerName::new(name)
         .map_err(|error| {
             let fix = if name.is_empty() {
@@ -144,11 +141,11 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
             } else {
                 format!("rename it, for instance to `{name}-server`")
             };
-            problems.error(&fields.place, error.to_string(), fix);
+            problems.error(&fields.location, error.to_string(), fix);
         })
         .ok();
     known::report_others(fields, problems);
-    let mut transport = transport::of_entry(fields, common.home.as_deref(), problems);
+    let mut transport = transport::of_entry(fields, context.home.as_deref(), problems);
     oauth::of_entry(fields, transport.as_mut(), problems);
     let enabled_tools = patterns(fields, &["enabledTools", "enabled_tools"], problems).unwrap_or_default();
     let disabled_tools = patterns(fields, &["disabledTools", "disabled_tools"], problems).unwrap_or_default();
@@ -159,14 +156,14 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
     let required = fields.boolean("required", problems).unwrap_or(false);
     let enabled = fields.boolean("enabled", problems).unwrap_or(true);
     let disabled = fields.boolean("disabled", problems).unwrap_or(!enabled);
-    let concurrency = fields.count("concurrency", problems).unwrap_or(common.concurrency);
+    let concurrency = fields.count("concurrency", problems).unwrap_or(context.defaults.concurrency);
     let rate = rate::of_entry(fields, problems);
     let protocol = protocol(fields, transport.as_ref(), problems);
     let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
-    let forwarding = forwarding::of_entry(fields, transport.as_ref(), common, problems);
+    let forwarding = forwarding::of_entry(fields, transport.as_ref(), context, problems);
     if required && disabled {
         problems.slip(
-            &fields.place,
+            &fields.location,
             "the server is both required and disabled, so `/ready` would never answer 200",
             "remove one of `required` and `disabled`",
         );
@@ -186,18 +183,21 @@ fn entry(name: &str, fields: &Fields<'_>, common: &Common, problems: &mut Proble
         rate,
         protocol,
         revision,
-        dedicated: DedicatedConfig { most: common.identities, idle: common.identity_idle },
+        dedicated: DedicatedConfig {
+            most: context.defaults.identities,
+            idle: context.defaults.identity_idle,
+        },
         forwarding,
     })
 }
 
-/// Most other clients have `timeout` in milliseconds. What is more than a day is told already.
+/// Most other clients have `timeout` in milliseconds. More than a day is reported already.
 fn warn_of_milliseconds(fields: &Fields<'_>, timeout: Option<Duration>, problems: &mut Problems) {
     const HOUR: Duration = Duration::from_secs(3600);
-    let Some((_, place)) = fields.get("timeout") else { return };
+    let Some((_, location)) = fields.get("timeout") else { return };
     if timeout.is_some_and(|timeout| timeout > HOUR && timeout <= 24 * HOUR) {
         problems.warning(
-            &place,
+            &location,
             "this is more than an hour, which looks like milliseconds",
             "write the time in seconds, as all times here are",
         );
@@ -210,10 +210,10 @@ fn patterns(fields: &Fields<'_>, names: &[&str], problems: &mut Problems) -> Opt
     for name in names {
         let Some(texts) = fields.texts(name, problems) else { continue };
         let list: &mut Vec<String> = all.get_or_insert_default();
-        for (text, place) in texts {
+        for (text, location) in texts {
             if let Err(error) = Glob::new(&text) {
                 problems.error(
-                    &place,
+                    &location,
                     format!("this is no pattern over tool names: {}", error.kind()),
                     "write a tool's name, with `*` and `?` as wildcards and `\\` before a literal one",
                 );
@@ -229,11 +229,11 @@ fn protocol(
     transport: Option<&TransportConfig>,
     problems: &mut Problems,
 ) -> Option<String> {
-    let (pin, place) = fields.text("protocol", problems)?;
+    let (pin, location) = fields.text("protocol", problems)?;
     if revision::all().any(|known| known == pin) {
         if pin == revision::STATELESS && matches!(transport, Some(TransportConfig::Sse(_))) {
             let message = format!("the transport `sse` has no revision {pin}");
-            problems.error(&place, message, "leave the key out, or set `type` to `streamable-http`");
+            problems.error(&location, message, "leave the key out, or set `type` to `streamable-http`");
             return None;
         }
         return Some(pin.to_owned());
@@ -244,31 +244,8 @@ fn protocol(
     };
     let known = revision::all().collect::<Vec<_>>().join(", ");
     let message = format!("this is not a revision that can be agreed upon with a server; those are {known}");
-    problems.error(&place, message, fix);
+    problems.error(&location, message, fix);
     None
-}
-
-/// The one value `gateway` that `type` and `builtin` take for the built-in server.
-fn is_builtin(fields: &Fields<'_>, problems: &mut Problems) -> bool {
-    let Some((name, place)) = fields.text("builtin", problems) else { return false };
-    if name != "gateway" {
-        problems.error(&place, format!("there is no built-in server `{name}`"), "write `gateway`");
-    }
-    true
-}
-
-/// A member that must be an object of texts, as `env` and `headers` are.
-fn object<'a>(fields: &Fields<'a>, name: &str, problems: &mut Problems) -> Option<Fields<'a>> {
-    let (node, place) = fields.get(name)?;
-    match &node.value {
-        NodeValue::Object(_) => Fields::new(node, place, problems),
-        _ => mismatch(&place, "an object of strings", node, problems),
-    }
-}
-
-/// The directory that relative paths of this entry start from.
-fn directory(place: &Place) -> &Path {
-    place.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
-use super::super::{HttpConfig, OAuthConfig, TransportConfig, dotenv};
-use super::{SecretError, SecretText};
+use super::dotenv;
+use super::secret::{SecretError, SecretText};
+use super::transport::{HttpConfig, OAuthConfig, TransportConfig};
 use crate::file;
 
 /// Stands for the values of all secrets of one entry, and of those in its `envFile`.

@@ -3,12 +3,12 @@
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::super::fields::{Fields, lenient_text};
-use super::super::problem::{Place, Problems};
-use super::super::settings::secret;
-use super::super::{HttpConfig, SecretText};
-use super::object;
-use super::transport::warn_unused;
+use super::super::fields::{Fields, lenient_text, secret};
+use super::super::location::Location;
+use super::super::problem::Problems;
+use super::super::secret::SecretText;
+use super::super::transport::HttpConfig;
+use super::context::{object, warn_unused};
 
 /// The address and headers of an entry; `name` is its type, for messages.
 pub(super) fn http_config(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<HttpConfig> {
@@ -16,11 +16,11 @@ pub(super) fn http_config(fields: &Fields<'_>, name: &str, problems: &mut Proble
         warn_unused(fields, &["args", "env", "envFile", "passEnv", "cwd"], "a remote server", problems);
     }
     let address = match fields.text("url", problems) {
-        Some((written, place)) => address(written, &place, problems),
+        Some((written, location)) => address(written, &location, problems),
         None => {
             if fields.get("url").is_none() {
                 problems.error(
-                    &fields.place,
+                    &fields.location,
                     format!("a server of type `{name}` needs a `url`"),
                     "add `\"url\": \"http://...\"`",
                 );
@@ -34,8 +34,8 @@ pub(super) fn http_config(fields: &Fields<'_>, name: &str, problems: &mut Proble
 
 /// Reads what an entry has of a remote server, for the problems in it.
 pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
-    if let Some((written, place)) = fields.text("url", problems) {
-        address(written, &place, problems);
+    if let Some((written, location)) = fields.text("url", problems) {
+        address(written, &location, problems);
     }
     headers(fields, problems);
 }
@@ -43,12 +43,12 @@ pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
 fn headers(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)> {
     let mut headers: Vec<(String, SecretText)> = Vec::new();
     if let Some(members) = object(fields, "headers", problems) {
-        for (name, node, place) in members.iter() {
-            let Some(text) = lenient_text(node, &place, problems) else { continue };
-            let Some(parsed) = header(name, &text, &place, problems) else { continue };
+        for (name, node, location) in members.iter() {
+            let Some(text) = lenient_text(node, &location, problems) else { continue };
+            let Some(parsed) = header(name, &text, &location, problems) else { continue };
             if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
                 problems.slip(
-                    &place,
+                    &location,
                     format!("the header `{name}` stands here twice"),
                     "keep one; upper and lower case do not matter",
                 );
@@ -60,13 +60,17 @@ fn headers(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretT
 }
 
 /// The URL; one with references can only be checked when those are read.
-pub(super) fn address(written: &str, place: &Place, problems: &mut Problems) -> Option<SecretText> {
-    let text = secret(written, place, problems)?;
+pub(super) fn address(written: &str, location: &Location, problems: &mut Problems) -> Option<SecretText> {
+    let text = secret(written, location, problems)?;
     let Some(literal) = text.as_literal() else { return Some(text) };
     let good =
         Url::parse(literal).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !good {
-        problems.error(place, "this is no http or https URL", "write one such as http://localhost:25531/mcp");
+        problems.error(
+            location,
+            "this is no http or https URL",
+            "write one such as http://localhost:25531/mcp",
+        );
         return None;
     }
     Some(text)
@@ -76,21 +80,21 @@ pub(super) fn address(written: &str, place: &Place, problems: &mut Problems) -> 
 pub(super) fn header(
     name: &str,
     value: &str,
-    place: &Place,
+    location: &Location,
     problems: &mut Problems,
 ) -> Option<(String, SecretText)> {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
         problems.error(
-            place,
+            location,
             format!("{name:?} cannot be the name of a header"),
             "use letters, digits and `-`",
         );
         return None;
     }
-    let text = secret(value, place, problems)?;
+    let text = secret(value, location, problems)?;
     if text.as_literal().is_some_and(|literal| HeaderValue::from_str(literal).is_err()) {
         let message = format!("the value of `{name}` cannot stand in a header");
-        problems.error(place, message, "remove line breaks and control characters");
+        problems.error(location, message, "remove line breaks and control characters");
         return None;
     }
     Some((name.to_owned(), text))

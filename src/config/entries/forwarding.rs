@@ -2,39 +2,40 @@
 //! then never acts on.
 
 use super::super::fields::Fields;
-use super::super::problem::{Place, Problems};
-use super::super::{ForwardingConfig, HeaderPattern, TransportConfig};
-use super::Common;
+use super::super::forwarding::{ForwardingConfig, HeaderPattern};
+use super::super::key;
+use super::super::keys::nested;
+use super::super::location::Location;
+use super::super::problem::Problems;
+use super::super::transport::TransportConfig;
+use super::context::EntryContext;
 
-/// The members of `client_header_forwarding`.
-const MEMBERS: &[&str] = &["enabled", "whitelist", "blacklist", "debug_headers"];
-
-/// What the spellings of one entry ask for together.
+/// The rules of all spellings in one entry.
 #[derive(Debug, Default)]
-struct Asked {
-    allowed: Vec<(HeaderPattern, Place)>,
+struct ForwardingRules {
+    allowed: Vec<(HeaderPattern, Location)>,
     withheld: Vec<HeaderPattern>,
     /// Where something is asked for, also when it comes to nothing.
-    at: Option<Place>,
+    at: Option<Location>,
 }
 
 /// The rules of an entry; `None` when no header of a caller can go along.
 pub(super) fn of_entry(
     fields: &Fields<'_>,
     transport: Option<&TransportConfig>,
-    common: &Common,
+    context: &EntryContext,
     problems: &mut Problems,
 ) -> Option<ForwardingConfig> {
-    let mut asked = Asked::default();
+    let mut rules = ForwardingRules::default();
     for name in ["forwardHeaders", "forward_headers"] {
         let Some(patterns) = patterns(fields, name, problems) else { continue };
-        asked.at = asked.at.or_else(|| fields.get(name).map(|(_, place)| place));
-        asked.allowed.extend(patterns);
+        rules.at = rules.at.or_else(|| fields.get(name).map(|(_, location)| location));
+        rules.allowed.extend(patterns);
     }
     for name in ["client_header_forwarding", "clientHeaderForwarding"] {
-        form_of_mcpo(fields, name, &mut asked, problems);
+        form_of_mcpo(fields, name, &mut rules, problems);
     }
-    let (at, transport) = (asked.at?, transport?);
+    let (at, transport) = (rules.at?, transport?);
     let Some(fixed) = fixed_headers(transport) else {
         problems.slip(
             &at,
@@ -43,27 +44,27 @@ pub(super) fn of_entry(
         );
         return None;
     };
-    let mut allowed = asked.allowed;
-    allowed.retain(|(pattern, place)| is_useful(pattern, place, &fixed, common, problems));
+    let mut allowed = rules.allowed;
+    allowed.retain(|(pattern, location)| is_useful(pattern, location, &fixed, context, problems));
     if allowed.is_empty() {
         return None;
     }
-    let mut withheld = asked.withheld;
+    let mut withheld = rules.withheld;
     withheld.extend(fixed);
     Some(ForwardingConfig { allowed: allowed.into_iter().map(|(pattern, _)| pattern).collect(), withheld })
 }
 
-fn form_of_mcpo(fields: &Fields<'_>, name: &str, asked: &mut Asked, problems: &mut Problems) {
-    let Some((node, place)) = fields.get(name) else { return };
-    let Some(members) = Fields::new(node, place.clone(), problems) else { return };
-    members.report_unknown(&format!("`{name}`"), MEMBERS, &[], problems);
+fn form_of_mcpo(fields: &Fields<'_>, name: &str, rules: &mut ForwardingRules, problems: &mut Problems) {
+    let Some((node, location)) = fields.get(name) else { return };
+    let Some(members) = Fields::new(node, location.clone(), problems) else { return };
+    members.report_unknown(&format!("`{name}`"), &key::names(nested::FORWARDING), &[], problems);
     let enabled = members.boolean("enabled", problems).unwrap_or(false);
     let whitelist = patterns(&members, "whitelist", problems);
     let blacklist = patterns(&members, "blacklist", problems);
     if members.boolean("debug_headers", problems) == Some(true)
-        && let Some((_, place)) = members.get("debug_headers")
+        && let Some((_, location)) = members.get("debug_headers")
     {
-        problems.warning(&place, "headers of callers are never logged, so this does nothing", "remove it");
+        problems.warning(&location, "headers of callers are never logged, so this does nothing", "remove it");
     }
     if !enabled {
         return;
@@ -71,24 +72,28 @@ fn form_of_mcpo(fields: &Fields<'_>, name: &str, asked: &mut Asked, problems: &m
     let named = whitelist.unwrap_or_default();
     if named.is_empty() {
         problems.warning(
-            &place,
+            &location,
             "`enabled` without a `whitelist` forwards nothing: what no list names stays here",
             "name the headers in `whitelist`, such as \"X-OpenWebUI-User-*\", or set `enabled` to false",
         );
         return;
     }
-    asked.allowed.extend(named);
-    asked.withheld.extend(blacklist.into_iter().flatten().map(|(pattern, _)| pattern));
-    asked.at.get_or_insert(place);
+    rules.allowed.extend(named);
+    rules.withheld.extend(blacklist.into_iter().flatten().map(|(pattern, _)| pattern));
+    rules.at.get_or_insert(location);
 }
 
-fn patterns(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<Vec<(HeaderPattern, Place)>> {
+fn patterns(
+    fields: &Fields<'_>,
+    name: &str,
+    problems: &mut Problems,
+) -> Option<Vec<(HeaderPattern, Location)>> {
     let texts = fields.texts(name, problems)?.into_iter();
-    let patterns = texts.filter_map(|(text, place)| match HeaderPattern::parse(&text) {
-        Some(pattern) => Some((pattern, place)),
+    let patterns = texts.filter_map(|(text, location)| match HeaderPattern::parse(&text) {
+        Some(pattern) => Some((pattern, location)),
         None => {
             problems.error(
-                &place,
+                &location,
                 "this is no pattern over names of headers",
                 "write a header's name, with `*` for any characters, such as X-OpenWebUI-User-*",
             );
@@ -111,24 +116,24 @@ fn fixed_headers(transport: &TransportConfig) -> Option<Vec<HeaderPattern>> {
 /// Whether a pattern can let anything through, with a word on what it does not do or should not.
 fn is_useful(
     pattern: &HeaderPattern,
-    place: &Place,
+    location: &Location,
     fixed: &[HeaderPattern],
-    common: &Common,
+    context: &EntryContext,
     problems: &mut Problems,
 ) -> bool {
     if let Some(why) = pattern.refusal() {
         let message = format!("nothing that this names is ever forwarded: {why}");
-        problems.slip(place, message, "remove it; name headers that say who calls, such as X-Tenant");
+        problems.slip(location, message, "remove it; name headers that say who calls, such as X-Tenant");
         return false;
     }
     if fixed.contains(pattern) {
         let message = "`headers` of this entry has a fixed value for this header, which wins";
-        problems.slip(place, message, "remove it here, or there");
+        problems.slip(location, message, "remove it here, or there");
         return false;
     }
-    if pattern.is("authorization") && common.keyed {
+    if pattern.is("authorization") && context.keyed {
         problems.slip(
-            place,
+            location,
             "callers present the gateway's own API key in `Authorization`, so it is never forwarded",
             "give the server's credentials in `headers`, have callers send theirs in a header of its own \
              that is named here, or run without API keys behind a proxy that signs callers in",
@@ -137,18 +142,18 @@ fn is_useful(
     }
     if pattern.is("authorization") {
         problems.warning(
-            place,
+            location,
             "the credentials of every caller go to this server, which can then act as that caller elsewhere",
             "keep it only if callers hold credentials that were issued for this very server",
         );
     }
     if pattern.misses_authorization() {
         let message = "a pattern never takes in `Authorization`";
-        problems.warning(place, message, "name `Authorization` in full if it is meant");
+        problems.warning(location, message, "name `Authorization` in full if it is meant");
     }
     if pattern.is_everything() {
         problems.warning(
-            place,
+            location,
             "this forwards nearly everything that callers send, and each different set of values costs the \
              server a session of its own",
             "name the headers that say who calls, such as X-OpenWebUI-User-*",

@@ -9,7 +9,8 @@ use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::problem::{Place, Position, Problems};
+use super::location::{Location, Position};
+use super::problem::Problems;
 use crate::file;
 
 /// No configuration is this long; a device or a log named by mistake must not fill the memory. In bytes.
@@ -17,51 +18,51 @@ const LONGEST_FILE: u64 = 16 * 1024 * 1024;
 
 /// One value and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct JsonNode {
     pub position: Position,
-    pub value: NodeValue,
+    pub value: JsonValue,
 }
 
 /// What a value is. Numbers are kept as written.
 #[derive(Debug, Clone)]
-pub(super) enum NodeValue {
+pub(super) enum JsonValue {
     Null,
     Boolean(bool),
     Number(String),
     Text(String),
-    List(Vec<Node>),
-    Object(Vec<Member>),
+    List(Vec<JsonNode>),
+    Object(Vec<JsonMember>),
 }
 
 /// One member of an object; its position is that of the name.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(super) struct JsonMember {
     pub name: String,
     pub position: Position,
-    pub value: Node,
+    pub value: JsonNode,
 }
 
-impl Node {
+impl JsonNode {
     /// What this value is, for messages, which never quote the value itself.
     pub fn kind(&self) -> &'static str {
         match self.value {
-            NodeValue::Null => "null",
-            NodeValue::Boolean(_) => "true or false",
-            NodeValue::Number(_) => "a number",
-            NodeValue::Text(_) => "a string",
-            NodeValue::List(_) => "a list",
-            NodeValue::Object(_) => "an object",
+            JsonValue::Null => "null",
+            JsonValue::Boolean(_) => "true or false",
+            JsonValue::Number(_) => "a number",
+            JsonValue::Text(_) => "a string",
+            JsonValue::List(_) => "a list",
+            JsonValue::Object(_) => "an object",
         }
     }
 }
 
 /// Reads and parses `path`; `None` when it could not be, which is then among the problems.
-pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
-    let place = Place::file(path);
+pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<JsonNode> {
+    let location = Location::file(path);
     let bytes = match file::read(path, LONGEST_FILE) {
         Ok(bytes) => bytes,
         Err(error) => {
-            problems.error(&place, format!("the file cannot be read: {error}"), remedy(&error));
+            problems.error(&location, format!("the file cannot be read: {error}"), remedy(&error));
             return None;
         }
     };
@@ -70,14 +71,14 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
         Err(error) => {
             let offset = error.utf8_error().valid_up_to();
             let message = format!("the file is not UTF-8 (byte {} is the first bad one)", offset + 1);
-            problems.error(&place, message, "save the file as UTF-8");
+            problems.error(&location, message, "save the file as UTF-8");
             None
         }
     }
 }
 
 /// Parses the text of `path`; `None` when its syntax is wrong, which is then among the problems.
-pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<Node> {
+pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<JsonNode> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // Comments and trailing commas are all that people expect of a configuration; the parser's further
     // liberties would make files that no other client reads.
@@ -93,21 +94,21 @@ pub(super) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<
         allow_non_finite_numbers: false,
         allow_extended_string_escapes: false,
     };
-    let mut place = Place::file(path);
-    let lines = Lines::new(text);
+    let mut location = Location::file(path);
+    let lines = LineIndex::new(text);
     match parse_to_ast(text, &CollectOptions::default(), &options) {
         Ok(parsed) => match parsed.value {
             Some(value) => Some(convert(value, &lines)),
             None => {
-                problems.error(&place, "the file is empty", "write at least `{ \"mcpServers\": {} }`");
+                problems.error(&location, "the file is empty", "write at least `{ \"mcpServers\": {} }`");
                 None
             }
         },
         Err(error) => {
-            place.position = Some(lines.position(error.range().start));
+            location.position = Some(lines.position(error.range().start));
             let message = format!("the JSON is broken: {}", lower_first(&error.kind().to_string()));
             let fix = "correct the JSON around here; comments and trailing commas are allowed";
-            problems.error(&place, message, fix);
+            problems.error(&location, message, fix);
             None
         }
     }
@@ -124,39 +125,39 @@ fn remedy(error: &std::io::Error) -> &'static str {
     }
 }
 
-fn convert(value: ast::Value<'_>, lines: &Lines<'_>) -> Node {
+fn convert(value: ast::Value<'_>, lines: &LineIndex<'_>) -> JsonNode {
     let position = lines.position(value.start());
     let value = match value {
-        ast::Value::NullKeyword(_) => NodeValue::Null,
-        ast::Value::BooleanLit(literal) => NodeValue::Boolean(literal.value),
-        ast::Value::NumberLit(literal) => NodeValue::Number(literal.value.to_owned()),
-        ast::Value::StringLit(literal) => NodeValue::Text(literal.value.into_owned()),
+        ast::Value::NullKeyword(_) => JsonValue::Null,
+        ast::Value::BooleanLit(literal) => JsonValue::Boolean(literal.value),
+        ast::Value::NumberLit(literal) => JsonValue::Number(literal.value.to_owned()),
+        ast::Value::StringLit(literal) => JsonValue::Text(literal.value.into_owned()),
         ast::Value::Array(array) => {
-            NodeValue::List(array.elements.into_iter().map(|element| convert(element, lines)).collect())
+            JsonValue::List(array.elements.into_iter().map(|element| convert(element, lines)).collect())
         }
-        ast::Value::Object(object) => NodeValue::Object(
+        ast::Value::Object(object) => JsonValue::Object(
             object.properties.into_iter().map(|member| convert_member(member, lines)).collect(),
         ),
     };
-    Node { position, value }
+    JsonNode { position, value }
 }
 
-fn convert_member(member: ast::ObjectProp<'_>, lines: &Lines<'_>) -> Member {
+fn convert_member(member: ast::ObjectProp<'_>, lines: &LineIndex<'_>) -> JsonMember {
     let position = lines.position(member.range.start);
-    Member { position, value: convert(member.value, lines), name: member.name.into_string() }
+    JsonMember { position, value: convert(member.value, lines), name: member.name.into_string() }
 }
 
 /// How many bytes lie between two points whose characters were counted: a whole configuration may be one line.
 const BLOCK: usize = 256;
 
 /// Where the lines of a text begin, and how many characters stand before each block.
-struct Lines<'a> {
+struct LineIndex<'a> {
     text: &'a [u8],
     starts: Vec<usize>,
     characters: Vec<usize>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     fn new(text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
         let text = text.as_bytes();
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
     use crate::config::Purpose;
 
-    fn parsed(text: &str) -> Result<Node, String> {
+    fn parsed(text: &str) -> Result<JsonNode, String> {
         let mut problems = Problems::new(Purpose::Check);
         match parse(Path::new("c.json"), text, &mut problems) {
             Some(node) => Ok(node),
@@ -206,7 +207,7 @@ mod tests {
     fn comments_trailing_commas_and_a_byte_order_mark_are_read() {
         let node = parsed("\u{feff}{ // why\n \"a\": [1, 2,], /* more */\n}").unwrap();
         assert_eq!(node.position, Position { line: 1, column: 1 });
-        let NodeValue::Object(members) = node.value else { panic!("an object was written") };
+        let JsonValue::Object(members) = node.value else { panic!("an object was written") };
         assert_eq!(members[0].position, Position { line: 2, column: 2 });
         assert_eq!(members[0].value.position, Position { line: 2, column: 7 });
     }
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn columns_are_characters_also_far_into_a_long_line() {
         let text = format!("\n{{\"a\": \"{}\", \"b\": 1}}", "ä€😀".repeat(500));
-        let NodeValue::Object(members) = parsed(&text).unwrap().value else {
+        let JsonValue::Object(members) = parsed(&text).unwrap().value else {
             panic!("an object was written")
         };
         assert_eq!(members[1].position, Position { line: 2, column: 1511 });
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn duplicates_and_the_order_of_members_are_kept() {
-        let NodeValue::Object(members) = parsed(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap().value else {
+        let JsonValue::Object(members) = parsed(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap().value else {
             panic!("an object was written")
         };
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn broken_syntax_is_reported_with_line_and_column() {
-        for (text, place) in [
+        for (text, location) in [
             ("{\n  \"ä\": 1 \"b\": 2}", "c.json:2:9"),
             ("{'a': 1}", "c.json:1:2"),
             ("{a: 1}", "c.json:1:2"),
@@ -240,7 +241,7 @@ mod tests {
             ("{} {}", "c.json:1:4"),
         ] {
             let problem = parsed(text).unwrap_err();
-            assert!(problem.starts_with(&format!("error: {place}")), "{text}: {problem}");
+            assert!(problem.starts_with(&format!("error: {location}")), "{text}: {problem}");
             assert!(problem.contains("the JSON is broken"), "{problem}");
         }
         assert!(parsed("  // nothing\n").unwrap_err().contains("the file is empty"));

@@ -1,15 +1,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::Purpose;
-use super::super::document;
+use super::super::json_tree;
+use super::super::keys::ServerDefaults;
+use super::super::location::Location;
+use super::super::schema::tests::agrees;
+use super::super::sources::Purpose;
 use super::*;
 use crate::config::OAuthGrant;
 
 /// What stands beside the entries of a test; `keyed` when callers need an API key.
-pub(super) fn common(keyed: bool) -> Common {
+pub(super) fn context(keyed: bool) -> EntryContext {
     let home = Some("/home/me".to_owned());
-    Common { concurrency: 7, identities: 5, identity_idle: Duration::from_secs(9), keyed, home }
+    let defaults = ServerDefaults { concurrency: 7, identities: 5, identity_idle: Duration::from_secs(9) };
+    EntryContext { defaults, keyed, home }
 }
 
 /// Reads `{"mcpServers": {"a": entry}}` of `/etc/mcpo/c.json`.
@@ -17,10 +21,12 @@ fn read(entry: &str) -> (Option<ServerConfig>, Vec<String>) {
     let mut problems = Problems::new(Purpose::Serve);
     let path = Path::new("/etc/mcpo/c.json");
     let text = format!(r#"{{"mcpServers": {{"a": {entry}}}}}"#);
-    let root = document::parse(path, &text, &mut problems).expect("the test writes good JSON");
-    let fields = Fields::new(&root, Place::file(path), &mut problems).expect("the root is an object");
-    let server = collect(&[fields], &common(false), &mut problems).pop();
-    (server, problems.into_sorted().iter().map(ToString::to_string).collect())
+    let root = json_tree::parse(path, &text, &mut problems).expect("the test writes good JSON");
+    let fields = Fields::new(&root, Location::file(path), &mut problems).expect("the root is an object");
+    let server = collect(&[fields], &context(false), &mut problems).pop();
+    let problems = problems.into_sorted();
+    agrees(&text, &problems);
+    (server, problems.iter().map(ToString::to_string).collect())
 }
 
 fn accepted(entry: &str) -> ServerConfig {
@@ -240,9 +246,9 @@ fn reserved_and_empty_names_are_refused_with_a_better_one() {
     let path = Path::new("c.json");
     let text =
         r#"{"mcpServers": {"docs": {"command": "x"}, "": {"command": "x"}, "Docs": {"command": "x"}}}"#;
-    let root = document::parse(path, text, &mut problems).unwrap();
-    let fields = Fields::new(&root, Place::file(path), &mut problems).unwrap();
-    let servers = collect(&[fields], &common(false), &mut problems);
+    let root = json_tree::parse(path, text, &mut problems).unwrap();
+    let fields = Fields::new(&root, Location::file(path), &mut problems).unwrap();
+    let servers = collect(&[fields], &context(false), &mut problems);
     assert_eq!(servers.len(), 1);
     let problems = problems.into_sorted();
     assert_eq!(problems[0].fix, "rename it, for instance to `docs-server`");

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::super::document::NodeValue;
 use super::super::environment;
-use super::super::fields::{Fields, lenient_text, mismatch};
+use super::super::fields::{Fields, lenient_text, mismatch, secret};
+use super::super::json_tree::JsonValue;
 use super::super::problem::Problems;
-use super::super::settings::secret;
-use super::super::{SecretText, StdioConfig, TransportConfig};
-use super::transport::warn_unused;
+use super::super::secret::SecretText;
+use super::super::transport::{StdioConfig, TransportConfig};
+use super::context::{object, warn_unused};
 use super::words::{self, Words};
-use super::{directory, object};
 
 /// The transport of an entry whose `command` is to be run.
 pub(super) fn transport(
@@ -20,20 +19,20 @@ pub(super) fn transport(
 ) -> Option<TransportConfig> {
     warn_unused(fields, &["headers"], "a stdio server", problems);
     let command = match fields.text("command", problems) {
-        Some((command, place)) if command.trim().is_empty() => {
-            problems.error(&place, "the command is empty", "write the program to run");
+        Some((command, location)) if command.trim().is_empty() => {
+            problems.error(&location, "the command is empty", "write the program to run");
             None
         }
-        Some((command, place)) => {
+        Some((command, location)) => {
             if fields.get("args").is_none() {
-                words::warn_of_line(command, &place, problems);
+                words::warn_of_line(command, &location, problems);
             }
-            Some(Words::of(None, home).read(command, &place, problems))
+            Some(Words::of(None, home).read(command, &location, problems))
         }
         None => {
             if fields.get("command").is_none() {
                 problems.error(
-                    &fields.place,
+                    &fields.location,
                     "a server of type `stdio` needs a `command`",
                     "add `\"command\": \"...\"`, or give the `type` that goes with `url`",
                 );
@@ -69,22 +68,22 @@ pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
 }
 
 fn cwd(fields: &Fields<'_>, home: Option<&str>, problems: &mut Problems) -> Option<PathBuf> {
-    let (path, place) = fields.text("cwd", problems)?;
-    Some(directory(&place).join(Words::of(None, home).read(path, &place, problems)))
+    let (path, location) = fields.text("cwd", problems)?;
+    Some(location.directory().join(Words::of(None, home).read(path, &location, problems)))
 }
 
 fn args(fields: &Fields<'_>, words: Words<'_>, problems: &mut Problems) -> Vec<String> {
-    let Some((node, place)) = fields.get("args") else { return Vec::new() };
-    let NodeValue::List(elements) = &node.value else {
-        mismatch::<()>(&place, "a list of strings", node, problems);
+    let Some((node, location)) = fields.get("args") else { return Vec::new() };
+    let JsonValue::List(elements) = &node.value else {
+        mismatch::<()>(&location, "a list of strings", node, problems);
         return Vec::new();
     };
     let elements = elements.iter().enumerate();
     elements
         .filter_map(|(index, element)| {
-            let place = place.element(index, element.position);
-            let word = lenient_text(element, &place, problems)?;
-            Some(words.read(&word, &place, problems))
+            let location = location.element(index, element.position);
+            let word = lenient_text(element, &location, problems)?;
+            Some(words.read(&word, &location, problems))
         })
         .collect()
 }
@@ -92,15 +91,15 @@ fn args(fields: &Fields<'_>, words: Words<'_>, problems: &mut Problems) -> Vec<S
 fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)> {
     let Some(members) = object(fields, "env", problems) else { return Vec::new() };
     let mut env = Vec::new();
-    for (name, node, place) in members.iter() {
+    for (name, node, location) in members.iter() {
         if name.is_empty() || name.contains(['=', '\0']) {
-            problems.error(&place, "this cannot be the name of a variable", "use a name without `=`");
+            problems.error(&location, "this cannot be the name of a variable", "use a name without `=`");
         }
-        let Some(text) = lenient_text(node, &place, problems) else { continue };
+        let Some(text) = lenient_text(node, &location, problems) else { continue };
         if text.contains('\0') {
-            problems.error(&place, "a variable cannot hold a zero byte", "remove `\\u0000`");
+            problems.error(&location, "a variable cannot hold a zero byte", "remove `\\u0000`");
         }
-        if let Some(value) = secret(&text, &place, problems) {
+        if let Some(value) = secret(&text, &location, problems) {
             env.push((name.to_owned(), value));
         }
     }
@@ -109,26 +108,26 @@ fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)
 
 /// VS Code's key. The file is not looked at here: it may come later, as a secret may.
 fn env_file(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathBuf> {
-    let (path, place) = fields.text("envFile", problems)?;
+    let (path, location) = fields.text("envFile", problems)?;
     if path.is_empty() {
-        problems.error(&place, "the path is empty", "write the path of the file, or leave the key out");
+        problems.error(&location, "the path is empty", "write the path of the file, or leave the key out");
         return None;
     }
     if path.contains("${") {
         problems.slip(
-            &place,
+            &location,
             "a path is taken as it stands, and `${...}` in it is not replaced",
             "write the path itself; a relative one starts at the directory of this file",
         );
     }
-    Some(directory(&place).join(path))
+    Some(location.directory().join(path))
 }
 
 fn pass_env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
     let names = fields.texts("passEnv", problems).unwrap_or_default();
-    for (name, place) in names.iter().filter(|(name, _)| environment::is_own(name)) {
+    for (name, location) in names.iter().filter(|(name, _)| environment::is_own(name)) {
         problems.error(
-            place,
+            location,
             format!("`{name}` belongs to the gateway itself and is never passed on"),
             "remove it; give the server its own value in `env`",
         );

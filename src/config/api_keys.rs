@@ -1,0 +1,228 @@
+//! API keys: the one of `--api-key` and the named ones of `apiKeys`.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use super::auth::{ApiKeyConfig, ProfileConfig};
+use super::fields::{Fields, secret};
+use super::json_tree::JsonValue;
+use super::key;
+use super::keys::nested;
+use super::layers::Layers;
+use super::location::Location;
+use super::name::ServerName;
+use super::problem::Problems;
+use super::profiles::{self, ConfiguredNames};
+use super::rate::{self, RateConfig};
+use super::secret::SecretText;
+use super::server::ServerConfig;
+use super::settings::Settings;
+use super::transport::TransportConfig;
+
+/// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
+const ONLY_KEY: &str = "default";
+
+/// Whether callers need a key, as far as the files show before the keys are read.
+pub(super) fn are_wanted(documents: &[Fields<'_>], settings: &Settings) -> bool {
+    let named = documents.iter().filter_map(|document| document.get("apiKeys"));
+    let mut named = named.map(|(node, _)| matches!(&node.value, JsonValue::Object(keys) if !keys.is_empty()));
+    settings.access.api_key.is_some() || named.any(|some| some)
+}
+
+/// All keys, checked against each other and against the servers they open.
+pub(super) fn collect(
+    documents: &[Fields<'_>],
+    layers: &Layers,
+    settings: &Settings,
+    configured: &[ServerConfig],
+    profiles: &[ProfileConfig],
+    problems: &mut Problems,
+) -> Vec<ApiKeyConfig> {
+    let mut keys: Vec<Option<(ApiKeyConfig, Location)>> = Vec::new();
+    let mut indices: HashMap<String, usize> = HashMap::new();
+    if let Some(key) = &settings.access.api_key {
+        // The operator's one key opens everything, as in mcpo, and so it may see the reasons of faults too.
+        let key = ApiKeyConfig { admin: true, metrics: true, ..ApiKeyConfig::new(ONLY_KEY, key.clone()) };
+        keys.push(Some((key, layers.location("apiKey"))));
+    }
+    let mut names = ConfiguredNames::new(documents);
+    let profiles: HashSet<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    for document in documents {
+        let Some((node, location)) = document.get("apiKeys") else { continue };
+        let Some(entries) = Fields::new(node, location, problems) else { continue };
+        for (name, node, location) in entries.iter() {
+            let good_name = !name.is_empty() && (name != ONLY_KEY || settings.access.api_key.is_none());
+            if !good_name {
+                let message = if name.is_empty() {
+                    "a key needs a name"
+                } else {
+                    "`default` is the name of the key given by `apiKey` or --api-key"
+                };
+                problems.error(&location, message, "name the key after whoever uses it; logs show that name");
+            }
+            let key = match &node.value {
+                JsonValue::Text(text) => {
+                    secret(text, &location, problems).map(|key| named(name, key, Rights::default()))
+                }
+                _ => Fields::new(node, location.clone(), problems).and_then(|fields| {
+                    let key = named_text(&fields, problems);
+                    let rights = rights(&fields, &mut names, &profiles, problems);
+                    key.map(|key| named(name, key, rights))
+                }),
+            };
+            let Some(key) = key.filter(|_| good_name) else { continue };
+            if let Some(earlier) = indices.insert(key.name.clone(), keys.len()) {
+                keys[earlier] = None;
+            }
+            keys.push(Some((key, location)));
+        }
+    }
+    let keys: Vec<(ApiKeyConfig, Location)> = keys.into_iter().flatten().collect();
+    check(&keys, configured, problems);
+    if keys.is_empty() {
+        open_gateway(layers, settings, problems);
+    }
+    keys.into_iter().map(|(key, _)| key).collect()
+}
+
+fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
+    fields.report_unknown("an API key", &key::names(nested::API_KEY), &["description"], problems);
+    if fields.get("key").is_none() {
+        problems.error(
+            &fields.location,
+            "`key` is missing",
+            "add `\"key\": \"${env:NAME}\"` or `${file:/path}`",
+        );
+    }
+    let (text, location) = fields.text("key", problems)?;
+    secret(text, &location, problems)
+}
+
+/// The rights of a key's entry. Without any, the key opens every server to calls alone, without limits.
+#[derive(Debug, Default)]
+struct Rights {
+    servers: Option<Vec<String>>,
+    profile: Option<String>,
+    read_only: bool,
+    admin: bool,
+    metrics: bool,
+    rate: Option<RateConfig>,
+    concurrency: Option<usize>,
+}
+
+fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
+    let Rights { servers, profile, read_only, admin, metrics, rate, concurrency } = rights;
+    ApiKeyConfig {
+        name: name.to_owned(),
+        key,
+        servers,
+        profile,
+        read_only,
+        admin,
+        metrics,
+        rate,
+        concurrency,
+    }
+}
+
+/// The members beside `key`; they are read for their problems also when there is no key to go with them.
+fn rights(
+    fields: &Fields<'_>,
+    names: &mut ConfiguredNames,
+    profiles: &HashSet<&str>,
+    problems: &mut Problems,
+) -> Rights {
+    Rights {
+        servers: profiles::server_patterns(fields, names, problems),
+        profile: profiles::of_key(fields, profiles, problems),
+        read_only: fields.boolean("readOnly", problems).unwrap_or(false),
+        admin: fields.boolean("admin", problems).unwrap_or(false),
+        metrics: fields.boolean("metrics", problems).unwrap_or(false),
+        rate: rate::of_entry(fields, problems),
+        concurrency: fields.count("concurrency", problems),
+    }
+}
+
+fn check(keys: &[(ApiKeyConfig, Location)], servers: &[ServerConfig], problems: &mut Problems) {
+    let mut known: HashMap<&SecretText, &str> = HashMap::new();
+    let passed = passed(servers);
+    for (key, location) in keys {
+        if key.key.as_literal().is_some_and(|text| text.trim().is_empty()) {
+            problems.error(
+                location,
+                "the API key is empty",
+                "give a key, or remove the setting to serve openly",
+            );
+        }
+        match known.entry(&key.key) {
+            Entry::Occupied(twin) => problems.error(
+                location,
+                format!(
+                    "`{}` and `{}` are the same key, so the caller could not be told from the key",
+                    twin.get(),
+                    key.name
+                ),
+                "give each its own key",
+            ),
+            Entry::Vacant(own) => {
+                own.insert(&key.name);
+            }
+        }
+        for name in key.key.environment_names() {
+            for server in passed.get(name).into_iter().flatten() {
+                problems.error(
+                    location,
+                    format!("`passEnv` of the server `{server}` would hand it this key, in `{name}`"),
+                    "remove the variable from `passEnv`",
+                );
+            }
+        }
+    }
+}
+
+/// The servers that are handed each variable.
+fn passed(servers: &[ServerConfig]) -> HashMap<&str, Vec<&ServerName>> {
+    let mut passed: HashMap<&str, Vec<&ServerName>> = HashMap::new();
+    for server in servers {
+        let TransportConfig::Stdio(stdio) = &server.transport else { continue };
+        for name in &stdio.pass_env {
+            passed.entry(name).or_default().push(&server.name);
+        }
+    }
+    passed
+}
+
+/// Warns of settings that are dangerous, or useless, when no key is configured.
+fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
+    if settings.access.strict {
+        problems.warning(
+            &layers.location("strictAuth"),
+            "strict mode protects nothing, because no API key is configured: everything is OPEN",
+            "give --api-key, MCPO_API_KEY, `apiKey` or `apiKeys`",
+        );
+    }
+    let origins = layers.location("corsAllowOrigins");
+    let is_written = !origins.key_path.is_empty();
+    if is_written && settings.listen.cors_allow_origins.iter().any(|origin| origin == "*") {
+        problems.warning(
+            &origins,
+            "without an API key `*` lets in no page: only origins that are listed by name count",
+            "list the origins of the pages that may call, such as https://chat.example.org, or configure an API key",
+        );
+    }
+    let host = &settings.listen.host;
+    let stays_here = match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        // The socket file's owner and mode restrict the callers.
+        Err(_) => host.eq_ignore_ascii_case("localhost") || host.starts_with("unix:"),
+    };
+    if !stays_here {
+        problems.warning(
+            &layers.location("host"),
+            format!(
+                "listening on {host} without an API key: ANYONE who reaches this address can call every tool"
+            ),
+            "give --api-key, or listen on 127.0.0.1",
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! The whole configuration of one run, as plain values.
+
+use std::path::PathBuf;
+
+use super::audit::AuditConfig;
+use super::auth::AuthConfig;
+use super::defaults;
+use super::keys::{DocumentConfig, LimitsConfig, ListenConfig, LogConfig};
+use super::name::ServerName;
+use super::server::ServerConfig;
+use super::transport::TransportConfig;
+
+/// Everything one run of the gateway needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub listen: ListenConfig,
+    pub auth: AuthConfig,
+    pub limits: LimitsConfig,
+    pub document: DocumentConfig,
+    pub log: LogConfig,
+    /// `None` without an audit trail.
+    pub audit: Option<AuditConfig>,
+    /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
+    /// `None` (no home, or set to nothing) keeps them in memory only.
+    pub state_dir: Option<PathBuf>,
+    /// The longest name that a tool or a prompt has among those of all servers, in bytes; 32 to 64.
+    pub exposed_name_length: usize,
+    /// The file that tools are held to, when there is one; its content stands in [`ServerConfig::lock`].
+    pub lock_file: Option<PathBuf>,
+    /// `mcpo -- command`: one server, its tools at `POST /{tool}` (contract section 2.1).
+    pub single: bool,
+    /// Servers in the order of the file.
+    pub servers: Vec<ServerConfig>,
+}
+
+impl Default for Config {
+    /// What `mcpo` without arguments serves: the built-in server alone, open, on loopback.
+    fn default() -> Self {
+        let name =
+            ServerName::new(defaults::BUILTIN_NAME).expect("the built-in server's name is not reserved");
+        Self {
+            listen: ListenConfig::default(),
+            auth: AuthConfig::default(),
+            limits: LimitsConfig::default(),
+            document: DocumentConfig::default(),
+            log: LogConfig::default(),
+            audit: None,
+            state_dir: None,
+            exposed_name_length: defaults::EXPOSED_NAME_LENGTH,
+            lock_file: None,
+            single: false,
+            servers: vec![ServerConfig::new(name, TransportConfig::Gateway)],
+        }
+    }
+}

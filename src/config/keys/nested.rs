@@ -1,0 +1,92 @@
+//! The keys of objects below the top: API keys, profiles, rates, and the parts of a server's entry.
+
+use super::super::key::ValueShape::{Count, Either, List, Object, Rate, Seconds, Switch, Text, Word};
+use super::super::key::{ConfigKey, Effect, FILLED, HTTP, NAMED, SECRET, TEXT, ValueShape, words};
+use super::super::transport::GRANTS;
+
+/// A text with references to secrets.
+pub const SECRET_TEXT: ValueShape = Text(&[SECRET]);
+
+/// The text of an API key.
+pub const API_KEY_TEXT: ValueShape = Text(&[SECRET, FILLED]);
+
+/// Globs over names.
+pub const GLOBS: ValueShape = List(&TEXT);
+
+/// A limit of calls in a time, in either form.
+pub const RATE_SHAPE: ValueShape = Either(&[Rate, Object(RATE, &["calls", "per"])]);
+
+const fn at_once(name: &'static str, shape: ValueShape, doc: &'static str) -> ConfigKey {
+    ConfigKey::new(name, shape, Effect::AtOnce, doc)
+}
+
+/// One of `apiKeys`.
+pub const API_KEY: &[ConfigKey] = &[
+    at_once("key", API_KEY_TEXT, "The key that callers show, best as a reference such as `${file:/path}`"),
+    at_once("servers", GLOBS, "Globs over the servers that it opens; without, all"),
+    at_once("profile", TEXT, "The profile that holds for every request of the key"),
+    at_once("readOnly", Switch, "Opens only tools that are read-only"),
+    at_once("admin", Switch, "Sees URLs, stderr tails and full reasons, and may sign in to servers"),
+    at_once("metrics", Switch, "Reads `/metrics`, which name every server and tool"),
+    at_once("rate", RATE_SHAPE, "How often it may call: `60/min`, or `calls`, `per` and `burst`"),
+    at_once("concurrency", Count, "Calls in flight at one time; a further one is refused"),
+];
+
+/// One of `profiles`.
+pub const PROFILE: &[ConfigKey] = &[
+    at_once("servers", GLOBS, "Globs over the servers that it shows; without, all"),
+    at_once(
+        "tools",
+        GLOBS,
+        "Globs over `SERVER_TOOL`, both names in full; without, all tools of the servers",
+    ),
+];
+
+/// The long form of a rate.
+pub const RATE: &[ConfigKey] = &[
+    at_once("calls", Count, "How many calls"),
+    at_once("per", Seconds, "In how many seconds"),
+    at_once("burst", Count, "How many of them may be saved up and made at once; without, all"),
+];
+
+/// What is shown of a tool in place of what its server says.
+pub const OVERRIDE: &[ConfigKey] = &[
+    at_once("name", Text(&[NAMED]), "Another name"),
+    at_once("description", TEXT, "Another description"),
+    at_once("title", TEXT, "Another title"),
+];
+
+/// Patterns over names of headers.
+pub const HEADER_PATTERNS: ValueShape = List(&Text(&[r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"]));
+
+/// mcpo's form of `forwardHeaders`.
+pub const FORWARDING: &[ConfigKey] = &[
+    at_once("enabled", Switch, "Whether headers are forwarded"),
+    at_once("whitelist", HEADER_PATTERNS, "Headers to forward"),
+    at_once("blacklist", HEADER_PATTERNS, "Headers to keep back all the same"),
+    at_once("debug_headers", Switch, "Has no effect: headers of callers are never logged"),
+];
+
+const fn reconnects(name: &'static str, shape: ValueShape, doc: &'static str) -> ConfigKey {
+    ConfigKey::new(name, shape, Effect::ServerReplaced, doc)
+}
+
+const GRANT_WORDS: [&str; 4] = words(&GRANTS);
+const SCOPES: ValueShape = List(&Text(&[r"^[\x21\x23-\x5B\x5D-\x7E]+$"]));
+const HTTPS: ValueShape = Text(&[r"^\s*[Hh][Tt][Tt][Pp][Ss]:"]);
+const PKCE: ValueShape = Word(&["announced", "assume"]);
+
+/// How the gateway signs in to a server.
+pub const OAUTH: &[ConfigKey] = &[
+    reconnects("grant", Word(&GRANT_WORDS), "How a token is got: by a person, a client or a workload")
+        .or(|| "authorization_code".into()),
+    reconnects("clientId", TEXT, "A client that was registered by hand"),
+    reconnects("clientSecret", SECRET_TEXT, "Secret of that client"),
+    reconnects("privateKey", SECRET_TEXT, "Private key of that client (PKCS#8 PEM), in place of a secret"),
+    reconnects("assertion", SECRET_TEXT, "Token of this workload for `jwt_bearer`, read anew each time"),
+    reconnects("scopes", SCOPES, "Scopes to ask for; without, those that the server names"),
+    reconnects("clientMetadataUrl", HTTPS, "Address of the document that describes the gateway as a client"),
+    reconnects("issuer", Text(&[HTTP]), "The only authorization server that may be used"),
+    reconnects("pkce", PKCE, "`assume` where the authorization server has PKCE and does not announce it")
+        .or(|| "announced".into()),
+];

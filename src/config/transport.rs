@@ -1,0 +1,117 @@
+//! How a server is reached, as plain values.
+
+use std::path::PathBuf;
+
+use super::secret::SecretText;
+
+/// The values of `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransportType {
+    Stdio,
+    Sse,
+    StreamableHttp,
+    Socket,
+    Gateway,
+}
+
+/// Every spelling of a type, in any case; the first of each is its name.
+pub(super) const TRANSPORT_TYPES: [(&str, TransportType); 8] = [
+    ("stdio", TransportType::Stdio),
+    ("sse", TransportType::Sse),
+    ("streamable-http", TransportType::StreamableHttp),
+    ("streamable_http", TransportType::StreamableHttp),
+    ("streamablehttp", TransportType::StreamableHttp),
+    ("http", TransportType::StreamableHttp),
+    ("socket", TransportType::Socket),
+    ("gateway", TransportType::Gateway),
+];
+
+/// How the gateway reaches one server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TransportConfig {
+    Stdio(StdioConfig),
+    StreamableHttp(HttpConfig),
+    Sse(HttpConfig),
+    /// Streamable HTTP or SSE, whichever the server speaks.
+    Http(HttpConfig),
+    Socket(SocketConfig),
+    /// The gateway's own tools (list, search, describe and call tools), served in the process.
+    Gateway,
+}
+
+impl TransportConfig {
+    /// Whether requests and answers share one channel, which the server reads in order.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self, Self::Stdio(_) | Self::Socket(_))
+    }
+}
+
+/// A child process that speaks newline-delimited JSON-RPC.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StdioConfig {
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: Vec<(String, SecretText)>,
+    /// A dotenv file, read each time the server is started; weaker than `pass_env` and `env`.
+    pub env_file: Option<PathBuf>,
+    /// Variables of the gateway's own environment that the child gets besides the short allow-list.
+    pub pass_env: Vec<String>,
+    pub cwd: Option<PathBuf>,
+    /// What `-e` and `--env-path` give to every child; weaker than `env_file`, `pass_env` and `env`.
+    pub given_env: Vec<(String, SecretText)>,
+}
+
+/// A remote server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpConfig {
+    pub url: SecretText,
+    pub headers: Vec<(String, SecretText)>,
+    /// How the gateway gets tokens for the server, when it signs in by OAuth.
+    pub oauth: Option<OAuthConfig>,
+}
+
+/// OAuth 2.1 towards one remote server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuthConfig {
+    pub grant: OAuthGrant,
+    /// A client that was registered by hand; without one the gateway registers itself.
+    pub client_id: Option<String>,
+    pub client_secret: Option<SecretText>,
+    /// A private key in PEM (PKCS#8) that authenticates the client, in place of a secret.
+    pub private_key: Option<SecretText>,
+    /// The token of this workload that is exchanged for one of the server; read anew each time.
+    pub assertion: Option<SecretText>,
+    /// Scopes to ask for; empty asks for those that the server names.
+    pub scopes: Vec<String>,
+    /// Where the document stands that describes the gateway as a client (client-id metadata).
+    pub client_metadata_url: Option<String>,
+    /// The only authorization server that may be used.
+    pub issuer: Option<String>,
+    /// Whether an authorization server without announced PKCE is taken to have it.
+    pub assume_pkce: bool,
+}
+
+/// The grant by which a token is obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OAuthGrant {
+    /// A person signs in with a browser; the token then serves all callers of the gateway.
+    AuthorizationCode,
+    /// The gateway signs in as itself.
+    ClientCredentials,
+    /// The gateway presents an assertion about its workload (RFC 7523, section 2.1).
+    JwtBearer,
+}
+
+/// Every spelling of a grant.
+pub(super) const GRANTS: [(&str, OAuthGrant); 4] = [
+    ("authorization_code", OAuthGrant::AuthorizationCode),
+    ("client_credentials", OAuthGrant::ClientCredentials),
+    ("jwt_bearer", OAuthGrant::JwtBearer),
+    ("urn:ietf:params:oauth:grant-type:jwt-bearer", OAuthGrant::JwtBearer),
+];
+
+/// A Unix socket that speaks the framing of stdio.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SocketConfig {
+    pub path: PathBuf,
+}
