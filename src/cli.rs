@@ -1,53 +1,55 @@
 //! The command line: what may be typed, as [`Sources`] for the configuration, and the commands for operators.
 //!
-//! [`parse`] gives an [`Invocation`] or a usage error; `main` serves and runs servers, [`carry_out`] does the rest. Flags are those
-//! of mcpo (contract section 1.1): `-h` is the host, and the help is `--help`.
+//! [`parse`] gives an [`Invocation`] or a usage error; `main` serves and runs servers, [`run_command`] does the rest.
+//! Flags are those of mcpo (contract section 1.1): `-h` is the host, and the help is `--help`.
 //!
-//! Commands ask a gateway through one of two doors ([`door`]), and both give the same answers: over HTTP, or into
-//! a gateway inside this process that ends with the command.
+//! Commands ask a gateway through [`gateway_client`], over HTTP or inside this process, where the gateway ends with the
+//! command; the answers are the same.
 
 mod arguments;
 mod call;
 pub mod check;
+mod command_error;
 mod completions;
-mod door;
-mod errand;
 pub mod exit;
-mod explain;
+mod gateway_client;
 mod lock;
+mod messages;
 mod openapi;
 mod output;
 mod plan;
-mod reach;
+mod query;
+mod request;
 pub mod run_server;
-mod states;
+mod server_list;
+mod target;
 mod tools;
-mod trouble;
+mod usage;
 
 use std::ffi::OsString;
 use std::io;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::Shell;
 
 use crate::app::run_server::Assignment;
-use crate::config::{Overrides, Purpose, SingleServer, Sources};
+use crate::config::{self, Overrides, Purpose, SingleServer, Sources};
 use crate::upstream::transport::child::launch::StartChild;
 use arguments::{
-    Arguments, CallArguments, CheckArguments, LockArguments, OpenApiArguments, PlanArguments, ReachArguments,
-    ServeArguments, Subcommand, ToolsArguments,
+    CallArguments, CheckArguments, CommandLine, LockArguments, OpenApiArguments, PlanArguments,
+    ServeArguments, Subcommand, TargetArguments, ToolsArguments,
 };
-use call::Call;
-use errand::{Errand, Question};
+use call::CallQuery;
+use command_error::CommandError;
 use lock::LockTask;
 use output::Output;
-use plan::Telling;
-use reach::{Address, Reach};
-use tools::Show;
-use trouble::Trouble;
+use plan::PlanOptions;
+use query::{Query, QueryCommand};
+use target::{Address, QueryTarget};
+use tools::ToolsQuery;
+use usage::{headers, usage, variable};
 
-/// What the command line asks for.
+/// What to run, as the command line has it.
 #[derive(Debug)]
 pub enum Invocation {
     /// Serve what these sources configure.
@@ -60,17 +62,19 @@ pub enum Invocation {
     Command(Box<Command>),
 }
 
-/// A command that ends by itself; see [`carry_out`].
+/// A command that ends by itself; see [`run_command`].
 #[derive(Debug)]
 pub enum Command {
     /// Report on these sources.
     Check(Sources),
-    /// Report on these sources, and then ask.
-    CheckLock(Sources, Errand),
-    /// Ask a gateway.
-    Ask(Errand),
-    /// Tell what leads from one configuration to another.
-    Compare { old: Sources, new: Sources, telling: Telling },
+    /// Report on these sources, and then send the query.
+    CheckLock(Sources, QueryCommand),
+    /// Send a query to a gateway.
+    Query(QueryCommand),
+    /// Show what leads from one configuration to another.
+    Compare { old: Sources, new: Sources, options: PlanOptions },
+    /// Print the JSON Schema of a configuration file.
+    Schema,
     /// Print a completion script.
     Completions(Shell),
 }
@@ -86,9 +90,9 @@ pub fn parse(
     environment: Vec<(String, String)>,
 ) -> Result<Invocation, clap::Error> {
     let typed: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = Arguments::command();
+    let mut command = CommandLine::command();
     let matches = command.try_get_matches_from_mut(&typed)?;
-    let parsed = Arguments::from_arg_matches(&matches)?;
+    let parsed = CommandLine::from_arg_matches(&matches)?;
     interpret(parsed, &typed, environment).map_err(|error| {
         // With the usage of the command that was typed.
         let name = matches.subcommand_name().unwrap_or_default();
@@ -100,7 +104,7 @@ pub fn parse(
 }
 
 fn interpret(
-    parsed: Arguments,
+    parsed: CommandLine,
     typed: &[OsString],
     environment: Vec<(String, String)>,
 ) -> Result<Invocation, clap::Error> {
@@ -116,45 +120,50 @@ fn interpret(
                 .map_err(|(kind, text)| clap::Error::raw(kind, text));
         }
         Some(Subcommand::Check(check)) => check_command(check, environment)?,
-        Some(Subcommand::Lock(lock)) => Command::Ask(lock_errand(lock, environment)?),
+        Some(Subcommand::Lock(lock)) => Command::Query(lock_query(lock, environment)?),
+        Some(Subcommand::Schema(_)) => Command::Schema,
         Some(Subcommand::Completions(completions)) => Command::Completions(completions.shell),
-        Some(Subcommand::Tools(tools)) => Command::Ask(tools_errand(tools, environment)?),
-        Some(Subcommand::Call(call)) => Command::Ask(call_errand(call, environment)?),
-        Some(Subcommand::OpenApi(openapi)) => Command::Ask(openapi_errand(openapi, environment)?),
+        Some(Subcommand::Tools(tools)) => Command::Query(tools_query(tools, environment)?),
+        Some(Subcommand::Call(call)) => Command::Query(call_query(call, environment)?),
+        Some(Subcommand::OpenApi(openapi)) => Command::Query(openapi_query(openapi, environment)?),
         Some(Subcommand::Plan(plan)) => plan_command(plan, &environment)?,
     };
     Ok(Invocation::Command(Box::new(command)))
 }
 
-/// Does what `command` says, and tells on the standard error what went wrong; gives the exit code.
-pub fn carry_out(command: Command) -> u8 {
+/// Runs `command`, and writes to the standard error what went wrong; gives the exit code.
+pub fn run_command(command: Command) -> u8 {
     let output = Output::standard();
     let outcome = match command {
         Command::Check(sources) => {
-            check::run(&sources, &mut io::stdout(), &mut io::stderr()).map_err(Trouble::from)
+            check::run(&sources, &mut io::stdout(), &mut io::stderr()).map_err(CommandError::from)
         }
-        Command::CheckLock(sources, errand) => {
+        Command::CheckLock(sources, query) => {
             match check::run(&sources, &mut io::stdout(), &mut io::stderr()) {
-                Ok(exit::SUCCESS) => errand.run(output),
-                done => done.map_err(Trouble::from),
+                Ok(exit::SUCCESS) => query.run(output),
+                done => done.map_err(CommandError::from),
             }
         }
-        Command::Ask(errand) => errand.run(output),
-        Command::Compare { old, new, telling } => plan::compare(&old, &new, telling, output),
+        Command::Query(query) => query.run(output),
+        Command::Compare { old, new, options } => plan::compare(&old, &new, options, output),
+        Command::Schema => output
+            .json(config::schema().to_string().as_bytes())
+            .map(|()| exit::SUCCESS)
+            .map_err(CommandError::from),
         Command::Completions(shell) => {
-            output.text(&completions::script(shell)).map(|()| exit::SUCCESS).map_err(Trouble::from)
+            output.text(&completions::script(shell)).map(|()| exit::SUCCESS).map_err(CommandError::from)
         }
     };
-    outcome.unwrap_or_else(|trouble| {
-        match &trouble {
+    outcome.unwrap_or_else(|error| {
+        match &error {
             // The blocks of a configuration's problems begin with `error:` themselves.
-            Trouble::Configuration(problems) => eprintln!("{}", output::shown(problems)),
-            trouble if trouble.is_worth_a_word() => {
-                eprintln!("mcpo: {}", output::shown(&trouble.to_string()))
+            CommandError::Configuration(problems) => eprintln!("{}", output::shown(problems)),
+            error if error.has_message() => {
+                eprintln!("mcpo: {}", output::shown(&error.to_string()))
             }
             _ => {}
         }
-        trouble.exit_code()
+        error.exit_code()
     })
 }
 
@@ -163,71 +172,74 @@ fn files(files: Vec<std::path::PathBuf>) -> Sources {
     Sources { purpose: Purpose::Check, files, ..Sources::default() }
 }
 
-fn tools_errand(tools: ToolsArguments, environment: Vec<(String, String)>) -> Result<Errand, clap::Error> {
-    let reach = Reach::new(tools.reach, environment)?;
-    no_name_beside_a_command(&reach, tools.server.as_deref())?;
-    let is_command = reach.is_command();
-    Ok(Errand {
-        reach,
-        question: Question::Tools(Show { server: tools.server, json: tools.json, is_command }),
+fn tools_query(
+    tools: ToolsArguments,
+    environment: Vec<(String, String)>,
+) -> Result<QueryCommand, clap::Error> {
+    let target = QueryTarget::new(tools.target, environment)?;
+    no_name_beside_a_command(&target, tools.server.as_deref())?;
+    let is_command = target.is_command();
+    Ok(QueryCommand {
+        target,
+        query: Query::Tools(ToolsQuery { server: tools.server, json: tools.json, is_command }),
     })
 }
 
 fn check_command(check: CheckArguments, environment: Vec<(String, String)>) -> Result<Command, clap::Error> {
     let CheckArguments { config, lock } = check;
-    // Whether the lock is good is told apart from whether the tools are as it says.
+    // A lock that cannot be read is reported before any tool is compared with it.
     let sources = Sources { without_lock: false, ..files(config.clone()) };
     if !lock {
         return Ok(Command::Check(sources));
     }
-    let reach = Reach::new(ReachArguments { config, ..ReachArguments::default() }, environment)?;
+    let target = QueryTarget::new(TargetArguments { config, ..TargetArguments::default() }, environment)?;
     let task = LockTask { server: None, file: None, writes: false };
-    Ok(Command::CheckLock(sources, Errand { reach: reach.without_lock(), question: Question::Lock(task) }))
+    Ok(Command::CheckLock(sources, QueryCommand { target: target.without_lock(), query: Query::Lock(task) }))
 }
 
-fn lock_errand(lock: LockArguments, environment: Vec<(String, String)>) -> Result<Errand, clap::Error> {
-    let LockArguments { server, file, reach } = lock;
-    let reach = Reach::new(reach, environment)?;
-    no_name_beside_a_command(&reach, server.as_deref())?;
+fn lock_query(lock: LockArguments, environment: Vec<(String, String)>) -> Result<QueryCommand, clap::Error> {
+    let LockArguments { server, file, target } = lock;
+    let target = QueryTarget::new(target, environment)?;
+    no_name_beside_a_command(&target, server.as_deref())?;
     let task = LockTask { server, file, writes: true };
-    Ok(Errand { reach: reach.without_lock(), question: Question::Lock(task) })
+    Ok(QueryCommand { target: target.without_lock(), query: Query::Lock(task) })
 }
 
-fn openapi_errand(
+fn openapi_query(
     openapi: OpenApiArguments,
     environment: Vec<(String, String)>,
-) -> Result<Errand, clap::Error> {
-    let reach = Reach::new(openapi.reach, environment)?;
-    no_name_beside_a_command(&reach, openapi.server.as_deref())?;
-    Ok(Errand { reach, question: Question::OpenApi { server: openapi.server } })
+) -> Result<QueryCommand, clap::Error> {
+    let target = QueryTarget::new(openapi.target, environment)?;
+    no_name_beside_a_command(&target, openapi.server.as_deref())?;
+    Ok(QueryCommand { target, query: Query::OpenApi { server: openapi.server } })
 }
 
-fn no_name_beside_a_command(reach: &Reach, server: Option<&str>) -> Result<(), clap::Error> {
-    match server.filter(|_| reach.is_command()) {
+fn no_name_beside_a_command(target: &QueryTarget, server: Option<&str>) -> Result<(), clap::Error> {
+    match server.filter(|_| target.is_command()) {
         Some(_) => Err(usage("what follows `--` is the only server: leave the name of a SERVER out")),
         None => Ok(()),
     }
 }
 
-fn call_errand(call: CallArguments, environment: Vec<(String, String)>) -> Result<Errand, clap::Error> {
-    let CallArguments { server, tool, arguments, raw, reach } = call;
-    let reach = Reach::new(reach, environment)?;
+fn call_query(call: CallArguments, environment: Vec<(String, String)>) -> Result<QueryCommand, clap::Error> {
+    let CallArguments { server, tool, arguments, raw, target } = call;
+    let target = QueryTarget::new(target, environment)?;
     let mut words = server.into_iter().chain(tool).chain(arguments);
-    let server = if reach.is_command() { None } else { words.next() };
+    let server = if target.is_command() { None } else { words.next() };
     let Some(tool) = words.next() else {
         return Err(usage("name the tool, too: `mcpo call SERVER TOOL`; `mcpo tools SERVER` shows them"));
     };
-    Ok(Errand { reach, question: Question::Call(Call { server, tool, words: words.collect(), raw }) })
+    Ok(QueryCommand { target, query: Query::Call(CallQuery { server, tool, words: words.collect(), raw }) })
 }
 
 fn plan_command(plan: PlanArguments, environment: &[(String, String)]) -> Result<Command, clap::Error> {
     let PlanArguments { config, against, exit_code, json, gateway } = plan;
-    let telling = Telling { json, exit_code };
+    let options = PlanOptions { json, exit_code };
     if !config.is_empty() {
-        return Ok(Command::Compare { old: files(against), new: files(config), telling });
+        return Ok(Command::Compare { old: files(against), new: files(config), options });
     }
-    let reach = Reach::Gateway(Address::new(gateway, environment)?);
-    Ok(Command::Ask(Errand { reach, question: Question::Plan(telling) }))
+    let target = QueryTarget::Gateway(Address::new(gateway, environment)?);
+    Ok(Command::Query(QueryCommand { target, query: Query::Plan(options) }))
 }
 
 fn serve_sources(
@@ -290,37 +302,6 @@ fn overrides(serve: &ServeArguments) -> Overrides {
     overrides.set("description", "--description", serve.description.clone());
     overrides.set("version", "--version", serve.version.clone());
     overrides
-}
-
-/// `NAME=VALUE`, split at the first `=`. The text may hold a secret, so it is never repeated.
-fn variable(text: &str) -> Result<(String, String), clap::Error> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
-            Ok((name.to_owned(), value.to_owned()))
-        }
-        _ => Err(usage("--env takes NAME=VALUE, and one of those given has no name or no `=`")),
-    }
-}
-
-/// The members of the JSON object of `--header`. The text may hold a secret, so it is never repeated.
-fn headers(text: &str) -> Result<Vec<(String, String)>, clap::Error> {
-    let wrong = |reason: String| {
-        usage(&format!("--header takes one JSON object of strings, such as {{\"X-Key\": \"...\"}}: {reason}"))
-    };
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-        .map_err(|error| wrong(format!("this is none (column {})", error.column())))?;
-    object
-        .into_iter()
-        .map(|(name, value)| match value {
-            serde_json::Value::String(value) => Ok((name, value)),
-            _ => Err(wrong(format!("the value of `{name}` is not a string"))),
-        })
-        .collect()
-}
-
-/// An error of what was typed; [`parse`] adds the usage.
-fn usage(message: &str) -> clap::Error {
-    clap::Error::raw(ErrorKind::ValueValidation, message)
 }
 
 #[cfg(test)]

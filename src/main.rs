@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     ExitCode::from(match invocation {
         Invocation::StartChild(child) => child.run(),
         Invocation::RunServer(assignment) => return run_server::run(assignment, form(LogFormat::Auto)),
-        Invocation::Command(command) => cli::carry_out(*command),
+        Invocation::Command(command) => cli::run_command(*command),
         Invocation::Serve(sources) => start(Arc::new(sources), systemd::inherited_sockets()),
     })
 }

@@ -11,7 +11,7 @@ use super::run_server::RunServerArguments;
 use crate::upstream::transport::child::launch::{self, StartChild};
 pub(super) use operator::{
     CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, LockArguments, OpenApiArguments,
-    PlanArguments, ReachArguments, ToolsArguments,
+    PlanArguments, SchemaArguments, TargetArguments, ToolsArguments,
 };
 
 const EXAMPLES: &str = "\
@@ -53,7 +53,7 @@ try things out. The commands ask a running gateway, or look at servers without o
     override_usage = "mcpo [OPTIONS] [-- COMMAND [ARGUMENTS]...]\n       mcpo <COMMAND> [OPTIONS]",
     after_help = EXAMPLES
 )]
-pub(super) struct Arguments {
+pub(super) struct CommandLine {
     #[command(subcommand)]
     pub subcommand: Option<Subcommand>,
     #[command(flatten)]
@@ -75,6 +75,7 @@ pub(super) enum Subcommand {
     Plan(PlanArguments),
     Check(CheckArguments),
     Lock(LockArguments),
+    Schema(SchemaArguments),
     Completions(CompletionsArguments),
     RunServer(RunServerArguments),
     #[command(name = launch::COMMAND, hide = true)]

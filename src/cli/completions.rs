@@ -3,12 +3,12 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::arguments::Arguments;
+use super::arguments::CommandLine;
 
 /// The script for `shell`.
 pub fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "mcpo", &mut script);
+    clap_complete::generate(shell, &mut CommandLine::command(), "mcpo", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 

@@ -12,5 +12,5 @@ pub const CHANGES: u8 = 3;
 pub const CONFIGURATION: u8 = 64;
 /// The address to listen on is in use (`EX_UNAVAILABLE` of sysexits).
 pub const ADDRESS_IN_USE: u8 = 69;
-/// A command that had started servers was told to stop; they were ended (128 and the number of SIGINT).
+/// A command that had started servers was interrupted; they were ended (128 and the number of SIGINT).
 pub const INTERRUPTED: u8 = 130;

@@ -1,14 +1,14 @@
-//! `mcpo lock` and `mcpo check --lock`: the lock of tools is written, or compared with what the servers say now.
+//! `mcpo lock` and `mcpo check --lock`: writes the lock of tools, or compares it with the tools of now.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::door::Door;
+use super::command_error::CommandError;
+use super::gateway_client::GatewayClient;
 use super::output::Output;
-use super::trouble::Trouble;
-use super::{exit, explain};
+use super::{exit, messages};
 use crate::catalog::drift::{self, Drift, shown};
 use crate::config::lock::{LockError, ServerLock, ToolsLock};
 use crate::gateway::status::LockStatus;
@@ -16,7 +16,7 @@ use crate::gateway::status::LockStatus;
 /// The file when nothing names one.
 const DEFAULT_FILE: &str = "tools.lock";
 
-/// What is to be done.
+/// Which lock to write or to compare.
 #[derive(Debug)]
 pub struct LockTask {
     /// Only this server's entry.
@@ -30,17 +30,17 @@ pub struct LockTask {
 ///
 /// # Errors
 ///
-/// When the servers cannot be asked, or the file is none.
-pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Trouble> {
-    let answer = door.json("servers/lock").await?;
-    let told: LockStatus =
-        serde_json::from_value(answer).map_err(|_| Trouble::Failed(explain::no_gateway(&door.name())))?;
+/// When the servers cannot be asked, or the file is not a lock.
+pub async fn run(client: &GatewayClient, task: &LockTask, output: Output) -> Result<u8, CommandError> {
+    let answer = client.json("servers/lock").await?;
+    let told: LockStatus = serde_json::from_value(answer)
+        .map_err(|_| CommandError::Failed(messages::no_gateway(&client.name())))?;
     if let Some(server) = &task.server
         && !told.servers.contains_key(server)
         && !told.missing.contains_key(server)
     {
         let known: Vec<&str> = told.servers.keys().chain(told.missing.keys()).map(String::as_str).collect();
-        return Err(Trouble::Failed(explain::unknown_server(server, &known)));
+        return Err(CommandError::Failed(messages::unknown_server(server, &known)));
     }
     let file = task.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let (old, is_first) = match ToolsLock::read(file) {
@@ -53,7 +53,7 @@ pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Tro
                 true => "look what it is, and remove it: a lock is written anew then",
                 false => "write it with `mcpo lock`",
             };
-            return Err(Trouble::Configuration(format!(
+            return Err(CommandError::Configuration(format!(
                 "error: {}\n  {error}\n  fix: {fix}",
                 file.display()
             )));
@@ -61,7 +61,7 @@ pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Tro
     };
     let is_meant = |server: &str| task.server.as_deref().is_none_or(|meant| meant == server);
     let mut new = BTreeMap::new();
-    // What was not asked for, or could not be told, stays as it was.
+    // Servers that were not asked for, or did not answer, keep their entries.
     for (server, entry) in &old {
         if !is_meant(server) || told.missing.contains_key(server) {
             new.insert(server.clone(), entry.clone());
@@ -95,10 +95,10 @@ pub async fn run(door: &Door, task: &LockTask, output: Output) -> Result<u8, Tro
     })
 }
 
-/// What becomes of a server that left the configuration.
+/// Said of a server that left the configuration.
 const GONE: &str = "it is in the lock, and the configuration has it no more";
 
-/// What there is of a server that nobody has locked before.
+/// The tools of a server that is locked for the first time.
 fn names(lock: &ServerLock) -> String {
     let names: Vec<String> = lock.tools.keys().map(|tool| shown(tool)).collect();
     if names.is_empty() { "no tools".to_owned() } else { names.join(", ") }
@@ -118,7 +118,7 @@ fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Says which of the servers that are meant did not tell, and what holds for them; whether there is none.
+/// Writes which of the servers that are meant did not answer, and what holds for them. Gives whether all did.
 fn complain(told: &LockStatus, old: &BTreeMap<String, ServerLock>, is_meant: impl Fn(&str) -> bool) -> bool {
     let mut complete = true;
     for (server, state) in told.missing.iter().filter(|(server, _)| is_meant(server)) {
@@ -152,11 +152,11 @@ fn changes<'a>(
 }
 
 /// Writes the file in one rename, so that a gateway that follows it never reads half.
-fn write(file: &Path, text: &[u8]) -> Result<(), Trouble> {
+fn write(file: &Path, text: &[u8]) -> Result<(), CommandError> {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".new");
     let written = write_draft(Path::new(&draft), text).and_then(|()| std::fs::rename(&draft, file));
-    written.map_err(|error| Trouble::Failed(format!("{} cannot be written: {error}", file.display())))
+    written.map_err(|error| CommandError::Failed(format!("{} cannot be written: {error}", file.display())))
 }
 
 /// What stands there already may be a link, which is not followed.

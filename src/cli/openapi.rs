@@ -2,11 +2,12 @@
 
 use http::StatusCode;
 
-use super::door::{Answer, Ask, Door};
+use super::command_error::CommandError;
+use super::exit;
+use super::gateway_client::{GatewayClient, ToolRoot};
 use super::output::Output;
-use super::states::{self, States};
-use super::trouble::Trouble;
-use super::{door::Mount, exit};
+use super::request::{GatewayRequest, GatewayResponse};
+use super::server_list::{ServerList, look_around, not_there};
 
 /// Prints the document of `server`, or of all; gives the exit code, which is no success when the only server that
 /// it describes is not ready.
@@ -15,33 +16,33 @@ use super::{door::Mount, exit};
 ///
 /// When there is no such document.
 pub async fn run(
-    door: &mut Door,
+    client: &mut GatewayClient,
     server: Option<&str>,
     is_command: bool,
     output: Output,
-) -> Result<u8, Trouble> {
-    let mut answer = ask(door, server).await?;
-    if server.is_some() && answer.is_nothing_there() && door.look_around(server).await? {
-        answer = ask(door, server).await?;
+) -> Result<u8, CommandError> {
+    let mut answer = ask(client, server).await?;
+    if server.is_some() && answer.is_nothing_there() && look_around(client, server).await? {
+        answer = ask(client, server).await?;
     }
     if answer.is_nothing_there() {
-        return Err(states::not_there(door, server, None).await);
+        return Err(not_there(client, server, None).await);
     }
     if answer.status != StatusCode::OK {
-        return Err(door.failure(&answer));
+        return Err(client.failure(&answer));
     }
-    door.expect_json(&answer)?;
+    client.expect_json(&answer)?;
     output.json(&answer.body)?;
     // Documents may be open where states are not; then there is nothing to say.
-    let Ok(states) = States::ask(door).await else { return Ok(exit::SUCCESS) };
+    let Ok(servers) = ServerList::ask(client).await else { return Ok(exit::SUCCESS) };
     let is_one = server.is_some() || is_command;
-    Ok(states.complain(server, is_one))
+    Ok(servers.complain(server, is_one))
 }
 
-async fn ask(door: &Door, server: Option<&str>) -> Result<Answer, Trouble> {
-    let path = match (door.mount(), server) {
-        (Mount::Servers(_), Some(server)) => door.mount().path(Some(server), "openapi.json"),
-        _ => door.own_path("openapi.json"),
+async fn ask(client: &GatewayClient, server: Option<&str>) -> Result<GatewayResponse, CommandError> {
+    let path = match (client.root(), server) {
+        (ToolRoot::Servers(_), Some(server)) => client.root().path(Some(server), "openapi.json"),
+        _ => client.own_path("openapi.json"),
     };
-    door.ask(Ask::get(path)).await
+    client.send(GatewayRequest::get(path)).await
 }

@@ -1,10 +1,12 @@
-//! What commands write, for people on a terminal and for programs behind a pipe.
+//! The output of commands, for people on a terminal and for programs behind a pipe.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::json::Members;
 use crate::telemetry::text::{is_unseen, visible_json};
 
 /// Where a command's own output goes.
@@ -19,7 +21,7 @@ impl Output {
     pub fn standard() -> Self {
         let stdout = io::stdout();
         let width = || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col));
-        // A terminal that does not tell its size is taken for the usual one.
+        // A terminal without a size is taken for the usual one.
         let width = stdout.is_terminal().then(|| width().filter(|columns| *columns >= 40).unwrap_or(80));
         Self { width }
     }
@@ -28,7 +30,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// When nobody reads any more, or the disk is full.
+    /// When the reader has gone, or the disk is full.
     pub fn text(&self, text: &str) -> io::Result<()> {
         self.bytes(text.as_bytes())
     }
@@ -55,7 +57,7 @@ impl Output {
     }
 }
 
-/// The JSON text `json` with a line for each member, and digits of numbers as they were; `None` when it is none.
+/// The JSON text `json` with a line for each member, and digits of numbers as they were; `None` when it is not JSON.
 fn indented(json: &[u8]) -> Option<String> {
     let value: Indented<'_> = serde_json::from_slice(json).ok()?;
     let mut text = String::with_capacity(json.len() * 2);
@@ -75,13 +77,13 @@ impl Indented<'_> {
     fn write(&self, depth: usize, text: &mut String) -> Option<()> {
         let json = self.0.get();
         let list =
-            |text: &mut String, open: char, close: char, items: Vec<(Option<String>, Indented<'_>)>| {
+            |text: &mut String, open: char, close: char, items: Vec<(Option<Cow<'_, str>>, Indented<'_>)>| {
                 text.push(open);
                 for (index, (name, item)) in items.iter().enumerate() {
                     text.push_str(if index == 0 { "\n" } else { ",\n" });
                     text.push_str(&"  ".repeat(depth + 1));
                     if let Some(name) = name {
-                        text.push_str(&visible_json(&Value::from(name.as_str()).to_string()));
+                        text.push_str(&visible_json(&Value::from(&**name).to_string()));
                         text.push_str(": ");
                     }
                     item.write(depth + 1, text)?;
@@ -93,12 +95,13 @@ impl Indented<'_> {
             };
         match json.as_bytes().first() {
             Some(b'{') if depth < DEEPEST => {
-                let members: Members<'_> = serde_json::from_str(json).ok()?;
+                let members: Members<'_, { usize::MAX }> = serde_json::from_str(json).ok()?;
                 if members.0.is_empty() {
                     text.push_str("{}");
                     return Some(());
                 }
-                list(text, '{', '}', members.0.into_iter().map(|(name, item)| (Some(name), item)).collect())
+                let members = members.0.into_iter().map(|(name, item)| (Some(name), Indented(item)));
+                list(text, '{', '}', members.collect())
             }
             Some(b'[') if depth < DEEPEST => {
                 let items: Vec<Indented<'_>> = serde_json::from_str(json).ok()?;
@@ -113,31 +116,6 @@ impl Indented<'_> {
                 Some(())
             }
         }
-    }
-}
-
-/// The members of an object in their order, also those whose name comes twice.
-struct Members<'a>(Vec<(String, Indented<'a>)>);
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Vec<(String, Indented<'de>)>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Visitor).map(Members)
     }
 }
 

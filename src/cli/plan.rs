@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::door::Door;
+use super::command_error::CommandError;
+use super::gateway_client::GatewayClient;
 use super::output::{Output, shown};
-use super::trouble::Trouble;
-use super::{check, exit, explain};
+use super::{check, exit, messages};
 use crate::config::{self, Config, Plan, Sources};
 
-/// How a plan is told.
+/// How a plan is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Telling {
+pub struct PlanOptions {
     pub json: bool,
     /// Changes have an exit code of their own.
     pub exit_code: bool,
@@ -21,17 +21,22 @@ pub struct Telling {
 /// # Errors
 ///
 /// When one of them has errors.
-pub fn compare(old: &Sources, new: &Sources, telling: Telling, output: Output) -> Result<u8, Trouble> {
+pub fn compare(
+    old: &Sources,
+    new: &Sources,
+    options: PlanOptions,
+    output: Output,
+) -> Result<u8, CommandError> {
     let (old, new) = (load(old), load(new));
     let (old, new) = match (old, new) {
         (Ok(old), Ok(new)) => (old, new),
         (old, new) => {
             let texts: Vec<String> = [old.err(), new.err()].into_iter().flatten().collect();
-            return Err(Trouble::Configuration(texts.join("\n")));
+            return Err(CommandError::Configuration(texts.join("\n")));
         }
     };
     let plan = Plan::between(&old, &new, &[]);
-    tell(&plan.to_string(), &json!(plan), !plan.is_empty(), telling, output)
+    show(&plan.to_string(), &json!(plan), !plan.is_empty(), options, output)
 }
 
 fn load(sources: &Sources) -> Result<Config, String> {
@@ -49,30 +54,30 @@ fn load(sources: &Sources) -> Result<Config, String> {
 ///
 /// # Errors
 ///
-/// When it does not tell, or its files have errors.
-pub async fn run(door: &Door, telling: Telling, output: Output) -> Result<u8, Trouble> {
-    let answer = door.json("servers/plan").await?;
+/// When it does not answer, or its files have errors.
+pub async fn run(client: &GatewayClient, options: PlanOptions, output: Output) -> Result<u8, CommandError> {
+    let answer = client.json("servers/plan").await?;
     if let Some(problems) = answer["problems"].as_array() {
         let texts: Vec<String> = problems.iter().filter_map(Value::as_str).map(shown).collect();
-        return Err(Trouble::Configuration(texts.join("\n")));
+        return Err(CommandError::Configuration(texts.join("\n")));
     }
     let (Some(text), Some(plan)) = (answer["text"].as_str(), answer.get("plan")) else {
-        return Err(Trouble::Failed(explain::no_gateway(&door.name())));
+        return Err(CommandError::Failed(messages::no_gateway(&client.name())));
     };
     let is_empty = |list: &str| plan[list].as_array().is_none_or(Vec::is_empty);
-    tell(&shown(text), plan, !(is_empty("servers") && is_empty("settings")), telling, output)
+    show(&shown(text), plan, !(is_empty("servers") && is_empty("settings")), options, output)
 }
 
-fn tell(
+fn show(
     text: &str,
     plan: &Value,
     has_changes: bool,
-    telling: Telling,
+    options: PlanOptions,
     output: Output,
-) -> Result<u8, Trouble> {
-    match telling.json {
+) -> Result<u8, CommandError> {
+    match options.json {
         true => output.json(plan.to_string().as_bytes())?,
         false => output.text(text)?,
     }
-    Ok(if telling.exit_code && has_changes { exit::CHANGES } else { exit::SUCCESS })
+    Ok(if options.exit_code && has_changes { exit::CHANGES } else { exit::SUCCESS })
 }

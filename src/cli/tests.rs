@@ -1,5 +1,7 @@
+use clap::error::ErrorKind;
+
 use super::*;
-use crate::config::{self, LogFormat, TransportConfig};
+use crate::config::{LogFormat, TransportConfig};
 
 fn parsed(arguments: &[&str]) -> Result<Invocation, clap::Error> {
     parse(std::iter::once("mcpo").chain(arguments.iter().copied()).map(OsString::from), Vec::new())
@@ -14,7 +16,7 @@ fn served(arguments: &[&str]) -> Sources {
 
 #[test]
 fn the_types_are_consistent() {
-    Arguments::command().debug_assert();
+    CommandLine::command().debug_assert();
 }
 
 #[test]
@@ -181,7 +183,9 @@ fn nothing_a_file_and_a_check_are_told_apart() {
 fn a_command_takes_the_place_of_the_server() {
     let call = |arguments: &[&str]| {
         let Ok(Invocation::Command(command)) = parsed(arguments) else { panic!("{arguments:?}") };
-        let Command::Ask(Errand { question: Question::Call(call), .. }) = *command else { panic!("a call") };
+        let Command::Query(QueryCommand { query: Query::Call(call), .. }) = *command else {
+            panic!("a call")
+        };
         (call.server, call.tool, call.words)
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();

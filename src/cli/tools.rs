@@ -4,88 +4,66 @@
 //! of a tool.
 
 mod definition;
+mod listing;
 mod signature;
 mod table;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::door::{Door, tool_name};
+use super::command_error::CommandError;
+use super::gateway_client::{GatewayClient, tool_name};
 use super::output::Output;
-use super::states::{ServerState, States};
-use super::trouble::Trouble;
+use super::server_list::ServerList;
+use listing::{ShownServer, ShownTool};
 
 /// What is to be shown.
 #[derive(Debug)]
-pub struct Show {
+pub struct ToolsQuery {
     pub server: Option<String>,
     pub json: bool,
     /// There is one server only, which is meant without being named.
     pub is_command: bool,
 }
 
-/// A server as it is shown.
-#[derive(Debug)]
-struct Server {
-    state: ServerState,
-    tools: Vec<Tool>,
-}
-
-/// A tool as it is shown.
-#[derive(Debug)]
-struct Tool {
-    /// The name to call it by.
-    name: String,
-    /// As the server sent it, except that references may be spelled differently.
-    definition: Map<String, Value>,
-}
-
-/// Prints what `show` asks for; gives the exit code.
+/// Prints what `query` asks for; gives the exit code.
 ///
 /// # Errors
 ///
 /// When the gateway cannot be asked, or there is no such server.
-pub async fn run(door: &Door, show: &Show, output: Output) -> Result<u8, Trouble> {
+pub async fn run(client: &GatewayClient, query: &ToolsQuery, output: Output) -> Result<u8, CommandError> {
     // The document waits for servers that are starting; so their states are asked for after it.
-    let document = door.json("openapi.json").await?;
-    let states = States::ask(door).await?;
-    let server = show.server.as_deref();
+    let document = client.json("openapi.json").await?;
+    let list = ServerList::ask(client).await?;
+    let server = query.server.as_deref();
     if server.is_some() {
-        states.server(server)?;
+        list.server(server)?;
     }
-    let shown = states.servers.iter().filter(|state| server.is_none_or(|name| name == state.name));
-    let mut servers: Vec<Server> =
-        shown.map(|state| Server { state: state.clone(), tools: Vec::new() }).collect();
+    let shown = list.servers.iter().filter(|state| server.is_none_or(|name| name == state.name));
+    let mut servers: Vec<ShownServer> =
+        shown.map(|state| ShownServer { state: state.clone(), tools: Vec::new() }).collect();
     fill(&mut servers, &document);
-    match show.json {
+    match query.json {
         true => output.json(json(&servers).to_string().as_bytes())?,
         false => output.text(&table::table(&servers, output.width))?,
     }
-    Ok(states.complain(server, server.is_some() || show.is_command))
-}
-
-impl Tool {
-    /// Whether the server claims that the tool changes nothing.
-    fn is_read_only(&self) -> bool {
-        let annotations = self.definition.get("annotations");
-        annotations.is_some_and(|annotations| annotations["readOnlyHint"] == Value::Bool(true))
-    }
+    Ok(list.complain(server, server.is_some() || query.is_command))
 }
 
 /// Puts the tools of `document` to their servers. Without tags it is a single server's.
-fn fill(servers: &mut [Server], document: &Value) {
+fn fill(servers: &mut [ShownServer], document: &Value) {
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         let operation = &item["post"];
         let tag = operation["tags"][0].as_str();
         let server = servers.iter_mut().find(|server| tag.is_none_or(|tag| tag == server.state.name));
         if let Some(server) = server {
             let definition = definition::of(document, operation);
-            server.tools.push(Tool { name: tool_name(path), definition });
+            server.tools.push(ShownTool { name: tool_name(path), definition });
         }
     }
 }
 
 /// Each server as in `/servers`, with whole definitions in place of the tools' names.
-fn json(servers: &[Server]) -> Value {
+fn json(servers: &[ShownServer]) -> Value {
     let servers = servers.iter().map(|server| {
         let mut entry = server.state.entry.clone();
         let tools = server.tools.iter().map(|tool| {

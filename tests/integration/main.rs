@@ -16,6 +16,7 @@ mod check;
 mod children;
 mod command_line;
 mod command_line_in_process;
+mod configuration_schema;
 mod conformance;
 mod conformance_auth;
 mod documents;

@@ -32,6 +32,7 @@ fn role(command: &str) -> Role {
         _ if command.starts_with("mcpo tools ") => Role::Writes("get_current_time  timezone: string"),
         _ if command.starts_with("mcpo call ") => Role::Writes(r#""timezone": "UTC""#),
         _ if command.starts_with("mcpo plan ") => Role::Writes("no change: 2 servers"),
+        "mcpo schema" => Role::Writes("json-schema.org/draft/2020-12/schema"),
         "mcpo completions bash" => Role::Writes("_mcpo()"),
         _ => panic!("a README has a command that no test runs: {command}"),
     }

@@ -27,7 +27,7 @@ pub struct ToolsArguments {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub reach: ReachArguments,
+    pub target: TargetArguments,
 }
 
 /// Call a tool and print its result
@@ -57,7 +57,7 @@ pub struct CallArguments {
     #[arg(long)]
     pub raw: bool,
     #[command(flatten)]
-    pub reach: ReachArguments,
+    pub target: TargetArguments,
 }
 
 /// Print the OpenAPI document of all servers, or of one
@@ -72,7 +72,7 @@ pub struct OpenApiArguments {
     /// Only this server
     pub server: Option<String>,
     #[command(flatten)]
-    pub reach: ReachArguments,
+    pub target: TargetArguments,
 }
 
 /// Show what a reload would change
@@ -134,8 +134,14 @@ pub struct LockArguments {
     #[arg(long, short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
-    pub reach: ReachArguments,
+    pub target: TargetArguments,
 }
+
+/// Print the JSON Schema of a configuration file, with which editors complete and check it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  mcpo schema > mcpo.schema.json           then `\"$schema\": \"./mcpo.schema.json\"` in the file")]
+pub struct SchemaArguments {}
 
 /// Print a script that completes these commands in a shell
 #[derive(Debug, Args)]
@@ -164,7 +170,7 @@ pub struct GatewayArguments {
 
 /// Where a command looks: at a running gateway, or at servers that it starts itself.
 #[derive(Debug, Default, Args)]
-pub struct ReachArguments {
+pub struct TargetArguments {
     #[command(flatten)]
     pub gateway: GatewayArguments,
     /// Start the servers of this file in this process instead of asking a gateway; repeatable

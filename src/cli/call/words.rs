@@ -7,27 +7,29 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::super::trouble::Trouble;
+use super::super::command_error::CommandError;
 
 /// The JSON text of the arguments that `words` stand for; the object's own bytes, where one was given. No text of
 /// it is repeated in an error: it may hold a secret.
 ///
 /// # Errors
 ///
-/// When the words are none of the known forms, or a file cannot be read.
-pub fn arguments(words: &[String]) -> Result<Bytes, Trouble> {
+/// When the words have no known form, or a file cannot be read.
+pub fn arguments(words: &[String]) -> Result<Bytes, CommandError> {
     match words {
         [] => Ok(Bytes::from_static(b"{}")),
         [only] if only == "-" => {
             let mut text = Vec::new();
             let read = io::stdin().lock().read_to_end(&mut text);
-            read.map_err(|error| Trouble::Failed(format!("the standard input cannot be read: {error}")))?;
+            read.map_err(|error| {
+                CommandError::Failed(format!("the standard input cannot be read: {error}"))
+            })?;
             object("the standard input", text)
         }
         [only] if only.starts_with('@') => {
             let path = &only[1..];
             let text = std::fs::read(path).map_err(|error| {
-                Trouble::Failed(format!("the arguments in `{path}` cannot be read: {error}"))
+                CommandError::Failed(format!("the arguments in `{path}` cannot be read: {error}"))
             })?;
             object(&format!("`{path}`"), text)
         }
@@ -36,9 +38,9 @@ pub fn arguments(words: &[String]) -> Result<Bytes, Trouble> {
     }
 }
 
-fn object(place: &str, text: Vec<u8>) -> Result<Bytes, Trouble> {
+fn object(place: &str, text: Vec<u8>) -> Result<Bytes, CommandError> {
     let wrong = |reason: String| {
-        Err(Trouble::Usage(format!(
+        Err(CommandError::Usage(format!(
             "{place}: {reason}; write one JSON object, such as '{{\"timezone\": \"UTC\"}}'"
         )))
     };
@@ -49,11 +51,11 @@ fn object(place: &str, text: Vec<u8>) -> Result<Bytes, Trouble> {
     }
 }
 
-fn pairs(words: &[String]) -> Result<Bytes, Trouble> {
+fn pairs(words: &[String]) -> Result<Bytes, CommandError> {
     let mut object = Map::new();
     for (number, word) in (1..).zip(words) {
         let Some((name, value)) = word.split_once('=').filter(|(name, _)| !matches!(*name, "" | ":")) else {
-            return Err(Trouble::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "argument {number} of the tool is neither NAME=TEXT nor NAME:=JSON, and not one JSON object alone"
             )));
         };
@@ -62,7 +64,7 @@ fn pairs(words: &[String]) -> Result<Bytes, Trouble> {
             Some(name) => {
                 let value = serde_json::from_str(value).map_err(|error| {
                     let column = error.column();
-                    Trouble::Usage(format!(
+                    CommandError::Usage(format!(
                         "`{name}:=`: this is no JSON (column {column}); NAME=TEXT takes text as it is"
                     ))
                 });
@@ -70,7 +72,7 @@ fn pairs(words: &[String]) -> Result<Bytes, Trouble> {
             }
         };
         if object.insert(name.to_owned(), value).is_some() {
-            return Err(Trouble::Usage(format!("`{name}` is given twice")));
+            return Err(CommandError::Usage(format!("`{name}` is given twice")));
         }
     }
     Ok(Value::Object(object).to_string().into())
@@ -82,7 +84,7 @@ mod tests {
 
     fn read(words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let text = arguments(&words).map_err(|trouble| trouble.to_string())?;
+        let text = arguments(&words).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(text.to_vec()).unwrap())
     }
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::output::on_one_line;
+use super::listing::{ShownServer, ShownTool};
 use super::signature::signature;
-use super::{Server, Tool};
 
 /// Longer names get a line of their own.
 const LONGEST_NAME: usize = 28;
@@ -13,7 +13,7 @@ const LONGEST_SENTENCE: usize = 240;
 
 /// A heading for each server, and below it each tool with its arguments and the first sentence of its
 /// description. Lines are wrapped to `width` columns, when there are any.
-pub fn table(servers: &[Server], width: Option<usize>) -> String {
+pub fn table(servers: &[ShownServer], width: Option<usize>) -> String {
     if servers.is_empty() {
         return "no servers\n".to_owned();
     }
@@ -21,7 +21,7 @@ pub fn table(servers: &[Server], width: Option<usize>) -> String {
     blocks.join("\n")
 }
 
-fn block(server: &Server, width: Option<usize>) -> String {
+fn block(server: &ShownServer, width: Option<usize>) -> String {
     let mut facts = vec![server.state.state().to_owned()];
     facts.extend(server.state.text("version").map(|version| format!("version {version}")));
     let count = server.tools.len();
@@ -51,7 +51,7 @@ fn block(server: &Server, width: Option<usize>) -> String {
     text
 }
 
-fn description(tool: &Tool) -> String {
+fn description(tool: &ShownTool) -> String {
     let text = tool.definition.get("description").and_then(Value::as_str).unwrap_or_default();
     let mark = if tool.is_read_only() { " (read-only)" } else { "" };
     format!("{}{mark}", first_sentence(text)).trim_start().to_owned()
@@ -103,17 +103,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::states::ServerState;
+    use crate::cli::server_list::ServerState;
 
-    fn server() -> Server {
+    fn server() -> ShownServer {
         let tool = |definition: Value| {
             let definition = definition.as_object().unwrap().clone();
-            Tool { name: definition["name"].as_str().unwrap().to_owned(), definition }
+            ShownTool { name: definition["name"].as_str().unwrap().to_owned(), definition }
         };
         let entry = json!({ "name": "time", "state": "ready", "version": "1.2" });
         let schema =
             json!({ "properties": { "timezone": { "type": "string" }, "n": {} }, "required": ["timezone"] });
-        Server {
+        ShownServer {
             state: ServerState { name: "time".to_owned(), entry: entry.as_object().unwrap().clone() },
             tools: vec![
                 tool(json!({

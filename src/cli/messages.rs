@@ -1,16 +1,16 @@
-//! What went wrong, in words that say what to do about it. Pure; no text holds a key.
+//! Messages about failed queries, each with what to do about it. Pure; no text holds a key.
 
 use http::StatusCode;
 use serde_json::Value;
 
-use super::door::Answer;
 use super::output::shown;
-use crate::config::problem::nearest;
+use super::request::GatewayResponse;
+use crate::config::nearest;
 
 /// Names shown in one line at most; the rest is counted.
 const NAMES: usize = 20;
 
-/// Nobody answers at `origin`.
+/// No connection can be made to `origin`.
 pub fn unreachable(origin: &str, reason: &str) -> String {
     format!(
         "no gateway answers at {origin}: {reason}\n\
@@ -19,7 +19,7 @@ pub fn unreachable(origin: &str, reason: &str) -> String {
     )
 }
 
-/// Somebody answers at `place`, who is no gateway of ours.
+/// The answer from `place` is not one of this gateway.
 pub fn no_gateway(place: &str) -> String {
     format!("what answers at {place} is no mcpo gateway: say where it is with --url or MCPO_URL")
 }
@@ -49,7 +49,7 @@ fn known_names(name: &str, known: &[&str], things: &str) -> String {
 }
 
 /// What a failed answer of the gateway at `place` means; `key` is the flag or variable that the key came from.
-pub fn failure(answer: &Answer, place: &str, key: Option<&str>) -> String {
+pub fn failure(answer: &GatewayResponse, place: &str, key: Option<&str>) -> String {
     let status = answer.status;
     let detail = detail(&answer.body);
     match (status, answer.code(), key) {
@@ -88,7 +88,7 @@ pub fn failure(answer: &Answer, place: &str, key: Option<&str>) -> String {
     }
 }
 
-/// The message in an error's body, which is `{"detail": ...}` in one of three forms; `None` when it is none.
+/// The message in an error's body, which is `{"detail": ...}` in one of three forms; `None` for any other body.
 fn detail(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let text = match body.get("detail")? {
@@ -126,12 +126,12 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, code: Option<&'static str>, body: &'static str) -> Answer {
+    fn answer(status: u16, code: Option<&'static str>, body: &'static str) -> GatewayResponse {
         let mut headers = HeaderMap::new();
         if let Some(code) = code {
             headers.insert(crate::http::answer::ERROR_CODE, HeaderValue::from_static(code));
         }
-        Answer {
+        GatewayResponse {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             body: Bytes::from_static(body.as_bytes()),

@@ -1,16 +1,16 @@
-//! What `GET /servers` says, as far as commands want to know it.
+//! The answer of `GET /servers`, as far as commands need it.
 
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::door::Door;
+use super::command_error::CommandError;
+use super::gateway_client::{GatewayClient, ToolRoot};
 use super::output::on_one_line;
-use super::trouble::Trouble;
-use super::{exit, explain};
+use super::{exit, messages};
 
 /// The servers in the order of the configuration.
 #[derive(Debug)]
-pub struct States {
+pub struct ServerList {
     pub servers: Vec<ServerState>,
 }
 
@@ -21,15 +21,15 @@ pub struct ServerState {
     pub entry: Map<String, Value>,
 }
 
-impl States {
+impl ServerList {
     /// Asks for them.
     ///
     /// # Errors
     ///
-    /// When the gateway cannot be asked, or does not tell.
-    pub async fn ask(door: &Door) -> Result<Self, Trouble> {
-        let answer = door.json("servers").await?;
-        Self::read(&answer).ok_or_else(|| Trouble::Failed(explain::no_gateway(&door.name())))
+    /// When the gateway does not answer, or does not list its servers.
+    pub async fn ask(client: &GatewayClient) -> Result<Self, CommandError> {
+        let answer = client.json("servers").await?;
+        Self::read(&answer).ok_or_else(|| CommandError::Failed(messages::no_gateway(&client.name())))
     }
 
     fn read(answer: &Value) -> Option<Self> {
@@ -49,13 +49,15 @@ impl States {
     ///
     /// # Errors
     ///
-    /// When there is none.
-    pub fn server(&self, name: Option<&str>) -> Result<&ServerState, Trouble> {
+    /// When no server has this name.
+    pub fn server(&self, name: Option<&str>) -> Result<&ServerState, CommandError> {
         let found = self.servers.iter().find(|server| name.is_none_or(|name| name == server.name));
-        found.ok_or_else(|| Trouble::Failed(explain::unknown_server(name.unwrap_or_default(), &self.names())))
+        found.ok_or_else(|| {
+            CommandError::Failed(messages::unknown_server(name.unwrap_or_default(), &self.names()))
+        })
     }
 
-    /// Says on the standard error which of the servers shown (`name`, or all) are not ready, and why. Gives the
+    /// Writes to the standard error which of the servers shown (`name`, or all) are not ready, and why. Gives the
     /// exit code: a failure when it `is_one` server only that is meant.
     pub fn complain(&self, name: Option<&str>, is_one: bool) -> u8 {
         let shown = self.servers.iter().filter(|server| name.is_none_or(|name| name == server.name));
@@ -96,36 +98,56 @@ impl ServerState {
     }
 }
 
+/// Finds out where a running gateway has the tools of `server`. Gives whether that is elsewhere than was thought until
+/// now.
+///
+/// # Errors
+///
+/// When the gateway does not show it, or has another server only.
+pub async fn look_around(client: &mut GatewayClient, server: Option<&str>) -> Result<bool, CommandError> {
+    let is_elsewhere = client.locate_tools().await?;
+    if client.is_remote() && matches!(client.root(), ToolRoot::Single(_)) {
+        // The path has no name of a server there: the tool would be called whatever the server's name is.
+        ServerList::ask(client).await?.server(server)?;
+    }
+    Ok(is_elsewhere)
+}
+
 /// Why nothing is at the path of `tool` at `server`: no such server, or no such tool of it.
-pub async fn not_there(door: &Door, server: Option<&str>, tool: Option<&str>) -> Trouble {
-    let states = match States::ask(door).await {
-        Ok(states) => states,
-        Err(trouble) => return trouble,
+pub async fn not_there(client: &GatewayClient, server: Option<&str>, tool: Option<&str>) -> CommandError {
+    let servers = match ServerList::ask(client).await {
+        Ok(servers) => servers,
+        Err(error) => return error,
     };
-    let named = server.filter(|name| !states.names().contains(name));
-    match (named, states.server(None), tool) {
+    let named = server.filter(|name| !servers.names().contains(name));
+    match (named, servers.server(None), tool) {
         (None, Ok(only), Some(tool)) => {
-            let server = states.server(server).unwrap_or(only);
-            Trouble::Failed(explain::unknown_tool(&server.name, tool, &server.tools()))
+            let server = servers.server(server).unwrap_or(only);
+            CommandError::Failed(messages::unknown_tool(&server.name, tool, &server.tools()))
         }
         (name, ..) => {
             let name = name.or(server).unwrap_or_default();
-            Trouble::Failed(explain::unknown_server(name, &states.names()))
+            CommandError::Failed(messages::unknown_server(name, &servers.names()))
         }
     }
 }
 
 /// `trouble` with a call that was answered with `status`, and the server's state where that is the cause: it holds
 /// more than callers are told.
-pub async fn with_reason(door: &Door, server: Option<&str>, status: StatusCode, trouble: Trouble) -> Trouble {
+pub async fn with_reason(
+    client: &GatewayClient,
+    server: Option<&str>,
+    status: StatusCode,
+    error: CommandError,
+) -> CommandError {
     if !matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY) {
-        return trouble;
+        return error;
     }
-    let Ok(states) = States::ask(door).await else { return trouble };
-    match (states.server(server), status) {
-        (Ok(state), _) if state.is_ready() => trouble,
-        (Ok(state), StatusCode::SERVICE_UNAVAILABLE) => Trouble::Failed(state.sentence()),
-        (Ok(state), _) => Trouble::Failed(format!("{trouble}\n{}", state.sentence())),
-        (Err(_), _) => trouble,
+    let Ok(servers) = ServerList::ask(client).await else { return error };
+    match (servers.server(server), status) {
+        (Ok(state), _) if state.is_ready() => error,
+        (Ok(state), StatusCode::SERVICE_UNAVAILABLE) => CommandError::Failed(state.sentence()),
+        (Ok(state), _) => CommandError::Failed(format!("{error}\n{}", state.sentence())),
+        (Err(_), _) => error,
     }
 }

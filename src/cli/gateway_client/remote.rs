@@ -1,4 +1,4 @@
-//! The door to a running gateway, over HTTP, by TCP or by a Unix socket.
+//! The client of a running gateway, over HTTP, by TCP or by a Unix socket.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret as _;
 use tokio::net::UnixStream;
 
-use super::{Answer, Ask};
-use crate::cli::explain;
-use crate::cli::reach::Address;
-use crate::cli::trouble::Trouble;
+use crate::cli::command_error::CommandError;
+use crate::cli::messages;
+use crate::cli::request::{GatewayRequest, GatewayResponse};
+use crate::cli::target::Address;
 use crate::upstream::http_client::{HttpClients, RestTime};
 
-/// How long an answer that is no call's may take.
+/// How long an answer may take, other than that of a call.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A gateway somewhere, with what it is to be shown.
+/// A gateway over HTTP, with the key for it.
 pub struct Remote {
     clients: HttpClients,
     origin: String,
@@ -35,13 +35,16 @@ impl Remote {
     /// # Errors
     ///
     /// When it cannot be read, or cannot stand in a header.
-    pub fn new(address: &Address) -> Result<Self, Trouble> {
+    pub fn new(address: &Address) -> Result<Self, CommandError> {
         let authorization = match &address.key {
             None => None,
             Some(key) => {
                 let text = format!("Bearer {}", key.read()?.expose_secret());
                 let value = HeaderValue::from_str(&text).map_err(|_| {
-                    Trouble::Failed(format!("{}: a key must not hold a line break or a control", key.source))
+                    CommandError::Failed(format!(
+                        "{}: a key must not hold a line break or a control",
+                        key.source
+                    ))
                 });
                 let mut value = value?;
                 value.set_sensitive(true);
@@ -67,32 +70,35 @@ impl Remote {
     }
 
     /// Sends one request; follows no redirect, which could carry the key elsewhere.
-    pub async fn ask(&self, ask: Ask) -> Result<Answer, Trouble> {
+    pub async fn send(&self, request: GatewayRequest) -> Result<GatewayResponse, CommandError> {
         // The gateway bounds calls itself, and knows better how long each may take.
-        let limit = self.timeout.or((ask.method == http::Method::GET).then_some(PATIENCE));
-        let exchange = self.exchange(ask);
+        let limit = self.timeout.or((request.method == http::Method::GET).then_some(PATIENCE));
+        let exchange = self.exchange(request);
         match limit {
             None => exchange.await,
             Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
                 let seconds = limit.as_secs_f32();
-                Err(Trouble::Failed(format!("{}: no answer within {seconds} s (--timeout)", self.origin)))
+                Err(CommandError::Failed(format!(
+                    "{}: no answer within {seconds} s (--timeout)",
+                    self.origin
+                )))
             }),
         }
     }
 
-    async fn exchange(&self, ask: Ask) -> Result<Answer, Trouble> {
-        let failed = |reason: String| Trouble::Failed(explain::unreachable(&self.origin, &reason));
+    async fn exchange(&self, request: GatewayRequest) -> Result<GatewayResponse, CommandError> {
+        let failed = |reason: String| CommandError::Failed(messages::unreachable(&self.origin, &reason));
         let authorization = self.authorization.clone().map(|value| (header::AUTHORIZATION, value));
         let response = match self.origin.strip_prefix("unix:") {
             Some(path) => {
-                let target = ask.path.clone();
+                let target = request.path.clone();
                 let mut request =
-                    ask.request(&target, authorization).map_err(|error| failed(error.to_string()))?;
+                    request.request(&target, authorization).map_err(|error| failed(error.to_string()))?;
                 request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
                 over_socket(path, request).await.map_err(failed)?
             }
             None => {
-                let address = format!("{}{}", self.origin, ask.path);
+                let address = format!("{}{}", self.origin, request.path);
                 let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
                 let client = self
                     .clients
@@ -100,15 +106,15 @@ impl Remote {
                     .await
                     .map_err(|error| failed(error.to_string()))?;
                 let request =
-                    ask.request(&address, authorization).map_err(|error| failed(error.to_string()))?;
+                    request.request(&address, authorization).map_err(|error| failed(error.to_string()))?;
                 client.request(request).await.map_err(|error| failed(innermost(&error)))?
             }
         };
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| {
-            Trouble::Failed(format!("{}: the answer broke off: {}", self.origin, innermost(&error)))
+            CommandError::Failed(format!("{}: the answer broke off: {}", self.origin, innermost(&error)))
         })?;
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        Ok(GatewayResponse { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 }
 
@@ -118,7 +124,7 @@ async fn over_socket(path: &str, request: Request<Full<Bytes>>) -> Result<Respon
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| innermost(&error))?;
-    // Ends with the answer's body; what breaks it is told to whoever reads that.
+    // Ends with the answer's body, whose reader gets the error that breaks the connection.
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(|error| innermost(&error))
 }

@@ -1,12 +1,12 @@
-//! What may end a command early, each with its exit code.
+//! The errors that end a command early, each with its exit code.
 
 use std::io;
 
 use super::exit;
 
-/// Why a command did not do what was asked; its text is for the standard error.
+/// Why a command failed; its text is for the standard error.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum CommandError {
     /// What was typed cannot be meant.
     #[error("{0}")]
     Usage(String),
@@ -21,8 +21,8 @@ pub enum Trouble {
     Output(#[from] io::Error),
 }
 
-impl Trouble {
-    /// The code to exit with. Somebody who stops reading (`| head`) has got what they wanted.
+impl CommandError {
+    /// The code to exit with. A reader that stops reading (`| head`) has what it wanted.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit::USAGE,
@@ -33,8 +33,8 @@ impl Trouble {
         }
     }
 
-    /// Whether there is something to say about it.
-    pub fn is_worth_a_word(&self) -> bool {
+    /// Whether there is something to write about it.
+    pub fn has_message(&self) -> bool {
         self.exit_code() != exit::SUCCESS && !self.to_string().is_empty()
     }
 }

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::arguments::{GatewayArguments, ReachArguments};
-use super::trouble::Trouble;
-use super::{headers, usage, variable};
+use super::arguments::{GatewayArguments, TargetArguments};
+use super::command_error::CommandError;
+use super::usage::{headers, usage, variable};
 use crate::config::{Purpose, SecretText, SingleServer, Sources};
 
-/// Where a gateway is looked for when nothing says otherwise: where one listens when nothing says otherwise.
+/// Where a gateway listens by default.
 const DEFAULT_URL: &str = "http://127.0.0.1:8000";
-/// What these servers log: warnings and errors, but not why one cannot be started, which the command itself says.
+/// Warnings and errors, but not why a server cannot be started, which the command itself writes.
 const QUIET_LEVEL: &str = "warn,mcpo::upstream::supervisor=error";
 
 /// Where to look.
 #[derive(Debug)]
-pub enum Reach {
+pub enum QueryTarget {
     Gateway(Address),
-    Here(Here),
+    InProcess(InProcess),
 }
 
 /// A running gateway.
@@ -29,20 +29,20 @@ pub struct Address {
     pub origin: String,
     /// The path below which the gateway is; empty, or without a slash at its end.
     pub path: String,
-    pub key: Option<Key>,
+    pub key: Option<GatewayKey>,
     pub timeout: Option<Duration>,
 }
 
 /// The key to show, with the flag or variable that it came from.
 #[derive(Debug)]
-pub struct Key {
+pub struct GatewayKey {
     pub source: &'static str,
     pub text: SecretText,
 }
 
 /// Servers of this process.
 #[derive(Debug)]
-pub struct Here {
+pub struct InProcess {
     pub sources: Sources,
     /// A level or filter for the log.
     pub level: String,
@@ -50,13 +50,13 @@ pub struct Here {
     pub timeout: Option<Duration>,
 }
 
-impl Reach {
+impl QueryTarget {
     /// Reads where to look; `environment` is the process's.
     pub(super) fn new(
-        arguments: ReachArguments,
+        arguments: TargetArguments,
         environment: Vec<(String, String)>,
     ) -> Result<Self, clap::Error> {
-        let ReachArguments { gateway, config, command, transport, header, env, env_path, log_level, quiet } =
+        let TargetArguments { gateway, config, command, transport, header, env, env_path, log_level, quiet } =
             arguments;
         if config.is_empty() && command.is_empty() {
             if !env.is_empty() || env_path.is_some() || log_level.is_some() || quiet {
@@ -81,7 +81,7 @@ impl Reach {
         let headers = header.as_deref().map(headers).transpose()?.unwrap_or_default();
         let given_env = env.iter().map(|text| variable(text)).collect::<Result<_, _>>()?;
         let single = (!command.is_empty()).then_some(SingleServer { command, transport, headers });
-        // A key is for callers of a port, and there is none.
+        // A key is for callers of a port, and this process opens no port.
         let environment = environment.into_iter().filter(|(name, _)| name != "MCPO_API_KEY").collect();
         let sources = Sources {
             purpose: Purpose::Serve,
@@ -92,13 +92,13 @@ impl Reach {
             env_path,
             ..Sources::default()
         };
-        Ok(Self::Here(Here { sources, level, quiet, timeout: gateway.timeout }))
+        Ok(Self::InProcess(InProcess { sources, level, quiet, timeout: gateway.timeout }))
     }
 
     /// Without reading the lock of the configuration.
     pub(super) fn without_lock(mut self) -> Self {
-        if let Self::Here(here) = &mut self {
-            here.sources.without_lock = true;
+        if let Self::InProcess(in_process) = &mut self {
+            in_process.sources.without_lock = true;
         }
         self
     }
@@ -107,13 +107,13 @@ impl Reach {
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Gateway(address) => address.timeout,
-            Self::Here(here) => here.timeout,
+            Self::InProcess(in_process) => in_process.timeout,
         }
     }
 
     /// Whether there is one server only, without a name to call it by.
     pub fn is_command(&self) -> bool {
-        matches!(self, Self::Here(here) if here.sources.single.is_some())
+        matches!(self, Self::InProcess(in_process) if in_process.sources.single.is_some())
     }
 }
 
@@ -135,7 +135,7 @@ impl Address {
         let key = key.or_else(|| Some((variable("MCPO_API_KEY")?, "MCPO_API_KEY")));
         let key = key
             .map(|(text, source)| match SecretText::parse(&text) {
-                Ok(text) => Ok(Key { source, text }),
+                Ok(text) => Ok(GatewayKey { source, text }),
                 Err(error) => Err(usage(&format!("{source}: {error}"))),
             })
             .transpose()?;
@@ -143,20 +143,20 @@ impl Address {
     }
 }
 
-impl Key {
+impl GatewayKey {
     /// Reads what the text refers to.
     ///
     /// # Errors
     ///
     /// When a file or variable cannot be read, or holds nothing.
-    pub fn read(&self) -> Result<SecretString, Trouble> {
+    pub fn read(&self) -> Result<SecretString, CommandError> {
         let key = self
             .text
             .blocking_resolve()
-            .map_err(|error| Trouble::Failed(format!("{}: {error}", self.source)))?;
+            .map_err(|error| CommandError::Failed(format!("{}: {error}", self.source)))?;
         let key = secrecy::ExposeSecret::expose_secret(&key).trim().to_owned();
         match key.is_empty() {
-            true => Err(Trouble::Failed(format!("{}: the key is empty", self.source))),
+            true => Err(CommandError::Failed(format!("{}: the key is empty", self.source))),
             false => Ok(SecretString::from(key)),
         }
     }
