@@ -17,6 +17,7 @@ mod outcome;
 pub mod outgoing;
 pub mod record;
 mod send;
+mod serve;
 pub mod status;
 
 use std::sync::{Arc, LazyLock};
@@ -34,7 +35,8 @@ pub use error::{CallError, FindError};
 pub use limits::{EarlyTurn, Limited, Limits, Turn};
 pub use outcome::Outcome;
 pub use outgoing::{Client, Outgoing};
-pub use record::{CallRecord, GivenUp, NamedCall};
+pub use record::{GivenUp, NamedCall};
+pub use serve::{CallFailure, FoundCall, NoResult};
 
 use crate::catalog::arguments::{Checked, Limit};
 use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};

@@ -16,6 +16,17 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What a request is known by.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Names the request to the caller and in the log.
+    pub request_id: RequestId,
+    /// The trace that the caller is part of.
+    pub trace: Option<TraceContext>,
+    /// Where the request came from, for the log only.
+    pub peer: Option<Peer>,
+}
+
 /// Drawn once a process, from the seed that the standard library draws for its hash maps.
 static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
 

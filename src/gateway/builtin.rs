@@ -15,11 +15,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::{
-    CallContext, CallError, CallRecord, FindError, Gateway, NamedCall, Outcome, Outgoing, Target, Turn,
+    CallContext, CallError, FindError, FoundCall, Gateway, NamedCall, NoResult, Outcome, Outgoing, Target,
+    Turn, record,
 };
 use crate::catalog::{Caller, CatalogServer, OwnTools, ServerInfo, ServerSource};
 use crate::compute;
-use crate::upstream::{Definition, Reply};
+use crate::upstream::Definition;
 use search::Search;
 
 /// Tools that one search answers with, unless the caller asks for another number.
@@ -256,44 +257,35 @@ async fn call_tool(
     };
     let inner = call.arguments.map_or("{}", RawValue::get);
     let name = Name { server: call.server, tool: call.tool };
-    let named = NamedCall::new(gateway, context, (&name.server, &name.tool), Instant::now());
-    let target = match find(gateway, context, &name, outgoing).await {
+    let (names, began) = ((&*name.server, &*name.tool), Instant::now());
+    let named = NamedCall::new(gateway, context, names, began);
+    let target = match named.found(find(gateway, context, &name, outgoing).await) {
         Ok(target) => target,
-        Err(error) => {
-            named.not_found(&error);
-            return Ok(failure(&not_found(&name, &error)));
-        }
+        Err(error) => return Ok(failure(&not_found(&name, &error))),
     };
     if matches!(target.server.source, ServerSource::Gateway) {
         let why = "the gateway's own tools cannot be called through call_tool; call them directly";
-        named.not_made(Outcome::InvalidRequest.name(), why);
+        record::not_made(gateway, context, names, began, Outcome::InvalidRequest.name(), why);
         return Ok(failure(why));
     }
-    named.goes_on();
-    let inner = Bytes::copy_from_slice(inner.as_bytes());
-    let record = CallRecord::new(gateway, context, &target, &inner).await;
-    let reply = match outgoing {
-        Some(_) => gateway.call_checked(context, &target, inner, outgoing, turn).await,
-        None => gateway.call(context, &target, inner, turn).await,
+    let send = |inner| async {
+        match outgoing {
+            Some(_) => gateway.call_checked(context, &target, inner, outgoing, turn).await,
+            None => gateway.call(context, &target, inner, turn).await,
+        }
     };
-    match reply {
-        Ok(Reply::Result(result)) => {
-            let (owner, read) = (context.caller.owner(&name.server), result.clone());
-            let claims = move || serde_json::from_slice::<Claims>(&read).unwrap_or_default();
-            let claims = compute::run_sized(owner, result.len(), claims).await;
-            let outcome = if claims.is_error { Outcome::ToolError } else { Outcome::Ok };
-            record.answered(outcome, Some(result.len()));
-            Ok(result)
+    let classify = |result: Bytes| {
+        let claims: Claims = serde_json::from_slice(&result).unwrap_or_default();
+        (if claims.is_error { Outcome::ToolError } else { Outcome::Ok }, result)
+    };
+    let found = FoundCall::new(context, &target, Bytes::copy_from_slice(inner.as_bytes()));
+    Ok(match gateway.serve_call(found, send, classify).await {
+        Ok(result) => result,
+        Err(NoResult::Rpc(error)) => failure(&error.message),
+        Err(NoResult::Failed(error)) => {
+            failure(&format!("{}: {}", name.server, explain(&error, &context.caller)))
         }
-        Ok(Reply::Error(error)) => {
-            record.answered(Outcome::RpcError, None);
-            Ok(failure(&error.message))
-        }
-        Err(error) => {
-            record.failed(&error);
-            Ok(failure(&format!("{}: {}", name.server, explain(&error, &context.caller))))
-        }
-    }
+    })
 }
 
 fn explain(error: &CallError, caller: &Caller) -> String {

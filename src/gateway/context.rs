@@ -1,7 +1,7 @@
 //! What a face knows of one call besides the tool and its arguments.
 
 use crate::catalog::Caller;
-use crate::trace::{Peer, RequestId, TraceContext};
+use crate::trace::{Origin, Peer, RequestId, TraceContext};
 use crate::upstream::CallerHeaders;
 
 /// Who calls, and what goes along with the call. Made by a face once per request.
@@ -20,8 +20,9 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// Without a trace, a peer, and headers that go along.
-    pub fn new(caller: Caller, request_id: RequestId) -> Self {
-        Self { caller, request_id, trace: None, peer: None, forwarded: CallerHeaders::default() }
+    /// Without headers that go along.
+    pub fn new(caller: Caller, origin: Origin) -> Self {
+        let Origin { request_id, trace, peer } = origin;
+        Self { caller, request_id, trace, peer, forwarded: CallerHeaders::default() }
     }
 }

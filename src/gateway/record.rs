@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallContext, CallError, FindError, Gateway, Outcome, Target};
+use super::{CallContext, FindError, Gateway, Outcome, Target};
 use crate::compute;
 use crate::json::clip;
 use crate::telemetry::audit::{Audit, Record};
@@ -38,7 +38,20 @@ impl<'a> NamedCall<'a> {
         Self { gateway, context, names, began, ended: false }
     }
 
-    /// What is next tells how it ends: at last its [`CallRecord`].
+    /// Ends this part of the call with the tool that was found; when none was, the call is recorded as ended.
+    ///
+    /// # Errors
+    ///
+    /// The error that was found instead.
+    pub fn found(self, found: Result<Target, FindError>) -> Result<Target, FindError> {
+        match &found {
+            Ok(_) => self.goes_on(),
+            Err(error) => self.not_found(error),
+        }
+        found
+    }
+
+    /// What follows records how the call ends.
     pub fn goes_on(mut self) {
         self.ended = true;
     }
@@ -72,7 +85,8 @@ impl Drop for NamedCall<'_> {
 
 /// A call under way. When it is dropped without an end, the caller has left.
 #[derive(Debug)]
-pub struct CallRecord {
+#[must_use]
+pub(super) struct CallRecord {
     target: Target,
     context: CallContext,
     began: Instant,
@@ -94,9 +108,16 @@ struct Audited {
 
 impl CallRecord {
     /// `arguments` are the bytes that the caller sent.
-    pub async fn new(gateway: &Gateway, context: &CallContext, target: &Target, arguments: &Bytes) -> Self {
+    pub async fn new(
+        gateway: &Gateway,
+        context: &CallContext,
+        target: &Target,
+        arguments: &Bytes,
+        given_up: Option<&GivenUp>,
+    ) -> Self {
         // Made before anything is waited for: a caller that leaves meanwhile has its record, too.
         let mut record = Self::unread(gateway, context, target);
+        record.given_up = given_up.cloned();
         if let Some(audited) = &mut record.audit {
             let (audit, arguments) = (audited.audit.clone(), arguments.clone());
             let owner = context.caller.owner(target.server.name.as_str());
@@ -121,24 +142,14 @@ impl CallRecord {
         }
     }
 
-    /// When the call is dropped, `given_up` may say why.
-    pub fn asks(&mut self, given_up: &GivenUp) {
-        self.given_up = Some(given_up.clone());
-    }
-
     /// The call was answered, with a result of `size` bytes; `None` for an error of the protocol.
     pub fn answered(mut self, outcome: Outcome, size: Option<usize>) {
         self.write(outcome.name(), "", size);
     }
 
-    /// The call ended between the gateway and its caller, for this `reason`.
-    pub fn ended(mut self, outcome: Outcome, reason: &str) {
-        self.write(outcome.name(), reason, None);
-    }
-
     /// The call failed.
-    pub fn failed(mut self, error: &CallError) {
-        self.write(error.outcome(), &error.full(), None);
+    pub fn failed(mut self, outcome: &'static str, reason: &str) {
+        self.write(outcome, reason, None);
     }
 
     fn write(&mut self, outcome: &'static str, reason: &str, size: Option<usize>) {

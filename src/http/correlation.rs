@@ -2,9 +2,10 @@
 //! Context). The id goes back on every answer, so that a caller can name what it asks about.
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::trace::{RequestId, TraceContext};
+use crate::trace::{Origin, Peer, RequestId, TraceContext};
 
 /// Carries the id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,6 +25,13 @@ pub fn trace(headers: &HeaderMap) -> Option<TraceContext> {
     parents.iter().next()?;
     let states = headers.get_all(TRACESTATE);
     TraceContext::read(parents.iter().map(HeaderValue::as_bytes), states.iter().map(HeaderValue::as_bytes))
+}
+
+/// What the request with this `head` is known by.
+pub fn origin(head: &Parts) -> Origin {
+    let extensions = &head.extensions;
+    let request_id = extensions.get::<RequestId>().cloned().unwrap_or_default();
+    Origin { request_id, trace: trace(&head.headers), peer: extensions.get::<Peer>().copied() }
 }
 
 /// Writes the id into an answer.

@@ -17,15 +17,14 @@ use super::place::Place;
 use super::way::Way;
 use crate::catalog::Caller;
 use crate::catalog::arguments::object_in_text;
-use crate::compute;
 use crate::gateway::error::told_unavailable;
-use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, record};
-use crate::http::{Peer, correlation, forwarded};
+use crate::gateway::{
+    CallContext, CallError, CallFailure, FindError, FoundCall, NamedCall, NoResult, Outcome, Target, record,
+};
+use crate::http::{correlation, forwarded};
 use crate::json::{self, Members, clip, one_line_text};
 use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
 use crate::protocol::{Era, method};
-use crate::trace::RequestId;
-use crate::upstream::Reply;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
@@ -85,26 +84,22 @@ impl Mcp {
             }
             (found, _) => found,
         };
-        let target = match found {
+        let target = match named.found(found) {
             Ok(target) => target,
             Err(error) => {
-                named.not_found(&error);
                 let server = asked.place.server().unwrap_or(&params.name);
                 return not_found(server, &params.name, &error, asked.caller);
             }
         };
-        named.goes_on();
         let entries = self.gateway.forwarding_entries(&target);
         context.forwarded = forwarded(&self.keys, &asked.head.headers, &entries);
         let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
         let owner = asked.caller.owner(target.server.name.as_str());
         let arguments = target.tool.read_texts(owner, Bytes::copy_from_slice(text.as_bytes())).await;
-        let mut record = CallRecord::new(&self.gateway, &context, &target, &arguments).await;
-        if let Some(called) = &way.called {
-            record.asks(&called.given_up);
-        }
         let server_era = self.gateway.era_behind(&target, &arguments);
-        let replied = async {
+        let at_all = (*asked.place == Place::All).then(|| (target.clone(), arguments.clone()));
+        let send = |arguments: Bytes| async {
+            let sent = arguments;
             if way.era == Era::Stateless {
                 header_params::check(owner, &asked.head.headers, &target.tool.header_params, &text).await?;
                 if let Some(called) = &way.called {
@@ -117,55 +112,68 @@ impl Mcp {
             // Each round is a call of its own.
             let mut turn = asked.large.turn.take();
             loop {
-                let (arguments, turn) = (arguments.clone(), turn.take());
-                let sending = self.gateway.call_unchecked(&context, &target, arguments, &outgoing, turn);
-                let reply = sending.await;
+                let (sent, turn) = (sent.clone(), turn.take());
+                let reply = self.gateway.call_unchecked(&context, &target, sent, &outgoing, turn).await;
                 if !way.goes_on(&reply, &mut round, &mut outgoing).await? {
-                    break Ok::<_, Fault>(reply);
+                    return reply.map_err(NoReply::Call);
                 }
             }
         };
-        let reply = match replied.await {
-            Ok(reply) => reply,
-            Err(fault) => {
-                record.ended(fault.outcome(), fault.message());
-                return Err(fault);
-            }
+        let era = way.era;
+        let read = move |result: &Bytes| {
+            // Reading it checks that it is JSON.
+            let members: Members<'_> = json::read(result)?;
+            let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
+            let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
+            let shown = Way::told(era, server_era, members, true)?.unwrap_or_else(|| result.clone());
+            let shown = match &at_all {
+                Some((called, arguments)) => tool_result(called, arguments, shown),
+                None => shown,
+            };
+            Ok::<_, serde_json::Error>((is_error, shown))
         };
-        match reply {
-            Ok(Reply::Result(result)) => {
-                let (size, owner) = (result.len(), asked.caller.owner(target.server.name.as_str()));
-                let (era, at_all, called) = (way.era, *asked.place == Place::All, target.clone());
-                let read = move |result: &Bytes| {
-                    // Reading it checks that it is JSON.
-                    let members: Members<'_> = json::read(result)?;
-                    let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
-                    let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
-                    let result = Way::told(era, server_era, members, true)?.unwrap_or_else(|| result.clone());
-                    let result = if at_all { tool_result(&called, &arguments, result) } else { result };
-                    Ok::<_, serde_json::Error>((is_error, result))
-                };
-                let read = move || read(&result).map_err(|_| of_wrong_result(NO_TOOL_RESULT, &result));
-                match compute::run_sized(owner, size, read).await {
-                    Ok((is_error, result)) => {
-                        let outcome = if is_error { Outcome::ToolError } else { Outcome::Ok };
-                        record.answered(outcome, Some(size));
-                        Ok(result)
-                    }
-                    Err(wrong) => {
-                        record.answered(Outcome::Unrenderable, Some(size));
-                        Err(Fault::internal(wrong))
-                    }
-                }
-            }
-            Ok(Reply::Error(error)) => {
-                record.answered(Outcome::RpcError, None);
-                Err(Fault::of_server(&error))
-            }
-            Err(error) => {
-                record.failed(&error);
-                Ok(failed(&target, &error, asked.caller))
-            }
+        let classify = move |result: Bytes| match read(&result) {
+            Ok((true, shown)) => (Outcome::ToolError, Ok(shown)),
+            Ok((false, shown)) => (Outcome::Ok, Ok(shown)),
+            Err(_) => (Outcome::Unrenderable, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
+        };
+        let given_up = way.called.as_ref().map(|called| &called.given_up);
+        let call = FoundCall { given_up, ..FoundCall::new(&context, &target, arguments) };
+        match self.gateway.serve_call(call, send, classify).await {
+            Ok(shown) => shown.map_err(Fault::internal),
+            Err(NoResult::Rpc(error)) => Err(Fault::of_server(&error)),
+            Err(NoResult::Failed(NoReply::Call(error))) => Ok(failed(&target, &error, asked.caller)),
+            Err(NoResult::Failed(NoReply::Fault(fault))) => Err(fault),
+        }
+    }
+}
+
+/// Why there is no reply of the server.
+#[derive(Debug)]
+enum NoReply {
+    Call(CallError),
+    /// The call ended between the gateway and its client.
+    Fault(Fault),
+}
+
+impl From<Fault> for NoReply {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl CallFailure for NoReply {
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Call(error) => error.outcome(),
+            Self::Fault(fault) => fault.outcome().name(),
+        }
+    }
+
+    fn reason(&self) -> Cow<'_, str> {
+        match self {
+            Self::Call(error) => error.reason(),
+            Self::Fault(fault) => fault.message().into(),
         }
     }
 }
@@ -190,12 +198,7 @@ impl Mcp {
 
 /// What the gateway and the log know of a request.
 pub fn context(asked: &Asked<'_>) -> CallContext {
-    let extensions = &asked.head.extensions;
-    let request_id = extensions.get::<RequestId>().cloned().unwrap_or_default();
-    let mut context = CallContext::new(asked.caller.clone(), request_id);
-    context.trace = correlation::trace(&asked.head.headers);
-    context.peer = extensions.get::<Peer>().copied();
-    context
+    CallContext::new(asked.caller.clone(), correlation::origin(asked.head))
 }
 
 fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Result<Bytes, Fault> {

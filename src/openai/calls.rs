@@ -18,12 +18,10 @@ use super::asked::{self, AskedCall};
 use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::nearest;
-use crate::gateway::{CallContext, CallRecord, FindError, NamedCall, Outcome, Turn};
-use crate::http::{Peer, Problem, correlation, forwarded, json_answer, until_taken};
+use crate::gateway::{CallContext, FindError, FoundCall, NamedCall, NoResult, Outcome, Turn};
+use crate::http::{Problem, correlation, forwarded, json_answer, until_taken};
 use crate::json::clip;
 use crate::room::{SMALL, Share};
-use crate::trace::RequestId;
-use crate::upstream::Reply;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Calls of one request that run at one time; the others wait. Results are held until all are there, so this and the
@@ -47,7 +45,8 @@ impl OpenAi {
         let asked = compute::run_sized(owner, body.len(), move || asked::calls(&body)).await;
         let asked = asked
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
-        let (context, taken) = (context(head, caller), AtomicUsize::new(0));
+        let context = CallContext::new(caller.clone(), correlation::origin(head));
+        let taken = AtomicUsize::new(0);
         // All are named at once, so that those that never get their turn are written down, too.
         let mut answering = Vec::with_capacity(asked.len());
         let turns = iter::once(turn).map(Some).chain(iter::repeat_with(|| None));
@@ -110,44 +109,27 @@ impl OpenAi {
                 "there are no custom tools here; call one of the functions that were given".to_owned(),
             );
         }
-        let target = match self.gateway.find_prefixed(caller, &call.name).await {
+        let target = match named.found(self.gateway.find_prefixed(caller, &call.name).await) {
             Ok(target) => target,
-            Err(error) => {
-                named.not_found(&error);
-                return Reading::error(self.not_found(caller, &call.name, &error).await);
-            }
+            Err(error) => return Reading::error(self.not_found(caller, &call.name, &error).await),
         };
-        named.goes_on();
         let entries = self.gateway.forwarding_entries(&target);
         let forwarded = forwarded(&self.keys, &head.headers, &entries);
         let context = CallContext { forwarded, ..context.clone() };
-        let record = CallRecord::new(&self.gateway, &context, &target, &call.arguments).await;
-        let server = &target.server.name;
-        match self.gateway.call(&context, &target, call.arguments.clone(), turn).await {
-            Ok(Reply::Result(result)) => {
-                let size = result.len();
-                let read = move || read(&result).ok_or_else(|| of_wrong_result(NO_TOOL_RESULT, &result));
-                match compute::run_sized(caller.owner(server.as_str()), size, read).await {
-                    Ok(reading) => {
-                        let outcome = if reading.is_error { Outcome::ToolError } else { Outcome::Ok };
-                        record.answered(outcome, Some(size));
-                        reading
-                    }
-                    Err(wrong) => {
-                        record.answered(Outcome::Unrenderable, Some(size));
-                        Reading::error(format!("{server}: {wrong}"))
-                    }
-                }
-            }
-            Ok(Reply::Error(error)) => {
-                record.answered(Outcome::RpcError, None);
-                Reading::error(format!("{server}: {}", error.message))
-            }
-            Err(error) => {
-                record.failed(&error);
-                Reading::error(format!("{server}: {}", error.for_models()))
-            }
-        }
+        let classify = |result: Bytes| match read(&result) {
+            Some(reading) if reading.is_error => (Outcome::ToolError, Ok(reading)),
+            Some(reading) => (Outcome::Ok, Ok(reading)),
+            None => (Outcome::Unrenderable, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
+        };
+        let send = |arguments| self.gateway.call(&context, &target, arguments, turn);
+        let found = FoundCall::new(&context, &target, call.arguments.clone());
+        let wrong = match self.gateway.serve_call(found, send, classify).await {
+            Ok(Ok(reading)) => return reading,
+            Ok(Err(wrong)) => wrong,
+            Err(NoResult::Rpc(error)) => error.message,
+            Err(NoResult::Failed(error)) => error.for_models(),
+        };
+        Reading::error(format!("{}: {wrong}", target.server.name))
     }
 
     async fn not_found(&self, caller: &Caller, name: &str, error: &FindError) -> String {
@@ -174,12 +156,4 @@ fn likest(catalog: &Catalog, scope: &Scope, word: &str) -> Option<String> {
         tools.filter_map(move |(tool, name)| scope.allows(server, tool).then_some(&**name))
     });
     nearest(word, visible).map(str::to_owned)
-}
-
-fn context(head: &Parts, caller: &Caller) -> CallContext {
-    let request_id = head.extensions.get::<RequestId>().cloned().unwrap_or_default();
-    let mut context = CallContext::new(caller.clone(), request_id);
-    context.trace = correlation::trace(&head.headers);
-    context.peer = head.extensions.get::<Peer>().copied();
-    context
 }

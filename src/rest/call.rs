@@ -11,22 +11,22 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Refused, Rest, failure, method_not_allowed, result};
+use crate::catalog::ServerSource;
 use crate::catalog::arguments::ArgumentError;
-use crate::catalog::{Caller, ServerSource};
 use crate::compute;
-use crate::gateway::{CallContext, CallError, CallRecord, FindError, NamedCall, Outcome, Target, Turn};
+use crate::gateway::{
+    CallContext, CallError, FindError, FoundCall, NamedCall, NoResult, Outcome, Target, Turn,
+};
 use crate::http::{
-    Access, BodyError, KeyName, Peer, Problem, correlation, forwarded, json_answer, read_body_if, until_taken,
+    Access, BodyError, KeyName, Problem, correlation, forwarded, json_answer, read_body_if, until_taken,
 };
 use crate::room::Share;
-use crate::trace::RequestId;
-use crate::upstream::Reply;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Asks for the server's own `CallToolResult`.
 const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
 
-/// Results up to so many bytes are rendered at once, in half a millisecond: another thread would cost a call of a megabyte a
+/// Results below so many bytes are rendered at once, in half a millisecond: another thread would cost a call of a megabyte a
 /// third more.
 const AT_ONCE: usize = 2 << 20;
 
@@ -66,7 +66,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         }
         Err(Unread::Limited(error)) => {
             named.goes_on();
-            CallRecord::unread(&rest.gateway, &context, &target).failed(&error);
+            rest.gateway.failed_unread(&context, &target, &error);
             return failure::call(&target.server.name, &error, &context.caller);
         }
         Err(Unread::Body(error)) => {
@@ -75,29 +75,16 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
             return under_key(&context, problem.into_response());
         }
     };
-    let record = CallRecord::new(&rest.gateway, &context, &target, &body).await;
-    let reply = match arguments(&head.headers, body) {
-        Ok(arguments) => rest.gateway.call(&context, &target, arguments, turn).await,
-        Err(error) => Err(CallError::Arguments(error)),
+    let as_sent = wants_call_result(&head.headers);
+    let send = |body| async {
+        let arguments = arguments(&head.headers, body).map_err(CallError::Arguments)?;
+        rest.gateway.call(&context, &target, arguments, turn).await
     };
-    match reply {
-        Ok(Reply::Result(bytes)) => {
-            let size = bytes.len();
-            let owner = context.caller.owner(target.server.name.as_str());
-            let as_sent = wants_call_result(&head.headers);
-            let work = move || answer(as_sent, bytes);
-            let (outcome, response) = if size <= AT_ONCE { work() } else { compute::run(owner, work).await };
-            record.answered(outcome, Some(size));
-            until_taken(response, rest.gateway.results(), &context.caller.key_name).await
-        }
-        Ok(Reply::Error(error)) => {
-            record.answered(Outcome::RpcError, None);
-            failure::rpc(&error)
-        }
-        Err(error) => {
-            record.failed(&error);
-            failure::call(&target.server.name, &error, &context.caller)
-        }
+    let call = FoundCall { at_once: AT_ONCE, ..FoundCall::new(&context, &target, body) };
+    match rest.gateway.serve_call(call, send, move |result| answer(as_sent, result)).await {
+        Ok(response) => until_taken(response, rest.gateway.results(), &context.caller.key_name).await,
+        Err(NoResult::Rpc(error)) => failure::rpc(&error),
+        Err(NoResult::Failed(error)) => failure::call(&target.server.name, &error, &context.caller),
     }
 }
 
@@ -110,21 +97,16 @@ async fn prepare(
 ) -> Result<(CallContext, Target), Refused> {
     let admitted = rest.keys.admit(&head.headers, Access::Call);
     let caller = admitted.map_err(|refusal| Refused::new(refusal.into_response()))?;
-    let mut context = context(head, caller);
+    let mut context = CallContext::new(caller, correlation::origin(head));
     let server = server.map(str::to_owned).or_else(|| rest.only_server());
     let named = NamedCall::new(&rest.gateway, &context, (server.as_deref().unwrap_or("-"), tool), began);
     let Some(server) = &server else {
         named.not_found(&FindError::Server);
         return Err(Problem::not_found().into());
     };
-    let target = match rest.gateway.find(&context.caller, server, tool).await {
-        Ok(target) => target,
-        Err(error) => {
-            named.not_found(&error);
-            return Err(Refused::new(failure::find(server, &error, &context.caller)));
-        }
-    };
-    named.goes_on();
+    let target = named
+        .found(rest.gateway.find(&context.caller, server, tool).await)
+        .map_err(|error| Refused::new(failure::find(server, &error, &context.caller)))?;
     context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
 }
@@ -145,14 +127,6 @@ async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -
     let owner = &context.caller.key_name;
     let (body, _share) = read_body_if(body, &rest.config.limits, &rest.room, owner, may_be_large).await?;
     Ok(Read { body, turn, _share })
-}
-
-fn context(head: &Parts, caller: Caller) -> CallContext {
-    let request_id = head.extensions.get::<RequestId>().cloned().unwrap_or_default();
-    let mut context = CallContext::new(caller, request_id);
-    context.trace = correlation::trace(&head.headers);
-    context.peer = head.extensions.get::<Peer>().copied();
-    context
 }
 
 /// A refusal of somebody whose key was good: its line in the log says whose.
