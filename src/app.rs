@@ -28,7 +28,7 @@ use crate::http::host::HostRuleError;
 use crate::http::{Keys, KeysError, ListenError, Listener, Served, serve};
 use crate::shutdown::Shutdown;
 use crate::systemd::InheritedSocket;
-use crate::telemetry::Form;
+use crate::telemetry::LogOutput;
 use crate::telemetry::audit::AuditWriter;
 pub use audit::AuditError;
 use fleet::{Fleet, SERVERS_END};
@@ -74,7 +74,7 @@ pub async fn run(
     config: Config,
     sources: Arc<Sources>,
     inherited: Vec<InheritedSocket>,
-    log: Form,
+    log: LogOutput,
     signalled: Signalled,
 ) -> Result<(), AppError> {
     let Signalled { shutdown, reload } = signalled;
@@ -109,7 +109,8 @@ pub async fn run(
     let ending = generation.config.limits.drain + SERVERS_END;
     let known = fleet.clone();
     let servers = move || known.servers().to_vec();
-    let (service_manager, pulse) = ServiceManager::start(servers, fleet.changes(), shutdown.clone(), ending);
+    let (service_manager, responder) =
+        ServiceManager::start(servers, fleet.changes(), shutdown.clone(), ending);
     let reloader = Reloader {
         fleet: fleet.clone(),
         certificate,
@@ -121,7 +122,7 @@ pub async fn run(
         told: service_manager.reloads().clone(),
     };
     let reloading = tokio::spawn(reloader.run(reload, shutdown.clone()));
-    serve(listener, serving, shutdown, pulse).await;
+    serve(listener, serving, shutdown, responder).await;
     if let Err(error) = reloading.await {
         tracing::error!(%error, "the task that reloads failed");
     }
@@ -147,7 +148,7 @@ impl Begun {
     async fn new(
         config: Config,
         sources: &Sources,
-        (inherited, log): (Vec<InheritedSocket>, Form),
+        (inherited, log): (Vec<InheritedSocket>, LogOutput),
         configuration: Arc<Configuration>,
         shutdown: &Shutdown,
     ) -> Result<Self, AppError> {

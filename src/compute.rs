@@ -1,5 +1,5 @@
-//! Long computations over what callers and servers send: on threads of their own with low priority, so that the
-//! threads that serve requests stay free, in turns between the owners of the work.
+//! Long computations, on threads of low priority and in turns between their owners, so that the threads that serve
+//! requests stay free.
 //!
 //! A thread cannot be stopped in the middle of a computation: each bounds its own steps before it comes here.
 
@@ -20,7 +20,7 @@ const NICENESS: i32 = 10;
 /// Of each thread, in bytes: schemas whose references nest are compiled by recursion.
 const STACK: usize = 16 << 20;
 
-static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+static POOL: LazyLock<ComputePool> = LazyLock::new(ComputePool::default);
 /// Half of the cores, as for requests. Asked once: the answer takes a dozen files of the control groups.
 static MOST_THREADS: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)));
@@ -34,21 +34,23 @@ static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
         .ok()
 });
 
-/// A key's or a server's name: work of one owner waits for that of the same owner, and takes turns with that of others.
+/// The name of an API key or of a server, on whose turn work is done.
+///
+/// Work of one owner waits for earlier work of that owner, and takes turns with work of others.
 pub type Owner<'a> = &'a str;
 
-type Job = Box<dyn FnOnce() + Send>;
+type ComputeJob = Box<dyn FnOnce() + Send>;
 
 /// All threads that compute, and what waits for them.
 #[derive(Default)]
-struct Pool {
-    waiting: Mutex<Waiting>,
+struct ComputePool {
+    waiting: Mutex<JobQueues>,
     arrived: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    queues: HashMap<Box<str>, VecDeque<Job>>,
+struct JobQueues {
+    queues: HashMap<Box<str>, VecDeque<ComputeJob>>,
     /// Owners that have work, the next first.
     turns: VecDeque<Box<str>>,
     count: usize,
@@ -56,8 +58,10 @@ struct Waiting {
     idle: usize,
 }
 
-/// Runs `work` apart from the calling thread and waits for what it gives. Dropping the future before the work's turn
-/// cancels it; once begun, the work goes on to its end, and its result is dropped.
+/// Runs `work` apart from the calling thread and waits for its result.
+///
+/// Dropping the future before the work's turn cancels it; once begun, the work goes on to its end, and its result is
+/// dropped.
 ///
 /// # Panics
 ///
@@ -71,8 +75,9 @@ pub async fn run<T: Send + 'static>(owner: Owner<'_>, work: impl FnOnce() -> T +
     }
 }
 
-/// Runs `work` over `size` bytes: at once when they are few, else as [`run`] does, so that a megabyte of one caller does
-/// not delay the small calls of others.
+/// Runs `work` over `size` bytes: at once when they are few, else as [`run`] does.
+///
+/// So a megabyte of one caller does not delay the small calls of others.
 ///
 /// # Panics
 ///
@@ -85,8 +90,9 @@ pub async fn run_sized<T: Send + 'static>(
     if size < LARGE { work() } else { run(owner, work).await }
 }
 
-/// Runs `work` on a thread of low priority whenever it has something to do, for work that looks through megabytes again and
-/// again between its waits. Dropping the future cancels it.
+/// Runs a future on a thread of low priority.
+///
+/// For work that goes through megabytes again and again between its waits. Dropping the future cancels it.
 ///
 /// # Panics
 ///
@@ -102,7 +108,9 @@ pub async fn run_async<T: Send + 'static>(work: impl Future<Output = T> + Send +
     }
 }
 
-/// Drops `value` apart from the calling thread: to free what ten thousand tools took is a long computation, too.
+/// Drops `value` apart from the calling thread.
+///
+/// Freeing what ten thousand tools took is a long computation, too.
 pub fn drop_apart<T: Send + 'static>(owner: Owner<'_>, value: T) {
     POOL.add(owner, Box::new(move || drop(value)));
 }
@@ -114,8 +122,8 @@ fn compute<T>(give: oneshot::Sender<Result<T, Box<dyn Any + Send>>>, work: impl 
     let _caller_left = give.send(catch_unwind(AssertUnwindSafe(work)));
 }
 
-impl Pool {
-    fn add(&'static self, owner: Owner<'_>, job: Job) {
+impl ComputePool {
+    fn add(&'static self, owner: Owner<'_>, job: ComputeJob) {
         let mut waiting = self.waiting();
         waiting.add(owner, job);
         if waiting.count <= waiting.idle {
@@ -155,7 +163,7 @@ impl Pool {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, JobQueues> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,8 +174,8 @@ fn lower_priority() {
     }
 }
 
-impl Waiting {
-    fn add(&mut self, owner: Owner<'_>, job: Job) {
+impl JobQueues {
+    fn add(&mut self, owner: Owner<'_>, job: ComputeJob) {
         self.count += 1;
         match self.queues.get_mut(owner) {
             Some(queue) => queue.push_back(job),
@@ -178,7 +186,7 @@ impl Waiting {
         }
     }
 
-    fn next(&mut self) -> Option<Job> {
+    fn next(&mut self) -> Option<ComputeJob> {
         let owner = self.turns.pop_front()?;
         self.count -= 1;
         let queue = self.queues.get_mut(&owner)?;
@@ -191,7 +199,7 @@ impl Waiting {
         job
     }
 
-    fn take_all(&mut self) -> Vec<Job> {
+    fn take_all(&mut self) -> Vec<ComputeJob> {
         std::iter::from_fn(|| self.next()).collect()
     }
 }
@@ -252,7 +260,7 @@ mod tests {
     #[test]
     fn owners_take_turns_however_much_each_has_waiting() {
         let done = Arc::new(Mutex::new(Vec::new()));
-        let mut waiting = Waiting::default();
+        let mut waiting = JobQueues::default();
         for (owner, number) in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("c", 1), ("b", 2)] {
             let done = done.clone();
             waiting.add(owner, Box::new(move || done.lock().unwrap().push((owner, number))));

@@ -5,6 +5,7 @@
 //! mean in its own terms.
 
 pub mod builtin;
+mod client_catalog;
 pub mod configuration;
 pub mod context;
 mod deadline;
@@ -12,7 +13,6 @@ pub mod error;
 mod find;
 pub mod limits;
 mod metrics;
-mod offered;
 mod outcome;
 pub mod outgoing;
 pub mod record;
@@ -32,27 +32,27 @@ use tokio_util::sync::CancellationToken;
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};
-pub use limits::{EarlyTurn, Limited, Limits, Turn};
+pub use limits::{EarlyPermit, Limited, Limits, Permit};
 pub use outcome::Outcome;
 pub use outgoing::{Client, Outgoing};
 pub use record::{GivenUp, NamedCall};
 pub use serve::{CallFailure, FoundCall, NoResult};
 
 use crate::catalog::arguments::{Checked, Limit};
-use crate::catalog::{Caller, CatalogServer, CatalogTool, Keeper, ServerSource};
+use crate::catalog::{Caller, CatalogBuilder, CatalogServer, CatalogTool, ServerSource};
 use crate::config::{ServerConfig, ServerName};
 use crate::json::one_line;
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::protocol::Era;
-use crate::room::Room;
 use crate::telemetry::audit::Audit;
 use crate::upstream::{Reply, RequestError, Upstream};
-use send::What;
+use send::Operation;
 
 /// The gateway proper. One for each configuration at work, shared by the faces.
 #[derive(Debug)]
 pub struct Gateway {
-    keeper: Arc<Keeper>,
+    catalog_builder: Arc<CatalogBuilder>,
     call_timeout: Duration,
     configuration: Arc<Configuration>,
     metrics: Arc<Metrics>,
@@ -60,20 +60,20 @@ pub struct Gateway {
     audit: Option<Arc<Audit>>,
     /// Cancelled when the gateway begins to stop.
     closing: Arc<CancellationToken>,
-    results: Room,
+    results: MemoryBudget,
     /// One text of metrics is written at a time.
     scrape: Semaphore,
 }
 
-/// What a gateway has in common with the one before it: it goes on when the configuration changes.
+/// The parts of a gateway that outlive a reload.
 #[derive(Debug)]
 pub struct Lasting {
     pub metrics: Arc<Metrics>,
     pub audit: Option<Arc<Audit>>,
     /// Cancelled when the gateway begins to stop.
     pub closing: Arc<CancellationToken>,
-    /// What large results take together, until their clients have them.
-    pub results: Room,
+    /// The memory that large results take together, until their clients have them.
+    pub results: MemoryBudget,
 }
 
 /// A tool that was found and that the caller may call. Cheap to make: two reference counts.
@@ -84,7 +84,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether it only passes calls on, which are counted by themselves.
+    /// Whether the tool only relays calls, which are counted by themselves.
     pub fn is_relay(&self) -> bool {
         matches!(self.server.source, ServerSource::Gateway) && builtin::is_relay(&self.tool.name)
     }
@@ -92,18 +92,18 @@ impl Target {
 
 /// A request other than a call.
 #[derive(Debug, Clone)]
-pub struct Ask<'a> {
+pub struct PassThrough<'a> {
     pub method: &'a str,
     /// The members of its `params` but `_meta`, as JSON text without braces.
     pub members: Bytes,
-    /// What it asks for by name or URI.
+    /// The name or URI that it asks for.
     pub name: Option<&'a str>,
 }
 
 impl Gateway {
     /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
     pub fn new(
-        keeper: Arc<Keeper>,
+        catalog_builder: Arc<CatalogBuilder>,
         call_timeout: Duration,
         configuration: Arc<Configuration>,
         limits: Arc<Limits>,
@@ -111,33 +111,43 @@ impl Gateway {
     ) -> Self {
         let Lasting { metrics, audit, closing, results } = lasting;
         let scrape = Semaphore::new(1);
-        Self { keeper, call_timeout, configuration, metrics, limits, audit, closing, results, scrape }
+        Self {
+            catalog_builder,
+            call_timeout,
+            configuration,
+            metrics,
+            limits,
+            audit,
+            closing,
+            results,
+            scrape,
+        }
     }
 
     /// What large results take together, until their clients have them.
-    pub fn results(&self) -> &Room {
+    pub fn results(&self) -> &MemoryBudget {
         &self.results
     }
 
-    pub fn keeper(&self) -> &Arc<Keeper> {
-        &self.keeper
+    pub fn catalog_builder(&self) -> &Arc<CatalogBuilder> {
+        &self.catalog_builder
     }
 
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
     }
 
-    /// The caller's turn to call, which a call holds for as long as it takes. To be asked before its arguments are read.
+    /// A permit for a call of `caller`, held until the call ends. To be asked before the arguments are read.
     ///
     /// # Errors
     ///
     /// [`Limited`].
-    pub fn admit(&self, caller: &Caller) -> Result<Turn, Limited> {
+    pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
         self.counted(self.limits.admit(caller.key_name.as_deref()))
     }
 
-    /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream. Without a `turn`
-    /// the caller's is taken when the call is made.
+    /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream. Without a `permit`
+    /// one is taken when the call is made.
     ///
     /// # Errors
     ///
@@ -147,10 +157,10 @@ impl Gateway {
         context: &CallContext,
         target: &Target,
         arguments: Bytes,
-        turn: Option<Turn>,
+        permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
-        let reply = self.call_checked(context, target, arguments, None, turn).await?;
-        // Nobody was said to be there to ask.
+        let reply = self.call_checked(context, target, arguments, None, permit).await?;
+        // This call declared no client capabilities, so the server must not ask for input.
         match &reply {
             Reply::Result(result) if asks_for_input(result) => {
                 let why = "it asks for input that this caller cannot give".to_owned();
@@ -160,14 +170,14 @@ impl Gateway {
         }
     }
 
-    /// The same with what a caller of MCP adds, if it is one; such a caller may be asked for input.
+    /// As [`Gateway::call`], with what an MCP client adds; such a client may be asked for input.
     async fn call_checked(
         &self,
         context: &CallContext,
         target: &Target,
         arguments: Bytes,
         outgoing: Option<&Outgoing>,
-        turn: Option<Turn>,
+        permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
         let owner = context.caller.owner(target.server.name.as_str());
         let Checked { arguments, unvalidated } = target.tool.check(owner, arguments).await?;
@@ -177,20 +187,20 @@ impl Gateway {
         match &target.server.source {
             ServerSource::Gateway => {
                 let tool = &target.tool.name;
-                let (turn, _held) = match target.is_relay() {
-                    true => (turn, None),
+                let (permit, _held) = match target.is_relay() {
+                    true => (permit, None),
                     false => {
-                        let turn = self.admitted(context, &target.server.name, turn);
-                        (None, Some(turn.map_err(CallError::Limited)?))
+                        let permit = self.admitted(context, &target.server.name, permit);
+                        (None, Some(permit.map_err(CallError::Limited)?))
                     }
                 };
-                let answer = builtin::call(self, context, tool, arguments, outgoing, turn);
+                let answer = builtin::call(self, context, tool, arguments, outgoing, permit);
                 Box::pin(answer).await.map(Reply::Result)
             }
             ServerSource::Upstream(upstream) => {
-                let what = What::Call { tool: &target.tool, arguments: &arguments };
+                let what = Operation::Call { tool: &target.tool, arguments: &arguments };
                 let nothing = Outgoing::default();
-                self.send(context, upstream, what, outgoing.unwrap_or(&nothing), turn).await
+                self.send(context, upstream, what, outgoing.unwrap_or(&nothing), permit).await
             }
         }
     }
@@ -199,7 +209,7 @@ impl Gateway {
     pub fn era_behind(&self, target: &Target, arguments: &[u8]) -> Era {
         let inner = || {
             let server = builtin::relayed_to(&target.tool.name, arguments)?;
-            self.keeper.catalog().server(&server)?.upstream().cloned()
+            self.catalog_builder.catalog().server(&server)?.upstream().cloned()
         };
         match &target.server.source {
             ServerSource::Upstream(upstream) => upstream.era(),
@@ -207,8 +217,9 @@ impl Gateway {
         }
     }
 
-    /// The same with the arguments as the caller sent them, which the server itself is to check: for callers that
-    /// speak the server's own protocol and understand its own refusals, with what they add.
+    /// Calls `target` with arguments that only the server checks.
+    ///
+    /// For clients that speak the server's own protocol and understand its refusals; `outgoing` is what they add.
     ///
     /// # Errors
     ///
@@ -220,16 +231,16 @@ impl Gateway {
         target: &Target,
         arguments: Bytes,
         outgoing: &Outgoing,
-        turn: Option<Turn>,
+        permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
         match &target.server.source {
             ServerSource::Gateway => {
-                Box::pin(self.call_checked(context, target, arguments, Some(outgoing), turn)).await
+                Box::pin(self.call_checked(context, target, arguments, Some(outgoing), permit)).await
             }
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
-                let what = What::Call { tool: &target.tool, arguments: &arguments };
-                self.send(context, upstream, what, outgoing, turn).await
+                let what = Operation::Call { tool: &target.tool, arguments: &arguments };
+                self.send(context, upstream, what, outgoing, permit).await
             }
         }
     }
@@ -243,30 +254,31 @@ impl Gateway {
         &self,
         context: &CallContext,
         upstream: &Upstream,
-        question: &Ask<'_>,
+        question: &PassThrough<'_>,
         outgoing: &Outgoing,
-        turn: Option<Turn>,
+        permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
         let members = one_line(question.members.clone());
-        let what = What::Other { method: question.method, members: &members, name: question.name };
-        self.send(context, upstream, what, outgoing, turn).await
+        let what = Operation::Other { method: question.method, members: &members, name: question.name };
+        self.send(context, upstream, what, outgoing, permit).await
     }
 
-    /// The entries whose rules say which headers go along with a call of `target`: that of its server, or for the
-    /// gateway's own tools, which may call any server for the caller, those of all.
+    /// The server entries whose rules select the headers that go along with a call of `target`.
+    ///
+    /// That is the entry of its server; for the gateway's own tools, which may call any server, all entries.
     pub fn forwarding_entries(&self, target: &Target) -> Vec<Arc<ServerConfig>> {
         let of = |upstream: &Arc<Upstream>| Guard::into_inner(upstream.config());
         match &target.server.source {
             ServerSource::Upstream(upstream) if upstream.config().forwarding.is_none() => Vec::new(),
             ServerSource::Upstream(upstream) => vec![of(upstream)],
             ServerSource::Gateway => {
-                let catalog = self.keeper.catalog();
+                let catalog = self.catalog_builder.catalog();
                 catalog.servers.iter().filter_map(|server| server.upstream()).map(of).collect()
             }
         }
     }
 
-    /// Says once for each tool and limit that its server alone judges its arguments.
+    /// Logs, once for each tool and limit, that the server alone checks the arguments.
     fn tell_unvalidated(&self, target: &Target, limit: Limit) {
         let (server, tool) = (target.server.name.as_str(), &*target.tool.name);
         self.metrics.server(server).passed_on_unvalidated(limit.code());
@@ -280,16 +292,16 @@ impl Gateway {
         );
     }
 
-    /// The caller's turn with `server`, held for as long as the call takes: `turn`, if it has one already.
+    /// Permits a call to `server`, with `permit` if the caller has one already.
     fn admitted(
         &self,
         context: &CallContext,
         server: &ServerName,
-        turn: Option<Turn>,
-    ) -> Result<Turn, Limited> {
-        let turn = turn.map_or_else(|| self.admit(&context.caller), Ok)?;
+        permit: Option<Permit>,
+    ) -> Result<Permit, Limited> {
+        let permit = permit.map_or_else(|| self.admit(&context.caller), Ok)?;
         self.counted(self.limits.admit_to(server.as_str()))?;
-        Ok(turn)
+        Ok(permit)
     }
 
     fn counted<T>(&self, admitted: Result<T, Limited>) -> Result<T, Limited> {
@@ -301,7 +313,7 @@ impl Gateway {
     }
 }
 
-/// Whether a result is none yet (2026-07-28, "Multi Round-Trip Requests").
+/// Whether the result is an interim `input_required` (2026-07-28, "Multi Round-Trip Requests").
 pub fn asks_for_input(result: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -22,7 +22,7 @@ pub mod taken;
 pub use crate::trace::Peer;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Fingerprint, Keys, KeysError, Refusal};
-pub use body::{BodyError, BodyRoom, read_body, read_body_if};
+pub use body::{BodyBudget, BodyError, read_body, read_body_if};
 pub use forwarding::forwarded;
 pub use layers::{Edge, KeyName, Responder};
 pub use listener::{Certificate, ListenError, Listener};

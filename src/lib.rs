@@ -36,7 +36,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  compute, file, json, protocol, room, shares, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, memory_budget, protocol, shares, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -68,11 +68,11 @@ pub mod gateway;
 pub mod http;
 pub mod json;
 pub mod mcp;
+pub mod memory_budget;
 pub mod metrics;
 pub mod openai;
 pub mod protocol;
 pub mod rest;
-pub mod room;
 pub mod shares;
 pub mod shutdown;
 pub mod signin;

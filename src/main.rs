@@ -11,7 +11,7 @@ use mcpo::config::{Loaded, LogFormat, Problem, Sources, environment};
 use mcpo::gateway::configuration::LoadFailed;
 use mcpo::shutdown::{Guard, Overdue};
 use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
-use mcpo::telemetry::{Form, Telemetry, stderr_is_journal};
+use mcpo::telemetry::{LogOutput, Telemetry, stderr_is_journal};
 use mcpo::upstream::transport::child::launch;
 use tokio::runtime::Runtime;
 
@@ -112,11 +112,11 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
-fn form(format: LogFormat) -> Form {
+fn form(format: LogFormat) -> LogOutput {
     match format {
-        LogFormat::Auto if stderr_is_journal(environment::journal_stream().as_deref()) => Form::Journal,
-        LogFormat::Auto | LogFormat::Text => Form::Text,
-        LogFormat::Json => Form::Json,
-        LogFormat::Journald => Form::Journal,
+        LogFormat::Auto if stderr_is_journal(environment::journal_stream().as_deref()) => LogOutput::Journal,
+        LogFormat::Auto | LogFormat::Text => LogOutput::Text,
+        LogFormat::Json => LogOutput::Json,
+        LogFormat::Journald => LogOutput::Journal,
     }
 }

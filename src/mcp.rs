@@ -58,9 +58,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use crate::catalog::Caller;
 use crate::compute;
 use crate::config::{Config, Shares};
-use crate::gateway::{EarlyTurn, Gateway};
+use crate::gateway::{EarlyPermit, Gateway};
 use crate::http::mount::Prefixes;
-use crate::http::{Access, BodyRoom, KeyName, Keys, Problem, read_body_if, until_taken};
+use crate::http::{Access, BodyBudget, KeyName, Keys, Problem, read_body_if, until_taken};
 use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::header::SESSION_ID;
 use crate::protocol::media_type;
@@ -82,7 +82,7 @@ pub struct Mcp {
     keys: Arc<Keys>,
     config: Arc<Config>,
     prefixes: Prefixes,
-    room: BodyRoom,
+    room: BodyBudget,
     shared: Arc<Shared>,
     prompts: PromptNames,
     /// What each caller may hold.
@@ -95,11 +95,11 @@ impl Mcp {
         gateway: Arc<Gateway>,
         keys: Arc<Keys>,
         config: Arc<Config>,
-        room: BodyRoom,
+        room: BodyBudget,
         shared: Arc<Shared>,
     ) -> Self {
         let prefixes = Prefixes::new(&config.listen);
-        let prompts = PromptNames::new(gateway.keeper().namespace().clone());
+        let prompts = PromptNames::new(gateway.catalog_builder().namespace().clone());
         let shares = config.shares();
         Self { gateway, keys, config, prefixes, room, shared, prompts, shares }
     }
@@ -203,12 +203,12 @@ impl Mcp {
         caller: &Caller,
         place: &Place,
     ) -> Result<(Bytes, Large), Problem> {
-        let mut turn = EarlyTurn::default();
+        let mut turn = EarlyPermit::default();
         let may_be_large = || {
             let session = head.headers.get(SESSION_ID).and_then(|id| self.session(id, caller, place));
             let is_asked = session.is_some_and(|session| session.client().is_asked());
             if !is_asked && !self.shared.parked.asks(caller) {
-                turn = EarlyTurn::new(self.gateway.admit(caller).map_err(|limited| {
+                turn = EarlyPermit::new(self.gateway.admit(caller).map_err(|limited| {
                     Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
                 })?);
             }

@@ -1,5 +1,5 @@
-//! What Prometheus may know of the gateway: counters and histograms that others keep up, and gauges that are read
-//! at the moment of a scrape.
+//! The metrics of the gateway: counters and histograms that are kept up to date, and gauges that are read at a
+//! scrape.
 //!
 //! Names follow OpenTelemetry's conventions for MCP (`mcp.client.operation.duration`,
 //! `mcp.client.session.duration`) and HTTP (`http.server.request.duration`) in Prometheus' spelling, where there are
@@ -18,28 +18,25 @@
 //! A call goes through handles ([`CallMeter`], [`RequestTimer`]) that were looked up once: it takes no lock and hashes
 //! nothing.
 
+pub mod call_summary;
+mod family;
 pub mod http;
 pub mod process;
-pub mod render;
 pub mod server;
-pub mod tally;
+pub mod snapshot;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{HistogramOpts, IntCounterVec, IntGauge, Opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
+pub use call_summary::CallSummary;
+use family::{VALID, gauge};
 pub use http::{HttpMetrics, RequestTimer};
-pub use render::{ServerSnapshot, Snapshot};
-pub use server::{CallMeter, ServerMetrics};
-pub use tally::Tally;
-
-/// Tool names of one server that get series of their own.
-pub const TOOLS_OF_A_SERVER: usize = 200;
-/// Tool names of all servers together that get series of their own.
-pub const TOOLS_OF_ALL: usize = 2_000;
+pub use server::{CallMeter, ServerMetrics, TOOLS_OF_A_SERVER, TOOLS_OF_ALL};
+pub use snapshot::{ServerSnapshot, Snapshot};
 
 /// The media type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -61,7 +58,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `dropped_lines` tells how many lines the log has lost so far, `lost_records` how many the audit trail.
+    /// Metrics with nothing counted yet.
+    ///
+    /// `dropped_lines` gives the log lines lost so far, `lost_records` the audit records.
     pub fn new(dropped_lines: fn() -> u64, lost_records: fn() -> u64) -> Self {
         let reloads = IntCounterVec::new(
             Opts::new(
@@ -99,8 +98,10 @@ impl Metrics {
         &self.http
     }
 
-    /// The metrics of one server of the configuration. They are shown until the last holder lets go of them, so
-    /// whoever counts for a server holds them for as long as the server is there.
+    /// The metrics of one server of the configuration.
+    ///
+    /// They are shown until the last holder drops them, so a counting part holds them for as long as the server is
+    /// there.
     pub fn server(&self, name: &str) -> Arc<ServerMetrics> {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = servers.get(name).and_then(Weak::upgrade) {
@@ -129,27 +130,56 @@ impl Metrics {
         gauge.set(expires.as_secs().try_into().unwrap_or(i64::MAX));
     }
 
+    /// The text of one scrape, of type [`CONTENT_TYPE`]. Takes milliseconds when there are
+    /// thousands of series: not for a thread that serves calls.
+    ///
+    /// # Errors
+    ///
+    /// When two metrics contradict each other, which would be a fault of ours.
+    pub fn render(&self, snapshot: &Snapshot) -> prometheus::Result<String> {
+        // Made for this one scrape: so what is gone from the snapshot is gone from the text.
+        let registry = Registry::new();
+        self.http.register(&registry)?;
+        for server in self.live_servers() {
+            server.register(&registry)?;
+        }
+        registry.register(Box::new(self.reloads.clone()))?;
+        registry.register(Box::new(self.last_reload_successful.clone()))?;
+        registry.register(Box::new(self.last_reload_timestamp.clone()))?;
+        if let Some(expires) = self.certificate_expires.get() {
+            registry.register(Box::new(expires.clone()))?;
+        }
+        let losses = [
+            (
+                "mcpo_log_lines_dropped_total",
+                "Lines of the log that were lost because they came faster than they could be written.",
+                self.dropped_lines,
+            ),
+            (
+                "mcpo_audit_records_lost_total",
+                "Records of the audit trail that its queue or its disk did not take.",
+                self.lost_records,
+            ),
+        ];
+        for (name, help, lost) in losses {
+            let counter = IntCounter::new(name, help).expect(VALID);
+            counter.inc_by(lost());
+            registry.register(Box::new(counter))?;
+        }
+        snapshot::register(&registry, snapshot)?;
+        TextEncoder::new().encode_to_string(&registry.gather())
+    }
+
+    fn live_servers(&self) -> Vec<Arc<ServerMetrics>> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.values().filter_map(Weak::upgrade).collect()
+    }
+
     fn took_over_configuration(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.last_reload_successful.set(1);
         self.last_reload_timestamp.set(now.try_into().unwrap_or(i64::MAX));
     }
-}
-
-/// Why making a metric of ours cannot fail.
-const VALID: &str = "the names of metrics and labels are constants that Prometheus allows";
-
-/// The boundaries that the conventions advise for `mcp.*.operation.duration`, in seconds, and three below them: a
-/// call to a server on the same machine takes less than a millisecond.
-const OPERATION_SECONDS: [f64; 17] =
-    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
-
-fn gauge(name: &str, help: &str) -> IntGauge {
-    IntGauge::new(name, help).expect(VALID)
-}
-
-fn histogram(name: &str, help: &str, bounds: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(bounds.to_vec())
 }
 
 #[cfg(test)]

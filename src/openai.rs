@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::method_not_allowed;
 use crate::http::mount::Prefixes;
-use crate::http::{Access, BodyError, BodyRoom, KeyName, Keys, Problem, document_answer, read_body_if};
+use crate::http::{Access, BodyBudget, BodyError, KeyName, Keys, Problem, document_answer, read_body_if};
 use crate::protocol::media_type::{self, JSON};
 
 /// The parameter that narrows what a caller is shown, as at `/mcp`.
@@ -41,7 +41,7 @@ pub struct OpenAi {
     keys: Arc<Keys>,
     config: Arc<Config>,
     prefixes: Prefixes,
-    room: BodyRoom,
+    room: BodyBudget,
 }
 
 /// The endpoint that a request came to.
@@ -60,7 +60,7 @@ struct Wanted {
 }
 
 impl OpenAi {
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyRoom) -> Self {
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
         let prefixes = Prefixes::new(&config.listen);
         Self { gateway, keys, config, prefixes, room }
     }
@@ -131,10 +131,10 @@ impl OpenAi {
 
     async fn tools(&self, head: &Parts, caller: &Caller) -> Result<Response, Problem> {
         let wanted = Wanted::read(head.uri.query().unwrap_or_default())?;
-        let keeper = self.gateway.keeper();
+        let catalog_builder = self.gateway.catalog_builder();
         let mut servers = Vec::with_capacity(wanted.servers.len());
         for name in &wanted.servers {
-            let catalog = keeper.catalog();
+            let catalog = catalog_builder.catalog();
             let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
             let Some(server) = server else {
                 return Err(Problem::new(
@@ -151,8 +151,8 @@ impl OpenAi {
             true => caller.scope.allows_server(name),
             false => servers.contains(name),
         };
-        keeper.first_outcomes(concerns).await;
-        let catalog = keeper.catalog().clone();
+        catalog_builder.first_outcomes(concerns).await;
+        let catalog = catalog_builder.catalog().clone();
         let form = wanted.form;
         let scope = caller.scope.clone();
         // Schemas of thousands of tools take a good part of a second: not on a thread that serves calls.

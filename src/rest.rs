@@ -34,7 +34,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::method_not_allowed;
-use crate::http::{Access, BodyRoom, Keys, Problem, json_answer};
+use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
 use route::{Mount, Route};
 
 /// What the handlers share.
@@ -44,12 +44,12 @@ pub struct Rest {
     keys: Arc<Keys>,
     config: Arc<Config>,
     mount: Mount,
-    room: BodyRoom,
+    room: BodyBudget,
 }
 
 impl Rest {
     /// `room` is what large bodies share, whatever face they come to.
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyRoom) -> Self {
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
         let mount = Mount::new(&config.listen, config.single);
         Self { gateway, keys, config, mount, room }
     }

@@ -1,4 +1,4 @@
-//! Fair shares: whose share a caller uses, how much of a thing one caller may hold, and a count of what is held.
+//! Fair shares of a resource between callers, and a count of what each holds.
 //!
 //! A caller is its API key, in whatever profile it calls; all callers without a key are one.
 
@@ -42,7 +42,7 @@ impl fmt::Display for Principal {
     }
 }
 
-/// How much of a thing there is for all callers together, and how much each of them may hold.
+/// The amount of a resource for all callers together, and for each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     pub all: usize,
@@ -85,7 +85,7 @@ impl Bounds {
 }
 
 impl Bounds {
-    /// The setting that something ended by to make room, for its line in the log, which stands for `left_out` more.
+    /// The limit behind an eviction, for its log line, which stands for `left_out` more.
     pub fn eviction(self, bound: Bound, thing: Thing, left_out: u64) -> String {
         let (suffix, limit) = match bound {
             Bound::All => ("", self.all),
@@ -96,14 +96,14 @@ impl Bounds {
     }
 }
 
-/// What callers share: its name in the settings `limits.NAME` and `limits.NAMEPerKey`, and what callers call it.
+/// A shared resource: its name in `limits.NAME` and `limits.NAMEPerKey`, and its name for callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thing {
     pub setting: &'static str,
     pub plural: &'static str,
 }
 
-/// That a caller may have no more of a thing. `Display` says so to the caller, with the setting.
+/// The refusal of one more of a resource. `Display` says so to the caller, with the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exceeded {
     pub principal: Principal,
@@ -187,7 +187,7 @@ impl Drop for Held {
     }
 }
 
-/// Lets one line a second of a kind into the log, so that a caller cannot fill it.
+/// Rate limit of a log line: one a second, so that a caller cannot fill the log.
 #[derive(Debug, Default)]
 pub struct Seldom(Mutex<(Option<Instant>, u64)>);
 

@@ -1,7 +1,7 @@
-//! The end of the process: one signal asks everyone to stop, a second one cuts short what is left.
+//! The end of the process: a first signal asks all tasks to stop, a second one cuts short what is left.
 //!
-//! [`Shutdown`] is handed to whoever owns tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps, and
-//! SIGHUP into the wish to reload. [`Guard`] keeps a thread free for them, so that the process ends whatever its other
+//! [`Shutdown`] is handed to the owners of tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps, and SIGHUP
+//! into a request to reload. [`Guard`] keeps a thread free for them, so that the process ends whatever its other
 //! threads do.
 
 use std::future::Future;
@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// What the end takes beside the draining, in milliseconds: servers and logs are given some seconds each.
+/// The time beside the drain that the end may take, in milliseconds: some seconds each for servers and logs.
 const ENDING: u64 = 13_000;
 
 /// The two steps of ending. Clones are the same shutdown.
@@ -28,7 +28,7 @@ pub struct Shutdown {
     drain: Arc<AtomicU64>,
 }
 
-/// The thread that hears the signals while others work.
+/// The thread that handles the signals while others work.
 #[derive(Debug)]
 pub struct Guard {
     hearing: Runtime,
@@ -53,7 +53,7 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Asks everyone to stop: nothing new is begun, what runs is drained.
+    /// Asks all tasks to stop: nothing new begins, and running calls are drained.
     pub fn request(&self) {
         self.stop.cancel();
     }
@@ -62,10 +62,6 @@ impl Shutdown {
     pub fn cut_short(&self) {
         self.stop.cancel();
         self.cut.cancel();
-    }
-
-    pub fn is_requested(&self) -> bool {
-        self.stop.is_cancelled()
     }
 
     /// Resolves once the end is asked for.
@@ -116,8 +112,9 @@ impl Guard {
         Ok(Self { hearing, shutdown })
     }
 
-    /// Runs `work` on `runtime`, and hears the signals on this thread meanwhile, so that they are heard also when every
-    /// thread of the runtime is busy.
+    /// Runs `work` on `runtime`, and handles the signals on this thread meanwhile.
+    ///
+    /// So signals are handled while every thread of the runtime is busy.
     ///
     /// # Errors
     ///
@@ -154,8 +151,10 @@ impl Signals {
         })
     }
 
-    /// Forwards the first signal to end as [`Shutdown::request`] and the second as [`Shutdown::cut_short`],
-    /// then ends; each SIGHUP until then is told to `reload`. The caller owns the task that this runs in.
+    /// Forwards the first signal to end as a request, the second as a cut, and then ends.
+    ///
+    /// They are [`Shutdown::request`] and [`Shutdown::cut_short`]; each SIGHUP until then notifies `reload`. The
+    /// caller owns the task that this runs in.
     pub async fn forward(mut self, shutdown: Shutdown, reload: Arc<Notify>) {
         let name = self.next(&reload).await;
         tracing::info!("{name} received: draining calls in flight; another signal stops at once");
@@ -196,9 +195,9 @@ mod tests {
         let shutdown = Shutdown::new();
         let endless = std::future::pending::<()>();
         assert_eq!(shutdown.drain(Duration::from_millis(5), endless).await, None);
-        assert!(!shutdown.is_requested());
+        assert!(!shutdown.stop.is_cancelled());
         shutdown.cut_short();
-        assert!(shutdown.is_requested());
+        assert!(shutdown.stop.is_cancelled());
         assert_eq!(shutdown.drain(Duration::from_secs(3600), std::future::pending::<()>()).await, None);
     }
 
@@ -222,7 +221,7 @@ mod tests {
         let forwarding = tokio::spawn(Signals::catch().unwrap().forward(shutdown.clone(), reload.clone()));
         raise(Number::SIGHUP).unwrap();
         reload.notified().await;
-        assert!(!shutdown.is_requested());
+        assert!(!shutdown.stop.is_cancelled());
         raise(Number::SIGTERM).unwrap();
         shutdown.requested().await;
         assert!(!shutdown.cut.is_cancelled());

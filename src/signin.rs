@@ -214,7 +214,7 @@ impl SignIn {
     }
 
     fn authorizer(&self, server: &str) -> Result<(Arc<Upstream>, Arc<Authorizer>), Problem> {
-        let upstreams = self.gateway.keeper().upstreams();
+        let upstreams = self.gateway.catalog_builder().upstreams();
         let upstream = upstreams.iter().find(|upstream| upstream.name().as_str() == server);
         let upstream = upstream.ok_or_else(Problem::not_found)?;
         match upstream.authorizer().filter(|authorizer| authorizer.is_for_people()) {

@@ -27,12 +27,12 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use clock::Clock;
 use journal::{Copied, Copying};
-use lines::{Lines, Stream};
+use lines::{LineSender, LineStream};
 use queue::Writer;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines of the log that this process has lost so far, because they came faster than they could be written.
+/// Log lines lost so far, because they came faster than they could be written.
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
@@ -42,7 +42,7 @@ const QUIET: &str = "rmcp=warn,hyper=warn,hyper_util=warn,h2=warn,rustls=warn";
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum LogOutput {
     Text,
     Json,
     Journal,
@@ -51,59 +51,63 @@ pub enum Form {
 /// Keeps the log's writer alive; dropping it writes what is still queued.
 #[derive(Debug)]
 pub struct Telemetry {
-    form: Form,
+    form: LogOutput,
     _writer: Thread,
 }
 
 #[expect(dead_code, reason = "the writers are held for the sake of their end")]
 #[derive(Debug)]
 enum Thread {
-    Lines(Writer<Box<[u8]>>),
+    LineSender(Writer<Box<[u8]>>),
     Journal(Writer<Box<Copied>>),
 }
 
 impl Telemetry {
-    /// Starts the log, under `identifier` in the journal. `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand.
-    /// Where there is no journal, [`Form::Journal`] is text.
+    /// Starts the log, under `identifier` in the journal.
+    ///
+    /// `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand. Where there is no journal,
+    /// [`LogOutput::Journal`] is text.
     ///
     /// # Errors
     ///
     /// When no thread can be started for the writer.
-    pub fn start(identifier: &str, level: &str, form: Form) -> io::Result<Self> {
+    pub fn start(identifier: &str, level: &str, form: LogOutput) -> io::Result<Self> {
         let level = level.to_ascii_lowercase();
         let filter = EnvFilter::try_new(format!("{level},{QUIET}"));
         let filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("info,{QUIET}")));
         let registry = tracing_subscriber::registry().with(filter);
-        if form == Form::Journal
+        if form == LogOutput::Journal
             && let Ok(journal) = journal::journal(identifier)
         {
             let (queue, writer) = queue::start(journal, &DROPPED)?;
             registry.with(Copying::new(queue)).init();
             return Ok(Self { form, _writer: Thread::Journal(writer) });
         }
-        let form = if form == Form::Journal { Form::Text } else { form };
-        let (queue, writer) = queue::start(Stream::new(io::stderr()), &DROPPED)?;
-        let lines = Lines::new(queue, form == Form::Json);
+        let form = if form == LogOutput::Journal { LogOutput::Text } else { form };
+        let (queue, writer) = queue::start(LineStream::new(io::stderr()), &DROPPED)?;
+        let lines = LineSender::new(queue, form == LogOutput::Json);
         let layer = tracing_subscriber::fmt::layer().with_timer(Clock).with_writer(lines);
         let layer = match form {
-            Form::Json => layer.json().boxed(),
-            Form::Text | Form::Journal => {
+            LogOutput::Json => layer.json().boxed(),
+            LogOutput::Text | LogOutput::Journal => {
                 let colours = io::IsTerminal::is_terminal(&io::stderr());
                 layer.with_target(false).with_ansi(colours).fmt_fields(text::message_only()).boxed()
             }
         };
         registry.with(layer).init();
-        Ok(Self { form, _writer: Thread::Lines(writer) })
+        Ok(Self { form, _writer: Thread::LineSender(writer) })
     }
 
     /// The form that the log has.
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> LogOutput {
         self.form
     }
 }
 
-/// Whether stderr is the journal: `JOURNAL_STREAM` holds the device and inode of the stream that systemd
-/// connected (systemd.exec(5)); a program started by hand may inherit the variable but not the stream.
+/// Whether stderr is the journal.
+///
+/// `JOURNAL_STREAM` holds the device and inode of the stream that systemd connected (systemd.exec(5)); a
+/// program started by hand may inherit the variable but not the stream.
 pub fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
     let Some(stream) = journal_stream else { return false };
     let Ok(stat) = rustix::fs::fstat(io::stderr()) else { return false };

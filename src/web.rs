@@ -77,7 +77,7 @@ impl Web {
             Place::File { name } => files::file(&name, &head.headers),
             Place::Tools { server } => {
                 let caller = self.admit(head, Access::Call)?;
-                let catalog = self.gateway.keeper().catalog();
+                let catalog = self.gateway.catalog_builder().catalog();
                 let server = visible(&catalog, &caller, &server)?.clone();
                 drop(catalog);
                 let owner = caller.key_name.clone();
@@ -86,7 +86,7 @@ impl Web {
             }
             Place::Manifest { server } => {
                 let caller = self.admit(head, Access::Document)?;
-                let catalog = self.gateway.keeper().catalog();
+                let catalog = self.gateway.catalog_builder().catalog();
                 let server = server.map(|server| visible(&catalog, &caller, &server)).transpose()?;
                 manifest::manifest(&self.config, server.map(|server| &**server), head)
             }

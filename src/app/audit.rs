@@ -9,8 +9,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::{AuditConfig, SecretError};
 use crate::file;
-use crate::telemetry::Form;
-use crate::telemetry::audit::{Arguments, Audit, AuditWriter};
+use crate::telemetry::LogOutput;
+use crate::telemetry::audit::{ArgumentDigest, Audit, AuditWriter};
 
 /// Why the audit trail cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -29,19 +29,19 @@ pub enum AuditError {
 /// The trail that `config` asks for, and its writer. `log` is the form of the log.
 pub async fn start(
     config: Option<&AuditConfig>,
-    log: Form,
+    log: LogOutput,
 ) -> Result<(Option<Arc<Audit>>, Option<AuditWriter>), AuditError> {
     let Some(AuditConfig { file, digest, secret }) = config else { return Ok((None, None)) };
     let arguments = match secret {
-        _ if !digest => Arguments::Nothing,
-        None => Arguments::Digest,
+        _ if !digest => ArgumentDigest::Nothing,
+        None => ArgumentDigest::Digest,
         Some(secret) => {
             let secret = secret.resolve().await?;
             let secret = secret.expose_secret().trim();
             if secret.is_empty() {
                 return Err(AuditError::EmptySecret);
             }
-            Arguments::keyed(secret.as_bytes())
+            ArgumentDigest::keyed(secret.as_bytes())
         }
     };
     let (audit, writer) = match file {

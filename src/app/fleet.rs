@@ -14,8 +14,8 @@ use crate::config::environment;
 use crate::config::plan::Action;
 use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
 use crate::mcp;
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
-use crate::room::Room;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::connector::Surroundings;
@@ -63,7 +63,7 @@ impl Fleet {
                 clients,
                 oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
-                results: Room::new(limits.results_bytes, limits.result_bytes),
+                results: MemoryBudget::new(limits.results_bytes, limits.result_bytes),
                 metrics: Arc::new(Metrics::new(telemetry::dropped_lines, audit::lost_records)),
                 stderr: StderrRates::default(),
             }),
@@ -117,7 +117,7 @@ impl Fleet {
     }
 
     /// What large results take together.
-    pub fn results(&self) -> &Room {
+    pub fn results(&self) -> &MemoryBudget {
         &self.surroundings.results
     }
 

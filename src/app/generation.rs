@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::AppError;
 use super::faces::Faces;
 use super::fleet::Fleet;
-use crate::catalog::{Keeper, Namespace};
+use crate::catalog::{CatalogBuilder, Namespace};
 use crate::compute;
 use crate::config::{Config, Plan};
 use crate::gateway::configuration::Configuration;
 use crate::gateway::{Gateway, Lasting, Limits, builtin};
 use crate::http::host::HostRule;
-use crate::http::{BodyRoom, Edge, Keys, ServeOptions, Served};
+use crate::http::{BodyBudget, Edge, Keys, ServeOptions, Served};
 use crate::mcp::Mcp;
 use crate::openai::OpenAi;
 use crate::rest::Rest;
@@ -27,7 +27,7 @@ use crate::web::Web;
 pub struct Generation {
     pub config: Arc<Config>,
     pub upstreams: Vec<Arc<Upstream>>,
-    pub keeper: Arc<Keeper>,
+    pub catalog_builder: Arc<CatalogBuilder>,
     mcp: Arc<Mcp>,
     limits: Arc<Limits>,
     /// Cancelled when the last request of this generation has been answered.
@@ -57,18 +57,18 @@ impl Generation {
             Some((before, plan)) => fleet.muster(&config, plan, &before.upstreams),
             None => fleet.muster(&config, &Plan::default(), &[]),
         };
-        let shown = before.map(|(before, _)| Guard::into_inner(before.keeper.catalog()));
+        let shown = before.map(|(before, _)| Guard::into_inner(before.catalog_builder.catalog()));
         let (all, of_all, changes) = (config.clone(), upstreams.clone(), fleet.changes().clone());
         let scope_count = keys.scope_count();
         // A server whose rules have changed has all of its tools taken into the catalog anew.
         let first = move || {
             let own = builtin::tools();
-            Keeper::new(all, namespace, of_all, changes, own, scope_count, shown.as_deref())
+            CatalogBuilder::new(all, namespace, of_all, changes, own, scope_count, shown.as_deref())
         };
-        let keeper = Arc::new(compute::run("", first).await);
+        let catalog_builder = Arc::new(compute::run("", first).await);
         let limits = Arc::new(Limits::new(&config, before.map(|(before, _)| &*before.limits)));
         let gateway = Arc::new(Gateway::new(
-            keeper.clone(),
+            catalog_builder.clone(),
             config.limits.call_timeout,
             configuration,
             limits.clone(),
@@ -80,7 +80,7 @@ impl Generation {
             },
         ));
         let keyless = keys.is_empty();
-        let room = BodyRoom::new(&config.limits);
+        let room = BodyBudget::new(&config.limits);
         let mcp = Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), fleet.mcp().clone());
         let mcp = Arc::new(mcp);
         let web = Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone()));
@@ -93,14 +93,14 @@ impl Generation {
         let ended = fleet.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
-        Ok((Self { config, upstreams, keeper, mcp, limits, ended }, served))
+        Ok((Self { config, upstreams, catalog_builder, mcp, limits, ended }, served))
     }
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
     pub fn start(&self, before: Option<&Self>, fleet: &Fleet) {
         fleet.metrics().http().limit_connections(self.config.limits.connections);
         fleet.set_servers(self.upstreams.clone());
-        fleet.tasks().spawn(self.keeper.clone().run(self.ended.clone()));
+        fleet.tasks().spawn(self.catalog_builder.clone().run(self.ended.clone()));
         fleet.mcp().serve(self.mcp.clone());
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {

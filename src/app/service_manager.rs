@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::status_line::StatusLine;
 use crate::config::environment;
 use crate::shutdown::Shutdown;
-use crate::systemd::pulse::pulse;
-use crate::systemd::{Notifier, Probe, Pulse, Watchdog, watchdog_interval};
+use crate::systemd::liveness::liveness;
+use crate::systemd::{LivenessResponder, Notifier, Probe, Watchdog, watchdog_interval};
 use crate::upstream::{Changes, Upstream};
 
 /// Changes that come in a burst (a start of many servers) are told once.
@@ -56,13 +56,13 @@ impl Reloads {
 impl ServiceManager {
     /// Starts telling. `servers` gives the servers of the moment, of which `changes` announces every change;
     /// `ending` is how long the gateway takes to stop at most. READY is sent when the accept loop answers its
-    /// first [`Pulse`], which is the caller's to hand to the loop. Needs a tokio runtime.
+    /// first [`LivenessResponder`], which is the caller's to hand to the loop. Needs a tokio runtime.
     pub fn start(
         servers: impl Fn() -> Vec<Arc<Upstream>> + Send + 'static,
         changes: &Changes,
         shutdown: Shutdown,
         ending: Duration,
-    ) -> (Self, Pulse) {
+    ) -> (Self, LivenessResponder) {
         Self::telling(Notifier::new(environment::notify_socket()), servers, changes, shutdown, ending)
     }
 
@@ -72,8 +72,8 @@ impl ServiceManager {
         changes: &Changes,
         shutdown: Shutdown,
         ending: Duration,
-    ) -> (Self, Pulse) {
-        let (probe, pulse) = pulse();
+    ) -> (Self, LivenessResponder) {
+        let (probe, responder) = liveness();
         let reloads = Reloads { notifier: notifier.clone(), note: Arc::new(watch::Sender::new(None)) };
         let stop = CancellationToken::new();
         let telling = notifier.is_wanted().then(|| {
@@ -91,7 +91,7 @@ impl ServiceManager {
             })
         });
         let watchdog = watchdog(&notifier, probe);
-        (Self { reloads, stop, telling, watchdog }, pulse)
+        (Self { reloads, stop, telling, watchdog }, responder)
     }
 
     /// For whoever reloads the configuration.
@@ -212,11 +212,11 @@ mod tests {
         );
         let shutdown = Shutdown::new();
         let servers = move || vec![server.clone()];
-        let (manager, mut pulse) =
+        let (manager, mut responder) =
             ServiceManager::telling(notifier, servers, &changes, shutdown.clone(), Duration::from_secs(1));
         let early = tokio::time::timeout(Duration::from_millis(50), socket.readable()).await;
         assert!(early.is_err(), "told before the accept loop has turned");
-        pulse.beat().await;
+        responder.respond().await;
         assert_eq!(received(&socket).await, "READY=1\nSTATUS=0 of 1 servers ready; time: starting\n");
 
         manager.reloads().begun();

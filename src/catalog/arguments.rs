@@ -1,5 +1,5 @@
-//! From the caller's body to the arguments that go upstream: checked against the tool's schema, repaired where
-//! nothing is lost by it, defaults added, and else the caller's own bytes.
+//! Turns the caller's body into the arguments that go upstream: checked against the tool's schema, repaired where
+//! that loses nothing, completed by defaults, and else the caller's own bytes.
 //!
 //! The bytes are never parsed and written again: numbers beyond a double, `1.0` and `1e3` arrive as they were
 //! sent. Of equal keys in one object the last is checked, and all are passed on. What comes out has no line break,
@@ -34,10 +34,10 @@ pub use fault::{ArgumentError, ArgumentFault, FaultKind};
 use crate::compute;
 use crate::json::{Edits, PathSegment, one_line};
 use defaults::DefaultPlan;
-use metered::{Charges, Exceeded, Metered, Steps};
+use metered::{Charges, Metered, OutOfSteps, Steps};
 use repair::Repair;
 use schema::Compiled;
-use weigh::{Kind, weigh};
+use weigh::{JsonKind, weigh};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -82,8 +82,8 @@ enum Stop {
     Over(Limit),
 }
 
-impl From<Exceeded> for Stop {
-    fn from(Exceeded: Exceeded) -> Self {
+impl From<OutOfSteps> for Stop {
+    fn from(OutOfSteps: OutOfSteps) -> Self {
         Self::Over(Limit::Steps)
     }
 }
@@ -142,8 +142,10 @@ impl ArgumentChecker {
         }
     }
 
-    /// `body` with the texts of lists and objects read where no string may stand, and nothing else changed or refused: for
-    /// servers that check for themselves. `None` when no text is to be read, and when that takes longer than others may wait.
+    /// `body` with lists and objects read out of texts where the schema allows no text.
+    ///
+    /// Nothing else is changed or refused: for servers that check for themselves. `None` when no text is to be read,
+    /// and when that takes longer than others may wait.
     pub fn read_texts(&self, body: &Bytes) -> Option<Bytes> {
         let Rules::Validated(rules) = &self.rules else { return None };
         let arguments = serde_json::from_slice(body).ok().filter(|_| body.len() < compute::LARGE)?;
@@ -173,15 +175,15 @@ impl ArgumentChecker {
             let weighed = weigh(&body).map_err(unreadable)?;
             let fits = weighed.bytes <= budget::TREE_BYTES;
             match (weighed.kind, &self.rules) {
-                (Kind::Null, _) => return self.check_nothing(&mut steps),
-                (Kind::Other, _) if !fits => {
+                (JsonKind::Null, _) => return self.check_nothing(&mut steps),
+                (JsonKind::Other, _) if !fits => {
                     return Err(Stop::Faults(ArgumentError::not_an_object(Value::Null)));
                 }
-                (Kind::Other, _) => {}
-                (Kind::Object, Rules::Any) => return Ok(Checked::valid(body)),
-                (Kind::Object, Rules::Unvalidated(limit)) => return Ok(self.unvalidated(body, *limit)),
-                (Kind::Object, Rules::Validated(_)) if !fits => return Err(Stop::Over(Limit::Memory)),
-                (Kind::Object, Rules::Validated(_)) => {}
+                (JsonKind::Other, _) => {}
+                (JsonKind::Object, Rules::Any) => return Ok(Checked::valid(body)),
+                (JsonKind::Object, Rules::Unvalidated(limit)) => return Ok(self.unvalidated(body, *limit)),
+                (JsonKind::Object, Rules::Validated(_)) if !fits => return Err(Stop::Over(Limit::Memory)),
+                (JsonKind::Object, Rules::Validated(_)) => {}
             }
         }
         match serde_json::from_slice(&body).map_err(unreadable)? {
@@ -220,7 +222,7 @@ impl Validated {
         let compiled = schema::compile(schema)?;
         let plan = || DefaultPlan::of(schema, |key, value| compiled.accepts_member(key, value));
         let defaults = Steps(budget::EXPLAINING).run(budget::EXPLAINING, compiled.charges, plan);
-        let defaults = defaults.map_err(|Exceeded| Limit::Defaults)?;
+        let defaults = defaults.map_err(|OutOfSteps| Limit::Defaults)?;
         Ok(Self { schema: compiled, defaults })
     }
 
@@ -274,7 +276,7 @@ fn repaired(schema: &Compiled, steps: &mut Steps, arguments: Value) -> Result<(V
     match steps.run(budget::EXPLAINING, charges, || repair(schema, &arguments, Edits::default())) {
         Ok(repaired) => repaired.map_err(Stop::Faults),
         // They are known to be wrong.
-        Err(Exceeded) if are_enough => Err(Stop::Faults(ArgumentError::unexplained())),
+        Err(OutOfSteps) if are_enough => Err(Stop::Faults(ArgumentError::unexplained())),
         Err(exceeded) => Err(exceeded.into()),
     }
 }

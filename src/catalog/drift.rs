@@ -1,4 +1,4 @@
-//! What is not as it was locked, told in words. Pure.
+//! Differences of tools from the lock, in words. Pure.
 //!
 //! Texts come from servers that may mean harm: whatever a terminal or an eye could be fooled with (control characters,
 //! invisible and direction-changing ones) is shown by its number.
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::weight::weight_of_members;
 use crate::config::lock::{LOCKED, LockedTool, ServerLock};
 
-/// What of one tool is compared: a drift over it is told without its lines.
+/// The largest tool that is compared; a larger one drifts without its lines.
 const MOST_WEIGHT: usize = 20_000;
 /// Lines of one tool's difference; further ones are counted.
 const MOST_LINES: usize = 30;
@@ -26,7 +26,7 @@ const BEFORE: usize = 40;
 pub struct Drift {
     /// The server's own name for it.
     pub tool: String,
-    pub change: Change,
+    pub change: DriftKind,
     /// What differs, a line each; `-` was locked, `+` is now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diff: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Drift {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Change {
+pub enum DriftKind {
     /// It says something else than was locked.
     Changed,
     /// It is not in the lock.
@@ -43,7 +43,7 @@ pub enum Change {
     Missing,
 }
 
-impl Change {
+impl DriftKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Changed => "changed",
@@ -57,9 +57,9 @@ impl fmt::Display for Drift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tool = shown(&self.tool);
         match self.change {
-            Change::Changed => write!(formatter, "{tool} has changed since it was locked")?,
-            Change::New => write!(formatter, "{tool} is not in the lock")?,
-            Change::Missing => write!(formatter, "{tool} is in the lock, and the server has it no more")?,
+            DriftKind::Changed => write!(formatter, "{tool} has changed since it was locked")?,
+            DriftKind::New => write!(formatter, "{tool} is not in the lock")?,
+            DriftKind::Missing => write!(formatter, "{tool} is in the lock, and the server has it no more")?,
         }
         self.diff.iter().try_for_each(|line| write!(formatter, "\n    {line}"))
     }
@@ -72,9 +72,9 @@ pub fn of_tool(lock: &ServerLock, definition: &Map<String, Value>) -> Option<Dri
     match lock.tools.get(&tool) {
         Some(locked) if locked.digest == now.digest => None,
         Some(locked) => {
-            Some(Drift { tool, change: Change::Changed, diff: diff(&locked.definition, &now.definition) })
+            Some(Drift { tool, change: DriftKind::Changed, diff: diff(&locked.definition, &now.definition) })
         }
-        None => Some(Drift { tool, change: Change::New, diff: diff(&Map::new(), &now.definition) }),
+        None => Some(Drift { tool, change: DriftKind::New, diff: diff(&Map::new(), &now.definition) }),
     }
 }
 
@@ -89,17 +89,17 @@ pub fn between(lock: &ServerLock, now: &ServerLock) -> Vec<Drift> {
 
 /// A tool that its server has no more.
 pub fn missing(tool: &str) -> Drift {
-    Drift { tool: tool.to_owned(), change: Change::Missing, diff: Vec::new() }
+    Drift { tool: tool.to_owned(), change: DriftKind::Missing, diff: Vec::new() }
 }
 
 /// The lines that are shown, and how many more there are.
 #[derive(Default)]
-struct Lines {
+struct DiffLines {
     shown: Vec<String>,
     more: usize,
 }
 
-impl Lines {
+impl DiffLines {
     fn push(&mut self, line: impl FnOnce() -> String) {
         if self.shown.len() < MOST_LINES {
             self.shown.push(line());
@@ -113,18 +113,18 @@ fn diff(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
     if weight_of_members(old) + weight_of_members(new) > MOST_WEIGHT {
         return vec!["... it says too much to be compared".to_owned()];
     }
-    let mut lines = Lines::default();
+    let mut lines = DiffLines::default();
     for key in LOCKED.into_iter().filter(|key| *key != "name") {
         value(key, old.get(key), new.get(key), &mut lines);
     }
-    let Lines { mut shown, more } = lines;
+    let DiffLines { mut shown, more } = lines;
     if more > 0 {
         shown.push(format!("... and {more} more"));
     }
     shown
 }
 
-fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Lines) {
+fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut DiffLines) {
     match (old, new) {
         (old, new) if old == new => {}
         (Some(Value::Object(old)), Some(Value::Object(new))) => members(path, old, new, lines),
@@ -149,7 +149,7 @@ fn value(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Lines
     }
 }
 
-fn members(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &mut Lines) {
+fn members(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &mut DiffLines) {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for key in keys {
         value(&format!("{path}.{}", cut(key, 0)), old.get(key), new.get(key), lines);
@@ -179,7 +179,7 @@ fn is_long(members: &Map<String, Value>) -> bool {
 }
 
 /// The lines that differ of a text.
-fn text(path: &str, old: &str, new: &str, lines: &mut Lines) {
+fn text(path: &str, old: &str, new: &str, lines: &mut DiffLines) {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
     let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     let (old, new) = (&old[same..], &new[same..]);

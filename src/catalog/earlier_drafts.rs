@@ -1,9 +1,9 @@
-//! Schemas of earlier drafts in the words of 2020-12: widespread generators still write draft-07 tuples and
-//! draft-04 exclusive bounds, and a tool that has one deserves better than a permissive object.
+//! Respells schemas of earlier drafts in 2020-12: widespread generators still write draft-07 tuples and draft-04
+//! exclusive bounds, and such a tool deserves better than a permissive object.
 
 use serde_json::{Map, Value};
 
-/// The keywords of one schema with what earlier drafts spell differently respelled; `None` when it has nothing of that.
+/// One schema in the spelling of 2020-12; `None` when it needs no change.
 ///
 /// That is tuples in `items` (with `additionalItems`), and `true` or `false` in `exclusiveMinimum` and `exclusiveMaximum`.
 /// All else stays, valid or not; so do the schemas inside.

@@ -1,6 +1,6 @@
 //! Tools as OpenAI's interfaces take them: the `tools` array of Chat Completions, or that of Responses.
 //!
-//! Names are those of [`super::prefixed`], which are within what OpenAI takes (64 characters of `[A-Za-z0-9_-]`). A
+//! Names are those of [`super::exposed_names`], which are within what OpenAI takes (64 characters of `[A-Za-z0-9_-]`). A
 //! list is made at the first request for it, once for a snapshot, a scope and a form. The text of each server stands
 //! by itself, so that a list of some servers is put together from what is there.
 
@@ -8,27 +8,32 @@ mod accepted;
 mod strict;
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::arguments::ArgumentChecker;
+use super::exposed_names::ExposedNames;
+use super::scope::Scope;
+use super::server::CatalogServer;
+use super::tagged_json::TaggedJson;
+use super::tool::CatalogTool;
 use super::weight::weight_of_members;
-use super::{Catalog, CatalogTool, Document, Scope};
 use crate::config::ServerName;
 
 /// Azure refuses a longer description, and OpenAI did until 2025. In characters.
 const SHORT_DESCRIPTION: usize = 1024;
 
-/// A schema that there is more of is not told: no model reads it, and each form of each list would hold it.
+/// The largest schema that is shown: no model reads more, and each form of each list would hold it.
 const MOST_WEIGHT: usize = 20_000;
 
-/// How a list is to look.
+/// The form of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FunctionForm {
-    /// Of the Responses interface, whose members stand beside `type`; else of Chat Completions, which has them
-    /// under `function`.
+    /// The form of the Responses interface, else that of Chat Completions.
+    ///
+    /// Its members stand beside `type`, the others under `function`.
     pub flat: bool,
     /// With schemas that the model is held to, where that can be had.
     pub strict: bool,
@@ -53,52 +58,62 @@ pub struct FunctionLists([OnceLock<FunctionList>; FunctionForm::COUNT]);
 #[derive(Debug)]
 pub struct FunctionList {
     /// The array of all tools.
-    pub whole: Document,
+    pub whole: TaggedJson,
     /// The elements of each server's tools, with commas between them.
     servers: HashMap<ServerName, Bytes>,
 }
 
 impl FunctionList {
     /// The array of the tools of `servers` alone, in this order. Those that are not there are left out.
-    pub fn only<'a>(&self, servers: impl IntoIterator<Item = &'a ServerName>) -> Document {
+    pub fn only<'a>(&self, servers: impl IntoIterator<Item = &'a ServerName>) -> TaggedJson {
         array(servers.into_iter().filter_map(|server| self.servers.get(server)))
     }
 }
 
-impl Catalog {
-    /// The tools that `scope` may see.
-    pub fn functions(&self, scope: &Scope, form: FunctionForm) -> &FunctionList {
-        self.functions[scope.index].0[form.index()].get_or_init(|| self.write_functions(scope, form))
-    }
-
-    fn write_functions(&self, scope: &Scope, form: FunctionForm) -> FunctionList {
-        let names = self.prefixed();
-        let mut servers = HashMap::new();
-        let mut in_order = Vec::new();
-        for (index, server) in self.servers.iter().enumerate() {
-            if !scope.allows_server(&server.name) {
-                continue;
-            }
-            let mut text = Vec::new();
-            for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
-                if !scope.allows(server, tool) {
-                    continue;
-                }
-                if !text.is_empty() {
-                    text.push(b',');
-                }
-                serde_json::to_writer(&mut text, &function(name, tool, form))
-                    .expect("a JSON value has only string keys, and a vector takes it");
-            }
-            let text = Bytes::from(text);
-            in_order.push(text.clone());
-            servers.insert(server.name.clone(), text);
-        }
-        FunctionList { whole: array(&in_order), servers }
+impl FunctionLists {
+    /// The functions of all `servers` that `scope` may see, written at the first request.
+    pub fn list(
+        &self,
+        servers: &[Arc<CatalogServer>],
+        names: &ExposedNames,
+        scope: &Scope,
+        form: FunctionForm,
+    ) -> &FunctionList {
+        self.0[form.index()].get_or_init(|| write(servers, names, scope, form))
     }
 }
 
-fn array<'a>(parts: impl IntoIterator<Item = &'a Bytes>) -> Document {
+fn write(
+    servers: &[Arc<CatalogServer>],
+    names: &ExposedNames,
+    scope: &Scope,
+    form: FunctionForm,
+) -> FunctionList {
+    let mut by_server = HashMap::new();
+    let mut in_order = Vec::new();
+    for (index, server) in servers.iter().enumerate() {
+        if !scope.allows_server(&server.name) {
+            continue;
+        }
+        let mut text = Vec::new();
+        for (tool, name) in server.tools.iter().zip(names.of_server(index)) {
+            if !scope.allows(server, tool) {
+                continue;
+            }
+            if !text.is_empty() {
+                text.push(b',');
+            }
+            serde_json::to_writer(&mut text, &function(name, tool, form))
+                .expect("a JSON value has only string keys, and a vector takes it");
+        }
+        let text = Bytes::from(text);
+        in_order.push(text.clone());
+        by_server.insert(server.name.clone(), text);
+    }
+    FunctionList { whole: array(&in_order), servers: by_server }
+}
+
+fn array<'a>(parts: impl IntoIterator<Item = &'a Bytes>) -> TaggedJson {
     let mut text = vec![b'['];
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
         if text.len() > 1 {
@@ -107,7 +122,7 @@ fn array<'a>(parts: impl IntoIterator<Item = &'a Bytes>) -> Document {
         text.extend_from_slice(part);
     }
     text.push(b']');
-    Document::new(text)
+    TaggedJson::new(text)
 }
 
 fn function(name: &str, tool: &CatalogTool, form: FunctionForm) -> Value {

@@ -13,8 +13,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::document::hash_prefix;
 use super::operation_id::{clean, is_word};
+use super::tagged_json::hash_prefix;
 use crate::config::{Config, ServerName, defaults};
 
 /// OpenAI and the clients after it accept no longer function name.
@@ -22,7 +22,7 @@ const LONGEST_OPERATION_ID: usize = 64;
 /// Of a server, and of a thing.
 const DIGITS: usize = 8;
 
-/// The names of all configured servers, and with them what their things are called.
+/// The names of all configured servers, and the rules for the names of their things.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// Servers by what a text begins with that means one of their things: their names, and these cleaned. `None` where
@@ -73,7 +73,7 @@ impl Namespace {
         }
     }
 
-    /// What clients and models call `things` of `server` among those of all, in their order: each otherwise.
+    /// The exposed names of `things` of `server`, in their order; no two are the same.
     pub fn exposed_names<'a>(
         &self,
         server: &ServerName,
@@ -82,7 +82,7 @@ impl Namespace {
         self.names(server, things.into_iter().collect(), self.exposed_name_length)
     }
 
-    /// The ids of `tools` of `server` in the document of all servers, in their order: each another.
+    /// The operation ids of `tools` of `server` in the combined document, in their order; no two are the same.
     pub fn operation_ids<'a>(
         &self,
         server: &ServerName,

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::document::hash_prefix;
+use super::tagged_json::hash_prefix;
 
 /// OpenAI and the clients after it accept no longer function name.
 const LONGEST: usize = 64;
@@ -20,7 +20,7 @@ const HASH_DIGITS: [usize; 3] = [8, 16, 32];
 
 /// What stands around a name, and how long the whole may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Form {
+pub(super) struct IdFormat {
     pub prefix: &'static str,
     pub suffix: &'static str,
     /// In bytes; at least 64, so that the longest hash fits.
@@ -61,7 +61,7 @@ pub fn server_operation_ids<'a>(tools: impl IntoIterator<Item = &'a str>) -> Vec
             Wish { raw: tool.to_owned(), stem: clean(tool, is_word), claim }
         })
         .collect();
-    assign(&wishes, Form { prefix: "tool_", suffix: "_post", limit: LONGEST })
+    assign(&wishes, IdFormat { prefix: "tool_", suffix: "_post", limit: LONGEST })
 }
 
 /// Each character that `fits` refuses becomes `_`.
@@ -74,13 +74,13 @@ pub(super) fn is_word(character: char) -> bool {
 }
 
 /// One id for each wish, in their order; equal raw names get equal ids, different ones different ids.
-pub(super) fn assign(wishes: &[Wish], form: Form) -> Vec<String> {
+pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
     let room = form.limit - form.prefix.len() - form.suffix.len();
     let mut distinct: HashMap<&str, &Wish> = HashMap::with_capacity(wishes.len());
     for wish in wishes {
         distinct.entry(&wish.raw).or_insert(wish);
     }
-    let mut claims: HashMap<&str, Claims> = HashMap::with_capacity(distinct.len());
+    let mut claims: HashMap<&str, ClaimCounts> = HashMap::with_capacity(distinct.len());
     for wish in distinct.values().filter(|wish| wish.stem.len() <= room) {
         let claim = claims.entry(&wish.stem).or_default();
         match wish.claim {
@@ -122,12 +122,12 @@ pub(super) fn assign(wishes: &[Wish], form: Form) -> Vec<String> {
 
 /// How many names want one plain id.
 #[derive(Default)]
-struct Claims {
+struct ClaimCounts {
     exact: usize,
     compatible: usize,
 }
 
-impl Claims {
+impl ClaimCounts {
     fn is_won_by(&self, claim: Claim) -> bool {
         match claim {
             Claim::Exact => self.exact == 1,

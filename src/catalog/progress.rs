@@ -1,4 +1,4 @@
-//! Whether a tool is asked for progress, learnt from its calls.
+//! Whether calls of a tool ask for progress, learnt from earlier calls.
 //!
 //! Progress extends a call's deadline, so at first every call asks for it. But asking costs a server work:
 //! a Python one answers about a twentieth fewer calls. So a tool that has answered many calls at once,

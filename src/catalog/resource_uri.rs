@@ -1,4 +1,4 @@
-//! What the resources of all servers are called together.
+//! The URIs of resources, unique among all servers.
 //!
 //! | of a server | here |
 //! |---|---|
@@ -47,7 +47,7 @@ pub fn pages(meta: &Value) -> impl Iterator<Item = &str> {
     named.filter_map(|page| page?.as_str()).filter(|page| page.starts_with(APP_SCHEME))
 }
 
-/// The `_meta` of a tool of `server` with its pages under the name of the server; `None` when it names none.
+/// The `_meta` of a tool with its App pages under the name of `server`; `None` without pages.
 pub fn with_joined_pages(server: &str, meta: &Value) -> Option<Value> {
     pages(meta).next()?;
     let mut meta = meta.clone();

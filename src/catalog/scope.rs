@@ -1,4 +1,4 @@
-//! Who calls, and what that caller may see: the scope decides over servers and tools on every face.
+//! Callers, and the scope of each: the servers and tools that it may see on every face.
 
 mod tool_patterns;
 
@@ -7,7 +7,9 @@ use std::sync::Arc;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use self::tool_patterns::ToolPatterns;
-use super::{CatalogServer, CatalogTool, Namespace};
+use super::namespace::Namespace;
+use super::server::CatalogServer;
+use super::tool::CatalogTool;
 use crate::compute::Owner;
 use crate::config::{ProfileConfig, ServerName};
 use crate::shares::Principal;
@@ -34,8 +36,10 @@ pub struct Caller {
     pub profile: Option<Arc<str>>,
     /// What is shown to the caller, and can be called by its name.
     pub scope: Arc<Scope>,
-    /// What the key opens, whatever profile it is shown in: the gateway's own tools find and call all of it, since
-    /// a profile that shows them is one for clients that bear few tools. Equal to `scope` without a profile.
+    /// The scope of the key itself, without any profile.
+    ///
+    /// The gateway's own tools find and call all of it: a profile that shows them is for clients that bear few tools.
+    /// Equal to `scope` without a profile.
     pub reach: Arc<Scope>,
     /// May see URLs, stderr tails and full reasons.
     pub admin: bool,
@@ -44,7 +48,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whose turn long computations for this caller take: its key's, else that of `server`.
+    /// The owner of long computations for this caller: its key, else `server`.
     pub fn owner<'a>(&'a self, server: &'a str) -> Owner<'a> {
         self.key_name.as_deref().unwrap_or(server)
     }

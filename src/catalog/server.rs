@@ -1,21 +1,17 @@
 //! One server of the catalog: its tools under their exposed names.
 
-mod offer;
+mod selection;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::drift::Drift;
+use super::list_cache::ServerLists;
 use super::tool::CatalogTool;
-use super::tool_list::ServerLists;
 use crate::config::lock::{LockedTool, ServerLock};
 use crate::config::{ServerConfig, ServerName};
 use crate::upstream::{Definition, ServerInfo, ToolList, Upstream};
-use offer::Offer;
-pub use offer::hint;
-
-/// Tool names that would hide a path of the server itself get a `_` at the end (product section 3.1).
-pub(super) const HIDDEN: [&str; 3] = ["mcp", "docs", "openapi.json"];
+use selection::{RESERVED, ToolSelection};
 
 /// Where a server's calls go.
 #[derive(Debug, Clone)]
@@ -34,9 +30,9 @@ pub struct CatalogServer {
     pub info: Option<ServerInfo>,
     /// In the server's own order.
     pub tools: Vec<Arc<CatalogTool>>,
-    /// Tools that are not as they were locked, and so neither listed nor called.
-    pub held: Vec<Arc<CatalogTool>>,
-    /// All tools that are not as they were locked, those that are gone among them; sorted by name.
+    /// Tools that differ from the lock, and so are neither listed nor called.
+    pub quarantined: Vec<Arc<CatalogTool>>,
+    /// All differences from the lock, missing tools among them; sorted by name.
     pub drift: Vec<Drift>,
     /// Positions among all that are known.
     by_exposed_name: HashMap<Arc<str>, usize>,
@@ -46,7 +42,7 @@ pub struct CatalogServer {
 }
 
 impl CatalogServer {
-    /// Builds the entry of an upstream from its last known list.
+    /// The entry of an upstream from its last known list.
     pub fn of_upstream(upstream: &Arc<Upstream>, list: Option<&ToolList>) -> Self {
         let definitions = list.map_or(&[][..], |list| &list.tools);
         Self::new(
@@ -58,10 +54,10 @@ impl CatalogServer {
         )
     }
 
-    /// The same, with each tool that is as in `before` the very same: what was compiled and learnt of it stays.
+    /// Takes over the unchanged tools of `before`, with what was compiled and learnt of them.
     #[must_use]
     pub fn keeping(mut self, before: &Self) -> Self {
-        for tool in self.tools.iter_mut().chain(&mut self.held) {
+        for tool in self.tools.iter_mut().chain(&mut self.quarantined) {
             let known = before.position(&tool.exposed_name).and_then(|position| before.known().nth(position));
             if let Some(known) = known.filter(|known| known.is_as(tool)) {
                 *tool = known.clone();
@@ -70,7 +66,7 @@ impl CatalogServer {
         self
     }
 
-    /// Builds the entry of the gateway's own tools.
+    /// The entry of the gateway's own tools.
     pub fn of_gateway(config: &ServerConfig, info: ServerInfo, definitions: &[Definition]) -> Self {
         Self::new(config, ServerSource::Gateway, Some(info), definitions, 1)
     }
@@ -82,19 +78,19 @@ impl CatalogServer {
         definitions: &[Definition],
         revision: u64,
     ) -> Self {
-        let Offer { tools, held, drift } = {
-            // What a server offers to one client alone was never published, and is held to the lock all the same.
+        let ToolSelection { tools, quarantined, drift } = {
+            // A list for one client has no revision, and is compared with the lock all the same.
             let heard_of = info.is_some();
-            Offer::of(config, definitions, heard_of, revision != 0)
+            ToolSelection::of(config, definitions, heard_of, revision != 0)
         };
-        let known = tools.iter().chain(&held).enumerate();
+        let known = tools.iter().chain(&quarantined).enumerate();
         let by_exposed_name = known.map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
         Self {
             name: config.name.clone(),
             source,
             info,
             tools,
-            held,
+            quarantined,
             drift,
             by_exposed_name,
             lists: ServerLists::default(),
@@ -114,23 +110,23 @@ impl CatalogServer {
 
     /// The tool that MCP lists show as `name`.
     pub fn tool_called(&self, name: &str) -> Option<&Arc<CatalogTool>> {
-        if HIDDEN.contains(&name) {
+        if RESERVED.contains(&name) {
             return self.tools.iter().find(|tool| &*tool.listed_name == name);
         }
         self.tool(name).filter(|tool| &*tool.listed_name == name)
     }
 
-    /// The tools that are offered, and then those that are held back.
+    /// All known tools, quarantined ones last.
     pub fn known(&self) -> impl Iterator<Item = &Arc<CatalogTool>> {
-        self.tools.iter().chain(&self.held)
+        self.tools.iter().chain(&self.quarantined)
     }
 
-    /// The tool that is held back and would be called `name`, in either of its names.
-    pub fn held_tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
-        if HIDDEN.contains(&name) {
-            return self.held.iter().find(|tool| &*tool.listed_name == name);
+    /// The quarantined tool with the exposed or listed name `name`.
+    pub fn quarantined_tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
+        if RESERVED.contains(&name) {
+            return self.quarantined.iter().find(|tool| &*tool.listed_name == name);
         }
-        self.held.get(self.position(name)?.checked_sub(self.tools.len())?)
+        self.quarantined.get(self.position(name)?.checked_sub(self.tools.len())?)
     }
 
     /// How a tool is not as it was locked; by the server's own name.

@@ -9,7 +9,6 @@ use tokio::sync::OnceCell;
 use super::arguments::{ArgumentChecker, ArgumentError, Checked};
 use super::definition::Mended;
 use super::progress::ProgressHabit;
-use super::server::hint;
 use crate::compute::{self, Owner};
 use crate::metrics::CallMeter;
 use crate::upstream::Definition;
@@ -22,12 +21,11 @@ pub struct CatalogTool {
     pub name: Arc<str>,
     /// The name that MCP lists show for this server: the operator's, or the server's own.
     pub listed_name: Arc<str>,
-    /// The path segment before percent-encoding: the listed name, or `docs_` for `docs` (reserved ones get a `_`).
+    /// The path segment before percent-encoding: the listed name, or a reserved name with a `_`.
     pub exposed_name: Arc<str>,
-    /// The whole definition as the server sent it (`name`, `title`, `description`, `inputSchema`, ...), with what the
-    /// operator says in place of it.
+    /// The definition with the operator's overrides.
     pub definition: Arc<Map<String, Value>>,
-    /// The definition as the server sent it.
+    /// The definition as the server sent it (`name`, `title`, `description`, `inputSchema`, ...).
     pub own: Definition,
     /// The definition as clients get it, where that is not `definition`.
     pub mended: Option<Arc<Mended>>,
@@ -134,4 +132,9 @@ impl CatalogTool {
 
 fn input_schema(definition: &Map<String, Value>) -> Option<&Map<String, Value>> {
     definition.get("inputSchema")?.as_object()
+}
+
+/// A hint of `annotations`: the server's claim, false when it claims nothing.
+pub fn hint(definition: &Definition, key: &str) -> bool {
+    definition.get("annotations").and_then(|hints| hints.get(key)).and_then(Value::as_bool).unwrap_or(false)
 }

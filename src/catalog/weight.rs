@@ -1,4 +1,4 @@
-//! How much there is of a JSON value: what taking it apart costs, before it is begun.
+//! The weight of a JSON value: what taking it apart would cost.
 
 use serde_json::{Map, Value};
 

@@ -16,7 +16,7 @@ use super::tools::{self, ToolsQuery};
 use super::{check, openapi};
 use crate::config::{self, Loaded};
 use crate::shutdown::{Shutdown, Signals};
-use crate::telemetry::{Form, Telemetry};
+use crate::telemetry::{LogOutput, Telemetry};
 
 /// A query and the gateway that it goes to.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl QueryRun {
         if !in_process.quiet {
             check::print(&loaded.warnings, &mut std::io::stderr())?;
         }
-        let _log = Telemetry::start("mcpo", &in_process.level, Form::Text)
+        let _log = Telemetry::start("mcpo", &in_process.level, LogOutput::Text)
             .map_err(|error| CommandError::Failed(format!("the log cannot be started: {error}")))?;
         let shutdown = Shutdown::new();
         // Servers are process groups of their own, which a terminal's Ctrl-C does not reach.

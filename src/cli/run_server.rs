@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use super::exit;
 use crate::app::run_server::{self, Assignment, Isolation};
 use crate::config::{SecretText, ServerName, StdioConfig, environment};
-use crate::telemetry::{Form, Telemetry};
+use crate::telemetry::{LogOutput, Telemetry};
 
 /// Run one stdio server behind the socket that a service manager accepted for it
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, (E
 }
 
 /// Runs it to its end.
-pub fn run(assignment: Assignment, form: Form) -> ExitCode {
+pub fn run(assignment: Assignment, form: LogOutput) -> ExitCode {
     let identifier = format!("mcpo-server-{}", assignment.name);
     let telemetry = match Telemetry::start(&identifier, "info", form) {
         Ok(telemetry) => telemetry,

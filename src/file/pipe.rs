@@ -1,4 +1,4 @@
-//! Pipes and named pipes: read to their end, which has to come in time.
+//! Reads pipes and named pipes to their end, within a time.
 //!
 //! What an unnamed pipe holds can be read once. `<(command)` of a shell is one, and what it stands for is read at every
 //! reload and at every start of a server; so what it held is remembered.
@@ -11,8 +11,6 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-
-use super::too_long;
 
 /// How long the writer of a pipe may take for all of it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -66,4 +64,8 @@ fn read_once(mut pipe: File, longest: u64) -> io::Result<Vec<u8>> {
             return Err(too_long(longest));
         }
     }
+}
+
+pub(super) fn too_long(longest: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {longest} bytes"))
 }

@@ -1,4 +1,4 @@
-//! Files of the gateway's own, written anew in one rename, for its user alone, without following links.
+//! Writes the gateway's own files anew in one rename, for its user alone, without following links.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
@@ -9,11 +9,12 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, renameat, statat, unlinkat};
 
-use super::touch;
+use super::apart::touch;
 
-/// Writes the file at `path`; its folder is made when it lacks. A link in the place of the file is replaced by the file,
-/// and one in the place of the folder is not gone through: whoever put it there says where the gateway writes. Blocks
-/// as [`read`](super::read) does.
+/// Writes the file at `path`, and its folder if that is missing.
+///
+/// A link in the place of the file is replaced by the file, and one in the place of the folder is not followed: its
+/// author would choose where the gateway writes. Blocks as [`read`](super::read) does.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     touch(path, || write(path, bytes, false))
 }

@@ -3,9 +3,12 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 
+use super::apart::{PATIENCE, Touch, apart_within};
 use super::*;
 
 const SHORT: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! What is known of the configuration itself: when it was loaded, and why a later one was not.
+//! The state of the configuration itself: when it was loaded, and why a later one was rejected.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
+use super::status::seconds;
 use crate::catalog::Caller;
 use crate::config::{self, Config, Loaded, Plan, Problem, ServerName, Sources};
 use crate::file::{self, ApartError};
@@ -19,11 +20,11 @@ const SECRETS_AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub struct Configuration {
     sources: Arc<Sources>,
-    state: ArcSwap<State>,
+    state: ArcSwap<LoadState>,
 }
 
 #[derive(Debug, Clone)]
-struct State {
+struct LoadState {
     loaded_at: SystemTime,
     revision: u64,
     rejected: Option<Rejected>,
@@ -79,20 +80,20 @@ pub struct ConfigurationStatus {
 impl Configuration {
     /// The configuration of `sources`, loaded now.
     pub fn new(sources: Arc<Sources>) -> Self {
-        let state = State { loaded_at: SystemTime::now(), revision: 1, rejected: None };
+        let state = LoadState { loaded_at: SystemTime::now(), revision: 1, rejected: None };
         Self { sources, state: ArcSwap::from_pointee(state) }
     }
 
-    /// What the sources say now is served.
+    /// The configuration of the sources is served from now on.
     pub fn loaded(&self) {
         let revision = self.state.load().revision + 1;
-        self.set(State { loaded_at: SystemTime::now(), revision, rejected: None });
+        self.set(LoadState { loaded_at: SystemTime::now(), revision, rejected: None });
     }
 
-    /// What the sources say now has `problems`; the running configuration stays.
+    /// The configuration of the sources has `problems`; the running one stays.
     pub fn rejected(&self, problems: Vec<String>) {
         let rejected = Some(Rejected { at: SystemTime::now(), problems });
-        self.set(State { rejected, ..State::clone(&self.state.load()) });
+        self.set(LoadState { rejected, ..LoadState::clone(&self.state.load()) });
     }
 
     /// The state for `caller`.
@@ -111,8 +112,9 @@ impl Configuration {
         }
     }
 
-    /// What the sources say now, and what a reload would do with it to a gateway that serves `running` over
-    /// `upstreams`.
+    /// The configuration of the sources now, and what a reload would change.
+    ///
+    /// The gateway serves `running` over `upstreams`.
     ///
     /// # Errors
     ///
@@ -127,7 +129,7 @@ impl Configuration {
         Ok((loaded, plan))
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: LoadState) {
         self.state.store(Arc::new(state));
     }
 }
@@ -150,8 +152,4 @@ async fn rotated(upstreams: Vec<Arc<Upstream>>) -> Vec<ServerName> {
     // A file that does not answer takes its time, and another one that does not, too.
     let found = stream::iter(looking).buffered(SECRETS_AT_ONCE);
     found.filter_map(std::future::ready).collect().await
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

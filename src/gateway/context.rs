@@ -1,14 +1,14 @@
-//! What a face knows of one call besides the tool and its arguments.
+//! The context of one call, beside its tool and its arguments.
 
 use crate::catalog::Caller;
 use crate::trace::{Origin, Peer, RequestId, TraceContext};
 use crate::upstream::CallerHeaders;
 
-/// Who calls, and what goes along with the call. Made by a face once per request.
+/// The caller, and what goes along with the call. Made by a face once per request.
 #[derive(Debug, Clone)]
 pub struct CallContext {
     pub caller: Caller,
-    /// What the caller and the log know the request by.
+    /// The id of the request, for the caller and the log.
     pub request_id: RequestId,
     /// The trace that the caller is part of; the server gets it with a span of its own.
     pub trace: Option<TraceContext>,

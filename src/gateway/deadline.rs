@@ -1,5 +1,4 @@
-//! When a request is late: its time runs anew with each sign of life, and stands still while its client is asked
-//! something, for as long as a client may take to answer.
+//! The deadline of a request: put off by each sign of life, and stopped while its client is asked for input.
 
 use std::time::Duration;
 

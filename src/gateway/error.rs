@@ -1,11 +1,11 @@
-//! Why there is no answer to a call, told apart by what the caller may do about it.
+//! Reasons for a call without an answer, distinguished by what the caller may do about it.
 
 use std::time::Duration;
 
-use super::Limited;
+use super::limits::Limited;
 use crate::catalog::Caller;
 use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
-use crate::catalog::drift::Change;
+use crate::catalog::drift::DriftKind;
 use crate::upstream::{CloseReason, RequestError, Unavailable};
 
 /// Why a tool was not found.
@@ -16,7 +16,7 @@ pub enum FindError {
     /// No such tool, or none that this caller may see.
     Tool,
     /// The tool is not as it was locked, and so held back.
-    Quarantined(Change),
+    Quarantined(DriftKind),
     /// The caller asks too often, and looking for the tool would take a connection of its own; nothing was sent.
     Limited(Limited),
     /// The server has never told its tools and cannot be asked now.
@@ -56,23 +56,20 @@ impl FindError {
         match self {
             Self::Server => "no such server for this caller".into(),
             Self::Tool => "no such tool for this caller".into(),
-            Self::Quarantined(change) => quarantined(*change).into(),
             Self::Limited(limited) => format!("refused: {limited}"),
             Self::Unavailable(unavailable) => full_unavailable(unavailable),
-            Self::Deadline { after } => {
-                format!("the server did not get ready within {} s", after.as_secs_f32())
-            }
+            Self::Quarantined(_) | Self::Deadline { .. } => self.for_callers(),
         }
     }
 }
 
-fn quarantined(change: Change) -> &'static str {
+fn quarantined(change: DriftKind) -> &'static str {
     match change {
-        Change::New => {
+        DriftKind::New => {
             "the tool is quarantined: it is not in the lock of tools; an operator who has looked at it accepts it with \
              `mcpo lock`"
         }
-        Change::Changed | Change::Missing => {
+        DriftKind::Changed | DriftKind::Missing => {
             "the tool is quarantined: its server says something else of it than when it was locked (drift); an operator \
              who has looked at it accepts it with `mcpo lock`"
         }
@@ -118,7 +115,7 @@ impl CallError {
         }
     }
 
-    /// What `caller` is told: [`CallError::public`], and where to sign in for those who may.
+    /// The sentence for `caller`: [`CallError::public`], and for admins where to sign in.
     pub fn told(&self, caller: &Caller) -> String {
         match self {
             Self::Unavailable(unavailable) => told_unavailable(unavailable, caller),
@@ -129,7 +126,7 @@ impl CallError {
         }
     }
 
-    /// The same for a model, which is to do better the next time: with all that is wrong with the arguments.
+    /// The sentence for a model: it lists every fault of the arguments, so that the next try can be right.
     pub fn for_models(&self) -> String {
         match self {
             Self::Arguments(ArgumentError { faults }) if faults.iter().any(is_no_json) => {
@@ -198,7 +195,7 @@ pub fn public_unavailable(unavailable: &Unavailable) -> String {
     }
 }
 
-/// The same with where to sign in, for those who may.
+/// The sentence with where to sign in, for admins.
 pub fn told_unavailable(unavailable: &Unavailable, caller: &Caller) -> String {
     with_link(public_unavailable(unavailable), unavailable.reason.as_deref(), caller)
 }

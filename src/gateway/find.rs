@@ -1,4 +1,4 @@
-//! Finds the tool that a caller means, among those that the caller may see.
+//! Finds a tool by name among those that the caller may see.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use crate::catalog::{Caller, CatalogServer, CatalogTool};
 use crate::upstream::Upstream;
 
 impl Gateway {
-    /// The tool that `server` exposes as `tool`, if `caller` may see it. When the tool is not known and the
-    /// server is not settled, waits for the server like a call does.
+    /// The tool that `server` exposes as `tool`, if `caller` may see it.
+    ///
+    /// Waits for the server as a call does while the tool is unknown and the server has not settled.
     ///
     /// # Errors
     ///
@@ -19,7 +20,7 @@ impl Gateway {
         self.find_by(caller, server, tool, CatalogServer::tool).await
     }
 
-    /// The same for the name that the server itself gives the tool.
+    /// The tool that MCP's list of `server` shows as `name`, if `caller` may see it.
     ///
     /// # Errors
     ///
@@ -28,33 +29,34 @@ impl Gateway {
         self.find_by(caller, server, name, CatalogServer::tool_called).await
     }
 
-    /// The tool that stands among those of all servers as `name`. While the tools of the one server that can have it are
-    /// not known yet, waits for them as lists do.
+    /// The tool with the exposed name `name` among the tools of all servers.
+    ///
+    /// Waits, as lists do, while the tools of the one server that can have it are unknown.
     ///
     /// # Errors
     ///
     /// [`FindError::Tool`], or [`FindError::Quarantined`]: a name that is not known belongs to no server.
-    pub async fn find_prefixed(&self, caller: &Caller, name: &str) -> Result<Target, FindError> {
-        if let Some(target) = self.prefixed(caller, name) {
+    pub async fn find_exposed(&self, caller: &Caller, name: &str) -> Result<Target, FindError> {
+        if let Some(target) = self.find_known(caller, name) {
             return target;
         }
-        let server = self.keeper.namespace().server_of(name).ok_or(FindError::Tool)?;
+        let server = self.catalog_builder.namespace().server_of(name).ok_or(FindError::Tool)?;
         if !caller.scope.allows_server(server) {
             return Err(FindError::Tool);
         }
-        self.keeper.first_outcomes(|other| other == server).await;
-        self.prefixed(caller, name).unwrap_or(Err(FindError::Tool))
+        self.catalog_builder.first_outcomes(|other| other == server).await;
+        self.find_known(caller, name).unwrap_or(Err(FindError::Tool))
     }
 
-    fn prefixed(&self, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
-        let catalog = self.keeper.catalog();
-        let names = catalog.prefixed();
+    fn find_known(&self, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
+        let catalog = self.catalog_builder.catalog();
+        let names = catalog.exposed_names();
         if let Some((server, tool)) = names.find(&catalog.servers, name) {
             let found = || visible(caller, server, tool);
             return caller.scope.allows_server(&server.name).then(found);
         }
-        let (server, tool) = names.find_held(&catalog.servers, name)?;
-        caller.scope.allows_server(&server.name).then(|| Err(held(caller, server, tool)))
+        let (server, tool) = names.find_quarantined(&catalog.servers, name)?;
+        caller.scope.allows_server(&server.name).then(|| Err(quarantined(caller, server, tool)))
     }
 
     async fn find_by(
@@ -65,14 +67,14 @@ impl Gateway {
         pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
         let entry = {
-            let catalog = self.keeper.catalog();
+            let catalog = self.catalog_builder.catalog();
             let entry = catalog.server(server).filter(|entry| caller.scope.allows_server(&entry.name));
             let entry = entry.ok_or(FindError::Server)?;
             if let Some(tool) = pick(entry, name) {
                 return visible(caller, entry, tool);
             }
-            if let Some(tool) = entry.held_tool(name) {
-                return Err(held(caller, entry, tool));
+            if let Some(tool) = entry.quarantined_tool(name) {
+                return Err(quarantined(caller, entry, tool));
             }
             entry.clone()
         };
@@ -84,33 +86,34 @@ impl Gateway {
         let deadline = Instant::now() + self.timeout_of(upstream);
         match timeout_at(deadline, upstream.ready()).await {
             Ok(Ok(_link)) => {}
-            // What its tools were is known, and this was none of them.
+            // The last known list has no such tool.
             Ok(Err(_)) if known => return Err(FindError::Tool),
             Ok(Err(unavailable)) => return Err(FindError::Unavailable(unavailable)),
             Err(_) => return Err(FindError::Deadline { after: self.timeout_of(upstream) }),
         }
         if let Some(list) = upstream.tools() {
-            let reached = timeout_at(deadline, self.keeper.reach(upstream.name(), list.revision)).await;
+            let reached =
+                timeout_at(deadline, self.catalog_builder.wait_for(upstream.name(), list.revision)).await;
             reached.map_err(|_| FindError::Deadline { after: self.timeout_of(upstream) })?;
         }
-        let catalog = self.keeper.catalog();
+        let catalog = self.catalog_builder.catalog();
         let entry = catalog.server(server).ok_or(FindError::Server)?;
-        match (pick(entry, name), entry.held_tool(name)) {
+        match (pick(entry, name), entry.quarantined_tool(name)) {
             (Some(tool), _) => visible(caller, entry, tool),
-            (None, Some(tool)) => Err(held(caller, entry, tool)),
+            (None, Some(tool)) => Err(quarantined(caller, entry, tool)),
             (None, None) => Err(FindError::Tool),
         }
     }
 
     fn is_current(&self, upstream: &Upstream) -> bool {
-        let catalog = self.keeper.catalog();
+        let catalog = self.catalog_builder.catalog();
         let built = catalog.server(upstream.name().as_str()).map_or(0, |entry| entry.revision);
         built == upstream.tools().map_or(0, |list| list.revision)
     }
 }
 
-/// A tool that is held back, for those who may know of it.
-pub(super) fn held(caller: &Caller, server: &CatalogServer, tool: &CatalogTool) -> FindError {
+/// The refusal of a quarantined tool, for callers that may see it.
+pub(super) fn quarantined(caller: &Caller, server: &CatalogServer, tool: &CatalogTool) -> FindError {
     match server.drift_of(&tool.name) {
         Some(drift) if caller.scope.allows(server, tool) => FindError::Quarantined(drift.change),
         _ => FindError::Tool,

@@ -1,8 +1,7 @@
-//! How often callers may call: a rate and a number of calls at one time for each API key, a number for all, and a rate for
-//! each server.
+//! Limits of calls: a rate and a concurrency for each API key, a concurrency for all, and a rate for each server.
 //!
 //! Asked on the way of every call, so it takes no lock: a rate is one atomic word (GCRA), calls in flight are another.
-//! What is counted outlives a reload for everybody whose limit is the same afterwards.
+//! Counts outlive a reload where the limit stays the same.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +17,7 @@ use governor::{Quota, RateLimiter};
 use crate::config::{Config, RateConfig};
 use crate::shares::{Bounds, Exceeded, Principal, Thing};
 
-/// When a caller whose calls are all under way may ask again: nobody knows when one of them ends.
+/// The `Retry-After` of a caller at its concurrency: the end of a call cannot be known.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 const CALLS: Thing = Thing { setting: "calls", plural: "calls" };
@@ -28,13 +27,13 @@ const CALLS: Thing = Thing { setting: "calls", plural: "calls" };
 pub struct Limits {
     calls: Bounds,
     in_flight: Arc<AtomicUsize>,
-    keys: HashMap<Box<str>, Limit>,
-    servers: HashMap<Box<str>, Limit>,
+    keys: HashMap<Box<str>, Allowance>,
+    servers: HashMap<Box<str>, Allowance>,
 }
 
-/// Of one key or one server.
+/// The limits of one key or one server.
 #[derive(Debug, Default)]
-struct Limit {
+struct Allowance {
     rate: Option<Arc<Rate>>,
     concurrency: Option<usize>,
     in_flight: Arc<AtomicUsize>,
@@ -53,29 +52,29 @@ struct Rate {
     limiter: Limiter,
 }
 
-/// A call that is let through; its place among those of all callers and of its key is free again when this is dropped.
+/// Permits one call; dropped, it frees its place among the calls of all and of its key.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Permit {
     of_all: Arc<AtomicUsize>,
     of_key: Option<Arc<AtomicUsize>>,
 }
 
-/// A turn that was taken before it was known what for. Clones share it, and the first call that is made has it.
+/// A permit taken before its call is known. Clones share it, and the first call takes it.
 #[derive(Debug, Clone, Default)]
-pub struct EarlyTurn(Option<Arc<Mutex<Option<Turn>>>>);
+pub struct EarlyPermit(Option<Arc<Mutex<Option<Permit>>>>);
 
-/// A call that came too early. `Display` says so to the caller, with the setting.
+/// A call over a limit. `Display` names the setting to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
-    bound: Bound,
+    bound: LimitKind,
     /// The entry's name.
     name: Box<str>,
-    /// When it is worth to try again.
+    /// When to try again.
     pub retry_after: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Bound {
+enum LimitKind {
     Calls(Exceeded),
     KeyRate(RateConfig),
     KeyConcurrency(usize),
@@ -87,11 +86,11 @@ impl Limits {
     pub fn new(config: &Config, before: Option<&Self>) -> Self {
         let keys = config.auth.keys.iter().map(|key| {
             let known = before.and_then(|before| before.keys.get(&*key.name));
-            (key.name.as_str().into(), Limit::new(key.rate, key.concurrency, known))
+            (key.name.as_str().into(), Allowance::new(key.rate, key.concurrency, known))
         });
         let servers = config.servers.iter().filter(|server| server.rate.is_some()).map(|server| {
             let known = before.and_then(|before| before.servers.get(server.name.as_str()));
-            (server.name.as_str().into(), Limit::new(server.rate, None, known))
+            (server.name.as_str().into(), Allowance::new(server.rate, None, known))
         });
         Self {
             calls: config.shares().calls(),
@@ -101,68 +100,69 @@ impl Limits {
         }
     }
 
-    /// Lets one call of `key` through, or says when to come again. To be asked before its arguments are read.
+    /// Permits one call of `key`. To be asked before the arguments are read.
     ///
     /// # Errors
     ///
     /// [`Limited`], which counted nothing against the limit that it names.
-    pub fn admit(&self, key: Option<&str>) -> Result<Turn, Limited> {
+    pub fn admit(&self, key: Option<&str>) -> Result<Permit, Limited> {
         let Some((name, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) else {
             return self.take_place(key, None);
         };
-        let turn = self.take_place(key, Some(limit))?;
-        limit.take_call(name, Bound::KeyRate)?;
-        Ok(turn)
+        let permit = self.take_place(key, Some(limit))?;
+        limit.take_call(name, LimitKind::KeyRate)?;
+        Ok(permit)
     }
 
-    fn take_place(&self, key: Option<&str>, limit: Option<&Limit>) -> Result<Turn, Limited> {
+    fn take_place(&self, key: Option<&str>, limit: Option<&Allowance>) -> Result<Permit, Limited> {
         // Counted first, and given back by being dropped: so calls at one time never pass a bound together.
         let of_key = limit.map(|limit| limit.in_flight.clone());
         let of_all = self.in_flight.clone();
         let taken = of_all.fetch_add(1, Ordering::Relaxed);
         let held = of_key.as_ref().map_or(0, |of_key| of_key.fetch_add(1, Ordering::Relaxed));
-        let turn = Turn { of_all, of_key };
+        let permit = Permit { of_all, of_key };
         let limited = |name: Option<&str>, bound| Limited {
             bound,
             name: name.unwrap_or_default().into(),
             retry_after: TRY_AGAIN,
         };
         if let Some(most) = limit.and_then(|limit| limit.concurrency).filter(|most| held >= *most) {
-            return Err(limited(key, Bound::KeyConcurrency(most)));
+            return Err(limited(key, LimitKind::KeyConcurrency(most)));
         }
         match self.calls.check(held, taken) {
-            Ok(()) => Ok(turn),
+            Ok(()) => Ok(permit),
             Err(bound) => {
                 let principal = Principal::new(key.map(Arc::from));
                 let exceeded = Exceeded { principal, thing: CALLS, bound, bounds: self.calls };
-                Err(limited(key, Bound::Calls(exceeded)))
+                Err(limited(key, LimitKind::Calls(exceeded)))
             }
         }
     }
 
-    /// Lets a call through to `server`. Its key is asked first, so that one that calls too often uses up no other key's
-    /// share of the server.
+    /// Permits a call to `server`.
+    ///
+    /// To be asked after [`Limits::admit`], so that a key over its own rate uses up nothing of the server's.
     ///
     /// # Errors
     ///
     /// As [`Limits::admit`].
     pub fn admit_to(&self, server: &str) -> Result<(), Limited> {
-        self.servers.get(server).map_or(Ok(()), |limit| limit.take_call(server, Bound::ServerRate))
+        self.servers.get(server).map_or(Ok(()), |limit| limit.take_call(server, LimitKind::ServerRate))
     }
 }
 
-impl EarlyTurn {
-    pub fn new(turn: Turn) -> Self {
-        Self(Some(Arc::new(Mutex::new(Some(turn)))))
+impl EarlyPermit {
+    pub fn new(permit: Permit) -> Self {
+        Self(Some(Arc::new(Mutex::new(Some(permit)))))
     }
 
-    /// The turn, unless there was none or a call has it.
-    pub fn take(&self) -> Option<Turn> {
+    /// The permit, unless there was none or a call took it.
+    pub fn take(&self) -> Option<Permit> {
         self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl Limit {
+impl Allowance {
     fn new(rate: Option<RateConfig>, concurrency: Option<usize>, before: Option<&Self>) -> Self {
         let known = before.and_then(|before| before.rate.clone());
         let rate = rate.map(|config| match known {
@@ -174,7 +174,7 @@ impl Limit {
         Self { rate, concurrency, in_flight }
     }
 
-    fn take_call(&self, name: &str, bound: impl FnOnce(RateConfig) -> Bound) -> Result<(), Limited> {
+    fn take_call(&self, name: &str, bound: impl FnOnce(RateConfig) -> LimitKind) -> Result<(), Limited> {
         let Some(rate) = &self.rate else { return Ok(()) };
         rate.limiter.check().map_err(|not_until| Limited {
             bound: bound(rate.config),
@@ -192,7 +192,7 @@ impl Rate {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.of_all.fetch_sub(1, Ordering::Relaxed);
         if let Some(of_key) = &self.of_key {
@@ -205,8 +205,8 @@ impl Limited {
     /// The outcome's name in logs, and the stable code of the refusal.
     pub fn code(&self) -> &'static str {
         match &self.bound {
-            Bound::KeyRate(_) | Bound::ServerRate(_) => "rate_limited",
-            Bound::KeyConcurrency(_) | Bound::Calls(_) => "concurrency_limited",
+            LimitKind::KeyRate(_) | LimitKind::ServerRate(_) => "rate_limited",
+            LimitKind::KeyConcurrency(_) | LimitKind::Calls(_) => "concurrency_limited",
         }
     }
 }
@@ -216,18 +216,18 @@ impl fmt::Display for Limited {
         let Self { bound, name, retry_after } = self;
         let seconds = retry_after.as_secs_f64().max(0.1);
         match bound {
-            Bound::Calls(exceeded) => exceeded.fmt(formatter),
-            Bound::KeyRate(rate) => write!(
+            LimitKind::Calls(exceeded) => exceeded.fmt(formatter),
+            LimitKind::KeyRate(rate) => write!(
                 formatter,
                 "the API key `{name}` may make {rate} (`apiKeys.{name}.rate`); the next one is free in {seconds:.1} s"
             ),
-            Bound::KeyConcurrency(limit) => write!(
+            LimitKind::KeyConcurrency(limit) => write!(
                 formatter,
                 "the API key `{name}` may have {limit} {calls} in flight (`apiKeys.{name}.concurrency`), and has; try \
                  again when one has ended",
                 calls = if *limit == 1 { "call" } else { "calls" }
             ),
-            Bound::ServerRate(rate) => write!(
+            LimitKind::ServerRate(rate) => write!(
                 formatter,
                 "it takes {rate} from all callers together (`mcpServers.{name}.rate`); the next one is free in \
                  {seconds:.1} s"
@@ -263,10 +263,10 @@ mod tests {
         config
     }
 
-    fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Turn, Limited> {
-        let turn = limits.admit(key)?;
+    fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Permit, Limited> {
+        let permit = limits.admit(key)?;
         limits.admit_to(server)?;
-        Ok(turn)
+        Ok(permit)
     }
 
     #[test]
@@ -318,12 +318,12 @@ mod tests {
         let mut config = config(None, None, None);
         config.limits.calls = 8;
         let limits = Limits::new(&config, None);
-        let mut held: Vec<Turn> = (0..4).map(|_| admit(&limits, Some("busy"), "s").unwrap()).collect();
+        let mut held: Vec<Permit> = (0..4).map(|_| admit(&limits, Some("busy"), "s").unwrap()).collect();
         let limited = admit(&limits, Some("busy"), "s").unwrap_err();
         assert_eq!(limited.code(), "concurrency_limited");
         assert!(limited.to_string().contains("`limits.callsPerKey`"), "{limited}");
-        while let Ok(turn) = admit(&limits, Some("calm"), "s") {
-            held.push(turn);
+        while let Ok(permit) = admit(&limits, Some("calm"), "s") {
+            held.push(permit);
         }
         assert_eq!(held.len(), 7, "the last ones are for those that have none");
         held.push(admit(&limits, None, "s").unwrap_or_else(|limited| panic!("{limited}")));

@@ -1,4 +1,4 @@
-//! What a scrape tells of the servers, and what their calls are counted with.
+//! The metrics of servers at a scrape, and the meters of their calls.
 
 use std::sync::Arc;
 
@@ -11,15 +11,17 @@ impl Gateway {
         &self.metrics
     }
 
-    /// The text of one scrape. It names every server and tool that was called: for callers who may see all.
+    /// The text of one scrape.
+    ///
+    /// It names every server and tool that was called: for callers that may see all.
     ///
     /// # Errors
     ///
     /// A sentence for the log when the text cannot be written.
     pub async fn scrape(&self) -> Result<String, String> {
-        let _turn = self.scrape.acquire().await.expect("the semaphore is never closed");
+        let _permit = self.scrape.acquire().await.expect("the semaphore is never closed");
         let snapshot = Snapshot {
-            servers: self.keeper().catalog().servers.iter().map(|server| snapshot(server)).collect(),
+            servers: self.catalog_builder().catalog().servers.iter().map(|server| snapshot(server)).collect(),
             runtime_tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         };
         let metrics = self.metrics.clone();

@@ -1,4 +1,4 @@
-//! What a caller of MCP adds to what is sent for it.
+//! The additions of an MCP client to a request that is sent for it.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ pub struct Outgoing {
     pub meta: String,
     /// Asked of the server, and passed on.
     pub progress: Option<Arc<Progress>>,
-    /// The client that the server may ask something, and who speaks for it.
+    /// The client that the server may ask for input.
     pub client: Option<Client>,
 }
 
-/// A client that a server may ask something.
+/// A client that a server may ask for input.
 #[derive(Clone)]
 pub struct Client {
     pub side: ClientSide,
-    /// Hears what the server sends over the connection that is the client's alone.
+    /// Handles what the server sends over the connection of this client alone.
     pub hearing: Arc<dyn MessageHandler>,
 }
 

@@ -1,5 +1,4 @@
-//! One line, one count and, where there is an audit trail, one record of each call, whatever its end: who called what,
-//! for how long, and how it ended.
+//! One log line, one count and, with an audit trail, one record of each call: its caller, tool, duration and outcome.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CallContext, FindError, Gateway, Outcome, Target};
 use crate::compute;
 use crate::json::clip;
-use crate::telemetry::audit::{Audit, Record};
+use crate::telemetry::audit::{Audit, AuditRecord};
 use crate::telemetry::text::visible;
 use crate::trace::{Host, TraceContext};
 
@@ -96,7 +95,7 @@ pub(super) struct CallRecord {
     audit: Option<Audited>,
 }
 
-/// Where it is said why a call is dropped before it is, by those who know better than its record.
+/// The reason for dropping a call, set beforehand by the part that knows it.
 pub type GivenUp = Arc<OnceLock<(Outcome, &'static str)>>;
 
 /// What the audit trail is told besides.
@@ -160,7 +159,7 @@ impl CallRecord {
         write_line(&self.context, server, tool, self.began, outcome, reason);
         if let Some(Audited { audit, arguments }) = &self.audit {
             let record = record(&self.context, server, tool, self.began, outcome, reason);
-            audit.write(&Record { arguments: arguments.as_deref(), result_bytes: size, ..record });
+            audit.write(&AuditRecord { arguments: arguments.as_deref(), result_bytes: size, ..record });
         }
     }
 }
@@ -210,8 +209,8 @@ fn record<'a>(
     began: Instant,
     outcome: &'static str,
     reason: &'a str,
-) -> Record<'a> {
-    Record {
+) -> AuditRecord<'a> {
+    AuditRecord {
         request_id: context.request_id.as_str(),
         api_key_name: context.caller.key_name.as_deref(),
         peer: context.peer.map(|peer| Host(peer).to_string()),
@@ -226,12 +225,12 @@ fn record<'a>(
     }
 }
 
-/// A name that nobody has checked, for the log.
+/// An unchecked name, for the log.
 fn cut(name: &str) -> Cow<'_, str> {
     shown(clip(name, NAME_LENGTH))
 }
 
-/// A name that nobody has checked is cut here in the log, in bytes.
+/// The length at which an unchecked name is cut in the log, in bytes.
 const NAME_LENGTH: usize = 128;
 /// The same of a tool that is there: its server may give it any name.
 const TOOL_LENGTH: usize = 1024;
@@ -269,7 +268,7 @@ fn write_line(
     );
 }
 
-/// A tool's name is its server's, who may put anything there.
+/// A tool's name comes from its server, and may hold anything.
 fn shown(name: &str) -> Cow<'_, str> {
     let is_plain = |byte| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'/');
     // Escaping writes character by character, which costs a call more than the rest of its line.

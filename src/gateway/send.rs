@@ -1,4 +1,4 @@
-//! The way out to a server: its turn, its connection, the deadline, and whether to try again.
+//! Sends one request to a server: permit, connection, deadline, and whether to try again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::deadline::Deadline;
-use super::{CallContext, CallError, Gateway, Outgoing, Turn};
+use super::{CallContext, CallError, Gateway, Outgoing, Permit};
 use crate::catalog::CatalogTool;
 use crate::catalog::arguments::headers::headers;
 use crate::compute::{self, Owner};
@@ -21,14 +21,14 @@ use crate::upstream::{Asking, CallConnection, Connection, NoConnection, Reply, R
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum What<'a> {
+pub(super) enum Operation<'a> {
     /// A call; `arguments` is the JSON text of an object without raw newlines.
     Call { tool: &'a CatalogTool, arguments: &'a Bytes },
     /// A request that changes nothing, such as `resources/read`; `members` are those of its `params`.
     Other { method: &'a str, members: &'a [u8], name: Option<&'a str> },
 }
 
-impl What<'_> {
+impl Operation<'_> {
     /// Whether doing it twice is harmless.
     fn is_idempotent(self) -> bool {
         match self {
@@ -62,11 +62,11 @@ impl Gateway {
         &self,
         context: &CallContext,
         upstream: &Upstream,
-        what: What<'_>,
+        what: Operation<'_>,
         outgoing: &Outgoing,
-        turn: Option<Turn>,
+        permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
-        let _turn = self.admitted(context, upstream.name(), turn).map_err(CallError::Limited)?;
+        let _permit = self.admitted(context, upstream.name(), permit).map_err(CallError::Limited)?;
         let principal = context.caller.principal();
         let identity = upstream.identity(&principal, &context.forwarded);
         let identity = identity.as_ref();
@@ -80,8 +80,8 @@ impl Gateway {
         let trace = context.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         let mut params = match what {
-            What::Call { tool, .. } => tool.header_params.clone(),
-            What::Other { .. } => Arc::default(),
+            Operation::Call { tool, .. } => tool.header_params.clone(),
+            Operation::Other { .. } => Arc::default(),
         };
         loop {
             let connection = match timeout_at(deadline, upstream.connection(identity, client)).await {
@@ -105,7 +105,7 @@ impl Gateway {
             let error = match sending.within(&*connection, deadline, asking).await {
                 Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
                     // The tool may have changed since its list was read; nothing was done yet.
-                    let What::Call { tool, .. } = what else { return Ok(Reply::Error(error)) };
+                    let Operation::Call { tool, .. } = what else { return Ok(Reply::Error(error)) };
                     let now = timeout_at(deadline, upstream.header_params_again(&tool.name)).await;
                     match now.map_err(|_| late())? {
                         Some(now) if *now != *params => params = now.into(),
@@ -142,7 +142,7 @@ impl Gateway {
 /// One request, however often it is sent.
 #[derive(Clone, Copy)]
 struct Sending<'a> {
-    what: What<'a>,
+    what: Operation<'a>,
     outgoing: &'a Outgoing,
     headers: &'a [(HeaderName, HeaderValue)],
     trace: Option<&'a TraceContext>,
@@ -161,7 +161,7 @@ impl Sending<'_> {
     ) -> Option<Result<Reply, RequestError>> {
         let began = Instant::now();
         let Self { what, outgoing, headers, trace, after, owner } = *self;
-        let habit = matches!(what, What::Call { tool, .. } if tool.progress.is_asked());
+        let habit = matches!(what, Operation::Call { tool, .. } if tool.progress.is_asked());
         let ask_progress = habit || outgoing.progress.as_ref().is_some_and(|progress| progress.is_asked());
         let progress = outgoing.progress.clone().or_else(|| ask_progress.then(Arc::default));
         let meta = RequestMeta {
@@ -175,10 +175,10 @@ impl Sending<'_> {
         };
         let mut joined = Vec::new();
         let what = match what {
-            What::Call { tool, arguments } => {
+            Operation::Call { tool, arguments } => {
                 Asked::CallTool { name: &tool.name, arguments, more: &outgoing.more }
             }
-            What::Other { method, members, name } => {
+            Operation::Other { method, members, name } => {
                 if !outgoing.more.is_empty() {
                     joined = [members, outgoing.more.as_bytes()].join(&b',');
                 }
@@ -215,7 +215,7 @@ impl Sending<'_> {
                 () = deadline.passed() => break None,
             }
         };
-        if let What::Call { tool, .. } = self.what {
+        if let Operation::Call { tool, .. } = self.what {
             tool.progress.learn(began.elapsed(), told);
         }
         reply

@@ -1,4 +1,4 @@
-//! What the gateway tells about its servers, to people and programs alike.
+//! The status of servers, for people and programs alike.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::catalog::drift::Drift;
 use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
 use crate::config::TransportConfig;
 use crate::config::lock::ServerLock;
-use crate::metrics::Tally;
+use crate::metrics::CallSummary;
 use crate::telemetry::text::visible;
 use crate::upstream::{Phase, UpstreamState};
 
@@ -29,10 +29,12 @@ pub struct ServerStatus {
     /// Why the server is not ready. In full for keys with the `admin` right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where somebody signs in to the server, when it waits for that; for keys with the `admin` right.
+    /// The link to sign in to the server, while it waits for that; for keys with the `admin` right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,
-    /// When the state began, in seconds since 1970; tries do not count as a change while the server is down.
+    /// When the state began, in seconds since 1970.
+    ///
+    /// Tries do not change it while the server is down.
     pub since: u64,
     /// Seconds until the next try, while unavailable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,8 +58,8 @@ pub struct ServerStatus {
     pub protocol: Option<String>,
     /// Exposed names of the tools that the caller may call.
     pub tools: Vec<String>,
-    /// What the calls of these tools came to, whoever made them.
-    pub calls: Tally,
+    /// The summary of all calls of these tools, of every caller.
+    pub calls: CallSummary,
     /// Tools that are not as they were locked, for keys with the `admin` right.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftStatus>,
@@ -67,7 +69,7 @@ pub struct ServerStatus {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LockStatus {
     pub servers: BTreeMap<String, ServerLock>,
-    /// The state of the servers that cannot tell now, with its reason.
+    /// The state of the servers without known tools, with its reason.
     pub missing: BTreeMap<String, String>,
 }
 
@@ -85,15 +87,15 @@ impl Gateway {
     /// with its tools: the snapshot that holds them is waited for, which takes milliseconds.
     pub async fn servers(&self, caller: &Caller) -> Vec<ServerStatus> {
         self.built().await;
-        let catalog = self.keeper().catalog();
+        let catalog = self.catalog_builder().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
-        visible.map(|server| status(server, caller, self.tally(server, caller))).collect()
+        visible.map(|server| status(server, caller, self.call_summary(server, caller))).collect()
     }
 
-    /// What the servers that are ready say of their tools, and why the others do not, in full: for `admin` keys.
+    /// The lockable definitions of ready servers, and why others have none: for `admin` keys.
     pub async fn tools_lock(&self) -> LockStatus {
         self.built().await;
-        let catalog = self.keeper().catalog();
+        let catalog = self.catalog_builder().catalog();
         let mut status = LockStatus::default();
         for server in &catalog.servers {
             let Some(upstream) = server.upstream() else { continue };
@@ -112,24 +114,24 @@ impl Gateway {
     /// Waits until the snapshot holds the tools of the servers that are ready. While one is waited for, another may get
     /// ready.
     async fn built(&self) {
-        let keeper = self.keeper();
+        let catalog_builder = self.catalog_builder();
         let building = async {
-            while let Some((name, revision)) = keeper.upstreams().iter().find_map(|upstream| {
+            while let Some((name, revision)) = catalog_builder.upstreams().iter().find_map(|upstream| {
                 let list = upstream.tools()?;
-                let catalog = keeper.catalog();
+                let catalog = catalog_builder.catalog();
                 let shown = catalog.server(upstream.name().as_str())?.revision;
                 (shown < list.revision).then(|| (upstream.name(), list.revision))
             }) {
-                keeper.reach(name, revision).await;
+                catalog_builder.wait_for(name, revision).await;
             }
         };
         let _shown_without_its_tools = tokio::time::timeout(SNAPSHOT, building).await;
     }
 
-    /// What the calls of the tools that `caller` may see came to.
-    fn tally(&self, server: &CatalogServer, caller: &Caller) -> Tally {
+    /// The summary of calls of the tools that `caller` may see.
+    fn call_summary(&self, server: &CatalogServer, caller: &Caller) -> CallSummary {
         let sees_all = !caller.scope.read_only && !caller.scope.chooses_tools();
-        self.metrics.server(server.name.as_str()).tally(|label| {
+        self.metrics.server(server.name.as_str()).call_summary(|label| {
             let own = |tool: &&Arc<CatalogTool>| *tool.name == *label;
             let tool = || server.tools.iter().find(own);
             sees_all || tool().is_some_and(|tool| caller.scope.allows(server, tool))
@@ -138,12 +140,13 @@ impl Gateway {
 
     /// Whether every server marked `required` is ready.
     pub fn required_servers_are_ready(&self) -> bool {
-        let mut required = self.keeper().upstreams().iter().filter(|upstream| upstream.config().required);
+        let mut required =
+            self.catalog_builder().upstreams().iter().filter(|upstream| upstream.config().required);
         required.all(|upstream| upstream.state().is_ready())
     }
 }
 
-fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus {
+fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> ServerStatus {
     let (state, entry) = match &server.source {
         ServerSource::Upstream(upstream) => (upstream.state(), Some(Guard::into_inner(upstream.config()))),
         ServerSource::Gateway => (UpstreamState::new(Phase::Ready, 0), None),
@@ -189,13 +192,13 @@ fn status(server: &CatalogServer, caller: &Caller, calls: Tally) -> ServerStatus
 }
 
 fn drift_of(server: &CatalogServer) -> Vec<DriftStatus> {
-    let is_held = |drift: &Drift| server.held.iter().any(|tool| *tool.name == *drift.tool);
+    let is_quarantined = |drift: &Drift| server.quarantined.iter().any(|tool| *tool.name == *drift.tool);
     let drift = server.drift.iter();
-    drift.map(|drift| DriftStatus { drift: drift.clone(), quarantined: is_held(drift) }).collect()
+    drift.map(|drift| DriftStatus { drift: drift.clone(), quarantined: is_quarantined(drift) }).collect()
 }
 
 /// Since 1970.
-fn seconds(moment: SystemTime) -> u64 {
+pub(super) fn seconds(moment: SystemTime) -> u64 {
     moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -3,7 +3,7 @@
 //! Call it after authentication: until then nothing of a body is read, so that a caller without a key can
 //! make the gateway hold no more than a request head.
 
-mod room;
+mod budget;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
 use crate::config::LimitsConfig;
-use crate::room::{FAST, Owner, SMALL, Share};
-pub use room::BodyRoom;
+use crate::memory_budget::{BudgetOwner, FAST, Reservation, SMALL};
+pub use budget::BodyBudget;
 
 /// A body may take `limits.bodyTimeout`, and a second more for each so many bytes that came of it: whoever
 /// sends more slowly holds a connection for the sake of holding it.
@@ -61,8 +61,8 @@ pub enum BodyError {
 pub async fn read_body(
     body: Body,
     limits: &LimitsConfig,
-    room: &BodyRoom,
-) -> Result<(Bytes, Option<Share>), BodyError> {
+    room: &BodyBudget,
+) -> Result<(Bytes, Option<Reservation>), BodyError> {
     read_body_if(body, limits, room, &None, || Ok(())).await
 }
 
@@ -75,10 +75,10 @@ pub async fn read_body(
 pub async fn read_body_if<E: From<BodyError>>(
     mut body: Body,
     limits: &LimitsConfig,
-    room: &BodyRoom,
-    owner: &Owner,
+    room: &BodyBudget,
+    owner: &BudgetOwner,
     may_be_large: impl FnOnce() -> Result<(), E>,
-) -> Result<(Bytes, Option<Share>), E> {
+) -> Result<(Bytes, Option<Reservation>), E> {
     let limit = limits.body_bytes;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
@@ -104,10 +104,10 @@ pub async fn read_body_if<E: From<BodyError>>(
     may_be_large()?;
     // A body that does not say how long it is may become as long as any.
     let most = if announced > 0 { announced } else { limit };
-    let granted = timeout_at(coming.until(), room.share(owner, most)).await;
+    let granted = timeout_at(coming.until(), room.reserve(owner, most)).await;
     let mut share = granted.map_err(|_| BodyError::NoRoom { after: coming.pause })?;
     let bytes = coming.rest(&mut body, first, announced, &share).await?;
-    BodyRoom::shrink(&mut share, bytes.len());
+    BodyBudget::shrink(&mut share, bytes.len());
     Ok((bytes, Some(share)))
 }
 
@@ -149,7 +149,7 @@ impl Coming {
         body: &mut Body,
         first: Bytes,
         announced: usize,
-        share: &Share,
+        share: &Reservation,
     ) -> Result<Bytes, BodyError> {
         let (moved, end) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         share.follow(moved.clone(), end.clone());
@@ -207,7 +207,7 @@ mod tests {
     use futures_util::{StreamExt, stream};
 
     async fn read_body(body: Body, limits: &LimitsConfig) -> Result<Bytes, BodyError> {
-        super::read_body(body, limits, &BodyRoom::new(limits)).await.map(|(bytes, _share)| bytes)
+        super::read_body(body, limits, &BodyBudget::new(limits)).await.map(|(bytes, _share)| bytes)
     }
 
     fn limits(body_bytes: usize) -> LimitsConfig {
@@ -230,7 +230,7 @@ mod tests {
     async fn large_bodies_wait_for_the_room_that_others_hold_and_small_ones_do_not() {
         const LARGE: &[u8] = &[b'x'; 100 << 10];
         let limits = LimitsConfig { bodies_bytes: 450 << 10, ..limits(120 << 10) };
-        let room = BodyRoom::new(&limits);
+        let room = BodyBudget::new(&limits);
         let large = || super::read_body(pieces(&[LARGE]), &limits, &room);
         let (first, share) = large().await.unwrap();
         assert_eq!(first.len(), LARGE.len());
@@ -315,7 +315,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_slowest_body_is_ended_while_another_waits_for_its_room() {
         let limits = LimitsConfig { bodies_bytes: 1, ..limits(1 << 20) };
-        let room = BodyRoom::new(&limits);
+        let room = BodyBudget::new(&limits);
         let slow = tokio::spawn({
             let (limits, room) = (limits.clone(), room.clone());
             async move { super::read_body(dripping(200, 70 << 10), &limits, &room).await }
@@ -333,7 +333,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_body_that_is_not_allowed_is_not_read_and_a_small_one_is() {
         let limits = limits(1 << 20);
-        let room = BodyRoom::new(&limits);
+        let room = BodyBudget::new(&limits);
         let refuse = || Err(BodyError::NoRoom { after: Duration::ZERO });
         let read = async |body| super::read_body_if(body, &limits, &room, &None, refuse).await;
         let (small, share) = read(pieces(&[b"sma", b"ll"])).await.unwrap();

@@ -23,7 +23,7 @@ use super::layers::Edge;
 use super::listener::Listener;
 use crate::config::LimitsConfig;
 use crate::shutdown::Shutdown;
-use crate::systemd::Pulse;
+use crate::systemd::LivenessResponder;
 use connection::Activity;
 
 /// The pause after an accept that failed for want of something (descriptors, memory), doubled up to
@@ -96,8 +96,13 @@ struct Open {
 
 /// Serves `serving` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
 /// finish within the configured time, and cuts what is left. Every connection has ended when it returns. Answers
-/// `pulse` for as long as the loop turns, and while it drains.
-pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown, mut pulse: Pulse) {
+/// `responder` for as long as the loop turns, and while it drains.
+pub async fn serve(
+    mut listener: Listener,
+    serving: Serving,
+    shutdown: Shutdown,
+    mut responder: LivenessResponder,
+) {
     let mut connections = Connections::default();
     let mut pause = Pause::default();
     let room = room_for_connections();
@@ -123,7 +128,7 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
         };
         tokio::select! {
             () = shutdown.requested() => break,
-            () = pulse.beat() => {}
+            () = responder.respond() => {}
             Some(ended) = connections.tasks.join_next_with_id(), if !connections.tasks.is_empty() => {
                 connections.forget(ended);
             }
@@ -160,7 +165,7 @@ pub async fn serve(mut listener: Listener, serving: Serving, shutdown: Shutdown,
     // Closing the port first sends new clients elsewhere at once, instead of into a backlog nobody reads.
     drop(listener);
     let drain = serving.load().options.drain;
-    connections.end(drain, &shutdown, pulse).await;
+    connections.end(drain, &shutdown, responder).await;
 }
 
 /// The pause before the next accept.
@@ -217,7 +222,7 @@ impl Connections {
         }
     }
 
-    async fn end(mut self, limit: Duration, shutdown: &Shutdown, mut pulse: Pulse) {
+    async fn end(mut self, limit: Duration, shutdown: &Shutdown, mut responder: LivenessResponder) {
         // A dropped sender is the message.
         self.open.clear();
         let tasks = &mut self.tasks;
@@ -225,7 +230,7 @@ impl Connections {
             loop {
                 tokio::select! {
                     next = tasks.join_next() => if next.is_none() { break },
-                    () = pulse.beat() => {}
+                    () = responder.respond() => {}
                 }
             }
         };

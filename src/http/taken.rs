@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
 use crate::compute;
-use crate::room::{Owner, Room, SMALL, Share};
+use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation, SMALL};
 
 /// The share of an answer, as an extension of it: for the connection that it leaves on.
 #[derive(Debug, Clone)]
-pub struct Untaken(Arc<Share>);
+pub struct Untaken(Arc<Reservation>);
 
 impl Untaken {
     /// The answer is on its way over a connection that has `written` so many bytes and ends with `cut`.
@@ -29,7 +29,7 @@ impl Untaken {
 }
 
 /// An answer to `owner`, which has a share of `room` until it is taken if it is not small. One that streams stays as it is.
-pub async fn until_taken(response: Response, room: &Room, owner: &Owner) -> Response {
+pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &BudgetOwner) -> Response {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > SMALL) else { return response };
     let (mut head, body) = response.into_parts();
@@ -37,13 +37,13 @@ pub async fn until_taken(response: Response, room: &Room, owner: &Owner) -> Resp
         tracing::error!(size, "an answer of a known size is not whole");
         return Problem::internal().into_response();
     };
-    let share = Arc::new(room.hold(owner, size));
+    let share = Arc::new(room.reserve_now(owner, size));
     head.extensions.insert(Untaken(share.clone()));
     let mut body = body.to_bytes();
     if room.is_busy() {
         body = compute::run(owner.as_deref().unwrap_or_default(), move || paged(body)).await;
     }
-    Response::from_parts(head, Body::from(share.kept_by(body)))
+    Response::from_parts(head, Body::from(share.held_by(body)))
 }
 
 /// The same bytes in pages of their own, which go back to the system with them. The heap keeps what lies below anything

@@ -186,7 +186,7 @@ impl Mcp {
         caller: &Caller,
         uri: &'a str,
     ) -> Option<(Arc<Upstream>, Cow<'a, str>)> {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let names_page = |server: &CatalogServer, page: &str| {
             server.tools.iter().any(|tool| {
                 tool.definition.get("_meta").is_some_and(|meta| pages(meta).any(|named| named == page))
@@ -207,14 +207,14 @@ impl Mcp {
     }
 
     fn visible_upstream(&self, caller: &Caller, server: &str) -> Option<Arc<Upstream>> {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let server = catalog.server(server).filter(|server| caller.scope.allows_server(&server.name))?;
         server.upstream().cloned()
     }
 
     /// The servers that `caller` may see and that say that they have `capability`.
     fn offering(&self, caller: &Caller, capability: &str) -> Vec<Arc<Upstream>> {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let offering = catalog
             .servers
             .iter()

@@ -75,7 +75,7 @@ impl Mcp {
             return Err(fault);
         }
         let found = match asked.place {
-            Place::All => self.gateway.find_prefixed(asked.caller, &params.name).await,
+            Place::All => self.gateway.find_exposed(asked.caller, &params.name).await,
             Place::One(server) => self.gateway.find_called(asked.caller, server, &params.name).await,
         };
         let found = match (found, &way.client) {

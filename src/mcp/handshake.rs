@@ -114,7 +114,7 @@ impl Mcp {
 
     async fn portrait(&self, asked: &Asked<'_>) -> Portrait {
         self.first_outcomes(asked).await;
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         match asked.place {
             Place::One(name) => of_server(name, catalog.server(name).and_then(|server| server.info.as_ref())),
             Place::All => {

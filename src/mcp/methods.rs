@@ -21,12 +21,12 @@ use super::streamed::{self, Finished, Resumable, Streamed};
 use super::way::Way;
 use super::{Mcp, others};
 use crate::catalog::Caller;
-use crate::gateway::{self, EarlyTurn};
+use crate::gateway::{self, EarlyPermit};
 use crate::json::Members;
+use crate::memory_budget::Reservation;
 use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::revision::WITH_SESSIONS;
 use crate::protocol::{Era, method, notification};
-use crate::room::Share;
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::queue;
 use crate::upstream::{ClientSide, MessageHandler, Progress};
@@ -52,8 +52,8 @@ pub struct Asked<'a> {
 /// What a request whose body is not small holds until all work on it is over: a turn to call, and its share of the room.
 #[derive(Debug, Clone, Default)]
 pub struct Large {
-    pub turn: EarlyTurn,
-    pub _share: Option<Arc<Share>>,
+    pub turn: EarlyPermit,
+    pub _share: Option<Arc<Reservation>>,
 }
 
 impl Asked<'_> {

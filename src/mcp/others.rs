@@ -11,7 +11,7 @@ use super::place::Place;
 use super::way::Way;
 use crate::catalog::definition::Findings;
 use crate::compute;
-use crate::gateway::{Ask, CallError};
+use crate::gateway::{CallError, PassThrough};
 use crate::json::{Members, one_line_text};
 use crate::protocol::{Era, error_code, meta, method};
 use crate::upstream::words::of_wrong_result;
@@ -69,7 +69,7 @@ impl Mcp {
         let params = Params::read(params)?;
         let server_era = upstream.era();
         way.rounds_to(server_era, params.has_state, String::new)?;
-        let ask = Ask { method, members: params.members, name: params.name.as_deref() };
+        let ask = PassThrough { method, members: params.members, name: params.name.as_deref() };
         let context = self.forwarding_context(asked);
         let (mut outgoing, mut round) = (way.outgoing(server_era, String::new(), params.meta), 0);
         let reply = loop {

@@ -29,10 +29,12 @@ impl Mcp {
     ) -> Result<Target, FindError> {
         let context = self.forwarding_context(asked);
         match asked.place {
-            Place::All => self.gateway.find_offered_prefixed(&context, client, name).await,
+            Place::All => self.gateway.find_exposed_for_client(&context, client, name).await,
             Place::One(server) => {
                 let upstream = self.upstream(server).ok_or(FindError::Tool)?;
-                self.gateway.find_offered(&context, &upstream, client, name, CatalogServer::tool_called).await
+                self.gateway
+                    .find_for_client(&context, &upstream, client, name, CatalogServer::tool_called)
+                    .await
             }
         }
     }
@@ -42,7 +44,7 @@ impl Mcp {
         let (context, scope) = (self.forwarding_context(asked), &asked.caller.scope);
         let server = asked.place.server();
         let concerns = |name: &ServerName| server.is_none_or(|server| name.as_str() == server);
-        let catalog = self.gateway.offered_together(&context, client, concerns).await?;
+        let catalog = self.gateway.client_catalog(&context, client, concerns).await?;
         let of = |server| catalog.tool_list_of(scope, era, server);
         Some(server.map_or_else(|| catalog.tool_list(scope, era), of))
     }
@@ -50,7 +52,7 @@ impl Mcp {
     /// With the headers of the caller for whichever server of the endpoint is asked, so that all that is asked of it goes
     /// over the connection of its calls. Each server takes from them what its entry names.
     pub(super) fn forwarding_context(&self, asked: &Asked<'_>) -> CallContext {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let servers = asked.place.servers(&catalog, asked.caller);
         let entries: Vec<_> =
             servers.filter_map(|server| Some(Arc::clone(&server.upstream()?.config()))).collect();

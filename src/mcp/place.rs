@@ -78,7 +78,7 @@ impl Mcp {
 
     /// Whether `caller` may know that the endpoint exists.
     pub(super) fn is_visible(&self, caller: &Caller, place: &Place) -> bool {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         match place {
             Place::All => true,
             Place::One(name) => {
@@ -88,7 +88,7 @@ impl Mcp {
     }
 
     fn only_server(&self) -> Option<String> {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let server = catalog.servers.iter().find(|server| matches!(server.source, ServerSource::Upstream(_)));
         server.map(|server| server.name.to_string())
     }

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::{OpenStream, Session};
 use super::stream::{BUFFERING, KEEP_ALIVE};
+use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation};
 use crate::protocol::media_type::EVENT_STREAM;
-use crate::room::{Owner, Room, Share};
 
 /// How long the work on a request goes on for nobody: the SDKs come back within about a second, twice at most.
 const GRACE: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ struct Log {
     /// The response is to end before the stream does: the client comes back.
     hangs_up: bool,
     /// Of a last message that is not small.
-    share: Option<Share>,
+    share: Option<Reservation>,
 }
 
 /// The writing end of a stream. When it is dropped before the end, the stream is forgotten.
@@ -189,7 +189,7 @@ impl Recording {
     }
 
     /// Keeps the share of the last message for as long as that is kept.
-    pub fn hold(&self, share: Share) {
+    pub fn hold(&self, share: Reservation) {
         self.log.send_modify(|log| log.share = Some(share));
     }
 
@@ -220,7 +220,7 @@ impl Recording {
     pub async fn finish(
         self,
         last: Option<String>,
-        results: Option<&(Room, Owner)>,
+        results: Option<&(MemoryBudget, BudgetOwner)>,
         closing: &CancellationToken,
     ) {
         let Some(last) = last else { return };
@@ -232,7 +232,7 @@ impl Recording {
             log.is_over = true;
             bytes = log.bytes - counted;
         });
-        let kept = results.map(|(room, owner)| room.spare(owner, bytes));
+        let kept = results.map(|(room, owner)| room.reserve_spare(owner, bytes));
         if let Some(None) = kept {
             // The response that reads it has it to its end.
             return self.session.replay().forget(self.number);

@@ -188,7 +188,7 @@ impl Mcp {
     fn follower(self: &Arc<Self>, caller: &Caller, place: &Place, held: Held) -> Follower {
         Follower {
             current: self.shared.current.subscribe(),
-            swapped: self.gateway.keeper().swapped(),
+            swapped: self.gateway.catalog_builder().swapped(),
             key_name: caller.key_name.clone(),
             fingerprint: caller.key_name.as_deref().and_then(|name| self.keys.fingerprint(name)),
             profile: caller.profile.clone(),
@@ -206,7 +206,7 @@ impl Mcp {
                 resources_list_changed: true,
                 resource_subscriptions: First::default(),
             },
-            news: self.gateway.keeper().news(),
+            news: self.gateway.catalog_builder().news(),
             session: None,
             followed: Vec::new(),
             _held: held,
@@ -282,7 +282,7 @@ impl Follower {
     fn follow_reload(&mut self) -> bool {
         let face = self.current.borrow_and_update().clone();
         let Some(face) = face else { return false };
-        self.swapped = face.gateway.keeper().swapped();
+        self.swapped = face.gateway.catalog_builder().swapped();
         self.caller(&face).is_some_and(|caller| face.is_visible(&caller, &self.place))
     }
 

@@ -26,10 +26,10 @@ use super::session::Session;
 use super::shared::Shared;
 use super::stream::respond as respond_events;
 use crate::json::{Members, Splices, one_line_text};
+use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation, SMALL};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::notification::PROGRESS;
 use crate::protocol::{json_rpc, meta};
-use crate::room::{Owner, Room, SMALL, Share};
 use crate::upstream::Progress;
 use crate::upstream::message_queue::Receiver;
 use crate::upstream::progress::WAITING;
@@ -64,7 +64,7 @@ pub struct Streamed {
     /// Once the work is done, with the number of messages that may still go before its result.
     finished: Option<(Finished, usize)>,
     /// What a large last message has a share of, and whose it is.
-    results: Option<(Room, Owner)>,
+    results: Option<(MemoryBudget, BudgetOwner)>,
 }
 
 /// Where a stream that can be resumed belongs.
@@ -125,7 +125,7 @@ impl Streamed {
 
     /// The same, whose last message has its share of `results` for as long as it is in memory.
     #[must_use]
-    pub fn among(self, results: &Room, owner: &Owner) -> Self {
+    pub fn among(self, results: &MemoryBudget, owner: &BudgetOwner) -> Self {
         Self { results: Some((results.clone(), owner.clone())), ..self }
     }
 
@@ -232,9 +232,9 @@ impl Streamed {
         Some(one_line_text(text.to_owned()))
     }
 
-    fn share(&self, last: Option<&str>) -> Option<Share> {
+    fn share(&self, last: Option<&str>) -> Option<Reservation> {
         let (results, owner) = self.results.as_ref()?;
-        last.filter(|last| last.len() > SMALL).map(|last| results.hold(owner, last.len()))
+        last.filter(|last| last.len() > SMALL).map(|last| results.reserve_now(owner, last.len()))
     }
 
     fn last(&self, finished: &Finished) -> Option<String> {
@@ -251,7 +251,7 @@ struct Rest {
     first: Option<String>,
     streamed: Option<Streamed>,
     /// Of the last message: what comes after it is asked for once the client has taken it.
-    _share: Option<Share>,
+    _share: Option<Reservation>,
 }
 
 impl Rest {

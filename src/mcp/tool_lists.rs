@@ -15,8 +15,8 @@ use super::way::Way;
 use crate::catalog::{Caller, Catalog};
 use crate::compute;
 use crate::config::ServerName;
+use crate::memory_budget::{Reservation, SMALL};
 use crate::protocol::Era;
-use crate::room::{SMALL, Share};
 use crate::upstream::Freshness;
 use crate::upstream::transport::intake;
 
@@ -55,11 +55,11 @@ impl Mcp {
         &self,
         asked: &Asked<'_>,
         bytes: usize,
-    ) -> Result<Option<Arc<Share>>, Fault> {
+    ) -> Result<Option<Arc<Reservation>>, Fault> {
         if bytes <= SMALL {
             return Ok(None);
         }
-        let share = self.gateway.results().share(&asked.caller.key_name, bytes);
+        let share = self.gateway.results().reserve(&asked.caller.key_name, bytes);
         let share = timeout(intake::PATIENCE, share).await;
         share.map(|share| Some(Arc::new(share))).map_err(|_| Fault::no_room(intake::PATIENCE))
     }
@@ -67,7 +67,7 @@ impl Mcp {
     /// How long a list of tools may be kept, and by whom, as the members that say so: the shortest time and the narrowest
     /// circle of its servers; a list of the client's own is private.
     fn freshness(&self, asked: &Asked<'_>, is_own: bool) -> String {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let listed = asked.place.servers(&catalog, asked.caller).filter_map(|server| server.info.as_ref());
         let freshness = listed.fold(Freshness::default(), |all, info| all.and(info.freshness));
         let ttl = freshness.ttl.unwrap_or(u64::from(LIST_TTL)).min(u64::from(LIST_TTL));
@@ -77,7 +77,7 @@ impl Mcp {
 
     /// The same as [`Self::tool_list`] without keeping the worker: the text of ten thousand tools takes a while to write.
     async fn tool_list_apart(&self, asked: &Asked<'_>, era: Era) -> Bytes {
-        let catalog = Guard::into_inner(self.gateway.keeper().catalog());
+        let catalog = Guard::into_inner(self.gateway.catalog_builder().catalog());
         let tools: usize = catalog.servers.iter().map(|server| server.tools.len()).sum();
         let (caller, place) = (asked.caller.clone(), asked.place.clone());
         let list = move || tool_list(&catalog, &caller, &place, era);
@@ -86,7 +86,7 @@ impl Mcp {
 
     /// The JSON text of the tools that `caller`, a client of `era`, sees at `place`.
     pub(super) fn tool_list(&self, caller: &Caller, place: &Place, era: Era) -> Bytes {
-        tool_list(&self.gateway.keeper().catalog(), caller, place, era)
+        tool_list(&self.gateway.catalog_builder().catalog(), caller, place, era)
     }
 
     /// Waits, for a few seconds at most, until the servers of the endpoint have been heard of.
@@ -95,14 +95,14 @@ impl Mcp {
             Place::All => asked.caller.scope.allows_server(name),
             Place::One(server) => name.as_str() == server,
         };
-        self.gateway.keeper().first_outcomes(concerns).await;
+        self.gateway.catalog_builder().first_outcomes(concerns).await;
     }
 }
 
 /// `list`, which gives its room back when it is dropped.
-pub fn kept(room: Option<Arc<Share>>, list: Bytes) -> Bytes {
+pub fn kept(room: Option<Arc<Reservation>>, list: Bytes) -> Bytes {
     match room {
-        Some(room) => room.kept_by(list),
+        Some(room) => room.held_by(list),
         None => list,
     }
 }

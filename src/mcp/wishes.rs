@@ -97,7 +97,7 @@ impl Mcp {
         let principal = asked.caller.principal();
         let identity = |upstream: &Upstream| upstream.identity(&principal, &context.forwarded);
         let concerned: Vec<Arc<Upstream>> = {
-            let catalog = self.gateway.keeper().catalog();
+            let catalog = self.gateway.catalog_builder().catalog();
             let upstreams =
                 asked.place.servers(&catalog, asked.caller).filter_map(|server| server.upstream());
             let is_told = |upstream: &&Arc<Upstream>| {
@@ -208,13 +208,13 @@ impl Mcp {
     /// Whether a server of the endpoint says that it tells `what` (`listChanged`, `subscribe`) of `kind` (`prompts`,
     /// `resources`).
     pub(super) fn tells(&self, caller: &Caller, place: &Place, kind: &str, what: &str) -> bool {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let mut infos = place.servers(&catalog, caller).filter_map(|server| server.info.as_ref());
         infos.any(|info| tells(info, kind, what))
     }
 
     pub(super) fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
-        self.gateway.keeper().catalog().server(name).and_then(|server| server.upstream()).cloned()
+        self.gateway.catalog_builder().catalog().server(name).and_then(|server| server.upstream()).cloned()
     }
 }
 

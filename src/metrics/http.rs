@@ -1,11 +1,11 @@
-//! What is counted of the port: requests with their route and status, refusals, and open connections.
+//! The metrics of the port: requests with their route and status, refusals, and open connections.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::{VALID, gauge, histogram};
+use super::family::{VALID, gauge, histogram};
 
 /// The boundaries that the conventions advise for `http.server.request.duration`, in seconds, and two below them.
 const REQUEST_SECONDS: [f64; 16] =

@@ -1,5 +1,6 @@
 //! The `process_*` metrics that every Prometheus client library has, read from `/proc/self`.
 //!
+//! The collector of the crate (its feature `process`) counts CPU time in whole seconds, too coarse for a rate.
 //! A value that cannot be read is left out: a scrape never fails for want of one.
 
 use std::fs;
@@ -9,7 +10,7 @@ use prometheus::{Counter, Gauge, Registry};
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-use super::VALID;
+use super::family::VALID;
 
 /// The fields of `/proc/self/stat` that are shown, in the kernel's units.
 #[derive(Debug, PartialEq)]

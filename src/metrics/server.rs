@@ -1,4 +1,4 @@
-//! What is counted of one server: operations, sessions and starts; and the handle that a tool's calls count with.
+//! The metrics of one server: operations, sessions and starts; and the handle that counts a tool's calls.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +9,21 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
-use super::tally::Tally;
-use super::{OPERATION_SECONDS, TOOLS_OF_A_SERVER, TOOLS_OF_ALL, VALID, histogram};
+use super::call_summary::CallSummary;
+use super::family::{VALID, histogram};
 use crate::protocol::method;
 
-/// The label that tells servers apart, in all our metrics.
+/// Tool names of one server that get series of their own.
+pub const TOOLS_OF_A_SERVER: usize = 200;
+/// Tool names of all servers together that get series of their own.
+pub const TOOLS_OF_ALL: usize = 2_000;
+
+/// The boundaries that the conventions advise for `mcp.*.operation.duration`, in seconds, and three below them: a
+/// call to a server on the same machine takes less than a millisecond.
+const OPERATION_SECONDS: [f64; 17] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+/// The label with the server's name, in all our metrics.
 pub(super) const SERVER: &str = "mcp_server";
 /// Stands for tools beyond the bounds, and for names that are no names.
 const OTHER_TOOL: &str = "_other";
@@ -185,10 +195,10 @@ impl ServerMetrics {
     }
 
     /// What the calls of the tools that `counts` selects came to. Takes a lock.
-    pub fn tally(&self, counts: impl Fn(&str) -> bool) -> Tally {
+    pub fn call_summary(&self, counts: impl Fn(&str) -> bool) -> CallSummary {
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = tools.iter().filter(|(label, _)| counts(label)).map(|(_, series)| series);
-        Tally::of(counted.flat_map(|series| {
+        CallSummary::of(counted.flat_map(|series| {
             let ends = series.ends.iter().enumerate();
             ends.filter_map(|(place, end)| {
                 Some((CALL_ENDS.get(place).copied().unwrap_or(OTHER_END), end.get()?))

@@ -218,7 +218,7 @@ fn a_reload_that_failed_is_seen_until_one_succeeds() {
 fn a_tally_sums_up_the_calls_of_the_tools_that_count() {
     let metrics = metrics();
     let server = metrics.server("s");
-    assert_eq!(server.tally(|_| true), Tally::default());
+    assert_eq!(server.call_summary(|_| true), CallSummary::default());
     let end = |tool: &str, end: &'static str, milliseconds: u64| {
         let meter = server.tool(tool);
         meter.began();
@@ -231,16 +231,16 @@ fn a_tally_sums_up_the_calls_of_the_tools_that_count() {
     end("slow", "ok", 1_500);
     end("slow", "deadline", 60_000);
     end("slow", "deadline", 60_000);
-    let all = server.tally(|_| true);
+    let all = server.call_summary(|_| true);
     assert_eq!((all.total, all.failed), (102, 3));
     assert_eq!(all.failures, [("deadline", 2), ("tool_error", 1)].into());
     // A deadline is no answer: 98 answers of 4 ms and two of 1.5 s.
     assert_eq!(all.mean_ms, Some(33.92));
     // Linear within the bucket from 2 to 5 ms, which holds 98 of the 100.
     assert_eq!(all.p95_ms, Some(4.91));
-    let fast = server.tally(|tool| tool == "fast");
+    let fast = server.call_summary(|tool| tool == "fast");
     assert_eq!((fast.total, fast.failed, fast.mean_ms), (98, 0, Some(4.0)));
-    let slow = server.tally(|tool| tool == "slow");
+    let slow = server.call_summary(|tool| tool == "slow");
     assert_eq!((slow.total, slow.failed, slow.p95_ms), (4, 3, Some(1_950.0)));
 }
 
@@ -251,9 +251,9 @@ fn a_tally_beyond_the_greatest_bound_is_that_bound_and_without_answers_there_is_
     let meter = server.tool("t");
     meter.began();
     meter.ended("cancelled", Duration::from_secs(1));
-    let tally = server.tally(|_| true);
+    let tally = server.call_summary(|_| true);
     assert_eq!((tally.total, tally.failed, tally.mean_ms, tally.p95_ms), (1, 1, None, None));
     meter.began();
     meter.ended("ok", Duration::from_secs(3_600));
-    assert_eq!(server.tally(|_| true).p95_ms, Some(300_000.0));
+    assert_eq!(server.call_summary(|_| true).p95_ms, Some(300_000.0));
 }

@@ -18,10 +18,10 @@ use super::asked::{self, AskedCall};
 use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::nearest;
-use crate::gateway::{CallContext, FindError, FoundCall, NamedCall, NoResult, Outcome, Turn};
+use crate::gateway::{CallContext, FindError, FoundCall, NamedCall, NoResult, Outcome, Permit};
 use crate::http::{Problem, correlation, forwarded, json_answer, until_taken};
 use crate::json::clip;
-use crate::room::{SMALL, Share};
+use crate::memory_budget::{Reservation, SMALL};
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Calls of one request that run at one time; the others wait. Results are held until all are there, so this and the
@@ -39,7 +39,7 @@ impl OpenAi {
         head: &Parts,
         caller: &Caller,
         body: Bytes,
-        turn: Turn,
+        turn: Permit,
     ) -> Result<Response, Problem> {
         let owner = caller.owner(FACE);
         let asked = compute::run_sized(owner, body.len(), move || asked::calls(&body)).await;
@@ -54,7 +54,7 @@ impl OpenAi {
             let named = NamedCall::new(&self.gateway, &context, ("-", &call.name), Instant::now());
             answering.push(self.answered(head, &context, call, (named, turn), &taken));
         }
-        let answers: Vec<(Answer, Option<Share>)> =
+        let answers: Vec<(Answer, Option<Reservation>)> =
             stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
         let (answers, _shares): (Vec<Answer>, Vec<_>) = answers.into_iter().unzip();
         let size = taken.load(Ordering::Relaxed);
@@ -75,9 +75,9 @@ impl OpenAi {
         head: &Parts,
         context: &CallContext,
         call: &AskedCall,
-        (named, turn): (NamedCall<'_>, Option<Turn>),
+        (named, turn): (NamedCall<'_>, Option<Permit>),
         taken: &AtomicUsize,
-    ) -> (Answer, Option<Share>) {
+    ) -> (Answer, Option<Reservation>) {
         let (id, interface) = (call.id.clone(), call.interface);
         let mut reading = self.reading(head, context, call, (named, turn)).await;
         let limit = self.config.limits.result_bytes;
@@ -91,7 +91,8 @@ impl OpenAi {
         }
         // What is read of a large result takes its place among the results until all are there.
         let size = reading.size();
-        let share = (size > SMALL).then(|| self.gateway.results().hold(&context.caller.key_name, size));
+        let share =
+            (size > SMALL).then(|| self.gateway.results().reserve_now(&context.caller.key_name, size));
         (Answer { id, interface, reading }, share)
     }
 
@@ -100,7 +101,7 @@ impl OpenAi {
         head: &Parts,
         context: &CallContext,
         call: &AskedCall,
-        (named, turn): (NamedCall<'_>, Option<Turn>),
+        (named, turn): (NamedCall<'_>, Option<Permit>),
     ) -> Reading {
         let caller = &context.caller;
         if !call.is_function {
@@ -109,7 +110,7 @@ impl OpenAi {
                 "there are no custom tools here; call one of the functions that were given".to_owned(),
             );
         }
-        let target = match named.found(self.gateway.find_prefixed(caller, &call.name).await) {
+        let target = match named.found(self.gateway.find_exposed(caller, &call.name).await) {
             Ok(target) => target,
             Err(error) => return Reading::error(self.not_found(caller, &call.name, &error).await),
         };
@@ -137,7 +138,7 @@ impl OpenAi {
         if !matches!(error, FindError::Server | FindError::Tool) {
             return format!("{shown}: {}", error.for_callers());
         }
-        let catalog = self.gateway.keeper().catalog().clone();
+        let catalog = self.gateway.catalog_builder().catalog().clone();
         let (scope, word) = (caller.scope.clone(), shown.to_owned());
         // Thousands of names are looked at.
         let like = compute::run(caller.owner(FACE), move || likest(&catalog, &scope, &word)).await;
@@ -150,7 +151,7 @@ impl OpenAi {
 
 /// The name most like `word` of a tool that `scope` shows.
 fn likest(catalog: &Catalog, scope: &Scope, word: &str) -> Option<String> {
-    let names = catalog.prefixed();
+    let names = catalog.exposed_names();
     let visible = catalog.servers.iter().enumerate().flat_map(|(index, server)| {
         let tools = server.tools.iter().zip(names.of_server(index));
         tools.filter_map(move |(tool, name)| scope.allows(server, tool).then_some(&**name))

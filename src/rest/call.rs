@@ -15,12 +15,12 @@ use crate::catalog::ServerSource;
 use crate::catalog::arguments::ArgumentError;
 use crate::compute;
 use crate::gateway::{
-    CallContext, CallError, FindError, FoundCall, NamedCall, NoResult, Outcome, Target, Turn,
+    CallContext, CallError, FindError, FoundCall, NamedCall, NoResult, Outcome, Permit, Target,
 };
 use crate::http::{
     Access, BodyError, KeyName, Problem, correlation, forwarded, json_answer, read_body_if, until_taken,
 };
-use crate::room::Share;
+use crate::memory_budget::Reservation;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Asks for the server's own `CallToolResult`.
@@ -33,8 +33,8 @@ const AT_ONCE: usize = 2 << 20;
 /// A call's body, and what its caller was given for it.
 struct Read {
     body: Bytes,
-    turn: Option<Turn>,
-    _share: Option<Share>,
+    turn: Option<Permit>,
+    _share: Option<Reservation>,
 }
 
 /// Why a call's body was not read.
@@ -201,7 +201,7 @@ pub fn wrong_method(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str)
 /// Whether the tool is known now. Tells a caller nothing that its documents do not tell.
 pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bool {
     let Ok(caller) = rest.keys.admit(&head.headers, Access::Document) else { return false };
-    let catalog = rest.gateway.keeper().catalog();
+    let catalog = rest.gateway.catalog_builder().catalog();
     let server = match server {
         Some(server) => catalog.server(server),
         None => catalog.servers.first(),
@@ -213,7 +213,7 @@ pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bo
 
 impl Rest {
     fn only_server(&self) -> Option<String> {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let server = catalog.servers.iter().find(|server| matches!(server.source, ServerSource::Upstream(_)));
         server.map(|server| server.name.to_string())
     }

@@ -29,7 +29,7 @@ impl Rest {
     }
 
     fn is_taken(&self, name: &str) -> bool {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         if !self.config.single {
             return catalog.server(name).is_some();
         }

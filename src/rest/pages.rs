@@ -26,17 +26,17 @@ pub async fn page(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respons
         Route::Metrics => metrics(rest, head).await,
         Route::Document => {
             let caller = admit(rest, head, Access::Document)?;
-            let keeper = rest.gateway.keeper();
-            keeper.first_outcomes(|server| caller.scope.allows_server(server)).await;
-            let document = keeper.document(&caller, None).await;
+            let catalog_builder = rest.gateway.catalog_builder();
+            catalog_builder.first_outcomes(|server| caller.scope.allows_server(server)).await;
+            let document = catalog_builder.document(&caller, None).await;
             Ok(document_answer(&document.bytes, &document.etag, JSON, &head.headers))
         }
         Route::ServerDocument { server } => {
             let caller = admit(rest, head, Access::Document)?;
             let name = rest.visible_server(&caller, &server)?;
-            let keeper = rest.gateway.keeper();
-            keeper.first_outcomes(|server| *server == name).await;
-            let document = keeper.document(&caller, Some(&name)).await;
+            let catalog_builder = rest.gateway.catalog_builder();
+            catalog_builder.first_outcomes(|server| *server == name).await;
+            let document = catalog_builder.document(&caller, Some(&name)).await;
             Ok(document_answer(&document.bytes, &document.etag, JSON, &head.headers))
         }
         Route::Docs => {
@@ -90,7 +90,7 @@ async fn plan(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
         let needs_admin = "the plan of a reload is for keys with the `admin` right";
         return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin).into());
     }
-    let upstreams = rest.gateway.keeper().upstreams().to_vec();
+    let upstreams = rest.gateway.catalog_builder().upstreams().to_vec();
     Ok(match rest.gateway.configuration().plan(rest.config.clone(), upstreams).await {
         Ok((_, plan)) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
         Err(failed) => json(StatusCode::OK, &json!({ "problems": failed.texts() })),
@@ -103,7 +103,7 @@ async fn lock(rest: &Rest, caller: &Caller) -> Result<Response, Refused> {
         let needs_admin = "the lock of all tools is for keys with the `admin` right";
         return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin).into());
     }
-    rest.gateway.keeper().first_outcomes(|_| true).await;
+    rest.gateway.catalog_builder().first_outcomes(|_| true).await;
     Ok(json(StatusCode::OK, &rest.gateway.tools_lock().await))
 }
 
@@ -138,7 +138,7 @@ fn ready(rest: &Rest) -> Response {
 impl Rest {
     /// The server's own name, if the caller may see it.
     pub fn visible_server(&self, caller: &Caller, name: &str) -> Result<ServerName, Refused> {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
         Ok(server.ok_or_else(Problem::not_found)?.name.clone())
     }
@@ -161,7 +161,7 @@ impl Rest {
                 prefix if prefixed || prefix.is_empty() => String::new(),
                 prefix => format!("{prefix}/"),
             };
-            let catalog = self.gateway.keeper().catalog();
+            let catalog = self.gateway.catalog_builder().catalog();
             let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
             documents.extend(visible.map(|server| {
                 let name = server.name.as_str();

@@ -1,4 +1,4 @@
-//! What the service manager is told of this process (sd_notify(3)).
+//! Notifications to the service manager (sd_notify(3)).
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;

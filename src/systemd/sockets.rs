@@ -36,9 +36,10 @@ pub enum InheritedSocketError {
 /// Systemd's first descriptor.
 const FIRST: usize = 3;
 
-/// Takes over all sockets that were passed to this process, in the order of the socket units; empty without
-/// socket activation. They are given once. Changes the process's environment, so it is called before any thread
-/// is started.
+/// Takes over the sockets passed to this process; empty without socket activation.
+///
+/// They come in the order of the socket units, and only once. Changes the process's environment, so it is called
+/// before any thread is started.
 ///
 /// # Errors
 ///
@@ -74,7 +75,7 @@ fn told(kind: &str, address: &std::os::unix::net::SocketAddr) -> String {
 }
 
 fn listening(socket: &impl AsFd, address: &str) -> Result<(), InheritedSocketError> {
-    // Where the question itself fails, accept tells what is wrong.
+    // If this cannot be asked, accept reports the failure.
     match rustix::net::sockopt::socket_acceptconn(socket) {
         Ok(false) => Err(InheritedSocketError::Connection { socket: format!("the {address} socket") }),
         Ok(true) | Err(_) => Ok(()),

@@ -1,7 +1,7 @@
-//! Feeds the service manager's watchdog for as long as the gateway really works.
+//! Feeds the service manager's watchdog for as long as the gateway works.
 //!
-//! A thread of its own asks, so that it can still tell what is stuck when nothing on the runtime runs any more.
-//! It asks two things at once: the accept loop, and a task spawned afresh. Who gets no answer feeds nothing, and
+//! A thread of its own asks, so that it can still report what is stuck when nothing on the runtime runs any more. It
+//! asks two things at once: the accept loop, and a task spawned afresh. Without both answers it feeds nothing, and
 //! the manager restarts the unit.
 
 use std::io;
@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::{Notifier, Probe};
+use super::liveness::Probe;
+use super::notify::Notifier;
 
-/// The time after which the service manager takes this process for dead: `WATCHDOG_USEC`, unless
-/// `WATCHDOG_PID` says that another process is meant.
+/// The watchdog interval of the service manager, if it watches this process.
+///
+/// It is `WATCHDOG_USEC`, unless `WATCHDOG_PID` names another process.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
 }
@@ -26,7 +28,7 @@ pub struct Watchdog {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What does not answer.
+/// The part that does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stuck {
     AcceptLoop,
@@ -93,7 +95,7 @@ fn ask(limit: Duration, accept_loop: &Probe, runtime: &Handle) -> Option<Stuck> 
     let (turns, turned) = sync_channel(1);
     let probe = accept_loop.clone();
     runtime.spawn(async move {
-        // Whoever stopped waiting must not leave a task behind for each time it asked.
+        // A round that is over must not leave its task behind.
         if tokio::time::timeout(limit, probe.answered()).await.is_ok() {
             let _nobody_waits_any_more = turns.send(());
         }
@@ -127,14 +129,14 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::pulse::{Pulse, pulse};
+    use super::super::liveness::{LivenessResponder, liveness};
     use super::*;
 
     const PERIOD: Duration = Duration::from_millis(50);
 
-    async fn turn(mut pulse: Pulse) {
+    async fn turn(mut responder: LivenessResponder) {
         loop {
-            pulse.beat().await;
+            responder.respond().await;
         }
     }
 
@@ -150,8 +152,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn it_is_fed_while_both_answer_and_not_when_the_accept_loop_rests() {
-        let (probe, pulse) = pulse();
-        let turning = tokio::spawn(turn(pulse));
+        let (probe, responder) = liveness();
+        let turning = tokio::spawn(turn(responder));
         let (watchdog, fed) = watched(probe);
         while fed.load(Ordering::Relaxed) < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -159,7 +161,7 @@ mod tests {
         drop(watchdog);
         turning.abort();
 
-        let (probe, resting) = super::super::pulse::pulse();
+        let (probe, resting) = super::super::liveness::liveness();
         let asked = ask(PERIOD, &probe, &Handle::current());
         assert_eq!(asked, Some(Stuck::AcceptLoop));
         drop(resting);
@@ -170,7 +172,7 @@ mod tests {
     fn a_runtime_whose_workers_are_all_busy_is_told_as_such() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (probe, _resting) = pulse();
+        let (probe, _resting) = liveness();
         let (go_on, wait) = sync_channel::<()>(0);
         let (began, begun) = sync_channel(0);
         runtime.spawn(async move {

@@ -1,57 +1,49 @@
 //! The audit trail: one record of each call of a known caller, made or refused, in the log or in a file of its own.
 //!
-//! Requests without a good key (401, 403) are in the log alone, whatever they ask for: nobody is known who could answer
-//! for them, and a flood of them must not fill the file or displace the records of calls. A refusal of a
-//! good key has a record as soon as it is known which tool the call names.
+//! Requests without a valid API key (401, 403) are logged but not audited: they have no accountable caller, and a
+//! flood of them must not fill the file or displace the records of calls. A refusal of a valid key has a record as
+//! soon as the tool of the call is known.
 //!
-//! A record says who called what, when, for how long and how it ended; of the arguments at most a digest, and of the
-//! result its size. A file is a line of JSON for each record, made with mode 0600, appended to, and opened anew when
-//! [`Audit::reopen`] was asked for, so that it can be rotated. In the log a record is an entry under the target
-//! `mcpo::audit`, whatever level the log has.
+//! A record has the caller, the tool, the time, the duration and the outcome; of the arguments at most a digest, and
+//! of the result its size. A file is a line of JSON for each record, made with mode 0600, appended to, and opened
+//! anew when [`Audit::reopen`] was asked for, so that it can be rotated. In the log a record is an entry under the
+//! target `mcpo::audit`, whatever level the log has.
 //!
 //! Wherever the trail goes, records leave through a bounded queue of its own, past the log's filter and the log's queue,
 //! and never hold up a call: what the queue, the disk or the reader of the log does not take is counted
 //! ([`lost_records`]), told in the log, and told in the trail itself as soon as it can be written again.
 
 mod destinations;
+mod record;
 mod trail;
 
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::queue::{self, Queue, Writer};
-use super::text::visible_json;
-use super::{Form, clock};
+use super::LogOutput;
+use super::queue::{self, LineQueue, Writer};
 use destinations::{AppendedFile, Journal, Stderr};
-use trail::{Destination, Trail};
-
-/// What the queue did not take.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// What the destination of the trail did not take.
-static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
-
-/// Records that no trail has.
-pub fn lost_records() -> u64 {
-    DROPPED.load(Ordering::Relaxed) + UNWRITTEN.load(Ordering::Relaxed)
-}
+pub use record::AuditRecord;
+use record::line;
+pub use trail::lost_records;
+use trail::{DROPPED, Destination, Trail};
 
 /// What a record says of a call's arguments.
-pub enum Arguments {
+pub enum ArgumentDigest {
     Nothing,
-    /// Whoever has the trail can try out short arguments until one fits.
+    /// A digest: a reader of the trail can try out short arguments until one fits.
     Digest,
-    /// The same, for those alone who know the key.
+    /// A digest with a key, which only a holder of the key can try.
     Keyed(Hmac<Sha256>),
 }
 
-impl Arguments {
+impl ArgumentDigest {
     pub fn keyed(secret: &[u8]) -> Self {
         Self::Keyed(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
@@ -69,7 +61,7 @@ impl Arguments {
     }
 }
 
-impl fmt::Debug for Arguments {
+impl fmt::Debug for ArgumentDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Nothing => "Nothing",
@@ -82,10 +74,10 @@ impl fmt::Debug for Arguments {
 /// The near end.
 #[derive(Debug)]
 pub struct Audit {
-    queue: Queue<Box<[u8]>>,
+    queue: LineQueue<Box<[u8]>>,
     /// Of a trail in a file: whether it is to be opened anew.
     reopen: Option<Arc<AtomicBool>>,
-    arguments: Arguments,
+    arguments: ArgumentDigest,
 }
 
 /// Keeps the trail's writer alive; dropping it writes what is still queued.
@@ -93,50 +85,18 @@ pub struct Audit {
 #[derive(Debug)]
 pub struct AuditWriter(Writer<Box<[u8]>>);
 
-/// One call.
-#[derive(Debug, Serialize)]
-pub struct Record<'a> {
-    pub request_id: &'a str,
-    pub api_key_name: Option<&'a str>,
-    pub peer: Option<String>,
-    pub trace_id: Option<&'a str>,
-    pub mcp_server: &'a str,
-    pub mcp_tool: &'a str,
-    pub outcome: &'static str,
-    /// Why the call failed or was refused, as the log has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
-    pub duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arguments: Option<&'a str>,
-    /// Of what the server answered; `None` when it answered nothing.
-    pub result_bytes: Option<usize>,
-}
-
-/// A line of the trail.
-#[derive(Serialize)]
-struct Line<T> {
-    time: String,
-    #[serde(flatten)]
-    what: T,
-}
-
-#[derive(Serialize)]
-struct Loss {
-    event: &'static str,
-    records: u64,
-}
-
 impl Audit {
     /// A trail in the log, which has this `form`.
     ///
     /// # Errors
     ///
     /// When the journal cannot be reached, or no thread be started for the writer.
-    pub fn to_log(form: Form, arguments: Arguments) -> io::Result<(Self, AuditWriter)> {
+    pub fn to_log(form: LogOutput, arguments: ArgumentDigest) -> io::Result<(Self, AuditWriter)> {
         match form {
-            Form::Journal => Self::start(Journal::connected()?, None, arguments),
-            Form::Text | Form::Json => Self::start(Stderr::new(form == Form::Json), None, arguments),
+            LogOutput::Journal => Self::start(Journal::connected()?, None, arguments),
+            LogOutput::Text | LogOutput::Json => {
+                Self::start(Stderr::new(form == LogOutput::Json), None, arguments)
+            }
         }
     }
 
@@ -145,7 +105,7 @@ impl Audit {
     /// # Errors
     ///
     /// When the file cannot be opened, or no thread be started for its writer.
-    pub fn to_file(path: &Path, arguments: Arguments) -> io::Result<(Self, AuditWriter)> {
+    pub fn to_file(path: &Path, arguments: ArgumentDigest) -> io::Result<(Self, AuditWriter)> {
         let reopen = Arc::new(AtomicBool::new(false));
         Self::start(AppendedFile::open(path, reopen.clone())?, Some(reopen), arguments)
     }
@@ -153,7 +113,7 @@ impl Audit {
     fn start(
         destination: impl Destination,
         reopen: Option<Arc<AtomicBool>>,
-        arguments: Arguments,
+        arguments: ArgumentDigest,
     ) -> io::Result<(Self, AuditWriter)> {
         let (queue, writer) = queue::start(Trail::new(destination), &DROPPED)?;
         Ok((Self { queue, reopen, arguments }, AuditWriter(writer)))
@@ -172,7 +132,7 @@ impl Audit {
     }
 
     /// Writes one record down, some time soon.
-    pub fn write(&self, record: &Record<'_>) {
+    pub fn write(&self, record: &AuditRecord<'_>) {
         self.queue.offer(line(record));
     }
 }
@@ -186,23 +146,14 @@ fn named(scheme: &str, digest: &[u8]) -> Box<str> {
     text.into()
 }
 
-/// What the trail is told, as one line of JSON.
-fn line(what: impl Serialize) -> Box<[u8]> {
-    let line = serde_json::to_string(&Line { time: clock::now().to_string(), what })
-        .expect("texts and numbers are always written");
-    let mut line = visible_json(&line).into_owned();
-    line.push('\n');
-    line.into_bytes().into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
-    pub(super) fn record(request_id: &str) -> Record<'_> {
-        Record {
+    pub(super) fn record(request_id: &str) -> AuditRecord<'_> {
+        AuditRecord {
             request_id,
             api_key_name: None,
             peer: Some("127.0.0.1".to_owned()),
@@ -229,7 +180,7 @@ mod tests {
         std::fs::write(&path, "{\"earlier\":1}\n").unwrap();
         let fresh = folder.path().join("fresh.jsonl");
         for path in [&path, &fresh] {
-            let (audit, writer) = Audit::to_file(path, Arguments::Nothing).unwrap();
+            let (audit, writer) = Audit::to_file(path, ArgumentDigest::Nothing).unwrap();
             audit.write(&record("a"));
             audit.write(&record("b"));
             drop(writer);
@@ -243,17 +194,18 @@ mod tests {
 
     #[test]
     fn arguments_are_told_by_digest_or_not_at_all() {
-        let of = |arguments: Arguments| arguments.digest(b"abc");
-        assert_eq!(of(Arguments::Nothing), None);
-        let plain = of(Arguments::Digest).unwrap();
+        let of = |arguments: ArgumentDigest| arguments.digest(b"abc");
+        assert_eq!(of(ArgumentDigest::Nothing), None);
+        let plain = of(ArgumentDigest::Digest).unwrap();
         assert_eq!(&*plain, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        let (one, other) = (of(Arguments::keyed(b"k")).unwrap(), of(Arguments::keyed(b"l")).unwrap());
+        let (one, other) =
+            (of(ArgumentDigest::keyed(b"k")).unwrap(), of(ArgumentDigest::keyed(b"l")).unwrap());
         assert!(one.starts_with("hmac-sha256:") && one != other, "{one}");
     }
 
     #[test]
     fn a_record_holds_nothing_unseen_and_says_the_same() {
-        let told = line(Record { mcp_tool: "\u{9b}\u{202e}", ..record("a") });
+        let told = line(AuditRecord { mcp_tool: "\u{9b}\u{202e}", ..record("a") });
         let text = str::from_utf8(&told).unwrap();
         assert!(!text.trim_end().contains(super::super::text::is_unseen), "{text}");
         let told: serde_json::Value = serde_json::from_str(text).unwrap();

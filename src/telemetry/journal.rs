@@ -2,7 +2,7 @@
 //!
 //! `tracing-journald` speaks the protocol, and its `sendto` waits for a journal that is busy. So it never
 //! stands on a call's path: [`Copying`] takes an event's fields along as text, and [`Emitting`] makes the
-//! event anew, from the same metadata, for a subscriber that nobody else can reach. That one is called
+//! event anew, from the same metadata, for a subscriber of its own. That one is called
 //! directly and is never a default of any thread, so it has no say in which events are enabled, and a
 //! disabled event stays as cheap as the filter before [`Copying`] makes it.
 //!
@@ -17,7 +17,7 @@ use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::{Layer, Registry};
 
-use super::queue::{Line, Queue, Sink};
+use super::queue::{Line, LineQueue, Sink};
 use super::text::{push_visible, visible};
 
 /// An event on its way between threads.
@@ -32,14 +32,14 @@ pub struct Copied {
 
 /// Copies every event into the queue.
 #[derive(Debug)]
-pub struct Copying(Queue<Box<Copied>>);
+pub struct Copying(LineQueue<Box<Copied>>);
 
 /// Makes copied events anew for its subscriber.
 #[derive(Debug)]
 pub struct Emitting<S>(S);
 
 impl Copying {
-    pub fn new(queue: Queue<Box<Copied>>) -> Self {
+    pub fn new(queue: LineQueue<Box<Copied>>) -> Self {
         Self(queue)
     }
 }

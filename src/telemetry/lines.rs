@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::queue::{Line, Queue, Sink};
+use super::queue::{Line, LineQueue, Sink};
 use super::text;
 
 /// What is collected before it is written, at most.
@@ -14,31 +14,31 @@ const CHUNK: usize = 64 << 10;
 
 /// The near end for tracing's formatters, which hand over a whole line with each write.
 #[derive(Debug, Clone)]
-pub struct Lines {
-    queue: Queue<Box<[u8]>>,
+pub struct LineSender {
+    queue: LineQueue<Box<[u8]>>,
     are_json: bool,
 }
 
 /// Writes lines together.
 #[derive(Debug)]
-pub struct Stream<W> {
+pub struct LineStream<W> {
     out: W,
     together: Vec<u8>,
 }
 
-impl Lines {
-    pub fn new(queue: Queue<Box<[u8]>>, are_json: bool) -> Self {
+impl LineSender {
+    pub fn new(queue: LineQueue<Box<[u8]>>, are_json: bool) -> Self {
         Self { queue, are_json }
     }
 }
 
-impl<W: Write> Stream<W> {
+impl<W: Write> LineStream<W> {
     pub fn new(out: W) -> Self {
         Self { out, together: Vec::new() }
     }
 
     fn write(&mut self) {
-        // Where stderr is gone there is nobody to tell.
+        // Without stderr the failure cannot be reported.
         let _stderr_is_gone = self.out.write_all(&self.together).and_then(|()| self.out.flush());
         self.together.clear();
     }
@@ -50,7 +50,7 @@ impl Line for Box<[u8]> {
     }
 }
 
-impl<W: Write + Send + 'static> Sink<Box<[u8]>> for Stream<W> {
+impl<W: Write + Send + 'static> Sink<Box<[u8]>> for LineStream<W> {
     fn take(&mut self, line: Box<[u8]>) {
         self.together.extend_from_slice(&line);
         if self.together.len() >= CHUNK {
@@ -65,7 +65,7 @@ impl<W: Write + Send + 'static> Sink<Box<[u8]>> for Stream<W> {
     }
 }
 
-impl Write for Lines {
+impl Write for LineSender {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let body = line.strip_suffix(b"\n").unwrap_or(line);
         let is_shown = !self.are_json || text::is_plain(body);
@@ -79,7 +79,7 @@ impl Write for Lines {
     }
 }
 
-impl MakeWriter<'_> for Lines {
+impl MakeWriter<'_> for LineSender {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
@@ -116,8 +116,8 @@ mod tests {
     fn many_lines_leave_in_few_writes_and_in_order() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
-        let (queue, writer) = queue::start(Stream::new(kept.clone()), &DROPPED).unwrap();
-        let mut lines = Lines::new(queue, false);
+        let (queue, writer) = queue::start(LineStream::new(kept.clone()), &DROPPED).unwrap();
+        let mut lines = LineSender::new(queue, false);
         for number in 0..1000 {
             lines.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
@@ -133,8 +133,8 @@ mod tests {
     fn a_line_of_json_holds_what_is_unseen_by_its_escape() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
-        let (queue, writer) = queue::start(Stream::new(kept.clone()), &DROPPED).unwrap();
-        let mut lines = Lines::new(queue, true);
+        let (queue, writer) = queue::start(LineStream::new(kept.clone()), &DROPPED).unwrap();
+        let mut lines = LineSender::new(queue, true);
         lines.write_all("{\"a\":\"ü\u{9b}\u{7f}\"}\n".as_bytes()).unwrap();
         lines.write_all(b"{}\n").unwrap();
         drop(writer);

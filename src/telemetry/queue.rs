@@ -1,6 +1,6 @@
-//! The bounded queue between who writes a line and the thread that takes it out of the process.
+//! The bounded queue between the threads that log a line and the thread that writes it.
 //!
-//! [`Queue::offer`] never blocks: what does not fit is dropped and counted, and the log itself tells of the
+//! [`LineQueue::offer`] never blocks: what does not fit is dropped and counted, and the log itself tells of the
 //! loss once in a while ([`TELL_EVERY`]). Ready-made writers wake their thread for every line; on a small
 //! machine that costs a call more than its line does, so this one is woken by the first line and then
 //! collects for [`COLLECT`].
@@ -22,7 +22,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How long the end waits for a reader that does not read.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What can wait in a queue.
+/// An item of a queue.
 pub trait Line: Send + 'static {
     /// About how much memory it holds.
     fn bytes(&self) -> usize;
@@ -45,18 +45,18 @@ pub trait Sink<L>: Send + 'static {
     }
 }
 
-/// The near end. Cheap to clone.
+/// The logging end. Cheap to clone.
 #[derive(Debug)]
-pub struct Queue<L> {
+pub struct LineQueue<L> {
     // Not one of the bounded kind: that takes the memory of all its places at once.
     lines: Sender<Option<L>>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Backlog>,
     dropped: &'static AtomicU64,
 }
 
-/// What has been offered and not been taken out yet.
+/// The lines that were offered and are not written yet.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Backlog {
     lines: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -64,7 +64,7 @@ struct Waiting {
 /// The thread. Dropping it hands over what is queued and ends it.
 #[derive(Debug)]
 pub struct Writer<L> {
-    queue: Queue<L>,
+    queue: LineQueue<L>,
     stop: Option<SyncSender<()>>,
     ended: Receiver<()>,
     thread: Option<JoinHandle<()>>,
@@ -74,11 +74,11 @@ pub struct Writer<L> {
 pub fn start<L: Line>(
     mut sink: impl Sink<L>,
     dropped: &'static AtomicU64,
-) -> std::io::Result<(Queue<L>, Writer<L>)> {
+) -> std::io::Result<(LineQueue<L>, Writer<L>)> {
     let (lines, lines_out) = channel();
     let (stop, stopped) = sync_channel(0);
     let (ends, ended) = sync_channel(1);
-    let queue = Queue { lines, waiting: Arc::default(), dropped };
+    let queue = LineQueue { lines, waiting: Arc::default(), dropped };
     let waiting = queue.waiting.clone();
     let run = move || {
         let _told_when_dropped = ends;
@@ -90,13 +90,13 @@ pub fn start<L: Line>(
     Ok((queue, writer))
 }
 
-impl<L> Clone for Queue<L> {
+impl<L> Clone for LineQueue<L> {
     fn clone(&self) -> Self {
         Self { lines: self.lines.clone(), waiting: self.waiting.clone(), dropped: self.dropped }
     }
 }
 
-impl<L: Line> Queue<L> {
+impl<L: Line> LineQueue<L> {
     /// Takes the line, or counts it as lost.
     pub fn offer(&self, line: L) {
         let bytes = line.bytes();
@@ -107,8 +107,8 @@ impl<L: Line> Queue<L> {
     }
 }
 
-impl Waiting {
-    /// Counts one more line, and tells whether there is room for it.
+impl Backlog {
+    /// Counts one more line; whether there is room for it.
     fn add(&self, bytes: usize) -> bool {
         let lines = self.lines.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl<L> Drop for Writer<L> {
 /// The far end: what the thread owns.
 struct Far<L> {
     lines: Receiver<Option<L>>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Backlog>,
     losses: Losses,
 }
 

@@ -1,4 +1,4 @@
-//! Text of strangers for readers: characters that a terminal or a viewer obeys or hides are shown by their numbers.
+//! Shows untrusted text: characters that a terminal or a viewer obeys or hides become their numbers.
 //!
 //! Messages carry words of servers and callers, so nothing in them may begin a line of its own, write to the operator's
 //! terminal, turn the direction of what follows, or hide. Every form of the log passes through here, and so does what else
@@ -46,7 +46,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The JSON text `json` with each unseen character as JSON's escape, so that it is still the same value.
+/// Escapes each unseen character of a JSON text; its value stays the same.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     if !json.contains(is_unseen) {
         return Cow::Borrowed(json);
@@ -68,7 +68,7 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether there is nothing to look for, as in nearly all text.
+/// Whether all of it is printable ASCII, as nearly all text.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     // All of them are looked at, several at one time, which costs less than to stop at the first.
     bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))

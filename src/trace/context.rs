@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::next_number;
+use super::random::next_number;
 
 /// `00-{trace id: 32 digits}-{span id: 16 digits}-{flags: 2 digits}`
 const LENGTH: usize = 55;

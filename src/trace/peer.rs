@@ -1,14 +1,15 @@
-//! Where a request came from.
+//! The peer of a request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The other end of a connection, also as an extension of each request on it. Behind a proxy or a port forward
-/// it proves nothing about who calls.
+/// The other end of a connection, also as an extension of each request on it.
+///
+/// Behind a proxy or a port forward it does not identify the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     Tcp(SocketAddr),
-    /// A process of this machine, with its user when the system tells.
+    /// A process of this machine, with its user if the system knows it.
     Unix {
         user: Option<u32>,
     },
@@ -25,7 +26,7 @@ impl Peer {
     }
 }
 
-/// A peer without its port, which tells nothing once the connection is gone.
+/// A peer without its port, which means nothing once the connection is gone.
 #[derive(Debug, Clone, Copy)]
 pub struct Host(pub Peer);
 

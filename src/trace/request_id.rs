@@ -1,4 +1,4 @@
-//! The id of one request: the caller's own, or one that no other request of this process has.
+//! The id of one request: the caller's own, or one that is unique in this process.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::SEED;
+use super::random::SEED;
 
 /// The longest id that is taken over from a caller, in characters.
 const LONGEST: usize = 128;

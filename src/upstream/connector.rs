@@ -9,9 +9,9 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::protocol::{Era, method};
-use crate::room::Room;
 use crate::upstream::connection::{Connection, Opened};
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::CloseReason;
@@ -42,7 +42,7 @@ pub struct Surroundings {
     pub metrics: Arc<Metrics>,
     pub stderr: StderrRates,
     /// The memory that large results of all servers may take together.
-    pub results: Room,
+    pub results: MemoryBudget,
 }
 
 impl Surroundings {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpo::config::{ApiKeyConfig, AuthConfig, LimitsConfig, ListenConfig, SecretText, TlsConfig};
-use mcpo::http::{Access, BodyRoom, Keys, ServeOptions, read_body};
+use mcpo::http::{Access, BodyBudget, Keys, ServeOptions, read_body};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -178,7 +178,7 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
             return refusal.into_response();
         }
         let limits = LimitsConfig { body_bytes: 5, ..LimitsConfig::default() };
-        match read_body(body, &limits, &BodyRoom::new(&limits)).await {
+        match read_body(body, &limits, &BodyBudget::new(&limits)).await {
             Ok((body, _share)) => body.into_response(),
             Err(error) => error.into_response(),
         }

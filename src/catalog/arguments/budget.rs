@@ -1,4 +1,4 @@
-//! What may be spent on one tool's schema and on one call's arguments: every bound of this folder, and what it is for.
+//! Every bound on what one tool's schema and one call's arguments may cost, and its reason.
 //!
 //! Schemas are written by servers and arguments by callers, so that either can be made to cost ever more. Nothing here
 //! is bounded by time: a computation counts its own steps ([`super::metered`]) or is refused by what it would cost
@@ -12,8 +12,7 @@
 pub const AT_ONCE: u64 = 50_000;
 /// Steps of one check on a thread for long computations: a fifth of a second. Another caller's check may wait for as long.
 pub const APART: u64 = 20_000_000;
-/// Steps for collecting all that is wrong with arguments, or with the defaults of a schema: each error is kept in memory
-/// until all are there.
+/// Steps for collecting all errors of arguments, or of a schema's defaults.
 pub const EXPLAINING: u64 = 5_000_000;
 /// Values in arguments whose faults are explained.
 pub const EXPLAINED_VALUES: usize = 20_000;
@@ -33,8 +32,9 @@ pub const STACK_BYTES: usize = 1 << 20;
 pub const NODES: u64 = 200_000;
 /// Subschemas inside one another, every reference written out.
 pub const NESTING: u64 = 256;
-/// Sizes of all regular expressions of a schema, see [`super::pattern::Weight`]: compiling takes about ten microseconds a
-/// unit.
+/// Size of all regular expressions of a schema together.
+///
+/// It is that of [`super::pattern::Weight`]; compiling takes about ten microseconds a unit.
 pub const PATTERNS: u64 = 50_000;
 /// Memory of one compiled regular expression, and of its cache at run time, in bytes.
 pub const PATTERN_BYTES: usize = 1 << 20;

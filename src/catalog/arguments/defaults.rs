@@ -18,11 +18,11 @@ const STEPS_A_BYTE: u64 = 4;
 /// What to add where. A graph, since schemas may be recursive; node 0 is the arguments object.
 #[derive(Debug)]
 pub struct DefaultPlan {
-    nodes: Vec<Node>,
+    nodes: Vec<DefaultNode>,
 }
 
 #[derive(Debug, Default)]
-struct Node {
+struct DefaultNode {
     defaults: Vec<OmittedDefault>,
     properties: Vec<(String, usize)>,
     items: Option<usize>,
@@ -54,7 +54,7 @@ impl DefaultPlan {
         useful[0].then_some(Self { nodes })
     }
 
-    /// Adds what is left out, to `arguments` and, for the text they came from, to `edits`; whether there was any.
+    /// Adds missing defaults to `arguments` and to `edits` of their text; whether there were any.
     pub fn fill(&self, arguments: &mut Value, edits: &mut Edits) -> bool {
         self.fill_node(0, arguments, &mut Vec::new(), edits)
     }
@@ -103,7 +103,7 @@ impl DefaultPlan {
 }
 
 /// Which nodes have a default in themselves or below.
-fn useful(nodes: &[Node]) -> Vec<bool> {
+fn useful(nodes: &[DefaultNode]) -> Vec<bool> {
     let mut above: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
         node.properties
@@ -125,7 +125,7 @@ fn useful(nodes: &[Node]) -> Vec<bool> {
 
 struct Builder<'a> {
     root: &'a Value,
-    nodes: Vec<Node>,
+    nodes: Vec<DefaultNode>,
     known: HashMap<*const Value, usize>,
     /// Nodes that were named and not looked at yet. References may lead on for thousands of them: no recursion.
     unread: Vec<(usize, &'a Value)>,
@@ -158,7 +158,7 @@ impl<'a> Builder<'a> {
             return *known;
         }
         let index = self.nodes.len();
-        self.nodes.push(Node::default());
+        self.nodes.push(DefaultNode::default());
         self.known.insert(std::ptr::from_ref(schema), index);
         self.unread.push((index, schema));
         index

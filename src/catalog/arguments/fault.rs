@@ -1,4 +1,4 @@
-//! What is wrong with a caller's arguments, in words that belong to no face.
+//! The faults of a caller's arguments, in words that belong to no face.
 //!
 //! A face maps [`FaultKind`] to its own codes; [`ArgumentFault::message`] is a sentence that any of them can show.
 
@@ -22,7 +22,9 @@ pub struct ArgumentFault {
     /// Where: empty for the arguments as a whole. For a missing or unwanted member it ends with that member's name.
     pub path: Vec<PathSegment>,
     pub kind: FaultKind,
-    /// One sentence for the caller; it names no value that the caller did not send, except limits of the schema.
+    /// One sentence for the caller.
+    ///
+    /// It names no value that the caller did not send, except limits of the schema.
     pub message: String,
     /// The value at fault: for a missing member the object that lacks it, for an absent body `null`.
     pub input: Value,

@@ -1,5 +1,5 @@
-//! The headers that say some of a call's arguments once more (specification 2026-07-28, streamable HTTP, "Custom Headers
-//! from Tool Parameters").
+//! The headers that repeat some of a call's arguments (2026-07-28, streamable HTTP, "Custom Headers from Tool
+//! Parameters").
 
 use http::{HeaderName, HeaderValue};
 use jsonschema::JsonType;

@@ -1,4 +1,4 @@
-//! What a regular expression of a schema would cost, told from its text before it is compiled.
+//! The cost of a schema's regular expression, estimated from its text before it is compiled.
 //!
 //! A guess upwards in one pass, not a parser: what is no regular expression at all is the compiler's to refuse.
 
@@ -10,7 +10,7 @@ const UNICODE_CLASS: u64 = 400;
 /// Of `.` and of a class that excludes: all of UTF-8.
 const WIDE_CLASS: u64 = 12;
 
-/// See the module.
+/// The size of a regular expression, and what matching with it may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weight {
     /// States of the compiled program, about, with every repetition written out.
@@ -49,7 +49,7 @@ impl Group {
 impl Weight {
     /// Reads `pattern` through once.
     pub fn of(pattern: &str) -> Self {
-        let mut scanner = Scanner { rest: pattern, backtracks: false, folds: false };
+        let mut scanner = PatternWeigher { rest: pattern, backtracks: false, folds: false };
         let (mut open, mut group, mut atoms) = (Vec::new(), Group::default(), 0_u32);
         while let Some(next) = scanner.next() {
             match next {
@@ -106,14 +106,14 @@ impl Weight {
     }
 }
 
-struct Scanner<'p> {
+struct PatternWeigher<'p> {
     rest: &'p str,
     backtracks: bool,
     /// `(?i)` somewhere: most letters become several.
     folds: bool,
 }
 
-impl Scanner<'_> {
+impl PatternWeigher<'_> {
     fn next(&mut self) -> Option<char> {
         let next = self.rest.chars().next()?;
         self.rest = &self.rest[next.len_utf8()..];

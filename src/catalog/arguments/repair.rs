@@ -1,4 +1,4 @@
-//! The few changes that make refused arguments right without losing anything, driven by the validator's errors.
+//! The few changes that repair refused arguments without losing anything, driven by the validator's errors.
 //!
 //! A string that is exactly the JSON text of a wanted number or boolean becomes that number or boolean, digit for
 //! digit; one that is the JSON text of a list or object becomes that where no string may stand; a null where none is
@@ -20,20 +20,20 @@ use crate::json::{Edits, PathSegment};
 #[derive(Debug, Clone)]
 pub struct Repair {
     path: Vec<PathSegment>,
-    change: Change,
+    change: RepairKind,
 }
 
 #[derive(Debug, Clone)]
-enum Change {
+enum RepairKind {
     /// This JSON text, and what it means.
     Replace(String, Value),
     Remove,
 }
 
 impl Repair {
-    /// Whether it puts a list or an object in the place of its text: what is in there has yet to be looked at.
+    /// Whether it replaces a text by a list or an object, which has yet to be checked.
     pub fn opens(&self) -> bool {
-        matches!(&self.change, Change::Replace(_, Value::Array(_) | Value::Object(_)))
+        matches!(&self.change, RepairKind::Replace(_, Value::Array(_) | Value::Object(_)))
     }
 }
 
@@ -41,14 +41,14 @@ impl Repair {
 pub fn repairs(error: &ValidationError<'_>, arguments: &Value) -> Option<Vec<Repair>> {
     let path = report::path(error, arguments);
     if error.instance().is_null() && matches!(path.last(), Some(PathSegment::Key(_))) {
-        return Some(vec![Repair { path, change: Change::Remove }]);
+        return Some(vec![Repair { path, change: RepairKind::Remove }]);
     }
     match error.kind() {
         ValidationErrorKind::Type { .. } => {
             let text = error.instance().as_str()?;
             let wanted = report::wanted_types(error);
             let value = literal(text, &wanted).or_else(|| container(text, &wanted, path.len()))?;
-            Some(vec![Repair { path, change: Change::Replace(text.trim_ascii().to_owned(), value) }])
+            Some(vec![Repair { path, change: RepairKind::Replace(text.trim_ascii().to_owned(), value) }])
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             let takes_strings =
@@ -89,13 +89,13 @@ fn repairs_of_all(errors: &[ValidationError<'_>], arguments: &Value) -> Option<V
 pub fn apply(repairs: &[Repair], arguments: &mut Value, edits: &mut Edits) {
     for Repair { path, change } in repairs {
         match change {
-            Change::Replace(json, value) => {
+            RepairKind::Replace(json, value) => {
                 if let Some(place) = value_at(arguments, path) {
                     *place = value.clone();
                     edits.replace(path, json.clone());
                 }
             }
-            Change::Remove => {
+            RepairKind::Remove => {
                 let Some((PathSegment::Key(key), parent)) = path.split_last() else { continue };
                 if let Some(Value::Object(members)) = value_at(arguments, parent) {
                     members.shift_remove(key);
@@ -108,7 +108,7 @@ pub fn apply(repairs: &[Repair], arguments: &mut Value, edits: &mut Edits) {
 
 /// Whether the repair takes out a member that is among the `lacking`.
 pub fn is_regretted(repair: &Repair, lacking: &HashSet<Vec<PathSegment>>) -> bool {
-    matches!(repair.change, Change::Remove) && lacking.contains(&repair.path)
+    matches!(repair.change, RepairKind::Remove) && lacking.contains(&repair.path)
 }
 
 /// The paths of required members that `errors` say are not there, alternatives of unions included.

@@ -1,4 +1,4 @@
-//! From the validator's errors to [`ArgumentFault`]s.
+//! Turns the validator's errors into [`ArgumentFault`]s.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
@@ -11,7 +11,7 @@ use crate::json::PathSegment;
 /// Faults that one refusal names; each carries a part of the caller's body.
 pub const MOST_FAULTS: usize = 50;
 
-/// The faults that `errors` tell of, found in `arguments`.
+/// The faults behind `errors`, found in `arguments`.
 pub fn faults<'e, 'v: 'e>(
     errors: impl IntoIterator<Item = &'e ValidationError<'v>>,
     arguments: &Value,
@@ -60,8 +60,9 @@ pub fn path(error: &ValidationError<'_>, arguments: &Value) -> Vec<PathSegment> 
     path
 }
 
-/// The bytes of the longest path to a value, which each error has a copy of; `None` for arguments of too many values to
-/// explain what is wrong with them.
+/// The bytes of the longest path to a value: each error has a copy of its path.
+///
+/// `None` for arguments of too many values to explain their errors.
 pub fn longest_path(arguments: &Value) -> Option<u64> {
     fn below(value: &Value, values: &mut usize) -> Option<u64> {
         *values += 1;

@@ -1,4 +1,4 @@
-//! From a tool's input schema to a validator, within bounds that a hostile or careless server can't break.
+//! Compiles a tool's input schema into a validator, within bounds that a hostile or careless server cannot break.
 //!
 //! A schema that can't be compiled here is no fault of the caller: its tool is called without local validation,
 //! and the server judges for itself.
@@ -41,7 +41,7 @@ pub fn compile(schema: &Value) -> Result<Compiled, Limit> {
     Ok(Compiled { validator, charges })
 }
 
-/// The place that a reference inside `root` names; `None` when there is none, or it is not written as a pointer.
+/// The schema that a reference inside `root` points to; `None` unless it is a pointer to one.
 pub fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     let pointer = reference.strip_prefix('#')?;
     let decoded = percent_encoding::percent_decode_str(pointer).decode_utf8().ok()?;

@@ -1,4 +1,4 @@
-//! Where and why a text is no JSON, in the words and positions of Python's `json`, which callers have met before.
+//! Where and why a text is not JSON, in the words and positions of Python's `json`, which callers know.
 //!
 //! Runs only after the real parser has refused a body. It walks without recursion, so depth can't hurt it.
 
@@ -20,7 +20,7 @@ pub fn explain(body: &[u8], parser: &serde_json::Error) -> SyntaxFault {
             return SyntaxFault { position: valid.chars().count(), message: "Expecting UTF-8 text".into() };
         }
     };
-    let (byte, message) = match (Scanner { bytes: text.as_bytes(), at: 0 }).first_fault() {
+    let (byte, message) = match (SyntaxScanner { bytes: text.as_bytes(), at: 0 }).first_fault() {
         Err((byte, message)) => (byte, message.into()),
         // Well-formed, yet refused: nested too deeply, a number past the range of a double, half a surrogate pair.
         Ok(()) => (byte_of(text, parser), reason_alone(parser)),
@@ -43,15 +43,15 @@ fn reason_alone(parser: &serde_json::Error) -> String {
     }
 }
 
-type Step<T> = Result<T, (usize, &'static str)>;
+type ScanResult<T> = Result<T, (usize, &'static str)>;
 
-struct Scanner<'a> {
+struct SyntaxScanner<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Scanner<'_> {
-    fn first_fault(&mut self) -> Step<()> {
+impl SyntaxScanner<'_> {
+    fn first_fault(&mut self) -> ScanResult<()> {
         // The closing bracket of every open container; its kind tells what comes next.
         let mut open: Vec<u8> = Vec::new();
         self.space();
@@ -102,7 +102,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn key(&mut self) -> Step<()> {
+    fn key(&mut self) -> ScanResult<()> {
         if self.peek() != Some(b'"') {
             return Err((self.at, "Expecting property name enclosed in double quotes"));
         }
@@ -116,7 +116,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self) -> Step<()> {
+    fn scalar(&mut self) -> ScanResult<()> {
         if self.peek() == Some(b'"') {
             return self.string();
         }
@@ -129,7 +129,7 @@ impl Scanner<'_> {
         self.number()
     }
 
-    fn number(&mut self) -> Step<()> {
+    fn number(&mut self) -> ScanResult<()> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -173,7 +173,7 @@ impl Scanner<'_> {
         self.at - start
     }
 
-    fn string(&mut self) -> Step<()> {
+    fn string(&mut self) -> ScanResult<()> {
         let start = self.at;
         self.at += 1;
         loop {
@@ -189,7 +189,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn escape(&mut self, start: usize) -> Step<()> {
+    fn escape(&mut self, start: usize) -> ScanResult<()> {
         let backslash = self.at;
         match self.bytes.get(self.at + 1) {
             None => return Err((start, "Unterminated string starting at")),

@@ -1,4 +1,4 @@
-//! What a JSON text would take in memory as a tree of values, told by reading it through without one.
+//! The memory that a JSON text would take as a tree of values, counted without building the tree.
 //!
 //! A list of small numbers becomes sixty times its text.
 
@@ -16,13 +16,13 @@ const OF_MEMBER: usize = GROWTH * (size_of::<Value>() + size_of::<String>() + 2 
 /// A text that was read through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weighed {
-    pub kind: Kind,
+    pub kind: JsonKind,
     /// Memory of the tree in bytes, rather more than less.
     pub bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonKind {
     Null,
     Object,
     Other,
@@ -51,58 +51,58 @@ impl Scale<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Scale<'_> {
-    type Value = Kind;
+    type Value = JsonKind;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kind, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<JsonKind, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Scale<'_> {
-    type Value = Kind;
+    type Value = JsonKind;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("any JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Kind, E> {
-        Ok(Kind::Null)
+    fn visit_unit<E: Error>(self) -> Result<JsonKind, E> {
+        Ok(JsonKind::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Kind, E> {
-        Ok(Kind::Other)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<JsonKind, E> {
+        Ok(JsonKind::Other)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Kind, E> {
-        Ok(Kind::Other)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<JsonKind, E> {
+        Ok(JsonKind::Other)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Kind, E> {
-        Ok(Kind::Other)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<JsonKind, E> {
+        Ok(JsonKind::Other)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Kind, E> {
-        Ok(Kind::Other)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<JsonKind, E> {
+        Ok(JsonKind::Other)
     }
 
-    fn visit_str<E: Error>(mut self, text: &str) -> Result<Kind, E> {
+    fn visit_str<E: Error>(mut self, text: &str) -> Result<JsonKind, E> {
         self.add(text.len());
-        Ok(Kind::Other)
+        Ok(JsonKind::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Kind, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<JsonKind, A::Error> {
         while elements.next_element_seed(Scale(self.0))?.is_some() {
             self.add(OF_ELEMENT);
         }
-        Ok(Kind::Other)
+        Ok(JsonKind::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Kind, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<JsonKind, A::Error> {
         while members.next_key_seed(Scale(self.0))?.is_some() {
             self.add(OF_MEMBER);
             members.next_value_seed(Scale(self.0))?;
         }
-        Ok(Kind::Object)
+        Ok(JsonKind::Object)
     }
 }
 
@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_is_read_is_told_apart_and_its_faults_are_the_parsers() {
-        for (text, kind) in [("null", Kind::Null), (" {\"a\":[1]} ", Kind::Object), ("[{}]", Kind::Other)] {
+        for (text, kind) in
+            [("null", JsonKind::Null), (" {\"a\":[1]} ", JsonKind::Object), ("[{}]", JsonKind::Other)]
+        {
             assert_eq!(weigh(text.as_bytes()).unwrap().kind, kind, "{text}");
         }
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));

@@ -1,6 +1,8 @@
-//! Dates and times as the strictest readers take them.
+//! Dates and times, by the rules of the strictest readers.
 
-/// RFC 3339, section 5.6, with capital letters and without leap seconds, as the strictest readers take it.
+/// Whether `text` is a date and time of RFC 3339, section 5.6, for the strictest readers.
+///
+/// These take capital letters alone, and no leap seconds.
 pub fn is_date_time(text: &str) -> bool {
     let number = |from: usize, to: usize| {
         let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));

@@ -1,11 +1,12 @@
-//! What is told of odd definitions: each flaw once for a server, with the names of what has it.
+//! Log lines about odd definitions: each flaw once a server, with the names that have it.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Flaw, Mended};
+use super::flaw::Flaw;
+use super::mended::Mended;
 use crate::config::ServerName;
 use crate::json::clip;
 
@@ -30,14 +31,14 @@ pub struct Findings {
 #[derive(Debug)]
 struct Finding {
     flaw: Flaw,
-    outcome: Outcome,
+    outcome: Treatment,
     names: Vec<String>,
     count: usize,
 }
 
 /// What became of that which has a flaw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum Treatment {
     Mended,
     LeftOut,
 }
@@ -47,21 +48,21 @@ enum Outcome {
 pub struct Told(Mutex<HashSet<u64>>);
 
 impl Findings {
-    /// Takes note of what became of the definition called `name`.
+    /// Notes the outcome of the definition called `name`.
     pub fn note(&mut self, name: &str, held: &Result<Option<Mended>, Flaw>) {
         match held {
             Ok(None) => {}
-            Ok(Some(mended)) => mended.flaws.iter().for_each(|flaw| self.add(name, flaw, Outcome::Mended)),
+            Ok(Some(mended)) => mended.flaws.iter().for_each(|flaw| self.add(name, flaw, Treatment::Mended)),
             Err(flaw) => self.left_out(name, flaw),
         }
     }
 
-    /// Takes note of a definition that cannot be mended.
+    /// Notes a definition that cannot be mended.
     pub fn left_out(&mut self, name: &str, flaw: &Flaw) {
-        self.add(name, flaw, Outcome::LeftOut);
+        self.add(name, flaw, Treatment::LeftOut);
     }
 
-    fn add(&mut self, name: &str, flaw: &Flaw, outcome: Outcome) {
+    fn add(&mut self, name: &str, flaw: &Flaw, outcome: Treatment) {
         let is_same = |finding: &Finding| finding.flaw == *flaw && finding.outcome == outcome;
         let place = self.list.iter().position(is_same).unwrap_or(self.list.len());
         if place == MOST_TOLD {
@@ -78,13 +79,13 @@ impl Findings {
         }
     }
 
-    /// Takes note that a page of the list of `what` is longer than `bound`, and was read as far as `count` entries.
+    /// Notes that a page of the list of `what` passed `bound` and was cut after `count` entries.
     pub fn cut(&mut self, what: &str, bound: impl Display, count: usize) {
         let cut = format!("a page of its list of {what} is longer than {bound} and is cut after {count}");
         self.cut.get_or_insert(cut);
     }
 
-    /// Says in the log what is wrong with the `kind` of `server` (`tool`, `prompt`, ...), unless that was `told`.
+    /// Logs the flaws of the `kind` of `server` (`tool`, `prompt`, ...) that `told` has not seen yet.
     pub fn tell(&self, server: &ServerName, kind: &'static str, told: Option<&Told>) {
         for (line, finding) in self.lines(server, kind) {
             if told.is_none_or(|told| told.is_news(&line)) {
@@ -115,8 +116,8 @@ impl Display for Finding {
             write!(formatter, " and {} more", count - names.len())?;
         }
         let outcome = match outcome {
-            Outcome::Mended => "clients get it without what is wrong",
-            Outcome::LeftOut => "it is left out of lists",
+            Treatment::Mended => "clients get it without what is wrong",
+            Treatment::LeftOut => "it is left out of lists",
         };
         write!(formatter, ": {flaw}; {outcome}")
     }
@@ -134,7 +135,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::definition::Wrong;
+    use crate::catalog::definition::flaw::Wrong;
 
     #[test]
     fn each_flaw_has_a_line_and_a_list_that_was_cut_one_of_its_own() {

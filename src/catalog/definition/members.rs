@@ -1,11 +1,26 @@
-//! The members of each kind of definition, as they should be.
+//! The rules for the members of each kind of definition.
 //!
 //! The tables follow the schema of revision 2025-11-25, and where an official SDK is stricter, that SDK: the TypeScript SDK
 //! about numbers and dates of annotations, those in Rust and Go about sizes.
 
 use serde_json::{Value, json};
 
-use super::Defined;
+/// Something that a server defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defined {
+    Tool,
+    Prompt,
+    Resource,
+    ResourceTemplate,
+    /// The server itself: `serverInfo`.
+    Implementation,
+    /// What the server declares itself capable of.
+    Capabilities,
+    /// One item of the content of a result.
+    ContentBlock,
+    /// One item of what `resources/read` gives.
+    ResourceContents,
+}
 
 /// One member of an object.
 #[derive(Debug)]

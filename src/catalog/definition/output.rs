@@ -1,5 +1,6 @@
-//! Which `outputSchema` clients can hold results to. The TypeScript SDK compiles those of a whole list when it reads it: one
-//! that does not compile costs it the list. Its compiler (ajv, for draft-07 and for 2020-12) is taken for the strictest.
+//! The `outputSchema`s that clients can check results with. The TypeScript SDK compiles those of a whole list when it
+//! reads it: one that does not compile costs it the list. Its compiler (ajv, for draft-07 and for 2020-12) is taken
+//! for the strictest.
 
 use std::collections::HashSet;
 
@@ -92,8 +93,10 @@ fn unescaped(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
 }
 
-/// The same without its `$id`, where it has one: two tools whose schemas have one id in common would be held to the first of
-/// the two. References lead to places inside ([`compiles`]), so that nothing is relative to it.
+/// The schema without its `$id`, if it has one.
+///
+/// Clients would check the results of two tools with one id against the first schema of the two. References lead to
+/// places inside ([`compiles`]), so that nothing is relative to it.
 pub fn without_id(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
     let mut without = schema.contains_key("$id").then(|| schema.clone())?;
     without.shift_remove("$id");

@@ -1,4 +1,4 @@
-//! Which regular expressions readers take.
+//! The regular expressions that readers take.
 //!
 //! Those that every JavaScript engine takes with the flag `u`, which schema compilers set: not all of them, but
 //! what schemas hold in practice. A single escape that is needless without the flag (`\_`, `\-`) is an error with it.
@@ -14,13 +14,15 @@ const CATEGORIES: [&str; 16] =
 
 /// Whether `pattern` is one for sure.
 pub fn is_portable(pattern: &str) -> bool {
-    Scanner { rest: pattern.chars().peekable() }.scan().is_some()
+    PatternScanner { rest: pattern.chars().peekable() }.scan().is_some()
 }
 
 /// Letters that Python's `re` knows behind a backslash.
 const PYTHON: &str = "AbBdDsSwWZafnrtuUvxN";
 
-/// Whether Python's `re` takes `pattern`, as far as escapes, groups and brackets tell: ECMA-262 has more of them.
+/// Whether Python's `re` takes `pattern`, by its escapes, groups and brackets.
+///
+/// ECMA-262 has more of them.
 pub fn is_python(pattern: &str) -> bool {
     let mut rest = pattern.chars().peekable();
     let (mut groups, mut is_class) = (0_usize, false);
@@ -57,7 +59,7 @@ pub fn is_python(pattern: &str) -> bool {
     groups == 0 && !is_class
 }
 
-struct Scanner<'p> {
+struct PatternScanner<'p> {
     rest: Peekable<Chars<'p>>,
 }
 
@@ -68,7 +70,7 @@ enum Atom {
     Many,
 }
 
-impl Scanner<'_> {
+impl PatternScanner<'_> {
     fn scan(&mut self) -> Option<()> {
         // Whether each open group may be repeated.
         let mut open = Vec::new();

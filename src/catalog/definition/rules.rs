@@ -1,64 +1,14 @@
-//! What becomes of a definition: its members are held to the rules for its kind, and what is wrong is told.
+//! Checks a definition's members against the rules for its kind, mends what it can, and notes the flaws.
 
 use serde_json::{Map, Value, json};
 
 use super::date_time::is_date_time;
-use super::members::{ROOT_SCHEMA, Rule, Shape, Without, of};
-use super::{Defined, Flaw, Wrong, output, schema};
-use crate::json::clip;
+use super::flaw::{Flaws, Verdict, Wrong, mended_list};
+use super::members::{Defined, ROOT_SCHEMA, Rule, Shape, Without, of};
+use super::{output, schema};
 
-/// Flaws of one definition that are told.
-const MOST_FLAWS: usize = 16;
-/// Bytes of a name in a flaw: servers choose the names of properties.
-const LONGEST_NAME: usize = 64;
 /// JavaScript's `Number.MAX_SAFE_INTEGER`.
 const LARGEST_SIZE: u64 = (1 << 53) - 1;
-
-/// What becomes of a value.
-#[derive(Debug)]
-pub enum Verdict<T> {
-    Fits,
-    Mend(T),
-    Drop,
-}
-
-/// What was found wrong, and where the search is.
-#[derive(Debug, Default)]
-pub struct Flaws {
-    list: Vec<Flaw>,
-    last: Option<Flaw>,
-    path: Vec<String>,
-}
-
-impl Flaws {
-    fn add(&mut self, wrong: Wrong) {
-        let flaw = Flaw { member: self.path.join("."), wrong };
-        if self.list.len() < MOST_FLAWS && !self.list.contains(&flaw) {
-            self.list.push(flaw.clone());
-        }
-        self.last = Some(flaw);
-    }
-
-    pub fn add_no(&mut self, what: &'static str, value: &Value) {
-        self.add(if value.is_null() { Wrong::Null } else { Wrong::IsNo(what) });
-    }
-
-    pub fn within<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push(clip(name, LONGEST_NAME).to_owned());
-        let seen = look(self);
-        self.path.pop();
-        seen
-    }
-
-    pub fn into_list(self) -> Vec<Flaw> {
-        self.list
-    }
-
-    /// The one that was decisive.
-    pub fn last(self) -> Flaw {
-        self.last.unwrap_or(Flaw { member: String::new(), wrong: Wrong::Missing })
-    }
-}
 
 /// Holds the members of `definition` to the rules for its kind.
 pub fn held(
@@ -116,7 +66,7 @@ fn value_of(shape: Shape, value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
         Shape::ObjectType if value == "object" => return Verdict::Fits,
         Shape::Size => return size(value, flaws),
         Shape::List(shape) => match value.as_array() {
-            Some(items) => return list(items, |item| value_of(*shape, item, flaws)),
+            Some(items) => return mended_list(items, |item| value_of(*shape, item, flaws)),
             None => "list",
         },
         Shape::Members(rules) => match value.as_object() {
@@ -165,21 +115,6 @@ fn whole(verdict: Verdict<Map<String, Value>>) -> Verdict<Value> {
         Verdict::Mend(object) => Verdict::Mend(Value::Object(object)),
         Verdict::Drop => Verdict::Drop,
     }
-}
-
-/// Items that cannot be mended are left out.
-pub fn list(items: &[Value], mut look: impl FnMut(&Value) -> Verdict<Value>) -> Verdict<Value> {
-    let mut changed: Option<Vec<Value>> = None;
-    for (index, item) in items.iter().enumerate() {
-        let kept = match look(item) {
-            Verdict::Fits if changed.is_none() => continue,
-            Verdict::Fits => Some(item.clone()),
-            Verdict::Mend(value) => Some(value),
-            Verdict::Drop => None,
-        };
-        changed.get_or_insert_with(|| items[..index].to_vec()).extend(kept);
-    }
-    changed.map_or(Verdict::Fits, |items| Verdict::Mend(items.into()))
 }
 
 /// Of schemas `true` becomes `{}`, and `false` what says the same; what is no schema says nothing, and becomes `{}`, too.

@@ -1,4 +1,4 @@
-//! What becomes of the schema of a tool's arguments: at any depth, its keywords are held to JSON Schema 2020-12.
+//! Mends the schema of a tool's arguments: at any depth, its keywords become those of JSON Schema 2020-12.
 //!
 //! Clients make models of it, and some give up the whole list for one keyword that they cannot read.
 
@@ -7,15 +7,17 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use super::flaw::{Flaws, Verdict, mended_list};
 use super::output::target;
 use super::pattern::is_python;
-use super::rules::{self, Flaws, Verdict};
 use crate::catalog::earlier_drafts::respelled;
 use crate::upstream::tools::schema_keyword::{Holds, holds};
 
 const CURRENT: &str = "https://json-schema.org/draft/2020-12/schema";
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
-/// Readers in JavaScript (zod 3.25 to early 4.1, under the TypeScript SDK) take no object for a record that has this member.
+/// The member that makes some readers refuse a record.
+///
+/// They are in JavaScript: zod 3.25 to early 4.1, under the TypeScript SDK.
 pub const NO_RECORD: &str = "constructor";
 
 /// The schema that references are within, and what was done to it.
@@ -111,7 +113,7 @@ fn schemas(
             changed.map_or(Verdict::Fits, |changed| Verdict::Mend(Value::Object(changed)))
         }
         (Holds::List, Value::Array(list)) if !list.is_empty() => {
-            rules::list(list, |one| some_schema(one, whole, flaws))
+            mended_list(list, |one| some_schema(one, whole, flaws))
         }
         // Readers know booleans there.
         (Holds::One, Value::Bool(_)) => Verdict::Fits,

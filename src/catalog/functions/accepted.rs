@@ -1,4 +1,4 @@
-//! A tool's schema in the words that OpenAI takes for the parameters of any function.
+//! A tool's schema in the subset that OpenAI takes for any function.
 //!
 //! It refuses a whole request for one function whose schema is not an object with `properties`, has alternatives at
 //! its root, or has an array without `items`. Such a schema is made wider here: what it loses stands in its
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 /// Keywords that must not stand at the root.
 const NOT_AT_ROOT: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
-/// Nobody writes deeper schemas, and a stack has an end.
+/// Real schemas are flatter, and a stack has an end.
 const DEEPEST: usize = 100;
 
 /// `schema` as parameters of a function.

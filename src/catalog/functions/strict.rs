@@ -7,14 +7,14 @@
 //! subset cannot say (free-form objects, tuples, conditions) is not made strict at all: a model that is held to a
 //! wrong schema could never call the tool right.
 
-mod said;
+mod annotations;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use said::{TOLD, annotate, described, nullable};
+use annotations::{TOLD, annotate, described, nullable};
 
 /// Properties of all objects together.
 const MOST_PROPERTIES: usize = 5_000;
@@ -72,7 +72,7 @@ const ANNOTATIONS: [&str; 12] = [
 ];
 /// `schema` in the subset; `None` when it cannot be said there.
 pub fn strict(schema: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let mut writer = Writer {
+    let mut writer = StrictWriter {
         root: schema,
         definitions: BTreeMap::new(),
         counts: Counts::default(),
@@ -115,7 +115,7 @@ impl Counts {
     }
 }
 
-struct Writer<'a> {
+struct StrictWriter<'a> {
     root: &'a Map<String, Value>,
     /// Those that are referred to; `None` while they are written.
     definitions: BTreeMap<String, Option<Value>>,
@@ -124,7 +124,7 @@ struct Writer<'a> {
     unlooked: Cell<usize>,
 }
 
-impl Writer<'_> {
+impl StrictWriter<'_> {
     fn schema(&mut self, schema: &Value, depth: Depth) -> Option<Value> {
         let members = schema.as_object()?;
         if depth.all > DEEPEST_NESTING || UNSAYABLE.iter().any(|key| members.contains_key(*key)) {

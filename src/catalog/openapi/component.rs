@@ -1,12 +1,12 @@
-//! What a tool's schemas become: a form model for the arguments, a response model for the result.
+//! Turns a tool's schemas into components: a form model for the arguments, a response model for the result.
 
 use serde_json::{Value, json};
 
 use super::hoist::{Components, Unfit, hoist};
 use super::legacy;
 use super::readable::readable;
-use crate::catalog::CatalogTool;
-use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
+use crate::catalog::operation_id::{Claim, IdFormat, Wish, assign, clean};
+use crate::catalog::tool::CatalogTool;
 use crate::catalog::weight::weight;
 
 /// What a tool wants in the body of its request.
@@ -168,5 +168,5 @@ pub(super) fn stems<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String>
             Wish { raw: name.to_owned(), stem, claim }
         })
         .collect();
-    assign(&wishes, Form { prefix: "", suffix: "", limit: 200 })
+    assign(&wishes, IdFormat { prefix: "", suffix: "", limit: 200 })
 }

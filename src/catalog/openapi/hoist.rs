@@ -6,34 +6,18 @@
 //! component too; the original stays in its place.
 
 mod budget;
+mod check;
+mod references;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
-
-use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
-use url::Url;
+use serde_json::Value;
 
 use self::budget::Budget;
-use self::writer::Writer;
-use super::keyword::{self, Holds};
-use crate::catalog::operation_id::{Claim, Form, Wish, assign, clean};
-use crate::catalog::weight::weight;
-
-/// Why a schema cannot stand in an OpenAPI 3.1 document.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
-    #[error("it is not valid JSON Schema 2020-12 at `{0}`")]
-    Invalid(String),
-    #[error("it refers to `{0}`, outside of itself")]
-    Outside(String),
-    #[error("it refers to `{0}`, which it does not hold")]
-    Dangling(String),
-    #[error("its reference to `{0}` leads in a circle")]
-    Circle(String),
-    #[error("it takes more than {MOST_STEPS} steps to take apart")]
-    Costly,
-}
+pub(super) use self::budget::Unfit;
+use self::check::check;
+use self::references::{References, definition};
+use self::writer::ComponentWriter;
+use crate::catalog::operation_id::{Claim, IdFormat, Wish, assign, clean};
 
 /// Schemas of a document by their keys; the first is the whole one.
 pub(super) type Components = Vec<(String, Value)>;
@@ -51,308 +35,20 @@ pub(super) const MOST_STEPS: usize = Budget::MOST;
 pub(super) fn hoist<const N: usize>(schema: &Value, bases: [&str; N]) -> Result<[Components; N], Unfit> {
     let budget = Budget::default();
     check(schema, "", &budget)?;
-    let mut hoist = Hoist::new(schema, budget)?;
-    hoist.place_all()?;
-    Ok(bases.map(|base| hoist.components(base)))
+    let mut references = References::new(schema, budget)?;
+    references.place_all()?;
+    Ok(bases.map(|base| components(&references, base)))
 }
 
-fn check(schema: &Value, pointer: &str, budget: &Budget) -> Result<(), Unfit> {
-    budget.spend(weight(schema))?;
-    jsonschema::draft202012::meta::validate(schema)
-        .map_err(|error| Unfit::Invalid(format!("#{pointer}{}", error.instance_path())))?;
-    check_patterns(schema, budget).map_err(|bad| match bad {
-        BadPattern::At(path) => Unfit::Invalid(format!("#{pointer}{path}")),
-        BadPattern::Costly(unfit) => unfit,
-    })
-}
-
-enum BadPattern {
-    /// Does not compile; the path from the schema that was looked at.
-    At(String),
-    Costly(Unfit),
-}
-
-/// The meta-schema takes any string for a pattern; readers of the document compile them.
-fn check_patterns(schema: &Value, budget: &Budget) -> Result<(), BadPattern> {
-    let compiles = |pattern: &str| {
-        budget.spend_on_pattern(pattern).map_err(BadPattern::Costly)?;
-        let compiled = jsonschema::draft202012::new(&json!({ "pattern": pattern }));
-        compiled.map(drop).map_err(|_| BadPattern::At(String::new()))
-    };
-    match schema {
-        Value::Object(members) => members.iter().try_for_each(|(key, value)| {
-            let checked = match (key.as_str(), value) {
-                ("pattern", Value::String(pattern)) => compiles(pattern),
-                ("patternProperties", Value::Object(patterns)) => patterns
-                    .keys()
-                    .try_for_each(|pattern| compiles(pattern))
-                    .and_then(|()| check_patterns(value, budget)),
-                _ => check_patterns(value, budget),
-            };
-            checked.map_err(|bad| match bad {
-                BadPattern::At(path) => BadPattern::At(format!("/{key}{path}")),
-                costly @ BadPattern::Costly(_) => costly,
-            })
-        }),
-        Value::Array(items) => items.iter().try_for_each(|item| check_patterns(item, budget)),
-        _ => Ok(()),
+fn components(references: &References<'_>, base: &str) -> Components {
+    let keys = part_keys(&references.parts, base);
+    let writer = ComponentWriter { references, base, keys: &keys };
+    let mut components = vec![(base.to_owned(), writer.root())];
+    for (pointer, key) in references.parts.iter().zip(&keys) {
+        let part = references.root.pointer(pointer).expect("parts are pointers into the schema");
+        components.push((key.clone(), writer.component(part, references.enclosing_resource(pointer))));
     }
-}
-
-/// Where the target of a reference stands in the document.
-struct Place {
-    /// Index of the part it lies in; `None` for the schema itself.
-    part: Option<usize>,
-    /// The pointer below that part.
-    rest: String,
-}
-
-/// Pointers are canonical JSON Pointers (RFC 6901) from the root of the schema.
-struct Hoist<'a> {
-    root: &'a Value,
-    /// `$id` to the pointer of the schema that has it.
-    ids: HashMap<&'a str, String>,
-    /// Pointer of the enclosing resource and `$anchor`, to the pointer of the schema that has it.
-    anchors: HashMap<(String, &'a str), String>,
-    /// Each reference with the pointer of the resource that it is relative to.
-    references: Vec<(String, &'a str)>,
-    /// Pointers of what becomes a component of its own.
-    parts: Vec<String>,
-    /// By the pointer of the target.
-    places: HashMap<String, Place>,
-    /// Pointers of schemas whose references do not lead in a circle.
-    ending: HashSet<String>,
-    budget: Budget,
-}
-
-impl<'a> Hoist<'a> {
-    fn new(root: &'a Value, budget: Budget) -> Result<Self, Unfit> {
-        let mut hoist = Self {
-            root,
-            ids: HashMap::new(),
-            anchors: HashMap::new(),
-            references: Vec::new(),
-            parts: Vec::new(),
-            places: HashMap::new(),
-            ending: HashSet::new(),
-            budget,
-        };
-        for keyword in ["$defs", "definitions"] {
-            if let Some(definitions) = root.get(keyword).and_then(Value::as_object) {
-                hoist.parts.extend(definitions.keys().map(|name| format!("/{keyword}/{}", escape(name))));
-            }
-        }
-        hoist.scan(root, &mut String::new(), "")?;
-        Ok(hoist)
-    }
-
-    /// Collects ids, anchors and references at and below `schema`.
-    fn scan(&mut self, schema: &'a Value, pointer: &mut String, resource: &str) -> Result<(), Unfit> {
-        let Some(members) = schema.as_object() else { return Ok(()) };
-        self.budget.spend_on_path(pointer)?;
-        let own;
-        let resource = match members.get("$id").and_then(Value::as_str) {
-            Some(id) => {
-                self.ids.insert(id, pointer.clone());
-                own = pointer.clone();
-                &own
-            }
-            None => resource,
-        };
-        for (keyword, value) in members {
-            match (keyword.as_str(), value) {
-                ("$ref", Value::String(text)) => self.references.push((resource.to_owned(), text)),
-                ("$anchor", Value::String(name)) => {
-                    self.anchors.insert((resource.to_owned(), name), pointer.clone());
-                }
-                ("discriminator", _) => {
-                    let targets = mapping(value).filter(|target| self.find(resource, target).is_ok());
-                    let targets: Vec<_> = targets.map(|target| (resource.to_owned(), target)).collect();
-                    self.references.extend(targets);
-                }
-                _ => {
-                    let Some(holds) = keyword::holds(keyword) else { continue };
-                    let length = pointer.len();
-                    pointer.push('/');
-                    pointer.push_str(keyword);
-                    let mut scanned = Ok(());
-                    keyword::visit(holds, value, &mut |step, child| {
-                        if scanned.is_err() {
-                            return;
-                        }
-                        let length = pointer.len();
-                        if let Some(step) = step {
-                            pointer.push('/');
-                            pointer.push_str(&escape(step));
-                        }
-                        scanned = self.scan(child, pointer, resource);
-                        pointer.truncate(length);
-                    });
-                    scanned?;
-                    pointer.truncate(length);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The same as [`Self::find`], within the budget.
-    fn resolve(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
-        // Each id that is compared is resolved against the root's, too.
-        let is_plain = reference.starts_with('#') || self.ids.contains_key(reference);
-        self.budget.spend(if is_plain { 1 } else { 1 + self.ids.len() })?;
-        self.budget.spend_on_path(reference)?;
-        self.find(resource, reference)
-    }
-
-    /// The pointer of what `reference` means inside the resource at the pointer `resource`.
-    fn find(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
-        let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let resource = if uri.is_empty() {
-            resource
-        } else {
-            self.resource(uri).ok_or_else(|| Unfit::Outside(reference.to_owned()))?
-        };
-        let dangling = || Unfit::Dangling(reference.to_owned());
-        let fragment = percent_decode_str(fragment).decode_utf8().map_err(|_| dangling())?;
-        let pointer = if fragment.is_empty() || fragment.starts_with('/') {
-            format!("{resource}{fragment}")
-        } else {
-            let anchor = (resource.to_owned(), &*fragment);
-            self.anchors.get(&anchor).ok_or_else(dangling)?.clone()
-        };
-        match self.root.pointer(&pointer) {
-            Some(Value::Object(_) | Value::Bool(_)) => Ok(pointer),
-            _ => Err(dangling()),
-        }
-    }
-
-    /// The pointer of the schema whose `$id` is `uri`, as written or below the root's `$id`.
-    fn resource(&self, uri: &str) -> Option<&str> {
-        if let Some(pointer) = self.ids.get(uri) {
-            return Some(pointer);
-        }
-        let base = Url::parse(self.root.get("$id")?.as_str()?).ok()?;
-        let wanted = base.join(uri).ok()?;
-        let found = self.ids.iter().find(|(id, _)| base.join(id).is_ok_and(|known| known == wanted));
-        found.map(|(_, pointer)| pointer.as_str())
-    }
-
-    /// Finds a place for the target of each reference; a new part may bring further references.
-    fn place_all(&mut self) -> Result<(), Unfit> {
-        let mut part_of: HashMap<String, usize> = self.parts.iter().cloned().zip(0..).collect();
-        let mut next = 0;
-        while let Some((resource, text)) = self.references.get(next) {
-            next += 1;
-            let (pointer, text) = (self.resolve(resource, text)?, *text);
-            if self.leads_in_a_circle(&pointer)? {
-                return Err(Unfit::Circle(text.to_owned()));
-            }
-            if self.places.contains_key(&pointer) {
-                continue;
-            }
-            let (part, rest) = match definition(&pointer) {
-                Some((head, rest)) => (part_of.get(head).copied(), rest),
-                None => (None, pointer.as_str()),
-            };
-            let inside = part.map_or(self.root, |part| {
-                self.root.pointer(&self.parts[part]).expect("parts are pointers into the schema")
-            });
-            let place = if is_plain(inside, rest) {
-                Place { part, rest: rest.to_owned() }
-            } else {
-                let target = self.root.pointer(&pointer).expect("resolve found it");
-                check(target, &pointer, &self.budget)?;
-                // What lies under an unknown keyword was not scanned as a schema yet.
-                let enclosing = self.enclosing_resource(&pointer).to_owned();
-                self.scan(target, &mut pointer.clone(), &enclosing)?;
-                part_of.insert(pointer.clone(), self.parts.len());
-                self.parts.push(pointer.clone());
-                Place { part: Some(self.parts.len() - 1), rest: String::new() }
-            };
-            self.places.insert(pointer, place);
-        }
-        Ok(())
-    }
-
-    /// Whether the schema at `pointer` refers to another one, and so on without end. A schema that refers to
-    /// itself further down is recursive and fine; this one means nothing, and readers that inline overflow.
-    fn leads_in_a_circle(&mut self, pointer: &str) -> Result<bool, Unfit> {
-        let mut pointer = pointer.to_owned();
-        let mut passed = HashSet::new();
-        while !self.ending.contains(&pointer) {
-            let reference = self.root.pointer(&pointer).and_then(|at| at.get("$ref")).and_then(Value::as_str);
-            let next = match reference {
-                Some(text) => Some(self.resolve(self.enclosing_resource(&pointer), text)?),
-                None => None,
-            };
-            if !passed.insert(pointer) {
-                return Ok(true);
-            }
-            match next {
-                Some(next) => pointer = next,
-                None => break,
-            }
-        }
-        self.ending.extend(passed);
-        Ok(false)
-    }
-
-    /// The pointer of the innermost schema with an `$id` at or above `pointer`.
-    fn enclosing_resource(&self, pointer: &str) -> &str {
-        let holders = self.ids.values().filter(|id| {
-            pointer.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        holders.max_by_key(|id| id.len()).map_or("", String::as_str)
-    }
-
-    fn components(&self, base: &str) -> Components {
-        let keys = part_keys(&self.parts, base);
-        let writer = Writer { hoist: self, base, keys: &keys };
-        let mut components = vec![(base.to_owned(), writer.root())];
-        for (pointer, key) in self.parts.iter().zip(&keys) {
-            let part = self.root.pointer(pointer).expect("parts are pointers into the schema");
-            components.push((key.clone(), writer.component(part, self.enclosing_resource(pointer))));
-        }
-        components
-    }
-}
-
-/// The references in a `discriminator`'s `mapping`; names of schemas are none.
-fn mapping(discriminator: &Value) -> impl Iterator<Item = &str> {
-    let mapping = discriminator.get("mapping").and_then(Value::as_object);
-    mapping.into_iter().flat_map(Map::values).filter_map(Value::as_str).filter(|text| text.starts_with('#'))
-}
-
-/// Splits a pointer below a root definition into that definition's pointer and the rest.
-fn definition(pointer: &str) -> Option<(&str, &str)> {
-    let name = pointer.strip_prefix("/$defs/").or_else(|| pointer.strip_prefix("/definitions/"))?;
-    let end = name.find('/').unwrap_or(name.len());
-    Some(pointer.split_at(pointer.len() - name.len() + end))
-}
-
-/// Whether simple readers, which split a reference at `/` and look up objects, find the schema at `pointer`.
-fn is_plain(schema: &Value, pointer: &str) -> bool {
-    let simple = |token: &str| {
-        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"$._-".contains(&byte))
-    };
-    let mut schema = schema;
-    let mut tokens = pointer.split('/').skip(1);
-    while let Some(keyword) = tokens.next() {
-        let held = match keyword::holds(keyword) {
-            Some(Holds::One | Holds::OneOrList) => schema.get(keyword),
-            Some(Holds::Map) => {
-                let name = tokens.next().filter(|name| simple(name));
-                name.and_then(|name| schema.get(keyword)?.get(name))
-            }
-            Some(Holds::List) | None => None,
-        };
-        match held {
-            Some(held) if !held.is_array() => schema = held,
-            _ => return false,
-        }
-    }
-    true
+    components
 }
 
 /// One component key for each part: the definition's own name where it can stand in a key.
@@ -371,13 +67,8 @@ fn part_keys(parts: &[String], base: &str) -> Vec<String> {
             Wish { raw: pointer.clone(), stem: clean(name, fits), claim }
         })
         .collect();
-    let keys = assign(&wishes, Form { prefix: "", suffix: "", limit: 200 });
+    let keys = assign(&wishes, IdFormat { prefix: "", suffix: "", limit: 200 });
     keys.into_iter().map(|key| format!("{base}_{key}")).collect()
-}
-
-/// One token of a JSON Pointer.
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

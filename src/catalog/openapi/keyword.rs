@@ -1,4 +1,4 @@
-//! What is done with the schemas that a keyword of JSON Schema holds, and under which name it goes into a document.
+//! Visits and maps the schemas below a keyword of JSON Schema, and names the keyword in a document.
 
 use serde_json::{Map, Value};
 

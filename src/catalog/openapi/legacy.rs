@@ -1,4 +1,4 @@
-//! Schemas of earlier drafts in the words of 2020-12, which documents are written in.
+//! Translates schemas of earlier drafts into 2020-12, the dialect of documents.
 
 use serde_json::{Map, Value};
 

@@ -1,12 +1,18 @@
 //! One tool as one operation.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::path::OperationBuilder;
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{AnyOfBuilder, SchemaType};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{Content, HttpMethod, ObjectBuilder, PathItem, Ref, Required};
 
 use super::component::{self, Body, Models};
 use super::hoist::Components;
 use super::path::title;
-use super::skeleton::{self, BEARER};
-use crate::catalog::CatalogTool;
+use super::shared::{BEARER, responses};
+use crate::catalog::tool::CatalogTool;
 
 /// What an operation needs to know beside its tool.
 pub(super) struct Setting<'a> {
@@ -20,12 +26,13 @@ pub(super) struct Setting<'a> {
 
 /// What one tool adds to a document.
 pub(super) struct Written {
-    pub path_item: Value,
+    pub path_item: PathItem,
     pub components: Components,
 }
 
-/// What `tool` adds to each document; its schemas are taken apart once for all of them. The second tells that one costs too
-/// much for that.
+/// What `tool` adds to each document, and whether one of its schemas costs too much to stand in them.
+///
+/// The schemas are taken apart once for all documents.
 pub(super) fn written<const N: usize>(
     tool: &CatalogTool,
     settings: [&Setting<'_>; N],
@@ -46,38 +53,39 @@ pub(super) fn written<const N: usize>(
 }
 
 /// The path item of `tool`, whose result is described under the key `response`.
-fn path_item(tool: &CatalogTool, setting: &Setting<'_>, body: Body, response: Option<String>) -> Value {
-    let mut operation = Map::new();
-    if let Some(tag) = setting.tag {
-        operation.insert("tags".to_owned(), json!([tag]));
-    }
-    operation.insert("summary".to_owned(), title(&tool.listed_name).into());
-    if let Some(description) = tool.description() {
-        operation.insert("description".to_owned(), description.into());
-    }
-    operation.insert("operationId".to_owned(), setting.operation_id.into());
-    if body != Body::None {
-        let form = json!({"$ref": format!("#/components/schemas/{}_form_model", setting.stem)});
-        let content = json!({"application/json": {"schema": form}});
-        operation.insert(
-            "requestBody".to_owned(),
-            json!({"content": content, "required": body == Body::Required}),
-        );
-    }
-    let title = format!("Response {}", title(setting.operation_id));
-    let result = match response {
-        Some(key) => {
-            json!({"anyOf": [{"$ref": format!("#/components/schemas/{key}")}, {}], "title": title})
-        }
-        None if body == Body::None => json!({}),
-        None => json!({"title": title}),
+fn path_item(tool: &CatalogTool, setting: &Setting<'_>, body: Body, response: Option<String>) -> PathItem {
+    let form = || {
+        let form = Ref::from_schema_name(format!("{}_form_model", setting.stem));
+        let required = if body == Body::Required { Required::True } else { Required::False };
+        RequestBodyBuilder::new()
+            .content("application/json", Content::new(Some(form)))
+            .required(Some(required))
+            .build()
     };
-    operation.insert("responses".to_owned(), skeleton::responses(result, body != Body::None));
-    if setting.secured {
-        operation.insert("security".to_owned(), json!([{ BEARER: [] }]));
-    }
-    operation.insert("x-mcp".to_owned(), Value::Object(remainder(tool, body)));
-    json!({ "post": operation })
+    let result_title = format!("Response {}", title(setting.operation_id));
+    let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+    let result = match response {
+        // utoipa's alternatives have no title of their own.
+        Some(key) => AnyOfBuilder::new()
+            .item(Ref::from_schema_name(key))
+            .item(any)
+            .extensions(Some(Extensions::from_iter([("title", result_title)])))
+            .into(),
+        None if body == Body::None => any.into(),
+        None => any.title(Some(result_title)).into(),
+    };
+    let has_body = body != Body::None;
+    let operation = OperationBuilder::new()
+        .tags(setting.tag.map(|tag| [tag]))
+        .summary(Some(title(&tool.listed_name)))
+        .description(tool.description())
+        .operation_id(Some(setting.operation_id))
+        .request_body(has_body.then(form))
+        .responses(responses(result, has_body))
+        .securities(setting.secured.then(|| [SecurityRequirement::new(BEARER, [""; 0])]))
+        .extensions(Some(Extensions::from_iter([("x-mcp", remainder(tool, body))])))
+        .build();
+    PathItem::new(HttpMethod::Post, operation)
 }
 
 /// The tool's definition without what the operation and its components already say.

@@ -25,7 +25,7 @@ pub fn path_segment(name: &str) -> String {
     utf8_percent_encode(name, SEGMENT).to_string()
 }
 
-/// Where a server is mounted: `prefix` (starts and ends with `/`) and the encoded name, no `/` at the end.
+/// The path of a server below `prefix`, which starts and ends with `/`; no `/` at the end.
 pub fn mount_path(prefix: &str, server: &ServerName) -> String {
     format!("{prefix}{}", path_segment(server.as_str()))
 }

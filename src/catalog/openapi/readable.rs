@@ -1,11 +1,11 @@
-//! Schemas in the words that readers of documents need: Open WebUI reads `properties` and `required` at the root alone, and
-//! OpenAI refuses a whole request for one array without `items`. Everything that the server said stays beside it.
+//! Adds to schemas what readers of documents need: Open WebUI reads `properties` and `required` at the root alone,
+//! and OpenAI refuses a whole request for one array without `items`. Everything that the server said stays beside it.
 
 use serde_json::{Map, Value, json};
 
 use super::keyword::{self, Holds, holds};
 
-/// Nobody writes deeper schemas, and a stack has an end.
+/// Real schemas are flatter, and a stack has an end.
 const DEEPEST: usize = 100;
 
 /// `schema` with what it says of properties in alternatives at its root said at the root, too, and with the items of arrays;

@@ -1,15 +1,18 @@
-//! What the tools of one server add to documents, as text: made once for a list of tools, tool by tool.
+//! The texts that the tools of one server add to documents: written once for a list of tools, tool by tool.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::component;
+use super::hoist::MOST_STEPS;
+use super::json_text::{comma, json, member};
 use super::operation::{self, Setting, Written};
 use super::path::{mount_path, path_segment};
-use super::{component, skeleton};
+use crate::catalog::namespace::Namespace;
 use crate::catalog::operation_id::server_operation_ids;
-use crate::catalog::{CatalogTool, Namespace};
+use crate::catalog::tool::CatalogTool;
 use crate::config::ServerName;
 
 /// What the sections of all servers have in common.
@@ -44,20 +47,20 @@ pub struct Sections {
 
 /// The texts of the tools that a document is of.
 #[derive(Debug, Default)]
-pub struct Chosen<'a> {
+pub struct SelectedTexts<'a> {
     paths: Vec<&'a [u8]>,
     schemas: Vec<&'a [u8]>,
 }
 
 impl Section {
     fn push(&mut self, path: &str, written: &Written) {
-        skeleton::json(&mut self.paths, path);
+        json(&mut self.paths, path);
         self.paths.push(b':');
-        skeleton::json(&mut self.paths, &written.path_item);
+        json(&mut self.paths, &written.path_item);
         let mut schemas = vec![b'{'];
         for (key, component) in &written.components {
-            skeleton::member(&mut schemas, key);
-            skeleton::json(&mut schemas, component);
+            member(&mut schemas, key);
+            json(&mut schemas, component);
         }
         self.schemas.extend_from_slice(&schemas[1..]);
         self.ends.push((self.paths.len(), self.schemas.len()));
@@ -85,19 +88,19 @@ impl Section {
 
 impl Sections {
     /// The texts of the tools that `allows`, in the server's own document.
-    pub fn own(&self, allows: impl Fn(&CatalogTool) -> bool) -> Chosen<'_> {
-        let mut chosen = Chosen::default();
-        chosen.add(&self.own, &self.tools, allows);
-        chosen
+    pub fn own(&self, allows: impl Fn(&CatalogTool) -> bool) -> SelectedTexts<'_> {
+        let mut selected = SelectedTexts::default();
+        selected.add(&self.own, &self.tools, allows);
+        selected
     }
 
     /// Adds the texts of the tools that `allows` to those of other servers.
-    pub fn add_to<'a>(&'a self, combined: &mut Chosen<'a>, allows: impl Fn(&CatalogTool) -> bool) {
+    pub fn add_to<'a>(&'a self, combined: &mut SelectedTexts<'a>, allows: impl Fn(&CatalogTool) -> bool) {
         combined.add(&self.combined, &self.tools, allows);
     }
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> SelectedTexts<'a> {
     fn add(
         &mut self,
         section: &'a Section,
@@ -122,7 +125,7 @@ impl<'a> Chosen<'a> {
 
 fn write(texts: &[&[u8]], text: &mut Vec<u8>) {
     for part in texts.iter().filter(|part| !part.is_empty()) {
-        skeleton::comma(text);
+        comma(text);
         text.extend_from_slice(part);
     }
 }
@@ -132,8 +135,8 @@ fn write(texts: &[&[u8]], text: &mut Vec<u8>) {
 pub struct Writing {
     server: ServerName,
     sections: Sections,
-    own: Called,
-    combined: Called,
+    own: DocumentNames,
+    combined: DocumentNames,
     before: Option<Arc<Sections>>,
     /// Of two tools with one exposed name the first is documented.
     exposed: HashSet<Arc<str>>,
@@ -145,12 +148,12 @@ pub struct Writing {
 
 /// What the tools are called in one document.
 #[derive(Debug)]
-struct Called {
+struct DocumentNames {
     ids: Vec<String>,
     stems: Vec<String>,
 }
 
-impl Called {
+impl DocumentNames {
     fn setting<'a>(&'a self, tool: usize, tag: Option<&'a str>, secured: bool) -> Setting<'a> {
         Setting { operation_id: &self.ids[tool], stem: &self.stems[tool], tag, secured }
     }
@@ -165,9 +168,9 @@ impl Writing {
         before: Option<Arc<Sections>>,
     ) -> Self {
         let names = || tools.iter().map(|tool| &*tool.listed_name);
-        let own = Called { ids: server_operation_ids(names()), stems: component::stems(names()) };
+        let own = DocumentNames { ids: server_operation_ids(names()), stems: component::stems(names()) };
         let ids = wording.namespace.operation_ids(&server, names());
-        let combined = Called { stems: component::stems(ids.iter().map(String::as_str)), ids };
+        let combined = DocumentNames { stems: component::stems(ids.iter().map(String::as_str)), ids };
         let before = before.filter(|before| before.wording.secured == wording.secured);
         let known = before.iter().flat_map(|before| before.tools.iter().enumerate());
         let positions = known.map(|(position, tool)| (address(tool), position)).collect();
@@ -175,7 +178,7 @@ impl Writing {
         Self { server, sections, own, combined, before, exposed: HashSet::new(), positions, costly: None }
     }
 
-    /// Writes the texts of further tools until `deadline`, of one at least; whether those of all are written.
+    /// Writes the texts of one more tool, and of more until `deadline`; whether all are written.
     pub fn write_until(&mut self, deadline: Instant) -> bool {
         while let Some(tool) = self.sections.tools.get(self.sections.names.len()).cloned() {
             self.write(&tool);
@@ -224,7 +227,7 @@ impl Writing {
         self.sections.own.shrink();
         self.sections.combined.shrink();
         if let Some((tool, count)) = &self.costly {
-            let (server, steps) = (&self.server, super::MOST_STEPS);
+            let (server, steps) = (&self.server, MOST_STEPS);
             let others =
                 if *count > 1 { format!(" and of {} further tools", count - 1) } else { String::new() };
             tracing::warn!(mcp_server = %server, mcp_tool = %tool, count, "{server}: the schema of `{tool}`{others} takes more than {steps} steps to take apart; documents show any object in its place");

@@ -9,8 +9,11 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::section::SelectedTexts;
 use super::*;
 use crate::catalog::{CatalogTool, Namespace};
+use crate::config::{DocumentConfig, ServerName};
+use crate::upstream::ServerInfo;
 
 static SETTINGS: LazyLock<DocumentConfig> = LazyLock::new(|| DocumentConfig {
     name: "MCP OpenAPI Proxy".to_owned(),
@@ -76,7 +79,7 @@ fn combined_text(servers: &[(&str, &[Arc<CatalogTool>])], prefix: &str) -> Vec<u
     let wording = Arc::new(Wording { secured: false, namespace });
     let sections: Vec<_> =
         names.iter().zip(servers).map(|(name, (_, tools))| sections_of(name, tools, &wording)).collect();
-    let mut tools = Chosen::default();
+    let mut tools = SelectedTexts::default();
     sections.iter().for_each(|sections| sections.add_to(&mut tools, |_| true));
     let servers: Vec<_> = names.iter().map(|name| (name, Some(&*INFO))).collect();
     let combined = CombinedDocument { servers: &servers, prefix, secured: false, document: &SETTINGS };

@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use crate::catalog::Namespace;
-use crate::catalog::namespace::fits;
+use crate::catalog::namespace::{Namespace, fits};
 use crate::catalog::operation_id::clean;
 use crate::config::ServerName;
 

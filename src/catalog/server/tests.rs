@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::catalog::drift::Change;
+use crate::catalog::drift::DriftKind;
 use crate::config::{DriftPolicy, LockConfig, ServerName, ToolOverride, TransportConfig};
 
 fn build(names: &[&str], change: impl FnOnce(&mut ServerConfig)) -> CatalogServer {
@@ -96,16 +96,16 @@ fn tools_are_held_to_the_lock_with_the_servers_own_text() {
             config.overrides.insert("a".into(), ToolOverride { name: Some("ay".into()), ..renamed });
         })
     };
-    let held = with(DriftPolicy::Quarantine);
-    assert_eq!(exposed(&held), ["ay"]);
-    let drift: Vec<(&str, Change)> =
-        held.drift.iter().map(|drift| (drift.tool.as_str(), drift.change)).collect();
-    assert_eq!(drift, [("b", Change::Changed), ("gone", Change::Missing), ("new", Change::New)]);
-    assert_eq!(&*held.held_tool("bee").unwrap().name, "b");
-    assert!(held.held_tool("b").is_none() && held.held_tool("off").is_none());
+    let quarantined = with(DriftPolicy::Quarantine);
+    assert_eq!(exposed(&quarantined), ["ay"]);
+    let drift: Vec<(&str, DriftKind)> =
+        quarantined.drift.iter().map(|drift| (drift.tool.as_str(), drift.change)).collect();
+    assert_eq!(drift, [("b", DriftKind::Changed), ("gone", DriftKind::Missing), ("new", DriftKind::New)]);
+    assert_eq!(&*quarantined.quarantined_tool("bee").unwrap().name, "b");
+    assert!(quarantined.quarantined_tool("b").is_none() && quarantined.quarantined_tool("off").is_none());
     let warned = with(DriftPolicy::Warn);
     assert_eq!((exposed(&warned), warned.drift.len()), (vec!["ay", "bee", "new"], 3));
-    assert_eq!(warned.lock(), held.lock(), "what is locked does not hang on what is held back");
+    assert_eq!(warned.lock(), quarantined.lock(), "the lock does not depend on what is quarantined");
 }
 
 #[test]
@@ -115,6 +115,6 @@ fn a_list_that_was_never_published_is_held_to_the_lock_too() {
     config.lock = Some(LockConfig { drift: DriftPolicy::Quarantine, lock: Arc::default() });
     let of = |info| CatalogServer::new(&config, ServerSource::Gateway, info, &[named("a")], 0);
     let of_one_client = of(Some(ServerInfo::default()));
-    assert_eq!((exposed(&of_one_client).len(), of_one_client.held.len()), (0, 1));
-    assert!(of(None).held.is_empty(), "nothing is known of a server that was never heard of");
+    assert_eq!((exposed(&of_one_client).len(), of_one_client.quarantined.len()), (0, 1));
+    assert!(of(None).quarantined.is_empty(), "nothing is known of a server that was never heard of");
 }

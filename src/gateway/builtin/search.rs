@@ -1,19 +1,20 @@
-//! `search_tools`: what a caller may call, the likeliest first.
+//! `search_tools`: the tools that a caller may call, the likeliest first.
 
 use std::cmp::Reverse;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::SEARCH_LIMIT;
 use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool, ServerSource};
 
+/// Tools that one search answers with, unless the caller asks for another number; the default in `tools.json`.
+const SEARCH_LIMIT: usize = 20;
 /// Words of a query that count: each is looked for in all texts of all tools.
 const MOST_WORDS: usize = 32;
 
 /// The arguments.
 #[derive(Deserialize)]
-pub struct Search {
+pub struct SearchArguments {
     #[serde(default)]
     query: String,
     server: Option<String>,
@@ -25,7 +26,7 @@ pub struct Search {
 
 /// The tools of other servers that hold all words of the query. Where a word stands decides the order: in a tool's
 /// name, then in its title or its server's name, then in its description. What is equal keeps the servers' order.
-pub fn search(catalog: &Catalog, caller: &Caller, search: &Search) -> Value {
+pub fn search(catalog: &Catalog, caller: &Caller, search: &SearchArguments) -> Value {
     let words = words(&search.query);
     let servers = catalog.servers.iter().filter(|server| {
         matches!(server.source, ServerSource::Upstream(_))

@@ -47,14 +47,14 @@ impl Offering {
 impl Mcp {
     /// What `caller` can be told at `place` now.
     pub(super) fn known(&self, caller: &Caller, place: &Place) -> Known {
-        let catalog = self.gateway.keeper().catalog();
+        let catalog = self.gateway.catalog_builder().catalog();
         let offering = |kind| {
             let servers = place.servers(&catalog, caller).filter(|server| has_capability(server, kind));
             let servers = servers.map(|server| server.name.clone()).collect();
             Offering { servers, names: None, is_told: self.tells(caller, place, kind, "listChanged") }
         };
         let (mut prompts, resources) = (offering("prompts"), offering("resources"));
-        prompts.names = (*place == Place::All).then(|| self.gateway.keeper().namespace().clone());
+        prompts.names = (*place == Place::All).then(|| self.gateway.catalog_builder().namespace().clone());
         Known { tools: self.tool_list(caller, place, Era::Sessions), prompts, resources }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a trail can be written: a file of its own, the log on stderr, the journal.
+//! The destinations of a trail: a file of its own, the log on stderr, the journal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -215,14 +215,14 @@ impl<'a> LogEntry<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::{AuditRecord, Loss, line};
     use super::super::tests::record;
-    use super::super::{Loss, Record, line};
     use super::*;
 
     const ODD: &str = "t\n\u{9b}\"\u{202e}";
 
     fn odd() -> Box<[u8]> {
-        line(Record { mcp_tool: ODD, api_key_name: Some("k"), ..record("a") })
+        line(AuditRecord { mcp_tool: ODD, api_key_name: Some("k"), ..record("a") })
     }
 
     #[test]

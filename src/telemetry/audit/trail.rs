@@ -1,11 +1,21 @@
-//! The far end of the trail: writes records to their destination, and tells what it lacks.
+//! The writing end of the trail: writes records to their destination, and records their loss.
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::queue::Sink;
-use super::{Loss, UNWRITTEN, line};
+use super::record::{Loss, line};
+use crate::telemetry::queue::Sink;
+
+/// Records that the queue did not take.
+pub(super) static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// Records that the destination did not take.
+static UNWRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// Records lost so far.
+pub fn lost_records() -> u64 {
+    DROPPED.load(Ordering::Relaxed) + UNWRITTEN.load(Ordering::Relaxed)
+}
 
 /// Where a trail is written. `Display` names it behind "the audit trail".
 pub trait Destination: fmt::Display + Send + 'static {
@@ -17,11 +27,11 @@ pub trait Destination: fmt::Display + Send + 'static {
     fn write(&mut self, line: &[u8]) -> io::Result<()>;
 }
 
-/// The far end, which owns the destination.
+/// The writing end, which owns the destination.
 pub struct Trail<D> {
     destination: D,
     failing: bool,
-    /// Lost records that the trail does not tell of yet.
+    /// Lost records that the trail does not record yet.
     untold: u64,
 }
 
@@ -87,7 +97,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::super::tests::record;
-    use super::super::{DROPPED, lost_records};
     use super::*;
     use crate::telemetry::queue;
 

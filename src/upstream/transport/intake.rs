@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::room::{Owner, Room, SMALL, Share};
+use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation, SMALL};
 use crate::upstream::error::RequestError;
 
 /// How long a message waits for room. Those behind it on the same connection wait with it.
@@ -19,14 +19,14 @@ const STEP: usize = 256 << 10;
 pub struct MessageBounds {
     /// The largest message, in bytes.
     pub limit: usize,
-    pub room: Room,
+    pub room: MemoryBudget,
 }
 
 /// The room of the message that is being read; what it has it gives back with the message.
 #[derive(Debug)]
 pub struct Intake {
-    room: Room,
-    share: Option<Share>,
+    room: MemoryBudget,
+    share: Option<Reservation>,
 }
 
 impl Intake {
@@ -39,11 +39,11 @@ impl Intake {
     /// # Errors
     ///
     /// [`RequestError::NoRoom`]; then the message has no room any more.
-    pub async fn reach(&mut self, owner: &Owner, bytes: usize) -> Result<(), RequestError> {
+    pub async fn reach(&mut self, owner: &BudgetOwner, bytes: usize) -> Result<(), RequestError> {
         if bytes <= SMALL {
             return Ok(());
         }
-        let share = self.share.get_or_insert_with(|| self.room.nothing(owner));
+        let share = self.share.get_or_insert_with(|| self.room.empty_reservation(owner));
         if timeout(PATIENCE, share.grow(bytes.next_multiple_of(STEP))).await.is_err() {
             self.share = None;
             return Err(RequestError::NoRoom { after: PATIENCE });
@@ -52,15 +52,15 @@ impl Intake {
     }
 
     /// The whole message, whose last slice gives its room back.
-    pub fn whole(&mut self, owner: &Owner, message: Bytes) -> Bytes {
+    pub fn whole(&mut self, owner: &BudgetOwner, message: Bytes) -> Bytes {
         let share = self.share.take();
         if message.len() <= SMALL {
             return message;
         }
-        let mut share = share.unwrap_or_else(|| self.room.nothing(owner));
+        let mut share = share.unwrap_or_else(|| self.room.empty_reservation(owner));
         share.shrink(message.len());
-        share.stretch(message.len());
-        Arc::new(share).kept_by(message)
+        share.grow_now(message.len());
+        Arc::new(share).held_by(message)
     }
 
     /// The message is not kept.

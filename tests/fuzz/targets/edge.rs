@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use mcpo::app::Signalled;
 use mcpo::config::{self, Sources};
 use mcpo::systemd::InheritedSocket;
-use mcpo::telemetry::Form;
+use mcpo::telemetry::LogOutput;
 use serde_json::{Value, json};
 
 static GATEWAYS: LazyLock<[SocketAddr; 2]> = LazyLock::new(|| [start(json!({})), start(keys())]);
@@ -41,7 +41,7 @@ fn start(keys: Value) -> SocketAddr {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be started");
         let (sources, sockets) = (Arc::new(sources), vec![InheritedSocket::Tcp(socket)]);
-        let served = mcpo::app::run(loaded.config, sources, sockets, Form::Text, Signalled::default());
+        let served = mcpo::app::run(loaded.config, sources, sockets, LogOutput::Text, Signalled::default());
         let served = runtime.block_on(served);
         served.expect("the gateway starts");
     });

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use mcpo::catalog::prefixed::ServerNames;
+use mcpo::catalog::exposed_names::ServerNames;
 use mcpo::catalog::{Catalog, CatalogServer, Entry, Namespace, Scope, ServerInfo};
 use mcpo::config::{ProfileConfig, ServerConfig, ServerName, TransportConfig};
 use mcpo::protocol::Era;
@@ -35,11 +35,11 @@ fuzz_target!(|input: &[u8]| {
     for name in names {
         assert!(name.len() <= longest, "{name} is longer than {longest}");
         assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{name}");
-        let (server, tool) = all.prefixed().find(&all.servers, name).expect("a listed name leads to a tool");
+        let (server, tool) = all.exposed_names().find(&all.servers, name).expect("a listed name leads to a tool");
         assert_eq!(namespace.server_of(name), Some(&server.name), "{name} of {:?}", tool.name);
         // Whatever the others offer.
         let alone = catalog(&tools, &namespace, |other| *other == server.name);
-        let (known, same) = alone.prefixed().find(&alone.servers, name).expect("the name is the same alone");
+        let (known, same) = alone.exposed_names().find(&alone.servers, name).expect("the name is the same alone");
         assert_eq!((&known.name, &same.name), (&server.name, &tool.name), "{name}");
     }
     let mut ids = BTreeSet::new();

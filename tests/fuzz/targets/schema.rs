@@ -12,7 +12,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use mcpo::catalog::CatalogServer;
 use mcpo::catalog::arguments::ArgumentChecker;
-use mcpo::catalog::openapi::section::Chosen;
+use mcpo::catalog::openapi::section::SelectedTexts;
 use mcpo::catalog::openapi::{
     CombinedDocument, ServerDocument, Writing, combined_document, mount_path, server_document,
 };
@@ -47,7 +47,7 @@ fuzz_target!(|input: &[u8]| {
         document: &document,
     };
     let one = server_document(&head, &sections.own(|_| true));
-    let mut tools = Chosen::default();
+    let mut tools = SelectedTexts::default();
     sections.add_to(&mut tools, |_| true);
     let servers = [(&name, server.info.as_ref())];
     let head = CombinedDocument { servers: &servers, prefix: "/", secured: false, document: &document };

@@ -18,7 +18,7 @@ use mcpo::config::{ListenConfig, TlsConfig};
 use mcpo::http::{Edge, Listener, ServeOptions, Served, json_answer, serve};
 use mcpo::rest::swagger::{self, DocumentLink};
 use mcpo::shutdown::Shutdown;
-use mcpo::systemd::pulse::pulse;
+use mcpo::systemd::liveness::liveness;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -46,8 +46,8 @@ impl Running {
         let ended = CancellationToken::new().drop_guard();
         let served = Arc::new(ArcSwap::from_pointee(Served { edge, options, ended }));
         let shutdown = Shutdown::new();
-        let (_probe, pulse) = pulse();
-        let serving = tokio::spawn(serve(listener, served, shutdown.clone(), pulse));
+        let (_probe, responder) = liveness();
+        let serving = tokio::spawn(serve(listener, served, shutdown.clone(), responder));
         Self { address, shutdown, serving }
     }
 

@@ -1,4 +1,4 @@
-//! Values of JSON that count how often they are looked at.
+//! JSON values that count how often they are looked at.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,7 +8,7 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson, cmp};
 use serde_json::{Map, Number, Value};
 
-use super::{METER, TextCharge, spend};
+use super::meter::{METER, TextCharge, spend};
 
 /// For each value that is copied into an error, on top of a step.
 const COPY: u64 = 16;

@@ -1,5 +1,4 @@
-//! What compiling a schema would cost, and what its validator costs beside its looks at values: told from the schema
-//! alone, in time that grows with its text.
+//! Estimates the cost of a schema, compiled and at work, from the schema alone and in time that grows with its text.
 
 use std::collections::HashMap;
 

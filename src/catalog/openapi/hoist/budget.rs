@@ -1,10 +1,24 @@
-//! What taking one schema apart may cost, counted in steps of some ten microseconds: a schema over it stands in a document
-//! as a permissive object.
+//! The budget for taking one schema apart, in steps of some ten microseconds; a schema over it becomes a permissive
+//! object.
 
 use std::cell::Cell;
 
-use super::Unfit;
 use crate::catalog::weight::TEXT;
+
+/// Why a schema cannot stand in an OpenAPI 3.1 document.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("it is not valid JSON Schema 2020-12 at `{0}`")]
+    Invalid(String),
+    #[error("it refers to `{0}`, outside of itself")]
+    Outside(String),
+    #[error("it refers to `{0}`, which it does not hold")]
+    Dangling(String),
+    #[error("its reference to `{0}` leads in a circle")]
+    Circle(String),
+    #[error("it takes more than {} steps to take apart", Budget::MOST)]
+    Costly,
+}
 
 /// The steps that are left for one schema.
 #[derive(Debug)]

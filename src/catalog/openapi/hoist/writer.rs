@@ -1,23 +1,25 @@
-//! Writes the schemas of a [`Hoist`] as components: references rewritten, everything else as it was.
+//! Writes schemas as components: references rewritten, everything else as it was.
 
 use serde_json::{Map, Value};
 
-use super::Hoist;
+use super::references::References;
 use crate::catalog::openapi::keyword::{self, Holds};
 
 /// Writes schemas with their references rewritten.
-pub(super) struct Writer<'a> {
-    pub hoist: &'a Hoist<'a>,
+pub(super) struct ComponentWriter<'a> {
+    pub references: &'a References<'a>,
     /// The key of the schema's own component.
     pub base: &'a str,
     /// The keys of the parts.
     pub keys: &'a [String],
 }
 
-impl Writer<'_> {
+impl ComponentWriter<'_> {
     /// The schema without the definitions that became components.
     pub fn root(&self) -> Value {
-        let Some(members) = self.hoist.root.as_object() else { return self.component(self.hoist.root, "") };
+        let Some(members) = self.references.root.as_object() else {
+            return self.component(self.references.root, "");
+        };
         let kept = members.iter().filter(|(keyword, _)| !matches!(keyword.as_str(), "$defs" | "definitions"));
         Value::Object(self.members(kept, ""))
     }
@@ -32,7 +34,7 @@ impl Writer<'_> {
 
     fn schema(&self, schema: &Value, resource: &str) -> Value {
         let Some(members) = schema.as_object() else { return schema.clone() };
-        let own = members.get("$id").and_then(Value::as_str).and_then(|id| self.hoist.ids.get(id));
+        let own = members.get("$id").and_then(Value::as_str).and_then(|id| self.references.ids.get(id));
         Value::Object(self.members(members.iter(), own.map_or(resource, String::as_str)))
     }
 
@@ -71,10 +73,10 @@ impl Writer<'_> {
 
     /// Where the target of a reference stands; `None` for one that was not among the schema's references.
     fn reference(&self, text: &str, resource: &str) -> Option<String> {
-        let pointer = self.hoist.find(resource, text).ok()?;
-        let place = self.hoist.places.get(&pointer)?;
-        let key = place.part.map_or(self.base, |part| &self.keys[part]);
-        Some(format!("#/components/schemas/{key}{}", place.rest))
+        let pointer = self.references.find(resource, text).ok()?;
+        let target = self.references.targets.get(&pointer)?;
+        let key = target.part.map_or(self.base, |part| &self.keys[part]);
+        Some(format!("#/components/schemas/{key}{}", target.rest))
     }
 
     fn discriminator(&self, value: &Value, resource: &str) -> Value {

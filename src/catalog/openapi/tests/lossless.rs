@@ -108,7 +108,7 @@ fn no_key_of_a_component_depends_on_the_tools_of_another_server() {
         form_key(&document["paths"][path]["post"]).map(str::to_owned).unwrap_or_else(|| panic!("{document}"))
     };
     let alone = combined_of(&[("s", &own), ("s_x-form-model", &[])], "/");
-    let hash = crate::catalog::document::hash_prefix(b"s_x_form_model", 8);
+    let hash = crate::catalog::tagged_json::hash_prefix(b"s_x_form_model", 8);
     let beside = combined_of(&[("s", &own), ("s_x-form-model", &[tool_with(&hash, schema)])], "/");
     assert_eq!(key(&alone, "/s/y"), "s_y_form_model");
     for path in ["/s/x_form_model", "/s/y"] {

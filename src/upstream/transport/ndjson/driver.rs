@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::ServerName;
-use crate::room::{Owner, SMALL};
+use crate::memory_budget::{BudgetOwner, SMALL};
 use crate::upstream::connection::{self, CloseSignal, HandshakeStep, INITIALIZE_ID, OutgoingMessage};
 use crate::upstream::error::RequestError;
 use crate::upstream::message::{self, Reply, Sorted};
@@ -35,7 +35,7 @@ pub(super) enum Outbound {
 pub(super) struct PendingRequest {
     pub(super) reply: oneshot::Sender<Result<Reply, RequestError>>,
     pub(super) progress: Option<Arc<Progress>>,
-    pub(super) owner: Owner,
+    pub(super) owner: BudgetOwner,
 }
 
 /// The queued messages and cancellations for the far end.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::oneshot;
 
+use crate::memory_budget::BudgetOwner;
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, json_rpc, media_type, notification};
-use crate::room::Owner;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
@@ -88,7 +88,7 @@ impl StreamableHttp {
     pub(super) async fn answer_in_events(
         &self,
         id: u32,
-        owner: &Owner,
+        owner: &BudgetOwner,
         mut events: EventStream,
         progress: Option<&Progress>,
     ) -> Result<Reply, RequestError> {

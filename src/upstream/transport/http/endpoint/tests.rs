@@ -3,7 +3,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::room::Room;
+use crate::memory_budget::MemoryBudget;
 
 fn redirect(location: &str) -> Option<String> {
     let response = Response::builder().status(307).header(LOCATION, location).body(()).unwrap();
@@ -39,7 +39,7 @@ async fn asked(status: u16) -> Vec<String> {
         headers: HeaderMap::new(),
         cookies: Cookies::default(),
         authorizer: None,
-        bounds: MessageBounds { limit: 1 << 10, room: Room::new(1 << 20, 1 << 10) },
+        bounds: MessageBounds { limit: 1 << 10, room: MemoryBudget::new(1 << 20, 1 << 10) },
     };
     for _ in 0..2 {
         let answer = endpoint.send(Method::GET, &endpoint.url(), &[], Bytes::new()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Which of a server's tools are offered, and under which names: the operator's globs, overrides and lock.
+//! Selects the tools of a server that are listed, and names them: the operator's globs, overrides and lock.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -7,32 +7,34 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::super::definition::{self, Defined, Findings};
-use super::super::drift::{self, Change, Drift, shown};
-use super::super::progress::ProgressHabit;
-use super::super::tool::CatalogTool;
-use super::HIDDEN;
+use crate::catalog::definition::{self, Defined, Findings};
+use crate::catalog::drift::{self, Drift, DriftKind, shown};
+use crate::catalog::progress::ProgressHabit;
+use crate::catalog::tool::{CatalogTool, hint};
 use crate::config::nearest;
 use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
 use crate::upstream::Definition;
 use crate::upstream::tools::header_params::HeaderParam;
 
-/// Drifts of one list that are told in the log, each with its lines; further ones are counted.
+/// Names of paths of the server itself: a tool of this name is exposed with a `_` (product section 3.1).
+pub(super) const RESERVED: [&str; 3] = ["mcp", "docs", "openapi.json"];
+/// Drifts of one list that are logged, each with its lines; further ones are counted.
 const MOST_TOLD: usize = 100;
 
-/// What becomes of a server's list.
+/// A server's tools after globs, overrides and lock.
 #[derive(Debug, Default)]
-pub struct Offer {
+pub struct ToolSelection {
     pub tools: Vec<Arc<CatalogTool>>,
-    pub held: Vec<Arc<CatalogTool>>,
+    pub quarantined: Vec<Arc<CatalogTool>>,
     pub drift: Vec<Drift>,
 }
 
-impl Offer {
-    /// Sorts `definitions`, and says in the log what is odd about them. `is_known` tells that the list is one of the
-    /// server, and not the empty one of a server that was never heard of. Drift is told when it `tells`: once for a list,
-    /// and not each time that a client asks for its own.
-    pub fn of(config: &ServerConfig, definitions: &[Definition], is_known: bool, tells: bool) -> Self {
+impl ToolSelection {
+    /// Selects among `definitions`, and logs what is odd about them.
+    ///
+    /// `is_known` is false for a server that has never connected: its list is empty, and no tool is missing. Drift is
+    /// logged if `logs`: once a list, and not each time that a client asks for its own.
+    pub fn of(config: &ServerConfig, definitions: &[Definition], is_known: bool, logs: bool) -> Self {
         let server = &config.name;
         let filter = Filter::new(config);
         let mut tools: Vec<Arc<CatalogTool>> = Vec::with_capacity(definitions.len());
@@ -64,10 +66,10 @@ impl Offer {
             let header_params = HeaderParam::all_of(definition).unwrap_or_default();
             let own = definition.clone();
             let definition = changed.map_or_else(|| own.clone(), |changed| overridden(&own, changed));
-            let held = definition::mended(Defined::Tool, &definition);
-            findings.note(name, &held);
+            let checked = definition::mended(Defined::Tool, &definition);
+            findings.note(name, &checked);
             // A tool has a name, and all else can be mended.
-            let mended = held.ok().flatten().map(Arc::new);
+            let mended = checked.ok().flatten().map(Arc::new);
             tools.push(Arc::new(CatalogTool {
                 name: name.into(),
                 exposed_name: listed.clone(),
@@ -88,7 +90,7 @@ impl Offer {
                 if count > 1 { format!(" (so it is for {} more)", count - 1) } else { String::new() };
             tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: {why}; the first is served{others}");
         }
-        if tells {
+        if logs {
             findings.tell(server, "tool", None);
             warn_of_unused(config, definitions);
         }
@@ -97,25 +99,25 @@ impl Offer {
                 let is_wanted = |name: &str| filter.allows(name) && !own_names.contains(name);
                 let gone = lock.lock.tools.keys().filter(|name| is_wanted(name));
                 let gone = gone.map(|name| drift::missing(name)).collect();
-                held_to(config, lock, tools, gone, tells)
+                compared(config, lock, tools, gone, logs)
             }
             _ => Self { tools, ..Self::default() },
         }
     }
 }
 
-/// Tools that are held to `lock`; `drift` begins with those that are gone.
-fn held_to(
+/// Compares tools with `lock`; `drift` begins with the missing ones.
+fn compared(
     config: &ServerConfig,
     lock: &LockConfig,
     all: Vec<Arc<CatalogTool>>,
     mut drift: Vec<Drift>,
-    tells: bool,
-) -> Offer {
-    let mut offer = Offer::default();
+    logs: bool,
+) -> ToolSelection {
+    let mut selection = ToolSelection::default();
     for tool in all {
         let Some(mut drifted) = drift::of_tool(&lock.lock, &tool.own) else {
-            offer.tools.push(tool);
+            selection.tools.push(tool);
             continue;
         };
         if drift.len() >= MOST_TOLD {
@@ -123,31 +125,31 @@ fn held_to(
         }
         drift.push(drifted);
         match lock.drift {
-            DriftPolicy::Warn => offer.tools.push(tool),
-            DriftPolicy::Quarantine => offer.held.push(tool),
+            DriftPolicy::Warn => selection.tools.push(tool),
+            DriftPolicy::Quarantine => selection.quarantined.push(tool),
         }
     }
     drift.sort_by(|left, right| left.tool.cmp(&right.tool));
-    for drifted in drift.iter().filter(|_| tells).take(MOST_TOLD) {
+    for drifted in drift.iter().filter(|_| logs).take(MOST_TOLD) {
         tell(config, lock.drift, drifted);
     }
-    if let Some(more) = drift.len().checked_sub(MOST_TOLD + 1).filter(|_| tells) {
+    if let Some(more) = drift.len().checked_sub(MOST_TOLD + 1).filter(|_| logs) {
         let server = &config.name;
         tracing::warn!(mcp_server = %server, "{server}: {} further tools are not as they were locked", more + 1);
     }
-    Offer { drift, ..offer }
+    ToolSelection { drift, ..selection }
 }
 
 fn tell(config: &ServerConfig, policy: DriftPolicy, drifted: &Drift) {
     let server = &config.name;
     let tool = shown(&drifted.tool);
     let what = match drifted.change {
-        Change::Changed => "has changed since it was locked",
-        Change::New => "is not in the lock",
-        Change::Missing => "is in the lock, and the server has it no more",
+        DriftKind::Changed => "has changed since it was locked",
+        DriftKind::New => "is not in the lock",
+        DriftKind::Missing => "is in the lock, and the server has it no more",
     };
     let outcome = match (drifted.change, policy) {
-        (Change::Missing, _) => "`mcpo lock` takes it out of the lock",
+        (DriftKind::Missing, _) => "`mcpo lock` takes it out of the lock",
         (_, DriftPolicy::Warn) => "it is served all the same; `mcpo lock` accepts it",
         (_, DriftPolicy::Quarantine) => "it is quarantined until `mcpo lock` accepts it",
     };
@@ -186,7 +188,7 @@ fn warn_of_unused(config: &ServerConfig, definitions: &[Definition]) {
 
 fn expose_hidden(tools: &mut [Arc<CatalogTool>], taken: &HashMap<Arc<str>, &str>) {
     for tool in tools {
-        if HIDDEN.contains(&&*tool.listed_name) {
+        if RESERVED.contains(&&*tool.listed_name) {
             let mut exposed = format!("{}_", tool.listed_name);
             while taken.contains_key(exposed.as_str()) {
                 exposed.push('_');
@@ -224,11 +226,6 @@ impl Filter {
             None => hint(definition, "readOnlyHint"),
         }
     }
-}
-
-/// A hint of `annotations`: the server's claim, false when it claims nothing.
-pub fn hint(definition: &Definition, key: &str) -> bool {
-    definition.get("annotations").and_then(|hints| hints.get(key)).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn globs(patterns: &[String]) -> GlobSet {

@@ -1,17 +1,18 @@
-//! The names under which the tools of all servers stand together in one MCP list, of one snapshot. How each is made says
-//! [`Namespace`].
+//! The exposed names of the tools of all servers in one snapshot, by the rules of [`Namespace`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::tool_list::ServerLists;
-use super::{CatalogServer, CatalogTool, Namespace};
+use super::list_cache::ServerLists;
+use super::namespace::Namespace;
+use super::server::CatalogServer;
+use super::tool::CatalogTool;
 use crate::config::ServerName;
 
 /// What the tools of one server are called among those of all, and the lists of them under these names.
 #[derive(Debug, Default)]
 pub struct ServerNames {
-    /// In the order of the server's tools; those that are held back come last.
+    /// In the order of the server's tools; quarantined ones come last.
     names: Vec<Arc<str>>,
     positions: HashMap<Arc<str>, usize>,
     pub(super) lists: ServerLists,
@@ -35,7 +36,7 @@ impl ServerNames {
 
 /// The names of one snapshot, both ways. They are the same for all callers, whatever each may see.
 #[derive(Debug, Clone, Default)]
-pub struct PrefixedNames {
+pub struct ExposedNames {
     namespace: Arc<Namespace>,
     /// In the order of the snapshot.
     servers: Vec<Arc<ServerNames>>,
@@ -43,7 +44,7 @@ pub struct PrefixedNames {
     indexes: Arc<HashMap<ServerName, usize>>,
 }
 
-impl PrefixedNames {
+impl ExposedNames {
     /// The names of `servers` in `namespace`, each of which stands where `indexes` says.
     pub fn new(
         namespace: Arc<Namespace>,
@@ -53,10 +54,9 @@ impl PrefixedNames {
         Self { namespace, servers, indexes }
     }
 
-    /// Puts `offered`, what a server offers to one client alone, in the place of the server at `index`. The names of the
-    /// others stay as they are.
-    pub fn replace(&mut self, index: usize, offered: &CatalogServer) {
-        self.servers[index] = Arc::new(ServerNames::new(offered, &self.namespace));
+    /// Replaces the names of the server at `index` by those of `server`.
+    pub fn replace(&mut self, index: usize, server: &CatalogServer) {
+        self.servers[index] = Arc::new(ServerNames::new(server, &self.namespace));
     }
 
     /// The namespace that the names are of.
@@ -64,17 +64,17 @@ impl PrefixedNames {
         &self.namespace
     }
 
-    /// The names of the tools of the server at `index`, and then of those that are held back.
+    /// The names of the tools of the server at `index`, quarantined ones last.
     pub fn of_server(&self, index: usize) -> &[Arc<str>] {
         &self.servers[index].names
     }
 
-    /// The same with their lists.
+    /// The names of the server at `index`, with its lists.
     pub(super) fn server(&self, index: usize) -> &Arc<ServerNames> {
         &self.servers[index]
     }
 
-    /// The server and the tool called `name`.
+    /// The tool with the exposed name `name`, and its server.
     pub fn find<'a>(
         &self,
         servers: &'a [Arc<CatalogServer>],
@@ -85,18 +85,18 @@ impl PrefixedNames {
         Some((server, server.tools.get(tool)?))
     }
 
-    /// The tool called `name` that is held back.
-    pub fn find_held<'a>(
+    /// The quarantined tool with the exposed name `name`, and its server.
+    pub fn find_quarantined<'a>(
         &self,
         servers: &'a [Arc<CatalogServer>],
         name: &str,
     ) -> Option<(&'a Arc<CatalogServer>, &'a Arc<CatalogTool>)> {
         let (server, tool) = self.place(name)?;
         let server = &servers[server];
-        Some((server, server.held.get(tool.checked_sub(server.tools.len())?)?))
+        Some((server, server.quarantined.get(tool.checked_sub(server.tools.len())?)?))
     }
 
-    /// Where what is called `name` stands: no other server can have something that is called so.
+    /// The positions of the server and of its tool with the exposed name `name`.
     fn place(&self, name: &str) -> Option<(usize, usize)> {
         let server = *self.indexes.get(self.namespace.server_of(name)?)?;
         Some((server, *self.servers[server].positions.get(name)?))

@@ -1,6 +1,6 @@
-//! Keeps the current snapshot: builds what a server's tools become when they change, and swaps in a new one.
+//! Builds the catalog: the entry of each server whose tools change, and a new snapshot that replaces the current one.
 
-mod builds;
+mod queue;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,13 +10,18 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::builds::{Build, Builds};
-use super::openapi::{Sections, Wording, Writing};
-use super::prefixed::ServerNames;
-use super::{Catalog, CatalogServer, DocumentSettings, Entry, Namespace, ServerInfo};
+use self::queue::{BuildQueue, ServerBuild};
+use super::exposed_names::ServerNames;
+use super::namespace::Namespace;
+use super::openapi::per_scope::OpenApiSettings;
+use super::openapi::section::{Sections, Wording, Writing};
+use super::scope::Caller;
+use super::server::CatalogServer;
+use super::snapshot::{Catalog, CatalogEntry};
+use super::tagged_json::TaggedJson;
 use crate::compute;
 use crate::config::{Config, ServerName, TransportConfig};
-use crate::upstream::{Changes, Definition, News, Upstream};
+use crate::upstream::{Changes, Definition, News, ServerInfo, Upstream};
 
 /// Changes that come in a burst (a start of many servers) are built together.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -27,55 +32,57 @@ pub const FIRST_OUTCOMES: Duration = Duration::from_secs(5);
 
 /// The gateway's own tools, as the floor above defines them.
 #[derive(Debug)]
-pub struct OwnTools {
+pub struct GatewayTools {
     pub info: ServerInfo,
     pub definitions: Vec<Definition>,
 }
 
-/// The catalog over time. Cheap to read; one task ([`Keeper::run`]) writes.
+/// The catalog over time. Cheap to read; one task ([`CatalogBuilder::run`]) writes.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct CatalogBuilder {
     current: ArcSwap<Catalog>,
     /// Tells that `current` was swapped.
     swapped: watch::Sender<()>,
     changes: Arc<Changes>,
     upstreams: Vec<Arc<Upstream>>,
-    own: OwnTools,
+    own: GatewayTools,
     config: Arc<Config>,
     scope_count: usize,
-    settings: Arc<DocumentSettings>,
+    settings: Arc<OpenApiSettings>,
     wording: Arc<Wording>,
 }
 
-impl Keeper {
-    /// A keeper over `upstreams`, which are those of `config` in its order, as is `namespace`. There are `scope_count` scopes. Servers that
-    /// `before` (the catalog of the configuration that this one follows) holds as they are keep their entries, and with them
-    /// the compiled schemas of their tools.
+impl CatalogBuilder {
+    /// A builder over `upstreams`, which are those of `config` in its order.
+    ///
+    /// `namespace` is that of all configured servers. There are `scope_count` scopes. Servers that `before` (the
+    /// catalog of the configuration that this one follows) holds as they are keep their entries, and with them the
+    /// compiled schemas of their tools.
     pub fn new(
         config: Arc<Config>,
         namespace: Arc<Namespace>,
         upstreams: Vec<Arc<Upstream>>,
         changes: Arc<Changes>,
-        own: OwnTools,
+        own: GatewayTools,
         scope_count: usize,
         before: Option<&Catalog>,
     ) -> Self {
-        let known = before.map(|before| before.prefixed().namespace());
+        let known = before.map(|before| before.exposed_names().namespace());
         let namespace = known.filter(|known| **known == namespace).map_or(namespace, Arc::clone);
         let wording = Wording { secured: !config.auth.keys.is_empty(), namespace };
-        let keeper = Self {
+        let catalog_builder = Self {
             current: ArcSwap::default(),
             swapped: watch::Sender::new(()),
             changes,
             upstreams,
             own,
-            settings: Arc::new(DocumentSettings::new(&config)),
+            settings: Arc::new(OpenApiSettings::new(&config)),
             wording: Arc::new(wording),
             config,
             scope_count,
         };
-        keeper.current.store(Arc::new(keeper.first(before)));
-        keeper
+        catalog_builder.current.store(Arc::new(catalog_builder.first(before)));
+        catalog_builder
     }
 
     /// The current snapshot. Takes no lock.
@@ -103,7 +110,7 @@ impl Keeper {
         let mut changes = self.changes.subscribe();
         // What was announced before this task's first turn counts, too.
         changes.mark_changed();
-        let mut builds = Builds::default();
+        let mut builds = BuildQueue::default();
         let mut built = HashMap::new();
         let (mut has_finished, mut shown) = (false, Instant::now());
         loop {
@@ -135,7 +142,7 @@ impl Keeper {
     }
 
     /// Begins what is to be built, unless it is being built.
-    fn begin(&self, builds: &mut Builds, built: &HashMap<ServerName, Entry>) {
+    fn begin(&self, builds: &mut BuildQueue, built: &HashMap<ServerName, CatalogEntry>) {
         let catalog = self.catalog();
         for upstream in &self.upstreams {
             let name = upstream.name();
@@ -145,13 +152,25 @@ impl Keeper {
             let shown = built.get(name).cloned().or_else(|| catalog.entry(name.as_str()));
             let list = upstream.tools();
             let revision = list.as_ref().map_or(0, |list| list.revision);
-            let is_current = |entry: &Entry| {
+            let is_current = |entry: &CatalogEntry| {
                 entry.server.revision == revision && Arc::ptr_eq(&entry.sections.wording, &self.wording)
             };
             if !shown.as_ref().is_some_and(is_current) {
-                builds.add(Build::new(upstream.clone(), list, self.wording.clone(), shown));
+                builds.add(ServerBuild::new(upstream.clone(), list, self.wording.clone(), shown));
             }
         }
+    }
+
+    /// The OpenAPI document of all servers, or of one that `caller` may see.
+    pub async fn document(&self, caller: &Caller, server: Option<&ServerName>) -> TaggedJson {
+        let catalog = self.catalog().clone();
+        if let Some(written) = catalog.written_document(&caller.scope, server) {
+            return written.clone();
+        }
+        let (scope, server) = (caller.scope.clone(), server.cloned());
+        // A document is not of one server: those of callers without a key share one turn.
+        let owner = caller.owner("/openapi.json");
+        compute::run(owner, move || catalog.document(&scope, server.as_ref())).await
     }
 
     /// Tells each time that the snapshot was swapped.
@@ -160,7 +179,7 @@ impl Keeper {
     }
 
     /// Waits until the snapshot holds at least revision `revision` of `server`'s tools.
-    pub async fn reach(&self, server: &ServerName, revision: u64) {
+    pub async fn wait_for(&self, server: &ServerName, revision: u64) {
         let mut swapped = self.swapped.subscribe();
         loop {
             swapped.borrow_and_update();
@@ -173,8 +192,9 @@ impl Keeper {
         }
     }
 
-    /// Waits, at most [`FIRST_OUTCOMES`], until each server that `concerns` selects has known tools or the
-    /// first try to start it has ended.
+    /// Waits for the first list or outcome of each server that `concerns` selects.
+    ///
+    /// That is until its tools are known or the first try to start it has ended, and at most [`FIRST_OUTCOMES`].
     pub async fn first_outcomes(&self, concerns: impl Fn(&ServerName) -> bool) {
         let waiting = async {
             for upstream in self.upstreams.iter().filter(|upstream| concerns(upstream.name())) {
@@ -187,7 +207,7 @@ impl Keeper {
                     tools_known = upstream.tools().is_some();
                 }
                 if let Some(list) = upstream.tools() {
-                    self.reach(upstream.name(), list.revision).await;
+                    self.wait_for(upstream.name(), list.revision).await;
                 }
             }
         };
@@ -199,7 +219,7 @@ impl Keeper {
     /// schemas of its tools; the gateway's own tools are made anew, since their rules may be others.
     fn first(&self, before: Option<&Catalog>) -> Catalog {
         let is_named_so =
-            before.is_some_and(|before| Arc::ptr_eq(before.prefixed().namespace(), self.namespace()));
+            before.is_some_and(|before| Arc::ptr_eq(before.exposed_names().namespace(), self.namespace()));
         let mut upstreams = self.upstreams.iter();
         let mut entries = Vec::with_capacity(self.config.servers.len());
         for config in &self.config.servers {
@@ -220,7 +240,7 @@ impl Keeper {
                     true => known,
                     false => {
                         let names = ServerNames::new(&known.server, self.namespace());
-                        Entry { names: Arc::new(names), ..known }
+                        CatalogEntry { names: Arc::new(names), ..known }
                     }
                 },
                 Some(known) => {
@@ -233,13 +253,13 @@ impl Keeper {
         Catalog::new(entries, self.namespace().clone(), self.settings.clone(), self.scope_count)
     }
 
-    fn entry(&self, server: CatalogServer, sections: Arc<Sections>) -> Entry {
+    fn entry(&self, server: CatalogServer, sections: Arc<Sections>) -> CatalogEntry {
         let names = Arc::new(ServerNames::new(&server, self.namespace()));
-        Entry { server: Arc::new(server), names, sections }
+        CatalogEntry { server: Arc::new(server), names, sections }
     }
 
     /// The snapshot with what was `built` in the places of the servers before.
-    fn with(&self, mut built: HashMap<ServerName, Entry>) -> Catalog {
+    fn with(&self, mut built: HashMap<ServerName, CatalogEntry>) -> Catalog {
         let old = self.catalog();
         let entries = old.servers.iter().enumerate();
         let entries =

@@ -1,4 +1,4 @@
-//! What the calls of one server came to so far, in the few numbers that people look at.
+//! A summary of the calls of one server, in the few numbers that people look at.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Calls since the server is known to this run of the gateway.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tally {
+pub struct CallSummary {
     /// Calls that have ended, well or not.
     pub total: u64,
     /// Those that did not end well.
@@ -28,7 +28,7 @@ pub struct Tally {
 /// Ends at which the server has answered, so that their time is its own.
 const ANSWERS: [&str; 3] = ["ok", "tool_error", "rpc_error"];
 
-impl Tally {
+impl CallSummary {
     /// Sums up histograms that have the same boundaries, each with the end that it counts.
     pub(super) fn of<'a>(histograms: impl Iterator<Item = (&'static str, &'a Histogram)>) -> Self {
         let mut tally = Self::default();

@@ -1,4 +1,4 @@
-//! A document as it goes over the wire: written once per snapshot, served many times.
+//! JSON text with its entity tag: written once, served many times.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -7,17 +7,17 @@ use crate::json::hex;
 
 /// JSON text with its strong entity tag. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub struct TaggedJson {
     /// Compact JSON.
     pub bytes: Bytes,
     /// A strong entity tag with its quotes (RFC 9110 section 8.8.3): a function of the bytes alone.
     pub etag: String,
 }
 
-impl Document {
-    /// The document with the JSON text `bytes`.
+impl TaggedJson {
+    /// Tags the JSON text `bytes`.
     pub fn new(bytes: Vec<u8>) -> Self {
-        // 128 bits: no two documents of one gateway meet by chance.
+        // 128 bits: no two texts of one gateway meet by chance.
         let etag = format!("\"{}\"", hash_prefix(&bytes, 32));
         Self { bytes: bytes.into(), etag }
     }
@@ -36,14 +36,14 @@ mod tests {
 
     #[test]
     fn one_text_gives_one_tag_and_another_text_another() {
-        let first = Document::new(br#"{"a":1}"#.to_vec());
-        assert_eq!(first, Document::new(br#"{"a":1}"#.to_vec()));
-        assert_ne!(first.etag, Document::new(br#"{"a":2}"#.to_vec()).etag);
+        let first = TaggedJson::new(br#"{"a":1}"#.to_vec());
+        assert_eq!(first, TaggedJson::new(br#"{"a":1}"#.to_vec()));
+        assert_ne!(first.etag, TaggedJson::new(br#"{"a":2}"#.to_vec()).etag);
     }
 
     #[test]
     fn the_tag_is_strong_and_quoted() {
-        let tag = Document::new(b"{}".to_vec()).etag;
+        let tag = TaggedJson::new(b"{}".to_vec()).etag;
         // sha256 of `{}`
         assert_eq!(tag, "\"44136fa355b3678a1146ad16f7e8649e\"");
     }

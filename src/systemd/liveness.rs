@@ -1,4 +1,4 @@
-//! Asking a task whether it still turns: a request that only its own loop can answer.
+//! A liveness probe of a loop: a request that only the loop itself can answer.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -6,18 +6,20 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Debug, Clone)]
 pub struct Probe(mpsc::Sender<oneshot::Sender<()>>);
 
-/// The end in the loop that is watched.
+/// The end in the watched loop.
 #[derive(Debug)]
-pub struct Pulse(mpsc::Receiver<oneshot::Sender<()>>);
+pub struct LivenessResponder(mpsc::Receiver<oneshot::Sender<()>>);
 
 /// The two ends. Requests beyond the few that may wait are as good as unanswered.
-pub fn pulse() -> (Probe, Pulse) {
+pub fn liveness() -> (Probe, LivenessResponder) {
     let (sender, receiver) = mpsc::channel(4);
-    (Probe(sender), Pulse(receiver))
+    (Probe(sender), LivenessResponder(receiver))
 }
 
 impl Probe {
-    /// Resolves when the loop has answered, or has ended for good: its owner knows about that by other means.
+    /// Resolves when the loop has answered, or has ended for good.
+    ///
+    /// The owner of the loop knows about its end by other means.
     pub async fn answered(&self) {
         let (answer, answered) = oneshot::channel();
         if self.0.send(answer).await.is_ok() {
@@ -26,10 +28,11 @@ impl Probe {
     }
 }
 
-impl Pulse {
-    /// Answers one request; a branch of the loop's `select!`. Loses nothing when it is dropped; never
-    /// resolves when nobody asks.
-    pub async fn beat(&mut self) {
+impl LivenessResponder {
+    /// Answers one request; a branch of the loop's `select!`.
+    ///
+    /// It loses nothing when it is dropped, and never resolves without a request.
+    pub async fn respond(&mut self) {
         match self.0.recv().await {
             Some(answer) => {
                 let _nobody_waits_any_more = answer.send(());
@@ -50,11 +53,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_loop_that_turns_answers_and_one_that_rests_does_not() {
-        let (probe, mut pulse) = pulse();
+        let (probe, mut responder) = liveness();
         assert!(timeout(Duration::from_millis(20), probe.answered()).await.is_err());
         let turning = tokio::spawn(async move {
             loop {
-                pulse.beat().await;
+                responder.respond().await;
             }
         });
         probe.answered().await;
@@ -63,11 +66,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_loop_that_has_ended_is_not_waited_for_and_no_asker_is_no_beat() {
-        let (probe, pulse) = pulse();
-        drop(pulse);
+        let (probe, responder) = liveness();
+        drop(responder);
         probe.answered().await;
-        let (probe, mut pulse) = super::pulse();
+        let (probe, mut responder) = super::liveness();
         drop(probe);
-        assert_eq!(pulse.beat().now_or_never(), None);
+        assert_eq!(responder.respond().now_or_never(), None);
     }
 }

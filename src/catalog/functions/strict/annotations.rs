@@ -1,8 +1,8 @@
-//! What stands beside the structure of a strict schema: words, bounds, and null.
+//! The annotations of a strict schema: titles, descriptions, bounds, and null.
 
 use serde_json::{Map, Value, json};
 
-use super::super::accepted::describe;
+use crate::catalog::functions::accepted::describe;
 
 /// Formats of strings that are kept.
 const FORMATS: [&str; 9] =
@@ -46,7 +46,7 @@ pub(super) fn described(members: &Map<String, Value>, inner: Value) -> Value {
     if outer.len() == 1 { inner } else { Value::Object(outer) }
 }
 
-/// Puts into `written` what may be kept of `members` for values of type `kind`, and tells the rest in words.
+/// Copies into `written` the annotations that may stay for values of type `kind`, and describes the others in words.
 pub(super) fn annotate(members: &Map<String, Value>, kind: &str, written: &mut Map<String, Value>) {
     for key in ["title", "description"] {
         if let Some(text @ Value::String(_)) = members.get(key) {

@@ -1,8 +1,8 @@
-//! Memory that all bodies, or all results, share: each takes its share before it grows and waits while none is left.
+//! A bound on the memory that all bodies, or all results, take together.
 //!
-//! One owner (a key's name) has at most half of it while the rest is for others. While something waits, the slowest
-//! transfer that holds a share is ended, so that slow senders and readers cannot keep the room. Small things take no
-//! share and so no lock: connections and calls bound their number.
+//! Each body or result reserves its bytes before it grows, and waits while too few are left. One API key reserves at most
+//! half of the budget. While a reservation waits, the slowest transfer that holds one is ended, so that slow senders and
+//! readers cannot keep the budget. Small bodies reserve nothing and take no lock: connections and calls bound their number.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,80 +14,80 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// What takes no share, in bytes. Most arguments are a hundred bytes.
+/// Bodies up to this size reserve nothing, in bytes. Most arguments are a hundred bytes.
 pub const SMALL: usize = 64 * 1024;
 /// A transfer that has been this fast since it began, in bytes a second, is never ended.
 pub const FAST: usize = 256 * 1024;
-/// A transfer has no rate before it is so old.
+/// The age at which a transfer has a rate.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// While something waits, a slow transfer is looked for so often.
+/// How often a slow transfer is looked for while a reservation waits.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A key's name; `None` for what no key stands for, which may take all of a room.
-pub type Owner = Option<Arc<str>>;
+/// The name of an API key; `None` for bytes of no key, which may take all of a budget.
+pub type BudgetOwner = Option<Arc<str>>;
 
-/// A room. Clones share it.
+/// A budget of bytes. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Inner>);
+pub struct MemoryBudget(Arc<Account>);
 
 #[derive(Debug)]
-struct Inner {
-    state: Mutex<State>,
+struct Account {
+    state: Mutex<Balance>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Balance {
     size: usize,
     of_owner: usize,
     taken: usize,
     owners: HashMap<Arc<str>, usize>,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Waiter>,
     transfers: HashMap<u64, Transfer>,
     numbers: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiter {
     number: u64,
-    owner: Owner,
+    owner: BudgetOwner,
     bytes: usize,
 }
 
-/// The bytes of a share on their way from or to a client.
+/// The bytes of a reservation on their way from or to a client.
 #[derive(Debug)]
 struct Transfer {
-    owner: Owner,
+    owner: BudgetOwner,
     began: Instant,
     moved: Arc<AtomicUsize>,
     moved_before: usize,
     end: CancellationToken,
 }
 
-/// Part of a room, given back when dropped. Keep it for as long as what it stands for is in memory.
+/// Bytes of a budget, given back when dropped. To be kept for as long as the body is in memory.
 #[derive(Debug)]
-pub struct Share {
-    room: Room,
-    owner: Owner,
+pub struct Reservation {
+    budget: MemoryBudget,
+    owner: BudgetOwner,
     bytes: usize,
     number: u64,
 }
 
-/// A place in the line of those that wait.
+/// A place in the queue of waiting reservations.
 struct Ticket<'a> {
-    room: &'a Room,
+    budget: &'a MemoryBudget,
     number: u64,
 }
 
-impl Room {
-    /// A room of `size` bytes, in which something of `largest` bytes has a place whatever its owner.
+impl MemoryBudget {
+    /// A budget of `size` bytes, of which any owner may reserve `largest`.
     pub fn new(size: usize, largest: usize) -> Self {
-        let room = Self(Arc::new(Inner { state: Mutex::default(), freed: Notify::new() }));
-        room.resize(size, largest);
-        room
+        let budget = Self(Arc::new(Account { state: Mutex::default(), freed: Notify::new() }));
+        budget.resize(size, largest);
+        budget
     }
 
-    /// Changes the bounds; what is taken stays so.
+    /// Changes the bounds; existing reservations stay.
     pub fn resize(&self, size: usize, largest: usize) {
         let mut state = self.state();
         state.size = size.max(largest);
@@ -96,24 +96,27 @@ impl Room {
         self.0.freed.notify_waiters();
     }
 
-    /// Waits for a share of `bytes`.
-    pub async fn share(&self, owner: &Owner, bytes: usize) -> Share {
-        let mut share = self.nothing(owner);
-        share.grow(bytes).await;
-        share
+    /// Waits for a reservation of `bytes`.
+    pub async fn reserve(&self, owner: &BudgetOwner, bytes: usize) -> Reservation {
+        let mut reservation = self.empty_reservation(owner);
+        reservation.grow(bytes).await;
+        reservation
     }
 
-    /// A share that is taken without waiting, over the bound if need be: for what is made of something that has a share
-    /// already and gives it back.
-    pub fn hold(&self, owner: &Owner, bytes: usize) -> Share {
-        let mut share = self.nothing(owner);
-        share.stretch(bytes);
-        share
+    /// Reserves `bytes` without waiting, over the bound if need be.
+    ///
+    /// For bytes made of others that have a reservation already and give it back.
+    pub fn reserve_now(&self, owner: &BudgetOwner, bytes: usize) -> Reservation {
+        let mut reservation = self.empty_reservation(owner);
+        reservation.grow_now(bytes);
+        reservation
     }
 
-    /// A share of `bytes` for what may as well be dropped, if it leaves `owner` and others half of what they may have.
-    pub fn spare(&self, owner: &Owner, bytes: usize) -> Option<Share> {
-        let mut share = self.nothing(owner);
+    /// Reserves `bytes` that may be dropped, if half of the budget stays free.
+    ///
+    /// Half of the part of `owner` must stay free, too.
+    pub fn reserve_spare(&self, owner: &BudgetOwner, bytes: usize) -> Option<Reservation> {
+        let mut reservation = self.empty_reservation(owner);
         let mut state = self.state();
         let leaves_half = state.taken + bytes <= state.size / 2
             && (owner.is_none() || state.of(owner) + bytes <= state.of_owner / 2);
@@ -123,32 +126,32 @@ impl Room {
         }
         state.take(owner, bytes);
         drop(state);
-        share.bytes = bytes;
-        Some(share)
+        reservation.bytes = bytes;
+        Some(reservation)
     }
 
-    /// A share that has yet to grow.
-    pub fn nothing(&self, owner: &Owner) -> Share {
+    /// A reservation of no bytes yet.
+    pub fn empty_reservation(&self, owner: &BudgetOwner) -> Reservation {
         let mut state = self.state();
         state.numbers += 1;
-        Share { room: self.clone(), owner: owner.clone(), bytes: 0, number: state.numbers }
+        Reservation { budget: self.clone(), owner: owner.clone(), bytes: 0, number: state.numbers }
     }
 
-    /// Whether more than a few things have their share at one time.
+    /// Whether more than a sixteenth of the budget is reserved.
     pub fn is_busy(&self) -> bool {
         let state = self.state();
         state.taken > state.size / 16
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Balance> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the slowest transfer that keeps `owner` from its bytes, if one is slow.
-    fn end_slowest(&self, owner: &Owner, bytes: usize) {
+    fn end_slowest(&self, owner: &BudgetOwner, bytes: usize) {
         let slowest = {
             let state = self.state();
-            // Another's transfer does not help an owner that has all it may have.
+            // Ending another owner's transfer does not help an owner at its own bound.
             let own_alone = !state.has_part(owner, bytes);
             let now = Instant::now();
             let concerned = state
@@ -165,30 +168,30 @@ impl Room {
     }
 }
 
-impl State {
-    fn of(&self, owner: &Owner) -> usize {
+impl Balance {
+    fn of(&self, owner: &BudgetOwner) -> usize {
         owner.as_ref().and_then(|owner| self.owners.get(owner)).copied().unwrap_or(0)
     }
 
-    /// Whether `owner` may have `bytes` more, as far as others leave them.
-    fn has_part(&self, owner: &Owner, bytes: usize) -> bool {
+    /// Whether `bytes` more stay within the part of `owner`.
+    fn has_part(&self, owner: &BudgetOwner, bytes: usize) -> bool {
         owner.is_none() || self.of(owner) + bytes <= self.of_owner
     }
 
-    /// Whether it is the turn of the one in line as `number`: those before it, if any, have all that their owners may.
+    /// Whether `number` is next in the queue: the owners of all before it are at their own bounds.
     fn is_next(&self, number: u64) -> bool {
         let before = self.waiting.iter().take_while(|waiting| waiting.number != number);
         !before.into_iter().any(|waiting| self.has_part(&waiting.owner, waiting.bytes))
     }
 
-    fn take(&mut self, owner: &Owner, bytes: usize) {
+    fn take(&mut self, owner: &BudgetOwner, bytes: usize) {
         self.taken += bytes;
         if let Some(owner) = owner {
             *self.owners.entry(owner.clone()).or_default() += bytes;
         }
     }
 
-    fn give(&mut self, owner: &Owner, bytes: usize) {
+    fn give(&mut self, owner: &BudgetOwner, bytes: usize) {
         self.taken -= bytes;
         if let Some(owner) = owner
             && let Some(taken) = self.owners.get_mut(owner)
@@ -202,7 +205,7 @@ impl State {
 }
 
 impl Transfer {
-    /// Bytes a second since it began; `None` before there is a rate.
+    /// Bytes a second since the transfer began; `None` while it is too young for a rate.
     fn rate(&self, now: Instant) -> Option<usize> {
         let age = now.duration_since(self.began);
         let moved = self.moved.load(Ordering::Relaxed).wrapping_sub(self.moved_before);
@@ -211,17 +214,17 @@ impl Transfer {
     }
 }
 
-impl Share {
-    /// Waits until the share is of `bytes`. One that has some already comes before those that have none.
+impl Reservation {
+    /// Waits until the reservation is of `bytes`. One that has some already comes before empty ones.
     pub async fn grow(&mut self, bytes: usize) {
-        let room = self.room.clone();
+        let budget = self.budget.clone();
         let mut ticket: Option<Ticket<'_>> = None;
         while self.bytes < bytes {
-            let mut freed = std::pin::pin!(room.0.freed.notified());
+            let mut freed = std::pin::pin!(budget.0.freed.notified());
             freed.as_mut().enable();
             let missing = bytes - self.bytes;
             {
-                let mut state = room.state();
+                let mut state = budget.state();
                 let is_next =
                     ticket.as_ref().map_or(state.waiting.is_empty(), |own| state.is_next(own.number));
                 if is_next && state.has_part(&self.owner, missing) && state.taken + missing <= state.size {
@@ -232,81 +235,82 @@ impl Share {
                 if ticket.is_none() {
                     state.numbers += 1;
                     let number = state.numbers;
-                    let waiting = Waiting { number, owner: self.owner.clone(), bytes: missing };
+                    let waiting = Waiter { number, owner: self.owner.clone(), bytes: missing };
                     match self.bytes {
                         0 => state.waiting.push_back(waiting),
                         _ => state.waiting.push_front(waiting),
                     }
-                    ticket = Some(Ticket { room: &room, number });
-                    // Those before it may have to wait for their own owners' sake only.
+                    ticket = Some(Ticket { budget: &budget, number });
+                    // The reservations before it may all be at their owners' bounds.
                     continue;
                 }
             }
-            room.end_slowest(&self.owner, missing);
+            budget.end_slowest(&self.owner, missing);
             let _or_look_again = timeout(LOOK, freed).await;
         }
     }
 
-    /// The same without waiting, over the bound if need be.
-    pub fn stretch(&mut self, bytes: usize) {
+    /// Grows to `bytes` without waiting, over the bound if need be.
+    pub fn grow_now(&mut self, bytes: usize) {
         let missing = bytes.saturating_sub(self.bytes);
-        self.room.state().take(&self.owner, missing);
+        self.budget.state().take(&self.owner, missing);
         self.bytes += missing;
     }
 
-    /// Gives back what `bytes` do not need.
+    /// Gives back all but `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         let surplus = self.bytes.saturating_sub(bytes);
         if surplus > 0 {
             self.bytes -= surplus;
-            self.room.state().give(&self.owner, surplus);
-            self.room.0.freed.notify_waiters();
+            self.budget.state().give(&self.owner, surplus);
+            self.budget.0.freed.notify_waiters();
         }
     }
 
-    /// What it stands for is on its way from now on: `moved` counts its bytes, `end` ends it when it is the slowest and
-    /// others wait.
+    /// Tracks the transfer of the reserved bytes from now on.
+    ///
+    /// `moved` counts them; `end` is cancelled when the transfer is the slowest and another reservation waits.
     pub fn follow(&self, moved: Arc<AtomicUsize>, end: CancellationToken) {
         let moved_before = moved.load(Ordering::Relaxed);
         let transfer =
             Transfer { owner: self.owner.clone(), began: Instant::now(), moved, moved_before, end };
-        self.room.state().transfers.insert(self.number, transfer);
+        self.budget.state().transfers.insert(self.number, transfer);
     }
 
-    /// What it stands for has arrived.
+    /// The transfer has ended.
     pub fn arrived(&self) {
-        self.room.state().transfers.remove(&self.number);
+        self.budget.state().transfers.remove(&self.number);
     }
 
-    /// `bytes`, with which the share is given back.
-    pub fn kept_by(self: Arc<Self>, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(Kept { bytes, _share: self })
+    /// `bytes`, which give the reservation back when they are dropped.
+    pub fn held_by(self: Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(ReservedBytes { bytes, _share: self })
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut state = self.room.state();
+        let mut state = self.budget.state();
         state.transfers.remove(&self.number);
         state.give(&self.owner, self.bytes);
         drop(state);
-        self.room.0.freed.notify_waiters();
+        self.budget.0.freed.notify_waiters();
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.room.state().waiting.retain(|waiting| waiting.number != self.number);
-        self.room.0.freed.notify_waiters();
+        self.budget.state().waiting.retain(|waiting| waiting.number != self.number);
+        self.budget.0.freed.notify_waiters();
     }
 }
 
-struct Kept {
+struct ReservedBytes {
     bytes: Bytes,
-    _share: Arc<Share>,
+    _share: Arc<Reservation>,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for ReservedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,14 +1,16 @@
-//! What of the catalog is being built: server by server and in short steps, so that none waits for what another one's tools
-//! cost. The next step is of the server that has had the least.
+//! The servers that are being built, in short steps, so that no server waits for the tools of another. The next step
+//! is for the server that had the least time.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::catalog::openapi::{Wording, Writing};
-use crate::catalog::prefixed::ServerNames;
-use crate::catalog::{CatalogServer, Entry};
+use crate::catalog::exposed_names::ServerNames;
+use crate::catalog::openapi::section::{Wording, Writing};
+use crate::catalog::server::CatalogServer;
+use crate::catalog::snapshot::CatalogEntry;
+use crate::catalog::tool_list::write_lists;
 use crate::compute;
 use crate::config::ServerName;
 use crate::upstream::{ToolList, Upstream};
@@ -20,8 +22,8 @@ const HALF_LIFE: Duration = Duration::from_secs(1);
 
 /// All that is being built.
 #[derive(Debug, Default)]
-pub struct Builds {
-    waiting: Vec<Build>,
+pub struct BuildQueue {
+    waiting: Vec<ServerBuild>,
     /// Servers that are waiting.
     names: HashSet<ServerName>,
     had: Had,
@@ -31,15 +33,15 @@ pub struct Builds {
 
 /// One server in the making.
 #[derive(Debug)]
-pub struct Build {
+pub struct ServerBuild {
     upstream: Arc<Upstream>,
     list: Option<Arc<ToolList>>,
     wording: Arc<Wording>,
-    before: Option<Entry>,
+    before: Option<CatalogEntry>,
     written: Option<(Arc<CatalogServer>, Arc<ServerNames>, Writing)>,
 }
 
-impl Builds {
+impl BuildQueue {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -50,19 +52,19 @@ impl Builds {
     }
 
     /// Adds a build, unless the same could not be built before.
-    pub fn add(&mut self, build: Build) {
+    pub fn add(&mut self, build: ServerBuild) {
         if self.failed.get(build.upstream.name()) != Some(&build.revision()) {
             self.push(build);
         }
     }
 
-    fn push(&mut self, build: Build) {
+    fn push(&mut self, build: ServerBuild) {
         self.names.insert(build.upstream.name().clone());
         self.waiting.push(build);
     }
 
     /// Takes one step; gives what is finished by it. When the future is dropped, the build whose step it is goes with it.
-    pub async fn step(&mut self) -> Option<Entry> {
+    pub async fn step(&mut self) -> Option<CatalogEntry> {
         let mut build = self.next()?;
         let (name, revision) = (build.upstream.name().clone(), build.revision());
         let step = move || {
@@ -87,7 +89,7 @@ impl Builds {
         }
     }
 
-    fn next(&mut self) -> Option<Build> {
+    fn next(&mut self) -> Option<ServerBuild> {
         let names = self.waiting.iter().map(|build| build.upstream.name());
         let index = self.had.least(names, Instant::now())?;
         let build = self.waiting.swap_remove(index);
@@ -126,13 +128,13 @@ fn left_of((had, at): (f64, Instant), now: Instant) -> f64 {
     had * 0.5_f64.powf(now.duration_since(at).as_secs_f64() / HALF_LIFE.as_secs_f64())
 }
 
-impl Build {
+impl ServerBuild {
     /// Begins to build `upstream` as `list` has it. What is as in `before` is taken over.
     pub fn new(
         upstream: Arc<Upstream>,
         list: Option<Arc<ToolList>>,
         wording: Arc<Wording>,
-        before: Option<Entry>,
+        before: Option<CatalogEntry>,
     ) -> Self {
         Self { upstream, list, wording, before, written: None }
     }
@@ -141,14 +143,14 @@ impl Build {
         self.list.as_ref().map_or(0, |list| list.revision)
     }
 
-    fn step(&mut self) -> Option<Entry> {
+    fn step(&mut self) -> Option<CatalogEntry> {
         let deadline = Instant::now() + STEP;
         let (server, names, mut writing) = self.written.take().unwrap_or_else(|| self.begun());
         if !writing.write_until(deadline) {
             self.written = Some((server, names, writing));
             return None;
         }
-        Some(Entry { server, names, sections: Arc::new(writing.finish()) })
+        Some(CatalogEntry { server, names, sections: Arc::new(writing.finish()) })
     }
 
     fn begun(&mut self) -> (Arc<CatalogServer>, Arc<ServerNames>, Writing) {
@@ -165,7 +167,7 @@ impl Build {
                 }
                 let names = ServerNames::new(&server, &self.wording.namespace);
                 if let Some(before) = before {
-                    server.list_as(&names, (&before.server, &before.names));
+                    write_lists(&server, &names, (&before.server, &before.names));
                 }
                 (Arc::new(server), Arc::new(names))
             }

@@ -1,10 +1,10 @@
-//! What servers offer to one client alone. Some have more tools for a client that they can ask something.
+//! Per-client catalogs: some servers list more tools to a client that they can ask for input.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::find::{held, visible};
+use super::find::{quarantined, visible};
 use super::outgoing::Client;
 use super::{CallContext, FindError, Gateway, Target};
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
@@ -13,25 +13,28 @@ use crate::config::ServerName;
 use crate::upstream::{CloseReason, NoConnection, ToolList, Unavailable, Upstream};
 
 impl Gateway {
-    /// The snapshot with what servers that `concerns` selects are known to offer to `client` in the place of what they offer
-    /// to everybody; `None` when that is nothing. No server is asked, and one that is not ready is shown as to everybody.
-    pub async fn offered_together(
+    /// The snapshot with the known lists for `client`; `None` when there are none.
+    ///
+    /// Only of the servers that `concerns` selects.
+    ///
+    /// No server is asked, and one that is not ready keeps its shared list.
+    pub async fn client_catalog(
         &self,
         context: &CallContext,
         client: &Client,
         concerns: impl Fn(&ServerName) -> bool,
     ) -> Option<Catalog> {
-        let mut offered = Vec::new();
-        for upstream in self.keeper.upstreams() {
+        let mut servers = Vec::new();
+        for upstream in self.catalog_builder.upstreams() {
             let name = upstream.name();
             if concerns(name) && context.caller.scope.allows_server(name) && upstream.state().is_ready() {
-                offered.extend(self.known_offer(context, upstream, client).await);
+                servers.extend(self.known_client_server(context, upstream, client).await);
             }
         }
-        (!offered.is_empty()).then(|| self.with_offered(context, offered))
+        (!servers.is_empty()).then(|| self.with_client_servers(context, servers))
     }
 
-    async fn known_offer(
+    async fn known_client_server(
         &self,
         context: &CallContext,
         upstream: &Arc<Upstream>,
@@ -39,11 +42,11 @@ impl Gateway {
     ) -> Option<Arc<CatalogServer>> {
         let identity = upstream.identity(&context.caller.principal(), &context.forwarded);
         let list = upstream.known_tools_for(identity.as_ref(), &client.side)?;
-        Some(offer(upstream, list).await)
+        Some(catalog_server(upstream, list).await)
     }
 
-    /// What `upstream` offers to `client` alone. A connection that has to be opened for it counts as a call.
-    async fn offered_by(
+    /// The tools that `upstream` lists for `client` alone. Opening a connection for that counts as a call.
+    async fn client_server(
         &self,
         context: &CallContext,
         upstream: &Arc<Upstream>,
@@ -53,7 +56,7 @@ impl Gateway {
         let identity = upstream.identity(&context.caller.principal(), &context.forwarded);
         let opens = upstream.would_open(identity.as_ref(), &client.side);
         let admit = || self.admitted(context, upstream.name(), None);
-        let _turn = opens.then(admit).transpose().map_err(FindError::Limited)?;
+        let _permit = opens.then(admit).transpose().map_err(FindError::Limited)?;
         let tools = upstream.tools_for(identity.as_ref(), &client.side, client.hearing.clone());
         let list = match timeout_at(Instant::now() + after, tools).await {
             Ok(Ok(Some(list))) => list,
@@ -67,19 +70,19 @@ impl Gateway {
             }
             Err(_) => return Err(FindError::Deadline { after }),
         };
-        Ok(Some(offer(upstream, list).await))
+        Ok(Some(catalog_server(upstream, list).await))
     }
 
-    fn with_offered(&self, context: &CallContext, offered: Vec<Arc<CatalogServer>>) -> Catalog {
-        self.keeper.catalog().with_offered(offered, context.caller.scope.index + 1)
+    fn with_client_servers(&self, context: &CallContext, servers: Vec<Arc<CatalogServer>>) -> Catalog {
+        self.catalog_builder.catalog().with_client_servers(servers, context.caller.scope.index + 1)
     }
 
-    /// The tool of `upstream` that `pick` picks by `name`, if it offers it to `client` and the caller may see it.
+    /// The tool that `pick` finds in the list of `upstream` for `client`, if the caller may see it.
     ///
     /// # Errors
     ///
-    /// [`FindError`]: no such tool, one that is held back, or the server cannot be asked now.
-    pub async fn find_offered(
+    /// [`FindError`]: no such tool, a quarantined one, or the server cannot be asked now.
+    pub async fn find_for_client(
         &self,
         context: &CallContext,
         upstream: &Arc<Upstream>,
@@ -87,58 +90,59 @@ impl Gateway {
         name: &str,
         pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
-        let known = self.known_offer(context, upstream, client).await;
+        let known = self.known_client_server(context, upstream, client).await;
         if let Some(server) = &known
             && let Some(tool) = pick(server, name)
         {
             return visible(&context.caller, server, tool);
         }
-        let server = self.offered_by(context, upstream, client).await?.ok_or(FindError::Tool)?;
-        match (pick(&server, name), server.held_tool(name)) {
+        let server = self.client_server(context, upstream, client).await?.ok_or(FindError::Tool)?;
+        match (pick(&server, name), server.quarantined_tool(name)) {
             (Some(tool), _) => visible(&context.caller, &server, tool),
-            (None, Some(tool)) => Err(held(&context.caller, &server, tool)),
+            (None, Some(tool)) => Err(quarantined(&context.caller, &server, tool)),
             (None, None) => Err(FindError::Tool),
         }
     }
 
-    /// The tool that stands among those of all servers as `name`, if its server offers it to `client` alone and the caller
-    /// may see it. Only the one server is asked whose tools may be called so.
+    /// The tool with the exposed name `name` in a list for `client`, if the caller may see it.
+    ///
+    /// Only the one server is asked that can have a tool of this name.
     ///
     /// # Errors
     ///
-    /// As [`Gateway::find_offered`].
-    pub async fn find_offered_prefixed(
+    /// As [`Gateway::find_for_client`].
+    pub async fn find_exposed_for_client(
         &self,
         context: &CallContext,
         client: &Client,
         name: &str,
     ) -> Result<Target, FindError> {
-        let server = self.keeper.namespace().server_of(name).ok_or(FindError::Tool)?;
-        let mut upstreams = self.keeper.upstreams().iter();
+        let server = self.catalog_builder.namespace().server_of(name).ok_or(FindError::Tool)?;
+        let mut upstreams = self.catalog_builder.upstreams().iter();
         let upstream = upstreams.find(|upstream| upstream.name() == server);
         let upstream = upstream.filter(|_| context.caller.scope.allows_server(server));
         let upstream = upstream.ok_or(FindError::Tool)?;
-        if let Some(known) = self.known_offer(context, upstream, client).await {
-            let catalog = self.with_offered(context, vec![known]);
-            if let Some((server, tool)) = catalog.prefixed().find(&catalog.servers, name) {
+        if let Some(known) = self.known_client_server(context, upstream, client).await {
+            let catalog = self.with_client_servers(context, vec![known]);
+            if let Some((server, tool)) = catalog.exposed_names().find(&catalog.servers, name) {
                 return visible(&context.caller, server, tool);
             }
         }
-        let offered = self.offered_by(context, upstream, client).await?.ok_or(FindError::Tool)?;
-        let catalog = self.with_offered(context, vec![offered]);
-        let names = catalog.prefixed();
+        let server = self.client_server(context, upstream, client).await?.ok_or(FindError::Tool)?;
+        let catalog = self.with_client_servers(context, vec![server]);
+        let names = catalog.exposed_names();
         if let Some((server, tool)) = names.find(&catalog.servers, name) {
             return visible(&context.caller, server, tool);
         }
-        let (server, tool) = names.find_held(&catalog.servers, name).ok_or(FindError::Tool)?;
-        Err(held(&context.caller, server, tool))
+        let (server, tool) = names.find_quarantined(&catalog.servers, name).ok_or(FindError::Tool)?;
+        Err(quarantined(&context.caller, server, tool))
     }
 }
 
 /// The entry of `upstream` with the tools of `list`.
-async fn offer(upstream: &Arc<Upstream>, list: Arc<ToolList>) -> Arc<CatalogServer> {
+async fn catalog_server(upstream: &Arc<Upstream>, list: Arc<ToolList>) -> Arc<CatalogServer> {
     let (name, upstream) = (upstream.name().clone(), upstream.clone());
-    // Thousands of tools are looked at, and held to the lock.
-    let offered = move || CatalogServer::of_upstream(&upstream, Some(&list));
-    Arc::new(compute::run(name.as_str(), offered).await)
+    // Thousands of tools are compared with the lock.
+    let server = move || CatalogServer::of_upstream(&upstream, Some(&list));
+    Arc::new(compute::run(name.as_str(), server).await)
 }

@@ -1,0 +1,104 @@
+//! Flaws of a definition, and the verdict on each value in it.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::json::clip;
+
+/// Flaws of one definition that are told.
+const MOST_FLAWS: usize = 16;
+/// Bytes of a name in a flaw: servers choose the names of properties.
+const LONGEST_NAME: usize = 64;
+/// What is wrong with a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The names that lead to it, with dots between them.
+    pub member: String,
+    pub wrong: Wrong,
+}
+
+/// How a member is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    Null,
+    Missing,
+    /// It is of another kind than the one that is named.
+    IsNo(&'static str),
+    /// An `outputSchema` that clients could not compile.
+    Uncompilable(String),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { member, wrong } = self;
+        match wrong {
+            Wrong::Null => write!(formatter, "`{member}` is null"),
+            Wrong::Missing => write!(formatter, "`{member}` is missing"),
+            Wrong::IsNo(what) => write!(formatter, "`{member}` is no {what}"),
+            Wrong::Uncompilable(why) => write!(formatter, "`{member}` cannot be compiled by clients ({why})"),
+        }
+    }
+}
+
+/// What was found wrong, and where the search is.
+#[derive(Debug, Default)]
+pub struct Flaws {
+    list: Vec<Flaw>,
+    last: Option<Flaw>,
+    path: Vec<String>,
+}
+
+impl Flaws {
+    /// Adds what is wrong at the path.
+    pub fn add(&mut self, wrong: Wrong) {
+        let flaw = Flaw { member: self.path.join("."), wrong };
+        if self.list.len() < MOST_FLAWS && !self.list.contains(&flaw) {
+            self.list.push(flaw.clone());
+        }
+        self.last = Some(flaw);
+    }
+
+    pub fn add_no(&mut self, what: &'static str, value: &Value) {
+        self.add(if value.is_null() { Wrong::Null } else { Wrong::IsNo(what) });
+    }
+
+    pub fn within<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(clip(name, LONGEST_NAME).to_owned());
+        let seen = look(self);
+        self.path.pop();
+        seen
+    }
+
+    pub fn into_list(self) -> Vec<Flaw> {
+        self.list
+    }
+
+    /// The one that was decisive.
+    pub fn last(self) -> Flaw {
+        self.last.unwrap_or(Flaw { member: String::new(), wrong: Wrong::Missing })
+    }
+}
+
+/// What becomes of a value.
+#[derive(Debug)]
+pub enum Verdict<T> {
+    Fits,
+    Mend(T),
+    Drop,
+}
+
+/// Items that cannot be mended are left out.
+pub fn mended_list(items: &[Value], mut look: impl FnMut(&Value) -> Verdict<Value>) -> Verdict<Value> {
+    let mut changed: Option<Vec<Value>> = None;
+    for (index, item) in items.iter().enumerate() {
+        let kept = match look(item) {
+            Verdict::Fits if changed.is_none() => continue,
+            Verdict::Fits => Some(item.clone()),
+            Verdict::Mend(value) => Some(value),
+            Verdict::Drop => None,
+        };
+        changed.get_or_insert_with(|| items[..index].to_vec()).extend(kept);
+    }
+    changed.map_or(Verdict::Fits, |items| Verdict::Mend(items.into()))
+}
