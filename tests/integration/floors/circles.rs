@@ -1,0 +1,126 @@
+//! Files of a room do not import each other in a circle of more than three.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ratchet::assert_is;
+use super::source::{Source, imported_paths, sources, tokens, without_tests};
+
+/// The most files that may import each other in a circle.
+const MOST: usize = 3;
+
+/// The largest circle of each room that has a larger one. To be lowered, and then to be empty.
+const LARGEST: &[(&str, usize)] = &[("gateway", 5), ("http", 11), ("mcp", 17)];
+
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// Which files import which; test modules and the two roots of the package do not count.
+fn graph(sources: &[Source]) -> Graph {
+    let mut imports = BTreeMap::new();
+    let mut tests = BTreeSet::new();
+    for source in sources.iter().filter(|source| !["lib", "main"].contains(&&*source.module)) {
+        let tokens = tokens(&source.text);
+        let (tokens, test_files) = without_tests(&tokens);
+        tests.extend(test_files.iter().map(|name| format!("{}/{name}", source.module)));
+        let paths = imported_paths(&tokens).into_iter();
+        let paths: Vec<Vec<String>> =
+            paths.map(|path| path.into_iter().map(str::to_owned).collect()).collect();
+        imports.insert(source.module.clone(), paths);
+    }
+    imports.retain(|module, _| {
+        !tests.iter().any(|test| module == test || module.starts_with(&format!("{test}/")))
+    });
+    let targets = |module: &String, paths: &Vec<Vec<String>>| {
+        let targets = paths.iter().filter_map(|path| target(module, path, |file| imports.contains_key(file)));
+        targets.filter(|target| target != module).collect()
+    };
+    imports.iter().map(|(module, paths)| (module.clone(), targets(module, paths))).collect()
+}
+
+/// The file that `path` leads to from `module`: the longest beginning of the path that is one.
+fn target(module: &str, path: &[String], is_file: impl Fn(&str) -> bool) -> Option<String> {
+    let mut place: Vec<&str> = module.split('/').collect();
+    for segment in path {
+        match segment.as_str() {
+            "crate" => place.clear(),
+            "self" => {}
+            "super" => {
+                place.pop();
+            }
+            segment => place.push(segment),
+        }
+    }
+    while !place.is_empty() && !is_file(&place.join("/")) {
+        place.pop();
+    }
+    (!place.is_empty()).then(|| place.join("/"))
+}
+
+/// The files that import each other, in groups of two and more.
+fn circles(graph: &Graph) -> Vec<Vec<&String>> {
+    let reached: BTreeMap<&String, BTreeSet<&String>> =
+        graph.keys().map(|file| (file, reached_from(file, graph))).collect();
+    let mut circles: Vec<Vec<&String>> = Vec::new();
+    for file in graph.keys().filter(|file| reached[file].contains(file)) {
+        if !circles.iter().flatten().any(|known| *known == file) {
+            circles.push(
+                graph
+                    .keys()
+                    .filter(|other| reached[file].contains(other) && reached[other].contains(file))
+                    .collect(),
+            );
+        }
+    }
+    circles
+}
+
+fn reached_from<'a>(file: &'a String, graph: &'a Graph) -> BTreeSet<&'a String> {
+    let (mut reached, mut unread) = (BTreeSet::new(), vec![file]);
+    while let Some(file) = unread.pop() {
+        unread.extend(graph[file].iter().filter(|next| reached.insert(*next)));
+    }
+    reached
+}
+
+#[test]
+fn no_circle_of_imports_has_more_than_three_files() {
+    let graph = graph(&sources());
+    let (mut largest, mut told) = (BTreeMap::new(), String::new());
+    for circle in circles(&graph).iter().filter(|circle| circle.len() > MOST) {
+        let room = circle[0].split('/').next().unwrap();
+        let size = largest.entry(room.to_owned()).or_insert(0);
+        *size = circle.len().max(*size);
+        told += &format!("{} files import each other: {circle:?}\n", circle.len());
+    }
+    assert_is("LARGEST in floors/circles.rs", LARGEST, &largest, &told);
+}
+
+fn written(files: &[(&str, &str)]) -> Vec<Source> {
+    let source = |(module, text): &(&str, &str)| Source {
+        path: module.into(),
+        module: (*module).to_owned(),
+        text: (*text).to_owned(),
+    };
+    files.iter().map(source).collect()
+}
+
+#[test]
+fn a_child_that_imports_what_its_parent_takes_from_a_sister_makes_a_circle() {
+    let parent = ("a", "mod b; mod c; pub use b::B; use c::C;");
+    let through_the_parent = [parent, ("a/b", "pub struct B;"), ("a/c", "use super::B; pub struct C;")];
+    assert_eq!(circles(&graph(&written(&through_the_parent))), [["a", "a/c"]]);
+    let from_the_sister = [parent, ("a/b", "pub struct B;"), ("a/c", "use super::b::B; pub struct C;")];
+    assert!(circles(&graph(&written(&from_the_sister))).is_empty());
+}
+
+#[test]
+fn a_circle_is_found_over_every_kind_of_path_and_not_over_tests() {
+    let files = [
+        ("a", "use serde::b; fn f() -> crate::b::c::D {}"),
+        ("b", "use {\n std::fmt,\n self::c::E,\n};"),
+        ("b/c", "impl X for super::super::d::Y {}"),
+        ("d", "use crate::{b, e};"),
+        ("e", "#[cfg(test)] mod tests; #[cfg(test)] mod more { use crate::a; } // use crate::a;"),
+        ("e/tests", "use crate::a;"),
+    ];
+    assert_eq!(circles(&graph(&written(&files))), [["b", "b/c", "d"]]);
+}

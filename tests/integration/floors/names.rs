@@ -1,0 +1,77 @@
+//! One name stands for one type in all of `src/`.
+
+use std::collections::BTreeMap;
+
+use super::ratchet::assert_is;
+use super::source::{sources, tokens, without_tests};
+
+/// Names that more than one type may have, each with its reason.
+const ALLOWED: &[(&str, &str)] = &[];
+
+/// Names that more than one type has, and how many do. To be shortened.
+const SHARED: &[(&str, usize)] = &[
+    ("Answer", 2),
+    ("Asked", 2),
+    ("CallArguments", 2),
+    ("Client", 2),
+    ("InFlight", 2),
+    ("Item", 4),
+    ("Key", 3),
+    ("Known", 2),
+    ("Located", 2),
+    ("Named", 2),
+    ("Next", 2),
+    ("Owner", 2),
+    ("Params", 4),
+    ("Place", 5),
+    ("Problem", 2),
+    ("Reply", 2),
+    ("Rest", 2),
+    ("Served", 2),
+    ("ToolResult", 2),
+    ("Wanted", 2),
+    ("Way", 2),
+];
+
+/// The types that a text declares outside of functions and test modules.
+fn declared_types(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let (tokens, _) = without_tests(&tokens);
+    let (mut types, mut depth) = (Vec::new(), 0);
+    for pair in tokens.windows(2) {
+        match pair {
+            ["{", _] => depth += 1,
+            ["}", _] => depth -= 1,
+            ["struct" | "enum" | "trait" | "type", name] if depth == 0 => types.push((*name).to_owned()),
+            _ => {}
+        }
+    }
+    types
+}
+
+#[test]
+fn no_two_types_share_a_name() {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources().into_iter().filter(|source| !source.module.ends_with("tests")) {
+        for name in declared_types(&source.text) {
+            files.entry(name).or_default().push(source.module.clone());
+        }
+    }
+    files.retain(|_, files| files.len() > 1);
+    for (name, reason) in ALLOWED {
+        assert!(
+            !reason.is_empty() && files.remove(*name).is_some(),
+            "{name} has one type and needs no reason"
+        );
+    }
+    let told: String = files.iter().map(|(name, files)| format!("{name}: {files:?}\n")).collect();
+    let found = files.into_iter().map(|(name, files)| (name, files.len())).collect();
+    assert_is("SHARED in floors/names.rs", SHARED, &found, &told);
+}
+
+#[test]
+fn types_are_those_of_the_file_itself() {
+    let text = "pub struct A<T>(T);\nimpl B for A { type C = u8; }\nenum D { E }\nfn f() { struct G; }\n\
+                // struct H;\npub type I = \"struct J\";\n#[cfg(test)]\nmod tests { struct K; }\ntrait L {}";
+    assert_eq!(declared_types(text), ["A", "D", "I", "L"]);
+}
