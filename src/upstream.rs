@@ -3,8 +3,8 @@
 //! [`Upstream`] is what the floors above see of a server: its state, its tools, and [`Upstream::ready`],
 //! which gives the connection for a call.
 //!
-//! Imports go one way: [`supervisor`] and [`server`] above `connector` and [`pool`], these above `handshake`, [`tools`]
-//! and [`oauth`], and all above [`transport`] with the messages, requests and errors that it carries.
+//! Imports go one way: `supervisor`, `connector`, `server`, `pool` and `handshake`, each above the next; `connector` above
+//! `transport`, which is above `oauth` and `http_client`; and all of them above messages, requests, tools and errors.
 
 mod backoff;
 mod changes;
@@ -29,7 +29,6 @@ mod question;
 pub(crate) mod request;
 mod server;
 mod server_messages;
-mod server_text;
 mod slots;
 mod state;
 mod stray;

@@ -1,8 +1,6 @@
 //! How long to wait before something is tried again: pure arithmetic over how often it failed, and the chance in it.
 
-use std::hash::BuildHasher as _;
-use std::hash::Hasher as _;
-use std::hash::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 /// The first wait after a failure.

@@ -51,7 +51,7 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// Sends an answer as [`Connection::tell`] does; `telling` is one of the `tasks` of the connection that lasts
+    /// Sends an answer as [`Connection::tell`] does. `telling` is one of the `tasks` of the connection that lasts
     /// until `end`.
     pub fn tell(
         &self,

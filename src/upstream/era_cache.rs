@@ -42,8 +42,7 @@ impl EraCache {
         }
     }
 
-    /// Holds the known era in doubt while a connection is tried in it: when that fails, the server is probed next
-    /// time.
+    /// Holds the known era in doubt while a connection is tried. When that fails, the server is probed next time.
     pub fn doubt(&self) -> Doubt<'_> {
         Doubt { era: self, known: self.0.load(Ordering::Relaxed) }
     }

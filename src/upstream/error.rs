@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::shares::Exceeded;
 use crate::upstream::exit_notice::{ExitNotice, TAIL_LINES};
-use crate::upstream::server_text::cut_words;
 use crate::upstream::stray::Garbled;
-use crate::upstream::words::WrongAnswer;
+use crate::upstream::words::{WrongAnswer, cut_words};
 
 /// Why a request to a server failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -245,8 +244,8 @@ impl CloseReason {
 
 impl From<ExitNotice> for CloseReason {
     /// The socket is the server's own, which may have written the message itself.
-    fn from(farewell: ExitNotice) -> Self {
-        match farewell {
+    fn from(notice: ExitNotice) -> Self {
+        match notice {
             ExitNotice::Ended { status, stderr } => Self::Exited {
                 status: cut_words(&status),
                 stderr: stderr.iter().take(TAIL_LINES).map(|line| cut_words(line)).collect(),

@@ -51,12 +51,12 @@ mod tests {
     #[test]
     fn what_is_sent_is_recognized_among_messages() {
         let stderr = vec!["no licence".to_owned()];
-        for farewell in [
+        for notice in [
             ExitNotice::Ended { status: "exited with status 7".to_owned(), stderr },
             ExitNotice::Refused("x".to_owned()),
         ] {
-            let line = String::from_utf8(farewell.encode()).unwrap();
-            assert_eq!(sort(line.trim().as_bytes()), Sorted::ExitNotice(farewell));
+            let line = String::from_utf8(notice.encode()).unwrap();
+            assert_eq!(sort(line.trim().as_bytes()), Sorted::ExitNotice(notice));
         }
     }
 

@@ -24,7 +24,7 @@ use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask, ServerRead
 use crate::upstream::info::ServerInfo;
 use crate::upstream::message::{Reply, RpcError};
 use crate::upstream::request::Request;
-use crate::upstream::server_text::cut_words;
+use crate::upstream::words::cut_words;
 
 /// How long a server may leave `server/discover` unanswered before `initialize` is sent, too. It may ignore methods
 /// that it does not know, or be slow to start: its next answer shows its era.

@@ -5,7 +5,6 @@
 //! back the second half of its answer until the first half is acknowledged, which a kept connection
 //! otherwise does 40 ms late (`tcp(7)`, `TCP_QUICKACK`).
 
-pub mod address;
 pub mod proxy;
 pub mod quick_ack;
 pub mod resolver;
@@ -17,10 +16,10 @@ use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, Request, Uri, Version};
 use http_body_util::Full;
-use hyper_rustls::ConfigBuilderExt as _;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 use tokio::sync::OnceCell;
 
 use crate::file;
@@ -100,7 +99,7 @@ pub struct HttpClients {
     plain: [OnceCell<HttpClient>; RESTS.len()],
     secure: [OnceCell<HttpClient>; RESTS.len()],
     /// The root certificates that TLS trusts.
-    trust: OnceCell<rustls::ClientConfig>,
+    trust: OnceCell<ClientConfig>,
     /// For each reach one without TLS and one with it.
     bounded: [[OnceCell<HttpClient>; 2]; 3],
 }
@@ -136,29 +135,23 @@ impl HttpClients {
         Ok(HttpClient { client: client(connector, rest), proxies: self.proxies.clone() })
     }
 
-    async fn trust(&self) -> io::Result<rustls::ClientConfig> {
+    async fn trust(&self) -> io::Result<ClientConfig> {
         let make = || async {
-            let read = || {
-                let provider = rustls::crypto::ring::default_provider();
-                rustls::ClientConfig::builder_with_provider(provider.into())
-                    .with_safe_default_protocol_versions()
-                    .map_err(io::Error::other)?
-                    .with_native_roots()
-                    .map(|builder| builder.with_no_client_auth())
-            };
+            let read = || tls()?.with_native_roots().map(|builder| builder.with_no_client_auth());
             file::apart(read).await.map_err(io::Error::other)?
         };
         self.trust.get_or_try_init(make).await.cloned()
     }
 }
 
-/// For connections without TLS, which the connector wants a configuration for all the same.
-fn trusting_nobody() -> io::Result<rustls::ClientConfig> {
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+fn tls() -> io::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into());
+    builder.with_safe_default_protocol_versions().map_err(io::Error::other)
+}
+
+/// For connections without TLS, for which the connector wants a configuration, too.
+fn trusting_nobody() -> io::Result<ClientConfig> {
+    Ok(tls()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 fn client(

@@ -1,8 +1,9 @@
 //! Detects which of the two HTTP transports a server speaks when its entry leaves it open (2025-11-25, "Backwards
 //! Compatibility"). The answer is remembered while the entry stays the same.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
 use crate::config::TransportConfig;
@@ -47,29 +48,16 @@ impl HttpTransport {
 
 /// The HTTP transport of one server, as far as it is known.
 #[derive(Debug, Default)]
-pub struct TransportCache(AtomicU8);
-
-const UNKNOWN: u8 = 0;
-const STREAMABLE_HTTP: u8 = 1;
-const SSE: u8 = 2;
+pub struct TransportCache(ArcSwapOption<HttpTransport>);
 
 impl TransportCache {
     pub fn get(&self) -> Option<HttpTransport> {
-        match self.0.load(Ordering::Relaxed) {
-            STREAMABLE_HTTP => Some(HttpTransport::StreamableHttp),
-            SSE => Some(HttpTransport::Sse),
-            _ => None,
-        }
+        self.0.load().as_deref().copied()
     }
 
-    /// Takes note of what was found, or was in an earlier run.
+    /// Notes the transport that was found, in this run or an earlier one.
     pub fn learn(&self, found: Option<HttpTransport>) {
-        let known = match found {
-            None => UNKNOWN,
-            Some(HttpTransport::StreamableHttp) => STREAMABLE_HTTP,
-            Some(HttpTransport::Sse) => SSE,
-        };
-        self.0.store(known, Ordering::Relaxed);
+        self.0.store(found.map(Arc::new));
     }
 
     /// The transport that a start begins with: the one that is known, else streamable HTTP.

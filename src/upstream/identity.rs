@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ForwardingConfig;
@@ -19,8 +18,8 @@ use crate::shares::Principal;
 #[derive(Clone, Default)]
 pub struct CallerHeaders(Option<Arc<HeaderMap>>);
 
-/// The identity of one call: the headers that go to a server with it, and the client that the server may ask. Calls
-/// of equal identities may share a session of that server, others never do. Cheap to clone.
+/// The identity of one call: the headers that go to a server, and the client that the server may ask. Calls of equal
+/// identities may share a session of that server, others never do. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     key: IdentityKey,

@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::protocol::error_code::INTERNAL_ERROR;
@@ -108,16 +107,6 @@ pub fn each(body: &Bytes) -> Vec<Bytes> {
         return messages.into_iter().map(|message| body.slice_ref(message.get().as_bytes())).collect();
     }
     vec![body.clone()]
-}
-
-/// Whether the message answers a request, whatever it says and of whatever id.
-pub fn is_answer(message: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Answer {
-        result: Option<IgnoredAny>,
-        error: Option<IgnoredAny>,
-    }
-    serde_json::from_slice::<Answer>(message).is_ok_and(|answer| answer.result.or(answer.error).is_some())
 }
 
 /// `{"jsonrpc":"2.0","id":7,"result":...}`

@@ -14,16 +14,13 @@
 
 mod answers;
 mod assertion;
-mod authorization_server;
 pub mod authorizer;
 mod client_credentials;
 mod discovery;
-pub mod error;
 mod metadata_client;
 mod proactive_refresh;
 mod refresh;
 pub mod sign_in;
 mod token_store;
 
-pub use authorizer::{Authorizer, CALLBACK, OAuth};
-pub use error::OAuthError;
+pub use authorizer::{Authorizer, CALLBACK, OAuth, OAuthError};

@@ -90,7 +90,7 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// A server that is not started yet: [`crate::upstream::supervisor::supervise`] starts it, until `stop`. The
+    /// A server that is not started yet. [`crate::upstream::supervisor::supervise`] starts it, until `stop`. The
     /// subscriptions of `before`, an earlier entry under the same name, go on here.
     pub fn new(
         config: ServerConfig,

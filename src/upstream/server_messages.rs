@@ -84,8 +84,10 @@ fn updated(message: &[u8]) -> Option<Arc<str>> {
 #[derive(Default)]
 pub struct Relay {
     handler: ArcSwapOption<Arc<dyn MessageHandler>>,
-    tools_changed: Notify,
-    own_tools: ArcSwapOption<ToolList>,
+    /// Notified when the server announces other tools for this client.
+    pub(super) tools_changed: Notify,
+    /// The tools of this client, where they differ from the shared list.
+    pub(super) own_tools: ArcSwapOption<ToolList>,
     asking: watch::Sender<Asking>,
 }
 
@@ -100,18 +102,9 @@ impl Relay {
         self.asking.subscribe()
     }
 
-    /// Notified when the server announces other tools for this client.
-    pub(super) fn tools_changed(&self) -> &Notify {
-        &self.tools_changed
-    }
-
     /// The tools of this client, where they differ from the shared list.
     pub fn own_tools(&self) -> Option<Arc<ToolList>> {
         self.own_tools.load_full()
-    }
-
-    pub(super) fn keep_own_tools(&self, list: Option<Arc<ToolList>>) {
-        self.own_tools.store(list);
     }
 
     /// Notifies the client that its tools changed.

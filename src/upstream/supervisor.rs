@@ -61,7 +61,7 @@ pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>,
 async fn stay_signed_in(upstream: &Upstream) {
     let Some(authorizer) = upstream.authorizer() else { return std::future::pending().await };
     // The server may be away for want of a token; one that is ready does not mind.
-    authorizer.renew_ahead(|| upstream.wanted.notify_one()).await;
+    authorizer.refresh_ahead(|| upstream.wanted.notify_one()).await;
 }
 
 /// The same for the shared connection alone.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::upstream::server_text::cut_words;
+use crate::json::clip;
+use crate::telemetry::text::visible;
 
 /// Members of JSON in which servers say what is wrong, in the order in which they are told: JSON-RPC and most others,
 /// OAuth (RFC 6749), problem details (RFC 9457), FastAPI.
@@ -97,6 +98,14 @@ fn beginning(body: &[u8]) -> Cow<'_, str> {
 /// A body without its byte order mark and the white space around it.
 fn bare(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim()
+}
+
+/// The longest text of a server that is kept, in bytes.
+const WORDS: usize = 1000;
+
+/// A server's text on one line, cut to a length that a close reason may keep.
+pub fn cut_words(message: &str) -> String {
+    visible(clip(message, WORDS)).into_owned()
 }
 
 /// `words` on one line, cut.
@@ -275,5 +284,11 @@ mod tests {
             assert!(name_the_session(body.as_bytes()), "{body}");
         }
         assert!(!name_the_session(b"no such project"));
+    }
+
+    #[test]
+    fn words_are_cut_between_characters() {
+        assert_eq!(cut_words("short"), "short");
+        assert_eq!(cut_words(&"ü".repeat(600)).len(), WORDS);
     }
 }

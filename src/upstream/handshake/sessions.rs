@@ -15,7 +15,7 @@ use crate::upstream::handshake::declaration::Declaration;
 use crate::upstream::handshake::reader::{HandshakeParams, ServerReader};
 use crate::upstream::info::ServerInfo;
 use crate::upstream::message::Reply;
-use crate::upstream::server_text::cut_words;
+use crate::upstream::words::cut_words;
 
 /// Sends `initialize` and reads the server's declaration. Offers the pinned revision, or the latest one with
 /// sessions.

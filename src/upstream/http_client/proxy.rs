@@ -101,7 +101,7 @@ impl Service<Uri> for ProxyConnector {
             return Box::pin(async move { direct.call(url).await.map_err(Into::into) });
         };
         Box::pin(async move {
-            let shown = crate::upstream::http_client::address::address(proxy.uri());
+            let shown = crate::upstream::http_client::proxy::address(proxy.uri());
             through(&proxy, direct, url).await.map_err(|error| ThroughProxy { proxy: shown, error }.into())
         })
     }
@@ -138,6 +138,15 @@ async fn through(
             Ok(tunnel.call(url).await?)
         }
     }
+}
+
+/// Scheme, host and port: what may be logged of an address (paths and queries can hold secrets).
+pub fn address(url: &Uri) -> String {
+    let authority = url.authority().map(|authority| {
+        let text = authority.as_str();
+        text.rsplit_once('@').map_or(text, |(_user, host)| host)
+    });
+    format!("{}://{}", url.scheme_str().unwrap_or("http"), authority.unwrap_or(""))
 }
 
 #[cfg(test)]

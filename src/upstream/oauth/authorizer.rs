@@ -1,31 +1,31 @@
 //! The authorizer of one server: its tokens, its authorization server, and the sign-in that it waits for.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
+use rmcp::transport::auth::{AuthError, AuthorizationManager, AuthorizationMetadata};
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::config::{HttpConfig, OAuthConfig, OAuthGrant, ServerConfig, ServerName, TransportConfig};
 use crate::upstream::changes::Changes;
-use crate::upstream::error::CloseReason;
+use crate::upstream::error::{CloseReason, chain};
 use crate::upstream::file_lock::FileLock;
 use crate::upstream::http_client::HttpClients;
-use crate::upstream::oauth::authorization_server::AuthorizationServer;
-use crate::upstream::oauth::error::OAuthError;
-use crate::upstream::oauth::sign_in::SignIns;
+use crate::upstream::oauth::metadata_client::MetadataClient;
 use crate::upstream::oauth::token_store::registry::TokenStores;
-use crate::upstream::oauth::token_store::store::TokenStore;
+use crate::upstream::oauth::token_store::store::{ClientRegistration, TokenStore};
 use crate::upstream::oauth::token_store::token::Token;
 
 /// The path below `publicUrl` that authorization servers send browsers back to.
 pub const CALLBACK: &str = "/oauth/callback";
 
 /// How long all of one renewal may take.
-pub(super) const RENEWAL_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const REFRESH_LIMIT: Duration = Duration::from_secs(60);
 
 /// The clients, tokens and sign-ins that all authorizers share.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub struct OAuth {
     pub(super) clients: Arc<HttpClients>,
     /// Where tokens are kept; without it they end with the gateway.
     directory: Option<PathBuf>,
-    turn: FileLock,
+    lock: FileLock,
     /// `publicUrl`, without a slash at its end.
     public_url: ArcSwapOption<String>,
     pub(super) sign_ins: SignIns,
@@ -44,9 +44,9 @@ pub struct OAuth {
 }
 
 impl OAuth {
-    pub fn new(clients: Arc<HttpClients>, state_dir: Option<PathBuf>, turn: FileLock) -> Self {
+    pub fn new(clients: Arc<HttpClients>, state_dir: Option<PathBuf>, lock: FileLock) -> Self {
         let directory = state_dir.map(|directory| directory.join("oauth"));
-        Self { clients, directory, turn, ..Self::default() }
+        Self { clients, directory, lock, ..Self::default() }
     }
 
     /// `url` is the gateway's own address from now on.
@@ -106,11 +106,89 @@ pub(super) struct RefreshState {
     pub(super) unreturned: bool,
 }
 
+/// An authorization server, with rmcp's machine that speaks to it.
+pub struct AuthorizationServer {
+    pub manager: AuthorizationManager,
+    pub metadata: AuthorizationMetadata,
+    pub http: Arc<MetadataClient>,
+    /// The resource that tokens are for (RFC 8707).
+    pub resource: String,
+}
+
+impl AuthorizationServer {
+    /// Whether the metadata list `value` under `key`; `None` without such a list.
+    pub fn supports(&self, key: &str, value: &str) -> Option<bool> {
+        let listed = self.metadata.additional_fields.get(key)?.as_array()?;
+        Some(listed.iter().any(|listed| listed.as_str() == Some(value)))
+    }
+
+    /// Whether it gives out refresh tokens for the scope `offline_access`.
+    pub fn offers_offline_access(&self) -> bool {
+        let scopes = self.metadata.scopes_supported.as_deref().unwrap_or_default();
+        scopes.iter().any(|scope| scope == "offline_access")
+    }
+}
+
+/// The sign-ins under way, by their state.
+#[derive(Debug, Default)]
+pub struct SignIns(pub(super) std::sync::Mutex<HashMap<String, PendingSignIn>>);
+
+pub(super) struct PendingSignIn {
+    pub(super) authorizer: Weak<Authorizer>,
+    /// Digest of the browser's secret.
+    pub(super) browser: [u8; 32],
+    pub(super) began: tokio::time::Instant,
+    pub(super) asked: Box<SignInContext>,
+}
+
+/// The context of the code exchange.
+pub(super) struct SignInContext {
+    pub(super) found: AuthorizationServer,
+    /// The client, when the gateway registered itself.
+    pub(super) client: Option<ClientRegistration>,
+}
+
+impl std::fmt::Debug for PendingSignIn {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PendingSignIn").field("began", &self.began).finish_non_exhaustive()
+    }
+}
+
 /// The purpose of the next sign-in.
 #[derive(Debug, Default)]
 pub(super) struct WantedSignIn {
     /// Scopes that the token lacks; empty when there is no token.
     pub(super) scopes: Vec<String>,
+}
+
+/// Why OAuth got no further. The text is for administrators; it holds no token, code or secret.
+#[derive(Debug, thiserror::Error)]
+pub enum OAuthError {
+    #[error(
+        "`publicUrl` is not set, and people sign in through the gateway's own address: set it to the address that \
+             their browsers reach the gateway by, such as https://mcp.example.org"
+    )]
+    NoPublicUrl,
+    #[error("{0}")]
+    Secret(String),
+    #[error("{0}")]
+    Url(String),
+    #[error("the authorization server `{found}` is not the one that `oauth.issuer` names, `{wanted}`")]
+    OtherIssuer { wanted: String, found: String },
+    #[error("{0}")]
+    Protocol(String),
+    /// Nothing that can be had without a person.
+    #[error("a sign-in is needed")]
+    SignIn,
+}
+
+impl From<AuthError> for OAuthError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::AuthorizationRequired | AuthError::TokenRefreshRejected(_) => Self::SignIn,
+            other => Self::Protocol(chain(&other)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Authorizer {
@@ -129,7 +207,7 @@ impl Authorizer {
             return None;
         };
         let config = http.oauth.clone()?;
-        let store = TokenStore::new(oauth.directory.as_deref(), &entry.name, http, oauth.turn.clone());
+        let store = TokenStore::new(oauth.directory.as_deref(), &entry.name, http, oauth.lock.clone());
         // Tokens without a person are not kept, and are of the entry's own secret and scopes.
         let store = match config.grant {
             OAuthGrant::AuthorizationCode => oauth.stores.shared(store),

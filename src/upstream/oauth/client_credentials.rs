@@ -11,9 +11,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use crate::upstream::oauth::assertion;
-use crate::upstream::oauth::authorization_server::AuthorizationServer;
-use crate::upstream::oauth::authorizer::Authorizer;
-use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, OAuthError};
 use crate::upstream::oauth::token_store::token::Token;
 
 /// Where the ways are listed in which clients may prove themselves.

@@ -10,9 +10,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::config::SecretText;
-use crate::upstream::oauth::authorization_server::AuthorizationServer;
-use crate::upstream::oauth::authorizer::{Authorizer, CALLBACK};
-use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, CALLBACK, OAuthError};
 use crate::upstream::oauth::metadata_client::{MetadataClient, RmcpHttpClient};
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
 

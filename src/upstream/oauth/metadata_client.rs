@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt as _;
-use http_body_util::{Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use oauth2::HttpResponse;
 use rmcp::transport::auth::{
     OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRedirectPolicy, OAuthHttpRequest,
@@ -18,7 +17,7 @@ use url::{Host, Url, form_urlencoded};
 
 use crate::upstream::error::chain;
 use crate::upstream::http_client::HttpClients;
-use crate::upstream::http_client::address::address;
+use crate::upstream::http_client::proxy::address;
 use crate::upstream::http_client::resolver::AddressScope;
 use crate::upstream::oauth::answers;
 

@@ -11,8 +11,7 @@ use http::HeaderValue;
 
 use crate::upstream::backoff;
 use crate::upstream::error::CloseReason;
-use crate::upstream::oauth::authorizer::Authorizer;
-use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::authorizer::{Authorizer, OAuthError};
 use crate::upstream::oauth::refresh::RefreshReason;
 
 /// How long one sleep may take: clocks are set, and the one of a sleep stands still while the machine sleeps.
@@ -27,11 +26,11 @@ impl Authorizer {
     /// with growing waits; a refusal is reported by [`Authorizer::signed_out`]. Rests once the next server of this
     /// sign-in does the same. Does not end; may be dropped at any time, since a refresh under way goes on to its own
     /// end.
-    pub async fn renew_ahead(self: &Arc<Self>, renewed: impl Fn()) {
-        let mut lease = self.store.renew_ahead();
+    pub async fn refresh_ahead(self: &Arc<Self>, renewed: impl Fn()) {
+        let mut lease = self.store.refresh_ahead();
         let mut failures = 0;
-        while lease.is_mine() {
-            let Some((used, at)) = self.next_renewal() else {
+        while lease.is_held() {
+            let Some((used, at)) = self.next_refresh() else {
                 lease.changed().await;
                 continue;
             };
@@ -68,10 +67,10 @@ impl Authorizer {
     }
 
     /// The token that can be renewed without a person, and when to do so.
-    fn next_renewal(&self) -> Option<(HeaderValue, SystemTime)> {
+    fn next_refresh(&self) -> Option<(HeaderValue, SystemTime)> {
         let token = self.token();
         let token = token.as_ref().filter(|_| self.store.can_refresh())?;
-        Some((token.header.clone(), token.renewal(backoff::random())?))
+        Some((token.header.clone(), token.refresh_at(backoff::random())?))
     }
 
     /// Waits until no token can be refreshed any more and a new sign-in is needed.

@@ -10,8 +10,7 @@ use tokio::sync::MutexGuard;
 
 use crate::config::OAuthGrant;
 use crate::upstream::error::CloseReason;
-use crate::upstream::oauth::authorizer::{Authorizer, RENEWAL_LIMIT, RefreshState};
-use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::authorizer::{Authorizer, OAuthError, REFRESH_LIMIT, RefreshState};
 use crate::upstream::oauth::token_store::token::Token;
 
 /// How soon after a failure a token that is still good is not renewed again.
@@ -119,7 +118,7 @@ impl Authorizer {
         let renewing = async move {
             let mut state = this.refresh_state.lock().await;
             // The old server of a reload may be at it, too.
-            let _alone = this.store.renewal().await;
+            let _alone = this.store.one_refresh().await;
             // Another task got one while this one waited.
             if let Some(token) = &*this.token()
                 && used.as_ref() != Some(&token.header)
@@ -127,8 +126,8 @@ impl Authorizer {
                 return Ok(Some(token.clone()));
             }
             let work = this.renew_at(&mut state, reason);
-            let renewed = tokio::time::timeout(RENEWAL_LIMIT, work).await.unwrap_or_else(|_| {
-                let seconds = RENEWAL_LIMIT.as_secs();
+            let renewed = tokio::time::timeout(REFRESH_LIMIT, work).await.unwrap_or_else(|_| {
+                let seconds = REFRESH_LIMIT.as_secs();
                 Err(OAuthError::Protocol(format!("no token within {seconds} s")))
             });
             state.failed = renewed.is_err().then(Instant::now);

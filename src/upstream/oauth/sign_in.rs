@@ -5,23 +5,22 @@
 //! have another person's browser finish theirs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SecureRandom as _;
-use ring::rand::SystemRandom;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rmcp::transport::auth::{AuthError, OAuthClientConfig};
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::upstream::oauth::authorization_server::AuthorizationServer;
-use crate::upstream::oauth::authorizer::{Authorizer, CALLBACK, RENEWAL_LIMIT};
-use crate::upstream::oauth::error::OAuthError;
+use crate::upstream::oauth::authorizer::{
+    AuthorizationServer, Authorizer, CALLBACK, OAuthError, PendingSignIn, REFRESH_LIMIT, SignInContext,
+    SignIns,
+};
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
 use crate::upstream::oauth::token_store::store::ClientRegistration;
 
@@ -67,31 +66,6 @@ pub enum SignInError {
     OtherIssuer,
     #[error("{0}")]
     Failed(#[from] OAuthError),
-}
-
-/// The sign-ins under way, by their state.
-#[derive(Debug, Default)]
-pub struct SignIns(Mutex<HashMap<String, PendingSignIn>>);
-
-struct PendingSignIn {
-    authorizer: Weak<Authorizer>,
-    /// Digest of the browser's secret.
-    browser: [u8; 32],
-    began: Instant,
-    asked: Box<SignInContext>,
-}
-
-/// The context of the code exchange.
-struct SignInContext {
-    found: AuthorizationServer,
-    /// The client, when the gateway registered itself.
-    client: Option<ClientRegistration>,
-}
-
-impl std::fmt::Debug for PendingSignIn {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("PendingSignIn").field("began", &self.began).finish_non_exhaustive()
-    }
 }
 
 /// The name of the cookie that belongs to `state`. It reveals nothing about it.
@@ -159,9 +133,9 @@ impl Authorizer {
     ///
     /// [`OAuthError`]; nothing has begun then.
     pub async fn begin(self: &Arc<Self>) -> Result<AuthorizationRequest, OAuthError> {
-        let begun = tokio::time::timeout(RENEWAL_LIMIT, self.begin_at_leisure()).await;
+        let begun = tokio::time::timeout(REFRESH_LIMIT, self.begin_at_leisure()).await;
         begun.unwrap_or_else(|_| {
-            let seconds = RENEWAL_LIMIT.as_secs();
+            let seconds = REFRESH_LIMIT.as_secs();
             Err(OAuthError::Protocol(format!("the authorization server was not found within {seconds} s")))
         })
     }

@@ -79,7 +79,7 @@ impl Upstream {
         relay: &Relay,
     ) {
         let Some(client) = identity.client() else { return };
-        let mut told = Paced::new(relay.tools_changed());
+        let mut told = Paced::new(&relay.tools_changed);
         let mut changes = self.changes.subscribe();
         let mut revision = self.list_revision();
         let is_plain =
@@ -138,7 +138,7 @@ impl Upstream {
         let is_news = before.is_none_or(|list| list.tools != tools);
         let info = shared.map(|list| list.info.clone()).unwrap_or_default();
         let list = Arc::new(ToolList { info: ServerInfo { freshness, ..info }, tools, revision: 0 });
-        relay.keep_own_tools(differ.then(|| list.clone()));
+        relay.own_tools.store(differ.then(|| list.clone()));
         if is_news {
             relay.tell_tools_changed();
             self.changes.announce(self.name(), ChangeKind::ToolsOf(client.alike));

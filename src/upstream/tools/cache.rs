@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
 use crate::json::hex;
@@ -34,11 +33,11 @@ pub struct ToolCache {
     server: ServerName,
     file: PathBuf,
     entry: String,
-    turn: FileLock,
+    lock: FileLock,
 }
 
 impl ToolCache {
-    pub fn new(state_dir: &Path, server: &ServerConfig, turn: FileLock) -> Self {
+    pub fn new(state_dir: &Path, server: &ServerConfig, lock: FileLock) -> Self {
         let name = server.name.as_str();
         let clean: String = name
             .chars()
@@ -47,12 +46,12 @@ impl ToolCache {
             .collect();
         let entry = digest(entry_text(server).as_bytes());
         let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
-        Self { server: server.name.clone(), file, entry, turn }
+        Self { server: server.name.clone(), file, entry, lock }
     }
 
     /// The list of an earlier run; `None` without one for this very entry.
     pub async fn load(&self) -> Option<ToolList> {
-        let _turn = self.turn.lock().await;
+        let _locked = self.lock.lock().await;
         let path = self.file.clone();
         let read = file::apart(move || file::read_own(&path, LONGEST)).await;
         let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
@@ -81,7 +80,7 @@ impl ToolCache {
 
     /// Keeps `list`. A failure costs only completeness after a restart, so it is a warning.
     pub async fn store(&self, list: Arc<ToolList>) {
-        let _turn = self.turn.lock().await;
+        let _locked = self.lock.lock().await;
         let this = self.clone();
         let stored = file::apart(move || {
             let kept = CachedTools { entry: this.entry, info: list.info.clone(), tools: list.tools.clone() };

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use serde::de::Error as _;
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 

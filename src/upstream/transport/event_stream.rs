@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use bytes::Buf as _;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::memory_budget::BudgetOwner;
 use crate::upstream::error::RequestError;

@@ -36,7 +36,7 @@ use crate::upstream::transport::intake::MessageBounds;
 use crate::upstream::words::name_the_session;
 
 /// How long a cancellation may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
 
 struct Sse {
     endpoint: HttpEndpoint,
@@ -288,7 +288,10 @@ impl Drop for SseCancelGuard<'_> {
         let connection = self.connection.clone();
         let message = Bytes::from(request::cancelled(self.id));
         self.connection.tasks.spawn(async move {
-            if !matches!(tokio::time::timeout(FAREWELL, connection.post(message, None)).await, Ok(Ok(()))) {
+            if !matches!(
+                tokio::time::timeout(LAST_MESSAGE_LIMIT, connection.post(message, None)).await,
+                Ok(Ok(()))
+            ) {
                 let server = &connection.endpoint.server;
                 tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
             }

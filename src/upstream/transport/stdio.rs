@@ -64,7 +64,7 @@ async fn serve_process(
     driver.fail_open_requests();
 }
 
-/// The last words of a server, for the reason of a failed try: the first line of its output that was not a message,
+/// The last words of a server, for the reason of a failed try. The first line of its output that was not a message,
 /// then its last stderr lines.
 pub fn last_words(connection: &dyn Connection, tail: Option<&StderrTail>) -> Arc<[String]> {
     let lines = tail.map(StderrTail::lines).unwrap_or_default();

@@ -1,3 +1,5 @@
+use std::sync::Weak;
+
 use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata};
 
 use super::*;

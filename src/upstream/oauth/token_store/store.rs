@@ -17,8 +17,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use oauth2::TokenResponse as _;
 use rmcp::transport::auth::StoredCredentials;
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, watch};
 
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
@@ -57,14 +56,14 @@ pub struct TokenStore {
     owner: Arc<FileOwner>,
     /// Its place among those that have had the same file.
     place: AtomicU64,
-    turn: FileLock,
+    lock: FileLock,
     loaded: OnceCell<()>,
     record: Mutex<StoredSignIn>,
     token: ArcSwapOption<Token>,
     /// Permits one refresh at a time.
-    renewal: tokio::sync::Mutex<()>,
+    refreshing: tokio::sync::Mutex<()>,
     /// Signals each change of the token; holds the number of the current refresh lease.
-    ahead: watch::Sender<u64>,
+    lease_number: watch::Sender<u64>,
 }
 
 /// The store that wrote a file last, by its place.
@@ -74,23 +73,23 @@ pub struct FileOwner(AtomicU64);
 /// The lease to refresh a token ahead of its end.
 pub struct RefreshLease {
     number: u64,
-    ahead: watch::Receiver<u64>,
+    lease_number: watch::Receiver<u64>,
 }
 
 impl RefreshLease {
     /// Whether no later lease has taken over.
-    pub fn is_mine(&self) -> bool {
-        *self.ahead.borrow() == self.number
+    pub fn is_held(&self) -> bool {
+        *self.lease_number.borrow() == self.number
     }
 
     /// Waits until the token changes, or a later lease takes over.
     pub async fn changed(&mut self) {
-        self.ahead.changed().await.expect("the store outlives its leases");
+        self.lease_number.changed().await.expect("the store outlives its leases");
     }
 }
 
 impl TokenStore {
-    pub fn new(directory: Option<&Path>, server: &ServerName, http: &HttpConfig, turn: FileLock) -> Self {
+    pub fn new(directory: Option<&Path>, server: &ServerName, http: &HttpConfig, lock: FileLock) -> Self {
         let name = server.as_str();
         let clean: String = name
             .chars()
@@ -112,12 +111,12 @@ impl TokenStore {
             file,
             owner: Arc::default(),
             place: AtomicU64::new(0),
-            turn,
+            lock,
             loaded: OnceCell::new(),
             record,
             token: ArcSwapOption::empty(),
-            renewal: tokio::sync::Mutex::default(),
-            ahead: watch::Sender::new(0),
+            refreshing: tokio::sync::Mutex::default(),
+            lease_number: watch::Sender::new(0),
         }
     }
 
@@ -133,7 +132,7 @@ impl TokenStore {
 
     async fn read(&self) {
         let Some(file) = &self.file else { return };
-        let _turn = self.turn.lock().await;
+        let _locked = self.lock.lock().await;
         let path = file.clone();
         let read = file::apart(move || file::read_own(&path, LONGEST)).await;
         let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
@@ -174,22 +173,22 @@ impl TokenStore {
 
     fn replace(&self, token: Option<Arc<Token>>) {
         self.token.store(token);
-        self.ahead.send_modify(|_| {});
+        self.lease_number.send_modify(|_| {});
     }
 
     /// Takes the lease: from now on only the caller refreshes ahead of time.
-    pub fn renew_ahead(&self) -> RefreshLease {
+    pub fn refresh_ahead(&self) -> RefreshLease {
         let mut number = 0;
-        self.ahead.send_modify(|current| {
+        self.lease_number.send_modify(|current| {
             *current += 1;
             number = *current;
         });
-        RefreshLease { number, ahead: self.ahead.subscribe() }
+        RefreshLease { number, lease_number: self.lease_number.subscribe() }
     }
 
     /// The one renewal at a time.
-    pub async fn renewal(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.renewal.lock().await
+    pub async fn one_refresh(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.refreshing.lock().await
     }
 
     /// Whether both are of the same entry under the same name.
@@ -293,7 +292,7 @@ impl TokenStore {
     /// A failure costs a sign-in after the next restart and nothing now.
     async fn write(&self) {
         let Some(file) = self.file.clone() else { return };
-        let _turn = self.turn.lock().await;
+        let _locked = self.lock.lock().await;
         let place = self.place.load(Ordering::Relaxed);
         if self.owner.0.fetch_max(place, Ordering::Relaxed) > place {
             tracing::debug!(mcp_server = %self.server, "{}: its file holds the sign-in of its newer entry and stays", self.server);

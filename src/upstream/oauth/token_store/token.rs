@@ -38,7 +38,7 @@ impl Token {
 
     /// When to refresh it ahead of time: somewhat before it is due, as `jitter` in 0..1 says. So the tokens of many
     /// servers are not refreshed together, and a call hardly ever finds one due.
-    pub fn renewal(&self, jitter: f64) -> Option<SystemTime> {
+    pub fn refresh_at(&self, jitter: f64) -> Option<SystemTime> {
         let (due, ends) = (self.due?, self.ends?);
         let margin = ends.duration_since(due).unwrap_or_default();
         due.checked_sub(margin.mul_f64(jitter.clamp(0.0, 1.0) / 2.0))
@@ -71,16 +71,19 @@ mod tests {
         assert_eq!(token(7, 8), [true, false]);
         assert_eq!(token(9, 8), [true, true]);
         let endless = Token::new("t", SystemTime::UNIX_EPOCH, None).unwrap();
-        assert!(!endless.is_due() && !endless.has_ended() && endless.renewal(0.5).is_none());
+        assert!(!endless.is_due() && !endless.has_ended() && endless.refresh_at(0.5).is_none());
     }
 
     #[test]
     fn a_token_is_renewed_before_it_is_due_and_never_long_before() {
-        let renewal = |lifetime: u64, jitter: f64| {
+        let refresh_at = |lifetime: u64, jitter: f64| {
             let token = Token::new("t", SystemTime::UNIX_EPOCH, Some(Duration::from_secs(lifetime))).unwrap();
-            token.renewal(jitter).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+            token.refresh_at(jitter).unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
         };
-        assert_eq!([renewal(3600, 0.0), renewal(3600, 0.5), renewal(3600, 1.0)], [3540.0, 3525.0, 3510.0]);
-        assert_eq!([renewal(8, 0.0), renewal(8, 1.0), renewal(0, 1.0)], [6.0, 5.0, 0.0]);
+        assert_eq!(
+            [refresh_at(3600, 0.0), refresh_at(3600, 0.5), refresh_at(3600, 1.0)],
+            [3540.0, 3525.0, 3510.0]
+        );
+        assert_eq!([refresh_at(8, 0.0), refresh_at(8, 1.0), refresh_at(0, 1.0)], [6.0, 5.0, 0.0]);
     }
 }

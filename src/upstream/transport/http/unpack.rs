@@ -3,16 +3,14 @@
 
 use std::{fmt, io};
 
-use bytes::Buf as _;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 use compression_codecs::zstd::params::DParameter;
 use compression_codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use http::Response;
 use http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt as _;
-use hyper::body::Body as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use crate::upstream::error::{CloseReason, RequestError};
 
@@ -40,7 +38,7 @@ impl AnswerBody {
                     Some(Coding::Identity) => {}
                     Some(coding) if packed.is_none() => packed = Some(Box::new(Packed::new(coding))),
                     _ => {
-                        let name = crate::upstream::server_text::cut_words(name);
+                        let name = crate::upstream::words::cut_words(name);
                         let why =
                             format!("it answers in the content encoding `{name}`, which nothing here reads");
                         return Err(RequestError::Malformed(why));

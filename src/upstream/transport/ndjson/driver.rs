@@ -263,7 +263,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                         progress.tell(&message);
                     }
                 }
-                Sorted::ExitNotice(farewell) => self.end.set(farewell.into()),
+                Sorted::ExitNotice(notice) => self.end.set(notice.into()),
                 Sorted::Echo { id } if self.pending.contains_key(&id) => self.strays.note_echo(),
                 Sorted::Stray => {
                     if let Some((id, garbled)) = self.strays.take(&message) {

@@ -19,7 +19,7 @@ use crate::upstream::transport::event_stream::EventStream;
 use crate::upstream::transport::http::endpoint;
 use crate::upstream::transport::http::unpack::AnswerBody;
 use crate::upstream::transport::streamable_http::request_headers;
-use crate::upstream::transport::streamable_http::session::{FAREWELL, Posted, StreamableHttp};
+use crate::upstream::transport::streamable_http::session::{LAST_MESSAGE_LIMIT, Posted, StreamableHttp};
 
 /// One connection. It owns the shared state through an `Arc`, so that tasks and cancellations can outlive a caller.
 pub(super) struct StreamableConnection(pub(super) Arc<StreamableHttp>);
@@ -94,8 +94,8 @@ impl Connection for StreamableConnection {
                 && matches!(this.end.reason(), CloseReason::Stopping)
             {
                 let url = this.endpoint.url();
-                let farewell = this.endpoint.send(Method::DELETE, &url, &session.headers, Bytes::new());
-                if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
+                let deleting = this.endpoint.send(Method::DELETE, &url, &session.headers, Bytes::new());
+                if !matches!(tokio::time::timeout(LAST_MESSAGE_LIMIT, deleting).await, Ok(Ok(_))) {
                     let server = &this.endpoint.server;
                     tracing::debug!(mcp_server = %server, "{server} was not told that the session ends");
                 }
@@ -136,7 +136,7 @@ impl Drop for HttpCancelGuard<'_> {
         let message = Bytes::from(request::cancelled(self.id));
         self.connection.tasks.spawn(async move {
             if !matches!(
-                tokio::time::timeout(FAREWELL, connection.post(message, Vec::new(), None)).await,
+                tokio::time::timeout(LAST_MESSAGE_LIMIT, connection.post(message, Vec::new(), None)).await,
                 Ok(Ok(_))
             ) {
                 let server = &connection.endpoint.server;

@@ -29,7 +29,7 @@ use crate::upstream::transport::http::endpoint::HttpEndpoint;
 use crate::upstream::transport::http::unpack::AnswerBody;
 
 /// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
-pub(super) const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long the first request may wait for the stream of what the server sends by itself to be open.
 pub(super) const LISTENING: Duration = Duration::from_millis(100);
@@ -186,7 +186,7 @@ impl StreamableHttp {
             let body = self.endpoint.body(response, &None).await?;
             let messages = message::each(&body);
             if outgoing.step == HandshakeStep::Initialize {
-                if !messages.iter().any(|message| message::is_answer(message)) {
+                if !messages.iter().any(|message| Reply::read(message).is_some()) {
                     return Err(self.endpoint.no_answer(status, kind.as_ref(), &body));
                 }
                 for message in &messages {

@@ -37,7 +37,7 @@ impl Wake for Look {
 async fn whoever_hears_of_the_first_token_finds_that_it_can_be_renewed() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(store(folder.path(), "https://a.test/mcp"));
-    let mut lease = store.renew_ahead();
+    let mut lease = store.refresh_ahead();
     let (heard, found_none) = (AtomicBool::new(false), AtomicBool::new(false));
     let look = Arc::new(Look { store: store.clone(), heard, found_none });
     let waker = Waker::from(look.clone());
@@ -52,11 +52,11 @@ async fn whoever_hears_of_the_first_token_finds_that_it_can_be_renewed() {
 async fn the_duty_to_renew_goes_to_whoever_takes_it_last_and_both_hear_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path(), "https://a.test/mcp");
-    let mut old = store.renew_ahead();
-    assert!(old.is_mine());
-    let mut new = store.renew_ahead();
+    let mut old = store.refresh_ahead();
+    assert!(old.is_held());
+    let mut new = store.refresh_ahead();
     old.changed().await;
-    assert_eq!([old.is_mine(), new.is_mine()], [false, true]);
+    assert_eq!([old.is_held(), new.is_held()], [false, true]);
     store.keep(credentials("one"), None).await;
     old.changed().await;
     new.changed().await;
