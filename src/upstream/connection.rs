@@ -30,8 +30,8 @@ pub fn inbox() -> (Sender, Receiver) {
     message_queue::channel(INBOX, INBOX_BYTES)
 }
 
-/// A larger message that is no answer to one of our requests is dropped: there is a use for the answer to `initialize` and
-/// for small notifications only.
+/// A larger message that answers no request is dropped: only the answer to `initialize` and small notifications are
+/// of use.
 const LARGEST: usize = 1 << 20;
 
 /// Our answers to a server's own requests that may be under way at one time; further ones are dropped. Without this a
@@ -99,8 +99,8 @@ pub trait Connection: Send + Sync + 'static {
     /// is dropped. It is lost when too many are under way already, or the server does not take it in time.
     fn tell(&self, answer: Bytes);
 
-    /// Sends one of our own requests and waits for its answer. `progress` is told of each progress
-    /// notification that belongs to it.
+    /// Sends one of our requests and waits for its answer. `progress` gets each progress notification that belongs to
+    /// it.
     fn request<'a>(
         &'a self,
         request: Request<'a>,
@@ -116,7 +116,7 @@ pub trait Connection: Send + Sync + 'static {
     /// The era in which requests are written.
     fn era(&self) -> &EraCache;
 
-    /// The first of what the server wrote in place of messages, as one of its last words.
+    /// The first line of the server that was not a message, as one of its last words.
     fn stray_words(&self) -> Option<String> {
         None
     }

@@ -101,8 +101,8 @@ enum DetectedEra {
     Initialized(Box<ServerInfo>),
 }
 
-/// Asks a server for its era (2026-07-28, stdio and streamable HTTP, "Backward Compatibility"). Costs no time with
-/// servers that answer what they do not know with an error; one that keeps silent is told by the ping that it answers.
+/// Probes a server for its era (2026-07-28, stdio and streamable HTTP, "Backward Compatibility"). Costs no time with
+/// servers that answer an unknown method with an error; the answer to a ping reveals a silent one.
 async fn probe(
     params: &HandshakeParams<'_>,
     connection: &Arc<dyn Connection>,
@@ -112,7 +112,7 @@ async fn probe(
     let is_ordered = params.is_ordered;
     let mut discovering = pin!(async {
         match discover(&**connection).await {
-            // The question itself may be what is refused; what is wrong for good, `initialize` is told, too.
+            // The probe itself may be refused; a permanent fault shows in `initialize`, too.
             Err(CloseReason::Status(_)) => Ok(DetectedEra::Sessions),
             Err(CloseReason::Broken(_)) if !is_ordered => Ok(DetectedEra::Sessions),
             found => found,

@@ -32,7 +32,7 @@ use crate::upstream::http_client::resolver::{AddressScope, Resolver};
 const RESTS: [u64; 10] = [0, 750, 1_500, 3_000, 4_000, 9_000, 14_000, 28_000, 45_000, 60_000];
 /// The one for servers that do not say: many end theirs after 5 s without a word, and a request that meets the end is lost.
 const UNTOLD: RestTime = RestTime(4);
-/// The one of HTTP/2, where a server says which requests it has not seen.
+/// The time for HTTP/2, where a server names the requests that it has not seen.
 const LONGEST: RestTime = RestTime(RESTS.len() - 1);
 /// Pings on HTTP/2 connections with open requests, and how long their answers may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);

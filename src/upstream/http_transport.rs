@@ -33,8 +33,8 @@ impl HttpTransport {
         }
     }
 
-    /// Whether a start that failed for this reason may succeed over the other transport: a server of that one has no use
-    /// for the first request of this.
+    /// Whether a failed start may succeed over the other transport: a server of the other one refuses the first
+    /// request of this one.
     fn may_be_the_other(self, reason: &CloseReason) -> bool {
         match (self, reason) {
             (_, CloseReason::Status(StatusReason { status, .. })) => {
@@ -60,7 +60,7 @@ impl TransportCache {
         self.0.store(found.map(Arc::new));
     }
 
-    /// The transport that a start begins with: the one that is known, else streamable HTTP.
+    /// The transport of the first try: the known one, else streamable HTTP.
     pub fn first(&self) -> HttpTransport {
         self.get().unwrap_or(HttpTransport::StreamableHttp)
     }

@@ -33,7 +33,7 @@ pub struct Identity {
 /// own calls. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ClientSide {
-    /// Stands for the client: a session, or one of the places of a caller without sessions.
+    /// Stands for the client: a session, or one of the slots of a caller without sessions.
     pub key: IdentityKey,
     /// Stands for all clients that may be in its place: equal to `key` for a session.
     pub alike: IdentityKey,
@@ -105,7 +105,7 @@ impl Identity {
         let mut digest = Sha256::new();
         digest.update(client.key);
         digest.update(base.map(Self::key).unwrap_or_default());
-        // How much it wants of the log is told over the same connection.
+        // The log level is set over the same connection, so it is not part of the key.
         digest.update(&*client.capabilities);
         let headers = base.map_or_else(|| Arc::from([]), |base| base.headers.clone());
         let principal = client.principal.clone();

@@ -82,11 +82,11 @@ const SUFFIX: &[u8] = b",\"jsonrpc\":\"2.0\",\"id\":";
 const LOOKED_THROUGH: usize = 4 << 10;
 const PART_LOOKED_THROUGH: usize = 64;
 
-/// Sorts one message. The two shapes that the official SDKs write are told by their first and last bytes,
+/// Sorts one message. The two shapes that the official SDKs write are recognized by their first and last bytes,
 /// whatever lies between, so a megabyte of result costs its connection nothing.
 ///
-/// A message of such a shape answers the request that it names there even when it is no JSON, or names another request as
-/// well: the caller is told at once that the answer cannot be read.
+/// A message of such a shape answers its request even when it is not valid JSON, or names another request as well:
+/// the caller then sees at once that the answer cannot be read.
 pub fn sort(message: &[u8]) -> Sorted {
     let shaped = shape_of_the_python_and_rust_sdks(message).or_else(|| shape_of_the_typescript_sdk(message));
     let Some((id, range)) = shaped else { return any_shape(message) };
@@ -177,7 +177,7 @@ fn begins_a_member(text: &[u8]) -> bool {
     text.strip_prefix(b",").is_some_and(|text| text.trim_ascii_start().starts_with(b"\""))
 }
 
-/// The id that ASCII digits name, if it is one of ours.
+/// The id in ASCII digits, if it is one of ours.
 fn own_id(digits: &[u8]) -> Option<u32> {
     let further = |id: u32, digit: &u8| id.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
     let id = digits.iter().try_fold(0, further)?;

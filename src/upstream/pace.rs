@@ -58,7 +58,7 @@ impl<'a> Paced<'a> {
             }
         };
         sleep_until(due).await;
-        // The reading shows what was told until now.
+        // The reading covers all changes until now.
         use futures_util::FutureExt as _;
         let _told_meanwhile = self.told.notified().now_or_never();
         self.due = None;

@@ -14,7 +14,7 @@ use crate::upstream::message_queue::{self, Receiver, Sender};
 /// before it.
 pub const WAITING: usize = 64;
 
-/// Bytes of them. A client that does not read costs so much for each of its requests.
+/// Bytes of them. A client that does not read costs this much for each of its requests.
 const WAITING_BYTES: usize = 256 << 10;
 
 /// The way for messages beside one answer, or to one client.
@@ -63,7 +63,7 @@ impl Progress {
         self.told.notify_one();
     }
 
-    /// The server has closed the stream of its answer before the answer, and is asked again later.
+    /// The server closed the stream before the answer, and the stream is resumed later.
     pub fn pause(&self) {
         self.paused.notify_one();
     }

@@ -46,7 +46,7 @@ pub struct RequestMeta<'a> {
     pub capabilities: &'a str,
     /// Arguments that stateless servers want in headers, too.
     pub headers: &'a [(HeaderName, HeaderValue)],
-    /// The server is not told when its answer is no longer awaited.
+    /// The server gets no cancellation when the answer is no longer awaited.
     pub quiet: bool,
     /// The API key whose results the answer counts among.
     pub owner: Option<&'a Arc<str>>,
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
         Self { what, meta: RequestMeta::default() }
     }
 
-    /// The same, of which the server is not told when its answer is no longer awaited.
+    /// The same, without a cancellation when the answer is no longer awaited.
     pub fn quiet(self) -> Self {
         Self { meta: RequestMeta { quiet: true, ..self.meta }, ..self }
     }
@@ -90,7 +90,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The tool, the prompt or the URI that is asked for.
+    /// The name of the tool or prompt, or the URI.
     pub fn name(&self) -> Option<&'a str> {
         match self.what {
             RequestKind::CallTool { name, .. } => Some(name),
@@ -99,7 +99,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The message as one line, newline included, in the form of the connection's era. The id doubles as the progress token.
+    /// The message as one line in the form of `era`, newline included. The id doubles as the progress token.
     pub fn encode(&self, id: u32, era: Era) -> Vec<u8> {
         let mut line = Vec::with_capacity(if era == Era::Sessions { 192 } else { 448 });
         line.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
@@ -169,7 +169,7 @@ impl RequestMeta<'_> {
     }
 }
 
-/// The notification that a request was given up, as one line.
+/// The cancellation of a request, as one line.
 pub fn cancelled(id: u32) -> Vec<u8> {
     let params = format_args!(r#"{{"requestId":{id},"reason":"the caller left or its deadline passed"}}"#);
     let mut line = json_rpc::notification_with(notification::CANCELLED, params);

@@ -147,7 +147,7 @@ impl Upstream {
     }
 
     /// Whether the secrets of the entry have other values than at the last try.
-    /// One that cannot be read now is no other value: what runs with the old one goes on.
+    /// An unreadable secret does not count as rotated: the running connection goes on.
     pub async fn secrets_rotated(&self) -> bool {
         let Some(used) = self.secrets.load_full() else { return false };
         let transport = self.config().transport.clone();

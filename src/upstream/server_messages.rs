@@ -26,7 +26,7 @@ pub trait MessageHandler: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The question itself, when there is no client to ask.
+    /// The question itself, when no client can answer it.
     fn request(&self, question: Question) -> Result<(), Question>;
 
     /// The server has given up the request `id` (JSON text), which it made over `connection`.
@@ -118,7 +118,7 @@ impl Relay {
 
 impl MessageHandler for Relay {
     fn notification(&self, method: &str, message: &Bytes) {
-        // The client is told once it is known what has changed.
+        // The client is notified once the change is read.
         if method == notification::TOOLS_LIST_CHANGED {
             self.tools_changed.notify_one();
         } else if let Some(handler) = &*self.handler.load() {

@@ -27,7 +27,7 @@ pub enum Garbling {
     Framed,
 }
 
-/// An answer that is no message.
+/// An answer that is not a valid message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{garbling}; over stdio each message is one line of JSON in UTF-8, and it wrote `{line}`")]
 pub struct Garbled {
@@ -41,7 +41,7 @@ pub struct Garbled {
 pub struct FirstStray(Arc<OnceLock<String>>);
 
 impl FirstStray {
-    /// As one of a server's last words.
+    /// The line, as one of the last words of a server.
     pub fn words(&self) -> Option<String> {
         self.0.get().cloned()
     }
@@ -51,7 +51,7 @@ impl FirstStray {
     }
 }
 
-/// Reads what is no message, line by line.
+/// Reads lines that are not messages.
 #[derive(Debug, Default)]
 pub struct Strays {
     first: FirstStray,
@@ -83,7 +83,7 @@ impl AnswerSigns {
     }
 }
 
-/// The id of the answer that a message which is no JSON was meant as.
+/// The id of the answer in a message that is not valid JSON.
 pub fn answers(message: &[u8]) -> Option<u32> {
     in_one_line(&readable(message))
 }
@@ -93,7 +93,7 @@ impl Strays {
         self.first.clone()
     }
 
-    /// Takes the next line that is no message; the id of the answer that it is, or that it completes.
+    /// Takes the next line that is not a message. Returns the id of the answer that it is, or completes.
     pub fn take(&mut self, line: &[u8]) -> Option<(u32, Garbled)> {
         let text = readable(line);
         self.first.note(|| format!("`{}` on its output, which is no JSON", cut_words(text.trim())));

@@ -15,7 +15,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::request::{Request, RequestKind};
 use crate::upstream::subscriptions::Subscriptions;
 
-/// How long a server may take to answer; one that does not is told the next thing all the same.
+/// How long a server may take to answer; after that the next request is sent all the same.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// One connection's share of it.
@@ -35,7 +35,7 @@ impl<'a> SubscriptionSync<'a> {
     /// Sends each change to the server. May be dropped at any time and called again: an unfinished request is sent
     /// once more.
     pub async fn follow(&mut self) -> Infallible {
-        // A server without sessions is told otherwise.
+        // A stateless server has `subscriptions/listen` instead.
         if self.connection.era().current() == Era::Stateless {
             return std::future::pending().await;
         }

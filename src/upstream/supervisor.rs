@@ -117,7 +117,8 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                     return;
                 }
                 let proven = ready_since.elapsed() >= backoff::PROVEN;
-                // A forgotten session is no failure of the server, unless it keeps forgetting. Some say 401 or 403 for it.
+                // A forgotten session is not a failure of the server, unless it keeps forgetting. Some servers answer
+                // 401 or 403 for it.
                 lost_sessions = if proven { 0 } else { lost_sessions + 1 };
                 let is_forgotten = reason == CloseReason::SessionLost || reason.refuses_us();
                 if proven || is_forgotten && lost_sessions <= FORGIVEN {
@@ -131,7 +132,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
             Err(reason) if !is_spared && supervisor.has_learnt_its_era(was_asked) => {
                 is_spared = true;
                 let name = supervisor.upstream.name();
-                // The first try goes on: it has not ended for those that wait for its outcome.
+                // The first try goes on: calls still wait for its outcome.
                 tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {}; it is started as one with sessions", reason.without_words());
                 continue;
             }
@@ -164,8 +165,8 @@ impl Supervisor {
         was_asked && !self.is_asked_its_era()
     }
 
-    /// Waits for the next try: its time, a call that wants the server, or the gateway's end. `told` is the reason
-    /// that the log was told last.
+    /// Waits for the next try: its time, a call that needs the server, or the end of the gateway. `told` is the
+    /// reason in the last log line.
     async fn wait(&self, reason: &Arc<CloseReason>, failures: u32, told: &mut String) {
         let delay = match reason.needs_an_operator() {
             true => backoff::OPERATOR,

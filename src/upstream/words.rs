@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use crate::json::clip;
 use crate::telemetry::text::visible;
 
-/// Members of JSON in which servers say what is wrong, in the order in which they are told: JSON-RPC and most others,
-/// OAuth (RFC 6749), problem details (RFC 9457), FastAPI.
+/// Members of JSON that hold error texts, in the order of the message: JSON-RPC and most others, OAuth (RFC 6749),
+/// problem details (RFC 9457), FastAPI.
 const MEMBERS: [&str; 7] = ["title", "error", "error_description", "message", "msg", "detail", "errors"];
-/// Entries of a list of faults that are told.
+/// Entries of a list of faults that are shown.
 const ENTRIES: usize = 3;
 /// How deep words are looked for.
 const DEPTH: usize = 4;
@@ -72,7 +72,7 @@ impl WrongAnswer {
         Self::new(fault, shown)
     }
 
-    /// A message that is no JSON.
+    /// A message that is not valid JSON.
     pub fn no_json(message: &[u8]) -> Self {
         Self::new(NO_JSON, Some(bare(&beginning(message))))
     }

@@ -24,7 +24,7 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Reads the JSON text of a result; `None` when it is no object.
+    /// Reads the JSON text of a result; `None` when it is not an object.
     pub fn read(result: &[u8]) -> Option<Self> {
         let mut result: Map<String, Value> = serde_json::from_slice(result).ok()?;
         let mut take = |name: &str| result.remove(name).unwrap_or_default();
@@ -92,7 +92,7 @@ fn capabilities(declared: Map<String, Value>) -> Map<String, Value> {
     read.collect()
 }
 
-/// `serverInfo` with a name and a version, and texts where texts belong: a number is written as one.
+/// `serverInfo` with a name and a version. A number in place of a string is written as one.
 fn implementation_of(said: Map<String, Value>) -> Map<String, Value> {
     let read = said.into_iter().filter_map(|(name, value)| match value {
         Value::Number(number) if TEXTS.contains(&name.as_str()) => Some((name, number.to_string().into())),

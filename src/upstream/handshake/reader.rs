@@ -34,7 +34,7 @@ pub struct HandshakeParams<'a> {
     pub subscriptions: Arc<Subscriptions>,
 }
 
-/// The messages of one connection that are no answers to requests of [`Connection::request`].
+/// Reads the messages of one connection that answer no [`Connection::request`].
 pub struct ServerReader {
     connection: Arc<dyn Connection>,
     handler: Arc<dyn MessageHandler>,
@@ -115,7 +115,7 @@ impl ServerReader {
     }
 }
 
-/// The task of one connection, which reads what the server sends by itself.
+/// The task that reads the server messages of one connection.
 #[derive(Debug)]
 pub struct ReaderTask {
     stop: CancellationToken,

@@ -71,8 +71,8 @@ impl Read for QuickAckStream {
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if matches!(polled, Poll::Ready(Ok(()))) {
-            // The kernel falls back to delayed acknowledgements by itself, hence after every read. Where
-            // the option does not exist the stream works all the same, only slower.
+            // The kernel falls back to delayed acknowledgements, hence after every read. Without the option the
+            // stream works, only slower.
             let _option_is_missing = rustix::net::sockopt::set_tcp_quickack(self.stream.inner(), true);
         }
         polled

@@ -9,7 +9,7 @@ use url::{Url, form_urlencoded};
 
 type JsonObject = Map<String, Value>;
 
-/// Members of metadata that are texts, and those that are lists of texts.
+/// Members of metadata that hold a string, and those that hold a list of strings.
 const TEXTS: [&str; 6] =
     ["issuer", "authorization_endpoint", "token_endpoint", "registration_endpoint", "jwks_uri", "resource"];
 const LISTS: [&str; 6] = [

@@ -99,7 +99,7 @@ pub(super) struct RefreshState {
     pub(super) challenge: Option<String>,
     /// When the last renewal failed.
     pub(super) failed: Option<Instant>,
-    /// Scopes that the last token was asked with, and those that the server wanted beyond its first ones.
+    /// The scopes of the last request, and those that the server asked for later.
     pub(super) asked: Vec<String>,
     pub(super) more: Vec<String>,
     /// A sign-in was begun and has not come back: perhaps the authorization server no longer knows the client.

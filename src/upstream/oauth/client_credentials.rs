@@ -74,7 +74,7 @@ impl Authorizer {
         scopes: &[String],
     ) -> Result<(String, Option<HeaderValue>), OAuthError> {
         let id = self.config.client_id.as_deref().unwrap_or_default();
-        // Read anew, since such tokens live for minutes and something else keeps them up to date.
+        // Read each time: such tokens live for minutes, and another program keeps them up to date.
         let assertion = self.secret_of(self.config.assertion.as_ref()).await?;
         let key = self.secret_of(self.config.private_key.as_ref()).await?;
         let secret = self.secret_of(self.config.client_secret.as_ref()).await?;

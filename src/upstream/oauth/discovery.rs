@@ -41,7 +41,7 @@ impl Authorizer {
     ///
     /// # Errors
     ///
-    /// None was found, it is not the one of `oauth.issuer`, or it did not answer.
+    /// No authorization server was found, it is not the one of `oauth.issuer`, or it did not answer.
     pub(super) async fn discover(&self, challenge: Option<&str>) -> Result<AuthorizationServer, OAuthError> {
         let url = self.address().await?;
         let http = Arc::new(MetadataClient::new(self.oauth.clients.clone(), url).await);

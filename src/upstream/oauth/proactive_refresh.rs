@@ -14,7 +14,7 @@ use crate::upstream::error::CloseReason;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuthError};
 use crate::upstream::oauth::refresh::RefreshReason;
 
-/// How long one sleep may take: clocks are set, and the one of a sleep stands still while the machine sleeps.
+/// The longest sleep: clocks are set, and a sleep stands still while the machine sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(300);
 
 /// The shortest time between two refreshes ahead of time. A call gets another token at any time, and short-lived

@@ -42,7 +42,8 @@ impl Authorizer {
         self.renewed_before_expiry(token).await.map(|token| Some(token.header.clone()))
     }
 
-    /// Another token than `token`, which is due: at once when that one is still good, so that no call waits.
+    /// A fresh token in place of `token`, which is due. While that one is still good it comes back at once, so that
+    /// no call waits.
     async fn renewed_before_expiry(self: &Arc<Self>, token: &Arc<Token>) -> Result<Arc<Token>, CloseReason> {
         let used = Some(token.header.clone());
         if token.has_ended() {

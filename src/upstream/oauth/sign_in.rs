@@ -188,8 +188,8 @@ impl Authorizer {
         Err(OAuthError::Protocol(text.to_owned()))
     }
 
-    /// Those of the entry, or those that the server names; and those that a call was refused for want of, beside the
-    /// ones that were granted.
+    /// The scopes of the entry, or those that the server names. After a refusal for lack of scopes: the granted ones
+    /// and the missing ones.
     async fn scopes_to_ask(&self, found: &AuthorizationServer) -> Vec<String> {
         let lacking = self.wanted.load().as_ref().map(|wanted| wanted.scopes.clone()).unwrap_or_default();
         let mut scopes = match (self.config.scopes.is_empty(), lacking.is_empty()) {
@@ -321,7 +321,7 @@ const OURS: [&str; 8] = [
 /// Of what is said twice, what the gateway says, which stands last, counts: the authorization endpoint may have a query of
 /// its own, and must choose neither the `state` nor where the browser comes back to (RFC 6749, section 3.1).
 ///
-/// The `resource` is the one that is `published`.
+/// The `resource` becomes the one that is `published`.
 fn keep_ours(url: &mut Url, published: impl Fn(String) -> String) {
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let is_said_again = |place: usize, name: &str| pairs[place + 1..].iter().any(|(other, _)| other == name);

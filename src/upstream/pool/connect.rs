@@ -18,10 +18,10 @@ use crate::upstream::server_messages::Relay;
 /// A connection that serves one identity.
 pub struct DedicatedConnection {
     pub connection: Arc<dyn Connection>,
-    /// Hears what the server sends by itself.
+    /// Handles messages that the server sends by itself.
     pub relay: Arc<Relay>,
     pub log: Arc<LogLevel>,
-    /// Reads what the server sends by itself; it is ended after the link.
+    /// Reads messages that the server sends by itself; ended after the connection.
     pub reader: Option<ReaderTask>,
 }
 

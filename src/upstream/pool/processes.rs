@@ -85,7 +85,7 @@ impl Processes {
 }
 
 impl ProcessTable {
-    /// The number of the new process; `None` to wait until one has ended. `evicted` is the one that ends for it.
+    /// The number of the new process; `None` while another one has to end first. `evicted` is that one.
     fn admit(
         &mut self,
         principal: &Principal,

@@ -24,7 +24,7 @@ use crate::upstream::tools::list;
 /// How long the list of one client's own connection may take. A server that answers one request after the other answers
 /// this one when a person has answered its question.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// When a list that could not be read is asked for again.
+/// The wait before an unreadable list is read again.
 const AGAIN: Duration = Duration::from_secs(30);
 /// How long it waits for the connection's first call to go ahead.
 const COURTESY: Duration = Duration::from_millis(200);
@@ -35,7 +35,7 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// When there is no such connection, or the list cannot be read.
+    /// There is no such connection, or the list cannot be read.
     pub async fn tools_for(
         &self,
         identity: Option<&Identity>,

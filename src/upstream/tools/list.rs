@@ -155,8 +155,8 @@ impl ListReader {
         Ok(Arc::new(tool))
     }
 
-    /// The tool of the list before that is equal to `tool`: nothing is made of it anew. Looked for from where the last one
-    /// was found, so that a list costs the same however its order has changed.
+    /// The tool of the list before that equals `tool`, so that nothing is built anew. The search starts where the
+    /// last one was found, so a list costs the same in any order.
     fn known(&mut self, name: &str, tool: &Map<String, Value>) -> Option<Definition> {
         const AROUND: usize = 8;
         let known = self.known.as_ref()?.tools.get(self.next_known..)?;

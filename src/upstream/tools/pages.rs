@@ -163,7 +163,7 @@ impl<'a> Page<'a> {
     ///
     /// # Errors
     ///
-    /// When `text` is no such page.
+    /// `text` is not such a page.
     pub fn read(text: &'a [u8], name: &str) -> serde_json::Result<Self> {
         let members: ListMembers<'a> = serde_json::from_slice(text)?;
         let entries = match name {

@@ -11,7 +11,7 @@ use crate::upstream::error::RequestError;
 
 /// How long a message waits for room. Those behind it on the same connection wait with it.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// Room is taken in steps of so many bytes.
+/// Room is taken in steps of this many bytes.
 const STEP: usize = 256 << 10;
 
 /// The bounds of one server's messages.

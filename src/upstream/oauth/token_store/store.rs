@@ -54,7 +54,7 @@ pub struct TokenStore {
     server: ServerName,
     file: Option<PathBuf>,
     owner: Arc<FileOwner>,
-    /// Its place among those that have had the same file.
+    /// Its place among the stores of the same file.
     place: AtomicU64,
     lock: FileLock,
     loaded: OnceCell<()>,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-/// A token is renewed when so much of its life is left, or a quarter of it if that is less.
+/// A token is refreshed so long before its end, or in the last quarter of a shorter life.
 const EARLY: Duration = Duration::from_secs(60);
 
 /// An access token, ready to be sent.

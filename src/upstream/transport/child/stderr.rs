@@ -26,9 +26,9 @@ const BURST: u32 = 10;
 const MEAN_LENGTH: u32 = 1000;
 /// Beyond this, in lines a second, there is nothing to hold back.
 const FASTEST: usize = 100_000;
-/// Lines that were left out are told at most once in this time.
+/// The shortest time between two log lines about skipped lines.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// After so many bytes of what is left out, reading rests for so long.
+/// Skipped bytes after which reading rests, and how long it rests.
 const PACE: (usize, Duration) = (64 << 10, Duration::from_millis(4));
 
 /// The last lines of a process. Written by one task, read when a reason is made.

@@ -193,7 +193,7 @@ impl HttpEndpoint {
             self.heed_rest(&url, &response).await;
             match same_origin_redirect(&url, &response) {
                 Some(target) => {
-                    // A temporary one is asked for anew each time (RFC 9110, section 15.4.8).
+                    // A temporary redirect is followed anew each time (RFC 9110, section 15.4.8).
                     if response.status() == StatusCode::PERMANENT_REDIRECT && **self.url.load() == url {
                         self.url.store(target.clone().into());
                     }

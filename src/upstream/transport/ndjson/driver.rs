@@ -47,7 +47,7 @@ pub(super) struct OutboundQueue {
 /// While more than this waits to be written, nothing is added: the server is not reading.
 const HIGH_WATER: usize = 1 << 20;
 
-/// After a read of so many bytes it is the turn of others.
+/// After a read of this many bytes the task yields to others.
 const LARGE_READ: usize = 16 << 10;
 
 /// How long a server that has closed its input may go on answering.
@@ -108,7 +108,7 @@ impl<R, W> LineDriver<R, W> {
         }
     }
 
-    /// The first of what the server writes that is no message.
+    /// The first line of the server that was not a message.
     pub fn first_stray(&self) -> FirstStray {
         self.strays.first()
     }
@@ -322,7 +322,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
         }
     }
 
-    /// When the connection has something to do by itself.
+    /// The next time at which the connection has to act by itself.
     fn due(&self) -> Option<Instant> {
         let garbled = self.garbled.front().map(|(until, ..)| *until);
         self.input_refused.into_iter().chain(garbled).min()

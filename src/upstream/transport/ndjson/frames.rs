@@ -151,7 +151,7 @@ impl Frames {
         &self.buffer
     }
 
-    /// Skips the line that is being read, for which there is no room.
+    /// Skips the unfinished line, for lack of room.
     pub fn give_up(&mut self) {
         self.skip(SkipCause::NoRoom);
     }

@@ -63,7 +63,7 @@ impl StreamableHttp {
         !matches!(pong.await, Ok(Ok(false)))
     }
 
-    /// Whether the server answers a ping as one that knows the session.
+    /// Whether the answer to a ping shows that the server knows the session.
     async fn pong(&self, session: &HttpSession) -> Result<bool, RequestError> {
         let ping = Request::other(method::PING, b"").encode(self.ids.next(), Era::Sessions);
         let url = self.endpoint.url();

@@ -31,7 +31,7 @@ use crate::upstream::transport::http::unpack::AnswerBody;
 /// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
 pub(super) const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long the first request may wait for the stream of what the server sends by itself to be open.
+/// How long the first request may wait until the stream of server messages is open.
 pub(super) const LISTENING: Duration = Duration::from_millis(100);
 
 pub(super) struct StreamableHttp {
@@ -203,7 +203,7 @@ impl StreamableHttp {
         Ok(())
     }
 
-    /// Begins to read what the server sends by itself.
+    /// Opens the stream of messages that the server sends by itself.
     pub(super) async fn listen_beside(self: &Arc<Self>) {
         let this = self.clone();
         let (tell, listening) = oneshot::channel();
@@ -220,7 +220,7 @@ impl StreamableHttp {
             return false;
         };
         let mut headers = Vec::new();
-        // A server that says nothing of it, or something else, is told nothing of it.
+        // A server without a known revision gets no revision header.
         let agreed = result.protocol_version.and_then(|said| serde_json::from_str::<&str>(said.get()).ok());
         if let Some(agreed) = WITH_SESSIONS.into_iter().find(|known| Some(*known) == agreed) {
             headers.push((PROTOCOL_VERSION, HeaderValue::from_static(agreed)));
