@@ -271,7 +271,7 @@ async fn a_caller_who_leaves_does_not_end_the_try_of_others() {
         tokio::join!(tokio::time::timeout(MOMENT, pool.lease(&identity)), pool.lease(&identity));
     assert!(left.is_err() && stayed.is_ok());
     assert_eq!(counts(&server), (1, 0));
-    // A try that nobody waits for any more makes room for others.
+    // A try without a waiting call makes room for others.
     drop(stayed);
     let waiting = tokio::time::timeout(MOMENT, pool.lease(&user("b"))).await;
     assert!(waiting.is_err());
