@@ -4,16 +4,17 @@
 //! that cannot serve starts nothing; the port is served at once, whatever the servers do.
 
 mod audit;
-mod faces;
-mod fleet;
-mod followed_files;
+mod config_watcher;
+mod error;
 mod generation;
-mod greeting;
-pub mod local;
+pub mod in_process;
 mod reload;
+mod router;
 pub mod run_server;
 pub mod service_manager;
+mod startup_log;
 pub mod status_line;
+mod upstream_set;
 
 use std::sync::Arc;
 
@@ -24,40 +25,27 @@ use crate::catalog::Namespace;
 use crate::config::{Config, Loaded, Sources};
 use crate::gateway::Configuration;
 use crate::gateway::configuration::{self, LoadFailed};
-use crate::http::host::HostRuleError;
-use crate::http::{Keys, KeysError, ListenError, Listener, Served, serve};
+use crate::http::{Keys, Listener, Served, serve};
 use crate::shutdown::Shutdown;
 use crate::systemd::InheritedSocket;
 use crate::telemetry::LogOutput;
 use crate::telemetry::audit::AuditWriter;
 pub use audit::AuditError;
-use fleet::{Fleet, SERVERS_END};
-use followed_files::Seen;
+use config_watcher::Seen;
+pub use error::AppError;
 use generation::Generation;
 use reload::Reloader;
 use service_manager::ServiceManager;
+use upstream_set::{SERVERS_END, UpstreamSet};
 
-/// Why the gateway could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    #[error(transparent)]
-    Hosts(#[from] HostRuleError),
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-}
-
-/// What a signal asks for: the end, or a reload.
+/// The requests of signals: the end, or a reload.
 #[derive(Debug, Clone, Default)]
 pub struct Signalled {
     pub shutdown: Shutdown,
     pub reload: Arc<Notify>,
 }
 
-/// Reads and checks what `sources` name; `None` when the end is asked for meanwhile.
+/// Reads and checks the configuration of `sources`; `None` when the end is requested meanwhile.
 pub async fn load(sources: Arc<Sources>, signalled: Signalled) -> Option<Result<Loaded, LoadFailed>> {
     signalled.shutdown.token().run_until_cancelled(configuration::load(sources)).await
 }
@@ -80,46 +68,48 @@ pub async fn run(
     let Signalled { shutdown, reload } = signalled;
     let configuration = Arc::new(Configuration::new(sources.clone()));
     let activated = !inherited.is_empty();
-    let beginning = Begun::new(config, &sources, (inherited, log), configuration.clone(), &shutdown);
+    let starting = Startup::new(config, &sources, (inherited, log), configuration.clone(), &shutdown);
     // Files, names and disks may take their time; the end does not wait for them.
-    let Some(begun) = shutdown.token().run_until_cancelled(beginning).await else { return Ok(()) };
-    let Begun { fleet, audit_writer: _audit_writer, generation, served, seen, listener } = begun?;
+    let Some(started) = shutdown.token().run_until_cancelled(starting).await else { return Ok(()) };
+    let Startup { upstream_set, audit_writer: _audit_writer, generation, served, seen, listener } = started?;
     let certificate = listener.certificate().cloned();
     if let Some(certificate) = &certificate {
-        fleet.metrics().serves_certificate(certificate.expires());
+        upstream_set.metrics().serves_certificate(certificate.expires());
     }
-    greeting::address(&generation.config, &listener, activated);
+    startup_log::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
     shutdown.will_drain(generation.config.limits.drain);
-    generation.start(None, &fleet);
-    fleet.tasks().spawn(greeting::servers(generation.upstreams.clone(), fleet.stop().clone()));
+    generation.start(None, &upstream_set);
+    upstream_set
+        .tasks()
+        .spawn(startup_log::servers(generation.upstreams.clone(), upstream_set.stop().clone()));
 
     let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));
     if sources.hot_reload {
-        let following = followed_files::follow(
+        let following = config_watcher::follow(
             sources,
-            followed_files::Named { lock: lock_file.clone(), certificate: certificate.clone() },
+            config_watcher::WatchedFiles { lock: lock_file.clone(), certificate: certificate.clone() },
             seen,
             reload.clone(),
             shutdown.token().clone(),
         );
-        fleet.tasks().spawn(following);
+        upstream_set.tasks().spawn(following);
     }
     let ending = generation.config.limits.drain + SERVERS_END;
-    let known = fleet.clone();
+    let known = upstream_set.clone();
     let servers = move || known.servers().to_vec();
     let (service_manager, responder) =
-        ServiceManager::start(servers, fleet.changes(), shutdown.clone(), ending);
+        ServiceManager::start(servers, upstream_set.changes(), shutdown.clone(), ending);
     let reloader = Reloader {
-        fleet: fleet.clone(),
+        upstream_set: upstream_set.clone(),
         certificate,
         configuration,
         serving: serving.clone(),
         current: generation,
         earlier: Vec::new(),
         lock_file,
-        told: service_manager.reloads().clone(),
+        reloads: service_manager.reloads().clone(),
     };
     let reloading = tokio::spawn(reloader.run(reload, shutdown.clone()));
     serve(listener, serving, shutdown, responder).await;
@@ -128,14 +118,14 @@ pub async fn run(
     }
 
     tracing::info!("all calls are done; the servers are ended");
-    fleet.end().await;
+    upstream_set.end().await;
     service_manager.end().await;
     Ok(())
 }
 
-/// What stands before the port is served.
-struct Begun {
-    fleet: Arc<Fleet>,
+/// The gateway just before the port is served.
+struct Startup {
+    upstream_set: Arc<UpstreamSet>,
     audit_writer: Option<AuditWriter>,
     generation: Generation,
     served: Served,
@@ -144,7 +134,7 @@ struct Begun {
     listener: Listener,
 }
 
-impl Begun {
+impl Startup {
     async fn new(
         config: Config,
         sources: &Sources,
@@ -155,16 +145,17 @@ impl Begun {
         let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config.auth, &namespace).await?;
-        let fleet = Fleet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
-        let fleet = Arc::new(fleet.audited(audit));
+        let upstream_set =
+            UpstreamSet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
+        let upstream_set = Arc::new(upstream_set.audited(audit));
         let (generation, served) =
-            Generation::build(config, keys, namespace, None, &fleet, configuration).await?;
+            Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
         let tls = generation.config.listen.tls.as_ref();
         let seen = match sources.hot_reload {
-            true => followed_files::first_look(sources, generation.config.lock_file.as_ref(), tls).await,
+            true => config_watcher::first_look(sources, generation.config.lock_file.as_ref(), tls).await,
             false => Vec::new(),
         };
         let listener = Listener::open(&generation.config.listen, inherited).await?;
-        Ok(Self { fleet, audit_writer, generation, served, seen, listener })
+        Ok(Self { upstream_set, audit_writer, generation, served, seen, listener })
     }
 }

@@ -1,10 +1,10 @@
 //! The shared edge: the port, its connections, and the rules that hold for every request on it. It knows no tools.
 //!
 //! A request passes [`Edge::respond`] (its id, CORS, Host and Origin rules, panic catcher, security headers) and then
-//! the faces that `app` has put together. A handler calls [`Keys::admit`] on the head before it touches the
-//! body, reads the body with [`read_body`], and answers errors with [`Problem`]. [`health`] serves
-//! `GET /health`; everything else on the port belongs to the faces.
+//! the router of `app`, whose middleware is in [`admission`]. [`Keys::admit`] decides on the head, before the body is
+//! touched; [`read_body`] reads the body, and [`Problem`] answers errors. [`health`] serves `GET /health`.
 
+pub mod admission;
 pub mod answer;
 pub mod auth;
 pub mod body;
@@ -15,7 +15,7 @@ pub mod health;
 pub mod host;
 pub mod layers;
 pub mod listener;
-pub mod mount;
+pub mod path_prefix;
 pub mod serve;
 pub mod taken;
 

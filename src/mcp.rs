@@ -59,7 +59,7 @@ use crate::catalog::Caller;
 use crate::compute;
 use crate::config::{Config, Shares};
 use crate::gateway::{EarlyPermit, Gateway};
-use crate::http::mount::Prefixes;
+use crate::http::path_prefix::PathPrefix;
 use crate::http::{Access, BodyBudget, KeyName, Keys, Problem, read_body_if, until_taken};
 use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::header::SESSION_ID;
@@ -81,7 +81,7 @@ pub struct Mcp {
     gateway: Arc<Gateway>,
     keys: Arc<Keys>,
     config: Arc<Config>,
-    prefixes: Prefixes,
+    prefixes: PathPrefix,
     room: BodyBudget,
     shared: Arc<Shared>,
     prompts: PromptNames,
@@ -98,7 +98,7 @@ impl Mcp {
         room: BodyBudget,
         shared: Arc<Shared>,
     ) -> Self {
-        let prefixes = Prefixes::new(&config.listen);
+        let prefixes = PathPrefix::new(&config.listen);
         let prompts = PromptNames::new(gateway.catalog_builder().namespace().clone());
         let shares = config.shares();
         Self { gateway, keys, config, prefixes, room, shared, prompts, shares }

@@ -1,6 +1,6 @@
 //! The OpenAI form: the tools as scripts with OpenAI's SDK pass them to a model, and the model's calls made.
 //!
-//! | endpoint | what |
+//! | endpoint | answer |
 //! |---|---|
 //! | `GET /v1/tools` | the `tools` array of Chat Completions |
 //! | `POST /v1/tools/call` | makes the model's tool calls, and gives the messages that answer them |
@@ -8,16 +8,17 @@
 //! Both speak arrays that go into the SDK as they are. A query changes the list: `form=responses` is the form of the
 //! Responses interface, `strict=true` asks for schemas that the model is held to, `server=NAME` (repeatable) leaves
 //! the other servers out, `descriptions=short` cuts them at 1,024 characters. `profile=NAME` holds for both endpoints. Calls of either interface are told
-//! apart by themselves ([`asked`]).
+//! apart by themselves ([`tool_calls`]).
 
-mod answers;
-mod asked;
 mod calls;
+mod tool_calls;
+mod tool_messages;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
@@ -27,110 +28,90 @@ use crate::compute;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::method_not_allowed;
-use crate::http::mount::Prefixes;
 use crate::http::{Access, BodyBudget, BodyError, KeyName, Keys, Problem, document_answer, read_body_if};
 use crate::protocol::media_type::{self, JSON};
 
-/// The parameter that narrows what a caller is shown, as at `/mcp`.
+/// The path of the list.
+const TOOLS: &str = "/v1/tools";
+/// The path of calls.
+pub const CALL: &str = "/v1/tools/call";
+/// The parameter that names a profile, as at `/mcp`.
 const PROFILE: &str = "profile";
 
-/// The face under one configuration.
+/// The OpenAI form under one configuration.
 #[derive(Debug)]
 pub struct OpenAi {
     gateway: Arc<Gateway>,
     keys: Arc<Keys>,
     config: Arc<Config>,
-    prefixes: Prefixes,
     room: BodyBudget,
 }
 
-/// The endpoint that a request came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Tools,
-    Call,
-}
-
-/// What the query of a list asks for.
+/// The query of a list.
 #[derive(Debug, Default, PartialEq)]
-struct Wanted {
+struct ListQuery {
     form: FunctionForm,
     /// Empty: all.
     servers: Vec<String>,
 }
 
+/// `GET /v1/tools`
+pub async fn tools(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> Response {
+    let (head, _) = request.into_parts();
+    let timer = openai.gateway.metrics().http().request(head.method.as_str(), TOOLS);
+    let answer = match (openai.admit(&head), &head.method) {
+        (Ok(caller), &Method::GET | &Method::HEAD) => under_key(&caller, openai.tools(&head, &caller).await),
+        (Ok(_), _) => method_not_allowed("GET, HEAD").into_response(),
+        (Err(problem), _) => problem.into_response(),
+    };
+    timer.answered(answer.status().as_u16());
+    answer
+}
+
+/// `POST /v1/tools/call`
+pub async fn call(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let timer = openai.gateway.metrics().http().request(head.method.as_str(), CALL);
+    let answer = match (openai.admit(&head), &head.method) {
+        (Ok(caller), &Method::POST) => under_key(&caller, openai.post(&head, body, &caller).await),
+        (Ok(_), _) => method_not_allowed("POST").into_response(),
+        (Err(problem), _) => problem.into_response(),
+    };
+    timer.answered(answer.status().as_u16());
+    answer
+}
+
+/// The answer; a refusal after a good key names the key in its line in the log.
+fn under_key(caller: &Caller, answer: Result<Response, Problem>) -> Response {
+    answer.unwrap_or_else(|problem| {
+        let mut refusal = problem.into_response();
+        if let Some(name) = &caller.key_name {
+            refusal.extensions_mut().insert(KeyName(name.clone()));
+        }
+        refusal
+    })
+}
+
 impl OpenAi {
     pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
-        let prefixes = Prefixes::new(&config.listen);
-        Self { gateway, keys, config, prefixes, room }
+        Self { gateway, keys, config, room }
     }
 
-    /// Whether a raw path (percent-encoded, without query) is one of this face.
-    pub fn is_at(&self, raw: &str) -> bool {
-        self.place(raw).is_some()
-    }
-
-    /// The endpoint at a raw path, with or without the path prefix; a slash at its end makes no difference.
-    fn place(&self, raw: &str) -> Option<Place> {
-        let place = |path: &str| match path.strip_suffix('/').unwrap_or(path) {
-            "/v1/tools" => Some(Place::Tools),
-            "/v1/tools/call" => Some(Place::Call),
-            _ => None,
-        };
-        let path = self.prefixes.within_root(raw);
-        place(path).or_else(|| place(self.prefixes.within_prefix(path)?))
-    }
-
-    /// Answers a request to such a path. Who calls is settled before the body is read.
-    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
-        let (head, body) = request.into_parts();
-        let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
-        let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());
-        let answer = self.admitted(&head, body, place).await;
-        timer.answered(answer.status().as_u16());
-        answer
-    }
-
-    async fn admitted(&self, head: &Parts, body: Body, place: Place) -> Response {
-        let caller = match self.keys.admit(&head.headers, Access::Call) {
-            Ok(caller) => caller,
-            Err(refusal) => return refusal.into_response(),
-        };
-        let answer = match self.in_profile(&caller, head.uri.query().unwrap_or_default()) {
-            Ok(narrowed) => self.at(place, head, body, narrowed.as_ref().unwrap_or(&caller)).await,
-            Err(problem) => Err(problem),
-        };
-        answer.unwrap_or_else(|problem| {
-            let mut answer = problem.into_response();
-            // Its line in the log says whose request it was.
-            if let Some(name) = &caller.key_name {
-                answer.extensions_mut().insert(KeyName(name.clone()));
-            }
-            answer
-        })
-    }
-
-    /// `caller` in the profile that the query names, when it names one; the first counts.
-    fn in_profile(&self, caller: &Caller, query: &str) -> Result<Option<Caller>, Problem> {
+    /// The caller, in the profile that the query names; the first one counts.
+    fn admit(&self, head: &Parts) -> Result<Caller, Problem> {
+        let admitted = self.keys.admit(&head.headers, Access::Call);
+        let caller = admitted.map_err(|refusal| refusal.problem().clone())?;
+        let query = head.uri.query().unwrap_or_default();
         let mut parameters = url::form_urlencoded::parse(query.as_bytes());
-        let Some((_, name)) = parameters.find(|(name, _)| name == PROFILE) else { return Ok(None) };
-        self.keys.in_profile(caller, &name).map(Some).map_err(|_| {
+        let Some((_, name)) = parameters.find(|(name, _)| name == PROFILE) else { return Ok(caller) };
+        self.keys.in_profile(&caller, &name).map_err(|_| {
             let sentence = "there is no such profile; the configuration names them under `profiles`";
             Problem::new(StatusCode::NOT_FOUND, "no_such_profile", sentence)
         })
     }
 
-    async fn at(&self, place: Place, head: &Parts, body: Body, caller: &Caller) -> Result<Response, Problem> {
-        match (place, &head.method) {
-            (Place::Tools, &Method::GET | &Method::HEAD) => self.tools(head, caller).await,
-            (Place::Call, &Method::POST) => self.post(head, body, caller).await,
-            (Place::Tools, _) => Err(method_not_allowed("GET, HEAD")),
-            (Place::Call, _) => Err(method_not_allowed("POST")),
-        }
-    }
-
     async fn tools(&self, head: &Parts, caller: &Caller) -> Result<Response, Problem> {
-        let wanted = Wanted::read(head.uri.query().unwrap_or_default())?;
+        let wanted = ListQuery::read(head.uri.query().unwrap_or_default())?;
         let catalog_builder = self.gateway.catalog_builder();
         let mut servers = Vec::with_capacity(wanted.servers.len());
         for name in &wanted.servers {
@@ -186,17 +167,8 @@ impl OpenAi {
     }
 }
 
-impl Place {
-    fn template(self) -> &'static str {
-        match self {
-            Self::Tools => "/v1/tools",
-            Self::Call => "/v1/tools/call",
-        }
-    }
-}
-
-impl Wanted {
-    /// Reads a query. What is not known is refused: a list in another form than was meant helps nobody.
+impl ListQuery {
+    /// Reads a query. Unknown parameters are refused, because a list in an unexpected form would go unnoticed.
     fn read(query: &str) -> Result<Self, Problem> {
         let mut wanted = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -234,13 +206,16 @@ mod tests {
     fn a_query_is_read_or_refused_whole() {
         let form = FunctionForm { flat: true, strict: true, short: true };
         assert_eq!(
-            Wanted::read("form=responses&strict=true&descriptions=short&server=a%20b&server=c").unwrap(),
-            Wanted { form, servers: vec!["a b".to_owned(), "c".to_owned()] }
+            ListQuery::read("form=responses&strict=true&descriptions=short&server=a%20b&server=c").unwrap(),
+            ListQuery { form, servers: vec!["a b".to_owned(), "c".to_owned()] }
         );
-        assert_eq!(Wanted::read("").unwrap(), Wanted::default());
-        assert_eq!(Wanted::read("form=chat&strict=false&descriptions=whole").unwrap(), Wanted::default());
+        assert_eq!(ListQuery::read("").unwrap(), ListQuery::default());
+        assert_eq!(
+            ListQuery::read("form=chat&strict=false&descriptions=whole").unwrap(),
+            ListQuery::default()
+        );
         for query in ["form=x", "strict=maybe", "descriptions=1", "stict=true"] {
-            assert_eq!(Wanted::read(query).unwrap_err().status(), 400, "{query}");
+            assert_eq!(ListQuery::read(query).unwrap_err().status(), 400, "{query}");
         }
     }
 }

@@ -1,27 +1,27 @@
 //! REST: a `POST` for each tool, the documents that describe them, and the pages that show those.
 //!
-//! | endpoint | what |
+//! | endpoint | answer |
 //! |---|---|
 //! | `POST /{server}/{tool}` | one call; `POST /{tool}` in single-server mode |
 //! | `GET /openapi.json`, `/{server}/openapi.json` | OpenAPI 3.1 of all tools, of one server's |
 //! | `GET /docs`, `/{server}/docs` | Swagger UI; `/redoc` leads there |
 //! | `GET /servers` | the servers and their state, and that of the configuration, as JSON |
-//! | `GET /servers/plan` | what a reload would change now, for `admin` keys |
-//! | `GET /servers/lock` | what the servers say of their tools, for `tools.lock`; for `admin` keys |
-//! | `GET /metrics` | what Prometheus scrapes; for keys that may see all |
+//! | `GET /servers/plan` | the changes that a reload would make now; for `admin` keys |
+//! | `GET /servers/lock` | the tool definitions of all servers, for `tools.lock`; for `admin` keys |
+//! | `GET /metrics` | the metrics for Prometheus; for keys that may see all |
 //! | `GET /health`, `/ready` | alive; every required server is up |
 //!
-//! Everything is dispatched from the raw path ([`route`]): tool names may hold slashes, braces and anything
-//! else once percent-encoded, which a router's templates cannot carry.
+//! The handlers of pages and documents ([`pages`], [`servers`]) are lines of the table of routes. Calls are sorted from
+//! the raw path ([`route`]): names of tools hold slashes, braces and anything else once percent-encoded.
 
 mod call;
 mod failure;
 mod no_oauth;
-mod pages;
+pub mod pages;
 pub mod problem;
 pub mod result;
 pub mod route;
-mod servers;
+pub mod servers;
 pub mod swagger;
 
 use std::sync::Arc;
@@ -31,60 +31,69 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
+use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::method_not_allowed;
 use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
-use route::{Mount, Route};
+use route::{PathSpace, Route};
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub struct Rest {
     gateway: Arc<Gateway>,
     keys: Arc<Keys>,
     config: Arc<Config>,
-    mount: Mount,
+    paths: PathSpace,
     room: BodyBudget,
 }
 
 impl Rest {
-    /// `room` is what large bodies share, whatever face they come to.
+    /// `room` is the memory that large bodies share on all routes.
     pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
-        let mount = Mount::new(&config.listen, config.single);
-        Self { gateway, keys, config, mount, room }
+        let paths = PathSpace::new(&config.listen, config.single);
+        Self { gateway, keys, config, paths, room }
     }
 }
 
-/// Answers every request that belongs to no other face.
+/// Answers a request that no line of the table of routes matches.
 pub async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let route = rest.or_no_oauth(rest.mount.route(path, head.method == Method::POST), path);
+    let route = rest.or_no_oauth(rest.paths.route(path, head.method == Method::POST), path);
     let timer = rest.gateway.metrics().http().request(head.method.as_str(), route.template());
     let answer = match route {
         Route::Tool { server, tool } if head.method == Method::POST => {
             call::call(&rest, &head, body, server.as_deref(), &tool).await
         }
-        route => other_than_call(&rest, &head, route).await.unwrap_or_else(|refusal| *refusal),
+        route => other_than_call(&rest, &head, route).unwrap_or_else(|refusal| *refusal),
     };
     timer.answered(answer.status().as_u16());
     answer
 }
 
-async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
-    let is_open = matches!(route, Route::Health | Route::Ready | Route::Asset { .. } | Route::NoOAuth);
-    if rest.config.auth.strict && !is_open {
-        // Not even whether a path exists is told without a key.
-        pages::admit(rest, head, Access::Document)?;
+fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
+    if matches!(route, Route::NoOAuth) {
+        return Ok(rest.no_oauth());
+    }
+    if rest.config.auth.strict {
+        // Hides from a caller without a key whether a path exists.
+        admit(rest, head)?;
     }
     match route {
-        Route::Nothing => Err(Problem::not_found().into()),
-        Route::NoOAuth => Ok(rest.no_oauth()),
         Route::Tool { server, tool } => Err(call::wrong_method(rest, head, server.as_deref(), &tool)),
         Route::Moved { to } => rest.moved(head, &to),
-        route if matches!(head.method, Method::GET | Method::HEAD) => pages::page(rest, head, route).await,
-        _ => Err(method_not_allowed("GET, HEAD").into()),
+        Route::ServerRoot { .. } if !matches!(head.method, Method::GET | Method::HEAD) => {
+            Err(method_not_allowed("GET, HEAD").into())
+        }
+        Route::ServerRoot { .. } | Route::NoOAuth | Route::Nothing => Err(Problem::not_found().into()),
     }
+}
+
+/// The caller as one that reads documents.
+fn admit(rest: &Rest, head: &Parts) -> Result<Caller, Refused> {
+    let admitted = rest.keys.admit(&head.headers, Access::Document);
+    admitted.map_err(|refusal| Refused::from(refusal.problem().clone()))
 }
 
 /// An answer that ends a request early; boxed, since it is rare and large.
@@ -100,12 +109,12 @@ impl From<Problem> for Refused {
 impl Rest {
     /// A path that is only missing or carrying a slash, when there is something behind it.
     fn moved(&self, head: &Parts, to: &str) -> Result<Response, Refused> {
-        let exists = match self.mount.route(to, head.method == Method::POST) {
+        let exists = match self.paths.route(to, head.method == Method::POST) {
             Route::Tool { server, tool } if head.method != Method::POST || !tool.is_empty() => {
                 call::exists(self, head, server.as_deref(), &tool)
             }
             Route::ServerRoot { server } | Route::Tool { server: Some(server), .. } => {
-                let caller = pages::admit(self, head, Access::Document);
+                let caller = admit(self, head);
                 caller.is_ok_and(|caller| self.visible_server(&caller, &server).is_ok())
             }
             _ => false,

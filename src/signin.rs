@@ -1,35 +1,34 @@
-//! Sign-in to servers with a browser: where it begins, where it comes back to, and what the gateway is as a client.
+//! Sign-in to servers with a browser: its start, its callback, and the metadata of the gateway as a client.
 //!
-//! | endpoint | what |
+//! | endpoint | answer |
 //! |---|---|
 //! | `GET /oauth/{server}/start` | a page that asks whether to sign in; for `admin` keys, also as the password of Basic |
 //! | `POST /oauth/{server}/start` | begins: leads the browser to the authorization server, or names its address as JSON |
 //! | `GET /oauth/callback` | where the authorization server sends the browser back to |
 //! | `GET /oauth/client-metadata.json` | the document that describes the gateway as a client |
 //!
-//! Addresses are made from `publicUrl` alone, never from what a request's Host says: a code that was sent anywhere else
-//! would open the server to whoever is there.
+//! Addresses are made from `publicUrl` alone, never from a request's Host: a code that was sent to another address would open the
+//! server to it.
 
 mod page;
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
-use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::http::answer::method_not_allowed;
 use crate::http::auth::BASIC;
-use crate::http::mount::Prefixes;
-use crate::http::{Access, KeyName, Keys, Problem, json_answer};
+use crate::http::{Access, Keys, Problem, json_answer};
 use crate::upstream::oauth::sign_in::{
-    self, AuthorizationCallback, AuthorizationRequest, CLIENT_DOCUMENT, SignInError,
+    AuthorizationCallback, AuthorizationRequest, CLIENT_DOCUMENT, LIFETIME, SignInError, application,
+    cookie_name,
 };
 use crate::upstream::oauth::{CALLBACK, OAuthError};
 use crate::upstream::{Authorizer, OAuth, Upstream};
@@ -37,170 +36,132 @@ use crate::upstream::{Authorizer, OAuth, Upstream};
 /// Says that the browser was led to the gateway's own address already.
 const HERE: &str = "here";
 
-/// The face under one configuration.
+/// The sign-ins under one configuration.
 #[derive(Debug)]
 pub struct SignIn {
     gateway: Arc<Gateway>,
     keys: Arc<Keys>,
     config: Arc<Config>,
-    prefixes: Prefixes,
     oauth: Arc<OAuth>,
 }
 
-/// What a path asks for.
-#[derive(Debug, PartialEq)]
-enum Place {
-    Start(String),
-    Callback,
-    ClientDocument,
+/// `GET /oauth/{server}/start`: asks whether to sign in.
+pub async fn ask(
+    State(sign_in): State<Arc<SignIn>>,
+    Path(server): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (own, _) = sign_in.starting(&headers, &server)?;
+    if query.as_deref() != Some(HERE) && is_elsewhere(&own, &headers) {
+        let start = sign_in.oauth.public(&format!("{}?{HERE}", start_path(&server)));
+        return redirect(&start.ok_or_else(no_public_url)?);
+    }
+    Ok(page::question(&server, &format!("{own}{}", start_path(&server))))
 }
 
-impl Place {
-    fn of(path: &str) -> Option<Self> {
-        match path {
-            CALLBACK => Some(Self::Callback),
-            CLIENT_DOCUMENT => Some(Self::ClientDocument),
-            _ => {
-                let server = path.strip_prefix("/oauth/")?.strip_suffix("/start")?;
-                let server = percent_decode_str(server).decode_utf8().ok()?;
-                (!server.is_empty() && !server.contains('/')).then(|| Self::Start(server.into_owned()))
-            }
-        }
-    }
+/// `POST /oauth/{server}/start`: begins the sign-in.
+pub async fn begin(
+    State(sign_in): State<Arc<SignIn>>,
+    Path(server): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (own, authorizer) = sign_in.starting(&headers, &server)?;
+    let begun = authorizer.begin().await.map_err(|error| {
+        tracing::warn!(mcp_server = %server, "a sign-in to {server} could not begin: {error}");
+        cannot_begin(&error)
+    })?;
+    let cookie = cookie(&own, &begun);
+    let mut response = match wants_json(&headers) {
+        true => json_answer(StatusCode::OK, json!({ "authorizationUrl": begun.url }).to_string().into()),
+        false => redirect(&begun.url)?,
+    };
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
 
-    fn template(&self) -> &'static str {
-        match self {
-            Self::Start(_) => "/oauth/{server}/start",
-            Self::Callback => CALLBACK,
-            Self::ClientDocument => CLIENT_DOCUMENT,
+/// Any other method at `/oauth/{server}/start`.
+pub async fn not_allowed() -> Problem {
+    method_not_allowed("GET, HEAD, POST")
+}
+
+/// `GET /oauth/callback`: ends the sign-in. The browser has no key, but the cookie of the sign-in that it began.
+pub async fn callback(
+    State(sign_in): State<Arc<SignIn>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let mut returned = AuthorizationCallback::default();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "state" => returned.state = value.into_owned(),
+            "code" => returned.code = Some(value.into_owned()),
+            "iss" => returned.issuer = Some(value.into_owned()),
+            "error" => returned.error = Some(value.into_owned()),
+            _ => {}
         }
     }
+    let name = cookie_name(&returned.state);
+    let secret = cookie_of(&headers, &name);
+    match sign_in.oauth.sign_ins().finish(returned, secret.as_deref()).await {
+        Ok(authorizer) => {
+            let server = authorizer.server().as_str();
+            if let Ok((upstream, _)) = sign_in.authorizer(server) {
+                upstream.retry();
+            }
+            let home = sign_in.oauth.public(&format!("/#/{}", segment(server))).unwrap_or_default();
+            page::done(server, &sign_in.config.document.name, &home)
+        }
+        Err(error) => {
+            tracing::warn!("a sign-in came to nothing: {error}");
+            let status = match &error {
+                SignInError::Failed(_) => StatusCode::BAD_GATEWAY,
+                SignInError::Gone => StatusCode::CONFLICT,
+                SignInError::Unknown
+                | SignInError::OtherBrowser
+                | SignInError::Denied(_)
+                | SignInError::OtherIssuer => StatusCode::BAD_REQUEST,
+            };
+            page::failed(status, &error.to_string())
+        }
+    }
+}
+
+/// `GET /oauth/client-metadata.json`: describes the gateway as a client of any authorization server.
+pub async fn client_document(State(sign_in): State<Arc<SignIn>>) -> Result<Response, Problem> {
+    let address = |path: &str| sign_in.oauth.public(path).ok_or_else(no_public_url);
+    let callback = address(CALLBACK)?;
+    let document = json!({
+        "client_id": address(CLIENT_DOCUMENT)?,
+        "client_name": sign_in.config.document.name,
+        "client_uri": address("")?,
+        "redirect_uris": [callback],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        "application_type": application(&callback),
+    });
+    Ok(json_answer(StatusCode::OK, document.to_string().into()))
 }
 
 impl SignIn {
     pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, oauth: Arc<OAuth>) -> Self {
-        let prefixes = Prefixes::new(&config.listen);
-        Self { gateway, keys, config, prefixes, oauth }
+        Self { gateway, keys, config, oauth }
     }
 
-    /// Whether a raw path (percent-encoded, without query) is one of this face.
-    pub fn is_at(&self, raw: &str) -> bool {
-        self.place(raw).is_some()
-    }
-
-    /// Like all of the gateway's own paths, these are there with and without the path prefix.
-    fn place(&self, raw: &str) -> Option<Place> {
-        let path = self.prefixes.within_root(raw);
-        Place::of(path).or_else(|| Place::of(self.prefixes.within_prefix(path)?))
-    }
-
-    /// Answers a request to such a path.
-    pub async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
-        let (head, _body) = request.into_parts();
-        let Some(place) = self.place(head.uri.path()) else { return Problem::not_found().into_response() };
-        let timer = self.gateway.metrics().http().request(head.method.as_str(), place.template());
-        let get = matches!(head.method, Method::GET | Method::HEAD);
-        let answer = match place {
-            Place::Callback if get => self.callback(&head).await,
-            Place::ClientDocument if get => self.client_document(),
-            Place::Start(server) if get || head.method == Method::POST => self.start(&head, &server).await,
-            Place::Start(_) => Err(not_allowed("GET, HEAD, POST")),
-            Place::Callback | Place::ClientDocument => Err(not_allowed("GET, HEAD")),
-        };
-        let mut answer = answer.unwrap_or_else(|problem| problem.into_response());
-        let caller = self.keys.admit(&head.headers, Access::Open).ok();
-        if let Some(name) = caller.and_then(|caller| caller.key_name) {
-            answer.extensions_mut().insert(KeyName(name));
-        }
-        timer.answered(answer.status().as_u16());
-        answer
-    }
-
-    async fn start(&self, head: &Parts, server: &str) -> Result<Response, Problem> {
-        self.admin(&head.headers)?;
+    /// The gateway's own address, and the sign-in to `server`, for a caller that may begin it.
+    fn starting(&self, headers: &HeaderMap, server: &str) -> Result<(String, Arc<Authorizer>), Problem> {
+        self.check_admin(headers)?;
         let (_, authorizer) = self.authorizer(server)?;
-        let own = self.oauth.public("").ok_or_else(no_public_url)?;
-        if head.method != Method::POST {
-            if head.uri.query() != Some(HERE) && is_elsewhere(&own, &head.headers) {
-                let start = self.oauth.public(&format!("{}?{HERE}", start_path(server)));
-                return redirect(&start.ok_or_else(no_public_url)?);
-            }
-            return Ok(page::question(server, &format!("{own}{}", start_path(server))));
-        }
-        let begun = authorizer.begin().await.map_err(|error| {
-            tracing::warn!(mcp_server = %server, "a sign-in to {server} could not begin: {error}");
-            cannot_begin(&error)
-        })?;
-        let cookie = cookie(&own, &begun);
-        let mut response = match wants_json(&head.headers) {
-            true => json_answer(StatusCode::OK, json!({ "authorizationUrl": begun.url }).to_string().into()),
-            false => redirect(&begun.url)?,
-        };
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok((self.oauth.public("").ok_or_else(no_public_url)?, authorizer))
     }
 
-    /// The browser that comes back has no key; it has the cookie of the sign-in that it began.
-    async fn callback(&self, head: &Parts) -> Result<Response, Problem> {
-        let mut returned = AuthorizationCallback::default();
-        for (name, value) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
-            match &*name {
-                "state" => returned.state = value.into_owned(),
-                "code" => returned.code = Some(value.into_owned()),
-                "iss" => returned.issuer = Some(value.into_owned()),
-                "error" => returned.error = Some(value.into_owned()),
-                _ => {}
-            }
-        }
-        let name = sign_in::cookie_name(&returned.state);
-        let secret = cookie_of(&head.headers, &name);
-        match self.oauth.sign_ins().finish(returned, secret.as_deref()).await {
-            Ok(authorizer) => {
-                let server = authorizer.server().as_str();
-                if let Ok((upstream, _)) = self.authorizer(server) {
-                    upstream.retry();
-                }
-                let home = self.oauth.public(&format!("/#/{}", segment(server))).unwrap_or_default();
-                Ok(page::done(server, &self.config.document.name, &home))
-            }
-            Err(error) => {
-                tracing::warn!("a sign-in came to nothing: {error}");
-                let status = match &error {
-                    SignInError::Failed(_) => StatusCode::BAD_GATEWAY,
-                    SignInError::Gone => StatusCode::CONFLICT,
-                    SignInError::Unknown
-                    | SignInError::OtherBrowser
-                    | SignInError::Denied(_)
-                    | SignInError::OtherIssuer => StatusCode::BAD_REQUEST,
-                };
-                Ok(page::failed(status, &error.to_string()))
-            }
-        }
-    }
-
-    /// What the gateway is as a client of any authorization server (client-id metadata).
-    fn client_document(&self) -> Result<Response, Problem> {
-        let address = |path: &str| self.oauth.public(path).ok_or_else(no_public_url);
-        let callback = address(CALLBACK)?;
-        let document = json!({
-            "client_id": address(CLIENT_DOCUMENT)?,
-            "client_name": self.config.document.name,
-            "client_uri": address("")?,
-            "redirect_uris": [callback],
-            "grant_types": ["authorization_code", "refresh_token"],
-            "response_types": ["code"],
-            "token_endpoint_auth_method": "none",
-            "application_type": sign_in::application(&callback),
-        });
-        Ok(json_answer(StatusCode::OK, document.to_string().into()))
-    }
-
-    /// Who asks, if that is somebody who may sign the gateway in.
-    fn admin(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Refuses a caller without the `admin` right.
+    fn check_admin(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let caller = self.keys.admit(headers, Access::Open).map_err(|refusal| refusal.problem().clone())?;
         if caller.admin {
-            return Ok(caller);
+            return Ok(());
         }
         if caller.key_name.is_some() {
             let sentence =
@@ -213,6 +174,7 @@ impl SignIn {
         Err(problem.with_header(header::WWW_AUTHENTICATE, BASIC))
     }
 
+    /// The server and the sign-in to it.
     fn authorizer(&self, server: &str) -> Result<(Arc<Upstream>, Arc<Authorizer>), Problem> {
         let upstreams = self.gateway.catalog_builder().upstreams();
         let upstream = upstreams.iter().find(|upstream| upstream.name().as_str() == server);
@@ -220,7 +182,7 @@ impl SignIn {
         match upstream.authorizer().filter(|authorizer| authorizer.is_for_people()) {
             Some(authorizer) => Ok((upstream.clone(), authorizer.clone())),
             None => {
-                let sentence = "Nobody signs in to this server: its entry has no `oauth` with the grant authorization_code";
+                let sentence = "This server needs no sign-in: its entry has no `oauth` with the grant authorization_code";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no_sign_in", sentence))
             }
         }
@@ -239,7 +201,7 @@ fn no_public_url() -> Problem {
     Problem::new(StatusCode::CONFLICT, "no_public_url", OAuthError::NoPublicUrl.to_string())
 }
 
-/// Only administrators get here, who may know why.
+/// Only administrators get here, so the sentence may say why.
 fn cannot_begin(error: &OAuthError) -> Problem {
     let status = match error {
         OAuthError::NoPublicUrl => return no_public_url(),
@@ -249,11 +211,6 @@ fn cannot_begin(error: &OAuthError) -> Problem {
         }
     };
     Problem::new(status, "sign_in_failed", format!("The sign-in cannot begin: {error}"))
-}
-
-fn not_allowed(allow: &'static str) -> Problem {
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
-    problem.with_header(header::ALLOW, HeaderValue::from_static(allow))
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {
@@ -269,7 +226,7 @@ fn is_elsewhere(own: &str, headers: &HeaderMap) -> bool {
     here.is_some_and(|here| here.origin() != own.origin())
 }
 
-/// 303: what was a form becomes a visit.
+/// 303: the form's `POST` becomes a `GET`.
 fn redirect(to: &str) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(to).map_err(|_| Problem::internal())?;
     let mut response = StatusCode::SEE_OTHER.into_response();
@@ -282,7 +239,7 @@ fn cookie(own: &str, begun: &AuthorizationRequest) -> HeaderValue {
     let url = Url::parse(own).ok();
     let path = url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default();
     let secure = if url.as_ref().is_some_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
-    let seconds = sign_in::LIFETIME.as_secs();
+    let seconds = LIFETIME.as_secs();
     let (name, secret) = (&begun.cookie, &begun.secret);
     let text =
         format!("{name}={secret}; Path={path}{CALLBACK}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
@@ -298,26 +255,6 @@ fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_lead_to_their_place_and_others_nowhere() {
-        let start = |server: &str| Some(Place::Start(server.to_owned()));
-        for (path, place) in [
-            ("/oauth/callback", Some(Place::Callback)),
-            ("/oauth/client-metadata.json", Some(Place::ClientDocument)),
-            ("/oauth/a/start", start("a")),
-            ("/oauth/a%20b/start", start("a b")),
-            ("/oauth/callback/start", start("callback")),
-            ("/oauth//start", None),
-            ("/oauth/a/b/start", None),
-            ("/oauth/a%2Fb/start", None),
-            ("/oauth/start", None),
-            ("/oauth", None),
-            ("/a/oauth/callback", None),
-        ] {
-            assert_eq!(Place::of(path), place, "{path}");
-        }
-    }
 
     #[test]
     fn the_cookie_is_for_the_callback_alone_and_secure_where_the_gateway_is() {

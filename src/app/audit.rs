@@ -1,5 +1,4 @@
-//! The audit trail of a configuration, opened before anything is served: who asks for one wants to know when there is
-//! none.
+//! Opens the audit trail of a configuration before anything is served: without its trail, the gateway does not start.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,14 +1,14 @@
-//! Everything that one configuration makes, from its keys to its edge. A reload builds the next one beside
-//! it and swaps; requests go on under the one that they began with.
+//! One configuration at work, from its keys to its edge. A reload builds the next one beside it and swaps them;
+//! requests go on under the one that they began with.
 
 use std::sync::Arc;
 
 use arc_swap::Guard;
 use tokio_util::sync::CancellationToken;
 
-use super::AppError;
-use super::faces::Faces;
-use super::fleet::Fleet;
+use super::error::AppError;
+use super::router::{Rooms, Router};
+use super::upstream_set::UpstreamSet;
 use crate::catalog::{CatalogBuilder, Namespace};
 use crate::compute;
 use crate::config::{Config, Plan};
@@ -35,9 +35,10 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Builds what `config` asks for over the servers of `fleet`, of which the generation `before` already
-    /// uses some; the plan says which may stay. New servers are not started yet, and nothing is served
-    /// before [`Served`] is. `keys` and `namespace` are those of `config`.
+    /// Builds `config` over the servers of `upstream_set`; `before` is the generation that is served now.
+    ///
+    /// New servers are not started yet, and nothing is served before [`Served`] is. `keys` and `namespace` are
+    /// those of `config`.
     ///
     /// # Errors
     ///
@@ -47,18 +48,18 @@ impl Generation {
         keys: Keys,
         namespace: Arc<Namespace>,
         before: Option<(&Self, &Plan)>,
-        fleet: &Fleet,
+        upstream_set: &UpstreamSet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
         let keys = Arc::new(keys);
         HostRule::new(&config.listen, keys.is_empty())?;
         let config = Arc::new(config);
         let upstreams = match before {
-            Some((before, plan)) => fleet.muster(&config, plan, &before.upstreams),
-            None => fleet.muster(&config, &Plan::default(), &[]),
+            Some((before, plan)) => upstream_set.reconcile(&config, plan, &before.upstreams),
+            None => upstream_set.reconcile(&config, &Plan::default(), &[]),
         };
         let shown = before.map(|(before, _)| Guard::into_inner(before.catalog_builder.catalog()));
-        let (all, of_all, changes) = (config.clone(), upstreams.clone(), fleet.changes().clone());
+        let (all, of_all, changes) = (config.clone(), upstreams.clone(), upstream_set.changes().clone());
         let scope_count = keys.scope_count();
         // A server whose rules have changed has all of its tools taken into the catalog anew.
         let first = move || {
@@ -73,38 +74,44 @@ impl Generation {
             configuration,
             limits.clone(),
             Lasting {
-                metrics: fleet.metrics().clone(),
-                audit: fleet.audit().cloned(),
-                closing: fleet.closing().clone(),
-                results: fleet.results().clone(),
+                metrics: upstream_set.metrics().clone(),
+                audit: upstream_set.audit().cloned(),
+                closing: upstream_set.closing().clone(),
+                results: upstream_set.results().clone(),
             },
         ));
         let keyless = keys.is_empty();
         let room = BodyBudget::new(&config.limits);
-        let mcp = Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), fleet.mcp().clone());
-        let mcp = Arc::new(mcp);
-        let web = Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone()));
-        let sign_in = SignIn::new(gateway.clone(), keys.clone(), config.clone(), fleet.oauth().clone());
-        let openai = OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone());
-        let rest = Arc::new(Rest::new(gateway, keys, config.clone(), room));
-        let (openai, sign_in) = (Arc::new(openai), Arc::new(sign_in));
-        let faces = Faces { mcp: mcp.clone(), openai, sign_in, web, rest };
-        let edge = Edge::new(faces, &config.listen, keyless)?.counted_with(fleet.metrics().http().clone());
-        let ended = fleet.stop().child_token();
+        let shared = upstream_set.mcp().clone();
+        let mcp = Arc::new(Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), shared));
+        let oauth = upstream_set.oauth().clone();
+        let metrics = upstream_set.metrics().http().clone();
+        let router = Router::new(Rooms {
+            mcp: mcp.clone(),
+            openai: Arc::new(OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone())),
+            sign_in: Arc::new(SignIn::new(gateway.clone(), keys.clone(), config.clone(), oauth)),
+            web: Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone())),
+            rest: Arc::new(Rest::new(gateway, keys.clone(), config.clone(), room)),
+            keys,
+            config: config.clone(),
+            metrics: metrics.clone(),
+        });
+        let edge = Edge::new(router, &config.listen, keyless)?.counted_with(metrics);
+        let ended = upstream_set.stop().child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
         Ok((Self { config, upstreams, catalog_builder, mcp, limits, ended }, served))
     }
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
-    pub fn start(&self, before: Option<&Self>, fleet: &Fleet) {
-        fleet.metrics().http().limit_connections(self.config.limits.connections);
-        fleet.set_servers(self.upstreams.clone());
-        fleet.tasks().spawn(self.catalog_builder.clone().run(self.ended.clone()));
-        fleet.mcp().serve(self.mcp.clone());
+    pub fn start(&self, before: Option<&Self>, upstream_set: &UpstreamSet) {
+        upstream_set.metrics().http().limit_connections(self.config.limits.connections);
+        upstream_set.set_servers(self.upstreams.clone());
+        upstream_set.tasks().spawn(self.catalog_builder.clone().run(self.ended.clone()));
+        upstream_set.mcp().serve(self.mcp.clone());
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {
-                fleet.start(upstream.clone());
+                upstream_set.start(upstream.clone());
             }
         }
     }

@@ -11,10 +11,10 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::AppError;
-use super::fleet::Fleet;
+use super::error::AppError;
 use super::generation::Generation;
 use super::service_manager::Reloads;
+use super::upstream_set::UpstreamSet;
 use crate::catalog::Namespace;
 use crate::config::{Config, Loaded, Plan, Problem};
 use crate::gateway::configuration::Configuration;
@@ -23,7 +23,7 @@ use crate::shutdown::Shutdown;
 
 /// The one task that changes what is served.
 pub struct Reloader {
-    pub fleet: Arc<Fleet>,
+    pub upstream_set: Arc<UpstreamSet>,
     pub certificate: Option<Arc<Certificate>>,
     pub configuration: Arc<Configuration>,
     pub serving: Serving,
@@ -32,24 +32,24 @@ pub struct Reloader {
     pub earlier: Vec<CancellationToken>,
     /// The lock that the running configuration names.
     pub lock_file: Arc<ArcSwapOption<PathBuf>>,
-    /// The service manager hears of each reload.
-    pub told: Reloads,
+    /// Notifies the service manager of each reload.
+    pub reloads: Reloads,
 }
 
 impl Reloader {
-    /// Reloads each time `wanted` is told, until the `shutdown`.
+    /// Reloads at each notification of `wanted`, until the `shutdown`.
     pub async fn run(mut self, wanted: Arc<Notify>, shutdown: Shutdown) {
         let stop = shutdown.token().clone();
         while stop.run_until_cancelled(wanted.notified()).await.is_some() {
             tracing::info!("reloading the configuration");
-            self.told.begun();
-            if let Some(audit) = self.fleet.audit() {
+            self.reloads.begun();
+            if let Some(audit) = self.upstream_set.audit() {
                 audit.reopen();
             }
             // Files may take their time, and the end does not wait for them.
             let reloading = async { (self.reload().await, self.renew_certificate().await) };
             let Some((reloaded, renewed)) = stop.run_until_cancelled(reloading).await else { return };
-            self.fleet.metrics().reloaded(reloaded.is_ok() && renewed.is_ok());
+            self.upstream_set.metrics().reloaded(reloaded.is_ok() && renewed.is_ok());
             if let Err(problem) = &renewed {
                 tracing::error!("{problem}; the certificate from before is served");
             }
@@ -57,7 +57,7 @@ impl Reloader {
                 Ok(()) => {
                     shutdown.will_drain(self.current.config.limits.drain);
                     self.configuration.loaded();
-                    self.told.ended(renewed.err().as_deref());
+                    self.reloads.ended(renewed.err().as_deref());
                     tracing::info!("the new configuration is served");
                 }
                 Err(problems) => {
@@ -65,14 +65,14 @@ impl Reloader {
                         tracing::error!("{line}");
                     }
                     tracing::error!("the running configuration stays: nothing was changed");
-                    self.told.ended(problems.first().map(|problem| one_line(problem)).as_deref());
+                    self.reloads.ended(problems.first().map(|problem| one_line(problem)).as_deref());
                     self.configuration.rejected(problems);
                 }
             }
         }
     }
 
-    /// One reload; what is wrong is told in blocks of lines.
+    /// One reload; each error is a block of lines.
     async fn reload(&mut self) -> Result<(), Vec<String>> {
         let planning =
             self.configuration.plan(self.current.config.clone(), self.current.upstreams.clone()).await;
@@ -98,13 +98,13 @@ impl Reloader {
             return Ok(());
         };
         if certificate.renew(files).await.map_err(|error| error.to_string())? {
-            self.fleet.metrics().serves_certificate(certificate.expires());
+            self.upstream_set.metrics().serves_certificate(certificate.expires());
             tracing::info!("new connections get the new TLS certificate");
         }
         Ok(())
     }
 
-    /// Serves `config` from now on. What it no longer needs ends after its last call.
+    /// Serves `config` from now on. Servers that it does not use end after their last call.
     async fn swap(
         &mut self,
         config: Config,
@@ -113,10 +113,16 @@ impl Reloader {
         plan: &Plan,
     ) -> Result<(), AppError> {
         let before = Some((&self.current, plan));
-        let built =
-            Generation::build(config, keys, namespace, before, &self.fleet, self.configuration.clone());
+        let built = Generation::build(
+            config,
+            keys,
+            namespace,
+            before,
+            &self.upstream_set,
+            self.configuration.clone(),
+        );
         let (next, served) = built.await?;
-        next.start(Some(&self.current), &self.fleet);
+        next.start(Some(&self.current), &self.upstream_set);
         self.serving.store(Arc::new(served));
         let before = std::mem::replace(&mut self.current, next);
         self.lock_file.store(self.current.config.lock_file.clone().map(Arc::new));
@@ -125,7 +131,7 @@ impl Reloader {
         let gone: Vec<_> =
             before.upstreams.into_iter().filter(|upstream| !self.current.uses(upstream)).collect();
         if !gone.is_empty() {
-            self.fleet.retire(gone, self.earlier.clone(), self.current.config.limits.drain);
+            self.upstream_set.retire(gone, self.earlier.clone(), self.current.config.limits.drain);
         }
         Ok(())
     }

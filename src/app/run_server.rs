@@ -23,10 +23,10 @@ use crate::upstream::transport::child::Process;
 use crate::upstream::transport::child::stderr::StderrRate;
 pub use isolation::Isolation;
 
-/// How long the farewell may take: a gateway that does not read must not keep the unit.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the exit notice may take: a gateway that does not read must not keep the unit.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is to be run, and what must hold around it.
+/// The server to run, and the isolation it needs.
 #[derive(Debug)]
 pub struct Assignment {
     /// For the log.
@@ -45,19 +45,19 @@ pub async fn run(assignment: Assignment) -> bool {
             return false;
         }
     };
-    let farewell = match serve(&assignment, &socket).await {
+    let notice = match serve(&assignment, &socket).await {
         Ok(reason) => ExitNotice::from(reason),
         Err(refusal) => ExitNotice::Refused(refusal),
     };
-    let well = matches!(&farewell, ExitNotice::Ended { status, .. } if status == "exited with status 0");
-    match &farewell {
+    let well = matches!(&notice, ExitNotice::Ended { status, .. } if status == "exited with status 0");
+    match &notice {
         ExitNotice::Refused(reason) => tracing::error!(mcp_server = %name, "{name} is not started: {reason}"),
         ExitNotice::Ended { status, .. } => {
             tracing::info!(mcp_server = %name, "{name}: the process {status}")
         }
     }
-    if let Err(error) = say(&socket, &farewell) {
-        tracing::debug!(mcp_server = %name, %error, "nobody hears how the server ended");
+    if let Err(error) = say(&socket, &notice) {
+        tracing::debug!(mcp_server = %name, %error, "the gateway could not be told how the server ended");
     }
     well
 }
@@ -65,7 +65,7 @@ pub async fn run(assignment: Assignment) -> bool {
 /// The connection on our standard input, as a descriptor that outlives it.
 fn own_socket() -> std::io::Result<OwnedFd> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
-    // Tells a connected socket from everything else.
+    // Fails for anything but a connected socket.
     rustix::net::getpeername(&socket)?;
     Ok(socket)
 }
@@ -131,9 +131,9 @@ fn explain(error: &CloseReason) -> String {
     }
 }
 
-fn say(socket: &OwnedFd, farewell: &ExitNotice) -> rustix::io::Result<()> {
-    set_socket_timeout(socket, Timeout::Send, Some(FAREWELL))?;
-    let message = farewell.encode();
+fn say(socket: &OwnedFd, notice: &ExitNotice) -> rustix::io::Result<()> {
+    set_socket_timeout(socket, Timeout::Send, Some(NOTICE_TIMEOUT))?;
+    let message = notice.encode();
     let mut rest = message.as_slice();
     while !rest.is_empty() {
         let sent = rustix::net::send(socket, rest, rustix::net::SendFlags::NOSIGNAL)?;

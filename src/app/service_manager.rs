@@ -18,19 +18,19 @@ use crate::systemd::liveness::liveness;
 use crate::systemd::{LivenessResponder, Notifier, Probe, Watchdog, watchdog_interval};
 use crate::upstream::{Changes, Upstream};
 
-/// Changes that come in a burst (a start of many servers) are told once.
+/// Changes that come in a burst (a start of many servers) are sent as one status.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// What the service manager is told, and who tells it.
+/// Notifies the service manager of the gateway's state.
 #[derive(Debug)]
 pub struct ServiceManager {
     reloads: Reloads,
     stop: CancellationToken,
-    telling: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
     watchdog: Option<Watchdog>,
 }
 
-/// Tells of reloads. Cheap to clone, for whoever carries them out.
+/// Notifies of reloads. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reloads {
     notifier: Notifier,
@@ -45,7 +45,7 @@ impl Reloads {
     }
 
     /// The reload is over. `failure` is why the old configuration stays, and is part of the status until the next
-    /// reload; it must be fit for everybody's eyes.
+    /// reload; every user of the machine can read it.
     pub fn ended(&self, failure: Option<&str>) {
         let note = failure.map(|why| format!("the last reload failed: {why}"));
         self.notifier.ready(note.as_deref().unwrap_or("reloaded"));
@@ -54,7 +54,7 @@ impl Reloads {
 }
 
 impl ServiceManager {
-    /// Starts telling. `servers` gives the servers of the moment, of which `changes` announces every change;
+    /// Starts the notifications. `servers` gives the servers of the moment, of which `changes` announces every change;
     /// `ending` is how long the gateway takes to stop at most. READY is sent when the accept loop answers its
     /// first [`LivenessResponder`], which is the caller's to hand to the loop. Needs a tokio runtime.
     pub fn start(
@@ -63,10 +63,10 @@ impl ServiceManager {
         shutdown: Shutdown,
         ending: Duration,
     ) -> (Self, LivenessResponder) {
-        Self::telling(Notifier::new(environment::notify_socket()), servers, changes, shutdown, ending)
+        Self::with_notifier(Notifier::new(environment::notify_socket()), servers, changes, shutdown, ending)
     }
 
-    fn telling(
+    fn with_notifier(
         notifier: Notifier,
         servers: impl Fn() -> Vec<Arc<Upstream>> + Send + 'static,
         changes: &Changes,
@@ -76,25 +76,25 @@ impl ServiceManager {
         let (probe, responder) = liveness();
         let reloads = Reloads { notifier: notifier.clone(), note: Arc::new(watch::Sender::new(None)) };
         let stop = CancellationToken::new();
-        let telling = notifier.is_wanted().then(|| {
-            let teller = Teller {
+        let task = notifier.is_wanted().then(|| {
+            let sender = StatusSender {
                 notifier: notifier.clone(),
                 servers,
                 changes: changes.subscribe(),
                 note: reloads.note.subscribe(),
-                told: String::new(),
+                sent: String::new(),
             };
-            let telling = teller.tell(probe.clone(), shutdown, ending);
+            let running = sender.run(probe.clone(), shutdown, ending);
             let stop = stop.clone();
             tokio::spawn(async move {
-                stop.run_until_cancelled(telling).await;
+                stop.run_until_cancelled(running).await;
             })
         });
         let watchdog = watchdog(&notifier, probe);
-        (Self { reloads, stop, telling, watchdog }, responder)
+        (Self { reloads, stop, task, watchdog }, responder)
     }
 
-    /// For whoever reloads the configuration.
+    /// The handle by which a reload is announced.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
     }
@@ -102,8 +102,8 @@ impl ServiceManager {
     /// Ends the task and the watchdog's thread, and returns when they have.
     pub async fn end(mut self) {
         self.stop.cancel();
-        if let Some(telling) = self.telling.take()
-            && let Err(error) = telling.await
+        if let Some(task) = self.task.take()
+            && let Err(error) = task.await
         {
             tracing::error!(%error, "the task that informs the service manager failed");
         }
@@ -130,20 +130,20 @@ fn watchdog(notifier: &Notifier, probe: Probe) -> Option<Watchdog> {
 }
 
 /// The task that writes the status.
-struct Teller<S> {
+struct StatusSender<S> {
     notifier: Notifier,
     servers: S,
     changes: watch::Receiver<u64>,
     note: watch::Receiver<Option<String>>,
-    told: String,
+    sent: String,
 }
 
-impl<S: Fn() -> Vec<Arc<Upstream>> + Send> Teller<S> {
-    async fn tell(mut self, accept_loop: Probe, shutdown: Shutdown, ending: Duration) {
-        // Who answers takes connections.
+impl<S: Fn() -> Vec<Arc<Upstream>> + Send> StatusSender<S> {
+    async fn run(mut self, accept_loop: Probe, shutdown: Shutdown, ending: Duration) {
+        // A loop that answers accepts connections.
         accept_loop.answered().await;
-        self.told = self.line();
-        self.notifier.ready(&self.told);
+        self.sent = self.line();
+        self.notifier.ready(&self.sent);
         tokio::select! {
             () = shutdown.requested() => {}
             () = self.follow() => {}
@@ -152,7 +152,7 @@ impl<S: Fn() -> Vec<Arc<Upstream>> + Send> Teller<S> {
         self.notifier.stopping("stopping: calls in flight are drained", ending);
     }
 
-    /// Tells every new line; ends only when nobody is left who could change anything.
+    /// Sends every new line; ends when all senders of changes are gone.
     async fn follow(&mut self) {
         loop {
             tokio::select! {
@@ -161,15 +161,15 @@ impl<S: Fn() -> Vec<Arc<Upstream>> + Send> Teller<S> {
                     if changed.is_err() {
                         return;
                     }
-                    // What a reload has told itself meanwhile is to be replaced in any case.
-                    self.told.clear();
+                    // The status that a reload sent itself meanwhile is to be replaced in any case.
+                    self.sent.clear();
                 }
             }
             tokio::time::sleep(SETTLE).await;
             let line = self.line();
-            if line != self.told {
+            if line != self.sent {
                 self.notifier.status(&line);
-                self.told = line;
+                self.sent = line;
             }
         }
     }
@@ -212,8 +212,13 @@ mod tests {
         );
         let shutdown = Shutdown::new();
         let servers = move || vec![server.clone()];
-        let (manager, mut responder) =
-            ServiceManager::telling(notifier, servers, &changes, shutdown.clone(), Duration::from_secs(1));
+        let (manager, mut responder) = ServiceManager::with_notifier(
+            notifier,
+            servers,
+            &changes,
+            shutdown.clone(),
+            Duration::from_secs(1),
+        );
         let early = tokio::time::timeout(Duration::from_millis(50), socket.readable()).await;
         assert!(early.is_err(), "told before the accept loop has turned");
         responder.respond().await;

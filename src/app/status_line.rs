@@ -1,16 +1,16 @@
-//! The one line that says how the gateway is, for `systemctl status`. Pure.
+//! The one line of `systemctl status`: the servers that are ready, and the reasons of the others. Pure.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::upstream::{Phase, Upstream, UpstreamState};
 
-/// What fits into a terminal beside systemd's own words, in characters.
+/// The longest line, in characters: it fits into a terminal beside systemd's own words.
 const LONGEST: usize = 200;
-/// What the note may take of it, so that there is room for the first trouble.
+/// The longest note in it, so that the first reason has room.
 const LONGEST_NOTE: usize = 120;
 
-/// How many servers are ready, and what is wrong with the others. `Display` gives the line, at most 200
+/// How many servers are ready, and why the others are not. `Display` gives the line, at most 200
 /// characters: `12 of 13 servers ready; athena: it cannot be reached`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusLine {
@@ -19,12 +19,12 @@ pub struct StatusLine {
     pub total: usize,
     /// Name and short reason of each server that is not ready, in the order of the configuration.
     pub troubles: Vec<(String, String)>,
-    /// What is to be said besides, such as a reload under way or why the last one failed.
+    /// A reload under way, or why the last one failed.
     pub note: Option<String>,
 }
 
 impl StatusLine {
-    /// How `upstreams` are now. Reasons are the public ones: everybody on the machine can read the line.
+    /// The line for `upstreams` as they are now, with reasons that every user of the machine may read.
     pub fn of(upstreams: &[Arc<Upstream>], note: Option<String>) -> Self {
         let mut line = Self { note, ..Self::default() };
         for upstream in upstreams {

@@ -10,7 +10,7 @@ use super::command_error::CommandError;
 use super::messages;
 use super::request::{GatewayRequest, GatewayResponse};
 use super::target::{Address, InProcess};
-use crate::app::local::Local;
+use crate::app::in_process::InProcessGateway;
 use crate::catalog::openapi::path_segment;
 use crate::config::Loaded;
 use crate::shutdown::Shutdown;
@@ -35,7 +35,7 @@ pub enum ToolRoot {
 
 enum Backend {
     Remote(Box<Remote>),
-    InProcess(Box<Local>),
+    InProcess(Box<InProcessGateway>),
 }
 
 impl GatewayClient {
@@ -76,7 +76,7 @@ impl GatewayClient {
         let prefix = config.listen.path_prefix.trim_end_matches('/').to_owned();
         let root = if config.single { ToolRoot::Single(String::new()) } else { ToolRoot::Servers(prefix) };
         // Links in the documents are those of a gateway; asking goes past what a proxy would add.
-        let local = Local::start(config, in_process.sources, wanted)
+        let local = InProcessGateway::start(config, in_process.sources, wanted)
             .await
             .map_err(|error| CommandError::Configuration(error.to_string()))?;
         Ok(Self { backend: Backend::InProcess(Box::new(local)), base: String::new(), root })

@@ -1,4 +1,4 @@
-//! Answers that every face shares: errors in FastAPI's shape with a stable code, and documents with an ETag.
+//! Answers that all handlers share: errors in FastAPI's shape with a stable code, and documents with an ETag.
 //!
 //! An error's body is `{"detail": ...}` (contract section 2.5), and its header `x-mcpo-error` is a code that
 //! clients may rely on where the sentence may change.
@@ -56,11 +56,9 @@ impl Problem {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// The refusal of a caller that calls too often; `wait` is when it is worth to try again.
+    /// The refusal of a caller that calls too often; `wait` is the time until the next try can succeed.
     pub fn too_many(code: &'static str, sentence: String, wait: Duration) -> Self {
-        // At least one, rounded up: a client that waits so long is let through.
-        let seconds = (wait + Duration::from_millis(999)).as_secs().max(1);
-        Self::new(StatusCode::TOO_MANY_REQUESTS, code, sentence).retry_after(seconds)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, sentence).retry_after(whole_seconds(wait))
     }
 
     pub fn status(&self) -> StatusCode {
@@ -75,7 +73,7 @@ impl Problem {
         &self.detail
     }
 
-    /// The answer with `body`, which is JSON too, in place of FastAPI's; for callers that read another shape.
+    /// The answer with `body`, which is JSON, in place of that of FastAPI.
     pub fn with_body(self, body: Bytes) -> Response {
         let mut response = json_answer(self.status, body);
         response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(self.code));
@@ -120,7 +118,7 @@ pub fn error_answer(status: StatusCode, code: &'static str, detail: &(impl Seria
     }
 }
 
-/// The value of `Retry-After`: at least one, rounded up, so that a client that waits so long finds the next try made.
+/// The value of `Retry-After`: rounded up and at least one, so that the next try is not early.
 pub fn whole_seconds(wait: Duration) -> u64 {
     (wait + Duration::from_millis(999)).as_secs().max(1)
 }
@@ -135,8 +133,8 @@ pub fn json_answer(status: StatusCode, body: Bytes) -> Response {
 
 /// Answers a prebuilt document: 200 with its bytes, or 304 when the caller has them already.
 ///
-/// `etag` is the quoted entity tag. Documents differ by key, so shared caches are told to tell callers apart
-/// (`Vary: Authorization`), and every cache to ask again (`no-cache`). `HEAD` needs nothing from here: the
+/// `etag` is the quoted entity tag. Documents differ by key, so shared caches keep callers apart
+/// (`Vary: Authorization`), and every cache asks again (`no-cache`). `HEAD` needs nothing from here: the
 /// edge drops the body and keeps the head.
 pub fn document_answer(
     body: &Bytes,

@@ -1,17 +1,17 @@
-//! Who calls: API keys, compared in constant time, before anything of the body is read.
+//! API keys: compared in constant time, before anything of the body is read.
 //!
 //! A key comes as `Authorization: Bearer KEY`, or as the password of Basic (any user), on every route alike.
 //! The refusals are mcpo's to the letter (contract section 2.5), except that a right Basic password opens
 //! tools too, and that the scheme's case never matters (RFC 9110 section 11.1).
 
-mod presented;
+mod credentials;
+mod error;
 mod scopes;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use self::scopes::{ScopeShape, Scopes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
@@ -20,18 +20,20 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::answer::Problem;
 use crate::catalog::{Caller, Namespace, Scope};
-use crate::config::{ApiKeyConfig, AuthConfig, SecretError};
-use crate::file::{self, ApartError};
-use presented::Presented;
+use crate::config::{ApiKeyConfig, AuthConfig};
+use crate::file;
+use credentials::Credentials;
+pub use error::KeysError;
+use scopes::{ScopeShape, Scopes};
 
 /// Asks for a user's name and a password. A header of its own: Chromium reads one scheme of each, the first, and only
 /// when nothing stands behind it (mcpo's `Bearer, Basic` asks for nothing there). The realm is a must (RFC 7617).
 pub const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"mcpo\", charset=\"UTF-8\"");
 
-/// What a route asks of its caller once a key is configured.
+/// The key that a route asks for, once any key is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing (`/health`, `/ready`, the empty docs page). A valid key still makes the caller that key.
+    /// No key (`/health`, `/ready`, the empty docs page). A valid key still names the caller.
     Open,
     /// A key in strict mode or when any key is limited; else nothing (documents, pages).
     Document,
@@ -42,7 +44,7 @@ pub enum Access {
 /// The configured keys, resolved; built once at start.
 #[derive(Debug)]
 pub struct Keys {
-    keys: Vec<Key>,
+    keys: Vec<ApiKey>,
     scopes: Scopes,
     anonymous: Caller,
     strict: bool,
@@ -52,12 +54,12 @@ pub struct Keys {
 
 /// A key as it is compared. Digests have one length, so that nothing about a key's length leaks.
 #[derive(Debug)]
-struct Key {
+struct ApiKey {
     digest: [u8; 32],
     caller: Caller,
 }
 
-/// Stands for the value of a key, to tell whether its name has another one now.
+/// The digest of a key's value, to detect that the key of this name has a new value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -67,26 +69,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Why the keys cannot be used; the gateway does not start then.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    #[error("API key `{name}`: {source}")]
-    Secret { name: String, source: SecretError },
-    #[error("the API keys cannot be read: {0}")]
-    Apart(#[from] ApartError),
-    #[error("API key `{name}` is empty; give it a value, or remove it to leave the gateway open")]
-    Empty { name: String },
-    #[error("API keys `{first}` and `{second}` have the same value; give each a value of its own")]
-    Same { first: String, second: String },
-    #[error("API key `{name}`: `servers` has a bad pattern: {source}")]
-    Servers { name: String, source: globset::Error },
-    #[error("API key `{name}` names the profile `{profile}`, which does not exist; add it to `profiles`")]
-    Profile { name: String, profile: String },
-    #[error("profile `{name}`: `servers` or `tools` has a bad pattern: {source}")]
-    ProfilePattern { name: String, source: globset::Error },
-}
-
-/// A profile that a request asked for, and that there is not.
+/// A request asked for a profile that is not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoSuchProfile;
 
@@ -101,11 +84,12 @@ impl Keys {
         file::apart(move || Self::new(&config, &namespace)).await?
     }
 
-    /// Reads every key's secret and prepares the callers and scopes, which are over the servers of `namespace`. May have
-    /// to wait for files.
+    /// Reads every key's secret, and prepares the callers and their scopes over `namespace`.
+    ///
+    /// May have to wait for files.
     pub fn new(config: &AuthConfig, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
         let mut scopes = Scopes::new(&config.profiles, namespace.clone());
-        let mut keys: Vec<Key> = Vec::with_capacity(config.keys.len());
+        let mut keys: Vec<ApiKey> = Vec::with_capacity(config.keys.len());
         for entry in &config.keys {
             let digest = digest_of(entry)?;
             if let Some(same) = keys.iter().position(|key| key.digest == digest) {
@@ -134,7 +118,7 @@ impl Keys {
                 scope,
                 reach,
             };
-            keys.push(Key { digest, caller });
+            keys.push(ApiKey { digest, caller });
         }
         let locked = !keys.is_empty() && (config.strict || scopes.of_keys().len() > 1);
         let anonymous_scope = if locked { scopes.add_nothing() } else { scopes.everything() };
@@ -172,26 +156,26 @@ impl Keys {
         Ok(Caller { profile: Some(name), scope, ..caller.clone() })
     }
 
-    /// Decides from a request's head who calls, or refuses.
+    /// Identifies the caller by the request's head, or refuses it.
     ///
     /// On an open route a wrong key is no key: nothing is refused there.
     pub fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Caller, Refusal> {
         if self.keys.is_empty() {
             return Ok(self.anonymous.clone());
         }
-        let presented = Presented::read(headers);
-        if let Some(caller) = presented.secret().and_then(|secret| self.find(secret)) {
+        let credentials = Credentials::read(headers);
+        if let Some(caller) = credentials.secret().and_then(|secret| self.find(secret)) {
             return Ok(caller.clone());
         }
         match access {
             Access::Open => Ok(self.anonymous.clone()),
             Access::Document if !self.locked => Ok(self.anonymous.clone()),
-            Access::Document | Access::Call => Err(self.refuse(&presented, access)),
+            Access::Document | Access::Call => Err(self.refuse(&credentials, access)),
         }
     }
 
-    /// The caller that the key `name` makes in `profile`; `None` when there is no such key or profile, or when there
-    /// are keys and `name` is none.
+    /// The caller with the key `name`, in `profile`. `None` for an unknown key or profile, and without `name` when keys
+    /// are configured.
     pub fn caller(&self, name: Option<&str>, profile: Option<&str>) -> Option<Caller> {
         let caller = match name {
             None => self.keys.is_empty().then(|| self.anonymous.clone()),
@@ -206,7 +190,7 @@ impl Keys {
         }
     }
 
-    /// What stands for the value of the key `name`; `None` without such a key.
+    /// The fingerprint of the key `name`; `None` for an unknown key.
     pub fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
         let key = self.keys.iter().find(|key| key.caller.key_name.as_deref() == Some(name))?;
         Some(Fingerprint(key.digest))
@@ -214,7 +198,7 @@ impl Keys {
 
     /// The names of the keys that `next` does not have, or has with another value.
     pub fn ended_by(&self, next: &Self) -> Vec<Arc<str>> {
-        let kept: HashMap<&str, &Key> =
+        let kept: HashMap<&str, &ApiKey> =
             next.keys.iter().filter_map(|key| Some((key.caller.key_name.as_deref()?, key))).collect();
         let names = self.keys.iter().filter_map(|key| Some((key.caller.key_name.clone()?, key.digest)));
         let ended =
@@ -222,20 +206,20 @@ impl Keys {
         ended.map(|(name, _)| name).collect()
     }
 
-    /// Whether a header may hold what opens this gateway, which must not leave it: with keys, `Authorization`
-    /// always does, and a caller may repeat a key anywhere else.
+    /// Whether a header may hold a key of this gateway, which must not be forwarded. With keys, `Authorization` always
+    /// may, and a caller may repeat a key in any other header.
     pub fn is_own(&self, name: &HeaderName, value: &HeaderValue) -> bool {
         if self.keys.is_empty() {
             return false;
         }
         let value = value.as_bytes();
-        let inner = Presented::of(value);
+        let inner = Credentials::of(value);
         name == header::AUTHORIZATION
             || self.find(value.trim_ascii()).is_some()
             || inner.secret().is_some_and(|secret| self.find(secret).is_some())
     }
 
-    /// Compares with every key and never stops early, so that time tells nothing about which one matched.
+    /// Compares with every key and never stops early, so that the time does not reveal the key that matched.
     fn find(&self, secret: &[u8]) -> Option<&Caller> {
         let digest: [u8; 32] = Sha256::digest(secret).into();
         let none = u64::MAX;
@@ -246,7 +230,7 @@ impl Keys {
         usize::try_from(found).ok().and_then(|index| self.keys.get(index)).map(|key| &key.caller)
     }
 
-    fn refuse(&self, presented: &Presented, access: Access) -> Refusal {
+    fn refuse(&self, credentials: &Credentials, access: Access) -> Refusal {
         let unauthenticated = |detail: &'static str| {
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
             let problem = problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -255,12 +239,12 @@ impl Keys {
             Refusal(if both { problem.with_header(header::WWW_AUTHENTICATE, BASIC) } else { problem })
         };
         let wrong = |detail: &'static str| Refusal(Problem::new(StatusCode::FORBIDDEN, "wrong_key", detail));
-        match presented {
-            Presented::Bearer(_) => wrong("Invalid API key"),
-            Presented::Basic(_) if self.strict => wrong("Invalid credentials"),
-            Presented::BadBasic if self.strict => unauthenticated("Invalid Basic Authentication format"),
-            Presented::Other if self.strict => unauthenticated("Unsupported authorization method"),
-            Presented::Nothing | Presented::Basic(_) | Presented::BadBasic | Presented::Other => {
+        match credentials {
+            Credentials::Bearer(_) => wrong("Invalid API key"),
+            Credentials::Basic(_) if self.strict => wrong("Invalid credentials"),
+            Credentials::BadBasic if self.strict => unauthenticated("Invalid Basic Authentication format"),
+            Credentials::Other if self.strict => unauthenticated("Unsupported authorization method"),
+            Credentials::Nothing | Credentials::Basic(_) | Credentials::BadBasic | Credentials::Other => {
                 unauthenticated("Missing or invalid Authorization header")
             }
         }
@@ -268,7 +252,7 @@ impl Keys {
 }
 
 impl Refusal {
-    /// What is answered.
+    /// The answer to the caller.
     pub fn problem(&self) -> &Problem {
         &self.0
     }

@@ -24,11 +24,11 @@ use crate::config::LimitsConfig;
 use crate::memory_budget::{BudgetOwner, FAST, Reservation, SMALL};
 pub use budget::BodyBudget;
 
-/// A body may take `limits.bodyTimeout`, and a second more for each so many bytes that came of it: whoever
-/// sends more slowly holds a connection for the sake of holding it.
+/// Bytes that earn a body one second more than `limits.bodyTimeout`. A client that sends more slowly only holds the
+/// connection.
 pub const LEAST_RATE: usize = 1024;
 
-/// Why a request body could not be had.
+/// Why a request body was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error(
@@ -66,8 +66,7 @@ pub async fn read_body(
     read_body_if(body, limits, room, &None, || Ok(())).await
 }
 
-/// Reads `body` of `owner` to its end: at most `limits.body_bytes`, with no pause longer than `limits.body_timeout`, and no
-/// slower than [`LEAST_RATE`] after that time.
+/// Reads `body` of `owner` to its end, within the size, the pauses and the rate of `limits`.
 ///
 /// An announced length above the limit is refused before anything is read. A body that came in one piece is
 /// returned without a copy. One that is not small is read on if `may_be_large` allows it and once it has its share of
@@ -133,7 +132,7 @@ impl Coming {
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => frame.map_err(BodyError::Broken)?,
             };
-            // Trailers are of no use to anyone behind us.
+            // Nothing behind the gateway reads trailers.
             let Ok(data) = frame.into_data() else { continue };
             self.received += data.len();
             if self.received > self.limit {
@@ -251,7 +250,7 @@ mod tests {
         }
     }
 
-    /// Announces seven bytes, and fails the test when anybody asks for them.
+    /// Announces seven bytes, and fails the test when they are read.
     struct Announcement;
 
     impl hyper::body::Body for Announcement {

@@ -1,5 +1,5 @@
-//! What a request's head says of the request itself: its id (`X-Request-Id`) and its trace (W3C Trace
-//! Context). The id goes back on every answer, so that a caller can name what it asks about.
+//! The id (`X-Request-Id`) and the trace (W3C Trace Context) of a request. Every answer carries the id, so that a
+//! caller can name the request in a question about it.
 
 use bytes::Bytes;
 use http::request::Parts;

@@ -63,7 +63,7 @@ impl Cors {
         Some(response)
     }
 
-    /// Adds what the browser must find on the answer to a request from `origin`.
+    /// Adds the headers without which a browser keeps the answer from a page of `origin`.
     pub fn mark(&self, origin: &HeaderValue, answer: &mut HeaderMap) {
         let shown = match self {
             Self::Any => STAR,

@@ -1,10 +1,10 @@
-//! Which headers of a request are taken along for the servers that it may reach.
+//! The headers of a request that are forwarded to servers.
 
 use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::Keys;
+use super::auth::Keys;
 use crate::config::ServerConfig;
 use crate::upstream::CallerHeaders;
 

@@ -1,13 +1,13 @@
 //! Which `Host` is served and which web pages may ask: the defence of a gateway without keys.
 //!
-//! **The threat.** A gateway without a key trusts whoever reaches its address. A web page in the operator's
+//! **The threat.** A gateway without a key trusts every client that reaches its address. A web page in the operator's
 //! browser reaches loopback too: directly (its `Origin` is then foreign), or by DNS rebinding, where its own
 //! name resolves to our address (its `Host` is then foreign). So without a key both must be known. With a key
 //! a browser carries nothing by itself and any Host is served, with one exception: credentials that a browser
 //! remembered for Basic are sent by themselves, so a foreign page must not ride on them.
 //!
-//! **Unix sockets.** No browser opens one and no name resolves to one, so programs on it may call us what they like
-//! (`curl --unix-socket` invents a Host). Yet a proxy may stand before it and pass on what browsers ask of the proxy;
+//! **Unix sockets.** No browser opens one and no name resolves to one, so clients on it may send any Host
+//! (`curl --unix-socket` invents one). Yet a proxy may stand before it and pass on what browsers ask of the proxy;
 //! those requests carry an `Origin`, and are judged as on a port.
 
 use std::net::IpAddr;
@@ -16,9 +16,9 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version, header};
 
-use super::Peer;
 use super::answer::Problem;
 use crate::config::ListenConfig;
+use crate::trace::Peer;
 
 /// The stable code of a refusal of a page.
 pub const ORIGIN_NOT_ALLOWED: &str = "origin_not_allowed";
@@ -74,8 +74,7 @@ impl HostRule {
         Ok(Self { keyless, names, allowed, origins, public_origin })
     }
 
-    /// Judges a request by its head: 400 for one that does not say once whom it is for, 421 for a Host that is not
-    /// served, 403 for a page that may not ask.
+    /// Checks the Host and Origin of a request: 400 without one Host, 421 or 403 for a foreign one.
     pub fn check<B>(&self, request: &Request<B>, peer: Peer) -> Result<(), Problem> {
         let (uri, headers) = (request.uri(), request.headers());
         let stated = stated_once(request.version(), headers)?;
@@ -109,7 +108,7 @@ impl HostRule {
 
     fn serves(&self, authority: &Authority) -> bool {
         let host = authority.host();
-        // What stands before or behind name and port is for other readers of the header to find.
+        // Anything before the name or behind the port may mean something to another reader of the header.
         let rest = authority.as_str().strip_prefix(host);
         let is_plain = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
         if !is_plain {
@@ -165,7 +164,7 @@ fn stated_once(version: Version, headers: &HeaderMap) -> Result<Option<&HeaderVa
     Err(Problem::new(StatusCode::BAD_REQUEST, "host_not_stated_once", message))
 }
 
-/// Whether a page of this very host and port asks: its origin is what the request calls us.
+/// Whether a page of this host and port sends the request: its origin is the request's own Host.
 fn is_own_origin(origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
     let Some((scheme, page)) = origin.split_once("://") else { return false };
     let default_port = match scheme {
@@ -186,7 +185,7 @@ fn is_basic(authorization: &[u8]) -> bool {
     authorization.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
 }
 
-/// What this machine calls itself: its node name, also without its domain, and with mDNS's.
+/// The names of this machine: its node name, also without its domain, and with that of mDNS.
 fn own_names() -> Vec<String> {
     let node = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
     if node.is_empty() || node == "(none)" {

@@ -1,7 +1,6 @@
-//! What every request passes on its way to the faces, in one place: [`Edge::respond`].
+//! The edge: the steps that every request passes before its handler, in one place ([`Edge::respond`]).
 //!
-//! It is a plain function and not a stack of tower layers, and what stands behind it is no router: a router boxes each
-//! layer and each handler once per request, and none of these needs that.
+//! A plain function instead of tower layers: axum boxes each layer once per request, and a call passes all of these.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +14,6 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
-use super::Peer;
 use super::answer::{ERROR_CODE, Problem, without_body};
 use super::correlation;
 use super::cors::Cors;
@@ -23,16 +21,16 @@ use super::host::{HostRule, HostRuleError, ORIGIN_NOT_ALLOWED};
 use crate::config::ListenConfig;
 use crate::json::clip;
 use crate::metrics::HttpMetrics;
-use crate::trace::RequestId;
+use crate::trace::{Peer, RequestId};
 
-/// The key of a caller who was let in and refused later, as an extension of the answer: for the log.
+/// The key of a caller that was refused after its admission: an extension of the answer, for the log.
 #[derive(Debug, Clone)]
 pub struct KeyName(pub Arc<str>);
 
-/// A path in the log is cut here, in bytes: it is whatever anybody asked for.
+/// The longest path in the log, in bytes: any client chooses the path.
 const PATH_LENGTH: usize = 200;
 
-/// What answers the requests that the edge lets through.
+/// Answers the requests that the edge lets through.
 pub trait Responder: Send + Sync {
     /// May panic: the edge catches it.
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response>;
@@ -43,7 +41,7 @@ pub trait Responder: Send + Sync {
     }
 }
 
-/// What answers, with the rules that stand before it; shared by all connections.
+/// The handlers behind the rules of the edge; shared by all connections.
 pub struct Edge {
     behind: Box<dyn Responder>,
     cors: Cors,
@@ -63,7 +61,7 @@ impl Edge {
         Ok(Self { behind: Box::new(behind), cors, hosts, metrics: Arc::default() })
     }
 
-    /// Counts connections, refusals, and the requests that do not reach the faces, with `metrics`.
+    /// Counts connections, refusals, and the requests that the edge answers itself, with `metrics`.
     #[must_use]
     pub fn counted_with(self, metrics: Arc<HttpMetrics>) -> Self {
         Self { metrics, ..self }
@@ -79,11 +77,11 @@ impl Edge {
     ///    ([`RequestId`]), and every answer carries it.
     /// 2. **CORS**: answers preflights, and marks every answer that leaves, refusals and faults included.
     /// 3. **`nosniff`** on every answer, and no body on one to `HEAD`.
-    /// 4. **The log line of a refusal**, so that whoever answered it, it is written once.
-    /// 5. **Host and Origin rules**, before anything else may be learnt.
+    /// 4. **The log line of a refusal**, written once, wherever the refusal comes from.
+    /// 5. **Host and Origin rules**, before the answer can reveal anything.
     /// 6. **The panic catcher**, around handlers only: a panic costs one request, not the connection's others.
-    /// 7. **The faces.** Keys are checked in there, because only a route knows what it asks of a caller;
-    ///    bodies are read in there, after that, because only a route knows whether it wants one.
+    /// 7. **The handlers.** Keys are checked there, because each route asks for another key; bodies are read after
+    ///    that, because only some routes take one.
     pub async fn respond<B>(&self, mut request: Request<B>, peer: Peer) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
@@ -116,7 +114,7 @@ impl Edge {
         if let Some(code) = note_refusal(&response, &method, &uri, peer, &id) {
             self.metrics.refused(code);
         }
-        // Over HTTP/2 nobody else would.
+        // hyper does it for HTTP/1 only.
         if method == Method::HEAD {
             response = without_body(response);
         }
@@ -134,7 +132,7 @@ impl Edge {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        // A caught panic leaves nothing half done behind: what handlers share is swapped in whole.
+        // Safe after a panic: handlers share only state that is swapped in whole.
         let answering = async { self.behind.respond(request.map(Body::new)).await };
         match AssertUnwindSafe(answering).catch_unwind().await {
             Ok(response) => response,
@@ -209,11 +207,19 @@ impl std::fmt::Debug for Edge {
     }
 }
 
-/// For edges that stand before something small.
+/// A table of routes, which boxes its answers itself.
 impl Responder for axum::Router {
     fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response> {
         let router = self.clone();
-        async move { router.oneshot(request).await.unwrap_or_else(|never| match never {}) }.boxed()
+        let answering = async move {
+            let mut answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            // axum states the length of every body. That of a 304 is the document's, which it does not know.
+            if answer.status() == StatusCode::NOT_MODIFIED {
+                answer.headers_mut().remove(header::CONTENT_LENGTH);
+            }
+            answer
+        };
+        answering.boxed()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The open port: bound once or inherited, in front of everything else, with or without TLS.
 //!
 //! Binding is its own step, so that a port in use ends the start (exit code 69) before any server runs. A
-//! service manager may pass several sockets; they are served alike, except that TLS is spoken on TCP only: who may
-//! use a Unix socket is said by its file, and nobody listens on the way.
+//! service manager may pass several sockets; they are served alike, except that TLS is spoken on TCP only: the
+//! file of a Unix socket says which users may connect, and its bytes do not leave the machine.
 
+mod error;
 mod spare;
 mod stream;
 mod tls;
@@ -13,20 +14,19 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
-pub(super) use stream::Stream;
+pub use error::ListenError;
+pub(super) use stream::SocketStream;
 pub use tls::Certificate;
 
-use super::Peer;
 use crate::config::{ListenConfig, TlsConfig};
-use crate::file::ApartError;
 use crate::systemd::InheritedSocket;
+use crate::trace::Peer;
 use spare::Spare;
 use unix::SocketFile;
 
@@ -50,46 +50,8 @@ enum Socket {
     Unix(UnixListener, Option<SocketFile>),
 }
 
-/// Why the port cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    #[error(
-        "cannot listen on {address}: the address is in use; stop what listens there (`ss -ltnp` names it), \
-         or choose another port with `--port`"
-    )]
-    AddressInUse { address: String },
-    #[error(
-        "cannot listen on {address}: the host has no address: {reason}; `--host` takes a name or address of this machine"
-    )]
-    Host { address: String, reason: String },
-    #[error("cannot listen on {address}: {source}")]
-    Bind { address: String, source: io::Error },
-    #[error(
-        "cannot listen on unix:{}: the socket is in use; stop what listens there (`ss -lxp` names it), or choose \
-         another path", path.display()
-    )]
-    SocketInUse { path: PathBuf },
-    #[error("cannot listen on unix:{}: {source}", path.display())]
-    Unix { path: PathBuf, source: io::Error },
-    #[error("an inherited socket cannot be used: {0}")]
-    Inherited(#[source] io::Error),
-    #[error("TLS certificate `{}`: {reason}", path.display())]
-    Certificate { path: PathBuf, reason: String },
-    #[error("TLS key `{}`: {reason}", path.display())]
-    Key { path: PathBuf, reason: String },
-    #[error("the TLS certificate and key cannot be read: {0}")]
-    Files(#[from] ApartError),
-}
-
-impl ListenError {
-    /// Whether the address was taken, which has an exit code of its own (69).
-    pub fn is_address_in_use(&self) -> bool {
-        matches!(self, Self::AddressInUse { .. } | Self::SocketInUse { .. })
-    }
-}
-
 impl Listener {
-    /// Takes over the sockets that the service manager passed, or binds what `config` says when there are none.
+    /// Takes over the inherited sockets; without any, binds the address of `config`.
     ///
     /// # Errors
     ///
@@ -156,7 +118,7 @@ impl Listener {
         tcp.collect()
     }
 
-    /// Every open socket for people: URLs, and `unix:` with the path.
+    /// Every open socket as users write it: URLs, and `unix:` with the path.
     pub fn places(&self) -> Vec<String> {
         let scheme = if self.is_tls() { "https" } else { "http" };
         let places = self.sockets.iter().map(|socket| match socket {
@@ -178,7 +140,7 @@ impl Listener {
         self.tls.is_some()
     }
 
-    /// What is presented on TCP, for a reload to renew; `None` without TLS.
+    /// The TLS certificate on TCP, for a reload to renew; `None` without TLS.
     pub fn certificate(&self) -> Option<&Arc<Certificate>> {
         self.tls.as_ref()
     }
@@ -189,7 +151,7 @@ impl Listener {
 
     /// The next connection of any socket. They take turns in being asked first, so that a busy one does not
     /// starve the others. Loses nothing when it is dropped.
-    pub(super) async fn accept(&mut self) -> io::Result<(Stream, Peer)> {
+    pub(super) async fn accept(&mut self) -> io::Result<(SocketStream, Peer)> {
         self.spare.restock();
         match poll_fn(|context| self.poll_accept(context)).await {
             Err(error) if self.spare.helps(&error) => poll_fn(|context| self.poll_accept(context)).await,
@@ -197,7 +159,7 @@ impl Listener {
         }
     }
 
-    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(SocketStream, Peer)>> {
         let count = self.sockets.len();
         for index in (self.next..count).chain(0..self.next) {
             if let Poll::Ready(accepted) = self.sockets[index].poll_accept(context) {
@@ -209,8 +171,8 @@ impl Listener {
     }
 }
 
-/// Bounds what the system keeps of answers that clients do not read: by itself it keeps up to four megabytes a connection,
-/// and as long as it takes more, the worker writes. Connections inherit it.
+/// Bounds the system's buffer for answers that clients do not read: its own default is up to four megabytes a
+/// connection, and the worker writes for as long as it takes more. Connections inherit the bound.
 fn bound_send_buffers(tcp: &impl AsFd) {
     if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(tcp, SEND_BUFFER) {
         tracing::debug!(%error, "the system keeps as much of each answer as it wants");
@@ -239,14 +201,14 @@ impl Socket {
         }
     }
 
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(SocketStream, Peer)>> {
         match self {
-            Self::Tcp(tcp) => {
-                tcp.poll_accept(context).map_ok(|(stream, address)| (Stream::Tcp(stream), Peer::tcp(address)))
-            }
+            Self::Tcp(tcp) => tcp
+                .poll_accept(context)
+                .map_ok(|(stream, address)| (SocketStream::Tcp(stream), Peer::tcp(address))),
             Self::Unix(unix, _) => unix.poll_accept(context).map_ok(|(stream, _)| {
                 let user = stream.peer_cred().ok().map(|credentials| credentials.uid());
-                (Stream::Unix(stream), Peer::Unix { user })
+                (SocketStream::Unix(stream), Peer::Unix { user })
             }),
         }
     }
@@ -334,7 +296,7 @@ mod tests {
         let mut kinds = Vec::new();
         for _ in 0..5 {
             let (stream, peer) = listener.accept().await.unwrap();
-            assert_eq!(matches!(stream, Stream::Unix(_)), peer.is_unix());
+            assert_eq!(matches!(stream, SocketStream::Unix(_)), peer.is_unix());
             kinds.push(peer.is_unix());
         }
         assert!(

@@ -1,30 +1,29 @@
 //! The accept loop: connections on one port, bounded in number, in idleness and at the end.
 //!
-//! HTTP/1.1 and HTTP/2 are told apart by what the client sends first. Nothing here takes a lock per request:
+//! The first bytes of a client decide between HTTP/1.1 and HTTP/2. Nothing here takes a lock per request:
 //! each connection hears of the shutdown through a channel of its own, and one coarse timer per connection
 //! watches for clients that hold it without using it.
 
+mod activity;
 mod connection;
 mod counted;
+mod serving;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::DropGuard;
 
-use super::layers::Edge;
 use super::listener::Listener;
-use crate::config::LimitsConfig;
 use crate::shutdown::Shutdown;
 use crate::systemd::LivenessResponder;
-use connection::Activity;
+use activity::Activity;
+pub use serving::{ServeOptions, Served, Serving};
 
 /// The pause after an accept that failed for want of something (descriptors, memory), doubled up to
 /// [`LONGEST_PAUSE`]: such a failure returns at once, and a loop without pause would burn a core.
@@ -40,63 +39,27 @@ const RESTED: u32 = 17;
 /// One of so many connections is closed at each look, and one at least.
 const ONE_OF: usize = 64;
 
-/// The bounds of the loop.
-#[derive(Debug, Clone, Copy)]
-pub struct ServeOptions {
-    /// Open connections at one time; further ones wait in the system's backlog.
-    pub connections: usize,
-    /// How long a client may take for the TLS handshake, and from there to its first whole request head.
-    pub header_timeout: Duration,
-    /// How long a connection may rest between requests, or take nothing of an answer, at least.
-    pub idle_timeout: Duration,
-    /// How long requests in flight may go on after the shutdown was asked for.
-    pub drain: Duration,
-}
-
-impl From<&LimitsConfig> for ServeOptions {
-    fn from(limits: &LimitsConfig) -> Self {
-        Self {
-            connections: limits.connections,
-            header_timeout: limits.header_timeout,
-            idle_timeout: limits.idle_timeout,
-            drain: limits.drain,
-        }
-    }
-}
-
-/// What is served by one configuration. A reload swaps it in whole: each request is answered by the one that
-/// it began under, whatever comes meanwhile.
-#[derive(Debug)]
-pub struct Served {
-    pub edge: Edge,
-    pub options: ServeOptions,
-    /// Tells that the last request which began under this configuration has been answered.
-    pub ended: DropGuard,
-}
-
-/// What is served now.
-pub type Serving = Arc<ArcSwap<Served>>;
-
 /// The connections that are open: their tasks, and the channel that tells each to finish.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    open: HashMap<Id, Open>,
+    open: HashMap<Id, ConnectionHandle>,
 }
 
 /// An open connection as the loop sees it.
-struct Open {
+struct ConnectionHandle {
     /// Tells the connection to finish, also by being dropped.
     _finish: oneshot::Sender<()>,
     activity: Arc<Activity>,
-    /// What it had done at the last look, and for how many looks it has done nothing more.
+    /// Its activity at the last look, and the number of looks since that activity.
     done: (usize, usize),
     rested: u32,
 }
 
-/// Serves `serving` on `listener` until `shutdown` is requested; then closes the port, lets requests in flight
-/// finish within the configured time, and cuts what is left. Every connection has ended when it returns. Answers
-/// `responder` for as long as the loop turns, and while it drains.
+/// Serves `serving` on `listener` until `shutdown` is requested, then drains.
+///
+/// Every connection has ended when it returns. Answers `responder` for as long as the loop turns, and while it
+/// drains.
 pub async fn serve(
     mut listener: Listener,
     serving: Serving,
@@ -120,7 +83,7 @@ pub async fn serve(
                 options.connections
             );
         }
-        // A limit that is reached again and again is told of once.
+        // A limit that is reached again and again is logged once.
         was_full = is_full || was_full && connections.tasks.len() > most / 2;
         let accepted = async {
             pause.passed().await;
@@ -144,7 +107,7 @@ pub async fn serve(
                         (stream, peer), tls, serving, options, (finished, activity.clone()),
                     );
                     let task = connections.tasks.spawn(serving);
-                    let open = Open { _finish: finish, activity, done: (0, 0), rested: 0 };
+                    let open = ConnectionHandle { _finish: finish, activity, done: (0, 0), rested: 0 };
                     connections.open.insert(task.id(), open);
                 }
                 Err(error) if concerns_one_connection(&error) => {
@@ -162,7 +125,7 @@ pub async fn serve(
             },
         }
     }
-    // Closing the port first sends new clients elsewhere at once, instead of into a backlog nobody reads.
+    // Closing the port first sends new clients elsewhere at once, instead of into a backlog that is not read.
     drop(listener);
     let drain = serving.load().options.drain;
     connections.end(drain, &shutdown, responder).await;
@@ -250,7 +213,7 @@ fn room_for_connections() -> usize {
     usize::try_from(descriptors.saturating_sub(for_servers)).unwrap_or(usize::MAX)
 }
 
-/// Errors that accept reports about the connection it took up, and not about us.
+/// Accept errors caused by the incoming connection, not by resource exhaustion.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -46,8 +46,8 @@ pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &Budget
     Response::from_parts(head, Body::from(share.held_by(body)))
 }
 
-/// The same bytes in pages of their own, which go back to the system with them. The heap keeps what lies below anything
-/// small that was allocated while they waited: many answers at one time would be all of the room.
+/// The same bytes in pages of their own, which go back to the system with them. The heap would keep them below
+/// anything small that was allocated while they waited, and many answers at one time would fill the room.
 fn paged(body: Bytes) -> Bytes {
     match MmapMut::map_anon(body.len()) {
         Ok(mut pages) => {

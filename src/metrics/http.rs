@@ -39,7 +39,7 @@ pub struct HttpMetrics {
 pub struct RequestTimer<'a> {
     metrics: &'a HttpMetrics,
     method: &'static str,
-    route: &'static str,
+    route: &'a str,
     began: Instant,
     answered: bool,
 }
@@ -80,7 +80,7 @@ impl Default for HttpMetrics {
 
 impl HttpMetrics {
     /// Begins to measure a request. `route` is a template and never the path itself; empty when there is none.
-    pub fn request(&self, method: &str, route: &'static str) -> RequestTimer<'_> {
+    pub fn request<'a>(&'a self, method: &str, route: &'a str) -> RequestTimer<'a> {
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("_OTHER");
         RequestTimer { metrics: self, method, route, began: Instant::now(), answered: false }
     }
@@ -101,7 +101,7 @@ impl HttpMetrics {
         self.connection_limit.set(limit.try_into().unwrap_or(i64::MAX));
     }
 
-    fn observe(&self, method: &'static str, route: &'static str, status: Option<u16>, took: Duration) {
+    fn observe(&self, method: &'static str, route: &str, status: Option<u16>, took: Duration) {
         let seconds = took.as_secs_f64();
         let is_call = method == METHODS[0];
         let calls = FREQUENT_ROUTES.iter().zip(&self.calls).find(|(known, _)| is_call && **known == route);

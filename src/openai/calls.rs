@@ -13,8 +13,8 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::OpenAi;
-use super::answers::{Answer, Reading, read};
-use super::asked::{self, AskedCall};
+use super::tool_calls::{self, ToolCall};
+use super::tool_messages::{ToolMessage, ToolOutput, read};
 use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::nearest;
@@ -42,7 +42,7 @@ impl OpenAi {
         turn: Permit,
     ) -> Result<Response, Problem> {
         let owner = caller.owner(FACE);
-        let asked = compute::run_sized(owner, body.len(), move || asked::calls(&body)).await;
+        let asked = compute::run_sized(owner, body.len(), move || tool_calls::calls(&body)).await;
         let asked = asked
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
         let context = CallContext::new(caller.clone(), correlation::origin(head));
@@ -54,9 +54,9 @@ impl OpenAi {
             let named = NamedCall::new(&self.gateway, &context, ("-", &call.name), Instant::now());
             answering.push(self.answered(head, &context, call, (named, turn), &taken));
         }
-        let answers: Vec<(Answer, Option<Reservation>)> =
+        let answers: Vec<(ToolMessage, Option<Reservation>)> =
             stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
-        let (answers, _shares): (Vec<Answer>, Vec<_>) = answers.into_iter().unzip();
+        let (answers, _shares): (Vec<ToolMessage>, Vec<_>) = answers.into_iter().unzip();
         let size = taken.load(Ordering::Relaxed);
         match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
             Ok(text) => {
@@ -74,63 +74,63 @@ impl OpenAi {
         &self,
         head: &Parts,
         context: &CallContext,
-        call: &AskedCall,
+        call: &ToolCall,
         (named, turn): (NamedCall<'_>, Option<Permit>),
         taken: &AtomicUsize,
-    ) -> (Answer, Option<Reservation>) {
+    ) -> (ToolMessage, Option<Reservation>) {
         let (id, interface) = (call.id.clone(), call.interface);
-        let mut reading = self.reading(head, context, call, (named, turn)).await;
+        let mut output = self.output(head, context, call, (named, turn)).await;
         let limit = self.config.limits.result_bytes;
-        let size = reading.size();
+        let size = output.size();
         let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
         if taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
-            reading = Reading::error(format!(
+            output = ToolOutput::error(format!(
                 "the results of the calls of this turn are larger than {limit} bytes together, so this one is left \
                  out; ask for less, or make fewer calls at once"
             ));
         }
         // What is read of a large result takes its place among the results until all are there.
-        let size = reading.size();
+        let size = output.size();
         let share =
             (size > SMALL).then(|| self.gateway.results().reserve_now(&context.caller.key_name, size));
-        (Answer { id, interface, reading }, share)
+        (ToolMessage { id, interface, output }, share)
     }
 
-    async fn reading(
+    async fn output(
         &self,
         head: &Parts,
         context: &CallContext,
-        call: &AskedCall,
+        call: &ToolCall,
         (named, turn): (NamedCall<'_>, Option<Permit>),
-    ) -> Reading {
+    ) -> ToolOutput {
         let caller = &context.caller;
         if !call.is_function {
             named.not_found(&FindError::Tool);
-            return Reading::error(
+            return ToolOutput::error(
                 "there are no custom tools here; call one of the functions that were given".to_owned(),
             );
         }
         let target = match named.found(self.gateway.find_exposed(caller, &call.name).await) {
             Ok(target) => target,
-            Err(error) => return Reading::error(self.not_found(caller, &call.name, &error).await),
+            Err(error) => return ToolOutput::error(self.not_found(caller, &call.name, &error).await),
         };
         let entries = self.gateway.forwarding_entries(&target);
         let forwarded = forwarded(&self.keys, &head.headers, &entries);
         let context = CallContext { forwarded, ..context.clone() };
         let classify = |result: Bytes| match read(&result) {
-            Some(reading) if reading.is_error => (Outcome::ToolError, Ok(reading)),
-            Some(reading) => (Outcome::Ok, Ok(reading)),
+            Some(output) if output.is_error => (Outcome::ToolError, Ok(output)),
+            Some(output) => (Outcome::Ok, Ok(output)),
             None => (Outcome::Unrenderable, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
         };
         let send = |arguments| self.gateway.call(&context, &target, arguments, turn);
         let found = FoundCall::new(&context, &target, call.arguments.clone());
         let wrong = match self.gateway.serve_call(found, send, classify).await {
-            Ok(Ok(reading)) => return reading,
+            Ok(Ok(output)) => return output,
             Ok(Err(wrong)) => wrong,
             Err(NoResult::Rpc(error)) => error.message,
             Err(NoResult::Failed(error)) => error.for_models(),
         };
-        Reading::error(format!("{}: {wrong}", target.server.name))
+        ToolOutput::error(format!("{}: {wrong}", target.server.name))
     }
 
     async fn not_found(&self, caller: &Caller, name: &str, error: &FindError) -> String {

@@ -49,7 +49,9 @@ impl From<BodyError> for Unread {
     }
 }
 
-/// Serves one call. Who calls and what is settled before the body is read, and whether it is the caller's turn.
+/// Serves one call.
+///
+/// The caller, the tool and the caller's limits are settled before the body is read.
 pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, tool: &str) -> Response {
     let began = Instant::now();
     let prepared = prepare(rest, head, server, tool, began).await;

@@ -1,4 +1,4 @@
-//! What a failed call looks like over HTTP: status, stable code and a plain sentence (product section 6).
+//! The HTTP answer to a failed call: status, stable code and a plain sentence (product section 6).
 //!
 //! Every variant is named, so that a new kind of failure asks for a decision here.
 
@@ -80,7 +80,7 @@ pub fn rpc(error: &RpcError) -> Response {
     json_answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
 }
 
-/// An answer of the server that is none.
+/// An answer of the server that breaks the protocol.
 pub fn protocol(message: &str) -> Response {
     error_answer(StatusCode::BAD_GATEWAY, "protocol_fault", &json!({ "message": message }))
 }

@@ -22,7 +22,7 @@ impl Rest {
         if !matches!(route, Route::Tool { server: None, .. } | Route::Moved { .. } | Route::Nothing) {
             return route;
         }
-        match self.mount.top_level(path) {
+        match self.paths.top_level(path) {
             Some(name) if GUESSED.contains(&name) && !self.is_taken(name) => Route::NoOAuth,
             _ => route,
         }
@@ -35,7 +35,7 @@ impl Rest {
         }
         let mut servers =
             catalog.servers.iter().filter(|server| matches!(server.source, ServerSource::Upstream(_)));
-        // Before the server has told its tools, one may have the name.
+        // Until the server has listed its tools, one of them may have the name.
         servers.any(|server| server.info.is_none() || server.tool(name).is_some())
     }
 

@@ -42,7 +42,7 @@ fn detail(fault: &ArgumentFault) -> Value {
     Value::Object(detail)
 }
 
-/// pydantic's name of the fault, and what it tells beside the message. JSON Schema knows faults that pydantic has
+/// pydantic's name of the fault, and its context beside the message. JSON Schema knows faults that pydantic has
 /// no name for; those get `value_error`, and the keyword.
 fn name_and_context(fault: &ArgumentFault) -> (&'static str, Option<Value>) {
     let (name, context) = match &fault.kind {

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::upstream::words::WrongAnswer;
-use item::{Item, ToolResult};
+use item::{ContentItem, RawToolResult};
 
 /// A tool's answer, rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Rendered {
     pub body: Bytes,
 }
 
-/// The server's answer is not a tool result. Only of what is no JSON the sentence holds the beginning.
+/// The server's answer is not a tool result. The sentence quotes the answer only when it is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     #[error("the server's answer is not a tool result: it is not a JSON object")]
@@ -50,7 +50,7 @@ pub enum RenderError {
     NotJson(WrongAnswer),
 }
 
-/// What an error says when the tool says nothing, as mcpo has it.
+/// The message of an error without text, as in mcpo.
 const NOTHING_SAID: &str = "Unknown tool execution error";
 
 /// Renders a result; `result` is the JSON text of the whole `CallToolResult`.
@@ -59,15 +59,15 @@ const NOTHING_SAID: &str = "Unknown tool execution error";
 ///
 /// When it is not a tool result, which is the server's fault (502).
 pub fn render(result: &[u8]) -> Result<Rendered, RenderError> {
-    let parsed: ToolResult<'_> = serde_json::from_slice(result).map_err(|_| item::diagnose(result))?;
-    if let Some(position) = parsed.content.iter().position(Item::is_text_without_text) {
+    let parsed: RawToolResult<'_> = serde_json::from_slice(result).map_err(|_| item::diagnose(result))?;
+    if let Some(position) = parsed.content.iter().position(ContentItem::is_text_without_text) {
         return Err(RenderError::NoText { position });
     }
     let body = if parsed.is_error { error_body(&parsed) } else { success_body(&parsed, result.len()) };
     Ok(Rendered { is_error: parsed.is_error, body: Bytes::from(body) })
 }
 
-fn success_body(result: &ToolResult<'_>, size: usize) -> Vec<u8> {
+fn success_body(result: &RawToolResult<'_>, size: usize) -> Vec<u8> {
     let mut body = Vec::new();
     match (result.content.as_slice(), result.structured) {
         ([], Some(structured)) => body.extend_from_slice(structured.get().as_bytes()),
@@ -78,17 +78,17 @@ fn success_body(result: &ToolResult<'_>, size: usize) -> Vec<u8> {
             body.reserve(
                 size.saturating_sub(result.structured.map_or(0, |structured| structured.get().len())),
             );
-            write_list(several, Item::write, &mut body);
+            write_list(several, ContentItem::write, &mut body);
         }
     }
     body
 }
 
-fn error_body(result: &ToolResult<'_>) -> Vec<u8> {
+fn error_body(result: &RawToolResult<'_>) -> Vec<u8> {
     let mut body = br#"{"detail":{"message":"#.to_vec();
     let start = body.len();
     body.push(b'"');
-    for text in result.content.iter().filter_map(Item::text) {
+    for text in result.content.iter().filter_map(ContentItem::text) {
         if body.len() > start + 1 {
             body.extend_from_slice(br"\n");
         }
@@ -104,7 +104,7 @@ fn error_body(result: &ToolResult<'_>) -> Vec<u8> {
 }
 
 /// The message of an error without any text: its data, as JSON text.
-fn without_words(result: &ToolResult<'_>) -> String {
+fn without_words(result: &RawToolResult<'_>) -> String {
     if let Some(structured) = result.structured {
         return structured.get().to_owned();
     }
@@ -112,11 +112,15 @@ fn without_words(result: &ToolResult<'_>) -> String {
         return NOTHING_SAID.to_owned();
     }
     let mut content = Vec::new();
-    write_list(&result.content, Item::write_object, &mut content);
+    write_list(&result.content, ContentItem::write_object, &mut content);
     String::from_utf8_lossy(&content).into_owned()
 }
 
-fn write_list<'a>(items: &[Item<'a>], write: impl Fn(&Item<'a>, &mut Vec<u8>), out: &mut Vec<u8>) {
+fn write_list<'a>(
+    items: &[ContentItem<'a>],
+    write: impl Fn(&ContentItem<'a>, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
     out.push(b'[');
     for (position, item) in items.iter().enumerate() {
         if position > 0 {
@@ -132,7 +136,7 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a string is JSON, and a vector takes it");
 }
 
-/// What stands between the quotes of a JSON string, with its escapes.
+/// The inside of a JSON string, with its escapes.
 fn escaped(string: &RawValue) -> &[u8] {
     let text = string.get();
     text.get(1..text.len().saturating_sub(1)).unwrap_or_default().as_bytes()

@@ -1,17 +1,18 @@
-//! `GET /servers`: the servers and their state, that of the configuration, and what the caller may know of the
-//! gateway itself.
+//! `GET /servers`: the state of the servers and of the configuration, and facts about the gateway for the caller.
 //!
 //! A caller that asks again and again sends the last answer's entity tag, and gets 304 for as long as nothing has
 //! changed. The seconds until a next try go on counting meanwhile, so the tag is a weak one; `nextRetryAt` stays.
 
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::request::Parts;
 use serde::Serialize;
 
-use super::pages::admit;
-use super::{Refused, Rest};
+use super::Rest;
 use crate::catalog::Caller;
 use crate::gateway::configuration::ConfigurationStatus;
 use crate::gateway::status::ServerStatus;
@@ -26,7 +27,7 @@ struct Listing<'a> {
     servers: Vec<ServerStatus>,
 }
 
-/// What a page or a program needs to know to speak of this gateway.
+/// The facts by which a page or a program describes this gateway.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct About<'a> {
@@ -50,11 +51,14 @@ struct About<'a> {
     admin: bool,
 }
 
-/// The list as the caller may see it.
-pub async fn list(rest: &Rest, head: &Parts) -> Result<Response, Refused> {
-    let caller = admit(rest, head, Access::Call)?;
+/// `GET /servers`: the list as the caller may see it.
+pub async fn list(
+    State(rest): State<Arc<Rest>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let mut listing = Listing {
-        gateway: about(rest, &caller),
+        gateway: about(&rest, &caller),
         configuration: rest.gateway.configuration().status(&caller),
         servers: rest.gateway.servers(&caller).await,
     };
@@ -63,7 +67,7 @@ pub async fn list(rest: &Rest, head: &Parts) -> Result<Response, Refused> {
         server.next_retry_seconds = None;
     }
     let etag = format!("W/{}", etag_of(&text(&listing)?));
-    Ok(document_answer(&body, &etag, JSON, &head.headers))
+    Ok(document_answer(&body, &etag, JSON, &headers))
 }
 
 fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
@@ -80,9 +84,9 @@ fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
     }
 }
 
-fn text(listing: &Listing<'_>) -> Result<Bytes, Refused> {
+fn text(listing: &Listing<'_>) -> Result<Bytes, Problem> {
     serde_json::to_vec(listing).map(Bytes::from).map_err(|error| {
         tracing::error!(%error, "the list of servers could not be written as JSON");
-        Problem::internal().into()
+        Problem::internal()
     })
 }

@@ -8,7 +8,7 @@
 //! - `GET /docs/`, `/redoc`, `/{server}/docs/`, `/{server}/redoc`: [`redirect`]
 //!
 //! Every link is relative to the page, so that a path prefix, a root path or a reverse proxy changes nothing.
-//! The page holds no data; what it shows comes from the documents, which have access rules of their own.
+//! The page holds no data; it shows the documents, which have access rules of their own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -43,7 +43,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// One document that the page can show.
 #[derive(Debug, Clone, Copy)]
 pub struct DocumentLink<'a> {
-    /// What the selector shows.
+    /// The label in the selector.
     pub name: &'a str,
     /// Relative to the page, percent-encoded: `openapi.json`, or `time/openapi.json`.
     pub url: &'a str,
@@ -86,7 +86,7 @@ pub fn initializer(documents: &[DocumentLink], primary: Option<&str>, request: &
         .iter()
         .map(|document| Url::with_primary(document.name, document.url, primary == Some(document.name)));
     let config = Config::new(urls)
-        // The default asks an outside service to validate the document, and so tells it the address.
+        // The default asks an outside service to validate the document, and so reveals the address to it.
         .validator_url("none")
         .persist_authorization(false)
         .query_config_enabled(false)
@@ -107,8 +107,9 @@ pub fn asset(name: &str, request: &HeaderMap) -> Response {
     }
 }
 
-/// Sends the browser to `location`, which is relative to the path asked for: `docs` for `/redoc`, `../docs`
-/// for `/docs/`. Relative, because a proxy in front may have another scheme, host and prefix.
+/// Redirects to `location`, relative to the path asked for: `docs`, or `../docs` from a folder.
+///
+/// Relative, because a proxy in front may have another scheme, host and prefix.
 pub fn redirect(location: &str) -> Response {
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
     match HeaderValue::from_str(location) {

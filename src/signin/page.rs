@@ -6,8 +6,8 @@ use http::{HeaderValue, StatusCode, header};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// There is no `form-action`: browsers hold redirects of a form to it, too, and this one leads to whatever
-/// authorization server there is.
+/// Without `form-action`: browsers apply it to redirects of a form, too, and this one leads to any authorization
+/// server.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
 );
@@ -22,16 +22,16 @@ const STYLE: &str = "\
 pub fn question(server: &str, start: &str) -> Response {
     let (server, start) = (escaped(server), escaped(start));
     let body = format!(
-        "<p>The gateway needs somebody to sign in to the server <b>{server}</b>.</p>\
-         <p><b>Your sign-in will serve all callers of the gateway.</b> Whoever may call the tools of this server there \
-         does so with the rights of the account that you sign in with.</p>\
+        "<p>The gateway needs a sign-in to the server <b>{server}</b>.</p>\
+         <p><b>Your sign-in will serve all callers of the gateway.</b> Every caller of this server's tools \
+         acts with the rights of the account that you sign in with.</p>\
          <form method=\"post\" action=\"{start}\"><button id=\"sign-in\">Sign in to {server}</button></form>"
     );
     // With `no-referrer` the form would not say where it comes from, and be refused.
     page(StatusCode::OK, &format!("Sign in to {server}"), &body, "same-origin")
 }
 
-/// Says that the sign-in to `server` is done, for all callers of `gateway`, whose own page is at `home`.
+/// Says that the sign-in to `server` is done, for all callers of `gateway`; `home` is its own page.
 pub fn done(server: &str, gateway: &str, home: &str) -> Response {
     let (server, gateway, home) = (escaped(server), escaped(gateway), escaped(home));
     let body = format!(

@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-/// The asking end. Cheap to clone.
+/// Asks the loop whether it still turns. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Probe(mpsc::Sender<oneshot::Sender<()>>);
 

@@ -24,7 +24,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-/// What the page's text says of keys, for a gateway without any; replaced where there are some.
+/// The attribute of the page for a gateway without keys; replaced when keys are configured.
 const NO_KEYS: &str = "data-keys=\"none\"";
 const KEYS: &str = "data-keys=\"required\"";
 

@@ -15,14 +15,14 @@ use crate::http::{Problem, document_answer};
 use crate::protocol::media_type::JSON;
 
 #[derive(Serialize)]
-struct List<'a> {
+struct ToolListing<'a> {
     server: &'a str,
-    tools: Vec<Tool<'a>>,
+    tools: Vec<PageTool<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Tool<'a> {
+struct PageTool<'a> {
     /// The last segment of a call's path, not encoded.
     name: &'a str,
     /// The server's claim, or the operator's `readOnlyTools`.
@@ -46,13 +46,13 @@ pub async fn list(
 fn write(server: &CatalogServer, caller: &Caller) -> Result<(Bytes, String), Problem> {
     let allowed = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
     let tools = allowed
-        .map(|tool| Tool {
+        .map(|tool| PageTool {
             name: &tool.exposed_name,
             read_only: tool.read_only,
             definition: &tool.definition,
         })
         .collect();
-    let list = List { server: server.name.as_str(), tools };
+    let list = ToolListing { server: server.name.as_str(), tools };
     let bytes = serde_json::to_vec(&list).map_err(|error| {
         tracing::error!(%error, "the tools of {} could not be written as JSON", server.name);
         Problem::internal()

@@ -153,6 +153,24 @@ async fn clients_that_look_for_a_sign_in_are_told_that_there_is_none() {
 }
 
 #[tokio::test]
+async fn strict_mode_hides_from_a_caller_without_a_key_whether_a_path_exists() {
+    let config = json!({
+        "mcpServers": { "s": servers::scripted(&[]) }, "apiKeys": { "all": KEY }, "strictAuth": true,
+    });
+    let gateway = Gateway::with(config).start().await;
+    for path in
+        ["/servers", "/docs", "/openapi.json", "/s/docs", "/s/openapi.json", "/s/pid", "/nothing/at/all"]
+    {
+        for method in ["GET", "DELETE"] {
+            let refused = gateway.ask(method, path).send().await;
+            let says = (refused.status, refused.header("allow"), refused.text());
+            let same = gateway.ask(method, "/no/such/path").send().await;
+            assert_eq!(says, (401, None, same.text()), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_or_tool_of_an_endpoints_name_keeps_its_path() {
     let entry = servers::scripted(&["--tools", "register"]);
     let config = json!({ "mcpServers": { "register": entry, "s": servers::scripted(&[]) }, "apiKeys": { "all": KEY } });

@@ -1,4 +1,4 @@
-//! What a unit must have done before its server is started: a unit whose isolation was taken away (as drop-ins
+//! The isolation that a unit must have before its server is started. A unit whose isolation was taken away (as drop-ins
 //! of container images do) refuses to run, instead of running open.
 
 use std::fmt;
@@ -6,17 +6,16 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketType};
 
-/// What is required.
+/// The isolation that is required.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Isolation {
-    /// A user of its own, without root and without the gateway's rights; no new privileges; a filter of
-    /// system calls.
+    /// A user of its own without rights of root or gateway, no new privileges, filtered system calls.
     pub confined: bool,
     /// No network interface but the loopback, or no socket for it.
     pub no_network: bool,
 }
 
-/// What is missing, with what to do.
+/// The missing parts of the isolation, each with its fix.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Missing(Vec<&'static str>);
 
@@ -45,9 +44,9 @@ impl Isolation {
         self.judge(&read("/proc/self/status"), &read("/proc/self/net/dev"), internet, peer.ok())
     }
 
-    /// `status` and `interfaces` are the texts of `/proc/self/status` and `/proc/self/net/dev`, `internet` tells
-    /// whether a socket for the internet can be had, `peer` is the user of the gateway. What cannot be read
-    /// counts as missing.
+    /// `status` and `interfaces` are the texts of `/proc/self/status` and `/proc/self/net/dev`, `internet` says
+    /// whether a socket for the internet opens, `peer` is the user of the gateway. A text that cannot be read counts
+    /// as missing.
     fn judge(self, status: &str, interfaces: &str, internet: bool, peer: Option<u32>) -> Result<(), Missing> {
         let field = |name: &str| {
             status

@@ -1,13 +1,13 @@
-//! The distinct scopes that keys and profiles make, so that what is prebuilt for a scope is built once.
+//! The distinct scopes of keys and profiles, so that the documents of a scope are built once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::KeysError;
+use super::error::KeysError;
 use crate::catalog::{Namespace, Scope};
 use crate::config::{ApiKeyConfig, ProfileConfig};
 
-/// What a scope is made of.
+/// The settings that make a scope.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScopeShape {
     /// Sorted server patterns of a key, `None` for all.
@@ -66,7 +66,7 @@ impl Scopes {
         Ok(scope)
     }
 
-    /// `shape` with one more profile; `None` when there is no such profile.
+    /// `shape` with one more profile; `None` for an unknown profile.
     pub fn in_profile(&self, shape: &ScopeShape, profile: &str) -> Option<ScopeShape> {
         let position = self.profiles.iter().position(|(name, _)| &**name == profile)?;
         let mut shape = shape.clone();
@@ -76,7 +76,7 @@ impl Scopes {
         Some(shape)
     }
 
-    /// The scope of whoever may see nothing.
+    /// The scope of a caller that may see nothing.
     pub fn add_nothing(&mut self) -> Arc<Scope> {
         let shape = ScopeShape { servers: Some(Vec::new()), read_only: true, profiles: Vec::new() };
         self.add(&shape).expect("a scope without patterns is valid")
@@ -87,7 +87,7 @@ impl Scopes {
         self.all[0].1.clone()
     }
 
-    /// Makes what requests may ask for: each scope of a key in each profile.
+    /// Adds each scope of a key in each profile, which requests may ask for.
     ///
     /// # Errors
     ///

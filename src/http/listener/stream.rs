@@ -9,12 +9,12 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// A connection's bytes, before TLS.
 #[derive(Debug)]
-pub(in crate::http) enum Stream {
+pub enum SocketStream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for SocketStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -27,7 +27,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for SocketStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),

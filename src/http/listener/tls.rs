@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode as _;
 
-use super::ListenError;
+use super::error::ListenError;
 use crate::config::TlsConfig;
 use crate::file;
 
@@ -24,12 +24,12 @@ const LONGEST: u64 = 1 << 20;
 
 /// The certificate that is served, and the files that it comes from.
 pub struct Certificate {
-    served: ArcSwap<Served>,
-    /// Where it was looked for last; what is served may be from before.
+    served: ArcSwap<ServedChain>,
+    /// The files of the last reading; the certificate that is served may be an earlier one.
     files: ArcSwap<TlsConfig>,
 }
 
-struct Served {
+struct ServedChain {
     acceptor: TlsAcceptor,
     /// Of the chain and the key.
     digest: [u8; 32],
@@ -39,19 +39,18 @@ struct Served {
 impl Certificate {
     /// Reads both files and checks that they belong together.
     pub(super) async fn read(config: &TlsConfig) -> Result<Self, ListenError> {
-        let served = ArcSwap::from_pointee(Served::read_apart(config).await?);
+        let served = ArcSwap::from_pointee(ServedChain::read_apart(config).await?);
         Ok(Self { served, files: ArcSwap::from_pointee(config.clone()) })
     }
 
-    /// Reads the files of `config`, and serves what they hold from now on; `false` when that is what was served
-    /// already.
+    /// Serves the certificate of `config` from now on; `false` when it was served already.
     ///
     /// # Errors
     ///
-    /// [`ListenError`] that names the file; what was served before stays.
+    /// [`ListenError`] that names the file; the earlier certificate stays.
     pub async fn renew(&self, config: &TlsConfig) -> Result<bool, ListenError> {
         self.files.store(Arc::new(config.clone()));
-        let read = Served::read_apart(config).await?;
+        let read = ServedChain::read_apart(config).await?;
         let is_new = read.digest != self.served.load().digest;
         if is_new {
             self.served.store(Arc::new(read));
@@ -59,7 +58,7 @@ impl Certificate {
         Ok(is_new)
     }
 
-    /// The files, for those who follow them.
+    /// The files, for the config watcher.
     pub fn files(&self) -> Arc<TlsConfig> {
         self.files.load_full()
     }
@@ -74,7 +73,7 @@ impl Certificate {
     }
 }
 
-impl Served {
+impl ServedChain {
     async fn read_apart(config: &TlsConfig) -> Result<Self, ListenError> {
         let config = config.clone();
         file::apart(move || Self::read(&config)).await?
@@ -103,7 +102,7 @@ impl Served {
             digest.update(certificate);
         }
         digest.update(key.secret_der());
-        // The provider is named, because a process-wide default would depend on what other crates bring along.
+        // The provider is named, because a process-wide default would depend on the features of other crates.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::ListenError;
+use super::error::ListenError;
 
 /// The owner and the group may connect, which takes the right to write.
 const MODE: u32 = 0o660;
 
-/// The socket's file; removed with the value, unless somebody has put another one there.
+/// The socket's file; removed with the value, unless another socket has replaced it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct SocketFile {
     identity: (u64, u64),
 }
 
-/// Binds `path`, in place of a socket that nobody answers on.
+/// Binds `path`, in place of a socket without a listener.
 pub(super) async fn bind(path: &Path) -> Result<(UnixListener, SocketFile), ListenError> {
     refuse_what_is_there(path).await?;
     let failed = |source| ListenError::Unix { path: path.to_owned(), source };
@@ -57,7 +57,7 @@ async fn refuse_what_is_there(path: &Path) -> Result<(), ListenError> {
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(failed(error)),
-        // Also when its backlog is full: somebody is there, only busy.
+        // Also when its backlog is full: a process listens, and is only busy.
         _ => Err(ListenError::SocketInUse { path: path.to_owned() }),
     }
 }

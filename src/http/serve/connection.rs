@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,70 +17,42 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
-use super::super::Peer;
-use super::super::listener::Stream;
+use super::super::listener::SocketStream;
 use super::super::taken::Untaken;
+use super::activity::{Activity, RequestInFlight};
 use super::counted::Counted;
-use super::{ServeOptions, Serving};
+use super::serving::{ServeOptions, Serving};
+use crate::trace::Peer;
 
-/// What a client must take of an answer within the idle timeout; one that takes less keeps us from forgetting
-/// the answer. The system's own buffers take the first megabytes of every answer.
+/// Bytes of an answer that a client must take within the idle timeout: a client that takes less keeps the answer in
+/// memory. The system's own buffers take the first megabytes of every answer.
 const LEAST_TAKEN: usize = 16 * 1024;
 
-/// Bounds a request's head, and with it what an unauthenticated client can make us hold.
+/// Bounds a request's head, and with it the memory that a client without a key can make the gateway hold.
 const HEAD_BYTES: usize = 64 * 1024;
 
 /// Requests at one time on one HTTP/2 connection.
 const STREAMS: u32 = 250;
 
-/// A peer that vanished without a word is noticed by an unanswered ping after this time.
+/// The time after which an unanswered ping shows that a peer has vanished.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How long a connection that has not asked anything yet is kept open at the end: its request may be on the way, and
-/// whoever sent it would not know whether it was seen.
+/// How long a connection without a request yet stays open at the end: a request may be on the way, and its client
+/// could not know whether the gateway saw it.
 const LAST_REQUEST: Duration = Duration::from_millis(300);
-
-/// What the watches over a connection need to know of its requests.
-#[derive(Default)]
-pub(super) struct Activity {
-    begun: AtomicUsize,
-    in_flight: AtomicUsize,
-    /// Bytes that the system took for the client.
-    pub(super) written: Arc<AtomicUsize>,
-    /// Ends the connection, whose client keeps the room for results from others.
-    cut: CancellationToken,
-    /// Whether an answer that has a share of that room ever left on it.
-    has_share: AtomicBool,
-}
-
-impl Activity {
-    /// Requests that have begun, and bytes that were written.
-    pub fn done(&self) -> (usize, usize) {
-        (self.begun.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed))
-    }
-
-    /// Whether no request waits for its answer's head.
-    pub fn is_resting(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
-    }
-}
-
-/// Counts a request as in flight until its answer's head is ready, or the client has left.
-struct InFlight<'a>(&'a Activity);
 
 /// Serves one connection until it ends. `finish` resolves (or its sender is dropped) when it should end
 /// after the requests in flight.
 pub(super) async fn serve(
-    (stream, peer): (Stream, Peer),
+    (stream, peer): (SocketStream, Peer),
     tls: Option<TlsAcceptor>,
     serving: Serving,
     options: ServeOptions,
     (finish, activity): (oneshot::Receiver<()>, Arc<Activity>),
 ) {
     let _open = serving.load().edge.metrics().connection();
-    if let Stream::Tcp(stream) = &stream {
+    if let SocketStream::Tcp(stream) = &stream {
         // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
@@ -110,7 +82,7 @@ async fn converse(
     let service = service_fn(|request: Request<Incoming>| {
         let (served, activity) = (serving.load_full(), Arc::clone(&activity));
         async move {
-            let _in_flight = InFlight::begin(&activity);
+            let _in_flight = RequestInFlight::begin(&activity);
             let mut response = served.edge.respond(request, peer).await;
             if let Some(untaken) = response.extensions_mut().remove::<Untaken>() {
                 activity.has_share.store(true, Ordering::Relaxed);
@@ -190,18 +162,4 @@ fn builder() -> Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX));
     builder
-}
-
-impl<'a> InFlight<'a> {
-    fn begin(activity: &'a Activity) -> Self {
-        activity.begun.fetch_add(1, Ordering::Relaxed);
-        activity.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(activity)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
 }

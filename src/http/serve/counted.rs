@@ -1,4 +1,4 @@
-//! A stream that counts what it writes, for the watch over a connection whose client reads nothing.
+//! A stream that counts the bytes it writes, to find clients that read nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Activity;
+use super::activity::Activity;
 
 /// Passes everything on.
 pub(super) struct Counted<S> {

@@ -11,8 +11,8 @@ use crate::upstream::words::WrongAnswer;
 
 /// The members of `CallToolResult` that the rendering needs. Of equal keys the last counts.
 #[derive(Default)]
-pub struct ToolResult<'a> {
-    pub content: Vec<Item<'a>>,
+pub struct RawToolResult<'a> {
+    pub content: Vec<ContentItem<'a>>,
     /// `structuredContent`, unless it is null.
     pub structured: Option<&'a RawValue>,
     /// `isError`; anything but `true` is no error.
@@ -20,15 +20,15 @@ pub struct ToolResult<'a> {
 }
 
 /// One content item: its members in order, values as sent.
-pub struct Item<'a> {
-    members: Vec<(Key<'a>, &'a RawValue)>,
+pub struct ContentItem<'a> {
+    members: Vec<(ItemKey<'a>, &'a RawValue)>,
 }
 
 /// A member's name, borrowed unless it has escapes.
 #[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+struct ItemKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'a> Item<'a> {
+impl<'a> ContentItem<'a> {
     /// Appends the rendered item.
     pub fn write(&self, out: &mut Vec<u8>) {
         match (self.kind(), self.string("text"), self.string("mimeType"), self.string("data")) {
@@ -42,9 +42,9 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Appends what there is of a resource in bytes, which is `self`, for a model: an image as any image, and of everything
-    /// else what it is. `item` is what it came in.
-    fn write_bytes_of(&self, item: &Item<'_>, out: &mut Vec<u8>) {
+    /// Appends `self`, a resource in bytes, for a model: an image as an image, anything else as a sentence. `item` is the
+    /// content item around it.
+    fn write_bytes_of(&self, item: &ContentItem<'_>, out: &mut Vec<u8>) {
         let Some(blob) = self.string("blob") else { return item.write_object(out) };
         let mime = self.string("mimeType");
         if let Some(mime) = mime.filter(|mime| escaped(mime).starts_with(b"image/")) {
@@ -115,7 +115,7 @@ fn write_data(mime: &RawValue, data: &RawValue, out: &mut Vec<u8>) {
 fn write_text(string: &RawValue, out: &mut Vec<u8>) {
     if may_be_json(escaped(string))
         // A half surrogate pair can't be unescaped; the string is passed on as it is.
-        && let Ok(Key(text)) = serde_json::from_str::<Key<'_>>(string.get())
+        && let Ok(ItemKey(text)) = serde_json::from_str::<ItemKey<'_>>(string.get())
         && let Ok(json) = serde_json::from_str::<&RawValue>(&text)
     {
         out.extend_from_slice(json.get().as_bytes());
@@ -131,7 +131,7 @@ fn may_be_json(escaped: &[u8]) -> bool {
     first.is_some_and(|byte| matches!(byte, b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'\\'))
 }
 
-impl<'a> Deserialize<'a> for ToolResult<'a> {
+impl<'a> Deserialize<'a> for RawToolResult<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ResultVisitor)
     }
@@ -140,15 +140,15 @@ impl<'a> Deserialize<'a> for ToolResult<'a> {
 struct ResultVisitor;
 
 impl<'a> Visitor<'a> for ResultVisitor {
-    type Value = ToolResult<'a>;
+    type Value = RawToolResult<'a>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a tool result")
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut result = ToolResult::default();
-        while let Some(Key(key)) = map.next_key()? {
+        let mut result = RawToolResult::default();
+        while let Some(ItemKey(key)) = map.next_key()? {
             match key.as_ref() {
                 "content" => result.content = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 "structuredContent" => {
@@ -163,7 +163,7 @@ impl<'a> Visitor<'a> for ResultVisitor {
     }
 }
 
-impl<'a> Deserialize<'a> for Item<'a> {
+impl<'a> Deserialize<'a> for ContentItem<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ItemVisitor)
     }
@@ -172,7 +172,7 @@ impl<'a> Deserialize<'a> for Item<'a> {
 struct ItemVisitor;
 
 impl<'a> Visitor<'a> for ItemVisitor {
-    type Value = Item<'a>;
+    type Value = ContentItem<'a>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a content item")
@@ -183,7 +183,7 @@ impl<'a> Visitor<'a> for ItemVisitor {
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
-        Ok(Item { members })
+        Ok(ContentItem { members })
     }
 }
 

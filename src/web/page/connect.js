@@ -126,8 +126,8 @@ async function curlBlocks({ keys }, server) {
   return blocks;
 }
 
-/** A tool to begin with: one that changes nothing, if there is one, and that wants little but something: what wants nothing
- * often tells everything. */
+/** A tool to begin with: a read-only one with few required arguments, but some. A tool without any often returns
+ * everything it has. */
 function example(tools) {
   const needs = (tool) => (tool.definition.inputSchema?.required ?? []).length || Number.MAX_SAFE_INTEGER;
   return [...tools].sort((one, other) => other.readOnly - one.readOnly || needs(one) - needs(other))[0];

@@ -27,9 +27,9 @@ export function key() {
   return sessionStorage.getItem(KEY);
 }
 
-/** Begins to ask. `onListing`, `onKey(problem)` and `onTrouble(text)` are told what comes of it. */
-export function start(told) {
-  listeners = told;
+/** Begins to poll. The listeners are `onListing`, `onKey(problem)` and `onTrouble(text)`. */
+export function start(all) {
+  listeners = all;
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && (key() || !needsKey)) refresh();
   });
@@ -56,7 +56,7 @@ function forgetAll() {
   toolLists.clear();
 }
 
-/** Asks now, and goes on asking while somebody looks. */
+/** Asks now, and polls for as long as the page is visible. */
 export async function refresh() {
   clearTimeout(timer);
   if (asking) {

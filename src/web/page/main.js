@@ -1,4 +1,4 @@
-// The page as a whole: the key, the choice of view, and what is told of changes.
+// The page as a whole: the key, the choice of view, and announcements of changes.
 
 import { announce, element, setText, show } from "./elements.js";
 import * as gateway from "./gateway.js";

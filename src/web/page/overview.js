@@ -12,7 +12,7 @@ export function shownState(server) {
   return server.state === "starting" && server.failures > 0 ? "unavailable" : server.state;
 }
 
-/** The word for a state; a server that waits for somebody's sign-in says so. */
+/** The word for a state; a server that waits for a sign-in says so. */
 export function stateWord(server) {
   if (server.signIn) return "Waits for sign-in";
   return { ready: "Ready", starting: "Starting", unavailable: "Unavailable", disabled: "Off" }[shownState(server)] ?? server.state;
@@ -112,7 +112,7 @@ export class Overview {
     this.found = element("p", { id: "found", class: "found", role: "status" });
     this.results = element("ul", { class: "results", "aria-label": "Search results", hidden: true });
     this.list = element("ul", { class: "servers", "aria-label": "Servers" });
-    // What a column holds is said in each row, too, for those who hear the page or see one column of it.
+    // Each row names its columns, too: for screen readers, and for narrow screens with one column.
     const columns = element("div", { class: "columns", "aria-hidden": "true" }, element("span", {}, "Server"), element("div", {}, COLUMNS.map((label) => element("span", {}, label))));
     this.card = element("div", { class: "servers-card" }, columns, this.list);
     this.connect = new Connect(null);
@@ -210,7 +210,7 @@ function summary({ gateway: about, servers }) {
   const tools = servers.reduce((sum, server) => sum + server.tools.length, 0);
   const seen = about.keys ? `, seen with the key “${about.key}”` : "";
   if (!servers.length) return about.keys ? `Nothing is open to the key “${about.key}”.` : "Put servers into the configuration file, and they appear here.";
-  // What a newcomer sees who has typed nothing but the program's name.
+  // The gateway was started without a configuration.
   const more = servers.every((server) => server.transport === "gateway") ? " For servers of your own: mcpo --config FILE, with the mcpServers that Claude Desktop or VS Code have." : "";
   return `${plural(tools, "tool")} behind one address${seen}.${more}`;
 }

@@ -95,7 +95,7 @@ export class ServerView {
     if (!server.signIn || this.signIn.dataset.target === server.signIn) return;
     this.signIn.dataset.target = server.signIn;
     const start = new URL(server.signIn, location.href);
-    const explained = element("p", {}, "Your sign-in will serve all callers of the gateway: whoever may call these tools does so with the rights of the account that you sign in with.");
+    const explained = element("p", {}, "Your sign-in will serve all callers of the gateway: every caller of these tools acts with the rights of the account that you sign in with.");
     const problem = element("p", { class: "status bad", role: "status" });
     // At another address of the gateway, that page asks first, and for the key.
     const here = start.origin === location.origin;
@@ -112,7 +112,7 @@ export class ServerView {
     if (!drift.length) return;
     const held = drift.filter((one) => one.quarantined).length;
     const meaning = held
-      ? `${held === drift.length ? "Held back" : `Held back ${held === 1 ? "is" : "are"} ${count(held)} of them`}: neither listed nor called, until somebody who has looked at the difference accepts it with mcpo lock.`
+      ? `${held === drift.length ? "Held back" : `Held back ${held === 1 ? "is" : "are"} ${count(held)} of them`}: neither listed nor called, until the operator has reviewed the difference and accepts it with mcpo lock.`
       : "Nothing is held back.";
     const line = ({ tool, change, diff = [] }) => {
       const words = { changed: "has changed", new: "is new", missing: "is gone" }[change] ?? change;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use libfuzzer_sys::fuzz_target;
-use mcpo::app::local::Local;
+use mcpo::app::in_process::InProcessGateway;
 use mcpo::config::{Config, Sources};
 use mcpo::upstream::transport::frames::{Frame, Frames};
 use mcpo::upstream::message::{Sorted, sort};
@@ -25,14 +25,14 @@ const LIMIT: usize = 600;
 
 struct Client {
     runtime: Runtime,
-    gateway: Local,
+    gateway: InProcessGateway,
     session: String,
 }
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime can be started");
-    let started = Local::start(Config::default(), Sources::default(), None);
+    let started = InProcessGateway::start(Config::default(), Sources::default(), None);
     let gateway = runtime.block_on(started).expect("the gateway starts");
     let first = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"fuzz","version":"0"}}}"#;
     let opened = ask(&runtime, &gateway, first, &[]).expect("a session is opened at once");
@@ -64,7 +64,7 @@ fuzz_target!(|input: &[u8]| {
 /// `None` when the answer is a stream that does not end.
 fn ask(
     runtime: &Runtime,
-    gateway: &Local,
+    gateway: &InProcessGateway,
     body: &[u8],
     headers: &[(&str, &str)],
 ) -> Option<Response<Bytes>> {

@@ -14,21 +14,10 @@ const WORDS: [&str; 4] = ["who", "whoever", "nobody", "everybody"];
 const NO_DOCUMENTATION: &str = "See the module";
 
 /// Uses of such words and of that phrase in the comments of each room. To be lowered.
-const USES: &[(&str, usize)] =
-    &[("app", 12), ("http", 14), ("mcp", 26), ("openai", 3), ("rest", 5), ("signin", 4)];
+const USES: &[(&str, usize)] = &[("mcp", 26)];
 
 /// Public items of each room with a longer first sentence. To be lowered.
-const LONG: &[(&str, usize)] = &[
-    ("app", 7),
-    ("catalog", 1),
-    ("cli", 11),
-    ("config", 18),
-    ("http", 11),
-    ("mcp", 20),
-    ("protocol", 1),
-    ("rest", 1),
-    ("signin", 1),
-];
+const LONG: &[(&str, usize)] = &[("catalog", 1), ("cli", 11), ("config", 18), ("mcp", 20), ("protocol", 1)];
 
 fn uses(comment: &str) -> usize {
     let words = comment.split(|c: char| !c.is_alphanumeric());

@@ -10,26 +10,18 @@ const ALLOWED: &[(&str, &str)] = &[];
 
 /// Names that more than one type has, and how many do. To be shortened.
 const SHARED: &[(&str, usize)] = &[
-    ("Answer", 2),
     ("Asked", 2),
     ("CallArguments", 2),
     ("Client", 2),
-    ("InFlight", 2),
-    ("Item", 4),
-    ("Key", 3),
     ("Known", 2),
     ("Located", 2),
-    ("Named", 2),
     ("Next", 2),
     ("Owner", 2),
     ("Params", 4),
-    ("Place", 5),
+    ("Place", 2),
     ("Problem", 2),
     ("Reply", 2),
     ("Rest", 2),
-    ("Served", 2),
-    ("ToolResult", 2),
-    ("Wanted", 2),
     ("Way", 2),
 ];
 

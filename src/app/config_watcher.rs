@@ -1,8 +1,8 @@
-//! `--hot-reload`: follows the configuration files and those of TLS, and asks for a reload when what they say has changed.
+//! `--hot-reload`: watches the files of the configuration and of TLS, and asks for a reload when their content changes.
 //!
 //! Files are looked at by name, twice a second, instead of being watched: a name may stand for another file
 //! from one moment to the next at any step of its path (an editor's rename, Kubernetes' `..data`, NixOS'
-//! `/etc/static`), on file systems that tell nobody about it. Looking costs a few microseconds.
+//! `/etc/static`), on file systems without notifications. Looking costs a few microseconds.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,20 +26,21 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Size of the largest file that is read, in bytes: every file of a configuration is far smaller.
 const LONGEST: u64 = 256 << 20;
 
-/// What tells one state of a file from another without reading it.
+/// Identifies one state of a file without reading it.
 type Stamp = (u64, u64, u64, i64, i64);
 
 /// Files that the running configuration names; a reload may name others.
-pub struct Named {
+pub struct WatchedFiles {
     pub lock: Arc<ArcSwapOption<PathBuf>>,
     pub certificate: Option<Arc<Certificate>>,
 }
 
-/// Tells `changed` of each change of the content of the files of `sources` and of those that are `named`, since they were
-/// `known`, until `stop`.
+/// Notifies `changed` when a file of `sources` or one that is `named` changes, until `stop`.
+///
+/// `known` is their state at the start.
 pub async fn follow(
     sources: Arc<Sources>,
-    named: Named,
+    named: WatchedFiles,
     mut known: Vec<Seen>,
     changed: Arc<Notify>,
     stop: CancellationToken,
@@ -64,7 +65,7 @@ pub async fn follow(
     }
 }
 
-/// What [`follow`] starts from, taken before the port is open: who sees it open may change a file at once.
+/// The state that [`follow`] starts from; taken before the port opens.
 pub async fn first_look(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> Vec<Seen> {
     look(files(sources, lock, tls), Vec::new()).await
 }
@@ -77,7 +78,7 @@ fn files(sources: &Sources, lock: Option<&PathBuf>, tls: Option<&TlsConfig>) -> 
 /// A file as it was found: its stamp, and the digest of its content.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// `None` where there is no file.
+    /// `None` for a missing file.
     stamp: Option<Stamp>,
     content: Option<[u8; 32]>,
 }
@@ -116,7 +117,7 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 }
 
 fn content(path: &Path) -> Option<[u8; 32]> {
-    // What a pipe holds is for the one that reads the configuration.
+    // The content of a pipe is for the reader of the configuration.
     let bytes = (!file::is_pipe(path)).then(|| file::read(path, LONGEST).ok())??;
     Some(Sha256::digest(bytes).into())
 }

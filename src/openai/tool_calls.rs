@@ -12,7 +12,7 @@ use crate::json::First;
 
 /// More calls than this are not one turn of a model.
 pub const MOST_CALLS: usize = 128;
-/// Calls and what stands between them, such as a model's reasoning.
+/// Calls and the items between them, such as a model's reasoning.
 const MOST_ITEMS: usize = 1024;
 
 /// The items of a list, as far as they are read: ten megabytes may hold five million.
@@ -20,13 +20,13 @@ type Items<'a> = First<&'a RawValue, MOST_ITEMS>;
 
 /// One call.
 #[derive(Debug, PartialEq)]
-pub struct AskedCall {
+pub struct ToolCall {
     pub id: String,
     pub interface: Interface,
     pub name: String,
     /// The JSON text of the arguments, as the model wrote it; empty for none.
     pub arguments: Bytes,
-    /// `false` for a tool of another kind than a function, which nobody here has.
+    /// `false` for a custom tool; the gateway has only functions.
     pub is_function: bool,
 }
 
@@ -39,7 +39,7 @@ pub enum Interface {
 
 /// Why a body holds no calls that could be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskedError {
+pub enum ToolCallError {
     #[error("the body is not JSON (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
     #[error(
@@ -75,7 +75,7 @@ struct Whole<'a> {
 }
 
 #[derive(Deserialize)]
-struct Item<'a> {
+struct CallItem<'a> {
     #[serde(rename = "type", default)]
     kind: Option<String>,
     #[serde(default)]
@@ -105,58 +105,58 @@ struct Function<'a> {
 /// # Errors
 ///
 /// When there is something that could not be answered: then no call is to be made.
-pub fn calls(body: &[u8]) -> Result<Vec<AskedCall>, AskedError> {
+pub fn calls(body: &[u8]) -> Result<Vec<ToolCall>, ToolCallError> {
     let whole: &RawValue = serde_json::from_slice(body)
-        .map_err(|error| AskedError::NotJson { line: error.line(), column: error.column() })?;
+        .map_err(|error| ToolCallError::NotJson { line: error.line(), column: error.column() })?;
     let calls = of_value(whole, 0)?;
     match calls.len() {
-        count if count > MOST_CALLS => Err(AskedError::TooMany { count }),
+        count if count > MOST_CALLS => Err(ToolCallError::TooMany { count }),
         _ => Ok(calls),
     }
 }
 
-fn of_value(value: &RawValue, depth: usize) -> Result<Vec<AskedCall>, AskedError> {
+fn of_value(value: &RawValue, depth: usize) -> Result<Vec<ToolCall>, ToolCallError> {
     // A completion holds choices, those a message, that calls.
     const DEEPEST: usize = 3;
     if value.get().starts_with('[') {
-        let items: Items<'_> = serde_json::from_str(value.get()).map_err(|_| AskedError::NoCalls)?;
+        let items: Items<'_> = serde_json::from_str(value.get()).map_err(|_| ToolCallError::NoCalls)?;
         return of_items(&items);
     }
-    let whole: Whole<'_> = serde_json::from_str(value.get()).map_err(|_| AskedError::NoCalls)?;
+    let whole: Whole<'_> = serde_json::from_str(value.get()).map_err(|_| ToolCallError::NoCalls)?;
     match whole {
         Whole { tool_calls: Some(items), .. } | Whole { output: Some(items), .. } => of_items(&items),
         Whole { choices: Some(choices), .. } if depth < DEEPEST => match choices.items.as_slice() {
             [only] if choices.count == 1 => of_value(only, depth + 1),
-            _ => Err(AskedError::Choices { count: choices.count }),
+            _ => Err(ToolCallError::Choices { count: choices.count }),
         },
         Whole { message: Some(message), .. } if depth < DEEPEST => of_value(message, depth + 1),
         Whole { role: Some(role), .. } if role == "assistant" => Ok(Vec::new()),
         Whole { function: Some(_), .. } | Whole { call_id: Some(_), .. } => {
             of_items(&First { items: vec![value], count: 1 })
         }
-        _ => Err(AskedError::NoCalls),
+        _ => Err(ToolCallError::NoCalls),
     }
 }
 
-fn of_items(items: &Items<'_>) -> Result<Vec<AskedCall>, AskedError> {
+fn of_items(items: &Items<'_>) -> Result<Vec<ToolCall>, ToolCallError> {
     if items.count > MOST_ITEMS {
-        return Err(AskedError::TooMany { count: items.count });
+        return Err(ToolCallError::TooMany { count: items.count });
     }
     let mut calls = Vec::new();
     for (position, item) in items.items.iter().enumerate() {
-        let no_object = AskedError::Item { position, lacks: "function" };
+        let no_object = ToolCallError::Item { position, lacks: "function" };
         // A list would be taken for the members in their order.
         let is_object = item.get().starts_with('{');
-        let item = is_object.then(|| serde_json::from_str::<Item<'_>>(item.get()).ok()).flatten();
+        let item = is_object.then(|| serde_json::from_str::<CallItem<'_>>(item.get()).ok()).flatten();
         let item = item.ok_or(no_object)?;
         calls.extend(item.call(position)?);
     }
     Ok(calls)
 }
 
-impl Item<'_> {
-    fn call(self, position: usize) -> Result<Option<AskedCall>, AskedError> {
-        let lacks = |lacks| AskedError::Item { position, lacks };
+impl CallItem<'_> {
+    fn call(self, position: usize) -> Result<Option<ToolCall>, ToolCallError> {
+        let lacks = |lacks| ToolCallError::Item { position, lacks };
         let (interface, is_function) = match self.kind.as_deref() {
             Some("function") | None => (Interface::Chat, true),
             Some("custom") => (Interface::Chat, false),
@@ -176,11 +176,11 @@ impl Item<'_> {
         };
         let name = name.ok_or_else(|| lacks("name"))?;
         let arguments = arguments.map(text).unwrap_or_default();
-        Ok(Some(AskedCall { id, interface, name, arguments, is_function }))
+        Ok(Some(ToolCall { id, interface, name, arguments, is_function }))
     }
 }
 
-/// What is in a string; the text of anything else.
+/// The content of a string; the text of any other value.
 fn text(raw: &RawValue) -> Bytes {
     match serde_json::from_str::<String>(raw.get()) {
         Ok(text) => Bytes::from(text),
@@ -194,9 +194,9 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &Value) -> Result<Vec<(String, Interface, String, String)>, AskedError> {
+    fn read(body: &Value) -> Result<Vec<(String, Interface, String, String)>, ToolCallError> {
         let calls = calls(body.to_string().as_bytes())?;
-        let text = |call: &AskedCall| String::from_utf8(call.arguments.to_vec()).unwrap();
+        let text = |call: &ToolCall| String::from_utf8(call.arguments.to_vec()).unwrap();
         Ok(calls
             .iter()
             .map(|call| (call.id.clone(), call.interface, call.name.clone(), text(call)))
@@ -274,6 +274,6 @@ mod tests {
             let said = refused(&body);
             assert!(said.contains(part), "{body}: {said}");
         }
-        assert_eq!(calls(b"{\"a\":}").unwrap_err(), AskedError::NotJson { line: 1, column: 6 });
+        assert_eq!(calls(b"{\"a\":}").unwrap_err(), ToolCallError::NotJson { line: 1, column: 6 });
     }
 }

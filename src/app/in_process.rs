@@ -1,5 +1,5 @@
-//! A gateway inside this very process, for commands that an operator types: without a port and without keys
-//! (whoever can start it can start its servers anyway), and with the servers that are wanted only.
+//! A gateway inside this process, for commands of an operator: without a port, without keys (the operator can start the
+//! servers anyway), and with only the servers that the command needs.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,9 +10,9 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use tokio_util::sync::CancellationToken;
 
-use super::AppError;
-use super::fleet::Fleet;
+use super::error::AppError;
 use super::generation::Generation;
+use super::upstream_set::UpstreamSet;
 use crate::catalog::Namespace;
 use crate::config::{AuthConfig, Config, Sources, TransportConfig};
 use crate::gateway::Configuration;
@@ -20,23 +20,27 @@ use crate::http::{Keys, Served};
 use crate::shutdown::Shutdown;
 use crate::trace::Peer;
 
-/// The servers of one configuration at work, and the edge before them. [`Local::end`] ends the servers.
-pub struct Local {
-    fleet: Fleet,
+/// The servers of one configuration at work, and the edge before them. [`InProcessGateway::end`] ends the servers.
+pub struct InProcessGateway {
+    upstream_set: UpstreamSet,
     generation: Generation,
     served: Served,
 }
 
-impl fmt::Debug for Local {
+impl fmt::Debug for InProcessGateway {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Local").field("servers", &self.generation.upstreams).finish_non_exhaustive()
+        formatter
+            .debug_struct("InProcessGateway")
+            .field("servers", &self.generation.upstreams)
+            .finish_non_exhaustive()
     }
 }
 
-impl Local {
-    /// Builds what `config`, the configuration of `sources`, asks for, and starts its servers: all of them, or
-    /// only the one that is `wanted`. Nothing is kept in the state directory, so that what is shown is what the
-    /// servers say now, and a gateway that runs beside this one is not disturbed.
+impl InProcessGateway {
+    /// Builds `config` and starts its servers: all of them, or only the one that is `wanted`.
+    ///
+    /// The state directory is not used: the command shows the servers as they are now, and does not disturb a
+    /// gateway that runs beside it.
     ///
     /// # Errors
     ///
@@ -51,14 +55,14 @@ impl Local {
             });
             config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
         }
-        let fleet = Fleet::new(&config.limits, None, CancellationToken::new());
+        let upstream_set = UpstreamSet::new(&config.limits, None, CancellationToken::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::new(&config.auth, &namespace)?;
         let (generation, served) =
-            Generation::build(config, keys, namespace, None, &fleet, configuration).await?;
-        generation.start(None, &fleet);
-        Ok(Self { fleet, generation, served })
+            Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
+        generation.start(None, &upstream_set);
+        Ok(Self { upstream_set, generation, served })
     }
 
     /// Waits until the first try of each server has ended, well or not; `limits.startTimeout` bounds each.
@@ -85,8 +89,8 @@ impl Local {
     /// Ends the servers and waits for it; `shutdown` may cut the waiting short.
     pub async fn end(self, shutdown: &Shutdown) {
         drop(self.served);
-        let limit = super::fleet::SERVERS_END;
-        if shutdown.drain(limit, self.fleet.end()).await.is_none() {
+        let limit = super::upstream_set::SERVERS_END;
+        if shutdown.drain(limit, self.upstream_set.end()).await.is_none() {
             tracing::warn!("some servers did not end in time; their processes are killed");
         }
     }

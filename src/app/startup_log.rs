@@ -1,4 +1,4 @@
-//! What is said at the start: the address, and then what became of the servers.
+//! The log lines of the start: the address, and then the outcome of every server.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::config::{Config, TransportConfig};
 use crate::http::Listener;
 use crate::upstream::Upstream;
 
-/// Says where the gateway listens, loudly when anybody may call. `activated`: a service manager opened it.
+/// Logs where the gateway listens, with a warning when it needs no key. `activated`: a service manager opened the port.
 pub fn address(config: &Config, listener: &Listener, activated: bool) {
     let version = env!("CARGO_PKG_VERSION");
     let places = listener.places();
@@ -39,7 +39,7 @@ pub fn address(config: &Config, listener: &Listener, activated: bool) {
     }
 }
 
-/// Sums up, once the first try of every server has ended, well or not.
+/// Logs a summary once the first try of every server has ended, well or not.
 pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     let began = Instant::now();
     let outcomes = async {

@@ -31,32 +31,32 @@ pub const SERVERS_END: Duration = Duration::from_secs(10);
 
 /// Owns the tasks of all servers.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct UpstreamSet {
     surroundings: Arc<Surroundings>,
     changes: Arc<Changes>,
-    /// Those that serve one caller each.
+    /// The processes that serve one caller each.
     processes: Arc<Processes>,
     state_dir: Option<PathBuf>,
-    turn: FileLock,
+    file_lock: FileLock,
     tasks: TaskTracker,
     /// Calls that go on without their clients; they end when the gateway begins to stop.
     calls: TaskTracker,
     stop: CancellationToken,
-    /// What of the MCP face outlives configurations.
+    /// The state of MCP sessions, which outlives configurations.
     mcp: Arc<mcp::Shared>,
-    /// Those of the configuration that is served now.
+    /// The servers of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
     audit: Option<Arc<Audit>>,
     closing: Arc<CancellationToken>,
 }
 
-impl Fleet {
+impl UpstreamSet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
     /// `closing` is cancelled when the gateway begins to stop.
     pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
-        let (clients, turn) =
+        let (clients, file_lock) =
             (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), FileLock::default());
-        let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), turn.clone()));
+        let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), file_lock.clone()));
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
             surroundings: Arc::new(Surroundings {
@@ -70,7 +70,7 @@ impl Fleet {
             changes: Arc::default(),
             processes: Arc::default(),
             state_dir,
-            turn,
+            file_lock,
             mcp: Arc::new(mcp::Shared::new(closing.clone(), calls.clone())),
             closing: Arc::new(closing),
             tasks,
@@ -107,7 +107,7 @@ impl Fleet {
         self.changes.tell();
     }
 
-    /// Tells of each change of a server's state or tools.
+    /// Signals each change of a server's state or tools.
     pub fn changes(&self) -> &Arc<Changes> {
         &self.changes
     }
@@ -116,7 +116,7 @@ impl Fleet {
         &self.mcp
     }
 
-    /// What large results take together.
+    /// The memory that large results share.
     pub fn results(&self) -> &MemoryBudget {
         &self.surroundings.results
     }
@@ -139,9 +139,10 @@ impl Fleet {
         &self.tasks
     }
 
-    /// The servers of `config` in its order: those of `running` that `plan` keeps, the others new and not
-    /// started yet. Changed rules are taken up at once.
-    pub fn muster(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
+    /// The servers of `config` in its order: kept ones of `running`, and new ones that are not started.
+    ///
+    /// Changed rules are taken up at once.
+    pub fn reconcile(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
         let shares = config.shares();
         self.processes.share(shares.processes());
         self.surroundings.limits.store(Arc::new(config.limits.clone()));
@@ -178,13 +179,12 @@ impl Fleet {
     /// Starts `upstream`, and keeps it running until it is retired.
     pub fn start(&self, upstream: Arc<Upstream>) {
         let directory = self.state_dir.as_deref();
-        let kept =
-            directory.map(|directory| ToolCache::new(directory, &upstream.config(), Arc::clone(&self.turn)));
+        let kept = directory
+            .map(|directory| ToolCache::new(directory, &upstream.config(), Arc::clone(&self.file_lock)));
         self.tasks.spawn(supervise(upstream, self.surroundings.clone(), kept));
     }
 
-    /// Takes `upstreams` out of service once every token of `callers` is cancelled, or after `limit`: calls
-    /// that are still in flight then are cut.
+    /// Ends `upstreams` once every token of `callers` is cancelled, or after `limit`, which cuts calls.
     pub fn retire(&self, upstreams: Vec<Arc<Upstream>>, callers: Vec<CancellationToken>, limit: Duration) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {

@@ -1,4 +1,4 @@
-//! From an MCP `CallToolResult`, as the server's own bytes, to what the model reads of it.
+//! From an MCP `CallToolResult`, as the server's own bytes, to the message that the model reads.
 //!
 //! | content item | Chat Completions | Responses |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | any other | the item's JSON | the item's JSON |
 //!
 //! A message of Chat Completions can hold text alone; several items stand below each other. Without content the
-//! structured result stands as JSON. What a tool reports as an error begins with `Error:`.
+//! structured result stands as JSON. The error of a tool begins with `Error:`.
 
 use std::borrow::Cow;
 
@@ -16,17 +16,17 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::asked::Interface;
+use super::tool_calls::Interface;
 
-/// What a model reads.
+/// The output of a tool as a model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub struct ToolOutput {
     pub is_error: bool,
-    pub parts: Vec<Part>,
+    pub parts: Vec<OutputPart>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum OutputPart {
     Text(String),
     /// The address of an image, with its data.
     Image(String),
@@ -34,14 +34,14 @@ pub enum Part {
 
 /// The answer to one call, as the script appends it.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ToolMessage {
     pub id: String,
     pub interface: Interface,
-    pub reading: Reading,
+    pub output: ToolOutput,
 }
 
 #[derive(Deserialize)]
-struct ToolResult<'a> {
+struct ReadableResult<'a> {
     #[serde(borrow, default)]
     content: Option<Vec<&'a RawValue>>,
     #[serde(borrow, rename = "structuredContent", default)]
@@ -51,7 +51,7 @@ struct ToolResult<'a> {
 }
 
 #[derive(Deserialize)]
-struct Item<'a> {
+struct ReadableItem<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(default)]
@@ -62,43 +62,43 @@ struct Item<'a> {
     mime_type: Option<Cow<'a, str>>,
 }
 
-/// Reads a result; `None` when it is no tool result.
-pub fn read(result: &[u8]) -> Option<Reading> {
+/// Reads a result; `None` for anything but a tool result.
+pub fn read(result: &[u8]) -> Option<ToolOutput> {
     // A list would be taken for the members in their order.
     if !result.trim_ascii_start().starts_with(b"{") {
         return None;
     }
-    let result: ToolResult<'_> = serde_json::from_slice(result).ok()?;
+    let result: ReadableResult<'_> = serde_json::from_slice(result).ok()?;
     let items = result.content.unwrap_or_default();
-    let mut parts = items.into_iter().map(part).collect::<Option<Vec<Part>>>()?;
+    let mut parts = items.into_iter().map(part).collect::<Option<Vec<OutputPart>>>()?;
     if parts.is_empty()
         && let Some(structured) = result.structured
     {
-        parts.push(Part::Text(structured.get().to_owned()));
+        parts.push(OutputPart::Text(structured.get().to_owned()));
     }
-    Some(Reading { is_error: result.is_error == Some(true), parts })
+    Some(ToolOutput { is_error: result.is_error == Some(true), parts })
 }
 
-fn part(raw: &RawValue) -> Option<Part> {
+fn part(raw: &RawValue) -> Option<OutputPart> {
     if !raw.get().starts_with('{') {
         return None;
     }
     // An item of a kind to come may have members of any type.
-    let Ok(item) = serde_json::from_str::<Item<'_>>(raw.get()) else {
-        return Some(Part::Text(raw.get().to_owned()));
+    let Ok(item) = serde_json::from_str::<ReadableItem<'_>>(raw.get()) else {
+        return Some(OutputPart::Text(raw.get().to_owned()));
     };
     Some(match (&*item.kind, item.text, item.data, item.mime_type) {
-        ("text", Some(text), ..) => Part::Text(text),
-        ("image", _, Some(data), Some(kind)) => Part::Image(format!("data:{kind};base64,{data}")),
-        ("audio", _, Some(data), Some(kind)) => Part::Text(format!("data:{kind};base64,{data}")),
-        _ => Part::Text(raw.get().to_owned()),
+        ("text", Some(text), ..) => OutputPart::Text(text),
+        ("image", _, Some(data), Some(kind)) => OutputPart::Image(format!("data:{kind};base64,{data}")),
+        ("audio", _, Some(data), Some(kind)) => OutputPart::Text(format!("data:{kind};base64,{data}")),
+        _ => OutputPart::Text(raw.get().to_owned()),
     })
 }
 
-impl Reading {
-    /// What went wrong, in the gateway's own words.
+impl ToolOutput {
+    /// An error in the gateway's own words.
     pub fn error(sentence: String) -> Self {
-        Self { is_error: true, parts: vec![Part::Text(sentence)] }
+        Self { is_error: true, parts: vec![OutputPart::Text(sentence)] }
     }
 
     /// Bytes of all parts.
@@ -108,7 +108,7 @@ impl Reading {
 
     /// All parts as one text.
     fn text(&self) -> String {
-        let text = self.parts.iter().map(Part::text).collect::<Vec<_>>().join("\n");
+        let text = self.parts.iter().map(OutputPart::text).collect::<Vec<_>>().join("\n");
         match self.is_error {
             true if text.is_empty() => "Error: the tool failed and does not say why".to_owned(),
             true if !text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error")) => {
@@ -119,7 +119,7 @@ impl Reading {
     }
 }
 
-impl Part {
+impl OutputPart {
     fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Image(text) => text,
@@ -127,7 +127,7 @@ impl Part {
     }
 }
 
-impl Serialize for Part {
+impl Serialize for OutputPart {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match self {
@@ -145,22 +145,22 @@ impl Serialize for Part {
     }
 }
 
-impl Serialize for Answer {
+impl Serialize for ToolMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match self.interface {
             Interface::Chat => {
                 map.serialize_entry("role", "tool")?;
                 map.serialize_entry("tool_call_id", &self.id)?;
-                map.serialize_entry("content", &self.reading.text())?;
+                map.serialize_entry("content", &self.output.text())?;
             }
             Interface::Responses => {
                 map.serialize_entry("type", "function_call_output")?;
                 map.serialize_entry("call_id", &self.id)?;
-                let has_images = self.reading.parts.iter().any(|part| matches!(part, Part::Image(_)));
-                match has_images && !self.reading.is_error {
-                    true => map.serialize_entry("output", &self.reading.parts)?,
-                    false => map.serialize_entry("output", &self.reading.text())?,
+                let has_images = self.output.parts.iter().any(|part| matches!(part, OutputPart::Image(_)));
+                match has_images && !self.output.is_error {
+                    true => map.serialize_entry("output", &self.output.parts)?,
+                    false => map.serialize_entry("output", &self.output.text())?,
                 }
             }
         }
@@ -175,8 +175,8 @@ mod tests {
     use super::*;
 
     fn answered(result: &Value, interface: Interface) -> Value {
-        let reading = read(result.to_string().as_bytes()).unwrap();
-        let answer = serde_json::to_value(Answer { id: "c".to_owned(), interface, reading }).unwrap();
+        let output = read(result.to_string().as_bytes()).unwrap();
+        let answer = serde_json::to_value(ToolMessage { id: "c".to_owned(), interface, output }).unwrap();
         answer.get("content").or_else(|| answer.get("output")).unwrap().clone()
     }
 

@@ -1,11 +1,11 @@
-//! What a request's `Authorization` header presents, before anybody judges it.
+//! The credentials in a request's `Authorization` header, before they are compared with the keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
 /// The credentials of one request.
-pub(crate) enum Presented<'a> {
+pub(crate) enum Credentials<'a> {
     /// No header at all.
     Nothing,
     /// A bearer token.
@@ -18,7 +18,7 @@ pub(crate) enum Presented<'a> {
     Other,
 }
 
-impl<'a> Presented<'a> {
+impl<'a> Credentials<'a> {
     pub fn read(headers: &'a HeaderMap) -> Self {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Self::Nothing };
@@ -28,7 +28,7 @@ impl<'a> Presented<'a> {
         Self::of(value.as_bytes())
     }
 
-    /// What one value presents.
+    /// The credentials in one value of the header.
     pub fn of(value: &'a [u8]) -> Self {
         let Some(space) = value.iter().position(|byte| *byte == b' ') else { return Self::Other };
         let (scheme, credentials) = (&value[..space], value[space..].trim_ascii());
