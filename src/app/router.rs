@@ -102,8 +102,8 @@ impl Responder for Router {
         let path = self.prefix.within_root(raw);
         // The table would take an empty segment for a name, and answer one that is no UTF-8 itself.
         let has_names = || !path.contains("//") && percent_decode_str(path).decode_utf8().is_ok();
-        if let Some(place) = self.rooms.mcp.place(raw) {
-            self.rooms.mcp.clone().answer(request, place).boxed()
+        if let Some(endpoint) = self.rooms.mcp.endpoint(raw) {
+            mcp::answer(self.rooms.mcp.clone(), request, endpoint).boxed()
         } else if is_post && self.is_call(path) || !has_names() {
             rest::answer(self.rooms.rest.clone(), request).boxed()
         } else if is_post && path == openai::CALL {
@@ -115,7 +115,7 @@ impl Responder for Router {
     }
 
     fn refuse(&self, path: &str, problem: Problem) -> Response {
-        match self.rooms.mcp.place(path) {
+        match self.rooms.mcp.endpoint(path) {
             Some(_) => mcp::refused(problem),
             None => problem.into_response(),
         }

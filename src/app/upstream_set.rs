@@ -43,7 +43,7 @@ pub struct UpstreamSet {
     calls: TaskTracker,
     stop: CancellationToken,
     /// The state of MCP sessions, which outlives configurations.
-    mcp: Arc<mcp::Shared>,
+    mcp: Arc<mcp::SharedState>,
     /// The servers of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
     audit: Option<Arc<Audit>>,
@@ -71,7 +71,7 @@ impl UpstreamSet {
             processes: Arc::default(),
             state_dir,
             file_lock,
-            mcp: Arc::new(mcp::Shared::new(closing.clone(), calls.clone())),
+            mcp: Arc::new(mcp::SharedState::new(closing.clone(), calls.clone())),
             closing: Arc::new(closing),
             tasks,
             calls,
@@ -112,7 +112,7 @@ impl UpstreamSet {
         &self.changes
     }
 
-    pub fn mcp(&self) -> &Arc<mcp::Shared> {
+    pub fn mcp(&self) -> &Arc<mcp::SharedState> {
         &self.mcp
     }
 

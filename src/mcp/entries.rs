@@ -1,5 +1,6 @@
-//! Entries of the lists that servers answer with, as clients take them ([`crate::catalog::definition`]): what is as it should
-//! be keeps the server's bytes.
+//! Entries of the lists that servers answer with, as strict clients accept them ([`crate::catalog::definition`]).
+//!
+//! A correct entry keeps the server's bytes.
 
 use std::borrow::Cow;
 
@@ -13,15 +14,15 @@ use crate::json::Members;
 use crate::protocol::method;
 use crate::upstream::tools::pages::{ListEntry, ListRoom, Page};
 
-/// What is listed.
+/// A kind of list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ListKind {
     Prompts,
     Resources,
     Templates,
 }
 
-impl Kind {
+impl ListKind {
     pub fn method(self) -> &'static str {
         match self {
             Self::Prompts => method::PROMPTS_LIST,
@@ -46,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// What one entry is called in the log.
+    /// The word for one entry in the log.
     pub fn one(self) -> &'static str {
         match self {
             Self::Prompts => "prompt",
@@ -77,7 +78,7 @@ impl Kind {
         [Self::Prompts, Self::Resources, Self::Templates].into_iter().find(|kind| kind.method() == method)
     }
 
-    /// The member of an entry that another one stands for here.
+    /// The member of an entry that is replaced at the endpoint of all servers.
     pub fn key(self, entry: &str) -> Option<&RawValue> {
         let keys: EntryNames<'_> = serde_json::from_str(entry).ok()?;
         match self {
@@ -100,9 +101,11 @@ struct EntryNames<'a> {
     uri_template: Option<&'a RawValue>,
 }
 
-/// The text of an entry for clients, and what its server calls it; `None` when it is left out, which goes into `findings`.
+/// The text of an entry for clients, and its server's own name for it; `None` leaves it out.
+///
+/// What is wrong with the entry goes into `findings`.
 pub fn readable<'a>(
-    kind: Kind,
+    kind: ListKind,
     entry: ListEntry<'a>,
     findings: &mut Findings,
 ) -> Option<(Cow<'a, str>, String)> {
@@ -128,20 +131,21 @@ pub fn readable<'a>(
     Some((text, own))
 }
 
-/// A page of one server's list, for a client of its own endpoint: without entries that cannot be mended, and without
-/// resources whose `uri` is no URI, since the Python SDK refuses the whole list for one.
+/// A page of one server's list, without entries that cannot be mended.
+///
+/// Resources whose `uri` is not a URI are left out: the Python SDK refuses the whole list for one.
 ///
 /// # Errors
 ///
 /// When `page` is not the JSON text of a page.
-pub fn readable_page(kind: Kind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
+pub fn readable_page(kind: ListKind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
     let read = Page::read(&page, kind.member())?;
     let (mut entries, mut is_changed) = (Vec::new(), false);
     let over = read.each(&mut ListRoom::default(), |entry| {
         let readable = readable(kind, entry, findings);
         is_changed |= !matches!(readable, Some((Cow::Borrowed(_), _)));
         let Some((text, own)) = readable else { return };
-        if kind == Kind::Resources && url::Url::parse(&own).is_err() {
+        if kind == ListKind::Resources && url::Url::parse(&own).is_err() {
             findings.left_out(&own, &Flaw { member: "uri".to_owned(), wrong: Wrong::IsNo("URI") });
             is_changed = true;
             return;
@@ -165,7 +169,7 @@ pub fn readable_page(kind: Kind, page: Bytes, findings: &mut Findings) -> serde_
 mod tests {
     use super::*;
 
-    fn read(kind: Kind, page: &'static str) -> String {
+    fn read(kind: ListKind, page: &'static str) -> String {
         let read = readable_page(kind, Bytes::from_static(page.as_bytes()), &mut Findings::default());
         String::from_utf8(read.unwrap().to_vec()).unwrap()
     }
@@ -173,23 +177,25 @@ mod tests {
     #[test]
     fn a_page_keeps_its_bytes_when_nothing_is_wrong_with_it() {
         let page = r#"{ "prompts" : [ {"name":"p", "x":1.0}, {"name":"q"} ], "x":[1.50] }"#;
-        assert_eq!(read(Kind::Prompts, page), page);
+        assert_eq!(read(ListKind::Prompts, page), page);
     }
 
     #[test]
     fn entries_are_mended_or_left_out_and_all_else_of_the_page_stays() {
         assert_eq!(
             read(
-                Kind::Prompts,
+                ListKind::Prompts,
                 r#"{"x":1.50,"prompts":[{"name":"p","n":1.0},{"name":"q","title":null},7,{"title":"no name"}],"nextCursor":"n"}"#
             ),
             r#"{"x":1.50,"prompts":[{"name":"p","n":1.0},{"name":"q"}],"nextCursor":"n"}"#
         );
         assert_eq!(
-            read(Kind::Resources, r#"{"resources":[{"uri":"readme","name":"r"},{"uri":"a:b"}]}"#),
+            read(ListKind::Resources, r#"{"resources":[{"uri":"readme","name":"r"},{"uri":"a:b"}]}"#),
             r#"{"resources":[{"uri":"a:b","name":"a:b"}]}"#
         );
-        assert_eq!(read(Kind::Templates, r#"{"resourceTemplates":null}"#), r#"{"resourceTemplates":[]}"#);
-        assert!(readable_page(Kind::Templates, Bytes::from_static(b"{}"), &mut Findings::default()).is_err());
+        assert_eq!(read(ListKind::Templates, r#"{"resourceTemplates":null}"#), r#"{"resourceTemplates":[]}"#);
+        assert!(
+            readable_page(ListKind::Templates, Bytes::from_static(b"{}"), &mut Findings::default()).is_err()
+        );
     }
 }

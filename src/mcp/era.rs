@@ -7,15 +7,25 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::with_members;
+use super::response::fault::with_members;
 use crate::protocol::method;
+use crate::upstream::Freshness;
 
-/// How long a client may use a list before it asks again, in milliseconds: short, since a server that comes back
-/// with other tools is what lists are there to tell. Servers of the older era say nothing of it themselves.
-pub const LIST_TTL: u32 = 10_000;
+/// How long a client may use a list before it asks again, in milliseconds.
+///
+/// Short, since a list has to show that a server is back with other tools. Servers of the era of sessions give no time.
+pub const LIST_TTL: u64 = 10_000;
 
-/// A result with what the stateless era wants of each (2026-07-28, schema, `Result` and `CacheableResult`), where its
-/// server did not say it itself.
+/// The members for caches of a list, which is kept for at most `longest` milliseconds.
+pub fn cache_members(freshness: Freshness, longest: u64, is_private: bool) -> String {
+    let ttl = freshness.ttl.unwrap_or(longest).min(longest);
+    let scope = if is_private || freshness.is_private { "private" } else { "public" };
+    format!(",\"ttlMs\":{ttl},\"cacheScope\":\"{scope}\"")
+}
+
+/// A result with the members that the stateless era requires, where its server did not send them.
+///
+/// 2026-07-28, schema, `Result` and `CacheableResult`.
 pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -33,15 +43,15 @@ pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
         | method::PROMPTS_LIST
         | method::RESOURCES_LIST
         | method::RESOURCES_TEMPLATES_LIST => Some(LIST_TTL),
-        // Only its server knows how long it holds.
+        // Only the server knows how long the contents hold.
         method::RESOURCES_READ => Some(0),
         _ => None,
     };
-    // As an SDK begins a result; a second reading would find nothing to add.
+    // SDKs begin a result like this; reading it again would find nothing to add.
     if ttl.is_none() && result.starts_with(br#"{"resultType":"complete","#) {
         return result;
     }
-    // Hardly any result says something of it, and none needs to be read through to know that.
+    // Few results have these members, and a search for their names shows that without reading the result.
     static NAMES: LazyLock<[Finder<'static>; 3]> =
         LazyLock::new(|| ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\""].map(Finder::new));
     let says = NAMES.iter().any(|name| name.find(&result).is_some());
@@ -50,14 +60,14 @@ pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
     if said.result_type.is_none() {
         members.push_str(r#""resultType":"complete","#);
     }
-    // What wants input first is no result to keep.
+    // An interim `input_required` is not to be cached.
     let is_interim = said.result_type.is_some_and(|kind| kind.get() != r#""complete""#);
     if let Some(ttl) = ttl.filter(|_| !is_interim) {
         if said.ttl_ms.is_none() {
             members.push_str(&format!(r#""ttlMs":{ttl},"#));
         }
         if said.cache_scope.is_none() {
-            // With keys, what is listed hangs on whose it is.
+            // With keys, a list depends on its caller.
             members.push_str(&format!(r#""cacheScope":"{}","#, if is_open { "public" } else { "private" }));
         }
     }

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::catalog::CatalogServer;
 
-/// The member that declares them.
+/// The capability that declares extensions.
 pub const EXTENSIONS: &str = "extensions";
-/// Results of calls become handles, for methods that the gateway does not carry.
+/// This extension turns results of calls into handles, for methods that the gateway does not carry.
 const NOT_CARRIED: &str = "io.modelcontextprotocol/tasks";
 
 /// The extensions among `declared` that the gateway carries; `None` when it carries none.
@@ -16,7 +16,7 @@ pub fn carried(declared: Option<&Value>) -> Option<Map<String, Value>> {
     (!carried.is_empty()).then_some(carried)
 }
 
-/// Those that one of `servers` declares. Of settings that differ the first ones count.
+/// The extensions that any of `servers` declares. Of settings that differ the first ones count.
 pub fn of_all<'a>(servers: impl Iterator<Item = &'a CatalogServer>) -> Option<Map<String, Value>> {
     let infos = servers.filter_map(|server| server.info.as_ref());
     let declared = infos.filter_map(|info| carried(info.capabilities.get(EXTENSIONS)));

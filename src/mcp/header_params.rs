@@ -1,5 +1,5 @@
-//! The headers in which a stateless client says some of a call's arguments once more (specification 2026-07-28, streamable
-//! HTTP, "Server Behavior for Custom Headers").
+//! Headers in which a stateless client repeats arguments of a call (specification 2026-07-28, streamable HTTP,
+//! "Server Behavior for Custom Headers").
 
 use std::sync::Arc;
 
@@ -7,18 +7,19 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Number, Value};
 
-use super::answer::Fault;
+use super::response::fault::Fault;
 use super::stateless::{decode, mismatch};
 use crate::compute::{self, Owner};
 use crate::upstream::tools::header_params::{HeaderParam, ParamKind};
 use crate::upstream::tools::header_values::values_in;
 
-/// Checks those of a call against the JSON text of its `arguments`. Headers for arguments that the tool does not
-/// annotate say nothing.
+/// Checks the headers of a call against the JSON text of its `arguments`.
+///
+/// Headers for arguments that the tool does not annotate are ignored.
 ///
 /// # Errors
 ///
-/// What is missing, cannot be read or does not match, with 400.
+/// When a header is missing, cannot be read or does not match, with 400.
 pub async fn check(
     owner: Owner<'_>,
     headers: &HeaderMap,
@@ -38,12 +39,12 @@ pub async fn check(
     Ok(())
 }
 
-/// An error says what is wrong with the header; it quotes no value.
+/// Compares one header with its argument. The error quotes no value.
 fn agrees(headers: &HeaderMap, param: &HeaderParam, value: Option<&Value>) -> Result<(), &'static str> {
     let mut sent = headers.get_all(&param.header).iter();
     let (header, value) = match (sent.next(), value) {
         (None, None) => return Ok(()),
-        // What is of no type that a header can say is the server's to refuse.
+        // No header can repeat a list or an object: the server refuses those.
         (None, Some(Value::Array(_) | Value::Object(_))) => return Ok(()),
         (None, Some(_)) => return Err("is missing"),
         (Some(header), value) => (header, value),
@@ -58,13 +59,13 @@ fn agrees(headers: &HeaderMap, param: &HeaderParam, value: Option<&Value>) -> Re
         Some(Value::Number(said)) => {
             param.kind == ParamKind::Integer && is_number(said, &text) || said.to_string() == text
         }
-        // Whoever reads the header alone would believe that there is an argument.
+        // A proxy that reads the header alone would believe in an argument that is missing.
         Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => false,
     };
     if is_same { Ok(()) } else { Err("does not match the body") }
 }
 
-/// Whether `text` writes `number`, in whatever way.
+/// Whether `text` is a notation of `number`.
 fn is_number(number: &Number, text: &str) -> bool {
     let Ok(written) = serde_json::from_str::<Number>(text) else { return false };
     match (number.as_i64(), written.as_i64()) {

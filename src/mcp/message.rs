@@ -1,4 +1,4 @@
-//! A JSON-RPC message of a client, read just far enough: ids and params stay text.
+//! A JSON-RPC message of a client. Its id and params stay text.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer::Fault;
+use super::response::fault::Fault;
 use crate::json;
 
 /// One message.
@@ -23,19 +23,29 @@ pub enum Message<'a> {
         method: Cow<'a, str>,
         params: &'a str,
     },
-    /// The answer to a request that the client was sent.
+    /// The client's response to a request of the gateway.
     Response {
         /// JSON text.
         id: &'a str,
-        answer: Reply<'a>,
+        answer: ClientAnswer,
     },
 }
 
-/// What a client answers, as JSON text.
-#[derive(Debug, Clone, Copy)]
-pub enum Reply<'a> {
-    Result(&'a str),
-    Error(&'a str),
+/// The client's answer to one question, as JSON text.
+#[derive(Debug)]
+pub enum ClientAnswer {
+    Result(Box<str>),
+    Error(Box<str>),
+}
+
+impl ClientAnswer {
+    /// The member of a JSON-RPC response that holds the answer.
+    pub fn member(&self) -> String {
+        match self {
+            Self::Result(result) => format!("\"result\":{result}"),
+            Self::Error(error) => format!("\"error\":{error}"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -90,8 +100,12 @@ impl<'a> Message<'a> {
             (Some(_), Some(_)) => Err(Fault::invalid_request("`id` must be a string or a number")),
             (Some(method), None) => Ok(Self::Notification { method, params }),
             (None, Some(id)) => match (envelope.error, envelope.result) {
-                (Some(error), _) => Ok(Self::Response { id, answer: Reply::Error(error.get()) }),
-                (None, Some(result)) => Ok(Self::Response { id, answer: Reply::Result(result.get()) }),
+                (Some(error), _) => {
+                    Ok(Self::Response { id, answer: ClientAnswer::Error(error.get().into()) })
+                }
+                (None, Some(result)) => {
+                    Ok(Self::Response { id, answer: ClientAnswer::Result(result.get().into()) })
+                }
                 (None, None) => Err(Fault::invalid_request("`method` is missing")),
             },
             (None, None) => Err(Fault::invalid_request("`method` is missing")),
@@ -115,8 +129,9 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The answer repeats the id, so it must be one that strict readers can read: half a surrogate pair is no text to them,
-/// and 1e999 no number.
+/// Whether strict clients can read the id, which the response repeats.
+///
+/// Half a surrogate pair is no text to them, and 1e999 no number.
 fn is_id(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     match text.strip_prefix('"') {
@@ -153,7 +168,10 @@ mod tests {
         let message = Message::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
         assert!(matches!(message, Message::Notification { .. }), "{message:?}");
         let message = Message::parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#).unwrap();
-        assert!(matches!(message, Message::Response { id: "1", answer: Reply::Result("{}") }), "{message:?}");
+        let Message::Response { id: "1", answer: ClientAnswer::Result(result) } = message else {
+            panic!("{message:?}")
+        };
+        assert_eq!(&*result, "{}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The stateless era (revision 2026-07-28): what each request declares of itself, in `_meta` and in headers that must
-//! agree with its body.
+//! The stateless era (revision 2026-07-28): the declarations of each request, in `_meta` and in headers.
+//!
+//! The headers must agree with the body.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::answer::{Fault, Status};
-use super::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
+use super::input::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
 use super::message::Message;
+use super::response::fault::{Fault, Status};
 use crate::catalog::Caller;
 use crate::json::Members;
 use crate::protocol::meta::{CLIENT_CAPABILITIES, LOG_LEVEL, PROTOCOL_VERSION};
@@ -24,18 +25,19 @@ use crate::upstream::ClientSide;
 pub const LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
-/// A request that declared itself well.
+/// The valid declarations of a request.
 #[derive(Debug)]
 pub struct Declared {
-    /// What its client can be asked.
+    /// The capabilities of the client that servers can use.
     pub capabilities: Arc<str>,
-    /// The least level of the log messages that it wants.
+    /// The least level of the log messages that the client wants.
     pub log_level: Option<Arc<str>>,
 }
 
 impl Declared {
-    /// Its client as servers are to know it, if it needs to be told from others: alike are the clients of one key in one
-    /// profile that declare the same.
+    /// The client as servers see it; `None` when servers need not tell it from other clients.
+    ///
+    /// Clients of one key in one profile that declare the same are alike.
     pub fn side(&self, caller: &Caller) -> Option<ClientSide> {
         if &*self.capabilities == "{}" && self.log_level.is_none() {
             return None;
@@ -60,7 +62,7 @@ impl Declared {
 }
 
 #[derive(Deserialize)]
-struct Params<'a> {
+struct DeclaredParams<'a> {
     #[serde(borrow, rename = "_meta")]
     meta: Option<Members<'a>>,
     #[serde(borrow)]
@@ -69,12 +71,14 @@ struct Params<'a> {
     uri: Option<Cow<'a, str>>,
 }
 
-/// Checks a message that came without a session (2026-07-28, streamable HTTP, "Request Metadata" and "Server
-/// Validation").
+/// Checks a message that came without a session.
+///
+/// 2026-07-28, streamable HTTP, "Request Metadata" and "Server Validation".
 ///
 /// # Errors
 ///
-/// What is missing or does not agree, with 400. A message of the era of sessions is told to open one.
+/// When a declaration is missing or does not agree, with 400. The error for a message of the era of sessions says how to
+/// open a session.
 pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fault> {
     let (method, params) = match message {
         Message::Request { method, params, .. } | Message::Notification { method, params } => {
@@ -82,7 +86,7 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         }
         Message::Response { .. } => return Err(no_session()),
     };
-    let params: Params<'_> = serde_json::from_str(params).map_err(|_| {
+    let params: DeclaredParams<'_> = serde_json::from_str(params).map_err(|_| {
         bad(Fault::invalid_params("`params` must hold an object `_meta`, and texts as names"))
     })?;
     let meta = params.meta.unwrap_or_default();
@@ -126,7 +130,7 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
     };
     let declared = Declared { capabilities: askable(Some(capabilities)), log_level };
     if matches!(message, Message::Notification { .. }) {
-        // Which headers these need is not defined.
+        // The specification does not define the headers of notifications.
         return Ok(declared);
     }
     agrees(headers, &header::METHOD, "Mcp-Method", method)?;
@@ -158,15 +162,15 @@ fn agrees(headers: &HeaderMap, name: &HeaderName, shown: &str, expected: &str) -
     }
 }
 
-/// A value as it is, or what `=?base64?...?=` stands for ("Value Encoding").
-pub(super) fn decode(value: &str) -> Option<Cow<'_, str>> {
+/// The value of a header, decoded when it is `=?base64?...?=` ("Value Encoding").
+pub fn decode(value: &str) -> Option<Cow<'_, str>> {
     match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         None => Some(Cow::Borrowed(value)),
         Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok().map(Cow::Owned),
     }
 }
 
-pub(super) fn mismatch(what: &str) -> Fault {
+pub fn mismatch(what: &str) -> Fault {
     Fault::header_mismatch(format!("Header mismatch: {what}"))
 }
 

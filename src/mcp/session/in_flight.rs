@@ -1,36 +1,35 @@
-//! The requests of one session that are in flight, for a `notifications/cancelled` to name.
+//! Requests of one session in flight, which a `notifications/cancelled` may name.
 //!
-//! A client must not give two of them the same id (2025-11-25, basic, "Requests"); one that does cancels both.
+//! A client must not give two requests the same id (2025-11-25, basic, "Requests"); a client that does cancels both.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// Only the session's own requests meet at this lock.
+/// The requests in flight. Only the session's own requests meet at this lock.
 #[derive(Debug, Default)]
-pub struct Requests(Mutex<Table>);
+pub struct RequestsInFlight(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By a number that each has of its own, with their ids: every request is added and taken away, and hardly any is
-    /// looked for by its id.
+    /// By a number of their own, with their ids: every request is added and removed, and few are looked up by id.
     by_number: BTreeMap<u64, (Box<str>, CancellationToken)>,
     /// Requests so far.
     count: u64,
 }
 
-/// A request that may be cancelled until this is dropped.
+/// A request that may be cancelled until the value is dropped.
 #[derive(Debug)]
-pub struct InFlight {
-    requests: Arc<Requests>,
+pub struct RequestInFlight {
+    requests: Arc<RequestsInFlight>,
     number: u64,
     pub cancelled: CancellationToken,
 }
 
-impl Requests {
-    /// Takes note of the request `id` (JSON text).
-    pub fn add(self: &Arc<Self>, id: &str) -> InFlight {
+impl RequestsInFlight {
+    /// Adds the request `id` (JSON text).
+    pub fn add(self: &Arc<Self>, id: &str) -> RequestInFlight {
         let cancelled = CancellationToken::new();
         let request = (id.into(), cancelled.clone());
         let mut table = self.table();
@@ -38,7 +37,7 @@ impl Requests {
         let number = table.count;
         table.by_number.insert(number, request);
         drop(table);
-        InFlight { requests: self.clone(), number, cancelled }
+        RequestInFlight { requests: self.clone(), number, cancelled }
     }
 
     /// Cancels the request `id`, if it is in flight.
@@ -48,14 +47,14 @@ impl Requests {
         }
     }
 
-    /// Cancels all that are in flight.
+    /// Cancels all requests in flight.
     pub fn cancel_all(&self) {
         for (_, cancelled) in self.table().by_number.values() {
             cancelled.cancel();
         }
     }
 
-    /// Whether none is in flight.
+    /// Whether no request is in flight.
     pub fn is_empty(&self) -> bool {
         self.table().by_number.is_empty()
     }
@@ -65,7 +64,7 @@ impl Requests {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
         let _ended = self.requests.table().by_number.remove(&self.number);
     }
@@ -77,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_request_can_be_cancelled_while_it_is_in_flight_whatever_has_the_same_id() {
-        let requests = Arc::<Requests>::default();
+        let requests = Arc::<RequestsInFlight>::default();
         let first = requests.add("7");
         requests.cancel("\"7\"");
         assert!(!first.cancelled.is_cancelled());

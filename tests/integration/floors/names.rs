@@ -9,21 +9,7 @@ use super::source::{sources, tokens, without_tests};
 const ALLOWED: &[(&str, &str)] = &[];
 
 /// Names that more than one type has, and how many do. To be shortened.
-const SHARED: &[(&str, usize)] = &[
-    ("Asked", 2),
-    ("CallArguments", 2),
-    ("Client", 2),
-    ("Known", 2),
-    ("Located", 2),
-    ("Next", 2),
-    ("Owner", 2),
-    ("Params", 4),
-    ("Place", 2),
-    ("Problem", 2),
-    ("Reply", 2),
-    ("Rest", 2),
-    ("Way", 2),
-];
+const SHARED: &[(&str, usize)] = &[("CallArguments", 2), ("Problem", 2)];
 
 /// The types that a text declares outside of functions and test modules.
 fn declared_types(text: &str) -> Vec<String> {

@@ -1,0 +1,84 @@
+//! Open questions to one client: those of servers, and those for results that require input.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::mcp::message::ClientAnswer;
+use crate::upstream::{Connection, Question};
+
+/// Open questions over one connection; further ones are refused.
+pub const UNANSWERED: usize = 64;
+
+/// Open questions, by the ids of their requests to the client.
+#[derive(Debug, Default)]
+pub struct Questions(Mutex<HashMap<u64, Awaited>>);
+
+/// The receiver of the client's answer.
+#[derive(Debug)]
+pub enum Awaited {
+    /// A server's question; the clock refuses it when the client takes too long.
+    Server {
+        question: Question,
+        _clock: AbortOnDropHandle<()>,
+    },
+    Round(oneshot::Sender<ClientAnswer>),
+}
+
+impl Questions {
+    /// Notes the question that `ask` sends under this number, before its answer can come.
+    ///
+    /// # Errors
+    ///
+    /// The receiver of the answer, when the question could not be sent.
+    pub fn note(&self, number: u64, awaited: Awaited, ask: impl FnOnce() -> bool) -> Result<(), Awaited> {
+        let mut open = self.open();
+        if !ask() {
+            return Err(awaited);
+        }
+        open.insert(number, awaited);
+        Ok(())
+    }
+
+    pub fn take(&self, number: u64) -> Option<Awaited> {
+        self.open().remove(&number)
+    }
+
+    /// Takes the question that was asked over `link` under the server's own `id`.
+    pub fn take_of(&self, link: &Arc<dyn Connection>, id: &str) -> Option<(u64, Question)> {
+        let mut open = self.open();
+        let number = open.iter().find_map(|(number, awaited)| {
+            matches!(awaited, Awaited::Server { question, .. } if is_over(question, link) && &*question.id == id)
+                .then_some(*number)
+        })?;
+        match open.remove(&number) {
+            Some(Awaited::Server { question, .. }) => Some((number, question)),
+            _ => None,
+        }
+    }
+
+    /// Takes all questions, which answers those of servers with an error.
+    pub fn clear(&self) {
+        let _answered_without_the_lock = std::mem::take(&mut *self.open());
+    }
+
+    /// The number of open questions that were asked over `link`.
+    pub fn over(&self, link: &Arc<dyn Connection>) -> usize {
+        let is_over = |awaited: &&Awaited| matches!(awaited, Awaited::Server { question, .. } if is_over(question, link));
+        self.open().values().filter(is_over).count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open().is_empty()
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Awaited>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_over(question: &Question, link: &Arc<dyn Connection>) -> bool {
+    Arc::ptr_eq(&question.connection, link)
+}

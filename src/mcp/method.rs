@@ -1,0 +1,11 @@
+//! What the gateway answers itself, and what it passes on: a file for each group of methods.
+
+pub mod call_tool;
+pub mod discover;
+pub mod endpoint_info;
+pub mod initialize;
+pub mod list_tools;
+pub mod listen;
+pub mod logging;
+pub mod pass_through;
+pub mod subscriptions;

@@ -1,0 +1,133 @@
+//! Resources, prompts and completion of one server, passed through unchanged. [`crate::mcp::aggregate`] has those of all.
+
+use bytes::Bytes;
+
+use crate::catalog::definition::Findings;
+use crate::compute;
+use crate::gateway::{CallError, PassThrough};
+use crate::json::{Members, one_line_text};
+use crate::mcp::entries::{self, ListKind};
+use crate::mcp::input::bridge::Bridge;
+use crate::mcp::request::RequestContext;
+use crate::mcp::response::fault::Fault;
+use crate::protocol::{Era, error_code, meta, method};
+use crate::upstream::words::of_wrong_result;
+use crate::upstream::{Reply, Upstream};
+
+/// The methods that are passed through. None of them changes anything at the server.
+pub const METHODS: [&str; 6] = [
+    method::RESOURCES_LIST,
+    method::RESOURCES_TEMPLATES_LIST,
+    method::RESOURCES_READ,
+    method::PROMPTS_LIST,
+    method::PROMPTS_GET,
+    method::COMPLETION_COMPLETE,
+];
+
+/// Answers one of [`METHODS`] at the endpoint of the server called `name`.
+///
+/// # Errors
+///
+/// The server's own error; that the server does not exist.
+pub async fn answer(
+    request: &RequestContext,
+    name: &str,
+    method: &str,
+    params: &str,
+    bridge: &Bridge,
+) -> Result<Bytes, Fault> {
+    let Some(upstream) = request.mcp.upstream(name) else { return Err(Fault::method_not_found(method)) };
+    let result = forward(request, &upstream, method, params, bridge).await?;
+    let Some(kind) = ListKind::of(method) else { return Ok(result) };
+    let size = result.len();
+    let read = move || {
+        let mut findings = Findings::default();
+        (entries::readable_page(kind, result, &mut findings), findings)
+    };
+    let owner = request.caller.owner(name);
+    let (page, findings) = compute::run_sized(owner, size, read).await;
+    findings.tell(upstream.name(), kind.one(), Some(&request.mcp.shared.told));
+    page.map_err(|_| Fault::internal("the server's answer is no list"))
+}
+
+/// Sends a request to `upstream` for the caller, with the caller's headers that its entry lets through.
+///
+/// # Errors
+///
+/// The server's own error.
+pub async fn forward(
+    request: &RequestContext,
+    upstream: &Upstream,
+    method: &str,
+    params: &str,
+    bridge: &Bridge,
+) -> Result<Bytes, Fault> {
+    let params = PassedParams::read(params)?;
+    let server_era = upstream.era();
+    bridge.rounds_to(server_era, params.has_state, String::new)?;
+    let ask = PassThrough { method, members: params.members, name: params.name.as_deref() };
+    let context = request.forwarding_context();
+    let (mut outgoing, mut round) = (bridge.outgoing(server_era, String::new(), params.meta), 0);
+    let reply = loop {
+        let turn = request.turn.take();
+        let reply = request.mcp.gateway.ask(&context, upstream, &ask, &outgoing, turn).await;
+        if !bridge.goes_on(&reply, &mut round, &mut outgoing).await? {
+            break reply;
+        }
+    };
+    match reply {
+        Ok(Reply::Result(result)) => {
+            let (size, era) = (result.len(), bridge.era);
+            let told = move |result: &Bytes| {
+                let members = serde_json::from_slice::<Members<'_>>(result)?;
+                Ok::<_, serde_json::Error>(
+                    Bridge::told(era, server_era, members, false)?.unwrap_or_else(|| result.clone()),
+                )
+            };
+            let read = move || told(&result).map_err(|_| of_wrong_result("no result", &result));
+            let owner = request.caller.owner(upstream.name().as_str());
+            compute::run_sized(owner, size, read).await.map_err(Fault::internal)
+        }
+        Ok(Reply::Error(mut error)) => {
+            if bridge.era == Era::Stateless && error.code == error_code::RESOURCE_NOT_FOUND {
+                error.code = error_code::INVALID_PARAMS;
+            }
+            Err(Fault::of_server(&error))
+        }
+        Err(CallError::Limited(limited)) => Err(Fault::limited(&limited)),
+        Err(error) => {
+            let why = error.full();
+            tracing::warn!(mcp_server = %upstream.name(), "{}: {method} failed: {why}", upstream.name());
+            Err(Fault::internal(format!("{}: {}", upstream.name(), error.told(&request.caller))))
+        }
+    }
+}
+
+/// The params of a request, taken apart for the next hop.
+struct PassedParams {
+    /// All members but `_meta`, as JSON text without braces.
+    members: Bytes,
+    /// The members of `_meta` that are the client's own, in the same form: neither the token of its progress nor what a
+    /// request of the stateless era declares.
+    meta: String,
+    /// The name or URI of the prompt or resource.
+    name: Option<String>,
+    /// Whether the client brings a `requestState` back.
+    has_state: bool,
+}
+
+impl PassedParams {
+    fn read(params: &str) -> Result<Self, Fault> {
+        let mut members: Members<'_> =
+            serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
+        let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
+        let mut meta = meta.unwrap_or_default();
+        meta.0.retain(|(key, _)| key != meta::PROGRESS_TOKEN && !key.starts_with(meta::RESERVED));
+        members.0.retain(|(key, _)| key != "_meta");
+        let name = members.get("name").or_else(|| members.get("uri"));
+        let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
+        let has_state = members.get("requestState").is_some();
+        let meta = one_line_text(meta.inner());
+        Ok(Self { members: members.inner().into(), meta, name, has_state })
+    }
+}

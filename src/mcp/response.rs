@@ -1,0 +1,8 @@
+//! What goes back to a client: results, errors, and streams of both.
+
+pub mod fault;
+pub mod outcome;
+pub mod single_event;
+pub mod sse;
+pub mod stream;
+pub mod strict;

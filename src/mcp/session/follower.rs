@@ -1,0 +1,252 @@
+//! One open stream of events: notifications of changes, and servers' messages to the client.
+//!
+//! A stream holds nothing of a configuration: at each reload it follows the one that is served then, and ends when its
+//! key is gone.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::followed::{FollowedResource, MOST_FOLLOWED};
+use super::snapshot::ListSnapshot;
+use super::state::Listening;
+use crate::catalog::Caller;
+use crate::http::Fingerprint;
+use crate::json::First;
+use crate::mcp::endpoint::Endpoint;
+use crate::mcp::request::RequestContext;
+use crate::mcp::response::sse::{self, event_text};
+use crate::mcp::state::Mcp;
+use crate::protocol::meta::SUBSCRIPTION_ID;
+use crate::protocol::notification;
+use crate::shares::Held;
+use crate::upstream::identity::IdentityKey;
+use crate::upstream::{ChangeKind, News};
+
+/// The kinds of changes that the client wants to hear of.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SubscriptionFilter {
+    pub tools_list_changed: bool,
+    pub prompts_list_changed: bool,
+    pub resources_list_changed: bool,
+    pub resource_subscriptions: First<String, MOST_FOLLOWED>,
+}
+
+/// An open stream, which follows the catalog and the servers' notifications.
+pub struct Follower {
+    current: watch::Receiver<Option<Arc<Mcp>>>,
+    swapped: watch::Receiver<()>,
+    key_name: Option<Arc<str>>,
+    /// Of the key's value when the stream was opened.
+    fingerprint: Option<Fingerprint>,
+    profile: Option<Arc<str>>,
+    endpoint: Endpoint,
+    /// The identity of clients like this one, if servers can ask them for input.
+    pub alike: Option<IdentityKey>,
+    known: ListSnapshot,
+    closing: CancellationToken,
+    /// The id of the `subscriptions/listen` that opened the stream.
+    pub subscription: Option<Value>,
+    /// Messages that are sent before the next wait.
+    pub waiting: VecDeque<Value>,
+    is_over: bool,
+    pub wanted: SubscriptionFilter,
+    news: broadcast::Receiver<News>,
+    /// The session whose stream this is.
+    pub session: Option<Listening>,
+    /// The resources that a subscription follows.
+    pub followed: Vec<FollowedResource>,
+    /// Its part of the caller's share.
+    _held: Held,
+}
+
+impl Follower {
+    /// A stream that reports changes of all lists; `held` is its part of the caller's share.
+    pub fn new(request: &RequestContext, held: Held) -> Self {
+        let RequestContext { mcp, caller, endpoint, .. } = request;
+        Self {
+            current: mcp.shared.current.subscribe(),
+            swapped: mcp.gateway.catalog_builder().swapped(),
+            key_name: caller.key_name.clone(),
+            fingerprint: caller.key_name.as_deref().and_then(|name| mcp.keys.fingerprint(name)),
+            profile: caller.profile.clone(),
+            endpoint: endpoint.clone(),
+            alike: None,
+            known: ListSnapshot::new(mcp, caller, endpoint),
+            closing: mcp.shared.closing.clone(),
+            subscription: None,
+            waiting: VecDeque::new(),
+            is_over: false,
+            wanted: SubscriptionFilter {
+                tools_list_changed: true,
+                prompts_list_changed: true,
+                resources_list_changed: true,
+                resource_subscriptions: First::default(),
+            },
+            news: mcp.gateway.catalog_builder().news(),
+            session: None,
+            followed: Vec::new(),
+            _held: held,
+        }
+    }
+
+    /// The response that streams the messages.
+    pub fn respond(self) -> Response {
+        let events = stream::unfold(self, async |mut follower| {
+            let message = follower.next().await?;
+            let event = Event::default().event("message").data(message);
+            Some((Ok::<_, Infallible>(event), follower))
+        });
+        sse::respond(events)
+    }
+
+    /// The next message; `None` at the end.
+    async fn next(&mut self) -> Option<String> {
+        while !self.is_over {
+            if let Some(waiting) = self.waiting.pop_front() {
+                return Some(waiting.to_string());
+            }
+            let messages = async {
+                match &mut self.session {
+                    Some(listening) => listening.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let goes_on = tokio::select! {
+                () = self.closing.cancelled() => false,
+                message = messages => match message {
+                    Some(message) => match serde_json::from_slice::<&RawValue>(&message) {
+                        Ok(_) => return event_text(&message),
+                        Err(_) => continue,
+                    },
+                    // The session has ended, or another stream has taken the place of this one.
+                    None => false,
+                },
+                news = self.news.recv() => {
+                    match news {
+                        Ok(news) => if let Some(told) = self.told(&news) { return Some(told.to_string()) },
+                        // Missed news count as a change of everything.
+                        Err(broadcast::error::RecvError::Lagged(_)) => self.tell_all(),
+                        Err(broadcast::error::RecvError::Closed) => self.is_over = true,
+                    }
+                    continue;
+                }
+                changed = self.current.changed() => changed.is_ok() && self.follow_reload(),
+                // An old configuration's catalog ends with its last reader; the next one is followed then.
+                Ok(()) = self.swapped.changed() => true,
+            };
+            self.is_over = !goes_on;
+            if goes_on {
+                self.compare();
+            }
+        }
+        // An orderly end of a subscription is its result.
+        let subscription = self.subscription.take()?;
+        let result = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION_ID: subscription } });
+        Some(json!({ "jsonrpc": "2.0", "id": subscription, "result": result }).to_string())
+    }
+
+    fn follow_reload(&mut self) -> bool {
+        let mcp = self.current.borrow_and_update().clone();
+        let Some(mcp) = mcp else { return false };
+        self.swapped = mcp.gateway.catalog_builder().swapped();
+        self.caller(&mcp).is_some_and(|caller| mcp.is_visible(&caller, &self.endpoint))
+    }
+
+    /// Reports the lists that differ from before.
+    fn compare(&mut self) {
+        let mcp = self.current.borrow().clone();
+        let Some(mcp) = mcp else { return };
+        let Some(caller) = self.caller(&mcp) else { return };
+        let now = ListSnapshot::new(&mcp, &caller, &self.endpoint);
+        let before = std::mem::replace(&mut self.known, now);
+        self.tell_lists(self.known.changed_since(&before));
+    }
+
+    /// Reports that everything may have changed.
+    fn tell_all(&mut self) {
+        self.tell_lists([true; 3]);
+        let followed = match &self.session {
+            Some(listening) => listening.session.names_followed(),
+            None => self.wanted.resource_subscriptions.items.iter().map(|uri| uri.as_str().into()).collect(),
+        };
+        for uri in followed {
+            self.waiting.push_back(self.notification(notification::RESOURCES_UPDATED, json!({ "uri": uri })));
+        }
+    }
+
+    /// Reports the changed lists, of tools, prompts and resources, that the client wants to hear of.
+    fn tell_lists(&mut self, changed: [bool; 3]) {
+        let wanted = &self.wanted;
+        let wanted = [wanted.tools_list_changed, wanted.prompts_list_changed, wanted.resources_list_changed];
+        for ((method, is_wanted), has_changed) in
+            notification::LIST_CHANGED.into_iter().zip(wanted).zip(changed)
+        {
+            if is_wanted && has_changed {
+                self.waiting.push_back(self.notification(method, json!({})));
+            }
+        }
+    }
+
+    /// The caller under the configuration of `mcp`.
+    ///
+    /// `None` when its key or profile is gone, or its key has another value.
+    fn caller(&self, mcp: &Mcp) -> Option<Caller> {
+        let name = self.key_name.as_deref();
+        let is_same = name.and_then(|name| mcp.keys.fingerprint(name)) == self.fingerprint;
+        is_same.then(|| mcp.keys.caller(name, self.profile.as_deref()))?
+    }
+
+    /// The notification of `news` for this client, if it concerns the client.
+    fn told(&self, news: &News) -> Option<Value> {
+        let name = news.server.as_str();
+        if self.endpoint.server().is_some_and(|server| server != name) {
+            return None;
+        }
+        let mcp = self.current.borrow().clone()?;
+        let caller = self.caller(&mcp)?;
+        if !caller.scope.allows_server(&news.server) {
+            return None;
+        }
+        let wanted = &self.wanted;
+        match &news.what {
+            ChangeKind::ToolsOf(alike) if wanted.tools_list_changed && self.alike == Some(*alike) => {
+                Some(self.notification(notification::TOOLS_LIST_CHANGED, json!({})))
+            }
+            ChangeKind::Prompts if wanted.prompts_list_changed => {
+                Some(self.notification(notification::PROMPTS_LIST_CHANGED, json!({})))
+            }
+            ChangeKind::Resources if wanted.resources_list_changed => {
+                Some(self.notification(notification::RESOURCES_LIST_CHANGED, json!({})))
+            }
+            ChangeKind::Resource(uri) => {
+                let shown = match &self.session {
+                    Some(listening) => listening.session.followed_as(name, uri),
+                    None => self.followed.iter().find_map(|followed| followed.shown(name, uri)),
+                };
+                Some(self.notification(notification::RESOURCES_UPDATED, json!({ "uri": shown? })))
+            }
+            ChangeKind::ToolsOf(_) | ChangeKind::Prompts | ChangeKind::Resources => None,
+        }
+    }
+
+    fn notification(&self, method: &str, mut params: Value) -> Value {
+        if let Some(id) = &self.subscription {
+            params["_meta"] = json!({ SUBSCRIPTION_ID: id });
+        }
+        if params.as_object().is_some_and(serde_json::Map::is_empty) {
+            return json!({ "jsonrpc": "2.0", "method": method });
+        }
+        json!({ "jsonrpc": "2.0", "method": method, "params": params })
+    }
+}

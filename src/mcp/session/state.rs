@@ -1,0 +1,226 @@
+//! One session of a client (revisions 2024-11-05 to 2025-11-25).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use super::event_log::EventLogs;
+use super::followed::FollowedResource;
+use super::holder::Holder;
+use super::in_flight::{RequestInFlight, RequestsInFlight};
+use crate::mcp::input::client::{ClientRoute, SessionClient};
+use crate::protocol::revision::POLLING_SINCE;
+use crate::upstream::message_queue::Receiver;
+
+/// A session: its client, its requests in flight, its subscriptions and its last use.
+#[derive(Debug)]
+pub struct Session {
+    /// A [`new_id`](super::id::new_id).
+    pub id: Box<str>,
+    holder: Holder,
+    /// Milliseconds since the table was made.
+    used: AtomicU64,
+    /// The session's place in the table's order; changed only under the order's lock.
+    marked: AtomicU64,
+    serial: u64,
+    streams: AtomicUsize,
+    /// Requests that a `notifications/cancelled` may name.
+    in_flight: Arc<RequestsInFlight>,
+    client: Arc<SessionClient>,
+    revision: &'static str,
+    /// The events of its responses.
+    event_logs: Arc<EventLogs>,
+    /// The resources that the client follows, by the client's names.
+    followed: Mutex<HashMap<Box<str>, FollowedResource>>,
+    ended: CancellationToken,
+}
+
+/// A place in the order in which sessions are to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// Milliseconds since the table was made.
+    pub used: u64,
+    serial: u64,
+}
+
+/// The stream of a session that belongs to no request.
+#[derive(Debug)]
+pub struct Listening {
+    pub session: Arc<Session>,
+    _route: ClientRoute,
+    messages: Receiver,
+    _open: OpenStream,
+}
+
+/// A stream that is open; its session does not rest meanwhile.
+#[derive(Debug)]
+pub struct OpenStream(Arc<Session>);
+
+impl Session {
+    /// A session that is opened at `now`, in milliseconds since the table was made.
+    pub fn new(
+        id: Box<str>,
+        holder: Holder,
+        capabilities: Option<&RawValue>,
+        revision: &'static str,
+        serial: u64,
+        now: u64,
+    ) -> Self {
+        let ended = CancellationToken::new();
+        let client = SessionClient::new(&id, holder.principal.clone(), capabilities, ended.clone());
+        Self {
+            event_logs: EventLogs::new(client.number_of_its_own(), ended.clone()),
+            client,
+            revision,
+            id,
+            followed: Mutex::default(),
+            holder,
+            used: AtomicU64::new(now),
+            marked: AtomicU64::new(now),
+            serial,
+            streams: AtomicUsize::new(0),
+            in_flight: Arc::default(),
+            ended,
+        }
+    }
+
+    /// The key, profile and endpoint of the session.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    /// The time of its last use; after `now` while a stream is open or a request in flight.
+    pub fn used(&self, now: u64) -> u64 {
+        if self.is_busy() { now + 1 } else { self.used.load(Ordering::Relaxed) }
+    }
+
+    /// Whether it has rested for `idle` milliseconds at `now`.
+    pub fn rests(&self, idle: u64, now: u64) -> bool {
+        self.used.load(Ordering::Relaxed).saturating_add(idle) <= now && !self.is_busy()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > 0 || !self.in_flight.is_empty()
+    }
+
+    /// Notes a use at `now`.
+    pub fn touch(&self, now: u64) {
+        self.used.store(now, Ordering::Relaxed);
+    }
+
+    /// Its place in the order.
+    pub fn mark(&self) -> Mark {
+        Mark { used: self.marked.load(Ordering::Relaxed), serial: self.serial }
+    }
+
+    /// Moves its mark to its last use.
+    pub fn mark_used(&self, now: u64) {
+        self.marked.store(self.used(now), Ordering::Relaxed);
+    }
+
+    /// Closes its streams, cancels its requests, and drops its subscriptions and its own connections.
+    pub fn end(&self) {
+        self.followed().clear();
+        self.client.leave();
+        self.ended.cancel();
+        self.in_flight.cancel_all();
+    }
+
+    /// Cancelled when the session was ended.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// The client that opened it.
+    pub fn client(&self) -> &Arc<SessionClient> {
+        &self.client
+    }
+
+    /// The events of its responses.
+    pub fn event_logs(&self) -> &Arc<EventLogs> {
+        &self.event_logs
+    }
+
+    /// Whether its client understands empty events, and comes back to a stream that was closed early.
+    pub fn is_primed(&self) -> bool {
+        // Revisions are dates.
+        self.revision >= POLLING_SINCE
+    }
+
+    /// Adds a resource that the client follows.
+    pub fn follow(&self, uri: &str, followed: FollowedResource) {
+        self.followed().insert(uri.into(), followed);
+    }
+
+    /// Removes a resource; false when the client did not follow it.
+    pub fn unfollow(&self, uri: &str) -> bool {
+        self.followed().remove(uri).is_some()
+    }
+
+    /// The number of resources that the client follows.
+    pub fn follows(&self) -> usize {
+        self.followed().len()
+    }
+
+    /// The names of the resources that the client follows.
+    pub fn names_followed(&self) -> Vec<Box<str>> {
+        self.followed().keys().cloned().collect()
+    }
+
+    /// The client's name for the resource `uri` of `server`, if the client follows it.
+    pub fn followed_as(&self, server: &str, uri: &str) -> Option<String> {
+        self.followed().values().find_map(|followed| followed.shown(server, uri))
+    }
+
+    fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, FollowedResource>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the stream that belongs to no request, in place of an earlier one.
+    pub fn listen(self: &Arc<Self>) -> Listening {
+        let (route, messages) = self.client.stream();
+        Listening { session: self.clone(), _route: route, messages, _open: self.stream() }
+    }
+
+    /// Counts an open stream until the value is dropped.
+    pub fn stream(self: &Arc<Self>) -> OpenStream {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        OpenStream(self.clone())
+    }
+
+    /// Adds the request `id` (JSON text).
+    pub fn request(&self, id: &str) -> RequestInFlight {
+        self.in_flight.add(id)
+    }
+
+    /// Cancels the request `id`, if it is in flight.
+    pub fn cancel(&self, id: &str) {
+        self.in_flight.cancel(id);
+    }
+}
+
+impl Listening {
+    /// The next message for the client; `None` at the end.
+    ///
+    /// That is the end of the session, or another stream in place of this one.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        self.session.ended().run_until_cancelled(self.messages.recv()).await.flatten()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Connections may hold the client for longer.
+        self.client.leave();
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}

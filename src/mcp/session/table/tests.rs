@@ -1,0 +1,197 @@
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
+    Caller {
+        key_name: key.map(Arc::from),
+        profile: profile.map(Arc::from),
+        scope: Arc::default(),
+        reach: Arc::default(),
+        admin: false,
+        metrics: false,
+    }
+}
+
+fn at(server: &str) -> Endpoint {
+    Endpoint::One(server.to_owned())
+}
+
+fn open(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint) -> Arc<Session> {
+    open_within(sessions, caller, endpoint, Bounds::undivided(3))
+}
+
+fn open_within(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint, shares: Bounds) -> Arc<Session> {
+    let bounds = SessionBounds { shares, idle: HOUR };
+    sessions.open(Holder::of(caller, endpoint), bounds, None, "2025-11-25").unwrap()
+}
+
+fn knows(sessions: &Sessions, session: &Session, caller: &Caller, endpoint: &Endpoint) -> bool {
+    sessions.find(session.id.as_bytes(), caller, endpoint, HOUR).is_some()
+}
+
+#[test]
+fn a_session_is_known_to_its_key_in_its_profile_at_its_endpoint_alone() {
+    let sessions = Sessions::default();
+    let mine = caller(Some("mine"), Some("small"));
+    let session = open(&sessions, &mine, &at("time"));
+    assert!(knows(&sessions, &session, &mine, &at("time")));
+    for (key, profile, endpoint) in [
+        (Some("other"), Some("small"), at("time")),
+        (None, Some("small"), at("time")),
+        (Some("mine"), None, at("time")),
+        (Some("mine"), Some("large"), at("time")),
+        (Some("mine"), Some("small"), Endpoint::All),
+        (Some("mine"), Some("small"), at("git")),
+    ] {
+        assert!(
+            !knows(&sessions, &session, &caller(key, profile), &endpoint),
+            "{key:?} {profile:?} {endpoint:?}"
+        );
+    }
+    sessions.end(&session);
+    assert!(!knows(&sessions, &session, &mine, &at("time")));
+    assert!(session.ended().is_cancelled());
+}
+
+#[test]
+fn the_one_that_rested_longest_makes_room() {
+    let sessions = Sessions::default();
+    let all: Vec<_> = (0..3).map(|_| open(&sessions, &caller(Some("mine"), None), &Endpoint::All)).collect();
+    let later = sessions.now() + 10;
+    for used in [&all[0], &all[2]] {
+        used.touch(later);
+    }
+    let fresh = open(&sessions, &caller(Some("mine"), None), &Endpoint::All);
+    assert_eq!(sessions.count(), 3);
+    assert!(!knows(&sessions, &all[1], &caller(Some("mine"), None), &Endpoint::All));
+    assert!(knows(&sessions, &fresh, &caller(Some("mine"), None), &Endpoint::All));
+}
+
+#[test]
+fn a_session_ends_by_resting_unless_a_stream_is_open() {
+    let sessions = Sessions::default();
+    let session = open(&sessions, &caller(Some("mine"), None), &Endpoint::All);
+    let found = || {
+        let mine = caller(Some("mine"), None);
+        sessions.find(session.id.as_bytes(), &mine, &Endpoint::All, Duration::ZERO).is_some()
+    };
+    let stream = session.stream();
+    assert!(found());
+    drop(stream);
+    assert!(!found());
+}
+
+#[test]
+fn a_request_can_be_cancelled_while_it_is_in_flight() {
+    let sessions = Sessions::default();
+    let session = open(&sessions, &caller(Some("mine"), None), &Endpoint::All);
+    let request = session.request("7");
+    session.cancel("\"7\"");
+    assert!(!request.cancelled.is_cancelled());
+    session.cancel("7");
+    assert!(request.cancelled.is_cancelled());
+    drop(request);
+    assert!(session.rests(0, sessions.now()), "nothing is in flight");
+}
+
+#[test]
+fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
+    let sessions = Sessions::default();
+    let (many, few) = (caller(Some("many"), None), caller(Some("few"), None));
+    let bounds = Bounds { all: 100, each: 90 };
+    let open = |caller: &Caller| open_within(&sessions, caller, &Endpoint::All, bounds);
+    let of_few = open(&few);
+    let of_many: Vec<_> = (0..89).map(|_| open(&many)).collect();
+    let in_profile = caller(Some("many"), Some("small"));
+    let variant = open(&in_profile);
+    assert_eq!(sessions.order().count_of(&many.principal()), 90, "one key is one caller in all its profiles");
+    // Its own share is used up.
+    open(&many);
+    assert!(!knows(&sessions, &of_many[0], &many, &Endpoint::All) && of_many[0].ended().is_cancelled());
+    assert_eq!(sessions.count(), 91);
+    let others: Vec<_> = ["x", "y", "z"].map(|name| caller(Some(name), None)).into();
+    for number in 0..12 {
+        open(&others[number % 3]);
+    }
+    assert_eq!((sessions.count(), sessions.order().count_of(&many.principal())), (100, 87));
+    assert!(
+        knows(&sessions, &of_few, &few, &Endpoint::All),
+        "it rested longest of all, and its caller has few"
+    );
+    assert!(knows(&sessions, &variant, &in_profile, &Endpoint::All));
+}
+
+#[test]
+fn one_with_a_stream_or_a_request_does_not_make_room_while_another_rests() {
+    let sessions = Sessions::default();
+    let mine = caller(Some("mine"), None);
+    let all: Vec<_> = (0..3).map(|_| open(&sessions, &mine, &Endpoint::All)).collect();
+    let (_stream, _request) = (all[0].stream(), all[1].request("1"));
+    let fresh = open(&sessions, &mine, &Endpoint::All);
+    assert!(!knows(&sessions, &all[2], &mine, &Endpoint::All));
+    // When none rests, one of them makes room all the same.
+    let _other_stream = fresh.stream();
+    let last = open(&sessions, &mine, &Endpoint::All);
+    let known =
+        [&all[0], &all[1], &fresh, &last].map(|session| knows(&sessions, session, &mine, &Endpoint::All));
+    assert_eq!(known.iter().filter(|known| **known).count(), 3);
+    assert!(known[3]);
+}
+
+#[test]
+fn a_session_that_ends_cancels_what_it_has_under_way() {
+    let sessions = Sessions::default();
+    let mine = caller(Some("mine"), None);
+    let session = open(&sessions, &mine, &Endpoint::All);
+    let request = session.request("1");
+    sessions.end(&session);
+    assert!(request.cancelled.is_cancelled());
+    assert_eq!(sessions.count(), 0);
+}
+
+#[test]
+fn those_that_have_rested_too_long_end_when_another_is_opened() {
+    let sessions = Sessions::default();
+    let mine = caller(Some("mine"), None);
+    let old: Vec<_> = (0..3).map(|_| open(&sessions, &mine, &Endpoint::All)).collect();
+    let stream = old[1].stream();
+    let bounds = SessionBounds { shares: Bounds::undivided(10), idle: Duration::ZERO };
+    sessions.open(Holder::of(&mine, &Endpoint::All), bounds, None, "2025-11-25").unwrap();
+    let ended = [0, 1, 2].map(|number: usize| old[number].ended().is_cancelled());
+    assert_eq!((ended, sessions.count()), ([true, false, true], 2));
+    drop(stream);
+}
+
+/// What it takes to open `count` sessions and to end as many, at the bound.
+fn turnover(sessions: &Sessions, shares: Bounds, count: usize) -> Duration {
+    let mine = caller(Some("mine"), None);
+    let began = Instant::now();
+    for _ in 0..count {
+        open_within(sessions, &mine, &Endpoint::All, shares);
+    }
+    began.elapsed()
+}
+
+#[test]
+fn opening_and_ending_one_costs_the_same_among_a_hundred_thousand() {
+    let small = Sessions::default();
+    let large = Sessions::default();
+    let (few, many) = (Bounds::undivided(100), Bounds::undivided(100_000));
+    turnover(&small, few, 100);
+    turnover(&large, many, 100_000);
+    assert_eq!((small.count(), large.count()), (100, 100_000));
+    // The fastest of some, so that a busy machine does not count. A copy of the table took a thousand times as long.
+    let fastest =
+        |sessions: &Sessions, shares| (0..5).map(|_| turnover(sessions, shares, 500)).min().unwrap();
+    let (among_few, among_many) = (fastest(&small, few), fastest(&large, many));
+    assert!(among_many < among_few * 10, "{among_few:?} among 100, {among_many:?} among 100,000");
+    assert_eq!(large.count(), 100_000);
+}
+
+#[test]
+fn ids_are_long_and_differ() {
+    let ids: std::collections::HashSet<_> = (0..100).map(|_| new_id().unwrap()).collect();
+    assert_eq!(ids.len(), 100);
+    assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
+}

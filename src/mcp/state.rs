@@ -1,0 +1,167 @@
+//! What the endpoints work with: [`Mcp`] under one configuration, [`SharedState`] across all of them.
+
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::aggregate::prompts::PromptNames;
+use super::endpoint::Endpoint;
+use super::input::suspended::SuspendedRequests;
+use super::response::fault::{Fault, SHARE_EXCEEDED};
+use super::session::table::Sessions;
+use crate::catalog::definition::Told;
+use crate::catalog::{Caller, ServerSource};
+use crate::config::{Config, Shares};
+use crate::gateway::Gateway;
+use crate::http::path_prefix::PathPrefix;
+use crate::http::{BodyBudget, Keys};
+use crate::shares::{Bounds, Held, Ledger, Thing};
+use crate::upstream::Upstream;
+
+/// The MCP endpoints of one configuration.
+#[derive(Debug)]
+pub struct Mcp {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) config: Arc<Config>,
+    pub(super) prefixes: PathPrefix,
+    /// For the bodies of requests that are not small.
+    pub(super) room: BodyBudget,
+    pub(super) shared: Arc<SharedState>,
+    pub(super) prompts: PromptNames,
+    /// What each caller may hold.
+    pub(super) shares: Shares,
+}
+
+impl Mcp {
+    /// `shared` outlives configurations: sessions go on across a reload.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        keys: Arc<Keys>,
+        config: Arc<Config>,
+        room: BodyBudget,
+        shared: Arc<SharedState>,
+    ) -> Self {
+        let prefixes = PathPrefix::new(&config.listen);
+        let prompts = PromptNames::new(gateway.catalog_builder().namespace().clone());
+        let shares = config.shares();
+        Self { gateway, keys, config, prefixes, room, shared, prompts, shares }
+    }
+
+    /// The endpoint at a raw path (percent-encoded, without query), if it is one.
+    ///
+    /// A slash at its end makes no difference. The endpoints of servers need the path prefix.
+    pub fn endpoint(&self, raw: &str) -> Option<Endpoint> {
+        let path = self.prefixes.within_root(raw);
+        let inside = self.prefixes.within_prefix(path);
+        let is_root = |path: &str| matches!(path, "/mcp" | "/mcp/");
+        if is_root(path) || inside.is_some_and(is_root) {
+            return Some(if self.config.single { Endpoint::One(self.only_server()?) } else { Endpoint::All });
+        }
+        let (server, rest) = inside?.strip_prefix('/')?.split_once('/')?;
+        if self.config.single || !matches!(rest, "mcp" | "mcp/") || server.is_empty() {
+            return None;
+        }
+        let server = percent_decode_str(server).decode_utf8().ok()?;
+        Some(Endpoint::One(server.into_owned()))
+    }
+
+    fn only_server(&self) -> Option<String> {
+        let catalog = self.gateway.catalog_builder().catalog();
+        let server = catalog.servers.iter().find(|server| matches!(server.source, ServerSource::Upstream(_)));
+        server.map(|server| server.name.to_string())
+    }
+
+    /// Whether `caller` may know that the endpoint exists.
+    pub fn is_visible(&self, caller: &Caller, endpoint: &Endpoint) -> bool {
+        let catalog = self.gateway.catalog_builder().catalog();
+        endpoint.server().is_none_or(|name| {
+            catalog.server(name).is_some_and(|server| caller.scope.allows_server(&server.name))
+        })
+    }
+
+    /// Whether there are no keys, so that all clients see the same.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The connection to the server called `name`.
+    pub fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
+        self.gateway.catalog_builder().catalog().server(name).and_then(|server| server.upstream()).cloned()
+    }
+
+    /// The part of the caller's share that one more stream takes.
+    ///
+    /// # Errors
+    ///
+    /// When the caller has as many as it may.
+    pub fn take_listener(&self, caller: &Caller) -> Result<Held, Fault> {
+        self.take(&self.shared.listeners, caller, self.shares.listeners())
+    }
+
+    /// The part of the caller's share that one more resource takes which a client follows.
+    ///
+    /// # Errors
+    ///
+    /// When the caller follows as many as it may.
+    pub fn take_followed(&self, caller: &Caller) -> Result<Held, Fault> {
+        self.take(&self.shared.followed, caller, self.shares.followed())
+    }
+
+    fn take(&self, ledger: &Arc<Ledger>, caller: &Caller, bounds: Bounds) -> Result<Held, Fault> {
+        ledger.take(&caller.principal(), bounds).map_err(|exceeded| {
+            self.gateway.metrics().http().refused(SHARE_EXCEEDED);
+            Fault::exceeded(&exceeded)
+        })
+    }
+}
+
+/// The sessions and all else that outlives a configuration.
+#[derive(Debug)]
+pub struct SharedState {
+    pub(super) sessions: Sessions,
+    pub(super) suspended: Arc<SuspendedRequests>,
+    /// Streams that wait for changes.
+    listeners: Arc<Ledger>,
+    /// Resources that clients follow.
+    followed: Arc<Ledger>,
+    /// Findings about definitions that were logged already.
+    pub(super) told: Told,
+    /// The configuration that is served now, for streams that stay open across a reload.
+    pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
+    /// Cancelled when the gateway begins to stop: streams close then, so that the end does not wait for them.
+    pub(super) closing: CancellationToken,
+    /// Requests that go on without their client; all end soon after `closing`, once no client reads their answers.
+    pub(super) tasks: TaskTracker,
+}
+
+impl SharedState {
+    /// `tasks` are waited for at the end of the gateway, before its servers end.
+    pub fn new(closing: CancellationToken, tasks: TaskTracker) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            suspended: Arc::default(),
+            listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
+            followed: Ledger::new(Thing { setting: "followed", plural: "resources that they follow" }),
+            told: Told::default(),
+            current: watch::Sender::new(None),
+            closing,
+            tasks,
+        }
+    }
+
+    /// Serves `mcp` from now on: open streams follow it; what belongs to keys that are no longer good ends.
+    pub fn serve(&self, mcp: Arc<Mcp>) {
+        let Some(before) = self.current.send_replace(Some(mcp.clone())) else { return };
+        for name in before.keys.ended_by(&mcp.keys) {
+            tracing::info!(
+                "the key {name} has another value or is gone: its sessions and waiting requests end"
+            );
+            self.sessions.end_of(&name);
+            self.suspended.end_of(&name);
+        }
+    }
+}
