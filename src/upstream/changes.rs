@@ -15,12 +15,12 @@ const NEWS: usize = 1024;
 pub struct Changes {
     /// Some server's state or tools. The number has no meaning of its own.
     count: watch::Sender<u64>,
-    pub(super) news: NewsFeed,
+    news: broadcast::Sender<News>,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { count: watch::Sender::new(0), news: NewsFeed::new(NEWS) }
+        Self { count: watch::Sender::new(0), news: broadcast::Sender::new(NEWS) }
     }
 }
 
@@ -32,7 +32,7 @@ impl Changes {
 
     /// Signals a change at `server` that no snapshot shows.
     pub(super) fn announce(&self, server: &ServerName, what: ChangeKind) {
-        let _nobody_follows = self.news.send(News { server: server.clone(), what });
+        let _no_follower = self.news.send(News { server: server.clone(), what });
     }
 
     /// Follows the states and tools of all servers.
@@ -63,6 +63,3 @@ pub enum ChangeKind {
     /// One resource that is subscribed to.
     Resource(Arc<str>),
 }
-
-/// Where the news of all servers go.
-pub type NewsFeed = broadcast::Sender<News>;

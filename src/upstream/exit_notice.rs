@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::json_rpc;
+
 /// The method of the notification.
 pub const METHOD: &str = "notifications/mcpo/ended";
 
@@ -21,19 +23,11 @@ pub enum ExitNotice {
     Refused(String),
 }
 
-#[derive(Serialize, Deserialize)]
-struct NoticeMessage<P> {
-    jsonrpc: String,
-    method: String,
-    params: P,
-}
-
 impl ExitNotice {
     /// The message on lines of its own: what the process may have left of a line must not swallow it.
     pub fn encode(&self) -> Vec<u8> {
-        let message = NoticeMessage { jsonrpc: "2.0".to_owned(), method: METHOD.to_owned(), params: self };
-        let text = serde_json::to_string(&message).expect("strings are always JSON");
-        format!("\n{text}\n").into_bytes()
+        let params = serde_json::to_string(self).expect("strings are always JSON");
+        format!("\n{}\n", json_rpc::notification_with(METHOD, params)).into_bytes()
     }
 
     /// Reads the `params` of the notification.

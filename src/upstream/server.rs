@@ -299,11 +299,6 @@ impl Upstream {
         self.announce();
     }
 
-    /// Waits until a call wants the unavailable server.
-    pub(super) async fn wanted(&self) {
-        self.wanted.notified().await;
-    }
-
     /// Forgets wishes from before now: they were answered by the try that has just failed.
     pub(super) fn forget_wishes(&self) {
         use futures_util::FutureExt as _;

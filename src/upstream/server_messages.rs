@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::ServerName;
 use crate::protocol::{json_rpc, method, notification};
-use crate::upstream::changes::{ChangeKind, News, NewsFeed};
+use crate::upstream::changes::{ChangeKind, Changes};
 use crate::upstream::connection::Connection;
 use crate::upstream::info::ToolList;
 use crate::upstream::question::{Asking, Question};
@@ -45,12 +45,12 @@ pub struct ChangedLists {
 pub struct SharedHandler {
     pub server: ServerName,
     pub changed: Arc<ChangedLists>,
-    pub news: NewsFeed,
+    pub changes: Arc<Changes>,
 }
 
 impl MessageHandler for SharedHandler {
     fn notification(&self, method: &str, message: &Bytes) {
-        let what = match method {
+        let change = match method {
             notification::TOOLS_LIST_CHANGED => return self.changed.tools.notify_one(),
             notification::PROMPTS_LIST_CHANGED => return self.changed.prompts.notify_one(),
             notification::RESOURCES_LIST_CHANGED => return self.changed.resources.notify_one(),
@@ -60,7 +60,7 @@ impl MessageHandler for SharedHandler {
             },
             _ => return,
         };
-        let _nobody_follows = self.news.send(News { server: self.server.clone(), what });
+        self.changes.announce(&self.server, change);
     }
 
     fn request(&self, question: Question) -> Result<(), Question> {

@@ -129,7 +129,8 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
                 }
                 reason
             }
-            Err(reason) if !is_spared && supervisor.has_learnt_its_era(was_asked) => {
+            // Its era is known now, though the try failed.
+            Err(reason) if !is_spared && was_asked && !supervisor.is_asked_its_era() => {
                 is_spared = true;
                 let name = supervisor.upstream.name();
                 // The first try goes on: calls still wait for its outcome.
@@ -160,11 +161,6 @@ impl Supervisor {
         self.upstream.era.known(self.upstream.config().protocol.as_deref()).is_none()
     }
 
-    /// Whether a try at which the server `was_asked` its era told that, though it failed.
-    fn has_learnt_its_era(&self, was_asked: bool) -> bool {
-        was_asked && !self.is_asked_its_era()
-    }
-
     /// Waits for the next try: its time, a call that needs the server, or the end of the gateway. `told` is the
     /// reason in the last log line.
     async fn wait(&self, reason: &Arc<CloseReason>, failures: u32, told: &mut String) {
@@ -189,7 +185,7 @@ impl Supervisor {
         self.upstream.enter(phase, failures);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            () = self.upstream.wanted() => {}
+            () = self.upstream.wanted.notified() => {}
             () = self.upstream.stop.cancelled() => {}
         }
     }
@@ -243,7 +239,7 @@ impl Supervisor {
         let handler = SharedHandler {
             server: config.name.clone(),
             changed: changed.clone(),
-            news: self.upstream.changes.news.clone(),
+            changes: self.upstream.changes.clone(),
         };
         let params = HandshakeParams {
             server: &config.name,

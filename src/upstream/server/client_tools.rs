@@ -86,14 +86,8 @@ impl Upstream {
             identity.headers().is_empty() && self.variants.differ(&client.capabilities) == Some(false);
         let mut due = (&*client.capabilities != "{}" && !is_plain).then(|| Instant::now() + COURTESY);
         loop {
-            let is_due = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = is_due => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 () = told.next() => {}
                 Ok(()) = changes.changed() => {
                     let before = std::mem::replace(&mut revision, self.list_revision());
