@@ -15,10 +15,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{
-    CallContext, CallError, FindError, FoundCall, Gateway, NamedCall, NoResult, Outcome, Outgoing, Permit,
-    Target, record,
-};
+use super::context::CallContext;
+use super::error::{CallError, FindError};
+use super::limits::Permit;
+use super::outcome::Outcome;
+use super::outgoing::Outgoing;
+use super::record::{self, NamedCall};
+use super::serve::{FoundCall, NoResult};
+use super::state::Gateway;
+use super::target::{RELAY, Target};
 use crate::catalog::{Caller, CatalogServer, GatewayTools, ServerInfo, ServerSource};
 use crate::compute;
 use search::SearchArguments;
@@ -46,7 +51,7 @@ struct DescribeArguments {
 }
 
 #[derive(Deserialize)]
-struct CallArguments<'a> {
+struct CallToolArguments<'a> {
     server: String,
     tool: String,
     #[serde(borrow)]
@@ -61,14 +66,9 @@ struct ResultClaims {
     is_error: bool,
 }
 
-/// Whether the built-in tool `tool` only passes a call on.
-pub fn is_relay(tool: &str) -> bool {
-    tool == "call_tool"
-}
-
 /// The server that a call of the built-in tool `tool` is passed on to.
 pub fn relayed_to(tool: &str, arguments: &[u8]) -> Option<String> {
-    let call = is_relay(tool).then(|| serde_json::from_slice::<CallArguments<'_>>(arguments))?;
+    let call = (tool == RELAY).then(|| serde_json::from_slice::<CallToolArguments<'_>>(arguments))?;
     call.ok().map(|call| call.server)
 }
 
@@ -174,7 +174,7 @@ async fn call_tool(
     outgoing: Option<&Outgoing>,
     permit: Option<Permit>,
 ) -> Result<Bytes, CallError> {
-    let call: CallArguments<'_> = match parse(arguments) {
+    let call: CallToolArguments<'_> = match parse(arguments) {
         Ok(call) => call,
         Err(message) => return Ok(failure(&message)),
     };

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::context::CallContext;
+use super::error::FindError;
 use super::find::{quarantined, visible};
 use super::outgoing::Client;
-use super::{CallContext, FindError, Gateway, Target};
+use super::state::Gateway;
+use super::target::Target;
 use crate::catalog::{Catalog, CatalogServer, CatalogTool};
 use crate::compute;
 use crate::config::ServerName;

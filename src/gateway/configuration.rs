@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
-use super::status::seconds;
 use crate::catalog::Caller;
 use crate::config::{self, Config, Loaded, Plan, Problem, ServerName, Sources};
 use crate::file::{self, ApartError};
@@ -152,4 +151,9 @@ async fn rotated(upstreams: Vec<Arc<Upstream>>) -> Vec<ServerName> {
     // A file that does not answer takes its time, and another one that does not, too.
     let found = stream::iter(looking).buffered(SECRETS_AT_ONCE);
     found.filter_map(std::future::ready).collect().await
+}
+
+/// Since 1970.
+pub(super) fn seconds(moment: SystemTime) -> u64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{FindError, Gateway, Target};
+use super::error::FindError;
+use super::state::Gateway;
+use super::target::Target;
 use crate::catalog::{Caller, CatalogServer, CatalogTool};
 use crate::upstream::Upstream;
 

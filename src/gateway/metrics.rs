@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Gateway, Target};
+use super::state::Gateway;
+use super::target::Target;
 use crate::catalog::{CatalogServer, ServerSource};
 use crate::metrics::{CallMeter, Metrics, ServerSnapshot, Snapshot};
 

@@ -8,7 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallContext, FindError, Gateway, Outcome, Target};
+use super::context::CallContext;
+use super::error::FindError;
+use super::outcome::Outcome;
+use super::state::Gateway;
+use super::target::Target;
 use crate::compute;
 use crate::json::clip;
 use crate::telemetry::audit::{Audit, AuditRecord};

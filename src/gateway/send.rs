@@ -8,8 +8,12 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::context::CallContext;
 use super::deadline::Deadline;
-use super::{CallContext, CallError, Gateway, Outgoing, Permit};
+use super::error::CallError;
+use super::limits::Permit;
+use super::outgoing::Outgoing;
+use super::state::Gateway;
 use crate::catalog::CatalogTool;
 use crate::catalog::arguments::headers::headers;
 use crate::compute::{self, Owner};

@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::record::CallRecord;
-use super::{CallContext, CallError, Gateway, GivenUp, Outcome, Target};
+use super::context::CallContext;
+use super::error::CallError;
+use super::outcome::Outcome;
+use super::record::{CallRecord, GivenUp};
+use super::state::Gateway;
+use super::target::Target;
 use crate::compute;
 use crate::upstream::{Reply, RpcError};
 

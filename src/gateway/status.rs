@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::Guard;
 use serde::{Deserialize, Serialize};
 
-use super::Gateway;
+use super::configuration::seconds;
+use super::state::Gateway;
 use crate::catalog::drift::Drift;
 use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
 use crate::config::TransportConfig;
@@ -195,11 +196,6 @@ fn drift_of(server: &CatalogServer) -> Vec<DriftStatus> {
     let is_quarantined = |drift: &Drift| server.quarantined.iter().any(|tool| *tool.name == *drift.tool);
     let drift = server.drift.iter();
     drift.map(|drift| DriftStatus { drift: drift.clone(), quarantined: is_quarantined(drift) }).collect()
-}
-
-/// Since 1970.
-pub(super) fn seconds(moment: SystemTime) -> u64 {
-    moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn name_of(transport: &TransportConfig) -> &'static str {

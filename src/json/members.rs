@@ -76,7 +76,7 @@ impl<'de: 'a, 'a, const MOST: usize> Deserialize<'de> for Members<'a, MOST> {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut members = Vec::new();
-                while let Some((Key(name), value)) = map.next_entry()? {
+                while let Some((ObjectKey(name), value)) = map.next_entry()? {
                     if members.len() == MOST {
                         return Err(M::Error::custom(format_args!("more than {MOST} members")));
                     }
@@ -91,24 +91,24 @@ impl<'de: 'a, 'a, const MOST: usize> Deserialize<'de> for Members<'a, MOST> {
 }
 
 /// A key, borrowed where it has no escapes.
-struct Key<'a>(Cow<'a, str>);
+struct ObjectKey<'a>(Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ObjectKey<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
         impl<'de> Visitor<'de> for Reader {
-            type Value = Key<'de>;
+            type Value = ObjectKey<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a key")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(text)))
+                Ok(ObjectKey(Cow::Borrowed(text)))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
+                Ok(ObjectKey(Cow::Owned(text.to_owned())))
             }
         }
         deserializer.deserialize_str(Reader)

@@ -14,8 +14,7 @@ pub const SESSION_NOT_FOUND: i64 = -32001;
 /// The era of sessions; the stateless era has [`INVALID_PARAMS`] for it (2026-07-28, schema).
 pub const RESOURCE_NOT_FOUND: i64 = -32002;
 
-/// Specification 2026-07-28, schema: `HEADER_MISMATCH`, `MISSING_REQUIRED_CLIENT_CAPABILITY`,
-/// `UNSUPPORTED_PROTOCOL_VERSION`.
+/// This code and the next two are of the schema of 2026-07-28.
 pub const HEADER_MISMATCH: i64 = -32020;
 pub const MISSING_CLIENT_CAPABILITY: i64 = -32021;
 pub const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;

@@ -9,7 +9,7 @@ use super::source::{sources, tokens, without_tests};
 const ALLOWED: &[(&str, &str)] = &[];
 
 /// Names that more than one type has, and how many do. To be shortened.
-const SHARED: &[(&str, usize)] = &[("CallArguments", 2), ("Problem", 2)];
+const SHARED: &[(&str, usize)] = &[("Problem", 2)];
 
 /// The types that a text declares outside of functions and test modules.
 fn declared_types(text: &str) -> Vec<String> {

@@ -1,0 +1,195 @@
+//! Making a call of a tool that was found: its arguments checked, and sent to the server or to a tool of the gateway.
+
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::Guard;
+use bytes::Bytes;
+use memchr::memmem::Finder;
+
+use super::builtin;
+use super::context::CallContext;
+use super::error::CallError;
+use super::limits::Permit;
+use super::outgoing::Outgoing;
+use super::send::Operation;
+use super::state::Gateway;
+use super::target::Target;
+use crate::catalog::ServerSource;
+use crate::catalog::arguments::{Checked, Limit};
+use crate::config::ServerConfig;
+use crate::json::one_line;
+use crate::protocol::Era;
+use crate::upstream::{Reply, RequestError, Upstream};
+
+/// A request other than a call.
+#[derive(Debug, Clone)]
+pub struct PassThrough<'a> {
+    pub method: &'a str,
+    /// The members of its `params` but `_meta`, as JSON text without braces.
+    pub members: Bytes,
+    /// The name or URI that it asks for.
+    pub name: Option<&'a str>,
+}
+
+impl Gateway {
+    /// Calls `target` with the JSON text in `arguments`. Dropping the future cancels the call upstream. Without a `permit`
+    /// one is taken when the call is made.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] for everything but an answer; a tool's own failure (`isError`) is an answer.
+    pub async fn call(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        arguments: Bytes,
+        permit: Option<Permit>,
+    ) -> Result<Reply, CallError> {
+        let reply = self.call_checked(context, target, arguments, None, permit).await?;
+        // This call declared no client capabilities, so the server must not ask for input.
+        match &reply {
+            Reply::Result(result) if asks_for_input(result) => {
+                let why = "it asks for input that this caller cannot give".to_owned();
+                Err(CallError::Link(RequestError::Malformed(why)))
+            }
+            _ => Ok(reply),
+        }
+    }
+
+    /// As [`Gateway::call`], with what an MCP client adds; such a client may be asked for input.
+    pub(super) async fn call_checked(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        arguments: Bytes,
+        outgoing: Option<&Outgoing>,
+        permit: Option<Permit>,
+    ) -> Result<Reply, CallError> {
+        let owner = context.caller.owner(target.server.name.as_str());
+        let Checked { arguments, unvalidated } = target.tool.check(owner, arguments).await?;
+        if let Some(limit) = unvalidated {
+            self.tell_unvalidated(target, limit);
+        }
+        match &target.server.source {
+            ServerSource::Gateway => {
+                let tool = &target.tool.name;
+                let (permit, _held) = match target.is_relay() {
+                    true => (permit, None),
+                    false => {
+                        let permit = self.admitted(context, &target.server.name, permit);
+                        (None, Some(permit.map_err(CallError::Limited)?))
+                    }
+                };
+                let answer = builtin::call(self, context, tool, arguments, outgoing, permit);
+                Box::pin(answer).await.map(Reply::Result)
+            }
+            ServerSource::Upstream(upstream) => {
+                let what = Operation::Call { tool: &target.tool, arguments: &arguments };
+                let nothing = Outgoing::default();
+                self.send(context, upstream, what, outgoing.unwrap_or(&nothing), permit).await
+            }
+        }
+    }
+
+    /// The era of the server that a call of `target` with these `arguments` reaches in the end.
+    pub fn era_behind(&self, target: &Target, arguments: &[u8]) -> Era {
+        let inner = || {
+            let server = builtin::relayed_to(&target.tool.name, arguments)?;
+            self.catalog_builder.catalog().server(&server)?.upstream().cloned()
+        };
+        match &target.server.source {
+            ServerSource::Upstream(upstream) => upstream.era(),
+            ServerSource::Gateway => inner().map_or(Era::Sessions, |upstream| upstream.era()),
+        }
+    }
+
+    /// Calls `target` with arguments that only the server checks.
+    ///
+    /// For clients that speak the server's own protocol and understand its refusals; `outgoing` is what they add.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools, and for what no header can say where the
+    /// server wants to see it in one.
+    pub async fn call_unchecked(
+        &self,
+        context: &CallContext,
+        target: &Target,
+        arguments: Bytes,
+        outgoing: &Outgoing,
+        permit: Option<Permit>,
+    ) -> Result<Reply, CallError> {
+        match &target.server.source {
+            ServerSource::Gateway => {
+                Box::pin(self.call_checked(context, target, arguments, Some(outgoing), permit)).await
+            }
+            ServerSource::Upstream(upstream) => {
+                let arguments = one_line(arguments);
+                let what = Operation::Call { tool: &target.tool, arguments: &arguments };
+                self.send(context, upstream, what, outgoing, permit).await
+            }
+        }
+    }
+
+    /// Asks `upstream` something that changes nothing, such as `resources/read`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] for everything but an answer.
+    pub async fn ask(
+        &self,
+        context: &CallContext,
+        upstream: &Upstream,
+        question: &PassThrough<'_>,
+        outgoing: &Outgoing,
+        permit: Option<Permit>,
+    ) -> Result<Reply, CallError> {
+        let members = one_line(question.members.clone());
+        let what = Operation::Other { method: question.method, members: &members, name: question.name };
+        self.send(context, upstream, what, outgoing, permit).await
+    }
+
+    /// The server entries whose rules select the headers that go along with a call of `target`.
+    ///
+    /// That is the entry of its server; for the gateway's own tools, which may call any server, all entries.
+    pub fn forwarding_entries(&self, target: &Target) -> Vec<Arc<ServerConfig>> {
+        let of = |upstream: &Arc<Upstream>| Guard::into_inner(upstream.config());
+        match &target.server.source {
+            ServerSource::Upstream(upstream) if upstream.config().forwarding.is_none() => Vec::new(),
+            ServerSource::Upstream(upstream) => vec![of(upstream)],
+            ServerSource::Gateway => {
+                let catalog = self.catalog_builder.catalog();
+                catalog.servers.iter().filter_map(|server| server.upstream()).map(of).collect()
+            }
+        }
+    }
+
+    /// Logs, once for each tool and limit, that the server alone checks the arguments.
+    fn tell_unvalidated(&self, target: &Target, limit: Limit) {
+        let (server, tool) = (target.server.name.as_str(), &*target.tool.name);
+        self.metrics.server(server).passed_on_unvalidated(limit.code());
+        tracing::warn!(
+            mcp_server = server,
+            mcp_tool = tool,
+            limit = limit.code(),
+            "{server}/{} is called without local validation, and its server alone judges the arguments: {}",
+            tool.escape_debug(),
+            limit.reason()
+        );
+    }
+}
+
+/// Whether the result is an interim `input_required` (2026-07-28, "Multi Round-Trip Requests").
+pub fn asks_for_input(result: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Claims<'a> {
+        #[serde(borrow)]
+        result_type: Option<std::borrow::Cow<'a, str>>,
+    }
+    // Hardly any result needs to be looked through.
+    static KIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"input_required\""));
+    KIND.find(result).is_some()
+        && serde_json::from_slice::<Claims<'_>>(result)
+            .is_ok_and(|claims| claims.result_type.as_deref() == Some("input_required"))
+}

@@ -1,0 +1,111 @@
+//! The state that calls under one configuration share, and the permits to make them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::configuration::Configuration;
+use super::context::CallContext;
+use super::limits::{Limited, Limits, Permit};
+use crate::catalog::{Caller, CatalogBuilder};
+use crate::config::ServerName;
+use crate::memory_budget::MemoryBudget;
+use crate::metrics::Metrics;
+use crate::telemetry::audit::Audit;
+use crate::upstream::Upstream;
+
+/// The gateway under one configuration, shared by the faces.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(super) catalog_builder: Arc<CatalogBuilder>,
+    pub(super) call_timeout: Duration,
+    pub(super) configuration: Arc<Configuration>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) audit: Option<Arc<Audit>>,
+    /// Cancelled when the gateway begins to stop.
+    pub(super) closing: Arc<CancellationToken>,
+    pub(super) results: MemoryBudget,
+    /// One text of metrics is written at a time.
+    pub(super) scrape: Semaphore,
+}
+
+/// The parts of a gateway that outlive a reload.
+#[derive(Debug)]
+pub struct Lasting {
+    pub metrics: Arc<Metrics>,
+    pub audit: Option<Arc<Audit>>,
+    /// Cancelled when the gateway begins to stop.
+    pub closing: Arc<CancellationToken>,
+    /// The memory that large results take together, until their clients have them.
+    pub results: MemoryBudget,
+}
+
+impl Gateway {
+    /// `call_timeout` bounds calls to servers whose entry has no `timeout` of its own.
+    pub fn new(
+        catalog_builder: Arc<CatalogBuilder>,
+        call_timeout: Duration,
+        configuration: Arc<Configuration>,
+        limits: Arc<Limits>,
+        lasting: Lasting,
+    ) -> Self {
+        let Lasting { metrics, audit, closing, results } = lasting;
+        let scrape = Semaphore::new(1);
+        Self {
+            catalog_builder,
+            call_timeout,
+            configuration,
+            metrics,
+            limits,
+            audit,
+            closing,
+            results,
+            scrape,
+        }
+    }
+
+    /// What large results take together, until their clients have them.
+    pub fn results(&self) -> &MemoryBudget {
+        &self.results
+    }
+
+    pub fn catalog_builder(&self) -> &Arc<CatalogBuilder> {
+        &self.catalog_builder
+    }
+
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// A permit for a call of `caller`, held until the call ends. To be asked before the arguments are read.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited`].
+    pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
+        self.counted(self.limits.admit(caller.key_name.as_deref()))
+    }
+
+    /// Permits a call to `server`, with `permit` if the caller has one already.
+    pub(super) fn admitted(
+        &self,
+        context: &CallContext,
+        server: &ServerName,
+        permit: Option<Permit>,
+    ) -> Result<Permit, Limited> {
+        let permit = permit.map_or_else(|| self.admit(&context.caller), Ok)?;
+        self.counted(self.limits.admit_to(server.as_str()))?;
+        Ok(permit)
+    }
+
+    pub(super) fn counted<T>(&self, admitted: Result<T, Limited>) -> Result<T, Limited> {
+        admitted.inspect_err(|limited| self.metrics.http().refused(limited.code()))
+    }
+
+    pub(super) fn timeout_of(&self, upstream: &Upstream) -> Duration {
+        upstream.config().timeout.unwrap_or(self.call_timeout)
+    }
+}
