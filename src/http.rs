@@ -24,7 +24,7 @@ pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Fingerprint, Keys, KeysError, Refusal};
 pub use body::{BodyBudget, BodyError, read_body, read_body_if};
 pub use forwarding::forwarded;
-pub use layers::{Edge, KeyName, Responder};
+pub use layers::{Edge, Responder, under_key};
 pub use listener::{Certificate, ListenError, Listener};
 pub use serve::{ServeOptions, Served, Serving, serve};
 pub use taken::until_taken;

@@ -7,7 +7,7 @@
 //! | `GET` | the stream of a session: the server's list changes; with `Last-Event-ID`, the rest of an answer |
 //! | `DELETE` | ends a session |
 //!
-//! `?profile=NAME` on each of them limits a client to the tools of that profile ([`profile`]).
+//! `?profile=NAME` on each of them limits a client to the tools of that profile ([`Keys::in_profile_of`](crate::http::Keys::in_profile_of)).
 //!
 //! Both eras of the protocol are served on the same paths. A client that opens with `initialize` gets a session
 //! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
@@ -30,7 +30,6 @@ mod header_params;
 mod input;
 mod message;
 mod method;
-mod profile;
 mod request;
 mod response;
 mod session;
@@ -47,7 +46,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::compute;
 use crate::gateway::EarlyPermit;
-use crate::http::{Access, KeyName, Problem, read_body_if, until_taken};
+use crate::http::{Access, Problem, read_body_if, under_key, until_taken};
 use crate::protocol::header::{PROTOCOL_VERSION, SESSION_ID};
 use crate::protocol::media_type;
 use crate::protocol::method::INITIALIZE;
@@ -55,7 +54,6 @@ use crate::protocol::revision::STATELESS;
 pub use endpoint::Endpoint;
 use message::Message;
 use method::initialize;
-use profile::in_profile;
 use request::RequestContext;
 pub use response::fault::refused;
 use response::fault::{Fault, Status};
@@ -79,13 +77,13 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         Err(refusal) => return refused(refusal.problem().clone()),
     };
     let key_name = caller.key_name.clone();
-    match in_profile(&mcp.keys, &caller, head.uri.query()) {
+    match mcp.keys.in_profile_of(&caller, head.uri.query()) {
         Ok(None) => {}
         Ok(Some(narrowed)) => caller = narrowed,
-        Err(problem) => return under_key(key_name, refused(problem)),
+        Err(problem) => return under_key(&key_name, refused(problem)),
     }
     if !mcp.is_visible(&caller, &endpoint) {
-        return under_key(key_name, refused(endpoint.not_found()));
+        return under_key(&key_name, refused(endpoint.not_found()));
     }
     let results = mcp.gateway.results().clone();
     let wants_event = single_event::is_wanted(&head.headers);
@@ -113,7 +111,7 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         }
     };
     let answer = until_taken(answer, &results, &key_name).await;
-    under_key(key_name, if wants_event { single_event::of(answer) } else { answer })
+    under_key(&key_name, if wants_event { single_event::of(answer) } else { answer })
 }
 
 async fn post(mut request: RequestContext, body: Body) -> Response {
@@ -188,14 +186,4 @@ fn end_session(request: &RequestContext) -> Response {
         }
         None => Fault::session_not_found().response(None),
     }
-}
-
-/// Notes the key of a caller that is refused, for the line in the log.
-fn under_key(key_name: Option<Arc<str>>, mut answer: Response) -> Response {
-    if !answer.status().is_success()
-        && let Some(name) = key_name
-    {
-        answer.extensions_mut().insert(KeyName(name));
-    }
-    answer
 }

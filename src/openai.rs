@@ -28,15 +28,14 @@ use crate::compute;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::method_not_allowed;
-use crate::http::{Access, BodyBudget, BodyError, KeyName, Keys, Problem, document_answer, read_body_if};
+use crate::http::auth::PROFILE;
+use crate::http::{Access, BodyBudget, BodyError, Keys, Problem, document_answer, read_body_if, under_key};
 use crate::protocol::media_type::{self, JSON};
 
 /// The path of the list.
 const TOOLS: &str = "/v1/tools";
 /// The path of calls.
 pub const CALL: &str = "/v1/tools/call";
-/// The parameter that names a profile, as at `/mcp`.
-const PROFILE: &str = "profile";
 
 /// The OpenAI form under one configuration.
 #[derive(Debug)]
@@ -60,7 +59,9 @@ pub async fn tools(State(openai): State<Arc<OpenAi>>, request: Request<Body>) ->
     let (head, _) = request.into_parts();
     let timer = openai.gateway.metrics().http().request(head.method.as_str(), TOOLS);
     let answer = match (openai.admit(&head), &head.method) {
-        (Ok(caller), &Method::GET | &Method::HEAD) => under_key(&caller, openai.tools(&head, &caller).await),
+        (Ok(caller), &Method::GET | &Method::HEAD) => {
+            under_key(&caller.key_name, openai.tools(&head, &caller).await.into_response())
+        }
         (Ok(_), _) => method_not_allowed("GET, HEAD").into_response(),
         (Err(problem), _) => problem.into_response(),
     };
@@ -73,23 +74,14 @@ pub async fn call(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> 
     let (head, body) = request.into_parts();
     let timer = openai.gateway.metrics().http().request(head.method.as_str(), CALL);
     let answer = match (openai.admit(&head), &head.method) {
-        (Ok(caller), &Method::POST) => under_key(&caller, openai.post(&head, body, &caller).await),
+        (Ok(caller), &Method::POST) => {
+            under_key(&caller.key_name, openai.post(&head, body, &caller).await.into_response())
+        }
         (Ok(_), _) => method_not_allowed("POST").into_response(),
         (Err(problem), _) => problem.into_response(),
     };
     timer.answered(answer.status().as_u16());
     answer
-}
-
-/// The answer; a refusal after a good key names the key in its line in the log.
-fn under_key(caller: &Caller, answer: Result<Response, Problem>) -> Response {
-    answer.unwrap_or_else(|problem| {
-        let mut refusal = problem.into_response();
-        if let Some(name) = &caller.key_name {
-            refusal.extensions_mut().insert(KeyName(name.clone()));
-        }
-        refusal
-    })
 }
 
 impl OpenAi {
@@ -101,13 +93,7 @@ impl OpenAi {
     fn admit(&self, head: &Parts) -> Result<Caller, Problem> {
         let admitted = self.keys.admit(&head.headers, Access::Call);
         let caller = admitted.map_err(|refusal| refusal.problem().clone())?;
-        let query = head.uri.query().unwrap_or_default();
-        let mut parameters = url::form_urlencoded::parse(query.as_bytes());
-        let Some((_, name)) = parameters.find(|(name, _)| name == PROFILE) else { return Ok(caller) };
-        self.keys.in_profile(&caller, &name).map_err(|_| {
-            let sentence = "there is no such profile; the configuration names them under `profiles`";
-            Problem::new(StatusCode::NOT_FOUND, "no_such_profile", sentence)
-        })
+        Ok(self.keys.in_profile_of(&caller, head.uri.query())?.unwrap_or(caller))
     }
 
     async fn tools(&self, head: &Parts, caller: &Caller) -> Result<Response, Problem> {

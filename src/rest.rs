@@ -29,12 +29,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode};
 
 use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::answer::method_not_allowed;
+use crate::http::answer::{method_not_allowed, redirect};
 use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
 use route::{PathSpace, Route};
 
@@ -123,20 +123,7 @@ impl Rest {
             return Err(Problem::not_found().into());
         }
         let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        Ok(redirect(&format!("{to}{query}")))
-    }
-}
-
-/// 307: the method and the body stay. Only a path, so that no Host header can lead it elsewhere.
-fn redirect(to: &str) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    match HeaderValue::from_str(to) {
-        Ok(location) => {
-            response.headers_mut().insert(header::LOCATION, location);
-            response
-        }
-        Err(_) => *Refused::from(Problem::not_found()),
+        redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{to}{query}")).map_err(Refused::from)
     }
 }
 

@@ -15,7 +15,7 @@ mod page;
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::json;
@@ -23,7 +23,7 @@ use url::{Url, form_urlencoded};
 
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::answer::method_not_allowed;
+use crate::http::answer::{method_not_allowed, redirect};
 use crate::http::auth::BASIC;
 use crate::http::{Access, Keys, Problem, json_answer};
 use crate::upstream::oauth::sign_in::{
@@ -55,7 +55,7 @@ pub async fn ask(
     let (own, _) = sign_in.starting(&headers, &server)?;
     if query.as_deref() != Some(HERE) && is_elsewhere(&own, &headers) {
         let start = sign_in.oauth.public(&format!("{}?{HERE}", start_path(&server)));
-        return redirect(&start.ok_or_else(no_public_url)?);
+        return redirect(StatusCode::SEE_OTHER, &start.ok_or_else(no_public_url)?);
     }
     Ok(page::question(&server, &format!("{own}{}", start_path(&server))))
 }
@@ -74,7 +74,8 @@ pub async fn begin(
     let cookie = cookie(&own, &begun);
     let mut response = match wants_json(&headers) {
         true => json_answer(StatusCode::OK, json!({ "authorizationUrl": begun.url }).to_string().into()),
-        false => redirect(&begun.url)?,
+        // The form's `POST` becomes a `GET`.
+        false => redirect(StatusCode::SEE_OTHER, &begun.url)?,
     };
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -224,14 +225,6 @@ fn is_elsewhere(own: &str, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let here = host.and_then(|host| Url::parse(&format!("{}://{host}/", own.scheme())).ok());
     here.is_some_and(|here| here.origin() != own.origin())
-}
-
-/// 303: the form's `POST` becomes a `GET`.
-fn redirect(to: &str) -> Result<Response, Problem> {
-    let location = HeaderValue::from_str(to).map_err(|_| Problem::internal())?;
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    response.headers_mut().insert(header::LOCATION, location);
-    Ok(response)
 }
 
 /// For the callback alone, out of reach of scripts, and sent along when another site leads back to it.

@@ -19,13 +19,14 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use crate::catalog::{Caller, Catalog, CatalogServer};
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::http::answer::redirect;
 use crate::http::{Keys, Problem, until_taken};
 
 /// The pages for people under one configuration.
@@ -48,9 +49,9 @@ pub async fn page(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
 }
 
 /// Leads from the path prefix without its slash to the page.
-pub fn to_page(prefix: &str) -> Response {
+pub fn to_page(prefix: &str) -> Result<Response, Problem> {
     // Relative, because a proxy in front may have another scheme, host and root path.
-    redirect(&format!("{}/", prefix.rsplit('/').next().unwrap_or_default()))
+    redirect(StatusCode::TEMPORARY_REDIRECT, &format!("{}/", prefix.rsplit('/').next().unwrap_or_default()))
 }
 
 /// `GET /assets/page/{file}`
@@ -91,15 +92,4 @@ pub async fn server_manifest(
 fn visible<'a>(catalog: &'a Catalog, caller: &Caller, name: &str) -> Result<&'a Arc<CatalogServer>, Problem> {
     let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
     server.ok_or_else(Problem::not_found)
-}
-
-fn redirect(to: &str) -> Response {
-    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
-    match HeaderValue::from_str(to) {
-        Ok(to) => {
-            response.headers_mut().insert(header::LOCATION, to);
-            response
-        }
-        Err(_) => Problem::not_found().into_response(),
-    }
 }

@@ -227,7 +227,7 @@ async fn within_prefix(
     if path == prefix {
         let timer = prefixed.metrics.request(request.method().as_str(), "/");
         let answer = match *request.method() {
-            Method::GET | Method::HEAD => web::to_page(prefix),
+            Method::GET | Method::HEAD => web::to_page(prefix).into_response(),
             _ => method_not_allowed("GET, HEAD").into_response(),
         };
         timer.answered(answer.status().as_u16());

@@ -90,6 +90,11 @@ impl Catalog {
         self.by_name.get(name).map(|&index| &self.servers[index])
     }
 
+    /// The server of a gateway in single-server mode.
+    pub fn only_server(&self) -> Option<&Arc<CatalogServer>> {
+        self.servers.iter().find(|server| server.upstream().is_some())
+    }
+
     /// The exposed names of the tools of all servers.
     pub fn exposed_names(&self) -> &ExposedNames {
         &self.exposed_names

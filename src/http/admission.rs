@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::auth::{Access, Keys};
-use super::layers::KeyName;
+use super::layers::under_key;
 use crate::metrics::HttpMetrics;
 
 /// Refuses a request without the key that `access` asks for, before its body is read.
@@ -30,11 +30,7 @@ pub async fn admit(
 /// Puts the name of the caller's key on the answer, for the log line of a refusal.
 pub async fn name_key(State(keys): State<Arc<Keys>>, request: Request, next: Next) -> Response {
     let caller = keys.admit(request.headers(), Access::Open).ok();
-    let mut answer = next.run(request).await;
-    if let Some(name) = caller.and_then(|caller| caller.key_name) {
-        answer.extensions_mut().insert(KeyName(name));
-    }
-    answer
+    under_key(&caller.and_then(|caller| caller.key_name), next.run(request).await)
 }
 
 /// Measures a request under the template of its route.

@@ -174,6 +174,19 @@ pub fn without_body(response: Response) -> Response {
     Response::from_parts(head, Body::empty())
 }
 
+/// A redirect to `location`, a path: an address with a host could be led elsewhere by the `Host` header.
+///
+/// # Errors
+///
+/// 404 when the path cannot stand in a header.
+pub fn redirect(status: StatusCode, location: &str) -> Result<Response, Problem> {
+    let location = HeaderValue::from_str(location).map_err(|_| Problem::not_found())?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
 /// 405; `allow` lists the methods that are served.
 pub fn method_not_allowed(allow: &'static str) -> Problem {
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed");
@@ -206,6 +219,15 @@ mod tests {
     async fn text(response: Response) -> String {
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn redirects_are_relative() {
+        let response = redirect(StatusCode::TEMPORARY_REDIRECT, "../docs").unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[header::LOCATION]),
+            (307, &"../docs".parse().unwrap())
+        );
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use super::answer::Problem;
 use crate::catalog::{Caller, Namespace, Scope};
 use crate::config::{ApiKeyConfig, AuthConfig};
 use crate::file;
+use crate::json::clip;
 use credentials::Credentials;
 pub use error::KeysError;
 use scopes::{ScopeShape, Scopes};
@@ -69,9 +70,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A request asked for a profile that is not configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoSuchProfile;
+/// The parameter of a query that names a profile.
+pub const PROFILE: &str = "profile";
 
 /// A caller that was turned away; answers 401 or 403.
 #[derive(Debug, Clone)]
@@ -150,10 +150,27 @@ impl Keys {
         self.scopes.count()
     }
 
-    /// `caller` in the profile that its request asks for, on top of the one of its key.
-    pub fn in_profile(&self, caller: &Caller, profile: &str) -> Result<Caller, NoSuchProfile> {
-        let (name, scope) = self.scopes.narrowed(&caller.scope, profile).ok_or(NoSuchProfile)?;
-        Ok(Caller { profile: Some(name), scope, ..caller.clone() })
+    /// `caller` in the profile that the query of its request names; `None` when it names none.
+    ///
+    /// A profile is less than the key opens, never more. The first parameter counts.
+    ///
+    /// # Errors
+    ///
+    /// 404 for an unknown profile: a client that got everything instead would not notice.
+    pub fn in_profile_of(&self, caller: &Caller, query: Option<&str>) -> Result<Option<Caller>, Problem> {
+        let mut parameters = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let Some((_, name)) = parameters.find(|(name, _)| name == PROFILE) else { return Ok(None) };
+        self.in_profile(caller, &name).map(Some).ok_or_else(|| {
+            let shown = clip(&name, 64);
+            let sentence =
+                format!("there is no profile `{shown}`; the configuration names them under `profiles`");
+            Problem::new(StatusCode::NOT_FOUND, "no_such_profile", sentence)
+        })
+    }
+
+    fn in_profile(&self, caller: &Caller, profile: &str) -> Option<Caller> {
+        let (name, scope) = self.scopes.narrowed(&caller.scope, profile)?;
+        Some(Caller { profile: Some(name), scope, ..caller.clone() })
     }
 
     /// Identifies the caller by the request's head, or refuses it.
@@ -186,7 +203,7 @@ impl Keys {
         }?;
         match profile {
             None => Some(caller),
-            Some(profile) => self.in_profile(&caller, profile).ok(),
+            Some(profile) => self.in_profile(&caller, profile),
         }
     }
 

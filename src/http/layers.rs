@@ -27,6 +27,14 @@ use crate::trace::{Peer, RequestId};
 #[derive(Debug, Clone)]
 pub struct KeyName(pub Arc<str>);
 
+/// `answer`; a refusal after a good key carries the name of the key, for its line in the log.
+pub fn under_key(key_name: &Option<Arc<str>>, mut answer: Response) -> Response {
+    if let Some(name) = key_name.as_ref().filter(|_| !answer.status().is_success()) {
+        answer.extensions_mut().insert(KeyName(name.clone()));
+    }
+    answer
+}
+
 /// The longest path in the log, in bytes: any client chooses the path.
 const PATH_LENGTH: usize = 200;
 

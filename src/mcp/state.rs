@@ -12,8 +12,8 @@ use super::endpoint::Endpoint;
 use super::input::suspended::SuspendedRequests;
 use super::response::fault::{Fault, SHARE_EXCEEDED};
 use super::session::table::Sessions;
+use crate::catalog::Caller;
 use crate::catalog::definition::Told;
-use crate::catalog::{Caller, ServerSource};
 use crate::config::{Config, Shares};
 use crate::gateway::Gateway;
 use crate::http::path_prefix::PathPrefix;
@@ -59,7 +59,11 @@ impl Mcp {
         let inside = self.prefixes.within_prefix(path);
         let is_root = |path: &str| matches!(path, "/mcp" | "/mcp/");
         if is_root(path) || inside.is_some_and(is_root) {
-            return Some(if self.config.single { Endpoint::One(self.only_server()?) } else { Endpoint::All });
+            return Some(if self.config.single {
+                Endpoint::One(self.gateway.catalog_builder().catalog().only_server()?.name.to_string())
+            } else {
+                Endpoint::All
+            });
         }
         let (server, rest) = inside?.strip_prefix('/')?.split_once('/')?;
         if self.config.single || !matches!(rest, "mcp" | "mcp/") || server.is_empty() {
@@ -67,12 +71,6 @@ impl Mcp {
         }
         let server = percent_decode_str(server).decode_utf8().ok()?;
         Some(Endpoint::One(server.into_owned()))
-    }
-
-    fn only_server(&self) -> Option<String> {
-        let catalog = self.gateway.catalog_builder().catalog();
-        let server = catalog.servers.iter().find(|server| matches!(server.source, ServerSource::Upstream(_)));
-        server.map(|server| server.name.to_string())
     }
 
     /// Whether `caller` may know that the endpoint exists.

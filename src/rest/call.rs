@@ -11,14 +11,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Refused, Rest, failure, method_not_allowed, result};
-use crate::catalog::ServerSource;
 use crate::catalog::arguments::ArgumentError;
 use crate::compute;
 use crate::gateway::{
     CallContext, CallError, FindError, FoundCall, NamedCall, NoResult, Outcome, Permit, Target,
 };
 use crate::http::{
-    Access, BodyError, KeyName, Problem, correlation, forwarded, json_answer, read_body_if, until_taken,
+    Access, BodyError, Problem, correlation, forwarded, json_answer, read_body_if, under_key, until_taken,
 };
 use crate::memory_budget::Reservation;
 use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
@@ -74,7 +73,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Err(Unread::Body(error)) => {
             let problem = Problem::from(error);
             named.refused(problem.code(), problem.detail());
-            return under_key(&context, problem.into_response());
+            return under_key(&context.caller.key_name, problem.into_response());
         }
     };
     let as_sent = wants_call_result(&head.headers);
@@ -100,7 +99,9 @@ async fn prepare(
     let admitted = rest.keys.admit(&head.headers, Access::Call);
     let caller = admitted.map_err(|refusal| Refused::new(refusal.into_response()))?;
     let mut context = CallContext::new(caller, correlation::origin(head));
-    let server = server.map(str::to_owned).or_else(|| rest.only_server());
+    let server = server
+        .map(str::to_owned)
+        .or_else(|| Some(rest.gateway.catalog_builder().catalog().only_server()?.name.to_string()));
     let named = NamedCall::new(&rest.gateway, &context, (server.as_deref().unwrap_or("-"), tool), began);
     let Some(server) = &server else {
         named.not_found(&FindError::Server);
@@ -129,14 +130,6 @@ async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -
     let owner = &context.caller.key_name;
     let (body, _share) = read_body_if(body, &rest.config.limits, &rest.room, owner, may_be_large).await?;
     Ok(Read { body, turn, _share })
-}
-
-/// A refusal of somebody whose key was good: its line in the log says whose.
-fn under_key(context: &CallContext, mut refusal: Response) -> Response {
-    if let Some(name) = &context.caller.key_name {
-        refusal.extensions_mut().insert(KeyName(name.clone()));
-    }
-    refusal
 }
 
 /// The bytes that stand for the arguments. A body that is declared to be something other than JSON is a
@@ -211,12 +204,4 @@ pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bo
     server
         .filter(|server| caller.scope.allows_server(&server.name))
         .is_some_and(|server| server.tool(tool).is_some_and(|tool| caller.scope.allows(server, tool)))
-}
-
-impl Rest {
-    fn only_server(&self) -> Option<String> {
-        let catalog = self.gateway.catalog_builder().catalog();
-        let server = catalog.servers.iter().find(|server| matches!(server.source, ServerSource::Upstream(_)));
-        server.map(|server| server.name.to_string())
-    }
 }

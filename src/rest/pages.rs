@@ -13,6 +13,7 @@ use super::{Rest, json, swagger};
 use crate::catalog::Caller;
 use crate::catalog::openapi::path_segment;
 use crate::config::ServerName;
+use crate::http::answer::redirect;
 use crate::http::{Access, Problem, document_answer};
 use crate::metrics::CONTENT_TYPE;
 use crate::protocol::media_type::JSON;
@@ -146,13 +147,14 @@ pub async fn server_initializer(
 }
 
 /// `GET /redoc`
-pub async fn to_docs() -> Response {
-    swagger::redirect("docs")
+pub async fn to_docs() -> Result<Response, Problem> {
+    // Relative, because a proxy in front may have another scheme, host and prefix.
+    redirect(StatusCode::TEMPORARY_REDIRECT, "docs")
 }
 
 /// `GET /docs/`, `GET /redoc/`
-pub async fn up_to_docs() -> Response {
-    swagger::redirect("../docs")
+pub async fn up_to_docs() -> Result<Response, Problem> {
+    redirect(StatusCode::TEMPORARY_REDIRECT, "../docs")
 }
 
 /// `GET /assets/swagger/{file}`

@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use utoipa_swagger_ui::{Config, Url};
 
 use crate::http::answer::etag_of;
@@ -104,20 +104,6 @@ pub fn asset(name: &str, request: &HeaderMap) -> Response {
     match FILES.get(name) {
         Some(asset) => with_policy(document_answer(&asset.bytes, &asset.etag, asset.content_type, request)),
         None => Problem::not_found().into_response(),
-    }
-}
-
-/// Redirects to `location`, relative to the path asked for: `docs`, or `../docs` from a folder.
-///
-/// Relative, because a proxy in front may have another scheme, host and prefix.
-pub fn redirect(location: &str) -> Response {
-    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
-    match HeaderValue::from_str(location) {
-        Ok(location) => {
-            response.headers_mut().insert(header::LOCATION, location);
-            response
-        }
-        Err(_) => Problem::not_found().into_response(),
     }
 }
 
@@ -219,14 +205,5 @@ mod tests {
         for name in ["index.html", "oauth2-redirect.html", "../Cargo.toml", "", "swagger-ui.js"] {
             assert_eq!(asset(name, &HeaderMap::new()).status(), 404, "{name}");
         }
-    }
-
-    #[test]
-    fn redirects_are_relative() {
-        let response = redirect("../docs");
-        assert_eq!(
-            (response.status().as_u16(), &response.headers()[header::LOCATION]),
-            (307, &"../docs".parse().unwrap())
-        );
     }
 }

@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcpo::config::{ListenConfig, TlsConfig};
+use mcpo::http::answer::redirect;
 use mcpo::http::{Edge, Listener, ServeOptions, Served, json_answer, serve};
 use mcpo::rest::swagger::{self, DocumentLink};
 use mcpo::shutdown::Shutdown;
@@ -151,8 +152,8 @@ pub fn docs() -> Router {
         .route("/echo/say", post(say))
         .route("/docs", get(|headers: HeaderMap| async move { swagger::page("Gateway", "", &headers) }))
         .route("/echo/docs", get(|headers: HeaderMap| async move { swagger::page("echo", "../", &headers) }))
-        .route("/docs/", get(|| async { swagger::redirect("../docs") }))
-        .route("/echo/redoc", get(|| async { swagger::redirect("docs") }))
+        .route("/docs/", get(|| async { redirect(StatusCode::TEMPORARY_REDIRECT, "../docs") }))
+        .route("/echo/redoc", get(|| async { redirect(StatusCode::TEMPORARY_REDIRECT, "docs") }))
         .route(
             "/docs/swagger-initializer.js",
             get(move |headers: HeaderMap| async move { swagger::initializer(&all, None, &headers) }),
