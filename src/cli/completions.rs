@@ -22,7 +22,7 @@ mod tests {
     fn every_shell_gets_a_script_with_every_command() {
         for shell in Shell::value_variants() {
             let script = script(*shell);
-            for command in ["tools", "call", "openapi", "plan", "check", "completions"] {
+            for command in ["tools", "call", "openapi", "plan", "check", "schema", "completions"] {
                 assert!(script.contains(command), "{shell}: {command}");
             }
         }

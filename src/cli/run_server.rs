@@ -56,7 +56,7 @@ pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, (E
         let (variable, credential) = pair
             .split_once('=')
             .filter(|(variable, _)| !variable.is_empty())
-            .ok_or_else(|| wrong(format!("--secret takes VARIABLE=CREDENTIAL, and `{pair}` is none")))?;
+            .ok_or_else(|| wrong(format!("--secret takes VARIABLE=CREDENTIAL, and `{pair}` is not that")))?;
         let reference = SecretText::parse(&format!("${{credential:{credential}}}"));
         Ok((variable.to_owned(), reference.map_err(|error| wrong(format!("--secret {pair}: {error}")))?))
     });

@@ -18,7 +18,7 @@ pub(super) fn headers(text: &str) -> Result<Vec<(String, String)>, clap::Error> 
         usage(&format!("--header takes one JSON object of strings, such as {{\"X-Key\": \"...\"}}: {reason}"))
     };
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-        .map_err(|error| wrong(format!("this is none (column {})", error.column())))?;
+        .map_err(|error| wrong(format!("this is not one (column {})", error.column())))?;
     object
         .into_iter()
         .map(|(name, value)| match value {

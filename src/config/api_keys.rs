@@ -13,7 +13,7 @@ use super::location::Location;
 use super::name::ServerName;
 use super::problem::Problems;
 use super::profiles::{self, ConfiguredNames};
-use super::rate::{self, RateConfig};
+use super::rate;
 use super::secret::SecretText;
 use super::server::ServerConfig;
 use super::settings::Settings;
@@ -58,17 +58,14 @@ pub(super) fn collect(
                 } else {
                     "`default` is the name of the key given by `apiKey` or --api-key"
                 };
-                problems.error(&location, message, "name the key after whoever uses it; logs show that name");
+                problems.error(&location, message, "name the key after its user; logs show that name");
             }
             let key = match &node.value {
                 JsonValue::Text(text) => {
-                    secret(text, &location, problems).map(|key| named(name, key, Rights::default()))
+                    secret(text, &location, problems).map(|key| ApiKeyConfig::new(name, key))
                 }
-                _ => Fields::new(node, location.clone(), problems).and_then(|fields| {
-                    let key = named_text(&fields, problems);
-                    let rights = rights(&fields, &mut names, &profiles, problems);
-                    key.map(|key| named(name, key, rights))
-                }),
+                _ => Fields::new(node, location.clone(), problems)
+                    .and_then(|fields| named(name, &fields, &mut names, &profiles, problems)),
             };
             let Some(key) = key.filter(|_| good_name) else { continue };
             if let Some(earlier) = indices.insert(key.name.clone(), keys.len()) {
@@ -85,7 +82,7 @@ pub(super) fn collect(
     keys.into_iter().map(|(key, _)| key).collect()
 }
 
-fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
+fn key_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText> {
     fields.report_unknown("an API key", &key::names(nested::API_KEY), &["description"], problems);
     if fields.get("key").is_none() {
         problems.error(
@@ -98,41 +95,16 @@ fn named_text(fields: &Fields<'_>, problems: &mut Problems) -> Option<SecretText
     secret(text, &location, problems)
 }
 
-/// The rights of a key's entry. Without any, the key opens every server to calls alone, without limits.
-#[derive(Debug, Default)]
-struct Rights {
-    servers: Option<Vec<String>>,
-    profile: Option<String>,
-    read_only: bool,
-    admin: bool,
-    metrics: bool,
-    rate: Option<RateConfig>,
-    concurrency: Option<usize>,
-}
-
-fn named(name: &str, key: SecretText, rights: Rights) -> ApiKeyConfig {
-    let Rights { servers, profile, read_only, admin, metrics, rate, concurrency } = rights;
-    ApiKeyConfig {
-        name: name.to_owned(),
-        key,
-        servers,
-        profile,
-        read_only,
-        admin,
-        metrics,
-        rate,
-        concurrency,
-    }
-}
-
-/// The members beside `key`; they are read for their problems also when there is no key to go with them.
-fn rights(
+/// The key of an object. Its rights are read for their problems also when there is no key to go with them.
+fn named(
+    name: &str,
     fields: &Fields<'_>,
     names: &mut ConfiguredNames,
     profiles: &HashSet<&str>,
     problems: &mut Problems,
-) -> Rights {
-    Rights {
+) -> Option<ApiKeyConfig> {
+    let key = key_text(fields, problems);
+    let rights = ApiKeyConfig {
         servers: profiles::server_patterns(fields, names, problems),
         profile: profiles::of_key(fields, profiles, problems),
         read_only: fields.boolean("readOnly", problems).unwrap_or(false),
@@ -140,7 +112,9 @@ fn rights(
         metrics: fields.boolean("metrics", problems).unwrap_or(false),
         rate: rate::of_entry(fields, problems),
         concurrency: fields.count("concurrency", problems),
-    }
+        ..ApiKeyConfig::new(name, SecretText::literal(""))
+    };
+    Some(ApiKeyConfig { key: key?, ..rights })
 }
 
 fn check(keys: &[(ApiKeyConfig, Location)], servers: &[ServerConfig], problems: &mut Problems) {

@@ -185,7 +185,8 @@ fn by_name(config: &Config) -> HashMap<&ServerName, &ServerConfig> {
 
 /// The settings that differ, those that count first come first.
 fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingChange> {
-    // What is no setting of one section; taken apart by name, so that nothing new is forgotten.
+    // What has one name in the plan for several keys, or is no setting; taken apart by name, so that nothing new is
+    // forgotten.
     let Config {
         listen,
         auth: AuthConfig { keys, strict, profiles },
@@ -210,7 +211,9 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         ("profiles", Effect::AtOnce, old.auth.profiles != *profiles),
         ("strictAuth", Effect::AtOnce, old.auth.strict != *strict),
         ("exposedNameLength", Effect::AtOnce, old.exposed_name_length != *exposed_name_length),
+        ("name, description or version", Effect::AtOnce, old.document != *document),
         ("lock.file", Effect::AtOnce, old.lock_file != *lock_file),
+        ("log", Effect::Restart, old.log != *log),
         ("audit", Effect::Restart, old.audit != *audit),
         ("stateDir", Effect::Restart, old.state_dir != *state_dir),
     ];
@@ -220,8 +223,6 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     changes.extend(old.listen.changes(listen));
     changes.extend(old.limits.changes(limits));
     changes.extend(old.limits.per_key.changes(&limits.per_key));
-    changes.extend(old.document.changes(document));
-    changes.extend(old.log.changes(log));
     changes.sort_by_key(|change| change.effect);
     changes
 }

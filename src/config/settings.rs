@@ -109,7 +109,7 @@ fn audit(layers: &Layers, problems: &mut Problems) -> Option<AuditConfig> {
     }
     let digest = digests == Some(true);
     if secret.is_some() && !digest {
-        let message = "this key is for digests of arguments, and there are none";
+        let message = "this key is for digests of arguments, which the trail does not hold";
         problems.slip(&layers.location("audit.secret"), message, "add \"arguments\": \"digest\"");
     }
     if secret.as_ref().and_then(SecretText::as_literal).is_some_and(|key| key.trim().is_empty()) {

@@ -123,7 +123,11 @@ fn is_useful(
 ) -> bool {
     if let Some(why) = pattern.refusal() {
         let message = format!("nothing that this names is ever forwarded: {why}");
-        problems.slip(location, message, "remove it; name headers that say who calls, such as X-Tenant");
+        problems.slip(
+            location,
+            message,
+            "remove it; name headers that identify the caller, such as X-Tenant",
+        );
         return false;
     }
     if fixed.contains(pattern) {
@@ -156,7 +160,7 @@ fn is_useful(
             location,
             "this forwards nearly everything that callers send, and each different set of values costs the \
              server a session of its own",
-            "name the headers that say who calls, such as X-OpenWebUI-User-*",
+            "name the headers that identify the caller, such as X-OpenWebUI-User-*",
         );
     }
     true

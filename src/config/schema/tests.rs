@@ -46,17 +46,20 @@ fn value(node: &JsonNode) -> Value {
     }
 }
 
+/// The errors of the schema in a file of `text`; `None` when the text is not JSON.
+fn errors(text: &str) -> Option<Vec<String>> {
+    let root = parse(Path::new("a.json"), text, &mut Problems::new(Purpose::Serve))?;
+    let value = value(&root);
+    Some(VALIDATOR.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect())
+}
+
 /// Holds the schema's verdict on a file of `text` against that of the gateway, which found `problems`. The tests of the
 /// readers send every file through here.
-pub fn agrees(text: &str, problems: &[Problem]) {
-    let Some(root) = parse(Path::new("a.json"), text, &mut Problems::new(Purpose::Serve)) else { return };
+pub(in crate::config) fn agrees(text: &str, problems: &[Problem]) {
+    let Some(found) = self::errors(text) else { return };
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     let seen: Vec<&Problem> =
         errors.filter(|problem| !UNSEEN.iter().any(|(part, _)| problem.message.contains(part))).collect();
-    let found: Vec<String> = VALIDATOR
-        .iter_errors(&value(&root))
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
     assert_eq!(found.is_empty(), seen.is_empty(), "{text}\nthe gateway: {seen:?}\nthe schema: {found:?}");
 }
 
@@ -160,4 +163,129 @@ fn the_readme_has_every_key() {
         wanted.replace_range(from..to, &table);
     }
     recorded(&path, &readme, &wanted);
+}
+
+/// Values that some keys take and others refuse. A `null` in a list is missing: in `corsAllowOrigins` the gateway takes it
+/// for an empty text, with a warning, and the schema refuses it.
+const VALUES: &[&str] = &[
+    "null",
+    "true",
+    "0",
+    "1",
+    "1.5",
+    "-1",
+    "65535",
+    "65536",
+    "1e300",
+    "40",
+    r#""""#,
+    r#"" ""#,
+    r#""a""#,
+    r#""a b""#,
+    r#""/a b""#,
+    r#""/a?""#,
+    r#""http://h/mcp""#,
+    r#""HTTP://h""#,
+    r#""ftp://h""#,
+    r#""http://h/${env:A}""#,
+    r#""${A}""#,
+    r#""$${A}""#,
+    r#""$$${env:A} $""#,
+    r#""${env:A=B}""#,
+    r#""${file:a""#,
+    r#""unix:x""#,
+    r#""unix:/x""#,
+    r#""[::1]""#,
+    r#""60/min""#,
+    r#"" 5 / s ""#,
+    r#""0/s""#,
+    r#""1/year""#,
+    r#""quarantine""#,
+    r#""json""#,
+    r#""2025-06-18""#,
+    r#""StreamableHTTP""#,
+    "[]",
+    r#"["a"]"#,
+    r#"["a b"]"#,
+    r#"["${A}"]"#,
+    "[1]",
+    r#"["MCPO_A"]"#,
+    "{}",
+    r#"{"a": "b"}"#,
+    r#"{"a": 1}"#,
+    r#"{"A=B": "c"}"#,
+    r#"{"a b": "c"}"#,
+    r#"{"a": "b\nc"}"#,
+    r#"{"a": null}"#,
+    r#"{"a": {"name": ""}}"#,
+    r#"{"a": {"name": "b"}}"#,
+    r#"{"a": {"key": "x", "servers": ["b"]}}"#,
+    r#"{"a": {"key": null}}"#,
+    r#"{"calls": 1, "per": 0.5}"#,
+    r#"{"calls": 1}"#,
+    r#"{"enabled": 1}"#,
+    r#"{"enabled": true, "whitelist": ["X-*"]}"#,
+    r#"{"whitelist": ["X :"]}"#,
+    r#"{"scopes": ["a b"]}"#,
+    r#"{"issuer": "http://h"}"#,
+    r#"{"grant": "jwt"}"#,
+];
+
+#[test]
+fn whatever_the_gateway_accepts_the_schema_accepts() {
+    const REMOTE: &[&str] = &["url", "headers"];
+    const CHILD: &[&str] = &["command", "args", "env", "envFile", "passEnv", "cwd"];
+    // A key that this kind of server does not use may have any value for the gateway, and none for the schema.
+    let bases: [(&str, &[&[&str]]); 4] = [
+        (r#""command": "x""#, &[REMOTE, &["socket"]]),
+        (r#""url": "http://h""#, &[CHILD, &["socket"]]),
+        (r#""type": "sse", "url": "http://h""#, &[CHILD, &["socket"]]),
+        (r#""socket": "/s""#, &[CHILD, REMOTE]),
+    ];
+    let settings = keys::settings();
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound as u64).unwrap()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    let mut accepted = 0;
+    let mut refused = Vec::new();
+    for round in 0..2_000 {
+        let (base, unused) = bases[below(bases.len())];
+        let member = |name: &str, value: usize| format!(r#""{name}": {}"#, VALUES[value]);
+        let (key, _) = &ENTRY[below(ENTRY.len())];
+        let in_entry =
+            match unused.concat().contains(&key.name) || base.contains(&format!("\"{}\"", key.name)) {
+                true => String::new(),
+                false => format!(", {}", member(key.name, below(VALUES.len()))),
+            };
+        let setting = match below(settings.len() + 2) {
+            0 => member("apiKeys", below(VALUES.len())),
+            1 => member("profiles", below(VALUES.len())),
+            index => match settings[index - 2].parts() {
+                (None, name) => member(name, below(VALUES.len())),
+                (Some(group), name) => format!(r#""{group}": {{{}}}"#, member(name, below(VALUES.len()))),
+            },
+        };
+        // One of the two at a time: a file with two odd values is rarely accepted.
+        let (in_entry, setting) = match round % 2 {
+            0 => (in_entry, r#""name": "n""#.to_owned()),
+            _ => (String::new(), setting),
+        };
+        let text = format!(r#"{{"mcpServers": {{"a": {{{base}{in_entry}}}}}, {setting}}}"#);
+        std::fs::write(&path, &text).unwrap();
+        let sources = crate::config::Sources { files: vec![path.clone()], ..Default::default() };
+        if crate::config::load(&sources).is_ok() {
+            accepted += 1;
+            if let Some(errors) = errors(&text).filter(|errors| !errors.is_empty()) {
+                refused.push(format!("{text}: {errors:?}"));
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+    assert!((100..1_900).contains(&accepted), "{accepted} were accepted");
 }
