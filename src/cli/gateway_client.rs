@@ -53,8 +53,8 @@ impl GatewayClient {
         })
     }
 
-    /// A gateway in this process with the servers of `here`, or only the one that is `wanted`, once the first
-    /// try of each has ended. It must be closed.
+    /// A gateway in this process with its servers, or only the one that is `wanted`. It is there once the first try
+    /// of each server has ended. It must be closed.
     ///
     /// # Errors
     ///
@@ -161,8 +161,8 @@ impl GatewayClient {
         CommandError::Failed(messages::failure(answer, &self.name(), key))
     }
 
-    /// Finds out where a running gateway has its tools, from its own document: behind a path prefix, or at the root in
-    /// single-server mode. Gives whether that is elsewhere than was thought until now.
+    /// Finds out where a running gateway has its tools, from its own document. They are behind a path prefix, or at
+    /// the root in single-server mode. Gives whether that is elsewhere than was thought until now.
     ///
     /// # Errors
     ///

@@ -48,7 +48,7 @@ fn known_names(name: &str, known: &[&str], things: &str) -> String {
     format!("{meant}\nThe {things}: {}{more}", listed.join(", "))
 }
 
-/// What a failed answer of the gateway at `place` means; `key` is the flag or variable that the key came from.
+/// The meaning of a failed answer from `place`; `key` is the flag or variable that the key came from.
 pub fn failure(answer: &GatewayResponse, place: &str, key: Option<&str>) -> String {
     let status = answer.status;
     let detail = detail(&answer.body);

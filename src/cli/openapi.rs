@@ -9,8 +9,8 @@ use super::output::Output;
 use super::request::{GatewayRequest, GatewayResponse};
 use super::server_list::{ServerList, look_around, not_there};
 
-/// Prints the document of `server`, or of all; gives the exit code, which is no success when the only server that
-/// it describes is not ready.
+/// Prints the document of `server`, or of all; gives the exit code. That is a failure when the only server that it
+/// describes is not ready.
 ///
 /// # Errors
 ///

@@ -119,7 +119,7 @@ impl Indented<'_> {
     }
 }
 
-/// A text of a server or gateway for a terminal; lines and tabs stay, what else is unseen is shown by its escape.
+/// A text of a server or gateway for a terminal. Lines and tabs stay; other unseen characters become escapes.
 pub fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

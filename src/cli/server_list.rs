@@ -132,8 +132,7 @@ pub async fn not_there(client: &GatewayClient, server: Option<&str>, tool: Optio
     }
 }
 
-/// `trouble` with a call that was answered with `status`, and the server's state where that is the cause: it holds
-/// more than callers are told.
+/// The error of a call, with the server's state where that is the cause. The state holds more than callers see.
 pub async fn with_reason(
     client: &GatewayClient,
     server: Option<&str>,

@@ -9,8 +9,8 @@ use super::secret::SecretText;
 pub struct AuditConfig {
     /// `None` is the log, whatever its level: the journal, under systemd.
     pub file: Option<PathBuf>,
-    /// Records hold a digest of the arguments: of the bytes as the caller sent them, so other white space or another order
-    /// of keys is another digest.
+    /// Whether records hold a digest of the arguments. It is over the bytes as the caller sent them, so other
+    /// white space or another order of keys is another digest.
     pub digest: bool,
     /// Makes the digest one on which arguments cannot be tried out without it.
     pub secret: Option<SecretText>,

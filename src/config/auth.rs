@@ -14,7 +14,8 @@ pub struct AuthConfig {
     pub profiles: Vec<ProfileConfig>,
 }
 
-/// A client profile: a part of the servers and tools for one kind of client, since clients bear only so many tools.
+/// A client profile: a part of the servers and tools for one kind of client.
+/// Clients bear only so many tools.
 /// A profile is no right: it never opens more than the key does.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProfileConfig {

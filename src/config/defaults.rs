@@ -10,12 +10,12 @@ pub const STDERR_LINES: usize = 100;
 pub const CONCURRENCY: usize = 64;
 /// One of several keys leaves one turn in so many to the others.
 pub const CONCURRENCY_LEFT: usize = 4;
-/// Callers with forwarded headers that have a connection to one server at one time: each costs the server a
-/// session, and a few teams are smaller than this.
+/// Connections to one server that serve one caller each. Each costs the server a session, and a few teams are smaller
+/// than this.
 pub const IDENTITIES: usize = 256;
 /// Of one of several keys: a household or a team is smaller than this.
 pub const IDENTITIES_PER_KEY: usize = 64;
-/// Processes that serve one caller each, of all servers: each takes as much memory as the server itself.
+/// Processes that serve one caller each, of all servers. Each takes as much memory as the server itself.
 pub const PROCESSES: usize = 64;
 /// Of one of several keys: some conversations at a time, at some servers each.
 pub const PROCESSES_PER_KEY: usize = 16;
@@ -27,7 +27,7 @@ pub const LISTENERS_PER_KEY: usize = 1000;
 pub const FOLLOWED_PER_KEY: usize = 2048;
 /// Conversations pause for minutes; a session that is opened anew costs one round trip or two.
 pub const IDENTITY_IDLE: Duration = Duration::from_secs(300);
-/// Names of tools and prompts at `/mcp` and `/v1`: clients put their own before them (Claude Code makes
+/// The longest names of tools and prompts at `/mcp` and `/v1`. Clients put their own before them (Claude Code makes
 /// `mcp__gateway__NAME`), and models' interfaces take 64 characters of it all.
 pub const EXPOSED_NAME_LENGTH: usize = 50;
 /// The name of the built-in server when nothing is configured.

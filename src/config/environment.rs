@@ -32,8 +32,8 @@ pub fn variables() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Where tool lists and tokens are kept unless the configuration says otherwise: `$STATE_DIRECTORY` (the
-/// first one, as systemd gives it), `$XDG_STATE_HOME/mcpo`, `~/.local/state/mcpo`; `None` without a home.
+/// The default directory for tool lists and tokens; `None` without a home. It is `$STATE_DIRECTORY` (the first one, as
+/// systemd gives it), `$XDG_STATE_HOME/mcpo`, or `~/.local/state/mcpo`.
 pub fn state_directory() -> Option<PathBuf> {
     state_directory_from(&|name| env::var_os(name).filter(|value| !value.is_empty()))
 }
@@ -55,7 +55,8 @@ impl fmt::Debug for ProxyVariables {
     }
 }
 
-/// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; the names in lower case count first, as curl and Python have it.
+/// The values of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. The names in lower case count first, as in
+/// curl and Python.
 pub fn proxies() -> ProxyVariables {
     proxies_from(&|name| env::var(name).ok())
 }

@@ -10,7 +10,7 @@ use http::HeaderName;
 pub struct ForwardingConfig {
     /// Names that go along.
     pub allowed: Vec<HeaderPattern>,
-    /// Names that do not, whatever `allowed` says: mcpo's `blacklist`, and the fixed `headers` of the entry.
+    /// Names that never go along: mcpo's `blacklist`, and the fixed `headers` of the entry.
     pub withheld: Vec<HeaderPattern>,
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// One key of a configuration file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConfigKey {
-    /// As it stands in its object; settings of the gateway have the name of their group before them: `tls.key`.
+    /// Its name in its object; a setting of the gateway has its group before it: `tls.key`.
     pub name: &'static str,
     pub shape: ValueShape,
     /// What counts without the key, as JSON; `null` without a default.

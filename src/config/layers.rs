@@ -46,7 +46,7 @@ impl Provider for Layer {
 }
 
 impl Layers {
-    /// Merges the settings `keys` of `documents`, whose roots are objects, of the environment and of the flags.
+    /// Merges the settings `keys` of `documents`, of the environment and of the flags.
     pub fn new(
         keys: &[ConfigKey],
         documents: &[Fields<'_>],

@@ -144,8 +144,8 @@ impl fmt::Display for Plan {
 }
 
 impl Config {
-    /// This configuration as a running gateway can take it up: what needs a restart stays as in `running`,
-    /// so that the next plan shows again that it is outstanding.
+    /// This configuration as a running gateway can take it up. What needs a restart stays as in `running`, so that the next
+    /// plan shows again that it is outstanding.
     pub fn without_restart(mut self, running: &Self) -> Self {
         self.listen.keep_until_restart(&running.listen);
         if is_switched(&self, running) {

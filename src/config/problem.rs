@@ -94,8 +94,8 @@ impl Problems {
         self.add(Severity::Warning, location, message.into(), fix.into());
     }
 
-    /// Something that is surely a slip, but that mcpo starts with: an error for `mcpo check`, a warning
-    /// for a gateway that has to come up.
+    /// Something that is surely a slip, but that mcpo starts with. It is an error for `mcpo check`, and a warning for a
+    /// gateway that has to come up.
     pub fn slip(&mut self, location: &Location, message: impl Into<String>, fix: impl Into<String>) {
         let severity = match self.purpose {
             Purpose::Check => Severity::Error,

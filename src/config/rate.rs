@@ -24,8 +24,8 @@ pub struct RateConfig {
 }
 
 impl RateConfig {
-    /// `None` for what no limiter can count: calls that come free faster than a nanosecond, or a burst that takes
-    /// longer than a year to save up.
+    /// The rate, or `None` when no limiter can count it. It cannot count calls that come free faster than a nanosecond, or a
+    /// burst that takes longer than a year to save up.
     pub fn new(calls: NonZeroU32, per: Duration, burst: NonZeroU32) -> Option<Self> {
         let rate = Self { calls, per, burst };
         let whole = rate.interval().checked_mul(burst.get())?;

@@ -16,7 +16,7 @@ use crate::file;
 pub struct SecretsDigest([u8; 32]);
 
 impl TransportConfig {
-    /// Reads the secrets that a start would read now, but for those of pipes: what a pipe holds is for the start itself.
+    /// Reads the secrets that a start would read now, except those of pipes. The content of a pipe is for the start itself.
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ pub struct ServerConfig {
     pub rate: Option<RateConfig>,
     /// The protocol revision, when pinned: one to offer in `initialize`, or 2026-07-28, which has none.
     pub protocol: Option<String>,
-    /// Any text that stands for what the entry does not show, such as the program behind a `socket`: when it
-    /// differs, a reload connects anew.
+    /// Any text that stands for what the entry does not show, such as the program behind a `socket`. When it differs, a
+    /// reload connects anew.
     pub revision: Option<String>,
     /// Bounds the connections that serve one caller each.
     pub dedicated: DedicatedConfig,
@@ -45,7 +45,7 @@ pub struct ServerConfig {
     pub forwarding: Option<ForwardingConfig>,
 }
 
-/// Bounds on connections that serve one caller each: callers with forwarded headers, and callers that the server may ask.
+/// Bounds on connections that serve one caller each. Such callers have forwarded headers, or can be asked by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DedicatedConfig {
     /// Such connections of one server at one time (`limits.identities`).

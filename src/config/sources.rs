@@ -22,7 +22,7 @@ pub struct Sources {
     pub purpose: Purpose,
     /// Configuration files; a later one wins over an earlier one.
     pub files: Vec<PathBuf>,
-    /// The process's variables ([`variables`](super::environment::variables)); empty for `mcpo check`, whose
+    /// The process's variables ([`variables`](super::environment::variables)). They are empty for `mcpo check`, whose
     /// verdict on a file must not depend on the environment.
     pub environment: Vec<(String, String)>,
     /// Settings from the command line; they win over everything.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 const COMPONENTS: &str = "#/components/schemas/";
 
-/// The definition behind `operation` of `document`: what stands under `x-mcp`, the description, and the schemas
-/// with what they refer to under `$defs`.
+/// The definition behind `operation` of `document`. It has the members under `x-mcp`, the description, and the schemas
+/// with their references under `$defs`.
 pub fn of(document: &Value, operation: &Value) -> Map<String, Value> {
     let mut definition = Map::new();
     let kept = operation["x-mcp"].as_object().cloned().unwrap_or_default();

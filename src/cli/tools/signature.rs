@@ -9,8 +9,7 @@ const SHOWN: usize = 6;
 /// Levels of lists and references that are followed.
 const DEEPEST: usize = 4;
 
-/// The arguments that `schema` describes, required ones first; what may be left out stands in brackets, with its
-/// default.
+/// The arguments that `schema` describes, required ones first. Optional ones are in brackets, with their defaults.
 pub fn signature(schema: &Value) -> Vec<String> {
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
     let required: Vec<&str> =

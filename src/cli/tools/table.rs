@@ -11,8 +11,8 @@ const LONGEST_NAME: usize = 28;
 /// A first sentence is cut off behind this many characters.
 const LONGEST_SENTENCE: usize = 240;
 
-/// A heading for each server, and below it each tool with its arguments and the first sentence of its
-/// description. Lines are wrapped to `width` columns, when there are any.
+/// A heading for each server, and below it each tool with its arguments. The first sentence of its description follows.
+/// Lines are wrapped to `width` columns, when there are any.
 pub fn table(servers: &[ShownServer], width: Option<usize>) -> String {
     if servers.is_empty() {
         return "no servers\n".to_owned();

@@ -67,7 +67,7 @@ pub(super) fn part<'a>(
     }
 }
 
-/// The text at `path` without a byte order mark and the one newline at its end, or why it cannot be read.
+/// The text at `path`, or why it cannot be read. A byte order mark and one newline at the end are dropped.
 pub fn text(path: &Path) -> Result<String, String> {
     let bytes = file::read(path, LONGEST_SECRET).map_err(|error| error.to_string())?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
