@@ -82,7 +82,9 @@ impl Namespace {
         self.names(server, things.into_iter().collect(), self.exposed_name_length)
     }
 
-    /// The operation ids of `tools` of `server` in the combined document, in their order; no two are the same.
+    /// The operation ids of `tools` of `server` in the combined document, in their order.
+    ///
+    /// No two are the same.
     pub fn operation_ids<'a>(
         &self,
         server: &ServerName,

@@ -11,7 +11,6 @@ use prometheus::{
 
 use super::call_summary::CallSummary;
 use super::family::{VALID, histogram};
-use crate::protocol::method;
 
 /// Tool names of one server that get series of their own.
 pub const TOOLS_OF_A_SERVER: usize = 200;
@@ -248,7 +247,7 @@ impl CallMeter {
                 0 => "",
                 _ => CALL_ENDS.get(place).copied().unwrap_or(OTHER_END),
             };
-            self.server.operations.with_label_values(&[method::TOOLS_CALL, &*self.series.label, error_type])
+            self.server.operations.with_label_values(&["tools/call", &*self.series.label, error_type])
         });
         series.observe(took.as_secs_f64());
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ratchet::assert_is;
-use super::source::{Source, imported_paths, sources, tokens, without_tests};
+use super::source::{Source, imported_paths, mark_tests, sources, tokens, without_tests};
 
 /// The most files that may import each other in a circle.
 const MOST: usize = 3;
@@ -15,41 +15,30 @@ type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// Which files import which; test modules and the two roots of the package do not count.
 fn graph(sources: &[Source]) -> Graph {
-    let mut imports = BTreeMap::new();
-    let mut tests = BTreeSet::new();
-    for source in sources.iter().filter(|source| !["lib", "main"].contains(&&*source.module)) {
+    let counts = |source: &&Source| !source.is_test && !["lib", "main"].contains(&&*source.module);
+    let files: BTreeSet<&str> = sources.iter().filter(counts).map(|source| &*source.module).collect();
+    let targets = |source: &Source| {
         let tokens = tokens(&source.text);
-        let (tokens, test_files) = without_tests(&tokens);
-        tests.extend(test_files.iter().map(|name| format!("{}/{name}", source.module)));
-        let paths = imported_paths(&tokens).into_iter();
-        let paths: Vec<Vec<String>> =
-            paths.map(|path| path.into_iter().map(str::to_owned).collect()).collect();
-        imports.insert(source.module.clone(), paths);
-    }
-    imports.retain(|module, _| {
-        !tests.iter().any(|test| module == test || module.starts_with(&format!("{test}/")))
-    });
-    let targets = |module: &String, paths: &Vec<Vec<String>>| {
-        let targets = paths.iter().filter_map(|path| target(module, path, |file| imports.contains_key(file)));
-        targets.filter(|target| target != module).collect()
+        let (tokens, _) = without_tests(&tokens);
+        let paths = imported_paths(&tokens);
+        let targets = paths.iter().filter_map(|path| target(&source.module, path, &files));
+        targets.filter(|target| *target != source.module).collect()
     };
-    imports.iter().map(|(module, paths)| (module.clone(), targets(module, paths))).collect()
+    sources.iter().filter(counts).map(|source| (source.module.clone(), targets(source))).collect()
 }
 
 /// The file that `path` leads to from `module`: the longest beginning of the path that is one.
-fn target(module: &str, path: &[String], is_file: impl Fn(&str) -> bool) -> Option<String> {
+fn target(module: &str, path: &[&str], files: &BTreeSet<&str>) -> Option<String> {
     let mut place: Vec<&str> = module.split('/').collect();
     for segment in path {
-        match segment.as_str() {
+        match *segment {
             "crate" => place.clear(),
             "self" => {}
-            "super" => {
-                place.pop();
-            }
+            "super" => drop(place.pop()),
             segment => place.push(segment),
         }
     }
-    while !place.is_empty() && !is_file(&place.join("/")) {
+    while !place.is_empty() && !files.contains(&*place.join("/")) {
         place.pop();
     }
     (!place.is_empty()).then(|| place.join("/"))
@@ -99,8 +88,11 @@ fn written(files: &[(&str, &str)]) -> Vec<Source> {
         path: module.into(),
         module: (*module).to_owned(),
         text: (*text).to_owned(),
+        is_test: false,
     };
-    files.iter().map(source).collect()
+    let mut sources: Vec<Source> = files.iter().map(source).collect();
+    mark_tests(&mut sources);
+    sources
 }
 
 #[test]

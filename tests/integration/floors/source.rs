@@ -10,6 +10,8 @@ pub struct Source {
     /// Its module: `http/auth` is `src/http/auth.rs`.
     pub module: String,
     pub text: String,
+    /// Whether it belongs to a test module.
+    pub is_test: bool,
 }
 
 impl Source {
@@ -27,11 +29,28 @@ pub fn sources() -> Vec<Source> {
     let source = |path: PathBuf| {
         let module = path.strip_prefix(&folder).unwrap().with_extension("");
         let text = std::fs::read_to_string(&path).unwrap();
-        Source { module: module.to_str().unwrap().to_owned(), text, path }
+        Source { module: module.to_str().unwrap().to_owned(), text, path, is_test: false }
     };
     let mut sources: Vec<Source> = paths.into_iter().map(source).collect();
     sources.sort_by(|left, right| left.module.cmp(&right.module));
+    mark_tests(&mut sources);
     sources
+}
+
+/// Marks the files of test modules, and those below them.
+pub fn mark_tests(sources: &mut [Source]) {
+    let tests = |source: &Source| {
+        let tokens = tokens(&source.text);
+        let (_, names) = without_tests(&tokens);
+        names.into_iter().map(|name| format!("{}/{name}", source.module)).collect::<Vec<_>>()
+    };
+    let tests: Vec<String> = sources.iter().flat_map(tests).collect();
+    for source in sources {
+        let is_of = |test: &String| {
+            source.module.strip_prefix(test).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        source.is_test = tests.iter().any(is_of);
+    }
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
