@@ -17,7 +17,7 @@ use crate::json::Splices;
 
 /// The members of one item of content that hold URIs.
 #[derive(Deserialize)]
-struct ContentItem<'a> {
+struct UriItem<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -113,7 +113,7 @@ fn in_content<'a>(splices: &mut Splices<'a>, server: &str, content: &'a RawValue
         false => vec![content],
     };
     for item in items {
-        let Ok(item) = serde_json::from_str::<ContentItem<'_>>(item.get()) else { continue };
+        let Ok(item) = serde_json::from_str::<UriItem<'_>>(item.get()) else { continue };
         match item.kind.as_deref() {
             Some("resource_link") => join(splices, server, item.uri),
             Some("resource") => {

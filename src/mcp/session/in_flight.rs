@@ -21,7 +21,7 @@ struct Table {
 
 /// A request that may be cancelled until the value is dropped.
 #[derive(Debug)]
-pub struct RequestInFlight {
+pub struct CancellableRequest {
     requests: Arc<RequestsInFlight>,
     number: u64,
     pub cancelled: CancellationToken,
@@ -29,7 +29,7 @@ pub struct RequestInFlight {
 
 impl RequestsInFlight {
     /// Adds the request `id` (JSON text).
-    pub fn add(self: &Arc<Self>, id: &str) -> RequestInFlight {
+    pub fn add(self: &Arc<Self>, id: &str) -> CancellableRequest {
         let cancelled = CancellationToken::new();
         let request = (id.into(), cancelled.clone());
         let mut table = self.table();
@@ -37,7 +37,7 @@ impl RequestsInFlight {
         let number = table.count;
         table.by_number.insert(number, request);
         drop(table);
-        RequestInFlight { requests: self.clone(), number, cancelled }
+        CancellableRequest { requests: self.clone(), number, cancelled }
     }
 
     /// Cancels the request `id`, if it is in flight.
@@ -64,7 +64,7 @@ impl RequestsInFlight {
     }
 }
 
-impl Drop for RequestInFlight {
+impl Drop for CancellableRequest {
     fn drop(&mut self) {
         let _ended = self.requests.table().by_number.remove(&self.number);
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::event_log::EventLogs;
 use super::followed::FollowedResource;
 use super::holder::Holder;
-use super::in_flight::{RequestInFlight, RequestsInFlight};
+use super::in_flight::{CancellableRequest, RequestsInFlight};
 use crate::mcp::input::client::{ClientRoute, SessionClient};
 use crate::protocol::revision::POLLING_SINCE;
 use crate::upstream::message_queue::Receiver;
@@ -193,7 +193,7 @@ impl Session {
     }
 
     /// Adds the request `id` (JSON text).
-    pub fn request(&self, id: &str) -> RequestInFlight {
+    pub fn request(&self, id: &str) -> CancellableRequest {
         self.in_flight.add(id)
     }
 
