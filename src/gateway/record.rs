@@ -41,7 +41,7 @@ impl<'a> NamedCall<'a> {
         Self { gateway, context, names, began, ended: false }
     }
 
-    /// Ends this part of the call with the tool that was found; when none was, the call is recorded as ended.
+    /// Ends the search: the tool that was found, or the call recorded with the error.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ impl<'a> FoundCall<'a> {
 }
 
 impl Gateway {
-    /// Serves one call: `send` makes it, and `classify` says how its result ended and what the face shows of it.
+    /// Serves one call: `send` makes it, `classify` gives its outcome and the face's answer.
     ///
     /// Whatever happens, the call has one record: when this future is dropped, too.
     ///

@@ -174,7 +174,9 @@ pub fn without_body(response: Response) -> Response {
     Response::from_parts(head, Body::empty())
 }
 
-/// A redirect to `location`, a path: an address with a host could be led elsewhere by the `Host` header.
+/// A redirect to `location`, which is a path.
+///
+/// An address with a host could be led elsewhere by the `Host` header.
 ///
 /// # Errors
 ///

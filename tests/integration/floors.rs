@@ -3,7 +3,6 @@
 mod circles;
 mod comments;
 mod names;
-mod ratchet;
 mod source;
 
 use crate::support::provisioned::root;
