@@ -1,7 +1,7 @@
 //! The command line: what may be typed, as [`Sources`] for the configuration, and the commands for operators.
 //!
 //! [`parse`] gives an [`Invocation`] or a usage error; `main` serves and runs servers, [`run_command`] does the rest.
-//! Flags are those of mcpo (contract section 1.1): `-h` is the host, and the help is `--help`.
+//! Flags are those of mcpo (as in mcpo 0.0.20): `-h` is the host, and the help is `--help`.
 //!
 //! Commands ask a gateway through [`gateway_client`], over HTTP or inside this process, where the gateway ends with the
 //! command; the answers are the same.

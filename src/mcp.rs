@@ -23,11 +23,10 @@ mod aggregate;
 mod capabilities;
 mod dispatch;
 mod endpoint;
-mod entries;
-mod era;
 mod extensions;
-mod header_params;
+mod header_check;
 mod input;
+mod list_entries;
 mod message;
 mod method;
 mod request;
@@ -35,6 +34,7 @@ mod response;
 mod session;
 mod state;
 mod stateless;
+mod stateless_result;
 
 use std::sync::Arc;
 

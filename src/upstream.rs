@@ -7,29 +7,29 @@
 //! `transport`, which is above `oauth` and `http_client`; and all of them above messages, requests, tools and errors.
 
 mod backoff;
+mod call_queue;
 mod changes;
 pub(crate) mod connection;
 pub(crate) mod connector;
+mod debounce;
 mod era_cache;
 pub(crate) mod error;
+pub(crate) mod error_text;
 pub(crate) mod exit_notice;
 mod file_lock;
 mod handshake;
 pub(crate) mod http_client;
-mod http_transport;
 pub(crate) mod identity;
 mod info;
 pub mod message;
 pub(crate) mod message_queue;
 pub(crate) mod oauth;
-mod pace;
 pub(crate) mod pool;
 pub(crate) mod progress;
 mod question;
 pub(crate) mod request;
 mod server;
 mod server_messages;
-mod slots;
 mod state;
 mod stray;
 mod subscription_sync;
@@ -38,7 +38,7 @@ pub(crate) mod supervisor;
 mod surrogates;
 pub(crate) mod tools;
 pub mod transport;
-pub(crate) mod words;
+mod transport_detection;
 
 pub use changes::{ChangeKind, Changes, News};
 pub use connection::Connection;

@@ -5,7 +5,10 @@
 //! come and go with the servers: what no line matches is a call, a redirect by a slash, or nothing (`rest`).
 //!
 //! The calls (`POST` to a tool, MCP, `/v1/tools/call`) do not go through the table, although its fallback would serve
-//! them the same: axum boxes each layer and each handler once per request, and a call has one box of its own size.
+//! them the same: axum boxes each layer and each handler once per request, and a call is boxed once.
+//!
+//! A route with a new first segment needs that segment in `config::name::RESERVED`, or a server may take its name; one
+//! behind `/{server}/` needs its name in `is_call` and in the reserved names of `catalog::server::selection`.
 
 #[cfg(test)]
 mod tests;

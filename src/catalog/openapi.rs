@@ -1,7 +1,8 @@
 //! OpenAPI 3.1 documents of one server and of all servers.
 //!
 //! The texts of tools are made once for a list of them ([`section`]), and put together when a document is requested
-//! ([`frame`]); each scope keeps the documents that it was asked for ([`per_scope`]).
+//! ([`frame`]); each scope keeps the documents that it was asked for ([`per_scope`]). [`component`] makes the schemas of a
+//! tool, and [`hoist`] moves what they define into the document's own components.
 //!
 //! Tool schemas go in losslessly; what readers look for elsewhere is said there, too ([`readable`]). A schema that is
 //! invalid, or that refers outside itself, becomes a permissive object with the original under `x-mcp-input-schema`

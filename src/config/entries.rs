@@ -5,10 +5,10 @@ mod forwarding;
 mod known;
 mod oauth;
 mod overrides;
+mod placeholders;
 mod remote;
 mod stdio;
 mod transport;
-mod words;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

@@ -27,7 +27,7 @@ pub struct Config {
     pub exposed_name_length: usize,
     /// The file that tools are held to, when there is one; its content stands in [`ServerConfig::lock`].
     pub lock_file: Option<PathBuf>,
-    /// `mcpo -- command`: one server, its tools at `POST /{tool}` (contract section 2.1).
+    /// `mcpo -- command`: one server, its tools at `POST /{tool}` (as in mcpo 0.0.20).
     pub single: bool,
     /// Servers in the order of the file.
     pub servers: Vec<ServerConfig>,

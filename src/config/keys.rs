@@ -1,7 +1,9 @@
 //! The table of keys: every setting of the gateway, one line each, and beside it the keys of servers, API keys and profiles.
 //!
-//! A new setting is a new row here: the field, its default, the variable, the messages about unknown keys, the reload plan,
-//! `mcpo schema` and the tables of the README follow from it. [`entry`] is the table of an entry of `mcpServers`.
+//! A new setting is a new row here: the field, its default, the variable, the messages about unknown keys, `mcpo schema`
+//! and the tables of the README follow from it. For the keys of `listen`, `limits` and each API key that is all; others
+//! are also read in `load.rs`, kept in `gateway.rs` and named in `plan.rs`. A test writes the tables and the schema anew
+//! with `MCPO_TESTS_WRITE=1`. [`entry`] is the table of an entry of `mcpServers`.
 
 pub(super) mod entry;
 pub(super) mod nested;

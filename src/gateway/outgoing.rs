@@ -1,4 +1,4 @@
-//! The additions of an MCP client to a request that is sent for it.
+//! The additions of an MCP client to a forwarded request: params, `_meta`, progress, and a way to ask it.
 
 use std::sync::Arc;
 

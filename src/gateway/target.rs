@@ -1,4 +1,4 @@
-//! A tool that a call was found to mean.
+//! The tool that a call resolved to.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Answers that all handlers share: errors in FastAPI's shape with a stable code, and documents with an ETag.
 //!
-//! An error's body is `{"detail": ...}` (contract section 2.5), and its header `x-mcpo-error` is a code that
+//! An error's body is `{"detail": ...}` (as in mcpo 0.0.20), and its header `x-mcpo-error` is a code that
 //! clients may rely on where the sentence may change.
 
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
 //! API keys: compared in constant time, before anything of the body is read.
 //!
 //! A key comes as `Authorization: Bearer KEY`, or as the password of Basic (any user), on every route alike.
-//! The refusals are mcpo's to the letter (contract section 2.5), except that a right Basic password opens
+//! The refusals are mcpo's to the letter (as in mcpo 0.0.20), except that a right Basic password opens
 //! tools too, and that the scheme's case never matters (RFC 9110 section 11.1).
 
 mod credentials;

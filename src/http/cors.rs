@@ -1,4 +1,4 @@
-//! CORS, as mcpo had it (contract section 2.5), on every answer, errors too: a browser that may not read a 401
+//! CORS, as mcpo had it (as in mcpo 0.0.20), on every answer, errors too: a browser that may not read a 401
 //! reports a CORS failure instead of the missing key.
 //!
 //! `*` (the default) with credentials allowed; a preflight mirrors its origin. Without an API key `*` does not

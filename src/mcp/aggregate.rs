@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::entries::ListKind;
 use super::input::bridge::Bridge;
+use super::list_entries::ListKind;
 use super::method::pass_through::forward;
 use super::request::RequestContext;
 use super::response::fault::Fault;

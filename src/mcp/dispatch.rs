@@ -1,4 +1,8 @@
 //! From a message to the function that answers it, in both eras.
+//!
+//! A new method has its name in `protocol::method` and its line in [`perform`], or in `request_in_session` when it exists
+//! with sessions alone. One that a server answers is listed in `method::pass_through` and, for the endpoint of all
+//! servers, in `aggregate`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,10 +21,10 @@ use super::message::Message;
 use super::method::{call_tool, discover, list_tools, listen, logging, pass_through, subscriptions};
 use super::request::RequestContext;
 use super::response::fault::{self, Fault, Status};
-use super::response::outcome::Finished;
+use super::response::finished::Finished;
 use super::response::stream::{ResponseStream, Resumable, progress_token, takes_events};
 use super::session::state::Session;
-use super::{aggregate, era, header_params};
+use super::{aggregate, header_check, stateless_result};
 use crate::gateway::Client;
 use crate::json::Members;
 use crate::protocol::header::PROTOCOL_VERSION;
@@ -227,7 +231,7 @@ async fn resumed(
     if let Some(tool) = suspended.tool_of(key, state) {
         let arguments = members.get("arguments").map_or("{}", RawValue::get);
         let owner = request.caller.owner(request.endpoint.server().unwrap_or_default());
-        header_params::check(owner, &request.head.headers, &tool.header_params, arguments).await?;
+        header_check::check(owner, &request.head.headers, &tool.header_params, arguments).await?;
     }
     let answers = members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
     suspended.resume(key, state, &answers.unwrap_or_default())
@@ -258,7 +262,7 @@ async fn perform(
 
 /// The result with what the stateless era wants of each.
 fn completed(request: &RequestContext, method: &str, result: Bytes) -> Bytes {
-    era::completed(method, result, request.mcp.is_open())
+    stateless_result::completed(method, result, request.mcp.is_open())
 }
 
 /// Params that were read as text before.

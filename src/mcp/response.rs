@@ -1,7 +1,7 @@
 //! What goes back to a client: results, errors, and streams of both.
 
 pub mod fault;
-pub mod outcome;
+pub mod finished;
 pub mod single_event;
 pub mod sse;
 pub mod stream;

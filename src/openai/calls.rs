@@ -22,7 +22,7 @@ use crate::gateway::{CallContext, FindError, FoundCall, NamedCall, NoResult, Out
 use crate::http::{Problem, correlation, forwarded, json_answer, until_taken};
 use crate::json::clip;
 use crate::memory_budget::{Reservation, SMALL};
-use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
+use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Calls of one request that run at one time; the others wait. Results are held until all are there, so this and the
 /// limit of what they take together bound the memory.

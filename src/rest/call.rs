@@ -20,7 +20,7 @@ use crate::http::{
     Access, BodyError, Problem, correlation, forwarded, json_answer, read_body_if, under_key, until_taken,
 };
 use crate::memory_budget::Reservation;
-use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
+use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Asks for the server's own `CallToolResult`.
 const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";

@@ -74,7 +74,7 @@ pub fn find(server: &str, error: &FindError, caller: &Caller) -> Response {
     }
 }
 
-/// A JSON-RPC error of the server (contract section 2.5).
+/// A JSON-RPC error of the server (as in mcpo 0.0.20).
 pub fn rpc(error: &RpcError) -> Response {
     let (status, body) = result::rpc::answer(error.code, &error.message, error.data.as_deref());
     json_answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)

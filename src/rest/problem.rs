@@ -1,4 +1,4 @@
-//! Refused arguments in the shape of FastAPI's 422, which callers of mcpo read (contract section 2.5).
+//! Refused arguments in the shape of FastAPI's 422, which callers of mcpo read (as in mcpo 0.0.20).
 //!
 //! `{"detail":[{"type","loc":["body",..],"msg","input"[,"ctx"]}]}`, with pydantic's names for the types.
 

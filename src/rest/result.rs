@@ -1,4 +1,4 @@
-//! From an MCP `CallToolResult`, as the server's own bytes, to the body of a REST answer (contract section 2.4).
+//! From an MCP `CallToolResult`, as the server's own bytes, to the body of a REST answer (as in mcpo 0.0.20).
 //!
 //! | content item | rendered as |
 //! |---|---|
@@ -23,7 +23,7 @@ mod tests;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::upstream::words::WrongAnswer;
+use crate::upstream::error_text::WrongAnswer;
 use item::{ContentItem, RawToolResult};
 
 /// A tool's answer, rendered.

@@ -18,7 +18,6 @@ use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
 use crate::upstream::handshake::reader::HandshakeParams;
 use crate::upstream::http_client::HttpClients;
-use crate::upstream::http_transport::{HttpTransport, TransportCache};
 use crate::upstream::identity::Identity;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
 use crate::upstream::pool::connect::{Connect, DedicatedConnection, LogLevel};
@@ -31,6 +30,7 @@ use crate::upstream::transport::intake::MessageBounds;
 use crate::upstream::transport::sse;
 use crate::upstream::transport::stdio;
 use crate::upstream::transport::streamable_http;
+use crate::upstream::transport_detection::{HttpTransport, TransportCache};
 
 /// The clients, limits and metrics that all supervisors share.
 #[derive(Debug)]

@@ -19,12 +19,12 @@ use crate::protocol::revision::STATELESS;
 use crate::protocol::{Era, method};
 use crate::upstream::connection::{Connection, Opened};
 use crate::upstream::error::{CloseReason, RequestError, StatusReason};
+use crate::upstream::error_text::cut_words;
 use crate::upstream::handshake::declaration::Declaration;
 use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask, ServerReader};
 use crate::upstream::info::ServerInfo;
 use crate::upstream::message::{Reply, RpcError};
 use crate::upstream::request::Request;
-use crate::upstream::words::cut_words;
 
 /// How long a server may leave `server/discover` unanswered before `initialize` is sent, too. It may ignore methods
 /// that it does not know, or be slow to start: its next answer shows its era.

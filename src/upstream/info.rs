@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::upstream::http_transport::HttpTransport;
+use crate::upstream::transport_detection::HttpTransport;
 
 /// A server's declaration of itself in `initialize` or `server/discover`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

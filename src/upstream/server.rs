@@ -14,20 +14,20 @@ use crate::config::{SecretsDigest, ServerConfig, ServerName, Shares};
 use crate::protocol::Era;
 use crate::shares::{Bounds, Principal};
 use crate::upstream::backoff;
+use crate::upstream::call_queue::Slots;
 use crate::upstream::changes::Changes;
 use crate::upstream::connection::Connection;
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::CloseReason;
-use crate::upstream::http_transport::{HttpTransport, TransportCache};
 use crate::upstream::identity::{CallerHeaders, ClientSide, Identity};
 use crate::upstream::info::ToolList;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::pool::{ConnectionPool, Lease};
-use crate::upstream::slots::Slots;
 use crate::upstream::state::{NoConnection, Phase, TRY_AGAIN, Unavailable, UpstreamState};
 use crate::upstream::subscriptions::Subscriptions;
 use crate::upstream::tools::variants::ToolVariants;
+use crate::upstream::transport_detection::{HttpTransport, TransportCache};
 
 /// One server as the floors above see it.
 pub struct Upstream {

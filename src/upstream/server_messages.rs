@@ -30,7 +30,7 @@ pub trait MessageHandler: Send + Sync + 'static {
     fn request(&self, question: Question) -> Result<(), Question>;
 
     /// The server has given up the request `id` (JSON text), which it made over `connection`.
-    fn withdrawn(&self, _link: &Arc<dyn Connection>, _id: &str) {}
+    fn withdrawn(&self, _connection: &Arc<dyn Connection>, _id: &str) {}
 }
 
 /// The lists that a server has said to have changed.

@@ -7,8 +7,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::upstream::error_text::cut_words;
 use crate::upstream::message::number;
-use crate::upstream::words::cut_words;
 
 /// The parts of a line that are read: its start, and its end, where some servers have the id.
 const START: usize = 2 << 10;

@@ -18,7 +18,6 @@ use crate::upstream::connector::{self, ServerConnector, Surroundings};
 use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
 use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask};
-use crate::upstream::http_transport::HttpTransport;
 use crate::upstream::info::{ServerInfo, ToolList};
 use crate::upstream::server::Upstream;
 use crate::upstream::server_messages::{ChangedLists, SharedHandler};
@@ -27,6 +26,7 @@ use crate::upstream::supervisor::failure::Failure;
 use crate::upstream::tools::cache::ToolCache;
 use crate::upstream::tools::list;
 use crate::upstream::transport::child::stderr::StderrTail;
+use crate::upstream::transport_detection::HttpTransport;
 
 /// Sessions that a server may forget in a row, each soon after its start, before it is given time.
 const FORGIVEN: u32 = 5;

@@ -1,5 +1,5 @@
 //! Plugin manifests for LobeChat: it reads one by its address, follows `openapi` to the document, and makes a
-//! function of each operation. It takes `application/json` only, without a charset (contract section 4.2).
+//! function of each operation. It takes `application/json` only, without a charset.
 //!
 //! The document's address must be a whole one: it begins with `publicUrl` where that is configured, and else with
 //! the host that the request was sent to.

@@ -1,6 +1,6 @@
 //! The schema's `default` values, put into calls that leave the property out.
 //!
-//! mcpo did this and tools rely on it (contract section 2.3): optional properties whose default is not null, at the
+//! mcpo did this and tools rely on it (as in mcpo 0.0.20): optional properties whose default is not null, at the
 //! top, in declared objects that are present, and in declared arrays of them, across references inside the schema
 //! and through "this or null". Required properties get none: leaving them out is a fault.
 

@@ -12,7 +12,7 @@ use crate::catalog::weight::weight;
 /// What a tool wants in the body of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
-    /// The schema names no argument: the operation documents no body (contract section 2.2), and the schema
+    /// The schema names no argument: the operation documents no body (as in mcpo 0.0.20), and the schema
     /// goes into the operation's `x-mcp`.
     None,
     /// Arguments may be given, though none has a name at the top (`additionalProperties`, a root `anyOf`): the

@@ -50,7 +50,7 @@ struct DocumentHead<'a> {
     secured: bool,
 }
 
-/// The document at `/{server}/openapi.json` (contract section 2.2).
+/// The document at `/{server}/openapi.json` (as in mcpo 0.0.20).
 ///
 /// Paths have no prefix, and ids are `tool_{name}_post`.
 pub fn server_document(server: &ServerDocument<'_>, tools: &SelectedTexts<'_>) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! `forwardHeaders`, and mcpo's `client_header_forwarding` (contract section 1.2), which mcpo itself reads and
+//! `forwardHeaders`, and mcpo's `client_header_forwarding` (as in mcpo 0.0.20), which mcpo itself reads and
 //! then never acts on.
 
 use super::super::fields::Fields;

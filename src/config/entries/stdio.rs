@@ -9,7 +9,7 @@ use super::super::problem::Problems;
 use super::super::secret::SecretText;
 use super::super::transport::{StdioConfig, TransportConfig};
 use super::context::{object, warn_unused};
-use super::words::{self, Words};
+use super::placeholders::{self, Words};
 
 /// The transport of an entry whose `command` is to be run.
 pub(super) fn transport(
@@ -25,7 +25,7 @@ pub(super) fn transport(
         }
         Some((command, location)) => {
             if fields.get("args").is_none() {
-                words::warn_of_line(command, &location, problems);
+                placeholders::warn_of_line(command, &location, problems);
             }
             Some(Words::of(None, home).read(command, &location, problems))
         }

@@ -1,4 +1,6 @@
 //! The table of the keys of one server: an entry of `mcpServers`.
+//!
+//! A new key is a row here, a field in `server.rs` and its reading in `entries.rs`.
 
 use std::mem::discriminant;
 
@@ -126,7 +128,12 @@ pub fn names() -> Vec<&'static str> {
 
 fn stdio<T: PartialEq>(old: &ServerConfig, new: &ServerConfig, part: fn(&StdioConfig) -> &T) -> bool {
     match (&old.transport, &new.transport) {
-        (TransportConfig::Stdio(old), TransportConfig::Stdio(new)) => part(old) != part(new),
+        (TransportConfig::Stdio(old), TransportConfig::Stdio(new)) => {
+            // A new part fails here until it has its row.
+            let StdioConfig { command: _, args: _, env: _, env_file: _, pass_env: _, cwd: _, given_env: _ } =
+                new;
+            part(old) != part(new)
+        }
         _ => false,
     }
 }
@@ -135,7 +142,10 @@ fn http<T: PartialEq>(old: &ServerConfig, new: &ServerConfig, part: fn(&HttpConf
     match (&old.transport, &new.transport) {
         (TransportConfig::StreamableHttp(old), TransportConfig::StreamableHttp(new))
         | (TransportConfig::Sse(old), TransportConfig::Sse(new))
-        | (TransportConfig::Http(old), TransportConfig::Http(new)) => part(old) != part(new),
+        | (TransportConfig::Http(old), TransportConfig::Http(new)) => {
+            let HttpConfig { url: _, headers: _, oauth: _ } = new;
+            part(old) != part(new)
+        }
         _ => false,
     }
 }

@@ -15,12 +15,12 @@ use crate::catalog::resource_uri::joined;
 use crate::compute;
 use crate::json::{Splices, clip};
 use crate::mcp::capabilities;
-use crate::mcp::entries::{self, ListKind};
-use crate::mcp::era::{LIST_TTL, cache_members};
 use crate::mcp::input::bridge::Bridge;
+use crate::mcp::list_entries::{self, ListKind};
 use crate::mcp::method::pass_through::forward;
 use crate::mcp::request::{RequestContext, kept};
 use crate::mcp::response::fault::Fault;
+use crate::mcp::stateless_result::{LIST_TTL, cache_members};
 use crate::protocol::{Era, error_code};
 use crate::upstream::tools::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
@@ -205,7 +205,7 @@ impl ServerEntries {
         let page =
             Page::read(page, kind.member()).map_err(|_| Fault::internal("the server's answer is no list"))?;
         let over = page.each(room, |entry| {
-            let Some((text, own)) = entries::readable(*kind, entry, findings) else { return };
+            let Some((text, own)) = list_entries::readable(*kind, entry, findings) else { return };
             let own = Arc::<str>::from(own);
             if names.insert(own.clone()) {
                 entries.push(ListedEntry { text: text.into(), own });

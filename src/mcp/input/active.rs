@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use crate::catalog::CatalogTool;
 use crate::gateway::{GivenUp, Outcome};
 use crate::json::Members;
-use crate::mcp::response::outcome::Work;
+use crate::mcp::response::finished::Work;
 use crate::protocol::notification;
 use crate::upstream::message_queue::{Receiver, Sender};
 use crate::upstream::progress::queue;

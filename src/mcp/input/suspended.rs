@@ -21,7 +21,7 @@ use crate::catalog::{Caller, CatalogTool};
 use crate::gateway::{Client, Outcome};
 use crate::json::Members;
 use crate::mcp::response::fault::{self, Fault};
-use crate::mcp::response::outcome::Finished;
+use crate::mcp::response::finished::Finished;
 use crate::mcp::session::id::new_id;
 use crate::shares::{Bounds, Principal};
 use crate::upstream::message_queue::Sender;

@@ -18,13 +18,13 @@ use crate::http::forwarded;
 use crate::json::{self, Members, clip, one_line_text};
 use crate::mcp::aggregate::uris::tool_result;
 use crate::mcp::endpoint::Endpoint;
-use crate::mcp::header_params;
+use crate::mcp::header_check;
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::{self, Fault};
 use crate::protocol::Era;
 use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
-use crate::upstream::words::{NO_TOOL_RESULT, of_wrong_result};
+use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
 const OURS: [&str; 3] = [PROGRESS_TOKEN, "traceparent", "tracestate"];
@@ -101,7 +101,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
     let send = |arguments: Bytes| async {
         let sent = arguments;
         if bridge.era == Era::Stateless {
-            header_params::check(owner, &request.head.headers, &target.tool.header_params, text).await?;
+            header_check::check(owner, &request.head.headers, &target.tool.header_params, text).await?;
             if let Some(called) = &bridge.called {
                 // A call has one tool.
                 let _once = called.tool.set(target.tool.clone());

@@ -14,10 +14,10 @@ use crate::compute;
 use crate::config::ServerName;
 use crate::gateway::Client;
 use crate::mcp::endpoint::Endpoint;
-use crate::mcp::era::{LIST_TTL, cache_members};
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::{RequestContext, kept};
 use crate::mcp::response::fault::Fault;
+use crate::mcp::stateless_result::{LIST_TTL, cache_members};
 use crate::protocol::Era;
 use crate::upstream::Freshness;
 

@@ -6,12 +6,12 @@ use crate::catalog::definition::Findings;
 use crate::compute;
 use crate::gateway::{CallError, PassThrough};
 use crate::json::{Members, one_line_text};
-use crate::mcp::entries::{self, ListKind};
 use crate::mcp::input::bridge::Bridge;
+use crate::mcp::list_entries::{self, ListKind};
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
 use crate::protocol::{Era, error_code, meta, method};
-use crate::upstream::words::of_wrong_result;
+use crate::upstream::error_text::of_wrong_result;
 use crate::upstream::{Reply, Upstream};
 
 /// The methods that are passed through. None of them changes anything at the server.
@@ -42,7 +42,7 @@ pub async fn answer(
     let size = result.len();
     let read = move || {
         let mut findings = Findings::default();
-        (entries::readable_page(kind, result, &mut findings), findings)
+        (list_entries::readable_page(kind, result, &mut findings), findings)
     };
     let owner = request.caller.owner(name);
     let (page, findings) = compute::run_sized(owner, size, read).await;

@@ -21,7 +21,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fault;
-use super::outcome::{Finished, Work};
+use super::finished::{Finished, Work};
 use super::sse::{self, event_text};
 use crate::json::{Members, Splices, one_line_text};
 use crate::mcp::session::event_log::LogWriter;

@@ -19,7 +19,7 @@ use crate::protocol::Era;
 /// Members of a block that have rules of their own.
 const WITH_RULES: [&str; 3] = ["annotations", "icons", "resource"];
 
-/// A list that a server writes as null is empty ([`crate::mcp::entries`]).
+/// A list that a server writes as null is empty ([`crate::mcp::list_entries`]).
 const LISTS: [&str; 3] = ["prompts", "resources", "resourceTemplates"];
 
 /// A result without the members that strict clients of `era` refuse; `None` when none is refused.

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{RenderError, escaped, write_string};
-use crate::upstream::words::WrongAnswer;
+use crate::upstream::error_text::WrongAnswer;
 
 /// The members of `CallToolResult` that the rendering needs. Of equal keys the last counts.
 #[derive(Default)]

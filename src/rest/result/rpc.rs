@@ -1,4 +1,4 @@
-//! A server's JSON-RPC error as a REST answer (contract section 2.5).
+//! A server's JSON-RPC error as a REST answer (as in mcpo 0.0.20).
 
 use bytes::Bytes;
 use serde_json::value::RawValue;

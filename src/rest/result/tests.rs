@@ -1,7 +1,7 @@
 //! Every kind of content and of error, as servers write them.
 
 use super::{RenderError, Rendered, render};
-use crate::upstream::words::WrongAnswer;
+use crate::upstream::error_text::WrongAnswer;
 
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";

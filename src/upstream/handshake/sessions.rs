@@ -11,11 +11,11 @@ use crate::protocol::notification::INITIALIZED;
 use crate::protocol::revision::WITH_SESSIONS;
 use crate::upstream::connection::{Connection, HandshakeStep, INITIALIZE_ID, OutgoingMessage};
 use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::error_text::cut_words;
 use crate::upstream::handshake::declaration::Declaration;
 use crate::upstream::handshake::reader::{HandshakeParams, ServerReader};
 use crate::upstream::info::ServerInfo;
 use crate::upstream::message::Reply;
-use crate::upstream::words::cut_words;
 
 /// Sends `initialize` and reads the server's declaration. Offers the pinned revision, or the latest one with
 /// sessions.

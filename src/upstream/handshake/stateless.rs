@@ -96,7 +96,7 @@ impl SubscriptionListener {
     }
 
     fn filter(&self) -> Map<String, Value> {
-        let variants = |kind: &str, what: &str| {
+        let announces = |kind: &str, what: &str| {
             self.capabilities.get(kind).and_then(|kind| kind.get(what)).and_then(Value::as_bool) == Some(true)
         };
         let mut filter = Map::new();
@@ -105,7 +105,7 @@ impl SubscriptionListener {
             ("prompts", "promptsListChanged"),
             ("resources", "resourcesListChanged"),
         ] {
-            if variants(kind, "listChanged") {
+            if announces(kind, "listChanged") {
                 filter.insert(wish.into(), true.into());
             }
         }

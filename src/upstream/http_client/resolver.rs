@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn addresses_further_inside_than_the_server_are_out_of_reach() {
         let allowed = |scope: AddressScope, address: &str| scope.allows(address.parse().unwrap());
-        for (address, scopees) in [
+        for (address, reaches) in [
             ("203.0.113.7", [true, true, true]),
             ("2001:db8::1", [true, true, true]),
             ("10.1.2.3", [false, true, true]),
@@ -146,7 +146,7 @@ mod tests {
         ] {
             let found = [AddressScope::Public, AddressScope::Private, AddressScope::Loopback]
                 .map(|scope| allowed(scope, address));
-            assert_eq!(found, scopees, "{address}");
+            assert_eq!(found, reaches, "{address}");
         }
     }
 

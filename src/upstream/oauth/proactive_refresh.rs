@@ -37,7 +37,7 @@ impl Authorizer {
             tokio::select! {
                 biased;
                 () = lease.changed() => continue,
-                () = scopeed(at) => {}
+                () = reached(at) => {}
             }
             let outcome = self.renew(RefreshReason::Due, Some(used)).await;
             let pause = match outcome {
@@ -86,7 +86,7 @@ impl Authorizer {
 }
 
 /// Waits for a time of the clock on the wall.
-async fn scopeed(at: SystemTime) {
+async fn reached(at: SystemTime) {
     while let Ok(left) = at.duration_since(SystemTime::now())
         && !left.is_zero()
     {

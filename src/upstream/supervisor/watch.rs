@@ -6,9 +6,9 @@ use tokio::time::timeout;
 
 use crate::upstream::changes::ChangeKind;
 use crate::upstream::connection::Connection;
+use crate::upstream::debounce::Paced;
 use crate::upstream::error::CloseReason;
 use crate::upstream::info::{ServerInfo, ToolList};
-use crate::upstream::pace::Paced;
 use crate::upstream::subscription_sync::SubscriptionSync;
 use crate::upstream::supervisor::{KEPT_LIMIT, Live, Supervisor};
 use crate::upstream::tools::list;

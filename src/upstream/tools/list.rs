@@ -14,12 +14,12 @@ use crate::protocol::error_code::METHOD_NOT_FOUND;
 use crate::protocol::method;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::error_text::cut_words;
 use crate::upstream::info::{Definition, Freshness, ToolList};
 use crate::upstream::message::Reply;
 use crate::upstream::request::{Request, RequestKind};
 use crate::upstream::tools::header_params::{HeaderParam, InvalidAnnotation};
 use crate::upstream::tools::pages::{ListEntry, ListRoom, Page, TooLong};
-use crate::upstream::words::cut_words;
 
 /// Reads all pages of `tools/list`, as far as [`ListRoom`] allows. An entry that is not a tool (no object, no name)
 /// is skipped with a warning, so that the good ones stay; so is one whose `x-mcp-header` is invalid, where the server

@@ -22,6 +22,7 @@ use crate::upstream::connection::{
 };
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::error_text::name_the_session;
 use crate::upstream::identity::Identity;
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::message_queue::Sender;
@@ -33,7 +34,6 @@ use crate::upstream::transport::http::endpoint::{self, HttpContext, HttpEndpoint
 use crate::upstream::transport::http::status::AnsweredUrl;
 use crate::upstream::transport::http::unpack::AnswerBody;
 use crate::upstream::transport::intake::MessageBounds;
-use crate::upstream::words::name_the_session;
 
 /// How long a cancellation may take.
 const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);

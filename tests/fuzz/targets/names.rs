@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use mcpo::catalog::exposed_names::ServerNames;
-use mcpo::catalog::{Catalog, CatalogServer, Entry, Namespace, Scope, ServerInfo};
+use mcpo::catalog::{Catalog, CatalogEntry, CatalogServer, Namespace, Scope, ServerInfo};
 use mcpo::config::{ProfileConfig, ServerConfig, ServerName, TransportConfig};
 use mcpo::protocol::Era;
 use mcpo::upstream::Definition;
@@ -75,7 +75,7 @@ fn catalog(
         let config = ServerConfig::new(server.clone(), TransportConfig::Gateway);
         let server = CatalogServer::of_gateway(&config, ServerInfo::default(), &definitions);
         let names = Arc::new(ServerNames::new(&server, namespace));
-        Entry { server: Arc::new(server), names, sections: Arc::default() }
+        CatalogEntry { server: Arc::new(server), names, sections: Arc::default() }
     });
     Catalog::new(servers.collect(), namespace.clone(), Arc::default(), 1)
 }

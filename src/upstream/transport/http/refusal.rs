@@ -8,10 +8,10 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::upstream::error::{RequestError, StatusReason};
+use crate::upstream::error_text::{self, WrongAnswer};
 use crate::upstream::transport::http::endpoint::HttpEndpoint;
 use crate::upstream::transport::http::status::{media_type, status_reason};
 use crate::upstream::transport::http::unpack::AnswerBody;
-use crate::upstream::words::{self, WrongAnswer};
 
 /// How long words are looked for in a refusal.
 const WORDS_WITHIN: Duration = Duration::from_secs(2);
@@ -26,15 +26,16 @@ impl HttpEndpoint {
         let mut read = BytesMut::new();
         let reading = async {
             let Ok(mut body) = AnswerBody::of(response) else { return };
-            while read.len() < words::AMONG
+            while read.len() < error_text::AMONG
                 && let Ok(Some(data)) = body.next().await
             {
                 read.extend_from_slice(&data);
             }
         };
         let _what_came_so_far_counts = tokio::time::timeout(WORDS_WITHIN, reading).await;
-        read.truncate(words::AMONG);
-        let words = words::of_refusal(&media_type, &read).map(|words| self.without_secrets(&words).into());
+        read.truncate(error_text::AMONG);
+        let words =
+            error_text::of_refusal(&media_type, &read).map(|words| self.without_secrets(&words).into());
         (StatusReason { words, ..reason }, read.freeze())
     }
 

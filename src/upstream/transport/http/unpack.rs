@@ -38,7 +38,7 @@ impl AnswerBody {
                     Some(Coding::Identity) => {}
                     Some(coding) if packed.is_none() => packed = Some(Box::new(Packed::new(coding))),
                     _ => {
-                        let name = crate::upstream::words::cut_words(name);
+                        let name = crate::upstream::error_text::cut_words(name);
                         let why =
                             format!("it answers in the content encoding `{name}`, which nothing here reads");
                         return Err(RequestError::Malformed(why));

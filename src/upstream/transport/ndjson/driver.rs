@@ -147,7 +147,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                         yield_now().await;
                     }
                 }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                () = wait_until(due), if due.is_some() => {
                     // It takes no more requests, so it is of no more use.
                     if self.input_refused.is_some_and(|until| until <= Instant::now()) {
                         return Ok(());
@@ -332,6 +332,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
         if let Some(pending) = self.pending.remove(&id) {
             let _caller_left = pending.reply.send(reply);
         }
+    }
+}
+
+/// Lazy: a branch that is not waited for makes no timer.
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

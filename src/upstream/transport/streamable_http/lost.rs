@@ -9,12 +9,12 @@ use http::{Method, StatusCode};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type, method};
 use crate::upstream::error::{CloseReason, RequestError, StatusReason};
+use crate::upstream::error_text::name_the_session;
 use crate::upstream::message::{self, RpcError, Sorted};
 use crate::upstream::request::Request;
 use crate::upstream::transport::event_stream::EventStream;
 use crate::upstream::transport::http::unpack::AnswerBody;
 use crate::upstream::transport::streamable_http::session::{HttpSession, StreamableHttp};
-use crate::upstream::words::name_the_session;
 
 /// How long the ping may take; a server that keeps silent has said nothing of the session.
 const PING_LIMIT: Duration = Duration::from_secs(2);
