@@ -62,8 +62,8 @@ pub async fn tools(State(openai): State<Arc<OpenAi>>, request: Request<Body>) ->
         (Ok(caller), &Method::GET | &Method::HEAD) => {
             under_key(&caller.key_name, openai.tools(&head, &caller).await.into_response())
         }
-        (Ok(_), _) => method_not_allowed("GET, HEAD").into_response(),
-        (Err(problem), _) => problem.into_response(),
+        (Ok(caller), _) => under_key(&caller.key_name, method_not_allowed("GET, HEAD").into_response()),
+        (Err(refused), _) => *refused,
     };
     timer.answered(answer.status().as_u16());
     answer
@@ -77,8 +77,8 @@ pub async fn call(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> 
         (Ok(caller), &Method::POST) => {
             under_key(&caller.key_name, openai.post(&head, body, &caller).await.into_response())
         }
-        (Ok(_), _) => method_not_allowed("POST").into_response(),
-        (Err(problem), _) => problem.into_response(),
+        (Ok(caller), _) => under_key(&caller.key_name, method_not_allowed("POST").into_response()),
+        (Err(refused), _) => *refused,
     };
     timer.answered(answer.status().as_u16());
     answer
@@ -90,10 +90,13 @@ impl OpenAi {
     }
 
     /// The caller, in the profile that the query names; the first one counts.
-    fn admit(&self, head: &Parts) -> Result<Caller, Problem> {
+    fn admit(&self, head: &Parts) -> Result<Caller, Box<Response>> {
         let admitted = self.keys.admit(&head.headers, Access::Call);
-        let caller = admitted.map_err(|refusal| refusal.problem().clone())?;
-        Ok(self.keys.in_profile_of(&caller, head.uri.query())?.unwrap_or(caller))
+        let caller = admitted.map_err(|refusal| Box::new(refusal.problem().clone().into_response()))?;
+        match self.keys.in_profile_of(&caller, head.uri.query()) {
+            Ok(in_profile) => Ok(in_profile.unwrap_or(caller)),
+            Err(problem) => Err(Box::new(under_key(&caller.key_name, problem.into_response()))),
+        }
     }
 
     async fn tools(&self, head: &Parts, caller: &Caller) -> Result<Response, Problem> {

@@ -57,6 +57,8 @@ pub struct Router {
     rooms: Rooms,
     prefix: PathPrefix,
     table: axum::Router,
+    /// For the prefix itself, which may be named like a route of the table.
+    page: axum::Router,
 }
 
 impl Router {
@@ -67,16 +69,21 @@ impl Router {
             false => rooms.gateway_routes().merge(rooms.server_routes()),
         };
         let inside = inside.fallback(unmatched).with_state(rooms.rest.clone());
-        let table = match prefix.prefix() {
-            "" => inside,
-            _ => rooms.gateway_routes().fallback(within_prefix).with_state(Arc::new(Prefixed {
-                prefix: prefix.clone(),
-                inside,
-                rest: rooms.rest.clone(),
-                metrics: rooms.metrics.clone(),
-            })),
+        let (table, page) = match prefix.prefix() {
+            "" => (inside.clone(), inside),
+            _ => {
+                let prefixed = Arc::new(Prefixed {
+                    prefix: prefix.clone(),
+                    inside,
+                    rest: rooms.rest.clone(),
+                    metrics: rooms.metrics.clone(),
+                });
+                let behind =
+                    |routes: axum::Router<_>| routes.fallback(within_prefix).with_state(prefixed.clone());
+                (behind(rooms.gateway_routes()), behind(axum::Router::new()))
+            }
         };
-        Self { rooms, prefix, table }
+        Self { rooms, prefix, table, page }
     }
 
     /// Whether a `POST` to `path` calls a tool for certain; the table's fallback serves the others that do.
@@ -113,7 +120,9 @@ impl Responder for Router {
             openai::call(State(self.rooms.openai.clone()), request).boxed()
         } else {
             let root = raw.len() - path.len();
-            self.table.respond(without_start(request, root))
+            let is_page = path.strip_suffix('/').unwrap_or(path) == self.prefix.prefix();
+            let table = if is_page { &self.page } else { &self.table };
+            table.respond(without_start(request, root))
         }
     }
 

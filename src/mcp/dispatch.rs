@@ -25,6 +25,7 @@ use super::response::finished::Finished;
 use super::response::stream::{ResponseStream, Resumable, progress_token, takes_events};
 use super::session::state::Session;
 use super::{aggregate, header_check, stateless_result};
+use crate::compute;
 use crate::gateway::Client;
 use crate::json::Members;
 use crate::protocol::header::PROTOCOL_VERSION;
@@ -201,6 +202,8 @@ async fn work(
             RequestKey::new(&request.caller, request.endpoint.server(), &method, &members)
         }
     };
+    // That of a large request is made now: what goes on after the first message goes on on a worker.
+    let made = (params.len() >= compute::LARGE).then(&key);
     let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
     let channel = InputChannel::new(asks_progress, passes_log);
     let (slot, client) = side.map(|side| suspended.client(&side, channel.hearing.clone())).unzip();
@@ -211,7 +214,7 @@ async fn work(
         let outcome = perform(&request, &method, text(&params), &bridge).await;
         Finished::from(outcome.map(|result| completed(&request, &method, result)))
     };
-    suspended.work(key, channel.active(Box::pin(work)), to, &closing).await
+    suspended.work(|| made.unwrap_or_else(key), channel.active(Box::pin(work)), to, &closing).await
 }
 
 /// Whether there can be a `requestState` among the params, whose name may be written with escapes.

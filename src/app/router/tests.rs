@@ -167,6 +167,17 @@ async fn a_prefix_may_be_named_like_a_route_of_the_gateway() {
     check(&mcp, "POST", &[("/mcp/s/t", CALL), ("/mcp/s/mcp", "/{server}/mcp"), ("/mcp", "/mcp")]).await;
     let v1 = gateway("/v1/", "", false).await;
     check(&v1, "POST", &[("/v1/tools/call", "/v1/tools/call"), ("/v1/s/t", CALL)]).await;
+    for prefix in ["/docs", "/redoc", "/servers", "/health"] {
+        let named = gateway(&format!("{prefix}/"), "", false).await;
+        let page = format!("{prefix}/");
+        check(&named, "GET", &[(prefix, "/"), (&page, "/"), (&format!("{prefix}/s/t"), CALL)]).await;
+        let moved = ask(&named, "GET", prefix).await;
+        assert_eq!(
+            (moved.status().as_u16(), moved.headers()[header::LOCATION].to_str().unwrap()),
+            (307, &page[1..])
+        );
+        assert_eq!(ask(&named, "GET", &page).await.status(), 200, "{page}");
+    }
 }
 
 #[tokio::test]
