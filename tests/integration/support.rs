@@ -12,6 +12,7 @@ pub mod servers;
 pub mod sign_in;
 pub mod starter;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub use client::{Answer, Ask, Connection};
@@ -29,8 +30,17 @@ pub async fn until<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() 
     }
 }
 
-/// A loopback port that nobody listens on at this moment.
+/// A loopback port on which nothing listens, and which no other test is given: each has a process of its own, and its
+/// ports begin at another place. They lie below those that the system gives to listeners and connections by itself.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 12_000..32_000;
+    const FOR_A_TEST: u32 = 32;
+    loop {
+        let place = std::process::id() * FOR_A_TEST + GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(PORTS.start + place % u32::try_from(PORTS.len()).unwrap()).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
