@@ -13,9 +13,7 @@
 //! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
 //! none ([`stateless`]).
 //!
-//! The gateway handles the wire itself and not by rmcp's server: a server's messages travel as their own bytes. rmcp's
-//! types would drop unknown members (`execution` and vendor keys of tools, content of future kinds) and cost more than
-//! all the rest of a call.
+//! A server's messages travel as their own bytes; why rmcp's server does not serve them stands in `lib.rs`.
 //!
 //! A request goes from [`answer`] to [`dispatch`], and from there to its function in [`method`] or [`aggregate`].
 
@@ -93,7 +91,7 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         body: Bytes::new(),
         caller,
         endpoint,
-        turn: EarlyPermit::default(),
+        permit: EarlyPermit::default(),
         _share: None,
     };
     let answer = match request.head.method {
@@ -139,11 +137,11 @@ async fn post(mut request: RequestContext, body: Body) -> Response {
 /// it may be the client's answer to a question.
 async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
     let mcp = &request.mcp;
-    let mut turn = EarlyPermit::default();
+    let mut permit = EarlyPermit::default();
     let may_be_large = || {
         let is_asked = request.session().is_some_and(|session| session.client().is_asked());
         if !is_asked && !mcp.shared.suspended.asks(&request.caller) {
-            turn = EarlyPermit::new(mcp.gateway.admit(&request.caller).map_err(|limited| {
+            permit = EarlyPermit::new(mcp.gateway.admit(&request.caller).map_err(|limited| {
                 Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
             })?);
         }
@@ -151,7 +149,7 @@ async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
     };
     let (limits, owner) = (&mcp.config.limits, &request.caller.key_name);
     let (body, share) = read_body_if(body, limits, &mcp.room, owner, may_be_large).await?;
-    (request.body, request.turn, request._share) = (body, turn, share);
+    (request.body, request.permit, request._share) = (body, permit, share);
     Ok(())
 }
 

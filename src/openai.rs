@@ -143,14 +143,14 @@ impl OpenAi {
             let sentence = "tool calls are JSON: send `Content-Type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", sentence));
         }
-        // The turn of the first call; those of the others are taken as they are made.
-        let turn = self
+        // The permit of the first call; those of the others are taken as they are made.
+        let permit = self
             .gateway
             .admit(caller)
             .map_err(|limited| Problem::too_many(limited.code(), limited.to_string(), limited.retry_after))?;
         let (limits, owner) = (&self.config.limits, &caller.key_name);
         match read_body_if(body, limits, &self.room, owner, || Ok::<_, BodyError>(())).await {
-            Ok((body, _share)) => self.calls(head, caller, body, turn).await,
+            Ok((body, _share)) => self.calls(head, caller, body, permit).await,
             Err(error) => Ok(error.into_response()),
         }
     }

@@ -1,6 +1,6 @@
 //! Fair shares of a resource between callers, and a count of what each holds.
 //!
-//! Shares are counted by API key, in whatever profile it calls; all callers without a key are one.
+//! Shares are counted by API key, in all profiles together; all callers without a key are one.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! The end of the process: a first signal asks all tasks to stop, a second one cuts short what is left.
 //!
 //! [`Shutdown`] is handed to the owners of tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps, and SIGHUP
-//! into a request to reload. [`Guard`] keeps a thread free for them, so that the process ends whatever its other
-//! threads do.
+//! into a request to reload. [`Guard`] keeps a thread free for them, so that the process ends even when all its
+//! other threads hang.
 
 use std::future::Future;
 use std::io;

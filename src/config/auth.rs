@@ -39,7 +39,7 @@ pub struct ApiKeyConfig {
     pub read_only: bool,
     /// Sees URLs, stderr tails and full reasons in `/servers`.
     pub admin: bool,
-    /// Reads `/metrics`, which name every server and tool, whatever servers it opens. A key that opens all of them
+    /// Reads `/metrics`, which name every server and tool, also those that the key does not open. A key that opens all of them
     /// needs no such right.
     pub metrics: bool,
     /// How often it may call.

@@ -1,7 +1,7 @@
 //! What a reload would do: the difference between two configurations, in words for the operator.
 //!
 //! Pure. The plan names servers and keys and never a value, since any value may be a secret. What a reload does
-//! about keys of the gateway that stand alone is listed here; for all others the table of keys says it.
+//! about a key stands in the table of keys; those that the plan names together are listed here.
 
 mod opening;
 
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::auth::AuthConfig;
 use super::gateway::Config;
 use super::key::Effect;
+use super::keys;
 use super::keys::entry::{BESIDE, ENTRY};
 use super::name::ServerName;
 use super::section::{SettingChange, SettingGroup as _};
@@ -224,17 +225,19 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         true => ("tls", Effect::Restart),
         false => ("tls.certificate or tls.key", Effect::AtOnce),
     };
+    let rows = keys::settings();
+    let of = |key: &str| rows.iter().find(|row| row.name == key).expect("a row of the table of keys").effect;
     let others = [
         (tls, tls_effect, old.listen.tls != listen.tls),
         ("apiKeys", keys_effect, old.auth.keys != *keys),
         ("profiles", Effect::AtOnce, old.auth.profiles != *profiles),
-        ("strictAuth", Effect::AtOnce, old.auth.strict != *strict),
-        ("exposedNameLength", Effect::AtOnce, old.exposed_name_length != *exposed_name_length),
-        ("name, description or version", Effect::AtOnce, old.document != *document),
-        ("lock.file", Effect::AtOnce, old.lock_file != *lock_file),
-        ("log", Effect::Restart, old.log != *log),
-        ("audit", Effect::Restart, old.audit != *audit),
-        ("stateDir", Effect::Restart, old.state_dir != *state_dir),
+        ("strictAuth", of("strictAuth"), old.auth.strict != *strict),
+        ("exposedNameLength", of("exposedNameLength"), old.exposed_name_length != *exposed_name_length),
+        ("name, description or version", of("name"), old.document != *document),
+        ("lock.file", of("lock.file"), old.lock_file != *lock_file),
+        ("log", of("log.level"), old.log != *log),
+        ("audit", of("audit.to"), old.audit != *audit),
+        ("stateDir", of("stateDir"), old.state_dir != *state_dir),
     ];
     let others = others.into_iter().filter(|(.., differs)| *differs);
     let mut changes: Vec<SettingChange> =

@@ -19,7 +19,7 @@ pub struct ServerConfig {
     pub enabled_tools: Vec<String>,
     /// Globs over tool names; wins over `enabled_tools`.
     pub disabled_tools: Vec<String>,
-    /// Globs over tool names that are read-only whatever the server's hints say.
+    /// Globs over names of tools that count as read-only; the server's hints do not count then.
     pub read_only_tools: Option<Vec<String>>,
     /// Other names and descriptions, by the server's own names of tools.
     pub overrides: BTreeMap<String, ToolOverride>,

@@ -1,7 +1,7 @@
 //! The built-in server `gateway`: tools to list servers, search tools, describe one and call one.
 //!
-//! Its inner calls are made for the caller, and cannot reach `gateway` again. They see what the caller's key opens,
-//! in whatever profile these tools are shown: a profile filters what a client lists, and one that lists little but
+//! Its inner calls are made for the caller, and cannot reach `gateway` again. They have the rights of the
+//! caller's key, and not those of its profile: a profile filters what a client lists, and one that lists little but
 //! `gateway` gives a client with a small tool budget all the rest. A tool is withheld from a key by the key's own
 //! scope.
 

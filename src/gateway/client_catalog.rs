@@ -16,7 +16,7 @@ use crate::config::ServerName;
 use crate::upstream::{CloseReason, NoConnection, ToolList, Unavailable, Upstream};
 
 impl Gateway {
-    /// The snapshot with the known lists for `client`; `None` when there are none.
+    /// The snapshot with the known lists for `client`; `None` when no list is known.
     ///
     /// Only of the servers that `concerns` selects.
     ///

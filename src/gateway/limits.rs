@@ -59,9 +59,9 @@ pub struct Permit {
     of_key: Option<Arc<AtomicUsize>>,
 }
 
-/// A permit taken before its call is known. Clones share it, and the first call takes it.
-#[derive(Debug, Clone, Default)]
-pub struct EarlyPermit(Option<Arc<Mutex<Option<Permit>>>>);
+/// A permit taken before its call is known; the first call takes it.
+#[derive(Debug, Default)]
+pub struct EarlyPermit(Option<Mutex<Option<Permit>>>);
 
 /// A call over a limit. `Display` names the setting to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,7 @@ impl Limits {
 
 impl EarlyPermit {
     pub fn new(permit: Permit) -> Self {
-        Self(Some(Arc::new(Mutex::new(Some(permit)))))
+        Self(Some(Mutex::new(Some(permit))))
     }
 
     /// The permit, unless there was none or a call took it.

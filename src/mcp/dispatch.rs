@@ -67,7 +67,7 @@ pub async fn in_session(
                 session.cancel(cancelled.request_id.get());
             }
         }
-        Message::Response { id, answer } => session.client().answered(id, answer),
+        Message::Response { id, answer } => session.client().answered(id, answer.into()),
     }
     StatusCode::ACCEPTED.into_response()
 }

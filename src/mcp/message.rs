@@ -27,7 +27,8 @@ pub enum Message<'a> {
     Response {
         /// JSON text.
         id: &'a str,
-        answer: ClientAnswer,
+        /// The result or the error, JSON text.
+        answer: Result<&'a str, &'a str>,
     },
 }
 
@@ -36,6 +37,15 @@ pub enum Message<'a> {
 pub enum ClientAnswer {
     Result(Box<str>),
     Error(Box<str>),
+}
+
+impl From<Result<&str, &str>> for ClientAnswer {
+    fn from(answer: Result<&str, &str>) -> Self {
+        match answer {
+            Ok(result) => Self::Result(result.into()),
+            Err(error) => Self::Error(error.into()),
+        }
+    }
 }
 
 impl ClientAnswer {
@@ -100,12 +110,8 @@ impl<'a> Message<'a> {
             (Some(_), Some(_)) => Err(Fault::invalid_request("`id` must be a string or a number")),
             (Some(method), None) => Ok(Self::Notification { method, params }),
             (None, Some(id)) => match (envelope.error, envelope.result) {
-                (Some(error), _) => {
-                    Ok(Self::Response { id, answer: ClientAnswer::Error(error.get().into()) })
-                }
-                (None, Some(result)) => {
-                    Ok(Self::Response { id, answer: ClientAnswer::Result(result.get().into()) })
-                }
+                (Some(error), _) => Ok(Self::Response { id, answer: Err(error.get()) }),
+                (None, Some(result)) => Ok(Self::Response { id, answer: Ok(result.get()) }),
                 (None, None) => Err(Fault::invalid_request("`method` is missing")),
             },
             (None, None) => Err(Fault::invalid_request("`method` is missing")),
@@ -168,10 +174,8 @@ mod tests {
         let message = Message::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
         assert!(matches!(message, Message::Notification { .. }), "{message:?}");
         let message = Message::parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#).unwrap();
-        let Message::Response { id: "1", answer: ClientAnswer::Result(result) } = message else {
-            panic!("{message:?}")
-        };
-        assert_eq!(&*result, "{}");
+        let Message::Response { id: "1", answer: Ok(result) } = message else { panic!("{message:?}") };
+        assert_eq!(result, "{}");
     }
 
     #[test]

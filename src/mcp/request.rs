@@ -34,7 +34,7 @@ pub struct RequestContext {
     pub caller: Caller,
     pub endpoint: Endpoint,
     /// The permit to call of a large body, taken before it was read.
-    pub turn: EarlyPermit,
+    pub permit: EarlyPermit,
     /// The share of a large body in the room for all, held until all work on the request is over.
     pub _share: Option<Reservation>,
 }

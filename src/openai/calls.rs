@@ -33,13 +33,13 @@ const NAME_LENGTH: usize = 128;
 pub(super) const FACE: &str = "/v1";
 
 impl OpenAi {
-    /// Makes the calls in `body`, the first in its `turn`.
+    /// Makes the calls in `body`, the first in its `permit`.
     pub(super) async fn calls(
         &self,
         head: &Parts,
         caller: &Caller,
         body: Bytes,
-        turn: Permit,
+        permit: Permit,
     ) -> Result<Response, Problem> {
         let owner = caller.owner(FACE);
         let asked = compute::run_sized(owner, body.len(), move || tool_calls::calls(&body)).await;
@@ -47,12 +47,12 @@ impl OpenAi {
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
         let context = CallContext::new(caller.clone(), correlation::origin(head));
         let taken = AtomicUsize::new(0);
-        // All are named at once, so that those that never get their turn are written down, too.
+        // All are named at once, so that those that never get their permit are written down, too.
         let mut answering = Vec::with_capacity(asked.len());
-        let turns = iter::once(turn).map(Some).chain(iter::repeat_with(|| None));
-        for (call, turn) in asked.iter().zip(turns) {
+        let permits = iter::once(permit).map(Some).chain(iter::repeat_with(|| None));
+        for (call, permit) in asked.iter().zip(permits) {
             let named = NamedCall::new(&self.gateway, &context, ("-", &call.name), Instant::now());
-            answering.push(self.answered(head, &context, call, (named, turn), &taken));
+            answering.push(self.answered(head, &context, call, (named, permit), &taken));
         }
         let answers: Vec<(ToolMessage, Option<Reservation>)> =
             stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
@@ -75,11 +75,11 @@ impl OpenAi {
         head: &Parts,
         context: &CallContext,
         call: &ToolCall,
-        (named, turn): (NamedCall<'_>, Option<Permit>),
+        (named, permit): (NamedCall<'_>, Option<Permit>),
         taken: &AtomicUsize,
     ) -> (ToolMessage, Option<Reservation>) {
         let (id, interface) = (call.id.clone(), call.interface);
-        let mut output = self.output(head, context, call, (named, turn)).await;
+        let mut output = self.output(head, context, call, (named, permit)).await;
         let limit = self.config.limits.result_bytes;
         let size = output.size();
         let fits = |taken: usize| taken.checked_add(size).filter(|sum| *sum <= limit);
@@ -101,7 +101,7 @@ impl OpenAi {
         head: &Parts,
         context: &CallContext,
         call: &ToolCall,
-        (named, turn): (NamedCall<'_>, Option<Permit>),
+        (named, permit): (NamedCall<'_>, Option<Permit>),
     ) -> ToolOutput {
         let caller = &context.caller;
         if !call.is_function {
@@ -122,7 +122,7 @@ impl OpenAi {
             Some(output) => (Outcome::Ok, Ok(output)),
             None => (Outcome::Unrenderable, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
         };
-        let send = |arguments| self.gateway.call(&context, &target, arguments, turn);
+        let send = |arguments| self.gateway.call(&context, &target, arguments, permit);
         let found = FoundCall::new(&context, &target, call.arguments.clone());
         let wrong = match self.gateway.serve_call(found, send, classify).await {
             Ok(Ok(output)) => return output,

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 2 << 20;
 /// A call's body, and what its caller was given for it.
 struct Read {
     body: Bytes,
-    turn: Option<Permit>,
+    permit: Option<Permit>,
     _share: Option<Reservation>,
 }
 
@@ -60,7 +60,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     };
     let names = (target.server.name.as_str(), &*target.tool.name);
     let named = NamedCall::new(&rest.gateway, &context, names, began);
-    let Read { body, turn, _share } = match read(rest, &context, &target, body).await {
+    let Read { body, permit, _share } = match read(rest, &context, &target, body).await {
         Ok(read) => {
             named.goes_on();
             read
@@ -79,7 +79,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     let as_sent = wants_call_result(&head.headers);
     let send = |body| async {
         let arguments = arguments(&head.headers, body).map_err(CallError::Arguments)?;
-        rest.gateway.call(&context, &target, arguments, turn).await
+        rest.gateway.call(&context, &target, arguments, permit).await
     };
     let call = FoundCall { at_once: AT_ONCE, ..FoundCall::new(&context, &target, body) };
     match rest.gateway.serve_call(call, send, move |result| answer(as_sent, result)).await {
@@ -120,16 +120,16 @@ async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -
         admitted.map_err(|limited| Unread::Limited(CallError::Limited(limited)))
     };
     // What `call_tool` is refused is its own answer, unless its arguments are large.
-    let mut turn = if target.is_relay() { None } else { Some(admit()?) };
+    let mut permit = if target.is_relay() { None } else { Some(admit()?) };
     let may_be_large = || {
-        if turn.is_none() {
-            turn = Some(admit()?);
+        if permit.is_none() {
+            permit = Some(admit()?);
         }
         Ok::<_, Unread>(())
     };
     let owner = &context.caller.key_name;
     let (body, _share) = read_body_if(body, &rest.config.limits, &rest.room, owner, may_be_large).await?;
-    Ok(Read { body, turn, _share })
+    Ok(Read { body, permit, _share })
 }
 
 /// The bytes that stand for the arguments. A body that is declared to be something other than JSON is a

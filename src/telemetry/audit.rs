@@ -7,7 +7,7 @@
 //! A record has the caller, the tool, the time, the duration and the outcome; of the arguments at most a digest, and
 //! of the result its size. A file is a line of JSON for each record, made with mode 0600, appended to, and opened
 //! anew when [`Audit::reopen`] was asked for, so that it can be rotated. In the log a record is an entry under the
-//! target `mcpo::audit`, whatever level the log has.
+//! target `mcpo::audit`, at every level of the log.
 //!
 //! Wherever the trail goes, records leave through a bounded queue of its own, past the log's filter and the log's queue,
 //! and never hold up a call: what the queue, the disk or the reader of the log does not take is counted

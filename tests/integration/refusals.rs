@@ -109,7 +109,7 @@ async fn the_python_sdk_shows_the_sentence() {
         command.arg(&script).args([&url, key]).stdin(Stdio::null()).kill_on_drop(true);
         let done = command.output().await.unwrap();
         let (said, trouble) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert!(said.contains(words), "{path} {key}: {said}{trouble}");
+        assert!(said.contains(words), "{path} {key}: {}: {said}{trouble}", done.status);
     }
 }
 

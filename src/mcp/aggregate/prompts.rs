@@ -1,6 +1,6 @@
 //! Names of prompts at the endpoint of all servers: `{server}_{prompt}`, made like the names of tools.
 //!
-//! The gateway learns of prompts when a client lists them. A name keeps its meaning whatever other servers are learned of
+//! The gateway learns of prompts when a client lists them. A name keeps its meaning when other servers are learned of
 //! later, are down or are hidden from a caller, and after a restart ([`Namespace`]).
 
 use std::collections::{BTreeMap, HashMap};

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -137,7 +138,7 @@ impl SuspendedRequests {
                     }
                     return finished;
                 }
-                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                Some(()) = OptionFuture::from(until.map(sleep_until)) => {
                     return self.suspend(key(), active, closing);
                 }
                 Some(message) = active.messages.recv() => {

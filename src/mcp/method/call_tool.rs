@@ -110,10 +110,10 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         let more = bridge.rounds_to(server_era, params.request_state.is_some(), || params.answers())?;
         let (mut outgoing, mut round) = (bridge.outgoing(server_era, more, meta), 0);
         // Each round is a call of its own.
-        let mut turn = request.turn.take();
+        let mut permit = request.permit.take();
         loop {
-            let (sent, turn) = (sent.clone(), turn.take());
-            let reply = request.mcp.gateway.call_unchecked(&context, &target, sent, &outgoing, turn).await;
+            let (sent, permit) = (sent.clone(), permit.take());
+            let reply = request.mcp.gateway.call_unchecked(&context, &target, sent, &outgoing, permit).await;
             if !bridge.goes_on(&reply, &mut round, &mut outgoing).await? {
                 return reply.map_err(NoReply::Call);
             }

@@ -69,8 +69,8 @@ pub async fn forward(
     let context = request.forwarding_context();
     let (mut outgoing, mut round) = (bridge.outgoing(server_era, String::new(), params.meta), 0);
     let reply = loop {
-        let turn = request.turn.take();
-        let reply = request.mcp.gateway.ask(&context, upstream, &ask, &outgoing, turn).await;
+        let permit = request.permit.take();
+        let reply = request.mcp.gateway.ask(&context, upstream, &ask, &outgoing, permit).await;
         if !bridge.goes_on(&reply, &mut round, &mut outgoing).await? {
             break reply;
         }

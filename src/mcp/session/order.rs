@@ -1,7 +1,7 @@
 //! The order in which sessions end: by their caller, and by their last use.
 //!
 //! A request notes the time in its session alone. A session that is first in the order is looked at before it ends, and
-//! moved back if it was used since: each use costs at most one such move, whatever the number of sessions.
+//! moved back if it was used since: each use costs at most one such move, with any number of sessions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

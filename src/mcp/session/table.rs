@@ -1,7 +1,7 @@
 //! The table of sessions, which outlives reloads.
 //!
 //! A session belongs to its key: under another key, in another profile, or at another endpoint, its id is unknown.
-//! A look-up takes no lock. Opening and ending a session takes a short one, whatever the number of sessions.
+//! A look-up takes no lock. Opening and ending a session takes a short one, with any number of sessions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

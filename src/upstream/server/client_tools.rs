@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -87,7 +88,7 @@ impl Upstream {
         let mut due = (&*client.capabilities != "{}" && !is_plain).then(|| Instant::now() + COURTESY);
         loop {
             tokio::select! {
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                Some(()) = OptionFuture::from(due.map(sleep_until)) => {}
                 () = told.next() => {}
                 Ok(()) = changes.changed() => {
                     let before = std::mem::replace(&mut revision, self.list_revision());

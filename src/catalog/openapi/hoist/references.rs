@@ -223,7 +223,7 @@ impl<'a> References<'a> {
     }
 }
 
-/// The references in a `discriminator`'s `mapping`; names of schemas are none.
+/// The references in a `discriminator`'s `mapping`; a name of a schema is not a reference.
 fn mapping(discriminator: &Value) -> impl Iterator<Item = &str> {
     let mapping = discriminator.get("mapping").and_then(Value::as_object);
     mapping.into_iter().flat_map(Map::values).filter_map(Value::as_str).filter(|text| text.starts_with('#'))

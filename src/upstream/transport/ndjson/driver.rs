@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::future::OptionFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::coop::consume_budget;
@@ -147,7 +148,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                         yield_now().await;
                     }
                 }
-                () = wait_until(due), if due.is_some() => {
+                Some(()) = OptionFuture::from(due.map(sleep_until)) => {
                     // It takes no more requests, so it is of no more use.
                     if self.input_refused.is_some_and(|until| until <= Instant::now()) {
                         return Ok(());
@@ -332,14 +333,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
         if let Some(pending) = self.pending.remove(&id) {
             let _caller_left = pending.reply.send(reply);
         }
-    }
-}
-
-/// Lazy: a branch that is not waited for makes no timer.
-async fn wait_until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -215,6 +215,24 @@ mod tests {
     }
 
     #[test]
+    fn a_large_line_after_one_of_its_size_takes_few_reads() {
+        let mut frames = Frames::new(10 << 20);
+        let line = "y".repeat(900 << 10) + "\n";
+        let mut reads = || {
+            let (mut left, mut reads) = (line.as_bytes(), 0);
+            while !left.is_empty() {
+                let space = frames.space();
+                let read = left.split_off(..left.len().min(space.capacity() - space.len())).unwrap();
+                space.extend_from_slice(read);
+                reads += 1;
+                while frames.next_frame().is_some() {}
+            }
+            reads
+        };
+        assert_eq!((reads() > 4, reads()), (true, 2));
+    }
+
+    #[test]
     fn a_line_over_the_limit_is_skipped_in_bounded_memory_and_names_its_request() {
         for line in [
             format!("{{\"jsonrpc\":\"2.0\",\"id\":{FIRST_ID},\"result\":\"{}\"}}\nok\n", "y".repeat(1 << 20)),
