@@ -21,8 +21,9 @@ use crate::upstream::transport::child::stderr::{StderrRate, StderrTail};
 
 /// How long a process may take to end after its input was closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
-/// Room in the pipe from the child, in bytes; the most that an unprivileged process may ask for.
-const PIPE_SIZE: usize = 1 << 20;
+/// Room in the pipe from the child, in bytes. A megabyte is the most that an unprivileged process may ask for; but the
+/// kernel spins for the pipe while the server fills it, so that more room costs more time than it saves turns.
+const PIPE_SIZE: usize = 512 << 10;
 
 /// A running child.
 #[derive(Debug)]
