@@ -9,7 +9,7 @@
 
 let
   inherit (lib) filterAttrs mapAttrs optionalAttrs;
-  cfg = config.services.mcpo-gateway;
+  cfg = config.services.mcpo;
   names = import ./names.nix { inherit lib; };
 
   header =
@@ -103,18 +103,12 @@ let
     secret = "\${credential:${names.auditCredential}}";
   };
 
-  settings =
-    let
-      limits = given cfg.settings.limits;
-    in
-    removeAttrs cfg.settings [ "limits" ] // optionalAttrs (limits != { }) { inherit limits; };
-
   unchecked = (pkgs.formats.json { }).generate "mcpo-unchecked.json" cfg.configData;
 in
 {
   config = lib.mkIf cfg.enable {
-    services.mcpo-gateway.configData =
-      settings
+    services.mcpo.configData =
+      cfg.settings
       // {
         inherit (cfg) host port stateDir;
         mcpServers = mapAttrs entry cfg.servers;
@@ -134,7 +128,7 @@ in
 
     # `mcpo check` needs no secret. The program of the machine that builds is the one of the machine that runs,
     # unless this is a cross build, which then goes unchecked.
-    services.mcpo-gateway.configFile = pkgs.runCommand "mcpo-config.json" { } (
+    services.mcpo.configFile = pkgs.runCommand "mcpo-config.json" { } (
       lib.optionalString (pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform) ''
         ${lib.getExe' cfg.package "mcpo"} check --config ${unchecked}
       ''

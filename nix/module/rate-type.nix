@@ -1,18 +1,11 @@
-# The type of `rate`: how many calls in how much time.
+# The type of `rate`: how many calls in how much time. What no type can say, assertions.nix does.
 { lib }:
 
 let
   inherit (lib) mkOption types;
-
-  # The gateway knows these, too: src/config/rate.rs.
-  short =
-    types.strMatching "[ ]*0*[1-9][0-9]*[ ]*/[ ]*(s|sec|second|m|min|minute|h|hour|d|day|week)[ ]*"
-    // {
-      description = "rate such as 60/min (or /s, /h, /day)";
-    };
 in
 types.nullOr (
-  types.either short (
+  types.either types.str (
     types.submodule {
       options = {
         calls = mkOption {
@@ -21,7 +14,7 @@ types.nullOr (
           description = "Calls in the time of `per`. They come free evenly, one each `per / calls`.";
         };
         per = mkOption {
-          type = types.numbers.positive;
+          type = types.number;
           example = 60;
           description = "That time, in seconds.";
         };

@@ -1,10 +1,8 @@
-# The type of options that name a secret file on the machine.
+# The type of options that name a secret file on the machine. It takes more than it should: assertions.nix refuses
+# paths in the store with a message that tells why, which a type cannot.
 { lib }:
 
-lib.types.addCheck lib.types.externalPath (
-  # systemd ends a credential's path at the first one.
-  file: !lib.hasInfix ":" (toString file)
-)
+lib.types.either lib.types.path lib.types.str
 // {
-  description = "absolute path, without `:` and outside the Nix store, of a file on the machine that holds the secret";
+  description = "absolute path of a file on the machine, outside the store";
 }

@@ -1,28 +1,13 @@
-# The options of one entry of `services.mcpo-gateway.servers`.
+# The options of one entry of `services.mcpo.servers`.
 {
   json,
   rate,
   secretPath,
 }:
-{ config, lib, ... }:
+{ lib, ... }:
 
 let
   inherit (lib) literalExpression mkOption types;
-
-  fetched =
-    pattern: example: what:
-    mkOption {
-      type = types.nullOr (types.strMatching pattern // { description = "${what} with its version"; });
-      default = null;
-      inherit example;
-      description = ''
-        A ${what} that is fetched when the server starts, and run, in place of `command`. It sets `network`,
-        `cache` and what it needs of `path`. What is fetched is neither locked nor reviewed, the first start takes as long
-        as the download, and does not succeed while the registry is down; a package from nixpkgs has none of these faults.
-      '';
-    };
-
-  size = import ./size-type.nix { inherit lib; };
 
   secretHeader = types.submodule {
     options = {
@@ -46,9 +31,9 @@ in
 {
   options = {
     command = mkOption {
-      type = types.nullOr types.path;
+      type = types.nullOr types.str;
       default = null;
-      example = literalExpression ''"''${pkgs.deno}/bin/deno"'';
+      example = literalExpression ''"''${pkgs.uv}/bin/uvx"'';
       description = "Absolute path of the program of a server that speaks MCP over standard input and output.";
     };
 
@@ -57,22 +42,6 @@ in
       default = null;
       example = literalExpression "pkgs.mcp-server-time";
       description = "Package of such a server: its main program is run. Instead of `command`.";
-    };
-
-    npx =
-      fetched "(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9][0-9A-Za-z.+-]*"
-        "@modelcontextprotocol/server-everything@2026.7.4"
-        "package of npm";
-
-    uvx =
-      fetched "[A-Za-z0-9._-]+(\\[[A-Za-z0-9,._-]+])?@[0-9][0-9A-Za-z.+!-]*" "mcp-server-fetch@2026.1.14"
-        "package of PyPI";
-
-    path = mkOption {
-      type = types.listOf types.package;
-      default = [ ];
-      example = literalExpression "[ pkgs.git ]";
-      description = "Packages whose programs the server finds by their names, beside those of coreutils, findutils, grep and sed.";
     };
 
     args = mkOption {
@@ -104,27 +73,12 @@ in
       '';
     };
 
-    secretFiles = mkOption {
-      type = types.attrsOf secretPath;
-      default = { };
-      example = {
-        GOOGLE_APPLICATION_CREDENTIALS = "/run/secrets/google.json";
-      };
-      description = ''
-        Environment variables whose values are paths, of copies of these files that this server alone can read, for
-        servers that want a file. Otherwise as `secrets`.
-      '';
-    };
-
     network = mkOption {
-      type = types.either types.bool (types.enum [ "internet" ]);
+      type = types.bool;
       default = false;
-      example = "internet";
       description = ''
         Whether the server may use the network. Without it the server sees neither the internet nor this machine's
-        own ports. With `"internet"` it reaches public addresses alone: neither the loopback nor private networks, nor
-        the addresses where clouds hand out credentials. Names are then resolved by this machine (`services.nscd`), and the
-        kernel must enforce `IPAddressDeny=`, which it does not in unprivileged containers: there the server does not run.
+        own ports.
       '';
     };
 
@@ -138,15 +92,18 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Whether the server has a cache of its own that lasts (`/var/cache/mcpo-server-NAME`), as package runners want it.
+        Whether the server has a cache of its own that lasts (`/var/cache/mcpo-server-NAME`), as `npx` and `uvx` want
+        it. What those fetch is neither locked nor reviewed, the first start takes as long as the download, and a
+        server that needs the registry to start does not start while the registry is down; a package from nixpkgs
+        has none of these faults.
       '';
     };
 
     memoryMax = mkOption {
-      type = size;
+      type = types.str;
       default = "512M";
       example = "2G";
-      description = "Memory of one instance of the server, as systemd writes it. Above it the instance is ended and started anew, and the gateway says why.";
+      description = "Memory of one instance of the server, as systemd writes it; above it the instance is ended and started anew.";
     };
 
     tasksMax = mkOption {
@@ -156,12 +113,11 @@ in
     };
 
     maxConnections = mkOption {
-      type = types.nullOr types.ints.positive;
-      default = null;
-      example = 16;
+      type = types.ints.positive;
+      default = 16;
       description = ''
-        Instances at one time: one for all ordinary calls, one that takes its place at a reload, and one more for each
-        caller that needs a server of its own (`settings.limits.identities`, 256). `null` is as many as the gateway may ask for.
+        Instances at one time. There is one for all ordinary calls, and one more for each caller that needs a
+        server of its own.
       '';
     };
 
@@ -229,9 +185,5 @@ in
         `enabledTools`, `disabledTools`, `readOnlyTools`, `tools`, `forwardHeaders` and `protocol`.
       '';
     };
-  };
-  config = lib.mkIf (config.url == null && (config.npx != null || config.uvx != null)) {
-    network = lib.mkDefault true;
-    cache = lib.mkDefault true;
   };
 }
