@@ -14,6 +14,8 @@ mod completions;
 pub mod exit;
 mod gateway_client;
 mod lock;
+#[cfg(test)]
+mod manual;
 mod messages;
 mod openapi;
 mod output;
@@ -24,10 +26,12 @@ pub mod run_server;
 mod server_list;
 mod target;
 mod tools;
+mod units;
 mod usage;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::Shell;
@@ -37,7 +41,7 @@ use crate::config::{self, Overrides, Purpose, SingleServer, Sources};
 use crate::upstream::transport::child::launch::StartChild;
 use arguments::{
     CallArguments, CheckArguments, CommandLine, LockArguments, OpenApiArguments, PlanArguments,
-    ServeArguments, Subcommand, TargetArguments, ToolsArguments,
+    ServeArguments, Subcommand, TargetArguments, ToolsArguments, UnitsArguments,
 };
 use call::CallQuery;
 use command_error::CommandError;
@@ -77,6 +81,8 @@ pub enum Command {
     Schema,
     /// Print a completion script.
     Completions(Shell),
+    /// Write the units of what these sources configure.
+    Units { sources: Sources, to: PathBuf, apply: bool },
 }
 
 /// Reads the command line, the first of `arguments` being the program's name. `environment` is that of the
@@ -123,6 +129,9 @@ fn interpret(
         Some(Subcommand::Lock(lock)) => Command::Query(lock_query(lock, environment)?),
         Some(Subcommand::Schema(_)) => Command::Schema,
         Some(Subcommand::Completions(completions)) => Command::Completions(completions.shell),
+        Some(Subcommand::Units(UnitsArguments { config, to, apply })) => {
+            Command::Units { sources: files(config), to, apply }
+        }
         Some(Subcommand::Tools(tools)) => Command::Query(tools_query(tools, environment)?),
         Some(Subcommand::Call(call)) => Command::Query(call_query(call, environment)?),
         Some(Subcommand::OpenApi(openapi)) => Command::Query(openapi_query(openapi, environment)?),
@@ -153,6 +162,7 @@ pub fn run_command(command: Command) -> u8 {
         Command::Completions(shell) => {
             output.text(&completions::script(shell)).map(|()| exit::SUCCESS).map_err(CommandError::from)
         }
+        Command::Units { sources, to, apply } => units::run(sources, &to, apply, output),
     };
     outcome.unwrap_or_else(|error| {
         match &error {
@@ -168,7 +178,7 @@ pub fn run_command(command: Command) -> u8 {
 }
 
 /// Files alone: the verdict on them holds wherever they are taken.
-fn files(files: Vec<std::path::PathBuf>) -> Sources {
+fn files(files: Vec<PathBuf>) -> Sources {
     Sources { purpose: Purpose::Check, files, ..Sources::default() }
 }
 

@@ -65,7 +65,7 @@ pub use schema::schema;
 pub use secret::{SecretError, SecretSyntaxError, SecretText};
 pub use secrets_digest::SecretsDigest;
 pub use section::SettingChange;
-pub use server::{DedicatedConfig, ServerConfig, ToolOverride};
+pub use server::{DedicatedConfig, ServerConfig, ToolOverride, UnitConfig};
 pub use shares::Shares;
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 pub use tls::TlsConfig;

@@ -10,6 +10,9 @@ use crate::config::{Config, TransportConfig};
 use crate::http::Listener;
 use crate::upstream::Upstream;
 
+/// A first configuration, in the form that other clients have, too.
+const FIRST: &str = r#"{ "mcpServers": { "time": { "command": "uvx", "args": ["mcp-server-time"] } } }"#;
+
 /// Logs where the gateway listens, with a warning when it needs no key. `activated`: a service manager opened the port.
 pub fn address(config: &Config, listener: &Listener, activated: bool) {
     let version = env!("CARGO_PKG_VERSION");
@@ -24,6 +27,10 @@ pub fn address(config: &Config, listener: &Listener, activated: bool) {
         .map(|server| server.name.as_str())
         .collect();
     match starting.as_slice() {
+        [] if config.servers.iter().any(|server| matches!(server.transport, TransportConfig::Gateway)) => {
+            tracing::info!("no server of your own yet. To add the first one, write {FIRST} into config.json");
+            tracing::info!("then start: mcpo --config config.json");
+        }
         [] => {}
         [only] => tracing::info!("starting {only}"),
         several => tracing::info!("starting {} servers: {}", several.len(), several.join(", ")),

@@ -11,7 +11,7 @@ use super::run_server::RunServerArguments;
 use crate::upstream::transport::child::launch::{self, StartChild};
 pub(super) use operator::{
     CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, LockArguments, OpenApiArguments,
-    PlanArguments, SchemaArguments, TargetArguments, ToolsArguments,
+    PlanArguments, SchemaArguments, TargetArguments, ToolsArguments, UnitsArguments,
 };
 
 const EXAMPLES: &str = "\
@@ -77,6 +77,7 @@ pub(super) enum Subcommand {
     Lock(LockArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),
+    Units(UnitsArguments),
     RunServer(RunServerArguments),
     #[command(name = launch::COMMAND, hide = true)]
     StartChild(StartChildArguments),

@@ -32,3 +32,7 @@ pub const IDENTITY_IDLE: Duration = Duration::from_secs(300);
 pub const EXPOSED_NAME_LENGTH: usize = 50;
 /// The name of the built-in server when nothing is configured.
 pub const BUILTIN_NAME: &str = "gateway";
+/// Memory of one instance of a server that has a unit: Node with a large dependency tree takes 200 MB.
+pub const MEMORY_MAX: &str = "512M";
+/// Processes and threads of such an instance: Node has eleven threads, and a browser a hundred.
+pub const TASKS_MAX: usize = 128;

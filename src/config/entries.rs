@@ -9,6 +9,7 @@ mod placeholders;
 mod remote;
 mod stdio;
 mod transport;
+mod unit;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -160,6 +161,7 @@ fn entry(
     let rate = rate::of_entry(fields, problems);
     let protocol = protocol(fields, transport.as_ref(), problems);
     let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
+    let unit = unit::of_entry(fields, problems);
     let forwarding = forwarding::of_entry(fields, transport.as_ref(), context, problems);
     if required && disabled {
         problems.slip(
@@ -168,9 +170,13 @@ fn entry(
             "remove one of `required` and `disabled`",
         );
     }
+    let (name, mut transport, mut revision) = (name?, transport?, revision);
+    if let Some(sockets) = context.defaults.sockets.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        unit::behind_socket(&name, &mut transport, &mut revision, &unit, sockets);
+    }
     Some(ServerConfig {
-        name: name?,
-        transport: transport?,
+        name,
+        transport,
         enabled_tools,
         disabled_tools,
         read_only_tools,
@@ -183,6 +189,7 @@ fn entry(
         rate,
         protocol,
         revision,
+        unit,
         dedicated: DedicatedConfig {
             most: context.defaults.identities,
             idle: context.defaults.identity_idle,

@@ -182,6 +182,8 @@ section! {
             "Connections to one server that serve one caller each";
         identity_idle: Duration = defaults::IDENTITY_IDLE, "limits.identityIdle" SECONDS AtOnce Unstable
             "How long such a connection is kept without a call";
+        sockets: Option<PathBuf> = None, "serverSockets" PATH AtOnce Unstable
+            "Directory of the sockets of the units that `mcpo units` writes; the gateway then starts no `command` itself";
     }
 }
 

@@ -185,6 +185,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> (Vec<&'static str>, V
         rate: _,
         protocol: _,
         revision: _,
+        unit: _,
         dedicated: _,
         forwarding: _,
     } = new;

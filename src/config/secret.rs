@@ -59,6 +59,30 @@ impl SecretText {
         }
     }
 
+    /// The one credential that the whole text is, by its name.
+    pub fn as_credential(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [TemplatePart::Reference(SecretReference::Credential(name))] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The one file that the whole text is.
+    pub fn as_file(&self) -> Option<&Path> {
+        match self.parts.as_slice() {
+            [TemplatePart::Reference(SecretReference::File(path))] => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Names of the credentials that the text refers to.
+    pub fn credential_names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            TemplatePart::Reference(SecretReference::Credential(name)) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Names of the environment variables that the text refers to.
     pub fn environment_names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

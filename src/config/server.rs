@@ -39,10 +39,34 @@ pub struct ServerConfig {
     /// Any text that stands for what the entry does not show, such as the program behind a `socket`. When it differs, a
     /// reload connects anew.
     pub revision: Option<String>,
+    /// What its unit may use, where it has one.
+    pub unit: UnitConfig,
     /// Bounds the connections that serve one caller each.
     pub dedicated: DedicatedConfig,
     /// Headers of callers that go along, when there are any; only of servers that are reached over HTTP.
     pub forwarding: Option<ForwardingConfig>,
+}
+
+/// What the unit of a server with a command may use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UnitConfig {
+    /// The network; `None` when the command decides.
+    pub network: Option<bool>,
+    /// A cache that lasts; `None` when the command decides.
+    pub cache: Option<bool>,
+    /// A home that lasts.
+    pub state: bool,
+    /// Memory of one instance, as systemd reads it.
+    pub memory_max: String,
+    /// Processes and threads of one instance.
+    pub tasks_max: usize,
+}
+
+impl Default for UnitConfig {
+    fn default() -> Self {
+        let memory_max = defaults::MEMORY_MAX.to_owned();
+        Self { network: None, cache: None, state: false, memory_max, tasks_max: defaults::TASKS_MAX }
+    }
 }
 
 /// Bounds on connections that serve one caller each. Such callers have forwarded headers, or can be asked by the server.
@@ -80,6 +104,7 @@ impl ServerConfig {
             rate: None,
             protocol: None,
             revision: None,
+            unit: UnitConfig::default(),
             dedicated: DedicatedConfig { most: defaults::IDENTITIES, idle: defaults::IDENTITY_IDLE },
             forwarding: None,
         }

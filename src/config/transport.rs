@@ -47,7 +47,7 @@ impl TransportConfig {
 }
 
 /// A child process that speaks newline-delimited JSON-RPC.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Hash)]
 pub struct StdioConfig {
     pub command: String,
     pub args: Vec<String>,

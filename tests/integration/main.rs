@@ -87,4 +87,5 @@ mod tool_lock;
 mod tool_overrides;
 mod trace_context;
 mod under_load;
+mod units;
 mod validation_budget;

@@ -54,15 +54,7 @@ async fn what_real_servers_offer_stands_together_and_each_part_reaches_its_serve
         "{told}"
     );
 
-    prompts_are_as_their_server_defines_them(&all, &mut direct).await;
-    let (uri, template) = resources_and_templates_stand_under_their_server(&all, &mut direct).await;
-    arguments_are_completed(&all, &template).await;
-    prompts_and_resources_are_had_without_a_session(&gateway, &all, &uri).await;
-    links_of_results_stand_under_their_server(&gateway, &all).await;
-}
-
-/// Each prompt is as its server defines it, but for the name.
-async fn prompts_are_as_their_server_defines_them(all: &Session, direct: &mut Direct) {
+    // Prompts: each as its server defines it, but for the name.
     let here = all.result("prompts/list", &json!({})).await;
     let there = direct.answer("prompts/list", &json!({})).await["result"].clone();
     let mut expected = there["prompts"].clone();
@@ -90,13 +82,8 @@ async fn prompts_are_as_their_server_defines_them(all: &Session, direct: &mut Di
         fetched += usize::from(here.get("result").is_some());
     }
     assert!(fetched >= 2, "{fetched} prompts were compared");
-}
 
-/// Resources and templates are listed under the name of their server, and read by it; a resource and a template.
-async fn resources_and_templates_stand_under_their_server(
-    all: &Session,
-    direct: &mut Direct,
-) -> (String, Value) {
+    // Resources and templates: under the name of the server, and read by that name.
     let here = all.result("resources/list", &json!({})).await["resources"].clone();
     let there = direct.answer("resources/list", &json!({})).await["result"]["resources"].clone();
     let here: Vec<&Value> = here
@@ -106,7 +93,7 @@ async fn resources_and_templates_stand_under_their_server(
         .filter(|one| one["uri"].as_str().unwrap().starts_with("mcpo://every/"))
         .collect();
     assert_eq!(json!(here), under("every", there.clone()));
-    let uri = there[0]["uri"].as_str().unwrap().to_owned();
+    let uri = there[0]["uri"].as_str().unwrap();
     let read = all.result("resources/read", &json!({ "uri": format!("mcpo://every/{uri}") })).await;
     assert_eq!(
         read,
@@ -121,24 +108,19 @@ async fn resources_and_templates_stand_under_their_server(
     }
     assert_eq!(templates, expected);
     assert!(templates.to_string().contains("{resourceId}"), "{templates}");
-    (uri, templates[0]["uriTemplate"].clone())
-}
 
-/// Completion by both kinds of reference.
-async fn arguments_are_completed(all: &Session, template: &Value) {
+    // Completion, by both kinds of reference.
     let argument = json!({ "name": "department", "value": "S" });
     let prompt = json!({ "type": "ref/prompt", "name": "every_completable-prompt" });
     let completed = all.result("completion/complete", &json!({ "ref": prompt, "argument": argument })).await;
     assert_eq!(completed["completion"]["values"], json!(["Sales", "Support"]));
-    let reference = json!({ "type": "ref/resource", "uri": template });
+    let reference = json!({ "type": "ref/resource", "uri": templates[0]["uriTemplate"] });
     let argument = json!({ "name": "resourceId", "value": "7" });
     let completed =
         all.result("completion/complete", &json!({ "ref": reference, "argument": argument })).await;
     assert_eq!(completed["completion"]["values"], json!(["7"]));
-}
 
-/// Headers then name the prompt and the resource as they are called here.
-async fn prompts_and_resources_are_had_without_a_session(gateway: &Gateway, all: &Session, uri: &str) {
+    // And so without a session, where headers name the prompt and the resource as they are called here.
     for (method, params) in [
         ("prompts/get", json!({ "name": "every_simple-prompt" })),
         ("resources/read", json!({ "uri": format!("mcpo://every/{uri}") })),
@@ -152,11 +134,9 @@ async fn prompts_and_resources_are_had_without_a_session(gateway: &Gateway, all:
             .retain(|key, _| !["resultType", "ttlMs", "cacheScope"].contains(&key.as_str()));
         assert_eq!(result, all.result(method, &params).await);
     }
-}
 
-/// Links and embedded resources of a tool's result; at the server's own endpoint they stay.
-async fn links_of_results_stand_under_their_server(gateway: &Gateway, all: &Session) {
-    let one = Session::open(gateway, "/every/mcp").await;
+    // Links and embedded resources of a tool's result; at the server's own endpoint they stay.
+    let one = Session::open(&gateway, "/every/mcp").await;
     for (tool, arguments) in [
         ("get-resource-links", json!({ "count": 2 })),
         ("get-resource-reference", json!({ "resourceId": 2 })),

@@ -104,73 +104,6 @@ async fn the_gateway_signs_in_as_itself_by_a_secret_and_by_a_key() {
     }
 }
 
-/// A request with the key of a user.
-fn as_user(gateway: &Gateway, method: &str, path: &str) -> Ask {
-    Ask::new(gateway.address, method, path).header("Authorization", "Bearer user-key")
-}
-
-/// A request with the key of an administrator.
-fn as_root(gateway: &Gateway, method: &str, path: &str) -> Ask {
-    Ask::new(gateway.address, method, path).header("Authorization", "Bearer root-key")
-}
-
-/// The server says what it waits for, and where to sign in only to an administrator.
-async fn the_sign_in_is_shown_to_administrators(gateway: &Gateway, link: &str) {
-    gateway.logged(link).await;
-    let seen = as_root(gateway, "GET", "/servers").send().await.ok()["servers"][0].clone();
-    assert_eq!([&seen["state"], &seen["signIn"]], ["unavailable", link]);
-    let seen = as_user(gateway, "GET", "/servers").send().await.ok()["servers"][0].clone();
-    let waits = "it waits for an administrator of the gateway to sign in to it";
-    assert_eq!([&seen["reason"], &seen["signIn"]], [&json!(waits), &Value::Null]);
-    let call = |ask: Ask| async { ask.json(&json!({})).send().await };
-    let refused = call(as_user(gateway, "POST", "/person/who")).await;
-    assert_eq!(refused.status, 503);
-    assert!(refused.text().contains(waits) && !refused.text().contains("/oauth/"), "{}", refused.text());
-    assert!(call(as_root(gateway, "POST", "/person/who")).await.text().contains(link));
-    for (ask, status) in [
-        (Ask::new(gateway.address, "POST", "/oauth/person/start"), 401),
-        (as_user(gateway, "POST", "/oauth/person/start"), 403),
-        (as_root(gateway, "POST", "/oauth/nobody/start"), 404),
-        (as_root(gateway, "DELETE", "/oauth/person/start"), 405),
-    ] {
-        assert_eq!(ask.send().await.status, status);
-    }
-}
-
-/// Signs in as `ann` with a real browser, which reaches the gateway by a name of another host.
-async fn sign_in_with_a_browser(link: &str, port: u16) {
-    let script = provisioned::root().join("tests/browser/sign_in.py");
-    let mut command = Command::new("python3");
-    command.arg(script).args([
-        link,
-        "--name",
-        "ann",
-        "--key",
-        "root-key",
-        "--resolve",
-        "gateway.test=127.0.0.2",
-    ]);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.starts_with(&format!("http://gateway.test:{port}/oauth/callback")), "{told}");
-    assert!(told.contains("This sign-in serves all callers of the gateway"), "{told}");
-}
-
-/// Signs in as `ann` by the requests that a browser makes.
-async fn sign_in_without_a_browser(gateway: &Gateway) {
-    eprintln!("SKIP browser: named in MCPO_TESTS_SKIP; signed in without one");
-    let answer =
-        as_root(gateway, "POST", "/oauth/person/start").header("Accept", "application/json").send().await;
-    let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-    let mut browser = Browser::default();
-    let url = answer.ok()["authorizationUrl"].as_str().unwrap().to_owned();
-    let callback = url::Url::parse(&browser.sign_in(&url, "ann").await).unwrap();
-    let path = &callback[url::Position::BeforePath..];
-    let back = Ask::new(gateway.address, "GET", path).header("Cookie", &cookie).send().await;
-    assert_eq!(back.status, 200, "{}", back.text());
-}
-
 #[tokio::test]
 async fn somebody_signs_in_with_a_browser_on_another_host_and_the_gateway_stays_signed_in() {
     let folder = tempfile::tempdir().unwrap();
@@ -188,24 +121,75 @@ async fn somebody_signs_in_with_a_browser_on_another_host_and_the_gateway_stays_
         setup.start().await
     };
     let mut gateway = start_gateway().await;
+    let as_user = |method: &str, path: &str| {
+        Ask::new(gateway.address, method, path).header("Authorization", "Bearer user-key")
+    };
+    let as_root = |method: &str, path: &str| {
+        Ask::new(gateway.address, method, path).header("Authorization", "Bearer root-key")
+    };
 
+    // It says what it waits for, and where to only to those who may.
     let link = format!("http://gateway.test:{port}/oauth/person/start");
-    the_sign_in_is_shown_to_administrators(&gateway, &link).await;
-    if provisioned::browser() {
-        sign_in_with_a_browser(&link, port).await;
-    } else {
-        sign_in_without_a_browser(&gateway).await;
+    gateway.logged(&link).await;
+    let seen = as_root("GET", "/servers").send().await.ok()["servers"][0].clone();
+    assert_eq!([&seen["state"], &seen["signIn"]], ["unavailable", link.as_str()]);
+    let seen = as_user("GET", "/servers").send().await.ok()["servers"][0].clone();
+    let waits = "it waits for an administrator of the gateway to sign in to it";
+    assert_eq!([&seen["reason"], &seen["signIn"]], [&json!(waits), &Value::Null]);
+    let call = |ask: Ask| async { ask.json(&json!({})).send().await };
+    let refused = call(as_user("POST", "/person/who")).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains(waits) && !refused.text().contains("/oauth/"), "{}", refused.text());
+    assert!(call(as_root("POST", "/person/who")).await.text().contains(&link));
+    for (ask, status) in [
+        (Ask::new(gateway.address, "POST", "/oauth/person/start"), 401),
+        (as_user("POST", "/oauth/person/start"), 403),
+        (as_root("POST", "/oauth/nobody/start"), 404),
+        (as_root("DELETE", "/oauth/person/start"), 405),
+    ] {
+        assert_eq!(ask.send().await.status, status);
     }
 
-    let user =
-        async |gateway: &Gateway| as_user(gateway, "POST", "/person/who").json(&json!({})).send().await.ok();
+    if provisioned::browser() {
+        let script = provisioned::root().join("tests/browser/sign_in.py");
+        let mut command = Command::new("python3");
+        command.arg(script).args([
+            &link,
+            "--name",
+            "ann",
+            "--key",
+            "root-key",
+            "--resolve",
+            "gateway.test=127.0.0.2",
+        ]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(told.starts_with(&format!("http://gateway.test:{port}/oauth/callback")), "{told}");
+        assert!(told.contains("This sign-in serves all callers of the gateway"), "{told}");
+    } else {
+        eprintln!("SKIP browser: named in MCPO_TESTS_SKIP; signed in without one");
+        let answer = as_root("POST", "/oauth/person/start").header("Accept", "application/json").send().await;
+        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let mut browser = Browser::default();
+        let url = answer.ok()["authorizationUrl"].as_str().unwrap().to_owned();
+        let callback = url::Url::parse(&browser.sign_in(&url, "ann").await).unwrap();
+        let path = &callback[url::Position::BeforePath..];
+        let back = Ask::new(gateway.address, "GET", path).header("Cookie", &cookie).send().await;
+        assert_eq!(back.status, 200, "{}", back.text());
+    }
+
+    let user = async |gateway: &Gateway| {
+        let ask = Ask::new(gateway.address, "POST", "/person/who").header("Authorization", "Bearer user-key");
+        ask.json(&json!({})).send().await.ok()
+    };
     until(LIMIT, "the server is ready", async || {
-        let servers = as_root(&gateway, "GET", "/servers").send().await.ok();
+        let servers = as_root("GET", "/servers").send().await.ok();
         (servers["servers"][0]["state"] == "ready").then_some(())
     })
     .await;
     assert_eq!(user(&gateway).await["subject"], "ann");
-    assert_eq!(as_root(&gateway, "GET", "/servers").send().await.ok()["servers"][0]["signIn"], Value::Null);
+    assert_eq!(as_root("GET", "/servers").send().await.ok()["servers"][0]["signIn"], Value::Null);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!([mode(&kept(&state)), mode(&state.join("oauth"))], [0o600, 0o700]);
 

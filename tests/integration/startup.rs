@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::operator::mcpo;
 use crate::support::{Gateway, servers};
 
 #[tokio::test]
@@ -87,4 +88,26 @@ async fn the_gateway_ends_with_zero_when_it_is_told_to() {
     let mut gateway = Gateway::serving(json!({ "s": servers::scripted(&[]) })).start().await;
     gateway.ready(&["s"]).await;
     assert_eq!(gateway.stop().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn without_a_configuration_the_log_and_the_page_give_a_first_one_that_is_right() {
+    let gateway = Gateway::bare().start().await;
+    gateway.logged("mcpo --config config.json").await;
+    let log = gateway.log();
+    let (_, rest) = log.split_once("write ").unwrap();
+    let logged = rest.split_once(" into config.json").unwrap().0;
+    let page = gateway.get("/assets/page/overview.js").await.text();
+    let shown = page.split_once("const FIRST = `").unwrap().1.split_once('`').unwrap().0;
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(value(logged), value(shown));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    std::fs::write(&file, shown).unwrap();
+    let checked = mcpo(&["check", "--config", file.to_str().unwrap()]).await;
+    assert_eq!(checked.ok(), "ok: 1 server: time (stdio)\n");
+    // With servers there is nothing to be told.
+    let gateway = Gateway::serving(json!({ "s": servers::scripted(&[]) })).start().await;
+    gateway.ready(&["s"]).await;
+    assert!(!gateway.log().contains("no server of your own"));
 }

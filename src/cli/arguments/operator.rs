@@ -154,6 +154,27 @@ pub struct CompletionsArguments {
     pub shell: Shell,
 }
 
+/// Write the units of systemd behind which servers with a `command` run, each in a sandbox of its own
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A socket and a service for each server with a `command`, and what the gateway's own units need to know: its address, and the credentials that it is given. `${credential:NAME}` is the file NAME in the directory `credentials` beside the configuration, or NAME.cred there, encrypted with `systemd-creds encrypt --name=NAME`; systemd reads it as root and hands it to the one unit that needs it. Files of a server that is gone are removed. The gateway runs with MCPO_SERVER_SOCKETS=/run/mcpo-servers, as its packaged unit does.
+
+Examples:
+  mcpo units --to /tmp/units               look at what would be written
+  mcpo units --apply                       after a change of /etc/mcpo/config.json"
+)]
+pub struct UnitsArguments {
+    /// Configuration file; repeatable, a later one wins
+    #[arg(long, short = 'c', value_name = "FILE", default_value = "/etc/mcpo/config.json")]
+    pub config: Vec<PathBuf>,
+    /// Directory of the units
+    #[arg(long, value_name = "DIRECTORY", default_value = "/etc/systemd/system")]
+    pub to: PathBuf,
+    /// Also have systemd read them, and reload or restart the gateway as the changes need
+    #[arg(long)]
+    pub apply: bool,
+}
+
 /// A gateway that runs.
 #[derive(Debug, Default, Args)]
 pub struct GatewayArguments {

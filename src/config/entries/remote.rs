@@ -13,7 +13,12 @@ use super::context::{object, warn_unused};
 /// The address and headers of an entry; `name` is its type, for messages.
 pub(super) fn http_config(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<HttpConfig> {
     if fields.get("command").is_none() {
-        warn_unused(fields, &["args", "env", "envFile", "passEnv", "cwd"], "a remote server", problems);
+        warn_unused(
+            fields,
+            &["args", "env", "envFile", "passEnv", "cwd", "unit"],
+            "a remote server",
+            problems,
+        );
     }
     let address = match fields.text("url", problems) {
         Some((written, location)) => address(written, &location, problems),

@@ -11,9 +11,9 @@ use crate::config::OAuthGrant;
 
 /// What stands beside the entries of a test; `keyed` when callers need an API key.
 pub(super) fn context(keyed: bool) -> EntryContext {
-    let home = Some("/home/me".to_owned());
-    let defaults = ServerDefaults { concurrency: 7, identities: 5, identity_idle: Duration::from_secs(9) };
-    EntryContext { defaults, keyed, home }
+    let defaults = ServerDefaults { concurrency: 7, identities: 5, ..ServerDefaults::default() };
+    let defaults = ServerDefaults { identity_idle: Duration::from_secs(9), ..defaults };
+    EntryContext { defaults, keyed, home: Some("/home/me".to_owned()) }
 }
 
 /// Reads `{"mcpServers": {"a": entry}}` of `/etc/mcpo/c.json`.

@@ -142,7 +142,12 @@ fn declared_type(written: &str, location: &Location, problems: &mut Problems) ->
 }
 
 fn socket_transport(fields: &Fields<'_>, problems: &mut Problems) -> Option<TransportConfig> {
-    warn_unused(fields, &["args", "env", "envFile", "passEnv", "cwd", "headers"], "a socket", problems);
+    warn_unused(
+        fields,
+        &["args", "env", "envFile", "passEnv", "cwd", "headers", "unit"],
+        "a socket",
+        problems,
+    );
     if fields.get("socket").is_none() {
         let message = "a server of type `socket` needs a `socket`";
         problems.error(&fields.location, message, "add `\"socket\": \"/run/...\"`");

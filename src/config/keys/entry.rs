@@ -11,7 +11,7 @@ use super::super::key::ValueShape::{
 use super::super::key::{ConfigKey, Effect, FILLED, NAMED, SECRET, TEXT, ValueShape, words};
 use super::super::server::ServerConfig;
 use super::super::transport::{HttpConfig, StdioConfig, TRANSPORT_TYPES, TransportConfig};
-use super::nested::{FORWARDING, GLOBS, HEADER_PATTERNS, OAUTH, OVERRIDE, RATE_SHAPE};
+use super::nested::{FORWARDING, GLOBS, HEADER_PATTERNS, OAUTH, OVERRIDE, RATE_SHAPE, UNIT};
 
 /// Whether a part of an entry has another value in the second one.
 pub type Differs = fn(&ServerConfig, &ServerConfig) -> bool;
@@ -72,6 +72,8 @@ pub const ENTRY: &[(ConfigKey, Differs)] = &[
         |old, new| stdio(old, new, |stdio| &stdio.pass_env)),
     connection("cwd", TEXT, "Its working directory",
         |old, new| stdio(old, new, |stdio| &stdio.cwd)),
+    connection("unit", Object(UNIT, &[]), "What its unit may use, where `mcpo units` writes one",
+        |old, new| old.unit != new.unit),
     connection("url", URL, "Address of a server over HTTP",
         |old, new| http(old, new, |http| &http.url)),
     connection("headers", HEADERS, "Headers for that server; secrets as references",

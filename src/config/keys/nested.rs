@@ -1,5 +1,6 @@
 //! The keys of objects below the top: API keys, profiles, rates, and the parts of a server's entry.
 
+use super::super::defaults;
 use super::super::key::ValueShape::{Count, Either, List, Object, Rate, Seconds, Switch, Text, Word};
 use super::super::key::{ConfigKey, Effect, FILLED, HTTP, NAMED, SECRET, TEXT, ValueShape, words};
 use super::super::transport::GRANTS;
@@ -54,6 +55,27 @@ pub const OVERRIDE: &[ConfigKey] = &[
     at_once("name", Text(&[NAMED]), "Another name"),
     at_once("description", TEXT, "Another description"),
     at_once("title", TEXT, "Another title"),
+];
+
+/// How much memory, as systemd reads it.
+pub const MEMORY: &str = r"^[1-9][0-9]*[KMGT]?$";
+
+/// What the unit of a server may use.
+pub const UNIT: &[ConfigKey] = &[
+    reconnects(
+        "network",
+        Switch,
+        "It may use the network; without, it may when its command is `npx` or `uvx`",
+    ),
+    reconnects(
+        "cache",
+        Switch,
+        "It has a cache that lasts; without, it has when its command is `npx` or `uvx`",
+    ),
+    reconnects("state", Switch, "It has a directory that lasts, which is its home"),
+    reconnects("memoryMax", Text(&[MEMORY]), "Memory of one instance, above which it is killed")
+        .or(|| defaults::MEMORY_MAX.into()),
+    reconnects("tasksMax", Count, "Processes and threads of one instance").or(|| defaults::TASKS_MAX.into()),
 ];
 
 /// Patterns over names of headers.

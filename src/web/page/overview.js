@@ -1,10 +1,15 @@
 // All servers at a glance, the search over their tools, and how to connect a client.
 
-import { ago, count, duration, element, exactly, plural, setAttribute, setText, show } from "./elements.js";
+import { ago, count, duration, element, exactly, plural, setAttribute, setText, show, snippet } from "./elements.js";
 import { Connect } from "./connect.js";
 import * as gateway from "./gateway.js";
 
 const MOST_RESULTS = 60;
+const FIRST = `{
+  "mcpServers": {
+    "time": { "command": "uvx", "args": ["mcp-server-time"] }
+  }
+}`;
 const COLUMNS = ["Tools", "Calls", "Failed", "Latency", "Since"];
 
 /** The state to show. A try after others that failed is no news: the server stays what it was until it is there. */
@@ -116,11 +121,21 @@ export class Overview {
     const columns = element("div", { class: "columns", "aria-hidden": "true" }, element("span", {}, "Server"), element("div", {}, COLUMNS.map((label) => element("span", {}, label))));
     this.card = element("div", { class: "servers-card" }, columns, this.list);
     this.connect = new Connect(null);
+    this.first = element(
+      "section",
+      { class: "card", id: "first-server", hidden: true },
+      element("h2", {}, "Add the first server"),
+      element("p", {}, "Save this as config.json. The mcpServers of Claude Desktop, Cursor or VS Code can be pasted in as they are."),
+      snippet("first-file", "config.json", FIRST),
+      element("p", {}, "Start the gateway with that file; with --hot-reload, later changes of it count by themselves."),
+      snippet("first-command", "Command", "mcpo --config config.json --hot-reload"),
+    );
     this.node = element(
       "div",
       { class: "overview" },
       element("div", { class: "hero" }, this.heading, this.summary),
       this.configuration,
+      this.first,
       element("div", { class: "search" }, element("label", { for: "search", class: "unseen" }, "Search servers and tools"), this.search, element("kbd", { "aria-hidden": "true" }, "/")),
       this.found,
       this.results,
@@ -136,6 +151,8 @@ export class Overview {
     const ready = enabled.filter((server) => server.state === "ready");
     setText(this.heading, headline(enabled.length, ready.length));
     setText(this.summary, summary(listing));
+    // The gateway was started without a configuration.
+    show(this.first, servers.length > 0 && servers.every((server) => server.transport === "gateway"));
     show(this.configuration, Boolean(configuration.problems?.length));
     setText(this.configuration, configuration.problems?.length ? `The configuration file has changed, but was not taken over; the one before still runs.\n${configuration.problems.join("\n")}` : "");
     for (const [name, row] of this.rows) {
@@ -210,9 +227,7 @@ function summary({ gateway: about, servers }) {
   const tools = servers.reduce((sum, server) => sum + server.tools.length, 0);
   const seen = about.keys ? `, seen with the key “${about.key}”` : "";
   if (!servers.length) return about.keys ? `Nothing is open to the key “${about.key}”.` : "Put servers into the configuration file, and they appear here.";
-  // The gateway was started without a configuration.
-  const more = servers.every((server) => server.transport === "gateway") ? " For servers of your own: mcpo --config FILE, with the mcpServers that Claude Desktop or VS Code have." : "";
-  return `${plural(tools, "tool")} behind one address${seen}.${more}`;
+  return `${plural(tools, "tool")} behind one address${seen}.`;
 }
 
 /** A server may send anything where a text belongs. */

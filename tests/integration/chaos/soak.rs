@@ -4,7 +4,6 @@
 //! `MCPO_SOAK_SEED` repeats the choice of victims.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,7 +11,6 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use super::process;
 use crate::support::servers::{Running, script};
@@ -142,67 +140,49 @@ fn median(samples: &[(f64, usize)], from: f64, to: f64) -> usize {
     sizes[sizes.len() / 2]
 }
 
-/// The servers of the run: three that were there before, and up to four that the gateway starts.
-struct Scene {
-    config: Value,
-    names: Vec<&'static str>,
-    /// Ends them with the run.
-    running: [Running; 3],
-}
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn soak_of_killed_children_leaves_nothing_behind_and_fails_only_their_own_calls() {
+    let length = Duration::from_secs(number("MCPO_SOAK_SECONDS", 20));
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let seed = number("MCPO_SOAK_SEED", since_1970.as_secs()).max(1);
+    eprintln!("soak: {length:?}, MCPO_SOAK_SEED={seed}");
 
-impl Scene {
-    /// The children carry `folder` as their mark.
-    async fn start(folder: &Path) -> Self {
-        let (http_port, sse_port) = (free_port(), free_port());
-        let socket = folder.join("server.sock");
-        let path = |name: &str| script(name).to_string_lossy().into_owned();
-        let (http_program, sse_program, lines_program) =
-            (path("http_server.py"), path("chaos_http_server.py"), path("scripted_server.py"));
-        let http =
-            Running::on_port(&["python3", &http_program, "--port", &http_port.to_string()], &[], http_port)
-                .await;
-        let sse = Running::on_port(
-            &["python3", &sse_program, "--sse", "--port", &sse_port.to_string()],
-            &[],
-            sse_port,
-        )
-        .await;
-        let socket_server =
-            Running::on_socket(&["python3", &lines_program, "--socket", socket.to_str().unwrap()], &socket)
-                .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().to_string_lossy().into_owned();
+    let (http_port, sse_port) = (free_port(), free_port());
+    let socket = folder.path().join("server.sock");
+    let path = |name: &str| script(name).to_string_lossy().into_owned();
+    let (http, sse, lines) =
+        (path("http_server.py"), path("chaos_http_server.py"), path("scripted_server.py"));
+    let _http = Running::on_port(&["python3", &http, "--port", &http_port.to_string()], &[], http_port).await;
+    let _sse =
+        Running::on_port(&["python3", &sse, "--sse", "--port", &sse_port.to_string()], &[], sse_port).await;
+    let _socket =
+        Running::on_socket(&["python3", &lines, "--socket", socket.to_str().unwrap()], &socket).await;
 
-        let mut stdio = vec![("a", Some(servers::scripted(&[]))), ("b", Some(servers::scripted(&[])))];
-        stdio.push(("time", provisioned::time()));
-        stdio.push(("everything", provisioned::node_entry("mcp-server-everything")));
-        let mut config = json!({
-            "http": { "type": "streamable-http", "url": format!("http://127.0.0.1:{http_port}/mcp") },
-            "sse": { "type": "sse", "url": format!("http://127.0.0.1:{sse_port}/sse") },
-            "unix": { "socket": socket },
-        });
-        let mut names = vec!["http", "sse", "unix"];
-        for (name, entry) in stdio {
-            let Some(mut entry) = entry else { continue };
-            entry["env"] = json!({ MARK: folder, NAME: name });
-            config[name] = entry;
-            names.push(name);
-        }
-        Self { config, names, running: [http, sse, socket_server] }
+    let mut stdio = vec![("a", Some(servers::scripted(&[]))), ("b", Some(servers::scripted(&[])))];
+    stdio.push(("time", provisioned::time()));
+    stdio.push(("everything", provisioned::node_entry("mcp-server-everything")));
+    let mut config = json!({
+        "http": { "type": "streamable-http", "url": format!("http://127.0.0.1:{http_port}/mcp") },
+        "sse": { "type": "sse", "url": format!("http://127.0.0.1:{sse_port}/sse") },
+        "unix": { "socket": socket },
+    });
+    let mut names = vec!["http", "sse", "unix"];
+    for (name, entry) in stdio {
+        let Some(mut entry) = entry else { continue };
+        entry["env"] = json!({ MARK: mark, NAME: name });
+        config[name] = entry;
+        names.push(name);
     }
+    let mut gateway = Gateway::serving(config).start().await;
+    gateway.listed(&names).await;
+    let own_children = names.len() - 3;
+    assert_eq!(process::marked(MARK, &mark).len(), own_children, "the mark marks every child");
+    let descriptors = process::descriptors(gateway.pid());
 
-    /// How many children the gateway has at rest.
-    fn own_children(&self) -> usize {
-        self.names.len() - self.running.len()
-    }
-}
-
-/// Callers that each know their own answers, on a connection of their own until `stop`.
-fn start_callers(
-    gateway: &Gateway,
-    names: &[&'static str],
-    account: &Arc<Account>,
-    stop: &Arc<AtomicBool>,
-) -> Vec<JoinHandle<()>> {
-    (0..CONNECTIONS)
+    let (account, stop) = (Arc::new(Account::default()), Arc::new(AtomicBool::new(false)));
+    let callers: Vec<_> = (0..CONNECTIONS)
         .map(|caller| {
             let server = names[caller % names.len()].to_owned();
             let (account, stop, address) = (account.clone(), stop.clone(), gateway.address);
@@ -225,38 +205,31 @@ fn start_callers(
                 }
             })
         })
-        .collect()
-}
+        .collect();
 
-/// Kills a child every two seconds; the gateway's resident memory over the share of the time.
-async fn kill_children(
-    gateway: Pid,
-    length: Duration,
-    mut seed: u64,
-    account: &Account,
-) -> Vec<(f64, usize)> {
-    let (began, mut samples, mut next_kill) = (Instant::now(), Vec::new(), KILL_EVERY);
+    let (began, mut state, mut samples, mut next_kill) = (Instant::now(), seed, Vec::new(), KILL_EVERY);
     while began.elapsed() < length {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let share = began.elapsed().as_secs_f64() / length.as_secs_f64();
-        samples.push((share, process::resident(gateway)));
+        samples.push((share, process::resident(gateway.pid())));
         if began.elapsed() >= next_kill {
             next_kill += KILL_EVERY;
-            let children: Vec<Pid> = process::children(gateway);
+            let children: Vec<Pid> = process::children(gateway.pid());
             let alive: Vec<Pid> = children.into_iter().filter(|pid| process::lives(*pid)).collect();
-            if let Some(victim) = alive.get(next(&mut seed) % alive.len().max(1))
+            if let Some(victim) = alive.get(next(&mut state) % alive.len().max(1))
                 && let Some(server) = process::variable(*victim, NAME)
             {
                 account.strike(*victim, &server).await;
             }
         }
     }
-    samples
-}
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
 
-/// Prints the figures, and holds failures and memory to them.
-fn judge(account: &Account, samples: &[(f64, usize)]) {
-    let (warm, end) = (median(samples, 0.3, 0.4), median(samples, 0.9, 1.0));
+    gateway.ready(&names).await;
+    let (warm, end) = (median(&samples, 0.3, 0.4), median(&samples, 0.9, 1.0));
     let mut by_server: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (server, deaths) in account.deaths.lock().unwrap().iter() {
         by_server.entry(server.clone()).or_default().0 += deaths.len();
@@ -271,11 +244,8 @@ fn judge(account: &Account, samples: &[(f64, usize)]) {
     assert!(unexplained.is_empty(), "{} failures unaccounted for: {unexplained:#?}", unexplained.len());
     assert!(end <= warm + warm / 20 + NOISE, "resident memory grew from {warm} to {end} kB");
     assert!(by_server.values().map(|(kills, _)| kills).sum::<usize>() > 0, "nobody was killed");
-}
 
-/// Waits until nothing but the gateway's own children and descriptors are left.
-async fn nothing_is_left(pid: Pid, scene: &Scene, mark: &str, descriptors: usize) {
-    let own_children = scene.own_children();
+    let pid = gateway.pid();
     until(Duration::from_secs(20), "its own children alone, none of them a zombie", async || {
         let children = process::children(pid);
         (children.len() == own_children && !children.iter().any(|child| process::is_zombie(*child)))
@@ -283,42 +253,14 @@ async fn nothing_is_left(pid: Pid, scene: &Scene, mark: &str, descriptors: usize
     })
     .await;
     let orphans: Vec<Pid> =
-        process::marked(MARK, mark).into_iter().filter(|marked| !process::descends(*marked, pid)).collect();
+        process::marked(MARK, &mark).into_iter().filter(|marked| !process::descends(*marked, pid)).collect();
     assert!(orphans.is_empty(), "orphans: {orphans:?}");
     // Connections to the two HTTP servers are kept for a minute.
-    let kept = 2 * CONNECTIONS.div_ceil(scene.names.len()) + 2;
+    let kept = 2 * CONNECTIONS.div_ceil(names.len()) + 2;
     until(Duration::from_secs(20), "the descriptors of before", async || {
         (process::descriptors(pid) <= descriptors + kept).then_some(())
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn soak_of_killed_children_leaves_nothing_behind_and_fails_only_their_own_calls() {
-    let length = Duration::from_secs(number("MCPO_SOAK_SECONDS", 20));
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seed = number("MCPO_SOAK_SEED", since_1970.as_secs()).max(1);
-    eprintln!("soak: {length:?}, MCPO_SOAK_SEED={seed}");
-
-    let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().to_string_lossy().into_owned();
-    let scene = Scene::start(folder.path()).await;
-    let mut gateway = Gateway::serving(scene.config.clone()).start().await;
-    gateway.listed(&scene.names).await;
-    assert_eq!(process::marked(MARK, &mark).len(), scene.own_children(), "the mark marks every child");
-    let (pid, descriptors) = (gateway.pid(), process::descriptors(gateway.pid()));
-
-    let (account, stop) = (Arc::new(Account::default()), Arc::new(AtomicBool::new(false)));
-    let callers = start_callers(&gateway, &scene.names, &account, &stop);
-    let samples = kill_children(pid, length, seed, &account).await;
-    stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    gateway.ready(&scene.names).await;
-    judge(&account, &samples);
-
-    nothing_is_left(pid, &scene, &mark, descriptors).await;
     eprintln!("soak: descriptors {descriptors} before, {} after", process::descriptors(pid));
     assert_eq!(gateway.stop().await.code(), Some(0));
     until(Duration::from_secs(10), "the end of every marked process", async || {

@@ -1,0 +1,76 @@
+//! Lines of unit files: sets of directives, and texts as systemd reads them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+type Directives = BTreeMap<String, Directive>;
+
+/// What the units are denied; the NixOS module reads the same file.
+#[derive(Debug, Deserialize)]
+struct Hardening {
+    everywhere: Directives,
+    server: Directives,
+    network: BTreeMap<String, Directives>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Directive {
+    Switch(bool),
+    Number(u64),
+    Text(String),
+    List(Vec<String>),
+}
+
+static HARDENING: LazyLock<Hardening> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../nix/module/hardening.json"))
+        .expect("the file is part of the program")
+});
+
+/// What a server is denied, with or without the network.
+pub(super) fn of_server(network: bool) -> String {
+    let network = &HARDENING.network[if network { "all" } else { "none" }];
+    lines([&HARDENING.everywhere, &HARDENING.server, network])
+}
+
+/// The directives of all sets, a line each.
+fn lines<const N: usize>(sets: [&Directives; N]) -> String {
+    let mut text = String::new();
+    for (name, value) in sets.into_iter().flatten() {
+        match value {
+            Directive::Switch(value) => text.push_str(&format!("{name}={value}\n")),
+            Directive::Number(value) => text.push_str(&format!("{name}={value}\n")),
+            Directive::Text(value) => text.push_str(&format!("{name}={value}\n")),
+            Directive::List(values) => {
+                values.iter().for_each(|value| text.push_str(&format!("{name}={value}\n")));
+            }
+        }
+    }
+    text
+}
+
+/// One argument of a command. systemd expands `%` and `$` unless they are doubled, and reads the quotes of JSON.
+pub(super) fn argument(text: &str) -> String {
+    quoted(&text.replace('$', "$$"))
+}
+
+/// One variable of `Environment=`, in which `$` is a plain character.
+pub(super) fn variable(name: &str, value: &str) -> String {
+    format!("Environment={}\n", quoted(&format!("{name}={value}")))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text.replace('%', "%%")).to_string()
+}
+
+/// The line that loads the credential `id`, which is in a file of its own, possibly encrypted.
+pub(super) fn credential(id: &str, name: &str, directory: &Path) -> String {
+    let encrypted = directory.join(format!("{name}.cred"));
+    match encrypted.exists() {
+        true => format!("LoadCredentialEncrypted={id}:{}\n", encrypted.display()),
+        false => format!("LoadCredential={id}:{}\n", directory.join(name).display()),
+    }
+}

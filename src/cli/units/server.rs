@@ -1,0 +1,178 @@
+//! The two units of one server: a socket, and a service of which each connection starts an instance.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::lines::{argument, credential, of_server, variable};
+use super::{SOCKETS, UnitFile};
+use crate::config::{ServerConfig, StdioConfig, TransportConfig, UnitConfig};
+
+/// Programs that fetch what they run.
+const RUNNERS: [&str; 5] = ["npx", "uvx", "bunx", "pnpx", "pipx"];
+
+/// Ends of names of variables whose values are secrets.
+const SECRETS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PAT"];
+
+/// Both units; none for a server that is elsewhere.
+///
+/// # Errors
+///
+/// What keeps the server from running in a unit.
+pub(super) fn render(
+    server: &ServerConfig,
+    program: &Path,
+    credentials: &Path,
+) -> Result<Vec<UnitFile>, Vec<String>> {
+    let TransportConfig::Stdio(stdio) = &server.transport else { return Ok(Vec::new()) };
+    let name = format!("mcpo-server-{}", server.name.in_units());
+    let service = service(server, stdio, &name, program, credentials)?;
+    let socket = format!(
+        "[Unit]\n\
+         Description=Socket of the MCP server {title}\n\
+         Before=mcpo.service\n\
+         After=systemd-tmpfiles-setup.service systemd-tmpfiles-resetup.service\n\
+         [Socket]\n\
+         ListenStream={SOCKETS}/{}.sock\n\
+         Accept=true\n\
+         SocketUser=mcpo\n\
+         SocketGroup=mcpo\n\
+         SocketMode=0600\n\
+         DirectoryMode=0750\n\
+         RemoveOnStop=true\n\
+         MaxConnections=16\n\
+         TriggerLimitIntervalSec=0\n\
+         [Install]\n\
+         WantedBy=sockets.target\n",
+        server.name.in_units(),
+        title = title(server),
+    );
+    Ok(vec![
+        UnitFile { name: format!("{name}.socket"), text: socket },
+        UnitFile { name: format!("{name}@.service"), text: service },
+    ])
+}
+
+fn service(
+    server: &ServerConfig,
+    stdio: &StdioConfig,
+    name: &str,
+    program: &Path,
+    credentials: &Path,
+) -> Result<String, Vec<String>> {
+    let UnitConfig { network, cache, state, memory_max, tasks_max } = &server.unit;
+    let runner =
+        Path::new(&stdio.command).file_name().is_some_and(|name| RUNNERS.iter().any(|known| name == *known));
+    let (network, cache) = (network.unwrap_or(runner), cache.unwrap_or(runner));
+    let secrets = secrets(server, stdio, credentials)?;
+    let home = if *state { format!("/var/lib/{name}") } else { "/tmp".to_owned() };
+    let directory = stdio.cwd.as_ref().map_or_else(|| home.clone(), |path| path.display().to_string());
+
+    let mut start = format!(
+        "{} run-server --name {} --require-isolation",
+        program.display(),
+        argument(server.name.as_str())
+    );
+    if !network {
+        start.push_str(" --no-network");
+    }
+    for (variable, _) in &secrets.loaded {
+        start.push_str(&format!(" --secret {}", argument(&format!("{variable}={variable}"))));
+    }
+    start.push_str(" --");
+    for word in std::iter::once(&stdio.command).chain(&stdio.args) {
+        start.push_str(&format!(" {}", argument(word)));
+    }
+
+    let mut text = format!(
+        "[Unit]\n\
+         Description=MCP server {title}\n\
+         CollectMode=inactive-or-failed\n\
+         [Service]\n\
+         ExecStart={start}\n\
+         StandardInput=socket\n\
+         StandardOutput=socket\n\
+         StandardError=journal\n\
+         SyslogIdentifier={name}\n\
+         DynamicUser=true\n\
+         MemoryMax={memory_max}\n\
+         MemorySwapMax=0\n\
+         TasksMax={tasks_max}\n\
+         OOMPolicy=kill\n\
+         OOMScoreAdjust=500\n\
+         KillMode=mixed\n\
+         TimeoutStopSec=15\n\
+         WorkingDirectory={directory}\n",
+        title = title(server),
+    );
+    text.push_str(&variable("HOME", &home));
+    if cache {
+        let cache = format!("/var/cache/{name}");
+        text.push_str(&variable("XDG_CACHE_HOME", &cache));
+        text.push_str(&variable("npm_config_cache", &format!("{cache}/npm")));
+        text.push_str(&variable("UV_PYTHON_DOWNLOADS", "never"));
+        let _ = writeln!(text, "CacheDirectory={name}\nCacheDirectoryMode=0700");
+    }
+    if *state {
+        let _ = writeln!(text, "StateDirectory={name}\nStateDirectoryMode=0700");
+    }
+    secrets.plain.iter().for_each(|(name, value)| text.push_str(&variable(name, value)));
+    for (variable, line) in &secrets.loaded {
+        text.push_str(line);
+        // So that a missing file is told to the gateway as the reason: a unit without its credential runs nothing.
+        let _ = writeln!(text, "SetCredential={variable}:\\n");
+    }
+    text.push_str(&of_server(network));
+    Ok(text)
+}
+
+/// The name as a description has it.
+fn title(server: &ServerConfig) -> String {
+    server.name.as_str().replace('%', "%%").replace(char::is_control, " ")
+}
+
+/// The variables of a server: those that may be seen, and the lines that load the others.
+struct Variables {
+    plain: Vec<(String, String)>,
+    loaded: Vec<(String, String)>,
+}
+
+fn secrets(server: &ServerConfig, stdio: &StdioConfig, credentials: &Path) -> Result<Variables, Vec<String>> {
+    let mut variables = Variables { plain: Vec::new(), loaded: Vec::new() };
+    let mut faults = Vec::new();
+    let mut refuse = |key: &str, why: &str| {
+        faults.push(format!("mcpServers.{}.{key}: {why}", server.name));
+    };
+    for (name, value) in &stdio.env {
+        let key = format!("env.{name}");
+        let is_secret = SECRETS.iter().any(|end| name.to_ascii_uppercase().ends_with(end));
+        if let Some(file) = value.as_file() {
+            variables.loaded.push((name.clone(), format!("LoadCredential={name}:{}\n", file.display())));
+        } else if let Some(known) = value.as_credential() {
+            variables.loaded.push((name.clone(), credential(name, known, credentials)));
+        } else {
+            match value.as_literal() {
+                Some(text) if !is_secret || text.is_empty() => {
+                    variables.plain.push((name.clone(), text.to_owned()))
+                }
+                Some(_) => refuse(
+                    &key,
+                    "every user of the machine could read this secret in the unit; write it into a file, and `${credential:NAME}` here",
+                ),
+                None => refuse(
+                    &key,
+                    "a unit is given a secret as a whole; write `${credential:NAME}` or `${file:/path}` and nothing beside it",
+                ),
+            }
+        }
+    }
+    if stdio.env_file.is_some() {
+        refuse(
+            "envFile",
+            "a unit reads no such file; put its variables into `env`, and its secrets into credentials",
+        );
+    }
+    if !stdio.pass_env.is_empty() {
+        refuse("passEnv", "a unit has no environment of the gateway; write the values into `env`");
+    }
+    if faults.is_empty() { Ok(variables) } else { Err(faults) }
+}
