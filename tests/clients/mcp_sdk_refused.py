@@ -21,7 +21,7 @@ async def main(url, token=""):
         async with httpx2.AsyncClient(headers=headers) as http, Client(streamable_http_client(url, http_client=http)):
             print("connected")
     except Exception as error:
-        print("; ".join(f"{type(cause).__name__}: {cause}" for cause in causes(error)))
+        print("; ".join(str(cause) for cause in causes(error)))
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -9,6 +9,5 @@ let
 in
 {
   inherit (package.src) members;
-  inherit (package) postInstall;
   programs = map (input: input.name) package.nativeCheckInputs;
 }

@@ -5,12 +5,19 @@
 let
   hostname = "miranda.incus";
 
-  containers = import ./table.nix;
+  # Port to Loki job.
+  syslog = {
+    "51431" = "neo4j-cypher";
+    "51432" = "neo4j-memory";
+    "51433" = "grafana_mcp";
+    "51434" = "argos";
+    "51435" = "gitea-mcp";
+  };
 
-  listener = container: ''
+  listener = port: job: ''
     listener {
-      address = "127.0.0.1:${toString container.syslog}"
-      labels  = { job = "${container.job}", hostname = "${hostname}" }
+      address = "127.0.0.1:${port}"
+      labels  = { job = "${job}", hostname = "${hostname}" }
     }
   '';
 in
@@ -51,7 +58,7 @@ in
     }
 
     loki.source.syslog "containers" {
-    ${lib.concatMapStrings listener (builtins.attrValues containers)}
+    ${lib.concatStrings (lib.mapAttrsToList listener syslog)}
       forward_to = [loki.write.prospero.receiver]
     }
   '';

@@ -51,21 +51,6 @@ rec {
   mkDefault = mkOverride 1000;
   mkForce = mkOverride 50;
 
-  # What was said of `from` counts for `to`, and whoever asks for `from` gets `to`. Both are paths.
-  mkAliasOptionModule =
-    from: to:
-    { config, options, ... }:
-    {
-      options = nested from (mkOption {
-        type = lib.types.anything;
-        description = "Alias of `${show to}`.";
-        apply = _: at to config;
-      });
-      config = nested to (mkMerge (at from options).definitions);
-    };
-  nested = path: value: lib.foldr (name: inner: { ${name} = inner; }) value path;
-  at = path: set: foldl' (inner: name: inner.${name}) set path;
-
   # The definitions of the member `name` in a definition of a set; conditions are kept, not asked.
   member =
     name: definition:
@@ -215,7 +200,7 @@ rec {
           found = values given;
           value =
             if found != [ ] then
-              lib.types.checked type path found
+              type.merge path found
             else if attributes ? default then
               # Defaults are checked as well.
               type.merge path [ attributes.default ]
@@ -226,7 +211,6 @@ rec {
           config = if attributes ? apply then attributes.apply value else value;
           options = attributes // {
             inherit path;
-            definitions = given;
           };
           undeclared = [ ];
         };

@@ -37,9 +37,6 @@ let
     };
 
   service = unit {
-    path = free // {
-      default = [ ];
-    };
     environment = mkOption {
       type = types.attrsOf (types.nullOr types.str);
       default = { };
@@ -82,8 +79,6 @@ let
     }
   );
 
-  slice = unit { sliceConfig = free; };
-
   socket = unit {
     listenStreams = texts;
     socketConfig = free;
@@ -121,7 +116,7 @@ let
   install = definition: listed "WantedBy" definition.wantedBy;
 
   # Every NixOS service has these, after its own.
-  ofEvery = [
+  path = [
     pkgs.coreutils
     pkgs.findutils
     pkgs.gnugrep
@@ -130,9 +125,6 @@ let
   ];
   environment =
     definition:
-    let
-      path = definition.path ++ ofEvery;
-    in
     definition.environment
     // {
       LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
@@ -160,8 +152,6 @@ let
     ++ section "Socket" definition.socketConfig
     ++ map (stream: "ListenStream=${stream}") definition.listenStreams
     ++ installText definition;
-
-  sliceText = definition: common definition ++ section "Slice" definition.sliceConfig;
 
   installText =
     definition: lib.optionals (definition.wantedBy != [ ]) (section "Install" (install definition));
@@ -214,18 +204,10 @@ lib.evalModules {
             };
           };
           services.alloy.enable = lib.mkEnableOption "Alloy";
-          services.grafana.provision = free;
           services.loki = free;
-          services.nginx = {
-            enable = lib.mkEnableOption "nginx";
-            virtualHosts = free;
-          };
           services.prometheus = {
             enable = lib.mkEnableOption "Prometheus";
             globalConfig = free;
-            ruleFiles = free // {
-              default = [ ];
-            };
             scrapeConfigs = free // {
               default = [ ];
             };
@@ -242,22 +224,14 @@ lib.evalModules {
               type = types.attrsOf service;
               default = { };
             };
-            slices = mkOption {
-              type = types.attrsOf slice;
-              default = { };
-            };
             sockets = mkOption {
               type = types.attrsOf socket;
               default = { };
-            };
-            package = free // {
-              default = pkgs.systemd;
             };
             packages = free // {
               default = [ ];
             };
             tmpfiles.rules = texts;
-            tmpfiles.settings = free;
             units = free;
           };
           users.groups = free;
@@ -287,10 +261,7 @@ lib.evalModules {
             ) config.systemd.services
             // lib.mapAttrs' (
               name: definition: lib.nameValuePair "${name}.socket" (finish (socketText definition))
-            ) config.systemd.sockets
-            // lib.mapAttrs' (
-              name: definition: lib.nameValuePair "${name}.slice" (finish (sliceText definition))
-            ) config.systemd.slices;
+            ) config.systemd.sockets;
         };
       }
     )

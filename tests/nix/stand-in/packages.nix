@@ -31,7 +31,6 @@ let
     // removeAttrs attributes [ "meta" ];
 
   named = lib.genAttrs [
-    "bash"
     "cargo"
     "cargo-nextest"
     "chromedriver"
@@ -43,7 +42,6 @@ let
     "findutils"
     "gnugrep"
     "gnused"
-    "installShellFiles"
     "makeWrapper"
     "mcp-server-time"
     "nixfmt"
@@ -130,28 +128,20 @@ let
           text = "#!/usr/bin/env bash\nset -euo pipefail\nexport PATH=${lib.makeBinPath runtimeInputs}:$PATH\n${text}";
         }
       );
-    linkFarm =
-      name: parts: package name (builtins.deepSeq (lib.mapAttrsToList (_: toString) parts) { });
     symlinkJoin = { name, ... }@attributes: package name attributes;
     mkShell = attributes: package "shell" attributes;
-    # Takes a function of the package that comes out, too.
     rustPlatform.buildRustPackage =
-      given:
-      let
-        attributes = if builtins.isFunction given then given { finalPackage = built; } else given;
-        inherit (attributes)
-          cargoLock
-          pname
-          version
-          src
-          ;
-        # Both are read, as the real function does.
-        built = builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq (fromTOML (
-          builtins.readFile cargoLock.lockFile
-        )) (package "${pname}-${version}" attributes);
-      in
-      built;
-    testers.testVersion = { package }: pkgs.writeText "version" package.version;
+      {
+        pname,
+        version,
+        src,
+        cargoLock,
+        ...
+      }@attributes:
+      # Both are read, as the real function does.
+      builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq (fromTOML (
+        builtins.readFile cargoLock.lockFile
+      )) (package "${pname}-${version}" attributes);
     testers.runNixOSTest = test: import ./virtual-machine-test.nix { inherit lib pkgs test; };
   };
 in
