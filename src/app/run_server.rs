@@ -2,8 +2,10 @@
 //!
 //! The socket is our input and becomes the server's input and output, so no message passes through here. This
 //! process gives the server the secrets that its unit was given, logs its stderr, ends it with everything that
-//! it started when the gateway closes the socket, and says last how it ended ([`ExitNotice`]).
+//! it started when the gateway closes the socket, and says last how it ended ([`ExitNotice`]), and which limit of
+//! its unit did it, if one did.
 
+mod control_group;
 mod isolation;
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -21,6 +23,7 @@ use crate::upstream::CloseReason;
 use crate::upstream::exit_notice::ExitNotice;
 use crate::upstream::transport::child::Process;
 use crate::upstream::transport::child::stderr::StderrRate;
+use control_group::ControlGroup;
 pub use isolation::Isolation;
 
 /// How long the exit notice may take: a gateway that does not read must not keep the unit.
@@ -45,11 +48,15 @@ pub async fn run(assignment: Assignment) -> bool {
             return false;
         }
     };
-    let notice = match serve(&assignment, &socket).await {
+    let group = ControlGroup::own();
+    let mut notice = match serve(&assignment, &socket, &group).await {
         Ok(reason) => ExitNotice::from(reason),
         Err(refusal) => ExitNotice::Refused(refusal),
     };
     let well = matches!(&notice, ExitNotice::Ended { status, .. } if status == "exited with status 0");
+    if let ExitNotice::Ended { status, .. } = &mut notice {
+        *status = group.explain(status);
+    }
     match &notice {
         ExitNotice::Refused(reason) => tracing::error!(mcp_server = %name, "{name} is not started: {reason}"),
         ExitNotice::Ended { status, .. } => {
@@ -70,7 +77,11 @@ fn own_socket() -> std::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<CloseReason, String> {
+async fn serve(
+    assignment: &Assignment,
+    socket: &OwnedFd,
+    group: &ControlGroup,
+) -> Result<CloseReason, String> {
     let Assignment { name, command, isolation } = assignment;
     isolation.check(socket).map_err(|missing| missing.to_string())?;
     let copy = || socket.try_clone().map_err(|error| error.to_string());
@@ -90,6 +101,7 @@ async fn serve(assignment: &Assignment, socket: &OwnedFd) -> Result<CloseReason,
         () = process.exited() => {}
         _ = hung_up.wait() => tracing::debug!(mcp_server = %name, "the gateway closed the connection"),
         () = shutdown.requested() => {}
+        () = group.tell_of_refused_processes(name) => {}
     }
     let reason = process.end().await;
     signalled.abort();

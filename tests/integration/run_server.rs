@@ -119,6 +119,20 @@ async fn when_the_gateway_closes_the_socket_everything_that_the_server_started_e
     .await;
 }
 
+/// What the kernel makes of it is tried in the virtual machine of tests/appliance.
+#[tokio::test]
+async fn a_server_is_killed_before_its_wrapper_when_memory_runs_out() {
+    let score = |pid: &dyn std::fmt::Display| -> i32 {
+        std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().parse().unwrap()
+    };
+    let unit = SocketUnit::start(&[], &[]);
+    let gateway = Gateway::serving(json!({ "a": unit.entry() })).start().await;
+    gateway.listed(&["a"]).await;
+    let server = gateway.post("/a/pid", &json!({})).await.ok();
+    let wrapper = unit.instances.lock().unwrap()[0].id();
+    assert!(score(&server) > score(&wrapper), "{} and {}", score(&server), score(&wrapper));
+}
+
 #[tokio::test]
 async fn the_server_gets_its_credentials_and_not_what_systemd_keeps_there() {
     let credentials = tempfile::tempdir().unwrap();

@@ -5,6 +5,8 @@
 //! server. The kernel takes the end of the *thread* that started the child for the end of the parent, so one thread
 //! starts all children and lives as long as the process.
 //!
+//! The child also asks to be the first that the kernel kills when memory runs out, so that its parent can tell of it.
+//!
 //! Not reached are processes that the child starts itself (their input ends, which most heed), and programs that gain
 //! privileges when they are started, for which the kernel forgets the request.
 
@@ -24,6 +26,10 @@ use tokio::sync::oneshot;
 const OWN_PROGRAM: &str = "/proc/self/exe";
 /// The command of this program that becomes a server.
 pub const COMMAND: &str = "start-child";
+/// How likely the kernel kills a process when memory runs out: from -1000 to 1000, in thousandths of the memory.
+const KILL_SCORE: &str = "/proc/self/oom_score_adj";
+/// What a child adds to its parent's.
+const KILLED_BEFORE_PARENT: i32 = 500;
 /// The exit status of a child that could not become its server, as that of a shell.
 const NOT_STARTED: u8 = 127;
 /// The start of its last stderr line then.
@@ -115,6 +121,11 @@ impl StartChild {
         {
             return "the gateway has ended".to_owned();
         }
+        if let Err(error) = be_killed_first() {
+            eprintln!(
+                "mcpo cannot make this server the first to be killed when memory runs out: {KILL_SCORE}: {error}"
+            );
+        }
         let Some((program, arguments)) = self.command.split_first() else {
             return "no command was given".to_owned();
         };
@@ -126,6 +137,11 @@ impl StartChild {
         let error = std::process::Command::new(program).args(arguments).exec();
         explain(&program.to_string_lossy(), &error)
     }
+}
+
+fn be_killed_first() -> io::Result<()> {
+    let own: i32 = std::fs::read_to_string(KILL_SCORE)?.trim().parse().map_err(io::Error::other)?;
+    std::fs::write(KILL_SCORE, (own + KILLED_BEFORE_PARENT).min(1000).to_string())
 }
 
 /// Why a program did not start.
