@@ -14,12 +14,23 @@
       eachSystem = build: lib.genAttrs systems (system: build nixpkgs.legacyPackages.${system});
     in
     {
-      packages = eachSystem (pkgs: rec {
-        default = mcpo;
-        mcpo = pkgs.callPackage ./nix/wrapped.nix { inherit mcpo-gateway; };
-        mcpo-gateway = pkgs.callPackage ./nix/package.nix { };
-        local-gateway = pkgs.callPackage ./nix/local-gateway.nix { inherit mcpo; };
-      });
+      packages = eachSystem (
+        pkgs:
+        rec {
+          default = mcpo;
+          mcpo = pkgs.callPackage ./nix/wrapped.nix { inherit mcpo-gateway; };
+          mcpo-gateway = pkgs.callPackage ./nix/package.nix {
+            virtualMachineTests = import ./nix/tests { inherit lib pkgs self; };
+          };
+          local-gateway = pkgs.callPackage ./nix/local-gateway.nix { inherit mcpo; };
+        }
+        // lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") {
+          # Both parts of an image of the whole host: `incus image import result/metadata/*.tar.xz result/squashfs/*.squashfs`.
+          miranda-incus = pkgs.linkFarm "mcpo-miranda-incus" {
+            inherit (self.nixosConfigurations.miranda.config.system.build) metadata squashfs;
+          };
+        }
+      );
 
       apps = eachSystem (pkgs: rec {
         default = local-gateway;
@@ -33,7 +44,10 @@
       overlays.default = import ./nix/overlay.nix;
 
       nixosModules.default = ./nix/module.nix;
-      nixosModules.mcpo = self.nixosModules.default;
+      nixosModules.mcpo-gateway = self.nixosModules.default;
+      nixosModules.mcpo-alias = ./nix/module/alias.nix;
+
+      homeModules.default = ./nix/home-manager.nix;
 
       nixosConfigurations.miranda = nixpkgs.lib.nixosSystem {
         system = "x86_64-linux";

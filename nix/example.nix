@@ -1,6 +1,6 @@
 { pkgs, ... }:
 {
-  services.mcpo = {
+  services.mcpo-gateway = {
     enable = true;
     servers.time.package = pkgs.mcp-server-time;
     servers.github.url = "https://api.githubcopilot.com/mcp/";

@@ -20,65 +20,39 @@ let
     mapAttrsToList
     optional
     ;
-  cfg = config.services.mcpo;
+  cfg = config.services.mcpo-gateway;
   names = import ./names.nix { inherit lib; };
 
-  refuse = condition: message: {
-    assertion = !condition;
-    inherit message;
-  };
+  refuse = import ./refuse.nix;
 
   inherit (lib.strings) escapeNixIdentifier;
 
-  # Every secret file, with the option that names it: those of the gateway, with the credential that each becomes ..
   credentials = import ./credentials.nix { inherit cfg lib; };
-  gatewayFiles = credentials.own ++ credentials.ofServers;
-  # .. and those of the servers that this machine runs.
-  serverFiles = concatLists (
-    mapAttrsToList (
-      name: server:
-      mapAttrsToList (variable: file: {
-        option = "services.mcpo.servers.${escapeNixIdentifier name}.secrets.${escapeNixIdentifier variable}";
-        inherit file;
-      }) server.secrets
-    ) cfg.servers
-  );
-
-  secretFile =
-    { option, file, ... }:
-    let
-      path = toString file;
-    in
-    [
-      (refuse (builtins.isPath file || hasPrefix builtins.storeDir path)
-        "${option} is in the Nix store, or would be copied there, where every user of the machine can read it. Write the path of a file on the machine as a string, such as \"/run/secrets/NAME\", and let agenix, sops-nix or an administrator put the secret there."
-      )
-      (refuse (!builtins.isPath file && !hasPrefix "/" path)
-        "${option} is `${path}`, which is no absolute path; it is a file that holds the secret, never the secret itself. Write a path such as \"/run/secrets/NAME\"."
-      )
-      (refuse (lib.hasInfix ":" path) "${option} is `${path}`: systemd ends a credential's path at the first `:`. Give the file another name.")
-    ];
 
   localOnly = [
     "args"
     "env"
+    "path"
     "secrets"
+    "secretFiles"
   ];
 
   server =
     name: entry:
     let
-      option = "services.mcpo.servers.${escapeNixIdentifier name}";
+      option = "services.mcpo-gateway.servers.${escapeNixIdentifier name}";
       ways = filter (way: entry.${way} != null) [
         "command"
+        "npx"
         "package"
         "url"
+        "uvx"
       ];
       remote = entry.url != null;
       useless =
         if remote then
           filter (key: entry.${key} != { } && entry.${key} != [ ]) localOnly
-          ++ filter (key: entry.${key}) [
+          ++ filter (key: entry.${key} != false) [
             "network"
             "state"
             "cache"
@@ -102,9 +76,12 @@ let
         "oauth"
         "rate"
       ];
-      clash = builtins.attrNames (builtins.intersectAttrs entry.secrets entry.env);
+      secrets = entry.secrets // entry.secretFiles;
+      clash =
+        attrNames (builtins.intersectAttrs secrets entry.env)
+        ++ attrNames (builtins.intersectAttrs entry.secrets entry.secretFiles);
       badVariables = filter (variable: builtins.match "[A-Za-z_][A-Za-z0-9_]*" variable == null) (
-        attrNames entry.secrets ++ attrNames entry.env
+        attrNames secrets ++ attrNames entry.env
       );
       openHeaders = filter (
         header:
@@ -126,10 +103,12 @@ let
         ];
     in
     [
-      (refuse (name == "") "services.mcpo.servers.\"\" has an empty name. Give the server a name.")
+      (refuse (
+        name == ""
+      ) "services.mcpo-gateway.servers.\"\" has an empty name. Give the server a name.")
       (refuse (builtins.elem name names.reserved) "${option}: `${name}` is a path of the gateway itself, so no server can be called that. Rename it, for instance to `${name}-server`.")
       (refuse (ways == [ ])
-        "${option} says neither what to run nor where the server is. Give `command` or `package` for a server that this machine runs, or `url` for a remote one."
+        "${option} says neither what to run nor where the server is. Give `package`, `command`, `npx` or `uvx` for a server that this machine runs, or `url` for a remote one."
       )
       (refuse (builtins.length ways > 1)
         "${option} has ${
@@ -148,7 +127,7 @@ let
         "${option}.${concatStringsSep ", " twice} stands in `settings` of the server, too. Keep the option."
       )
       (refuse (clash != [ ])
-        "${option} sets ${concatStringsSep ", " clash} both in `env` and in `secrets`. Keep the one in `secrets`."
+        "${option} sets ${concatStringsSep ", " clash} in two of `env`, `secrets` and `secretFiles`. Keep one, and no secret in `env`."
       )
       (refuse (badVariables != [ ])
         "${option}: `${concatStringsSep "`, `" badVariables}` cannot be the name of an environment variable. Use letters, digits and `_`."
@@ -156,10 +135,13 @@ let
       (refuse (openHeaders != [ ])
         "${option}.headers.${concatStringsSep ", " openHeaders} would stand in the world-readable store. Write `{ prefix = \"Bearer \"; file = \"/run/secrets/NAME\"; }`."
       )
-      (refuse (entry.command != null && !hasPrefix "/" entry.command)
-        "${option}.command is `${toString entry.command}`, which is no absolute path, and the unit has no PATH of yours. Write \"\${pkgs.NAME}/bin/${toString entry.command}\", or use `package`."
+      (refuse
+        (!remote && entry.maxConnections != null && entry.maxConnections < names.connections cfg.settings)
+        "${option}.maxConnections is ${toString entry.maxConnections}, but the gateway may ask for ${toString (names.connections cfg.settings)} instances, and systemd would refuse some of them without a word. Set services.mcpo-gateway.settings.limits.identities to ${
+          toString (entry.maxConnections - 2)
+        }, or leave out maxConnections."
       )
-      (refuse ownPort "${option}.url is the address of the gateway itself (services.mcpo.port is ${toString cfg.port}). Give the server or the gateway another port.")
+      (refuse ownPort "${option}.url is the address of the gateway itself (services.mcpo-gateway.port is ${toString cfg.port}). Give the server or the gateway another port.")
     ];
 
   becomesDash = "because characters other than letters, digits, `_`, `.` and `-` become `-`";
@@ -170,7 +152,7 @@ let
       (
         group:
         refuse (builtins.length group > 1)
-          "services.mcpo.servers.{${
+          "services.mcpo-gateway.servers.{${
             concatStringsSep ", " (map (name: "\"${name}\"") group)
           }} would both be `${names.unit (builtins.head group)}`, ${becomesDash}. Rename one of them."
       )
@@ -183,7 +165,7 @@ let
       "${
         concatStringsSep " and " (map (secret: secret.option) group)
       } would both be the credential `${credential}`, ${becomesDash} and `-` joins a server and its header. Rename one of them."
-  ) (groupBy (secret: secret.id) gatewayFiles);
+  ) (groupBy (secret: secret.id) (credentials.own ++ credentials.ofServers));
 
   badCredentials = filter (name: name != names.sanitize name) (attrNames cfg.credentials);
 
@@ -209,10 +191,10 @@ let
         ]
       ) (concatStringsSep "." path);
   openSettings =
-    openSecrets [ "services.mcpo.settings" ] cfg.settings
+    openSecrets [ "services.mcpo-gateway.settings" ] cfg.settings
     ++ concatLists (
       mapAttrsToList (
-        name: entry: openSecrets [ "services.mcpo.servers.${name}.settings" ] entry.settings
+        name: entry: openSecrets [ "services.mcpo-gateway.servers.${name}.settings" ] entry.settings
       ) cfg.servers
     );
 
@@ -234,24 +216,20 @@ let
 in
 {
   config.assertions = lib.optionals cfg.enable (
-    concatLists (map secretFile (gatewayFiles ++ serverFiles))
-    ++ concatLists (mapAttrsToList server cfg.servers)
+    concatLists (mapAttrsToList server cfg.servers)
     ++ sameUnit
     ++ sameCredential
     ++ [
       (refuse (badCredentials != [ ])
-        "services.mcpo.credentials: `${concatStringsSep "`, `" badCredentials}` cannot be the name of a credential. Use letters, digits, `_`, `.` and `-`."
-      )
-      (refuse (cfg.port < 1024)
-        "services.mcpo.port is ${toString cfg.port}, but ports below 1024 need a privilege that the gateway does not have. Use a port from 1024 on, and a reverse proxy or a port forward in front of it."
+        "services.mcpo-gateway.credentials: `${concatStringsSep "`, `" badCredentials}` cannot be the name of a credential. Use letters, digits, `_`, `.` and `-`."
       )
       (refuse (taken != { })
-        "services.mcpo.settings.${concatStringsSep ", " (attrNames taken)} has an option of its own. Use ${
-          concatStringsSep ", " (map (option: "services.mcpo.${option}") (builtins.attrValues taken))
+        "services.mcpo-gateway.settings.${concatStringsSep ", " (attrNames taken)} has an option of its own. Use ${
+          concatStringsSep ", " (map (option: "services.mcpo-gateway.${option}") (builtins.attrValues taken))
         }."
       )
       (refuse (openSettings != [ ])
-        "${concatStringsSep ", " openSettings} would stand in the world-readable store. Name the file in services.mcpo.credentials.NAME and write \"\\\${credential:NAME}\" here."
+        "${concatStringsSep ", " openSettings} would stand in the world-readable store. Name the file in services.mcpo-gateway.credentials.NAME and write \"\\\${credential:NAME}\" here."
       )
     ]
   );

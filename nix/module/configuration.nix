@@ -9,7 +9,7 @@
 
 let
   inherit (lib) filterAttrs mapAttrs optionalAttrs;
-  cfg = config.services.mcpo;
+  cfg = config.services.mcpo-gateway;
   names = import ./names.nix { inherit lib; };
 
   header =
@@ -103,12 +103,18 @@ let
     secret = "\${credential:${names.auditCredential}}";
   };
 
+  settings =
+    let
+      limits = given cfg.settings.limits;
+    in
+    removeAttrs cfg.settings [ "limits" ] // optionalAttrs (limits != { }) { inherit limits; };
+
   unchecked = (pkgs.formats.json { }).generate "mcpo-unchecked.json" cfg.configData;
 in
 {
   config = lib.mkIf cfg.enable {
-    services.mcpo.configData =
-      cfg.settings
+    services.mcpo-gateway.configData =
+      settings
       // {
         inherit (cfg) host port stateDir;
         mcpServers = mapAttrs entry cfg.servers;
@@ -128,7 +134,7 @@ in
 
     # `mcpo check` needs no secret. The program of the machine that builds is the one of the machine that runs,
     # unless this is a cross build, which then goes unchecked.
-    services.mcpo.configFile = pkgs.runCommand "mcpo-config.json" { } (
+    services.mcpo-gateway.configFile = pkgs.runCommand "mcpo-config.json" { } (
       lib.optionalString (pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform) ''
         ${lib.getExe' cfg.package "mcpo"} check --config ${unchecked}
       ''

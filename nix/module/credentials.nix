@@ -13,7 +13,7 @@ let
   inherit (lib.strings) escapeNixIdentifier;
   names = import ./names.nix { inherit lib; };
 
-  option = name: "services.mcpo.servers.${escapeNixIdentifier name}";
+  option = name: "services.mcpo-gateway.servers.${escapeNixIdentifier name}";
 
   headers =
     name: server:
@@ -39,16 +39,16 @@ in
 {
   own =
     mapAttrsToList (name: key: {
-      option = "services.mcpo.apiKeys.${escapeNixIdentifier name}.file";
+      option = "services.mcpo-gateway.apiKeys.${escapeNixIdentifier name}.file";
       id = names.keyCredential name;
       inherit (key) file;
     }) cfg.apiKeys
     ++ mapAttrsToList (id: file: {
-      option = "services.mcpo.credentials.${escapeNixIdentifier id}";
+      option = "services.mcpo-gateway.credentials.${escapeNixIdentifier id}";
       inherit id file;
     }) cfg.credentials
     ++ optional (cfg.audit.secret.file != null) {
-      option = "services.mcpo.audit.secret.file";
+      option = "services.mcpo-gateway.audit.secret.file";
       id = names.auditCredential;
       inherit (cfg.audit.secret) file;
     };

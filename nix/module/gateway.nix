@@ -7,18 +7,31 @@
 }:
 
 let
-  cfg = config.services.mcpo;
+  cfg = config.services.mcpo-gateway;
   names = import ./names.nix { inherit lib; };
-  hardening = import ./hardening.nix { };
+  hardening = import ./hardening.nix { inherit lib; };
 
   localServers = lib.filterAttrs (_: names.isLocal) cfg.servers;
   credentials = import ./credentials.nix { inherit cfg lib; };
   load = credential: "${credential.id}:${toString credential.file}";
 
   sockets = map (name: "${names.unit name}.socket") (builtins.attrNames localServers);
+
+  # A switch leaves the sockets that it knows as they are, so that another address is another unit.
+  ownSocket = "mcpo-${names.sanitize cfg.host}-${toString cfg.port}";
+  address =
+    if cfg.host == "localhost" then
+      "127.0.0.1"
+    else if lib.hasInfix ":" cfg.host then
+      "[${cfg.host}]"
+    else
+      cfg.host;
+  # What systemd has had since 253: `systemctl reload` waits for the end of the reload.
+  notifiesReload = lib.versionAtLeast config.systemd.package.version "253";
   underVarLib = lib.hasPrefix "/var/lib/" (toString cfg.stateDir);
   # Above the gateway's own deadline for calls in flight, which is 20 seconds unless it is set.
-  stopAfter = builtins.ceil (cfg.settings.limits.drain or 20) + 10;
+  stopAfter =
+    builtins.ceil (if cfg.settings.limits.drain == null then 20 else cfg.settings.limits.drain) + 10;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -33,15 +46,39 @@ in
 
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
 
-    systemd.tmpfiles.rules = lib.mkIf (!underVarLib) [
-      "d ${toString cfg.stateDir} 0750 ${cfg.user} ${cfg.group} -"
-    ];
+    systemd.tmpfiles.settings.mcpo = lib.mkIf (!underVarLib) {
+      ${toString cfg.stateDir}.d = {
+        mode = "0750";
+        inherit (cfg) user group;
+      };
+    };
+
+    environment.systemPackages = [ cfg.package ];
+
+    # systemd holds the port, so that callers wait while the gateway restarts, and ports below 1024 need no privilege.
+    systemd.sockets.${ownSocket} = {
+      description = "Port of the MCP gateway";
+      wantedBy = [ "sockets.target" ];
+      listenStreams = [ "${address}:${toString cfg.port}" ];
+      socketConfig = {
+        Service = "mcpo.service";
+        # It is made before the machine has its addresses.
+        FreeBind = true;
+      };
+    };
 
     systemd.services.mcpo = {
       description = "MCP gateway";
       wantedBy = [ "multi-user.target" ];
-      wants = sockets;
-      after = [ "network.target" ] ++ sockets;
+      # Wanted and not required: with the port in use, each further start of the gateway tries again.
+      wants = [ "${ownSocket}.socket" ] ++ sockets;
+      after = [
+        "network.target"
+        "${ownSocket}.socket"
+      ]
+      ++ sockets;
+      # Its sockets stay, and calls in flight are answered.
+      stopIfChanged = false;
 
       # A changed configuration is reloaded: only servers whose entry changed are touched.
       reloadTriggers = [ cfg.configFile ];
@@ -60,10 +97,9 @@ in
       startLimitIntervalSec = 0;
 
       serviceConfig = {
-        Type = "notify";
+        Type = if notifiesReload then "notify-reload" else "notify";
         NotifyAccess = "main";
         ExecStart = "${lib.getExe' cfg.package "mcpo"} --config /etc/mcpo/config.json";
-        ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
         Restart = "always";
         RestartSec = 3;
         WatchdogSec = 30;
@@ -99,7 +135,10 @@ in
         LogsDirectory = "mcpo";
         LogsDirectoryMode = "0750";
       }
-      // hardening.gateway;
+      // lib.optionalAttrs (!notifiesReload) {
+        ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
+      }
+      // hardening.gateway { inherit (cfg) port; };
     };
   };
 }

@@ -1,4 +1,4 @@
-# The options of one entry of `services.mcpo.apiKeys`.
+# The options of one entry of `services.mcpo-gateway.apiKeys`.
 { rate, secretPath }:
 { lib, ... }:
 

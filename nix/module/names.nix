@@ -30,6 +30,9 @@ rec {
       stringToCharacters name
     );
 
+  # Below system.slice, so that its weight counts against that of the gateway.
+  slice = "system-mcpo.slice";
+
   unit = server: "mcpo-server-${sanitize server}";
 
   # A directory of root and the gateway's group, which no server's own user can enter.
@@ -43,7 +46,11 @@ rec {
   auditCredential = "audit-secret";
 
   # Whether an entry is a server that this machine runs.
-  isLocal = server: server.command != null || server.package != null;
+  isLocal = server: server.url == null;
+
+  # Instances of one server that the gateway may ask for; src/config/defaults.rs has the number of identities.
+  connections =
+    settings: (if settings.limits.identities == null then 256 else settings.limits.identities) + 2;
 
   # One argument of ExecStart=: systemd expands `%` and `$` unless they are doubled. JSON's quoting is among
   # those that systemd reads.

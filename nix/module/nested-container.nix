@@ -9,7 +9,7 @@
 }:
 
 let
-  cfg = config.services.mcpo;
+  cfg = config.services.mcpo-gateway;
   names = import ./names.nix { inherit lib; };
 
   units = [
@@ -23,7 +23,7 @@ in
   config = lib.mkIf (cfg.enable && cfg.nestedContainer) {
     systemd.packages = map (
       unit:
-      pkgs.writeTextDir "etc/systemd/system/${unit}.d/zzz-lxc-service.conf" "# services.mcpo.nestedContainer\n"
+      pkgs.writeTextDir "etc/systemd/system/${unit}.d/zzz-lxc-service.conf" "# services.mcpo-gateway.nestedContainer\n"
     ) units;
   };
 }

@@ -1,4 +1,4 @@
-# The options of `services.mcpo.servers.NAME.oauth`.
+# The options of `services.mcpo-gateway.servers.NAME.oauth`.
 { secretPath }:
 { lib, ... }:
 

@@ -1,4 +1,4 @@
-# The options of `services.mcpo`. What NixOS need not know goes into the freeform `settings`, which the gateway
+# The options of `services.mcpo-gateway`. What NixOS need not know goes into the freeform `settings`, which the gateway
 # itself checks when the system is built.
 {
   config,
@@ -14,7 +14,7 @@ let
     mkOption
     types
     ;
-  cfg = config.services.mcpo;
+  cfg = config.services.mcpo-gateway;
   json = pkgs.formats.json { };
   secretPath = import ./secret-path.nix { inherit lib; };
 
@@ -22,7 +22,7 @@ let
   apiKey = types.submodule (import ./key-options.nix { inherit rate secretPath; });
 in
 {
-  options.services.mcpo = {
+  options.services.mcpo-gateway = {
     enable = mkEnableOption "mcpo, a gateway that puts many MCP servers behind one HTTP port";
 
     package = mkOption {
@@ -36,17 +36,36 @@ in
     };
 
     host = mkOption {
-      type = types.str;
+      type = types.strMatching "localhost|[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*" // {
+        description = "IP address or localhost";
+      };
       default = "127.0.0.1";
       example = "0.0.0.0";
-      description = "Address to listen on. Anything but the loopback wants `apiKeys`.";
+      description = ''
+        Address to listen on. Anything but the loopback wants `apiKeys`. systemd holds it
+        (`mcpo-HOST-PORT.socket`): while the gateway restarts, callers wait. Further addresses, also Unix sockets, are units of
+        your own beside it:
+        `systemd.sockets.mcpo-local = { wantedBy = [ "sockets.target" ]; listenStreams = [ "/run/mcpo.sock" ]; socketConfig.Service = "mcpo.service"; }`.
+      '';
     };
 
     port = mkOption {
       type = types.port;
       default = 8000;
       example = 25530;
-      description = "TCP port to listen on, at least 1024: the gateway has no privileges.";
+      description = "TCP port to listen on; one below 1024 too, since systemd opens it.";
+    };
+
+    publicUrl = mkOption {
+      type = types.nullOr (
+        types.strMatching "https?://[^/]+.*" // { description = "http or https address"; }
+      );
+      default = null;
+      example = "https://mcp.example.org";
+      description = ''
+        Address under which people and clients reach the gateway, through a proxy too. Sign-ins to servers come back
+        to it, and it stands in what the gateway hands out for Open WebUI, VS Code and LobeChat.
+      '';
     };
 
     openFirewall = mkOption {
@@ -68,7 +87,7 @@ in
     };
 
     stateDir = mkOption {
-      type = types.path;
+      type = import ./own-directory-type.nix { inherit lib; };
       default = "/var/lib/mcpo";
       example = "/srv/mcpo";
       description = "Directory of the gateway's state: the last known tools of every server, and the tokens of sign-ins.";
@@ -103,9 +122,28 @@ in
         }
       '';
       description = ''
-        The servers behind the gateway, by name: either one that this machine runs (`command` or `package`), in a
-        unit of its own, or a remote one (`url`).
+        The servers behind the gateway, by name: either one that this machine runs (`package`, `command`, `npx` or
+        `uvx`), in a unit of its own, or a remote one (`url`).
       '';
+    };
+
+    allServers = {
+      memoryMax = mkOption {
+        type = import ./size-type.nix { inherit lib; };
+        default = "75%";
+        example = "4G";
+        description = "Memory of all servers of this machine together. Above it the kernel ends one of their processes, and no other of the machine.";
+      };
+      tasksMax = mkOption {
+        type = types.ints.positive;
+        default = 4096;
+        description = "Processes and threads of all servers of this machine together.";
+      };
+      cpuWeight = mkOption {
+        type = types.ints.positive;
+        default = 50;
+        description = "Share of the processors that all servers together get when there is not enough for all: the gateway, as every other service, has 100.";
+      };
     };
 
     apiKeys = mkOption {
@@ -131,7 +169,31 @@ in
     };
 
     settings = mkOption {
-      type = types.submodule { freeformType = json.type; };
+      type = types.submodule {
+        freeformType = json.type;
+        # What the units hang on, too.
+        options.limits = mkOption {
+          type = types.submodule {
+            freeformType = json.type;
+            options = {
+              drain = mkOption {
+                type = types.nullOr types.numbers.nonnegative;
+                default = null;
+                example = 60;
+                description = "Seconds that calls in flight have when the gateway ends; `null` leaves it at 20.";
+              };
+              identities = mkOption {
+                type = types.nullOr types.ints.unsigned;
+                default = null;
+                example = 14;
+                description = "Instances of one server for callers that need one of their own; `null` leaves it at 256.";
+              };
+            };
+          };
+          default = { };
+          description = "Limits of the gateway. Those without an option here: the README of src/config.";
+        };
+      };
       default = { };
       example = {
         limits.drain = 20;
@@ -166,16 +228,23 @@ in
     warnings =
       lib.optional
         (
-          !builtins.elem cfg.host [
-            "127.0.0.1"
-            "::1"
-            "localhost"
-          ]
-          && cfg.apiKeys == { }
-          && !lib.hasPrefix "unix:" cfg.host
+          cfg.apiKeys == { }
+          && (
+            cfg.nginx.virtualHost != null
+            || !builtins.elem cfg.host [
+              "127.0.0.1"
+              "::1"
+              "localhost"
+            ]
+          )
         )
         ''
-          services.mcpo.host is ${cfg.host} and services.mcpo.apiKeys is empty: anyone who reaches port ${toString cfg.port} can call every tool. Give services.mcpo.apiKeys.NAME.file, or listen on 127.0.0.1.
+          services.mcpo-gateway.apiKeys is empty: anyone who reaches ${
+            if cfg.nginx.virtualHost != null then
+              cfg.nginx.virtualHost
+            else
+              "port ${toString cfg.port} of ${cfg.host}"
+          } can call every tool. Give services.mcpo-gateway.apiKeys.NAME.file, or listen on 127.0.0.1 alone.
         '';
   };
 }

@@ -1,8 +1,10 @@
-# The type of options that name a secret file on the machine. It takes more than it should: assertions.nix refuses
-# paths in the store with a message that tells why, which a type cannot.
+# The type of options that name a secret file on the machine.
 { lib }:
 
-lib.types.either lib.types.path lib.types.str
+lib.types.addCheck lib.types.externalPath (
+  # systemd ends a credential's path at the first one.
+  file: !lib.hasInfix ":" (toString file)
+)
 // {
-  description = "absolute path of a file on the machine, outside the store";
+  description = "absolute path, without `:` and outside the Nix store, of a file on the machine that holds the secret";
 }

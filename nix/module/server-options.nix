@@ -1,13 +1,29 @@
-# The options of one entry of `services.mcpo.servers`.
+# The options of one entry of `services.mcpo-gateway.servers`.
 {
   json,
   rate,
   secretPath,
 }:
-{ lib, ... }:
+{ config, lib, ... }:
 
 let
   inherit (lib) literalExpression mkOption types;
+
+  fetched =
+    pattern: example: what:
+    mkOption {
+      type = types.nullOr (types.strMatching pattern // { description = "${what} with its version"; });
+      default = null;
+      inherit example;
+      description = ''
+        A ${what} that is fetched when the server starts, and run, in place of `command`. It sets `network`,
+        `cache` and what it needs of `path`. What is fetched is neither locked nor reviewed, the first start takes as long
+        as the download, and does not succeed while the registry is down (with uvx no start
+        does); a package from nixpkgs has none of these faults.
+      '';
+    };
+
+  size = import ./size-type.nix { inherit lib; };
 
   secretHeader = types.submodule {
     options = {
@@ -31,9 +47,9 @@ in
 {
   options = {
     command = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr types.path;
       default = null;
-      example = literalExpression ''"''${pkgs.uv}/bin/uvx"'';
+      example = literalExpression ''"''${pkgs.deno}/bin/deno"'';
       description = "Absolute path of the program of a server that speaks MCP over standard input and output.";
     };
 
@@ -42,6 +58,22 @@ in
       default = null;
       example = literalExpression "pkgs.mcp-server-time";
       description = "Package of such a server: its main program is run. Instead of `command`.";
+    };
+
+    npx =
+      fetched "(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9][0-9A-Za-z.+-]*"
+        "@modelcontextprotocol/server-everything@2026.7.4"
+        "package of npm";
+
+    uvx =
+      fetched "[A-Za-z0-9._-]+(\\[[A-Za-z0-9,._-]+])?@[0-9][0-9A-Za-z.+!-]*" "mcp-server-fetch@2026.1.14"
+        "package of PyPI";
+
+    path = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+      example = literalExpression "[ pkgs.git ]";
+      description = "Packages whose programs the server finds by their names, beside those of coreutils, findutils, grep and sed.";
     };
 
     args = mkOption {
@@ -73,12 +105,27 @@ in
       '';
     };
 
+    secretFiles = mkOption {
+      type = types.attrsOf secretPath;
+      default = { };
+      example = {
+        GOOGLE_APPLICATION_CREDENTIALS = "/run/secrets/google.json";
+      };
+      description = ''
+        Environment variables whose values are paths, of copies of these files that this server alone can read, for
+        servers that want a file. Otherwise as `secrets`.
+      '';
+    };
+
     network = mkOption {
-      type = types.bool;
+      type = types.either types.bool (types.enum [ "internet" ]);
       default = false;
+      example = "internet";
       description = ''
         Whether the server may use the network. Without it the server sees neither the internet nor this machine's
-        own ports.
+        own ports. With `"internet"` it reaches public addresses alone: neither the loopback nor private networks, nor
+        the addresses where clouds hand out credentials. Names are then resolved by this machine (`services.nscd`), and the
+        kernel must enforce `IPAddressDeny=`, which it does not in unprivileged containers: there the server does not run.
       '';
     };
 
@@ -92,18 +139,15 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Whether the server has a cache of its own that lasts (`/var/cache/mcpo-server-NAME`), as `npx` and `uvx` want
-        it. What those fetch is neither locked nor reviewed, the first start takes as long as the download, and a
-        server that needs the registry to start does not start while the registry is down; a package from nixpkgs
-        has none of these faults.
+        Whether the server has a cache of its own that lasts (`/var/cache/mcpo-server-NAME`), as package runners want it.
       '';
     };
 
     memoryMax = mkOption {
-      type = types.str;
+      type = size;
       default = "512M";
       example = "2G";
-      description = "Memory of one instance of the server, as systemd writes it; above it the instance is ended and started anew.";
+      description = "Memory of one instance of the server, as systemd writes it. Above it the instance is ended and started anew, and the gateway says why.";
     };
 
     tasksMax = mkOption {
@@ -113,11 +157,12 @@ in
     };
 
     maxConnections = mkOption {
-      type = types.ints.positive;
-      default = 16;
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 16;
       description = ''
-        Instances at one time. There is one for all ordinary calls, and one more for each caller that needs a
-        server of its own.
+        Instances at one time: one for all ordinary calls, one that takes its place at a reload, and one more for each
+        caller that needs a server of its own (`settings.limits.identities`, 256). `null` is as many as the gateway may ask for.
       '';
     };
 
@@ -185,5 +230,9 @@ in
         `enabledTools`, `disabledTools`, `readOnlyTools`, `tools`, `forwardHeaders` and `protocol`.
       '';
     };
+  };
+  config = lib.mkIf (config.url == null && (config.npx != null || config.uvx != null)) {
+    network = lib.mkDefault true;
+    cache = lib.mkDefault true;
   };
 }

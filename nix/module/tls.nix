@@ -1,18 +1,92 @@
-# A certificate of `security.acme`: the gateway may read it, waits for it, and is reloaded when it was renewed.
+# TLS: two files, or a certificate of `security.acme`, which the gateway may read and waits for, and which has it reloaded
+# when it was renewed.
 { config, lib, ... }:
 
 let
-  cfg = config.services.mcpo;
-  host = cfg.tls.useACMEHost;
+  inherit (lib) elem mkOption types;
+  cfg = config.services.mcpo-gateway;
+  refuse = import ./refuse.nix;
+  secretPath = import ./secret-path.nix { inherit lib; };
+  inherit (cfg) tls;
+  files = [
+    tls.certificate
+    tls.key
+  ];
+  host = tls.useACMEHost;
   unit = "acme-${host}.service";
 in
 {
-  config = lib.mkIf (cfg.enable && host != null) {
-    security.acme.certs.${host}.reloadServices = [ "mcpo.service" ];
-    systemd.services.mcpo = {
-      wants = [ unit ];
-      after = [ unit ];
-      serviceConfig.SupplementaryGroups = [ config.security.acme.certs.${host}.group ];
+  options.services.mcpo-gateway = {
+    tls = {
+      certificate = mkOption {
+        type = types.nullOr types.path;
+        default = null;
+        example = "/srv/tls/mcp.example.org.pem";
+        description = ''
+          File with the certificate chain (PEM) that the gateway speaks TLS with, itself. The gateway reads it, and
+          reads it again at `systemctl reload mcpo`: new connections get the new certificate, open ones keep theirs.
+        '';
+      };
+      key = mkOption {
+        type = types.nullOr secretPath;
+        default = null;
+        example = "/srv/tls/mcp.example.org-key.pem";
+        description = ''
+          File with the certificate's private key (PEM). The gateway reads it itself, at each reload too, so its user
+          or group must be able to (mode 0640 and group `mcpo`, in a directory that the group can enter).
+        '';
+      };
+      useACMEHost = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "mcp.example.org";
+        description = ''
+          Certificate of `security.acme.certs` to use in place of two files. The gateway joins the group that may read
+          it, starts after it, and is reloaded when it was renewed.
+        '';
+      };
     };
   };
+
+  config = lib.mkMerge [
+    (lib.mkIf cfg.enable {
+      assertions = [
+        (refuse
+          (
+            tls.useACMEHost == null
+            && elem null files
+            &&
+              files != [
+                null
+                null
+              ]
+          )
+          "services.mcpo-gateway.tls.${
+            if tls.key == null then "certificate has no key" else "key has no certificate"
+          } beside it, and TLS needs both. Set services.mcpo-gateway.tls.${
+            if tls.key == null then "key" else "certificate"
+          }."
+        )
+        (refuse
+          (
+            tls.useACMEHost != null
+            &&
+              files != [
+                null
+                null
+              ]
+          )
+          "services.mcpo-gateway.tls.useACMEHost stands beside a file of your own, but one certificate is served. Keep useACMEHost, or certificate and key."
+        )
+      ];
+    })
+    (lib.mkIf (cfg.enable && host != null) {
+      security.acme.certs.${host}.reloadServices = [ "mcpo.service" ];
+      systemd.services.mcpo = {
+        wants = [ unit ];
+        after = [ unit ];
+        serviceConfig.SupplementaryGroups = [ config.security.acme.certs.${host}.group ];
+      };
+    })
+  ];
 }

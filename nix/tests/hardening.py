@@ -7,7 +7,7 @@ try() { # what, command...
 }
 reads() { for file in "$@"; do read -r -N 1 _ <"$file" && return; done; return 1; }
 writes() { echo probe >"$1"; }
-connects() { : <>"/dev/tcp/$1/$2"; }
+connects() { timeout 2 "$BASH" -c ": <>/dev/tcp/$1/$2"; }
 enters() { cd "$1"; }
 
 try "own secret" test -n "$TIME_TOKEN"
@@ -101,3 +101,33 @@ with subtest("without the sandbox the same program can do all of it"):
     of_the_machine = {"the kernel's settings", "the kernel's log", "programs"}
     denied = {what for what, outcome in outside.items() if outcome == "denied"}
     assert outside.keys() == inside.keys() and denied <= of_the_machine, outside
+
+REACHES = r"""
+connects() { timeout 2 "$BASH" -c ": <>/dev/tcp/$1/22461" 2>/dev/null && echo "probe: $1: allowed" >&2 || echo "probe: $1: denied" >&2; }
+for address in $ADDRESSES; do connects "$address"; done
+"$PYTHON" -c 'import socket; socket.create_server(("", 4711))' 2>/dev/null && echo "probe: a port: allowed" >&2 || echo "probe: a port: denied" >&2
+echo "probe: end" >&2
+"""
+with subtest("a server for which there is only the internet reaches no machine that is private, and opens no port"):
+    private = ["127.0.0.1", "10.9.8.7", "192.168.9.8", "169.254.169.254"]
+    for other in private[1:]:
+        miranda.succeed(f"ip address add {other}/32 dev lo")
+    write(miranda, "/run/reaches.sh", REACHES)
+    probe = PROBE.replace("time", "context7")
+    miranda.succeed(
+        f"mkdir -p $(dirname {probe})",
+        "start=$(systemctl cat mcpo-server-context7@.service | sed -n 's/^ExecStart=\\(.*\\) -- .*/\\1/p')"
+        "; printf '[Service]\\nEnvironment=\"ADDRESSES=%s\" PYTHON=%s\\nExecStart=\\nExecStart=%s -- %s /run/reaches.sh\\n'"
+        f" '{' '.join([address, *private])}' $(command -v python3) \"$start\" $(readlink -f $(command -v bash)) > {probe}",
+        "systemctl daemon-reload",
+        "systemctl stop 'mcpo-server-context7@*.service'",
+    )
+    journal = "journalctl --no-pager --output=cat -t mcpo-server-context7"
+    miranda.wait_until_succeeds(f"{journal} | grep -q 'probe: end'")
+    reached = told(journal)
+    # SocketBindDeny= counts where systemd was built for it, which Debian's was not.
+    port = "denied" if "+BPF_FRAMEWORK" in miranda.succeed("systemctl --version") else reached["a port"]
+    assert reached == {address: "allowed", **{other: "denied" for other in private}, "a port": port}, reached
+    for other in private:
+        miranda.succeed(f"timeout 2 bash -c ': <>/dev/tcp/{other}/22461'")
+    miranda.succeed("python3 -c 'import socket; socket.create_server((\"\", 4711))'")

@@ -40,6 +40,21 @@ with subtest("a server whose program changed gets a new instance, without a lost
     assert after[0] != before[0] and after[1] == before[1], (before, after)
     miranda.wait_until_succeeds(ready(3))
 
+with subtest("another revision of a remote server connects to it anew, and to no other"):
+    def connected():
+        """How often each was, as the journal has it."""
+        log = "journalctl --no-pager --output=cat -u mcpo.service"
+        return {name: int(miranda.succeed(f"{log} MCP_SERVER={name} | grep -c ' is ready'")) for name in ["time", "context7", "athena"]}
+
+    before = connected()
+    switch(lambda servers: servers["athena"].update(revision="2"))
+    miranda.succeed("systemctl reload mcpo.service")
+    again = f"test $(journalctl --no-pager --output=cat -u mcpo.service MCP_SERVER=athena | grep -c ' is ready') -gt {before['athena']}"
+    miranda.wait_until_succeeds(again)
+    miranda.wait_until_succeeds(ready(3))
+    after = connected()
+    assert {name for name in after if after[name] != before[name]} == {"athena"}, (before, after)
+
 with subtest("a broken configuration changes nothing, and journal and status say why"):
     before = kept()
     miranda.succeed(f"echo '{{' > /run/broken.json; cp --remove-destination /run/broken.json {CONFIG}")

@@ -22,11 +22,19 @@ with subtest("a local server has its own secret as a variable, and no other"):
     held = {name for name, value in secrets.items() if any(value in variable for variable in variables)}
     assert held == {"time"}, held
 
+with subtest("a file that a server wants is its own: the variable is the path of a copy that its user alone reads"):
+    # `%d` in the unit; the same place in the server's view of the machine.
+    path = next(variable.split("=", 1)[1] for variable in variables if variable.startswith("TIME_KEY_FILE="))
+    assert path.startswith("/run/credentials/mcpo-server-time@"), path
+    assert miranda.succeed(f"cat /proc/{server}/root{path}") == f"{secrets['time-key']}\n"
+    for other in ["mcpo", "65534"]:
+        miranda.fail(f"setpriv --reuid={other} --regid={other} --clear-groups cat {path}")
+
 with subtest("the gateway holds the secrets of its callers and remote servers alone"):
     credentials = "/run/credentials/mcpo.service"
     for name, value in secrets.items():
         search = f"grep -qrF {value} {credentials}"
-        miranda.fail(search) if name in ("time", "context7") else miranda.succeed(search)
+        miranda.fail(search) if name in ("time", "time-key", "context7") else miranda.succeed(search)
 
 with subtest("the audit trail is in its directory, for the gateway alone, with digests that nobody can try out"):
     trail = miranda.succeed("cat /var/log/mcpo/audit.jsonl")

@@ -9,6 +9,7 @@ mod control_group;
 mod isolation;
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Assignment {
     /// For the log.
     pub name: ServerName,
     pub command: StdioConfig,
+    /// Files of secrets that the server reads itself; each must be there.
+    pub secret_files: Vec<PathBuf>,
     pub isolation: Isolation,
 }
 
@@ -82,8 +85,9 @@ async fn serve(
     socket: &OwnedFd,
     group: &ControlGroup,
 ) -> Result<CloseReason, String> {
-    let Assignment { name, command, isolation } = assignment;
+    let Assignment { name, command, secret_files, isolation } = assignment;
     isolation.check(socket).map_err(|missing| missing.to_string())?;
+    secret_files.iter().try_for_each(|file| holds_a_secret(file))?;
     let copy = || socket.try_clone().map_err(|error| error.to_string());
     let signals = Signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
     let rate = Arc::new(StderrRate::new(defaults::STDERR_LINES));
@@ -134,13 +138,20 @@ impl HangUp {
 
 fn explain(error: &CloseReason) -> String {
     match error {
-        CloseReason::Secret(_) => format!(
-            "{error}; the unit must hold it as `LoadCredential=`. Where a drop-in takes credentials away from \
-             units (as in containers of Incus and LXC), set `security.nesting=true` on the container, and mask \
-             the drop-in for this unit"
-        ),
+        CloseReason::Secret(_) => format!("{error}; {CREDENTIALS}"),
         other => other.to_string(),
     }
+}
+
+const CREDENTIALS: &str = "the unit must hold it as `LoadCredential=`. Where a drop-in takes credentials away from \
+    units (as in containers of Incus and LXC), set `security.nesting=true` on the container, and mask the drop-in \
+    for this unit";
+
+/// Units put a blank in the place of a credential that is missing, so that the server can be told from the others.
+fn holds_a_secret(file: &Path) -> Result<(), String> {
+    let refused = |reason: &str| format!("the secret file {} {reason}; {CREDENTIALS}", file.display());
+    let content = std::fs::read(file).map_err(|error| refused(&format!("cannot be read: {error}")))?;
+    if content.trim_ascii().is_empty() { Err(refused("is empty")) } else { Ok(()) }
 }
 
 fn say(socket: &OwnedFd, notice: &ExitNotice) -> rustix::io::Result<()> {

@@ -28,12 +28,18 @@ pub(super) struct RunServerArguments {
     /// Give the credential CREDENTIAL (LoadCredential= of the unit) to the server as VARIABLE; repeatable
     #[arg(long, value_name = "VARIABLE=CREDENTIAL")]
     secret: Vec<String>,
+    /// Give PATH, a file with a secret (`%d/CREDENTIAL` in a unit), to the server as VARIABLE; repeatable
+    #[arg(long, value_name = "VARIABLE=PATH")]
+    secret_file: Vec<String>,
     /// Refuse to run as root or as the gateway's user, with new privileges, or without a system call filter
     #[arg(long)]
     require_isolation: bool,
     /// Refuse to run where the network can be reached
     #[arg(long)]
     no_network: bool,
+    /// Refuse to run where the loopback or a private network can be reached
+    #[arg(long, conflicts_with = "no_network")]
+    internet_only: bool,
     /// The command of the server with its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -45,26 +51,46 @@ pub(super) struct RunServerArguments {
 ///
 /// A usage error as clap's kind and text.
 pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, (ErrorKind, String)> {
-    let RunServerArguments { name, secret, require_isolation, no_network, mut command } = arguments;
+    let RunServerArguments {
+        name,
+        secret,
+        secret_file,
+        require_isolation,
+        no_network,
+        internet_only,
+        mut command,
+    } = arguments;
     let program = command.remove(0);
     let spoken = name.unwrap_or_else(|| {
         PathBuf::from(&program).file_name().unwrap_or_default().to_string_lossy().into_owned()
     });
     let wrong = |text: String| (ErrorKind::ValueValidation, text);
     let name = ServerName::new(&spoken).map_err(|error| wrong(format!("--name: {error}")))?;
+    let split = |pair: &str, form: &str| {
+        pair.split_once('=')
+            .filter(|(variable, value)| !variable.is_empty() && !value.is_empty())
+            .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
+            .ok_or_else(|| wrong(format!("{form}, and `{pair}` is not that")))
+    };
     let secrets = secret.iter().map(|pair| {
-        let (variable, credential) = pair
-            .split_once('=')
-            .filter(|(variable, _)| !variable.is_empty())
-            .ok_or_else(|| wrong(format!("--secret takes VARIABLE=CREDENTIAL, and `{pair}` is not that")))?;
+        let (variable, credential) = split(pair, "--secret takes VARIABLE=CREDENTIAL")?;
         let reference = SecretText::parse(&format!("${{credential:{credential}}}"));
-        Ok((variable.to_owned(), reference.map_err(|error| wrong(format!("--secret {pair}: {error}")))?))
+        Ok((variable, reference.map_err(|error| wrong(format!("--secret {pair}: {error}")))?))
     });
-    let env = secrets.collect::<Result<Vec<_>, _>>()?;
+    let mut env = secrets.collect::<Result<Vec<_>, _>>()?;
+    let mut secret_files = Vec::new();
+    for pair in &secret_file {
+        let (variable, path) = split(pair, "--secret-file takes VARIABLE=PATH")?;
+        let text =
+            SecretText::parse(&path).map_err(|error| wrong(format!("--secret-file {pair}: {error}")))?;
+        env.push((variable, text));
+        secret_files.push(PathBuf::from(path));
+    }
     // The unit's environment was made for this server alone.
     let pass_env = environment::variables().into_iter().map(|(name, _)| name).collect();
     let command = StdioConfig { command: program, args: command, env, pass_env, ..StdioConfig::default() };
-    Ok(Assignment { name, command, isolation: Isolation { confined: require_isolation, no_network } })
+    let isolation = Isolation { confined: require_isolation, no_network, internet_only };
+    Ok(Assignment { name, command, secret_files, isolation })
 }
 
 /// Runs it to its end.
@@ -112,7 +138,7 @@ mod tests {
         let assignment = read(&words).unwrap();
         assert_eq!((assignment.name.as_str(), assignment.command.command.as_str()), ("time", "/bin/x"));
         assert_eq!(assignment.command.args, ["--no-network"]);
-        assert_eq!(assignment.isolation, Isolation { confined: false, no_network: true });
+        assert_eq!(assignment.isolation, Isolation { no_network: true, ..Isolation::default() });
         assert_eq!(assignment.command.env[0].0, "TOKEN");
         assert!(assignment.command.env[0].1.is_secret());
         assert_eq!(read(&["--", "/opt/mcp-x"]).unwrap().name.as_str(), "mcp-x");
@@ -123,6 +149,7 @@ mod tests {
         for (words, part) in [
             (["--secret", "TOKEN", "--", "x"].as_slice(), "VARIABLE=CREDENTIAL"),
             (&["--secret", "TOKEN=a/b", "--", "x"], "a/b"),
+            (&["--secret-file", "KEY", "--", "x"], "VARIABLE=PATH"),
             (&["--name", "docs", "--", "x"], "--name"),
             (&["--no-network"], "COMMAND"),
         ] {

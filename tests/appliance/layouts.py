@@ -3,6 +3,7 @@
 The recorded units (tests/appliance/units) are taken as they are. Where they name a path in the Nix store, the program
 that would be there is put there: the gateway under test, the real servers, the stand-ins.
 """
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,10 @@ PYTHON = """#!/bin/sh
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={packages} LD_LIBRARY_PATH=/opt/mcpo-tests/python/lib
 exec /opt/mcpo-tests/python/bin/{python} {arguments} "$@"
 """
+REGISTRY = """#!/bin/sh
+export PATH=/nix/store/00000000000000000000000000000000-nodejs/bin:$PATH
+exec /usr/bin/python3 -B /opt/mcpo-tests/servers/registry.py "$@"
+"""
 NODE = """#!/bin/sh
 exec /opt/mcpo-tests/node /opt/mcpo-tests/work/node/node_modules/{script} "$@"
 """
@@ -32,6 +37,19 @@ ExecStart=/opt/mcpo-tests/work/prometheus/usr/bin/prometheus --config.file=/etc/
 [Install]
 WantedBy=multi-user.target
 """
+# The same of nginx: what NixOS writes around the virtual hosts.
+NGINX = """[Service]
+ExecStart=/opt/mcpo-tests/work/nginx/usr/sbin/nginx -e stderr -p /run -c /etc/nginx.conf
+[Install]
+WantedBy=multi-user.target
+"""
+NGINX_HTTP = """daemon off;
+user nobody nogroup;
+pid /run/nginx.pid;
+events {}
+http {
+access_log off;
+""" + "".join(f"{what}_temp_path /run/nginx-{what};\n" for what in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
 
 
 def tests():
@@ -51,7 +69,35 @@ def why_not(layout):
         return "the Node servers are not provisioned"
     if any((UNITS / layout).glob("*/prometheus.json")) and not (WORK / "prometheus").exists():
         return "Prometheus is not provisioned"
+    if any((UNITS / layout).glob("*/nginx.conf")) and not (WORK / "nginx").exists():
+        return "nginx is not provisioned"
+    if any("uvx" in unit.read_text() for unit in (UNITS / layout).glob("*/*.service")):
+        for program in ("/usr/bin/npx", "/usr/bin/python3", WORK / "uv/bin/uvx"):
+            if not Path(program).exists():
+                return f"no {program} here"
     return None
+
+
+# What is at a path of the store: the programs that Debian's package of that name, or the names beside it, has, and no
+# other. A unit that needs more fails here as it does on NixOS.
+PACKAGES = {"coreutils": "coreutils", "findutils": "findutils", "gnugrep": "grep", "gnused": "sed", "systemd": "systemd"}
+PROGRAMS = {
+    "bash": {"bash": "/usr/bin/bash", "sh": "/usr/bin/bash"},
+    "nodejs": {name: f"/usr/bin/{name}" for name in ("node", "npm", "npx")},
+    "python3": {"python3": "/usr/bin/python3"},
+    "uv": {name: f"/opt/mcpo-tests/work/uv/bin/{name}" for name in ("uv", "uvx")},
+}
+
+
+def programs_of(name):
+    """The programs at a path of the store, each with where it really is; empty when it is no such path."""
+    if package := PACKAGES.get(name):
+        listed = subprocess.run(["dpkg-query", "--listfiles", package], check=True, stdout=subprocess.PIPE, text=True)
+        files = map(Path, listed.stdout.splitlines())
+        found = {file.name: file for file in files if file.parent.name == "bin" and os.access(file, os.X_OK)}
+        # Debian has the one of procps.
+        return found | ({"kill": "/bin/kill"} if name == "coreutils" else {})
+    return PROGRAMS.get(name, {})
 
 
 class Site:
@@ -91,7 +137,7 @@ class Site:
         }
         files = {
             f"/etc/systemd/system/{unit.name}": unit.read_text()
-            for unit in [*recorded.glob("*.service"), *recorded.glob("*.socket")]
+            for unit in [*recorded.glob("*.service"), *recorded.glob("*.socket"), *recorded.glob("*.slice")]
         }
         for drop_in in recorded.glob("*+*.conf"):
             unit, file = drop_in.name.split("+")
@@ -107,6 +153,9 @@ class Site:
                 files[path] = (recorded / file).read_text()
         if "/etc/prometheus.json" in files:
             files["/etc/systemd/system/prometheus.service"] = PROMETHEUS
+        if (recorded / "nginx.conf").exists():
+            files["/etc/nginx.conf"] = NGINX_HTTP + (recorded / "nginx.conf").read_text() + "}\n"
+            files["/etc/systemd/system/nginx.service"] = NGINX
         return driver.Machine(binds, files, name, self.network.ports[name], lambda root: self._prepare(root, recorded))
 
     def _hosts(self):
@@ -134,8 +183,10 @@ class Site:
         name = path.name.split("-", 1)[1]
         packages = next((WORK / "python/lib").glob("python3*")).name
         python = {"packages": f"/opt/mcpo-tests/work/python/lib/{packages}/site-packages", "python": packages}
-        if name in ("coreutils", "findutils", "gnugrep", "gnused", "systemd"):
-            path.symlink_to("/usr")
+        if programs := programs_of(name):
+            (path / "bin").mkdir(parents=True)
+            for program, target in programs.items():
+                (path / "bin" / program).symlink_to(target)
         elif name == "mcpo-stand-in-certificates":
             shutil.copytree(self.scratch, path)
         elif (recorded / name).exists():
@@ -146,6 +197,7 @@ class Site:
         else:
             text = {
                 "mcp-server-time": PYTHON.format(**python, arguments="-m mcp_server_time"),
+                "mcpo-stand-in-registry": REGISTRY,
                 "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
                 "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),
             }[name]
@@ -158,4 +210,4 @@ class Site:
 
 
 def is_ours(unit):
-    return unit.is_file() and unit.name.startswith(("mcpo", "stand-in", "prometheus")) and "[Install]" in unit.read_text()
+    return unit.is_file() and unit.name.startswith(("mcpo", "nginx", "prometheus", "stand-in")) and "[Install]" in unit.read_text()

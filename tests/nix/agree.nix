@@ -51,8 +51,8 @@ let
         };
       gateway =
         side:
-        if side.config.services.mcpo.enable then
-          withoutRevision side.config.services.mcpo.configData
+        if side.config.services.mcpo-gateway.enable then
+          withoutRevision side.config.services.mcpo-gateway.configData
         else
           null;
       differs = unit: lines (ours.units.${unit} or "") != lines (theirs.units.${unit} or "");

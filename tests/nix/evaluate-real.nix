@@ -44,7 +44,7 @@ let
     default = { };
   };
   recorded = {
-    services.mcpo.package = lib.mkDefault (
+    services.mcpo-gateway.package = lib.mkDefault (
       pkgs.coreutils
       // {
         name = "mcpo";
@@ -92,7 +92,10 @@ let
         default = [ ];
       };
       services.alloy.enable = lib.mkEnableOption "Alloy";
+      services.grafana = free;
+      services.nginx = free;
       services.prometheus = free;
+      systemd.tmpfiles.settings = free;
       system.stateVersion = mkOption { type = types.str; };
       users.groups = free;
       users.users = free;

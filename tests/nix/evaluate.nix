@@ -12,7 +12,7 @@ let
 
   # The gateway's own path must not hang on its source, since what is rendered is recorded.
   recorded = {
-    services.mcpo.package = lib.mkDefault {
+    services.mcpo-gateway.package = lib.mkDefault {
       type = "derivation";
       name = "mcpo";
       outPath = "/nix/store/00000000000000000000000000000000-mcpo";

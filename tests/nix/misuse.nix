@@ -8,7 +8,7 @@ let
   lib = import ./stand-in/lib.nix;
   mcpo = settings: [
     {
-      services.mcpo = {
+      services.mcpo-gateway = {
         enable = true;
       }
       // settings;
@@ -23,41 +23,17 @@ let
   };
 
   failing = {
-    "a secret in the store" = {
-      configuration.servers.time = time // {
-        secrets.TOKEN = "/nix/store/00000000000000000000000000000000-token";
-      };
-      says = "services.mcpo.servers.time.secrets.TOKEN is in the Nix store";
-    };
-    "a secret that Nix would copy" = {
-      configuration.servers.github = remote // {
-        headers.Authorization.file = ./misuse.nix;
-      };
-      says = "services.mcpo.servers.github.headers.Authorization.file is in the Nix store, or would be copied there";
-    };
-    "a key in the store" = {
-      configuration.apiKeys.me.file = "/nix/store/00000000000000000000000000000000-key";
-      says = "services.mcpo.apiKeys.me.file is in the Nix store";
-    };
-    "the secret itself instead of its file" = {
-      configuration.apiKeys.me.file = "sk-123";
-      says = "never the secret itself";
-    };
-    "a colon in the path of a secret" = {
-      configuration.credentials.key = "/run/a:b";
-      says = "Give the file another name";
-    };
     "a secret in an open header" = {
       configuration.servers.github = remote // {
         headers.Authorization = "Bearer abc";
       };
-      says = "services.mcpo.servers.github.headers.Authorization would stand in the world-readable store";
+      says = "services.mcpo-gateway.servers.github.headers.Authorization would stand in the world-readable store";
     };
     "a secret in the settings" = {
       configuration.servers.github = remote // {
         settings.oauth.clientSecret = "abc";
       };
-      says = "services.mcpo.servers.github.settings.oauth.clientSecret would stand in the world-readable store";
+      says = "services.mcpo-gateway.servers.github.settings.oauth.clientSecret would stand in the world-readable store";
     };
     "a reserved name" = {
       configuration.servers.docs = time;
@@ -79,7 +55,7 @@ let
         "a b".file = "/run/secrets/a";
         "a-b".file = "/run/secrets/b";
       };
-      says = ''services.mcpo.apiKeys."a b".file and services.mcpo.apiKeys.a-b.file would both be the credential `key-a-b`'';
+      says = ''services.mcpo-gateway.apiKeys."a b".file and services.mcpo-gateway.apiKeys.a-b.file would both be the credential `key-a-b`'';
     };
     "headers of two servers that become one credential" = {
       configuration.servers = {
@@ -90,14 +66,14 @@ let
           headers.c.file = "/run/secrets/a-b";
         };
       };
-      says = "services.mcpo.servers.a.headers.b-c.file and services.mcpo.servers.a-b.headers.c.file would both be the credential `header-a-b-c`";
+      says = "services.mcpo-gateway.servers.a.headers.b-c.file and services.mcpo-gateway.servers.a-b.headers.c.file would both be the credential `header-a-b-c`";
     };
     "a credential with the name of a key's" = {
       configuration = {
         apiKeys.me.file = "/run/secrets/me";
         credentials.key-me = "/run/secrets/other";
       };
-      says = "services.mcpo.apiKeys.me.file and services.mcpo.credentials.key-me would both be the credential `key-me`";
+      says = "services.mcpo-gateway.apiKeys.me.file and services.mcpo-gateway.credentials.key-me would both be the credential `key-me`";
     };
     "a credential with a bad name" = {
       configuration.credentials."a:b" = "/run/secrets/a";
@@ -105,17 +81,17 @@ let
     };
     "a server that is neither" = {
       configuration.servers.time = { };
-      says = "services.mcpo.servers.time says neither what to run nor where the server is";
+      says = "services.mcpo-gateway.servers.time says neither what to run nor where the server is";
     };
     "a server that is both" = {
       configuration.servers.time = time // remote;
-      says = "services.mcpo.servers.time has `command` and `url`";
+      says = "services.mcpo-gateway.servers.time has `command` and `url`";
     };
     "a header for a local server" = {
       configuration.servers.time = time // {
         headers.X-A = "b";
       };
-      says = "services.mcpo.servers.time.headers means nothing to a server that this machine runs";
+      says = "services.mcpo-gateway.servers.time.headers means nothing to a server that this machine runs";
     };
     "a variable for a remote server" = {
       configuration.servers.github = remote // {
@@ -127,24 +103,39 @@ let
       configuration.servers.github = remote // {
         network = true;
       };
-      says = "services.mcpo.servers.github.network means nothing to a remote server";
+      says = "services.mcpo-gateway.servers.github.network means nothing to a remote server";
     };
-    "a command without its path" = {
-      configuration.servers.time.command = "uvx";
-      says = "services.mcpo.servers.time.command is `uvx`, which is no absolute path";
+    "a server that is fetched and not" = {
+      configuration.servers.time = remote // {
+        uvx = "mcp-server-time@1.0";
+      };
+      says = "services.mcpo-gateway.servers.time has `url` and `uvx`";
+    };
+    "fewer instances than the gateway asks for" = {
+      configuration.servers.time = time // {
+        maxConnections = 16;
+      };
+      says = "services.mcpo-gateway.servers.time.maxConnections is 16, but the gateway may ask for 258 instances";
     };
     "a way around the unit" = {
       configuration.servers.time = time // {
         settings.command = "/bin/sh";
       };
-      says = "services.mcpo.servers.time.settings.command would bypass the unit";
+      says = "services.mcpo-gateway.servers.time.settings.command would bypass the unit";
     };
     "a variable that is secret and not" = {
       configuration.servers.time = time // {
         env.A = "1";
         secrets.A = "/run/secrets/a";
       };
-      says = "sets A both in `env` and in `secrets`";
+      says = "sets A in two of `env`, `secrets` and `secretFiles`";
+    };
+    "a secret that is text and file" = {
+      configuration.servers.time = time // {
+        secrets.A = "/run/secrets/a";
+        secretFiles.A = "/run/secrets/b";
+      };
+      says = "sets A in two of `env`, `secrets` and `secretFiles`";
     };
     "a variable with a bad name" = {
       configuration.servers.time = time // {
@@ -154,60 +145,24 @@ let
     };
     "a setting that has an option" = {
       configuration.settings.tls.key = "/srv/tls/a-key.pem";
-      says = "services.mcpo.settings.tls has an option of its own. Use services.mcpo.tls.";
-    };
-    "a privileged port" = {
-      configuration.port = 80;
-      says = "services.mcpo.port is 80, but ports below 1024 need a privilege";
+      says = "services.mcpo-gateway.settings.tls has an option of its own. Use services.mcpo-gateway.tls.";
     };
     "a server at the gateway's own port" = {
       configuration = {
         port = 25530;
         servers.grafana.url = "http://localhost:25530/mcp";
       };
-      says = "services.mcpo.servers.grafana.url is the address of the gateway itself";
+      says = "services.mcpo-gateway.servers.grafana.url is the address of the gateway itself";
     };
     "an option's key in the settings" = {
       configuration.settings.mcpServers.time.command = "/bin/sh";
-      says = "services.mcpo.settings.mcpServers has an option of its own. Use services.mcpo.servers.";
+      says = "services.mcpo-gateway.settings.mcpServers has an option of its own. Use services.mcpo-gateway.servers.";
     };
   }
   // import ./misuse/oauth.nix { inherit time remote; }
   // import ./misuse/service.nix { inherit time; };
 
-  throwing = {
-    "a misspelt option" = {
-      configuration.sever.time = time;
-      says = "services.mcpo.sever' does not exist";
-    };
-    "a misspelt option of a server" = {
-      configuration.servers.time = time // {
-        argz = [ ];
-      };
-      says = "services.mcpo.servers.time.argz' does not exist";
-    };
-    "text for a port" = {
-      configuration.port = "25530";
-      says = "services.mcpo.port' is not of type";
-    };
-    # Of the assertions above, one as a whole system meets it.
-    "a reserved name in a system" = {
-      configuration.servers.docs = time;
-      says = "Failed assertion: services.mcpo.servers.docs: `docs` is a path of the gateway itself";
-    };
-    "a rate without its time" = {
-      configuration.servers.time = time // {
-        rate.calls = 5;
-      };
-      says = "services.mcpo.servers.time.rate.per' was accessed but has no value defined";
-    };
-    "an unknown transport" = {
-      configuration.servers.time = remote // {
-        transport = "htp";
-      };
-      says = "services.mcpo.servers.time.transport' is not of type";
-    };
-  };
+  throwing = import ./misuse/types.nix { inherit time remote; };
 
   messages = configuration: (evaluate (mcpo configuration)).failed;
 in
@@ -231,7 +186,7 @@ in
 
   # The same table must not refuse what is right.
   accepted = messages {
-    port = 25530;
+    port = 80;
     host = "0.0.0.0";
     apiKeys.me = {
       file = "/run/secrets/me";
@@ -251,8 +206,18 @@ in
         ];
         state = true;
         cache = true;
+        maxConnections = 16;
       };
       "a b" = remote;
+      fetched = {
+        npx = "@scope/server@1.0.0-rc.1";
+        path = [ { outPath = "/nix/store/00000000000000000000000000000000-git"; } ];
+      };
+      python = {
+        uvx = "mcp-server[all]@2026.1.14";
+        network = "internet";
+        memoryMax = "1.5G";
+      };
       "a-b" = remote;
       github = remote // {
         headers = {
@@ -264,7 +229,10 @@ in
         };
       };
     };
-    settings.limits.drain = 5;
+    settings.limits = {
+      drain = 5;
+      identities = 14;
+    };
   };
   warned =
     (evaluate (mcpo {

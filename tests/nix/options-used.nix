@@ -1,10 +1,10 @@
-# A gateway that uses the options of `services.mcpo` that no layout uses: `config` is its configuration file, `lines` those
+# A gateway that uses the options of `services.mcpo-gateway` that no layout uses: `config` is its configuration file, `lines` those
 # lines of its unit that hang on these options.
 let
   lib = import ./stand-in/lib.nix;
   evaluated = import ./evaluate.nix [
     {
-      services.mcpo = {
+      services.mcpo-gateway = {
         enable = true;
         publicUrl = "https://mcp.example.org";
         apiKeys = {
@@ -84,7 +84,7 @@ let
   inherit (evaluated.config) security services;
 in
 {
-  config = services.mcpo.configData;
+  config = services.mcpo-gateway.configData;
   inherit (evaluated) failed;
   reloads = security.acme.certs."mcp.example.org".reloadServices;
   lines = builtins.filter (

@@ -1,4 +1,4 @@
-# The documentation of every option of `services.mcpo`, as Markdown. An option without a description is an error.
+# The documentation of every option of `services.mcpo-gateway`, as Markdown. An option without a description is an error.
 let
   lib = import ./stand-in/lib.nix;
   inherit (import ./evaluate.nix [ { system.stateVersion = "26.05"; } ]) options;
@@ -86,9 +86,11 @@ let
     );
 in
 ''
-  # Options of `services.mcpo`
+  # Options of `services.mcpo-gateway`
 
   Written by `tests/nix/run --write`; do not edit.
 
 ''
-+ builtins.concatStringsSep "\n" (map entry (tree [ "services" "mcpo" ] options.services.mcpo))
++ builtins.concatStringsSep "\n" (
+  map entry (tree [ "services" "mcpo-gateway" ] options.services.mcpo-gateway)
+)

@@ -9,5 +9,6 @@ let
 in
 {
   inherit (package.src) members;
+  inherit (package) postInstall;
   programs = map (input: input.name) package.nativeCheckInputs;
 }

@@ -15,7 +15,13 @@ let
   joined = lib.concatMapStrings (line: "${line}\n");
   recorded = text: joined (builtins.filter (line: !isTrigger line) (lines text));
 
-  ours = name: _: lib.hasPrefix "mcpo" name || lib.hasPrefix "stand-in" name;
+  ours =
+    name: _:
+    builtins.any (prefix: lib.hasPrefix prefix name) [
+      "mcpo"
+      "stand-in"
+      "system-mcpo"
+    ];
   # What the units of this configuration name in the store.
   storePaths =
     text:
@@ -46,14 +52,25 @@ let
       ) packages
     );
 
+  # What the module of NixOS makes of the options that the gateway's sets.
+  virtualHost =
+    name: host:
+    "server {\nlisten 0.0.0.0:80;\nserver_name ${name};\n${
+      lib.concatStrings (
+        lib.mapAttrsToList (
+          path: location: "location ${path} {\nproxy_pass ${location.proxyPass};\n${location.extraConfig}}\n"
+        ) host.locations
+      )
+    }}";
+
   node =
     name: module:
     let
       result = evaluated [ module ];
-      inherit (result.config.services) mcpo prometheus;
+      inherit (result.config.services) mcpo-gateway nginx prometheus;
       units = unitsOf result;
       # Programs of the machine's users, which are scripts, and what they were built with.
-      packages = result.config.environment.systemPackages;
+      packages = builtins.filter (package: package ? text) result.config.environment.systemPackages;
       programs = builtins.listToAttrs (
         map (package: lib.nameValuePair "${package.name}.program" package.text) packages
         ++ map (
@@ -72,10 +89,21 @@ let
       names = joined (namesOf name);
       "store-paths" = joined (builtins.attrNames unique);
     }
-    // lib.optionalAttrs mcpo.enable {
-      "config.json" = builtins.toJSON mcpo.configData + "\n";
-      # Those of the gateway's own module; a host has rules of its own besides.
-      "tmpfiles.conf" = joined result.config.systemd.tmpfiles.rules;
+    // lib.optionalAttrs mcpo-gateway.enable {
+      "config.json" = builtins.toJSON mcpo-gateway.configData + "\n";
+      # Those of the gateway's own module, and of the host.
+      "tmpfiles.conf" = joined (
+        result.config.systemd.tmpfiles.rules
+        ++ builtins.concatLists (
+          lib.mapAttrsToList (
+            path: types:
+            lib.mapAttrsToList (type: rule: "${type} ${path} ${rule.mode} ${rule.user} ${rule.group} -") types
+          ) (result.config.systemd.tmpfiles.settings.mcpo or { })
+        )
+      );
+    }
+    // lib.optionalAttrs nginx.enable {
+      "nginx.conf" = joined (lib.mapAttrsToList virtualHost nginx.virtualHosts);
     }
     // lib.optionalAttrs prometheus.enable {
       "prometheus.json" =
@@ -91,7 +119,7 @@ let
   );
 
   # The host as it is deployed has the units of the gateway and its servers that the layout's miranda has.
-  ofGateway = lib.filterAttrs (name: _: lib.hasPrefix "mcpo" name);
+  ofGateway = lib.filterAttrs (name: _: lib.hasInfix "mcpo" name);
   deployed = ofGateway (unitsOf (evaluated [ ../../nix/hosts/miranda.nix ]));
 in
 if deployed == ofGateway layouts.ouranos.miranda then

@@ -1,6 +1,6 @@
 # The gateway of miranda: where it listens, where its state is, and whose keys open what.
 {
-  services.mcpo = {
+  services.mcpo-gateway = {
     enable = true;
     host = "0.0.0.0";
     port = 25530;

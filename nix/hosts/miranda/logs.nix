@@ -5,19 +5,12 @@
 let
   hostname = "miranda.incus";
 
-  # Port to Loki job.
-  syslog = {
-    "51431" = "neo4j-cypher";
-    "51432" = "neo4j-memory";
-    "51433" = "grafana_mcp";
-    "51434" = "argos";
-    "51435" = "gitea-mcp";
-  };
+  containers = import ./table.nix;
 
-  listener = port: job: ''
+  listener = container: ''
     listener {
-      address = "127.0.0.1:${port}"
-      labels  = { job = "${job}", hostname = "${hostname}" }
+      address = "127.0.0.1:${toString container.syslog}"
+      labels  = { job = "${container.job}", hostname = "${hostname}" }
     }
   '';
 in
@@ -58,7 +51,7 @@ in
     }
 
     loki.source.syslog "containers" {
-    ${lib.concatStrings (lib.mapAttrsToList listener syslog)}
+    ${lib.concatMapStrings listener (builtins.attrValues containers)}
       forward_to = [loki.write.prospero.receiver]
     }
   '';

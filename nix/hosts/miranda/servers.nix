@@ -1,9 +1,15 @@
 # The thirteen servers of miranda: two that run here, five in containers here, six elsewhere.
-{ pkgs, ... }:
+{ lib, pkgs, ... }:
 
 let
-  # A container's port on this machine.
-  container = port: { url = "http://localhost:${toString port}/mcp"; };
+  # A container that listens for the site is called by the site's name.
+  container =
+    _: container:
+    lib.nameValuePair container.server {
+      url = "http://${
+        if container ? address then "miranda.incus" else "localhost"
+      }:${toString container.port}/mcp";
+    };
   remote = url: { inherit url; };
   bearer = file: {
     prefix = "Bearer ";
@@ -11,7 +17,7 @@ let
   };
 in
 {
-  services.mcpo.servers = {
+  services.mcpo-gateway.servers = lib.mapAttrs' container (import ./table.nix) // {
     time = {
       package = pkgs.mcp-server-time;
       args = [ "--local-timezone=America/Toronto" ];
@@ -21,12 +27,6 @@ in
       # It asks context7.com.
       network = true;
     };
-
-    neo4j-cypher = container 25531;
-    neo4j-memory = container 25532;
-    grafana = container 25533;
-    gitea = container 25535;
-    argos-searxng = remote "http://miranda.incus:25534/mcp";
 
     athena = remote "http://puck.incus:22461/mcp" // {
       headers.Authorization = bearer "/run/secrets/athena-mcp";

@@ -67,6 +67,33 @@ in
         LoadCredential = map (name: "${name}:${servers.${name}}") names;
       };
 
+  # Registries of npm and PyPI on the loopback, with the packages that it makes (tests/servers/registry.py).
+  registry =
+    port:
+    { lib, pkgs, ... }:
+    {
+      systemd.services.stand-in-registry = {
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig = {
+          ExecStart = "${
+            lib.getExe (
+              pkgs.writeShellApplication {
+                name = "mcpo-stand-in-registry";
+                runtimeInputs = [
+                  pkgs.nodejs
+                  pkgs.python3
+                ];
+                text = ''exec python3 ${../../../tests/servers}/registry.py "$@"'';
+              }
+            )
+          } --port ${toString port} --folder %t/stand-in-registry";
+          RuntimeDirectory = "stand-in-registry";
+          # npm makes a home where there is none.
+          Environment = "HOME=%t/stand-in-registry";
+        };
+      };
+    };
+
   # The authority that signed the certificates is trusted.
   trust =
     { pkgs, ... }:

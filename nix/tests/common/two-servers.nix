@@ -1,9 +1,9 @@
-# A gateway with two keys, a local server without the network, one with it, and a remote one that wants a token; each
+# A gateway with two keys, a local server without the network, one for which there is only the internet, and a remote one that wants a token; each
 # server has a secret of its own. The test scripts write the secrets.
 { pkgs, ... }:
 
 {
-  services.mcpo = {
+  services.mcpo-gateway = {
     enable = true;
     port = 25530;
 
@@ -30,11 +30,12 @@
         package = pkgs.mcp-server-time;
         args = [ "--local-timezone=UTC" ];
         secrets.TIME_TOKEN = "/run/secrets/time";
+        secretFiles.TIME_KEY_FILE = "/run/secrets/time-key";
       };
       context7 = {
         package = pkgs.context7-mcp;
         secrets.CONTEXT7_API_KEY = "/run/secrets/context7";
-        network = true;
+        network = "internet";
       };
       athena = {
         url = "http://127.0.0.1:22461/mcp";

@@ -2,7 +2,9 @@
 # common: the secrets are written and the gateway is up.
 {
   example = import ./example.nix;
+  front = import ./front.nix;
   isolation = import ./isolation.nix;
   local = import ./local.nix;
   ouranos = import ./ouranos.nix;
+  runners = import ./runners.nix;
 }

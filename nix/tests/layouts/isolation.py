@@ -1,4 +1,4 @@
-secrets = {name: f"secret-of-{name}" for name in ["operator", "reader", "time", "context7", "athena", "audit"]}
+secrets = {name: f"secret-of-{name}" for name in ["operator", "reader", "time", "time-key", "context7", "athena", "audit"]}
 operator, reader = secrets["operator"], secrets["reader"]
 start_all()
 give(miranda, secrets)

@@ -2,9 +2,10 @@
 //! of container images do) refuses to run, instead of running open.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketType};
 
 /// The isolation that is required.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Isolation {
     pub confined: bool,
     /// No network interface but the loopback, or no socket for it.
     pub no_network: bool,
+    /// No way to this machine's own loopback, which `IPAddressDeny=` closes with the private networks.
+    pub internet_only: bool,
 }
 
 /// The missing parts of the isolation, each with its fix.
@@ -25,7 +28,7 @@ impl fmt::Display for Missing {
             formatter,
             "its isolation is missing ({}). A drop-in has taken it away, as container images do: in Incus set \
              `security.nesting=true` on the container, and mask the drop-in for this unit (NixOS: \
-             `services.mcpo.nestedContainer`); `systemctl cat` shows it",
+             `services.mcpo-gateway.nestedContainer`); `systemctl cat` shows it",
             self.0.join(", ")
         )
     }
@@ -41,13 +44,20 @@ impl Isolation {
         let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
         let peer = rustix::net::sockopt::socket_peercred(socket).map(|peer| peer.uid.as_raw());
         let internet = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).is_ok();
-        self.judge(&read("/proc/self/status"), &read("/proc/self/net/dev"), internet, peer.ok())
+        let loopback = self.internet_only && loopback_is_open();
+        self.judge(&read("/proc/self/status"), &read("/proc/self/net/dev"), (internet, loopback), peer.ok())
     }
 
     /// `status` and `interfaces` are the texts of `/proc/self/status` and `/proc/self/net/dev`, `internet` says
-    /// whether a socket for the internet opens, `peer` is the user of the gateway. A text that cannot be read counts
-    /// as missing.
-    fn judge(self, status: &str, interfaces: &str, internet: bool, peer: Option<u32>) -> Result<(), Missing> {
+    /// whether a socket for the internet opens, `loopback` whether a packet reaches the loopback, `peer` is the user
+    /// of the gateway. A text that cannot be read counts as missing.
+    fn judge(
+        self,
+        status: &str,
+        interfaces: &str,
+        (internet, loopback): (bool, bool),
+        peer: Option<u32>,
+    ) -> Result<(), Missing> {
         let field = |name: &str| {
             status
                 .lines()
@@ -75,8 +85,20 @@ impl Isolation {
                 missing.push("the network is open: `PrivateNetwork=` or `RestrictAddressFamilies=`");
             }
         }
+        if loopback {
+            missing.push("the loopback and private networks can be reached: `IPAddressDeny=`, which unprivileged containers cannot have");
+        }
         if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
     }
+}
+
+/// Whether an empty packet to the loopback is let through. The filter refuses it before it is delivered, and the
+/// socket is bound to no port, which the unit may be denied.
+fn loopback_is_open() -> bool {
+    let discard = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);
+    rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
+        .and_then(|probe| rustix::net::sendto(probe, &[], SendFlags::empty(), &discard))
+        .is_ok()
 }
 
 #[cfg(test)]
@@ -87,15 +109,15 @@ mod tests {
         "Name:\tmcpo\nUid:\t61234\t61234\t61234\t61234\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t9\n";
     const ALONE: &str = "Inter-|   Receive\n face |bytes    packets\n    lo:       0       0    0\n";
     const OPEN: &str = "Inter-|   Receive\n face |bytes    packets\n    lo:   0  0    0\n  eth0: 1 2 3\n";
-    const ALL: Isolation = Isolation { confined: true, no_network: true };
+    const ALL: Isolation = Isolation { confined: true, no_network: true, internet_only: false };
 
     #[test]
     fn a_confined_unit_passes_and_nothing_required_passes_always() {
-        assert_eq!(ALL.judge(GOOD, ALONE, true, Some(990)), Ok(()));
-        assert_eq!(Isolation::default().judge("", "", true, None), Ok(()));
+        assert_eq!(ALL.judge(GOOD, ALONE, (true, false), Some(990)), Ok(()));
+        assert_eq!(Isolation::default().judge("", "", (true, false), None), Ok(()));
         let with_network = Isolation { no_network: false, ..ALL };
-        assert_eq!(with_network.judge(GOOD, OPEN, true, Some(990)), Ok(()));
-        assert_eq!(ALL.judge(GOOD, OPEN, false, Some(990)), Ok(()), "no socket, no network");
+        assert_eq!(with_network.judge(GOOD, OPEN, (true, false), Some(990)), Ok(()));
+        assert_eq!(ALL.judge(GOOD, OPEN, (false, false), Some(990)), Ok(()), "no socket, no network");
     }
 
     #[test]
@@ -108,9 +130,11 @@ mod tests {
             (GOOD.to_owned(), OPEN, 990, "PrivateNetwork"),
             (GOOD.to_owned(), "", 990, "PrivateNetwork"),
         ] {
-            let missing = ALL.judge(&status, interfaces, true, Some(peer)).unwrap_err().to_string();
+            let missing = ALL.judge(&status, interfaces, (true, false), Some(peer)).unwrap_err().to_string();
             assert!(missing.contains(named) && missing.contains("security.nesting"), "{missing}");
         }
-        assert_eq!(ALL.judge("", ALONE, true, None).unwrap_err().0.len(), 3);
+        let open = Isolation { internet_only: true, ..ALL }.judge(GOOD, ALONE, (true, true), Some(990));
+        assert!(open.unwrap_err().to_string().contains("IPAddressDeny"));
+        assert_eq!(ALL.judge("", ALONE, (true, false), None).unwrap_err().0.len(), 3);
     }
 }

@@ -9,29 +9,11 @@ let
   };
 in
 {
-  "a secret for OAuth in the store" = {
-    configuration.servers.github = remote // {
-      oauth = machine // {
-        clientSecret.file = "/nix/store/00000000000000000000000000000000-secret";
-      };
-    };
-    says = "services.mcpo.servers.github.oauth.clientSecret.file is in the Nix store";
-  };
-  "a private key that Nix would copy" = {
-    configuration.servers.github = remote // {
-      oauth = {
-        grant = "client_credentials";
-        clientId = "mcpo";
-        privateKey.file = ./oauth.nix;
-      };
-    };
-    says = "services.mcpo.servers.github.oauth.privateKey.file is in the Nix store, or would be copied there";
-  };
   "a private key in the settings" = {
     configuration.servers.github = remote // {
       settings.oauth.privateKey = "-----BEGIN PRIVATE KEY-----";
     };
-    says = "services.mcpo.servers.github.settings.oauth.privateKey would stand in the world-readable store";
+    says = "services.mcpo-gateway.servers.github.settings.oauth.privateKey would stand in the world-readable store";
   };
   "an assertion in the settings" = {
     configuration.servers.github = remote // {
@@ -40,7 +22,7 @@ in
         assertion = "eyJhbGciOiJFUzI1NiJ9";
       };
     };
-    says = "services.mcpo.servers.github.settings.oauth.assertion would stand in the world-readable store";
+    says = "services.mcpo-gateway.servers.github.settings.oauth.assertion would stand in the world-readable store";
   };
   "a secret for OAuth with the name of a credential" = {
     configuration = {
@@ -49,13 +31,13 @@ in
       };
       credentials.oauth-clientSecret-github = "/run/secrets/other";
     };
-    says = "services.mcpo.servers.github.oauth.clientSecret.file would both be the credential `oauth-clientSecret-github`";
+    says = "services.mcpo-gateway.servers.github.oauth.clientSecret.file would both be the credential `oauth-clientSecret-github`";
   };
   "OAuth for a local server" = {
     configuration.servers.time = time // {
       oauth = machine;
     };
-    says = "services.mcpo.servers.time.oauth means nothing to a server that this machine runs";
+    says = "services.mcpo-gateway.servers.time.oauth means nothing to a server that this machine runs";
   };
   "two proofs of one client" = {
     configuration.servers.github = remote // {
@@ -63,13 +45,13 @@ in
         privateKey.file = "/run/secrets/key.pem";
       };
     };
-    says = "services.mcpo.servers.github.oauth has both clientSecret.file and privateKey.file";
+    says = "services.mcpo-gateway.servers.github.oauth has both clientSecret.file and privateKey.file";
   };
   "a machine that proves nothing" = {
     configuration.servers.github = remote // {
       oauth.grant = "client_credentials";
     };
-    says = "services.mcpo.servers.github.oauth.grant is `client_credentials`, which needs clientId";
+    says = "services.mcpo-gateway.servers.github.oauth.grant is `client_credentials`, which needs clientId";
   };
   "a private key for a sign-in of people" = {
     configuration = {
@@ -78,7 +60,7 @@ in
         oauth.privateKey.file = "/run/secrets/key.pem";
       };
     };
-    says = "services.mcpo.servers.github.oauth.privateKey.file is for the grant `client_credentials` alone";
+    says = "services.mcpo-gateway.servers.github.oauth.privateKey.file is for the grant `client_credentials` alone";
   };
   "a secret without the name of its client" = {
     configuration = {
@@ -87,19 +69,19 @@ in
         oauth.clientSecret.file = "/run/secrets/secret";
       };
     };
-    says = "services.mcpo.servers.github.oauth.clientSecret.file says nothing without its clientId";
+    says = "services.mcpo-gateway.servers.github.oauth.clientSecret.file says nothing without its clientId";
   };
   "a sign-in that cannot come back" = {
     configuration.servers.github = remote // {
       oauth = { };
     };
-    says = "Set services.mcpo.publicUrl to the one that people type";
+    says = "Set services.mcpo-gateway.publicUrl to the one that people type";
   };
   "a token beside OAuth" = {
     configuration.servers.github = remote // {
       oauth = machine;
       headers.authorization.file = "/run/secrets/github";
     };
-    says = "services.mcpo.servers.github.headers.authorization stands beside oauth";
+    says = "services.mcpo-gateway.servers.github.headers.authorization stands beside oauth";
   };
 }

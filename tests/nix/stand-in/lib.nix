@@ -43,6 +43,9 @@ let
       replaceStrings
       ;
 
+    foldr =
+      step: last: list:
+      if list == [ ] then last else step (head list) (foldr step last (builtins.tail list));
     last = list: elemAt list (length list - 1);
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: list: if condition then list else [ ];
@@ -80,6 +83,7 @@ let
         name: if match "[a-zA-Z_][a-zA-Z0-9_'-]*" name != null then name else builtins.toJSON name;
     };
 
+    versionAtLeast = version: least: builtins.compareVersions version least >= 0;
     importTOML = file: fromTOML (builtins.readFile file);
     makeBinPath = packages: concatStringsSep ":" (map (package: "${package}/bin") packages);
     getExe = package: getExe' package package.meta.mainProgram;
@@ -108,6 +112,7 @@ let
     inherit (modules)
       evalModules
       literalExpression
+      mkAliasOptionModule
       mkDefault
       mkEnableOption
       mkForce

@@ -51,6 +51,21 @@ rec {
   mkDefault = mkOverride 1000;
   mkForce = mkOverride 50;
 
+  # What was said of `from` counts for `to`, and whoever asks for `from` gets `to`. Both are paths.
+  mkAliasOptionModule =
+    from: to:
+    { config, options, ... }:
+    {
+      options = nested from (mkOption {
+        type = lib.types.anything;
+        description = "Alias of `${show to}`.";
+        apply = _: at to config;
+      });
+      config = nested to (mkMerge (at from options).definitions);
+    };
+  nested = path: value: lib.foldr (name: inner: { ${name} = inner; }) value path;
+  at = path: set: foldl' (inner: name: inner.${name}) set path;
+
   # The definitions of the member `name` in a definition of a set; conditions are kept, not asked.
   member =
     name: definition:
@@ -200,7 +215,7 @@ rec {
           found = values given;
           value =
             if found != [ ] then
-              type.merge path found
+              lib.types.checked type path found
             else if attributes ? default then
               # Defaults are checked as well.
               type.merge path [ attributes.default ]
@@ -211,6 +226,7 @@ rec {
           config = if attributes ? apply then attributes.apply value else value;
           options = attributes // {
             inherit path;
+            definitions = given;
           };
           undeclared = [ ];
         };

@@ -37,6 +37,9 @@ let
     };
 
   service = unit {
+    path = free // {
+      default = [ ];
+    };
     environment = mkOption {
       type = types.attrsOf (types.nullOr types.str);
       default = { };
@@ -79,6 +82,8 @@ let
     }
   );
 
+  slice = unit { sliceConfig = free; };
+
   socket = unit {
     listenStreams = texts;
     socketConfig = free;
@@ -116,7 +121,7 @@ let
   install = definition: listed "WantedBy" definition.wantedBy;
 
   # Every NixOS service has these, after its own.
-  path = [
+  ofEvery = [
     pkgs.coreutils
     pkgs.findutils
     pkgs.gnugrep
@@ -125,6 +130,9 @@ let
   ];
   environment =
     definition:
+    let
+      path = definition.path ++ ofEvery;
+    in
     definition.environment
     // {
       LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
@@ -152,6 +160,8 @@ let
     ++ section "Socket" definition.socketConfig
     ++ map (stream: "ListenStream=${stream}") definition.listenStreams
     ++ installText definition;
+
+  sliceText = definition: common definition ++ section "Slice" definition.sliceConfig;
 
   installText =
     definition: lib.optionals (definition.wantedBy != [ ]) (section "Install" (install definition));
@@ -204,10 +214,18 @@ lib.evalModules {
             };
           };
           services.alloy.enable = lib.mkEnableOption "Alloy";
+          services.grafana.provision = free;
           services.loki = free;
+          services.nginx = {
+            enable = lib.mkEnableOption "nginx";
+            virtualHosts = free;
+          };
           services.prometheus = {
             enable = lib.mkEnableOption "Prometheus";
             globalConfig = free;
+            ruleFiles = free // {
+              default = [ ];
+            };
             scrapeConfigs = free // {
               default = [ ];
             };
@@ -224,14 +242,22 @@ lib.evalModules {
               type = types.attrsOf service;
               default = { };
             };
+            slices = mkOption {
+              type = types.attrsOf slice;
+              default = { };
+            };
             sockets = mkOption {
               type = types.attrsOf socket;
               default = { };
+            };
+            package = free // {
+              default = pkgs.systemd;
             };
             packages = free // {
               default = [ ];
             };
             tmpfiles.rules = texts;
+            tmpfiles.settings = free;
             units = free;
           };
           users.groups = free;
@@ -261,7 +287,10 @@ lib.evalModules {
             ) config.systemd.services
             // lib.mapAttrs' (
               name: definition: lib.nameValuePair "${name}.socket" (finish (socketText definition))
-            ) config.systemd.sockets;
+            ) config.systemd.sockets
+            // lib.mapAttrs' (
+              name: definition: lib.nameValuePair "${name}.slice" (finish (sliceText definition))
+            ) config.systemd.slices;
         };
       }
     )

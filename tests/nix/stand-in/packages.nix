@@ -31,6 +31,7 @@ let
     // removeAttrs attributes [ "meta" ];
 
   named = lib.genAttrs [
+    "bash"
     "cargo"
     "cargo-nextest"
     "chromedriver"
@@ -42,6 +43,7 @@ let
     "findutils"
     "gnugrep"
     "gnused"
+    "installShellFiles"
     "makeWrapper"
     "mcp-server-time"
     "nixfmt"
@@ -128,20 +130,28 @@ let
           text = "#!/usr/bin/env bash\nset -euo pipefail\nexport PATH=${lib.makeBinPath runtimeInputs}:$PATH\n${text}";
         }
       );
+    linkFarm =
+      name: parts: package name (builtins.deepSeq (lib.mapAttrsToList (_: toString) parts) { });
     symlinkJoin = { name, ... }@attributes: package name attributes;
     mkShell = attributes: package "shell" attributes;
+    # Takes a function of the package that comes out, too.
     rustPlatform.buildRustPackage =
-      {
-        pname,
-        version,
-        src,
-        cargoLock,
-        ...
-      }@attributes:
-      # Both are read, as the real function does.
-      builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq (fromTOML (
-        builtins.readFile cargoLock.lockFile
-      )) (package "${pname}-${version}" attributes);
+      given:
+      let
+        attributes = if builtins.isFunction given then given { finalPackage = built; } else given;
+        inherit (attributes)
+          cargoLock
+          pname
+          version
+          src
+          ;
+        # Both are read, as the real function does.
+        built = builtins.seq (builtins.pathExists "${toString src}/Cargo.toml") builtins.seq (fromTOML (
+          builtins.readFile cargoLock.lockFile
+        )) (package "${pname}-${version}" attributes);
+      in
+      built;
+    testers.testVersion = { package }: pkgs.writeText "version" package.version;
     testers.runNixOSTest = test: import ./virtual-machine-test.nix { inherit lib pkgs test; };
   };
 in

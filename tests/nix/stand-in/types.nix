@@ -27,6 +27,13 @@ let
     path: description: value:
     throw "A definition for option `${show path}' is not of type `${description}'. It is a ${typeOf value}.";
 
+  # As an option does it: the type that refuses is the one that is named.
+  checked =
+    type: path: values:
+    type.merge path (
+      map (value: if type.check value then value else wrong path type.description value) values
+    );
+
   same =
     path: values:
     if all (value: value == head values) values then
@@ -45,10 +52,27 @@ let
   isPackage = value: isAttrs value && (value.type or null == "derivation" || value ? outPath);
 
   types = rec {
+    inherit checked;
     bool = plain "boolean" isBool;
     int = plain "signed integer" isInt;
     number = plain "signed integer or floating point number" (value: isInt value || isFloat value);
     str = plain "string" isString;
+    strMatching =
+      pattern:
+      plain "string matching the pattern ${pattern}" (
+        value: isString value && builtins.match pattern value != null
+      );
+    addCheck = type: check: type // { check = value: type.check value && check value; };
+    # nixpkgs has had it since 25.05.
+    externalPath = plain "absolute path not in the Nix store" (
+      value: path.check value && !(lib.hasPrefix builtins.storeDir (toString value))
+    );
+    numbers.nonnegative = plain "nonnegative integer or floating point number, meaning >=0" (
+      value: number.check value && value >= 0
+    );
+    numbers.positive = plain "positive integer or floating point number, meaning >0" (
+      value: number.check value && value > 0
+    );
     path = plain "absolute path" (
       value: isPath value || (isString value && lib.hasPrefix "/" value) || isPackage value
     );
@@ -56,6 +80,7 @@ let
     port = plain "16 bit unsigned integer; between 0 and 65535 (both inclusive)" (
       value: isInt value && value >= 0 && value <= 65535
     );
+    ints.unsigned = plain "unsigned integer, meaning >=0" (value: isInt value && value >= 0);
     ints.positive = plain "positive integer, meaning >0" (value: isInt value && value > 0);
     enum = members: plain "one of ${builtins.toJSON members}" (value: elem value members);
 
@@ -124,7 +149,7 @@ let
         listToAttrs (
           map (name: {
             inherit name;
-            value = inner.merge (path ++ [ name ]) (given name);
+            value = checked inner (path ++ [ name ]) (given name);
           }) names
         );
     };

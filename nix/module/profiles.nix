@@ -1,0 +1,68 @@
+# What MCP clients are shown of the servers that their key opens.
+{ config, lib, ... }:
+
+let
+  inherit (lib)
+    attrNames
+    concatStringsSep
+    mapAttrsToList
+    mkOption
+    types
+    ;
+  cfg = config.services.mcpo-gateway;
+  refuse = import ./refuse.nix;
+  inherit (lib.strings) escapeNixIdentifier;
+  profile = types.submodule {
+    options = {
+      servers = mkOption {
+        type = types.nullOr (types.listOf types.str);
+        default = null;
+        example = [
+          "time"
+          "git*"
+        ];
+        description = "Servers that are shown, as names with `*` and `?`; `null` shows all that the key opens.";
+      };
+      tools = mkOption {
+        type = types.nullOr (types.listOf types.str);
+        default = null;
+        example = [ "time_*" ];
+        description = "Tools that are shown, as `/mcp` names them (`SERVER_TOOL`), with `*` and `?`; `null` shows all.";
+      };
+    };
+  };
+in
+{
+  options.services.mcpo-gateway = {
+    profiles = mkOption {
+      type = types.attrsOf profile;
+      default = { };
+      example = {
+        vscode = {
+          servers = [
+            "time"
+            "git*"
+          ];
+          tools = [ "time_*" ];
+        };
+      };
+      description = ''
+        What MCP clients are shown of the servers that their key opens, by name: chosen by `/mcp?profile=NAME`, or by
+        `apiKeys.NAME.profile`. A profile narrows what a key opens, and never widens it.
+      '';
+    };
+  };
+
+  config.assertions = lib.optionals cfg.enable (
+    mapAttrsToList (
+      name: key:
+      refuse (key.profile != null && !cfg.profiles ? ${key.profile})
+        "services.mcpo-gateway.apiKeys.${escapeNixIdentifier name}.profile is `${toString key.profile}`, but there ${
+          if cfg.profiles == { } then
+            "are no profiles"
+          else
+            "is none of that name beside ${concatStringsSep ", " (attrNames cfg.profiles)}"
+        }. Add services.mcpo-gateway.profiles.${escapeNixIdentifier (toString key.profile)}, without which the key would show more than was meant."
+    ) cfg.apiKeys
+  );
+}
