@@ -114,7 +114,7 @@ fn the_units_are_those_of_nixos() {
     let ours: BTreeSet<String> =
         [&packaged, &drop_ins[0], &drop_ins[1]].into_iter().flat_map(|text| directives(text)).collect();
     let theirs = directives(&recorded("mcpo.service"));
-    // NixOS names all sockets in one line, and its state directory is /srv/mcpo alone.
+    // NixOS names all sockets in one line, and its state directory is /srv/mcpo alone. The package's unit serves any port.
     let only = |left: &BTreeSet<String>, right: &BTreeSet<String>| -> Vec<String> {
         left.difference(right).cloned().collect()
     };
@@ -123,18 +123,23 @@ fn the_units_are_those_of_nixos() {
         "After=network.target mcpo.socket",
         "Documentation=man:mcpo(1) man:mcpo.json(5)",
         "Environment=MCPO_SERVER_SOCKETS=/run/mcpo-servers",
-        "LimitCORE=0",
         "LogsDirectory=mcpo",
         "LogsDirectoryMode=0750",
         "StateDirectory=mcpo",
         "StateDirectoryMode=0750",
+        "Wants=mcpo-server-time.socket mcpo-server-upstash-context7.socket",
         "Wants=mcpo.socket",
         "WorkingDirectory=/var/lib/mcpo",
     ];
     assert_eq!(only(&ours, &theirs), here_alone);
     assert_eq!(
         only(&theirs, &ours),
-        ["After=network.target mcpo-server-time.socket mcpo-server-upstash-context7.socket"]
+        [
+            "After=network.target mcpo-0.0.0.0-25530.socket mcpo-server-time.socket mcpo-server-upstash-context7.socket",
+            "SocketBindAllow=tcp:25530",
+            "SocketBindDeny=any",
+            "Wants=mcpo-0.0.0.0-25530.socket mcpo-server-time.socket mcpo-server-upstash-context7.socket",
+        ]
     );
 }
 

@@ -16,16 +16,16 @@ const MOUNT: &str = "/sys/fs/cgroup";
 /// How [`crate::upstream::transport::child`] tells of a process that the kernel killed.
 const KILLED: &str = "was killed by signal 9";
 
-/// The control group of this process, which is that of its server too, as it was when the server started.
+/// The control group of this process and of its server, as it was when the server started.
 #[derive(Debug)]
 pub struct ControlGroup {
     /// Its folder, then those above it.
     folders: Vec<PathBuf>,
-    before: Counts,
+    before: CgroupEvents,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Counts {
+struct CgroupEvents {
     /// Processes of this group that were killed for memory, whatever limit was reached.
     killed: u64,
     /// New processes that were refused to this group.
@@ -49,13 +49,13 @@ impl ControlGroup {
         let folder = path.map(|path| mount.join(path));
         let upwards = folder.iter().flat_map(|folder| folder.ancestors());
         let folders: Vec<_> = upwards.take_while(|it| it.starts_with(mount)).map(Path::to_owned).collect();
-        let before = Counts::read(&folders);
+        let before = CgroupEvents::read(&folders);
         Self { folders, before }
     }
 
     /// The `status` of the ended server, with the limit that was enforced since it started.
     pub fn explain(&self, status: &str) -> String {
-        let now = Counts::read(&self.folders);
+        let now = CgroupEvents::read(&self.folders);
         let killed_for_memory = now.killed > self.before.killed;
         let mut text = match status {
             KILLED if killed_for_memory => format!("was killed by {}", self.memory_limit(&now)),
@@ -89,13 +89,13 @@ impl ControlGroup {
         // The kernel tells of what changes after a reading.
         file.read_to_string(&mut String::new())?;
         let changes = watch(file)?;
-        while Counts::read(&self.folders).refused <= self.before.refused {
+        while CgroupEvents::read(&self.folders).refused <= self.before.refused {
             changes.ready(Interest::PRIORITY).await?.clear_ready();
         }
         Ok(())
     }
 
-    fn memory_limit(&self, now: &Counts) -> String {
+    fn memory_limit(&self, now: &CgroupEvents) -> String {
         let mut counts = now.exhausted.iter().zip(&self.before.exhausted);
         let Some(level) = counts.position(|(now, before)| now > before) else {
             return "the kernel, since the machine has no memory left".to_owned();
@@ -127,7 +127,7 @@ fn named(what: &str, size: &str, above: Option<&PathBuf>, option: &str) -> Strin
     }
 }
 
-impl Counts {
+impl CgroupEvents {
     fn read(folders: &[PathBuf]) -> Self {
         let own = |file: &str, key: &str| folders.first().map_or(0, |folder| count(folder, file, key));
         Self {

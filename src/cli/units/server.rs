@@ -39,12 +39,14 @@ pub(super) fn render(
          SocketMode=0600\n\
          DirectoryMode=0750\n\
          RemoveOnStop=true\n\
-         MaxConnections=16\n\
+         MaxConnections={most}\n\
          TriggerLimitIntervalSec=0\n\
          [Install]\n\
          WantedBy=sockets.target\n",
         server.name.in_units(),
         title = title(server),
+        // One that all callers share, and one that takes its place.
+        most = server.dedicated.most + 2,
     );
     Ok(vec![
         UnitFile { name: format!("{name}.socket"), text: socket },
@@ -97,7 +99,8 @@ fn service(
          MemoryMax={memory_max}\n\
          MemorySwapMax=0\n\
          TasksMax={tasks_max}\n\
-         OOMPolicy=kill\n\
+         OOMPolicy=continue\n\
+         Slice=system-mcpo.slice\n\
          OOMScoreAdjust=500\n\
          KillMode=mixed\n\
          TimeoutStopSec=15\n\
