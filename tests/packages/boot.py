@@ -248,7 +248,7 @@ def the_package_goes_and_leaves_nothing(site, steps):
     miranda.fail("systemctl list-units --plain --no-legend 'mcpo*' | grep -E 'running|listening'")
     miranda.succeed("DEBIAN_FRONTEND=noninteractive apt-get purge -y mcpo")
     left = miranda.succeed(
-        "find / -xdev -name 'mcpo*' -not -path '/opt/*' -not -path '/nix/*' -not -path '/proc/*' -not -path '/work/*'"
+        f"find / -xdev -name 'mcpo*' -not -path '/opt/*' -not -path '/nix/*' -not -path '/proc/*' -not -path '{ROOT}*'"
         " -not -path '/tmp/*' -not -path '/root/*' -not -path '/var/lib/dpkg/*' -not -path '/srv/mcpo*'"
         " -not -path '/var/lib/systemd/*' -not -path '/var/cache/apt/*' -not -path '/usr/local/*'"
     )

@@ -164,8 +164,8 @@ mod tests {
     const GROUPS: &str = "0::/mcpo.slice/mcpo-server-time@3-1042-990.service\n";
     const SERVER: &str = "mcpo.slice/mcpo-server-time@3-1042-990.service";
 
-    /// The files of a kernel 6.1, as they were in a booted virtual machine.
-    fn recorded(mount: &Path) {
+    /// Files in the form that the kernel writes, as its documentation of cgroup v2 has them.
+    fn written(mount: &Path) {
         for (folder, file, text) in [
             (SERVER, "memory.max", "536870912\n"),
             (SERVER, "pids.max", "128\n"),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_was_not_enforced_since_the_start_is_not_said() {
         let mount = tempfile::tempdir().unwrap();
-        recorded(mount.path());
+        written(mount.path());
         memory_events(mount.path(), SERVER, 4, 4);
         change(mount.path(), SERVER, "pids.events", "max 7\n");
         let group = ControlGroup::of(GROUPS, mount.path());
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_server_that_was_killed_for_its_memory_is_told_with_the_limit() {
         let mount = tempfile::tempdir().unwrap();
-        recorded(mount.path());
+        written(mount.path());
         let group = ControlGroup::of(GROUPS, mount.path());
         memory_events(mount.path(), SERVER, 1, 1);
         assert_eq!(group.explain(KILLED), "was killed by its memory limit of 512 MB (`memoryMax`)");
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_refused_process_is_told_with_the_limit() {
         let mount = tempfile::tempdir().unwrap();
-        recorded(mount.path());
+        written(mount.path());
         let group = ControlGroup::of(GROUPS, mount.path());
         change(mount.path(), SERVER, "pids.events", "max 3\n");
         change(mount.path(), SERVER, "pids.peak", "128\n");
