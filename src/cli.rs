@@ -21,6 +21,7 @@ mod openapi;
 mod output;
 mod plan;
 mod query;
+mod replace;
 mod request;
 pub mod run_server;
 mod server_list;

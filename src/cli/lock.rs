@@ -1,13 +1,13 @@
 //! `mcpo lock` and `mcpo check --lock`: writes the lock of tools, or compares it with the tools of now.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::command_error::CommandError;
 use super::gateway_client::GatewayClient;
 use super::output::Output;
+use super::replace::replace;
 use super::{exit, messages};
 use crate::catalog::drift::{self, Drift, shown};
 use crate::config::lock::{LockError, ServerLock, ToolsLock};
@@ -151,18 +151,7 @@ fn changes<'a>(
     servers.into_iter().flat_map(of_server).collect()
 }
 
-/// Writes the file in one rename, so that a gateway that follows it never reads half.
 fn write(file: &Path, text: &[u8]) -> Result<(), CommandError> {
-    let mut draft = file.as_os_str().to_owned();
-    draft.push(".new");
-    let written = write_draft(Path::new(&draft), text).and_then(|()| std::fs::rename(&draft, file));
+    let written = replace(file, text);
     written.map_err(|error| CommandError::Failed(format!("{} cannot be written: {error}", file.display())))
-}
-
-/// What stands there already may be a link, which is not followed.
-fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
-    match std::fs::remove_file(draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => OpenOptions::new().write(true).create_new(true).open(draft)?.write_all(text),
-    }
 }

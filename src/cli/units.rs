@@ -10,10 +10,11 @@ mod server;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::command_error::CommandError;
 use super::output::Output;
+use super::replace::replace;
 use super::{check, exit};
 use crate::config::{self, Config, Sources};
 use apply::UnitChanges;
@@ -42,7 +43,7 @@ struct UnitFile {
 ///
 /// When the configuration has a fault, a server cannot run in a unit, a file cannot be written, or systemd refuses.
 pub fn run(mut sources: Sources, to: &Path, apply: bool, output: Output) -> Result<u8, CommandError> {
-    // The servers as they are run, whatever the file says of the way to them.
+    // With sockets set, the configuration would have the sockets of the units in place of the commands.
     sources.overrides.set("serverSockets", "units", Some(""));
     let loaded = config::load(&sources).map_err(|problems| {
         let mut text = Vec::new();
@@ -106,7 +107,10 @@ fn write(files: &[UnitFile], to: &Path) -> Result<UnitChanges, String> {
             }
             _ => {}
         }
-        replace(&path, &wanted).map_err(|error| refused("write", &path, &error))?;
+        let directory = path.parent().unwrap_or(to);
+        fs::create_dir_all(directory)
+            .and_then(|()| replace(&path, wanted.as_bytes()))
+            .map_err(|error| refused("write", &path, &error))?;
         changes.written.push(file.name.clone());
     }
     for name in stale(files, to).map_err(|error| refused("read", to, &error))? {
@@ -115,15 +119,6 @@ fn write(files: &[UnitFile], to: &Path) -> Result<UnitChanges, String> {
         changes.removed.push(name);
     }
     Ok(changes)
-}
-
-/// Writes the whole file beside `path`, and puts it there: systemd never reads half of one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(directory)?;
-    let draft = PathBuf::from(format!("{}.draft", path.display()));
-    fs::write(&draft, text)?;
-    fs::rename(&draft, path)
 }
 
 /// The names of units in `to` that an earlier run wrote and this one does not.

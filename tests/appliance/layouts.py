@@ -89,6 +89,18 @@ PROGRAMS = {
 }
 
 
+def launchers():
+    """The scripts in the place of packaged programs, by name: each runs what `tests/run` provisioned."""
+    packages = next((WORK / "python/lib").glob("python3*")).name
+    python = {"packages": f"/opt/mcpo-tests/work/python/lib/{packages}/site-packages", "python": packages}
+    return {
+        "mcp-server-time": PYTHON.format(**python, arguments="-m mcp_server_time"),
+        "mcpo-stand-in-registry": REGISTRY,
+        "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
+        "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),
+    }
+
+
 def programs_of(name):
     """The programs at a path of the store, each with where it really is; empty when it is no such path."""
     if package := PACKAGES.get(name):
@@ -181,8 +193,6 @@ class Site:
         """Puts what belongs at a path of the store there."""
         path.parent.mkdir(parents=True, exist_ok=True)
         name = path.name.split("-", 1)[1]
-        packages = next((WORK / "python/lib").glob("python3*")).name
-        python = {"packages": f"/opt/mcpo-tests/work/python/lib/{packages}/site-packages", "python": packages}
         if programs := programs_of(name):
             (path / "bin").mkdir(parents=True)
             for program, target in programs.items():
@@ -195,13 +205,7 @@ class Site:
             (path / "bin").mkdir(parents=True)
             (path / "bin/mcpo").symlink_to("/opt/mcpo-tests/mcpo")
         else:
-            text = {
-                "mcp-server-time": PYTHON.format(**python, arguments="-m mcp_server_time"),
-                "mcpo-stand-in-registry": REGISTRY,
-                "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
-                "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),
-            }[name]
-            self._install(path / "bin" / name, text)
+            self._install(path / "bin" / name, launchers()[name])
 
     def _install(self, path, text):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -63,12 +63,8 @@ class DebianSite(layouts.Site):
         for name in ("passwd", "group"):
             lines = (root / "etc" / name).read_text().splitlines(keepends=True)
             (root / "etc" / name).write_text("".join(line for line in lines if not line.startswith("mcpo:")))
-        packages = next((layouts.WORK / "python/lib").glob("python3*")).name
-        python = {"packages": f"/opt/mcpo-tests/work/python/lib/{packages}/site-packages", "python": packages}
-        self._install(root / "usr/local/bin/mcp-server-time", layouts.PYTHON.format(**python, arguments="-m mcp_server_time"))
-        self._install(
-            root / "usr/local/bin/context7-mcp", layouts.NODE.format(script="@upstash/context7-mcp/dist/index.js")
-        )
+        for name in ("mcp-server-time", "context7-mcp"):
+            self._install(root / "usr/local/bin" / name, layouts.launchers()[name])
         (root / "root/ansible").mkdir(parents=True, exist_ok=True)
 
 

@@ -88,7 +88,7 @@ in
             )
           } --port ${toString port} --folder %t/stand-in-registry";
           RuntimeDirectory = "stand-in-registry";
-          # npm makes a home where there is none.
+          # npm creates the home directory if it is missing.
           Environment = "HOME=%t/stand-in-registry";
         };
       };

@@ -1,7 +1,7 @@
 //! The limits of the unit's control group (cgroup v2), and whether the kernel has enforced one of them.
 //!
 //! A process that is killed for its memory shows a signal, and a refused fork an error of the program; only the control
-//! group knows the limit behind it. Where there is none that can be read, nothing is added to what is known.
+//! group knows the limit behind it. Without a control group that can be read, the status stays as it is.
 
 use std::fs::{File, read_to_string};
 use std::io::{self, Read as _};
@@ -26,7 +26,7 @@ pub struct ControlGroup {
 
 #[derive(Debug, PartialEq, Eq)]
 struct CgroupEvents {
-    /// Processes of this group that were killed for memory, whatever limit was reached.
+    /// Processes of this group that the kernel killed for memory, by the limit of any folder or of the machine.
     killed: u64,
     /// New processes that were refused to this group.
     refused: u64,

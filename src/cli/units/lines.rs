@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::Value;
 
-type Directives = BTreeMap<String, Directive>;
+/// Text, a number or a boolean by the name of the directive; or a list, which takes a line for each.
+type Directives = BTreeMap<String, Value>;
 
 /// What the units are denied; the NixOS module reads the same file.
 #[derive(Debug, Deserialize)]
@@ -14,15 +17,6 @@ struct Hardening {
     everywhere: Directives,
     server: Directives,
     network: BTreeMap<String, Directives>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Directive {
-    Switch(bool),
-    Number(u64),
-    Text(String),
-    List(Vec<String>),
 }
 
 static HARDENING: LazyLock<Hardening> = LazyLock::new(|| {
@@ -40,12 +34,10 @@ pub(super) fn of_server(network: bool) -> String {
 fn lines<const N: usize>(sets: [&Directives; N]) -> String {
     let mut text = String::new();
     for (name, value) in sets.into_iter().flatten() {
-        match value {
-            Directive::Switch(value) => text.push_str(&format!("{name}={value}\n")),
-            Directive::Number(value) => text.push_str(&format!("{name}={value}\n")),
-            Directive::Text(value) => text.push_str(&format!("{name}={value}\n")),
-            Directive::List(values) => {
-                values.iter().for_each(|value| text.push_str(&format!("{name}={value}\n")));
+        for value in value.as_array().map_or(slice::from_ref(value), Vec::as_slice) {
+            match value.as_str() {
+                Some(value) => text.push_str(&format!("{name}={value}\n")),
+                None => text.push_str(&format!("{name}={value}\n")),
             }
         }
     }
@@ -63,7 +55,7 @@ pub(super) fn variable(name: &str, value: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text.replace('%', "%%")).to_string()
+    Value::from(text.replace('%', "%%")).to_string()
 }
 
 /// The line that loads the credential `id`, which is in a file of its own, possibly encrypted.
