@@ -5,7 +5,6 @@
     ./module/options.nix
     ./module/assertions.nix
     ./module/profiles.nix
-    ./module/oauth.nix
     ./module/lock.nix
     ./module/audit.nix
     ./module/configuration.nix

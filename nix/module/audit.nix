@@ -4,7 +4,7 @@
 let
   inherit (lib) mkOption types;
   cfg = config.services.mcpo-gateway;
-  refuse = import ./refuse.nix;
+  inherit (import ./narrow.nix { inherit lib; }) onlyWhere;
   secretPath = import ./secret-path.nix { inherit lib; };
   inherit (cfg) audit;
 in
@@ -36,10 +36,12 @@ in
         '';
       };
       arguments = mkOption {
-        type = types.enum [
-          "none"
-          "digest"
-        ];
+        type = onlyWhere (audit.to != null) "where `audit.to` says that there is a trail" "none" (
+          types.enum [
+            "none"
+            "digest"
+          ]
+        );
         default = "none";
         example = "digest";
         description = ''
@@ -49,7 +51,9 @@ in
         '';
       };
       secret.file = mkOption {
-        type = types.nullOr secretPath;
+        type = onlyWhere (audit.arguments == "digest") "where `audit.arguments` is `digest`" null (
+          types.nullOr secretPath
+        );
         default = null;
         example = "/run/secrets/mcpo-audit";
         description = ''
@@ -59,15 +63,4 @@ in
       };
     };
   };
-
-  config.assertions = lib.optionals cfg.enable [
-    (refuse (audit.to == null && (audit.arguments != "none" || audit.secret.file != null))
-      "services.mcpo-gateway.audit.${
-        if audit.arguments != "none" then "arguments" else "secret"
-      } is set, but there is no audit trail. Set services.mcpo-gateway.audit.to to \"journal\" or \"file\"."
-    )
-    (refuse (audit.to != null && audit.secret.file != null && audit.arguments == "none")
-      "services.mcpo-gateway.audit.secret.file is the key of digests, and there are none. Set services.mcpo-gateway.audit.arguments = \"digest\", or remove it."
-    )
-  ];
 }

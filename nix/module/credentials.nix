@@ -13,12 +13,10 @@ let
   inherit (lib.strings) escapeNixIdentifier;
   names = import ./names.nix { inherit lib; };
 
-  option = name: "services.mcpo-gateway.servers.${escapeNixIdentifier name}";
-
   headers =
     name: server:
     mapAttrsToList (header: value: {
-      option = "${option name}.headers.${escapeNixIdentifier header}.file";
+      option = "${names.option name}.headers.${escapeNixIdentifier header}.file";
       id = names.headerCredential name header;
       inherit (value) file;
     }) (filterAttrs (_: value: !isString value) server.headers);
@@ -29,7 +27,7 @@ let
       proof =
         member:
         optional (server.oauth.${member}.file != null) {
-          option = "${option name}.oauth.${member}.file";
+          option = "${names.option name}.oauth.${member}.file";
           id = names.oauthCredential member name;
           inherit (server.oauth.${member}) file;
         };

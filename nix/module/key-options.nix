@@ -1,9 +1,11 @@
 # The options of one entry of `services.mcpo-gateway.apiKeys`.
-{ rate, secretPath }:
+{ gateway }:
 { lib, ... }:
 
 let
   inherit (lib) mkOption types;
+  rate = import ./rate-type.nix { inherit lib; };
+  secretPath = import ./secret-path.nix { inherit lib; };
 in
 {
   options = {
@@ -26,7 +28,9 @@ in
       description = "Servers that the key opens, as names with `*` and `?`; `null` opens all of them.";
     };
     profile = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr (types.enum (builtins.attrNames gateway.profiles)) // {
+        description = "null or name of one of `profiles`";
+      };
       default = null;
       example = "vscode";
       description = "Profile of `profiles` that holds for the key: what of its servers and tools is shown.";

@@ -4,15 +4,18 @@
 let
   inherit (lib) literalExpression mkOption types;
   cfg = config.services.mcpo-gateway;
-  refuse = import ./refuse.nix;
+  inherit (import ./narrow.nix { inherit lib; }) narrow onlyWhere;
   inherit (cfg) lock;
   inStore = path: builtins.isPath path || lib.hasPrefix builtins.storeDir (toString path);
+  file =
+    narrow "file beside this configuration, written without quotes, such as ./tools.lock" inStore
+      types.path;
 in
 {
   options.services.mcpo-gateway = {
     lock = {
       file = mkOption {
-        type = types.nullOr types.path;
+        type = types.nullOr file;
         default = null;
         example = literalExpression "./tools.lock";
         description = ''
@@ -21,10 +24,12 @@ in
         '';
       };
       drift = mkOption {
-        type = types.enum [
-          "warn"
-          "quarantine"
-        ];
+        type = onlyWhere (lock.file != null) "where `lock.file` says what a tool could drift from" "warn" (
+          types.enum [
+            "warn"
+            "quarantine"
+          ]
+        );
         default = "warn";
         example = "quarantine";
         description = ''
@@ -34,13 +39,4 @@ in
       };
     };
   };
-
-  config.assertions = lib.optionals cfg.enable [
-    (refuse (lock.file != null && !inStore lock.file)
-      "services.mcpo-gateway.lock.file is `${toString lock.file}`, a file that is not there when the system is built and checked. Put the file beside this configuration, and write its path without quotes, such as ./tools.lock."
-    )
-    (refuse (lock.file == null && lock.drift != "warn")
-      "services.mcpo-gateway.lock.drift is `${lock.drift}`, but without services.mcpo-gateway.lock.file there is nothing that a tool could drift from. Set it to the file that `mcpo lock` writes, such as ./tools.lock."
-    )
-  ];
 }

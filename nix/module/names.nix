@@ -33,6 +33,7 @@ rec {
   # Below system.slice, so that its weight counts against that of the gateway.
   slice = "system-mcpo.slice";
 
+  option = server: "services.mcpo-gateway.servers.${lib.strings.escapeNixIdentifier server}";
   unit = server: "mcpo-server-${sanitize server}";
 
   # A directory of root and the gateway's group, which no server's own user can enter.

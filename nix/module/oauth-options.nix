@@ -1,9 +1,13 @@
 # The options of `services.mcpo-gateway.servers.NAME.oauth`.
-{ secretPath }:
-{ lib, ... }:
+{ gateway }:
+{ config, lib, ... }:
 
 let
   inherit (lib) mkOption types;
+  inherit (import ./narrow.nix { inherit lib; }) narrow;
+  secretPath = import ./secret-path.nix { inherit lib; };
+  machine = config.grant == "client_credentials";
+  secret = config.clientSecret.file != null;
 
   text =
     example: description:
@@ -12,12 +16,11 @@ let
       default = null;
       inherit example description;
     };
-  secret =
-    example: what:
+  secretFile =
+    type: example: what:
     mkOption {
-      type = types.nullOr secretPath;
+      inherit type example;
       default = null;
-      inherit example;
       description = ''
         File that holds ${what}. systemd reads it as root and hands it to the gateway alone. A changed
         one counts after `systemctl restart mcpo`.
@@ -27,10 +30,16 @@ in
 {
   options = {
     grant = mkOption {
-      type = types.enum [
-        "authorization_code"
-        "client_credentials"
-      ];
+      type =
+        narrow
+          "`client_credentials`, or `authorization_code`, which needs an address to come back to (services.mcpo-gateway.publicUrl)"
+          (grant: grant == "client_credentials" || gateway.publicUrl != null)
+          (
+            types.enum [
+              "authorization_code"
+              "client_credentials"
+            ]
+          );
       default = "authorization_code";
       example = "client_credentials";
       description = ''
@@ -40,9 +49,25 @@ in
         `assertion` is read anew for each token, which a credential cannot be.
       '';
     };
-    clientId = text "mcpo-miranda" "Name of the gateway at the authorization server; `null` has it register itself.";
-    clientSecret.file = secret "/run/secrets/github-oauth" "the secret that goes with `clientId`";
-    privateKey.file = secret "/run/secrets/github-oauth-key.pem" "the private key (PKCS#8, PEM) with which the gateway signs its assertions, in place of a secret";
+    clientId =
+      text "mcpo-miranda" "Name of the gateway at the authorization server; `null` has it register itself."
+      // {
+        type = narrow "text, or null without clientSecret and with the grant `authorization_code` alone" (
+          value: value != null || !machine && !secret
+        ) (types.nullOr types.str);
+      };
+    clientSecret.file =
+      secretFile (types.nullOr secretPath) "/run/secrets/github-oauth"
+        "the secret that goes with `clientId`";
+    privateKey.file =
+      secretFile
+        (narrow
+          "${secretPath.description}, with the grant `client_credentials` in place of clientSecret.file, otherwise null"
+          (value: (value != null) == (machine && !secret))
+          (types.nullOr secretPath)
+        )
+        "/run/secrets/github-oauth-key.pem"
+        "the private key (PKCS#8, PEM) with which the gateway signs its assertions, in place of a secret";
     scopes = mkOption {
       type = types.listOf types.str;
       default = [ ];

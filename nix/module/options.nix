@@ -16,10 +16,10 @@ let
     ;
   cfg = config.services.mcpo-gateway;
   json = pkgs.formats.json { };
+  inherit (import ./narrow.nix { inherit lib; }) named;
+  names = import ./names.nix { inherit lib; };
   secretPath = import ./secret-path.nix { inherit lib; };
-
-  rate = import ./rate-type.nix { inherit lib; };
-  apiKey = types.submodule (import ./key-options.nix { inherit rate secretPath; });
+  apiKey = types.submodule (import ./key-options.nix { gateway = cfg; });
 in
 {
   options.services.mcpo-gateway = {
@@ -106,7 +106,10 @@ in
 
     servers = mkOption {
       type = types.attrsOf (
-        types.submodule (import ./server-options.nix { inherit json rate secretPath; })
+        named
+          "server, whose name is no path of the gateway itself (${lib.concatStringsSep ", " names.reserved})"
+          (name: _: name != "" && !builtins.elem name names.reserved)
+          (types.submodule (import ./server-options.nix { gateway = cfg; }))
       );
       default = { };
       example = literalExpression ''
@@ -157,7 +160,11 @@ in
     };
 
     credentials = mkOption {
-      type = types.attrsOf secretPath;
+      type = types.attrsOf (
+        named "${secretPath.description}, by a name of letters, digits, `_`, `.` and `-`" (
+          name: _: name == names.sanitize name
+        ) secretPath
+      );
       default = { };
       example = {
         proxy-password = "/run/secrets/proxy-password";
@@ -170,7 +177,23 @@ in
 
     settings = mkOption {
       type = types.submodule {
-        freeformType = json.type;
+        freeformType = import ./settings-type.nix {
+          inherit lib;
+          taken = [
+            "apiKey"
+            "apiKeys"
+            "audit"
+            "host"
+            "lock"
+            "mcpServers"
+            "port"
+            "profiles"
+            "publicUrl"
+            "servers"
+            "stateDir"
+            "tls"
+          ];
+        };
         # What the units hang on, too.
         options.limits = mkOption {
           type = types.submodule {

@@ -1,17 +1,8 @@
 # What MCP clients are shown of the servers that their key opens.
-{ config, lib, ... }:
+{ lib, ... }:
 
 let
-  inherit (lib)
-    attrNames
-    concatStringsSep
-    mapAttrsToList
-    mkOption
-    types
-    ;
-  cfg = config.services.mcpo-gateway;
-  refuse = import ./refuse.nix;
-  inherit (lib.strings) escapeNixIdentifier;
+  inherit (lib) mkOption types;
   profile = types.submodule {
     options = {
       servers = mkOption {
@@ -52,17 +43,4 @@ in
       '';
     };
   };
-
-  config.assertions = lib.optionals cfg.enable (
-    mapAttrsToList (
-      name: key:
-      refuse (key.profile != null && !cfg.profiles ? ${key.profile})
-        "services.mcpo-gateway.apiKeys.${escapeNixIdentifier name}.profile is `${toString key.profile}`, but there ${
-          if cfg.profiles == { } then
-            "are no profiles"
-          else
-            "is none of that name beside ${concatStringsSep ", " (attrNames cfg.profiles)}"
-        }. Add services.mcpo-gateway.profiles.${escapeNixIdentifier (toString key.profile)}, without which the key would show more than was meant."
-    ) cfg.apiKeys
-  );
 }

@@ -1,18 +1,71 @@
-# The options of one entry of `services.mcpo-gateway.servers`.
-{
-  json,
-  rate,
-  secretPath,
-}:
+# The options of one entry of `services.mcpo-gateway.servers`. An option that means nothing to this kind of server takes no
+# value; of the ways to a server, the types let through one.
+{ gateway }:
 { config, lib, ... }:
 
 let
-  inherit (lib) literalExpression mkOption types;
+  inherit (lib)
+    attrNames
+    concatStringsSep
+    hasPrefix
+    literalExpression
+    mkOption
+    toLower
+    types
+    ;
+  inherit (import ./narrow.nix { inherit lib; }) narrow onlyWhere;
+  names = import ./names.nix { inherit lib; };
+  rate = import ./rate-type.nix { inherit lib; };
+  secretPath = import ./secret-path.nix { inherit lib; };
+  size = import ./size-type.nix { inherit lib; };
+
+  remote = config.url != null;
+  ofLocal = onlyWhere (!remote) "of a server that this machine runs and that has no `url`";
+  ofRemote = onlyWhere remote "of a remote server (`url`)";
+
+  # Each is asked for those before it, and `url` for all.
+  ways = [
+    "command"
+    "package"
+    "npx"
+    "uvx"
+  ];
+  given = builtins.filter (way: config.${way} != null);
+  without =
+    others: type:
+    onlyWhere (given others == [ ]) "in place of ${concatStringsSep ", " others} and `url`" null (
+      types.nullOr type
+    );
+
+  # Variables by names that they can have, and that none of `others` sets.
+  variables =
+    others: type:
+    ofLocal { } (
+      narrow
+        "attribute set of ${type.description}, by names of letters, digits and `_`, each in one of `env`, `secrets` and `secretFiles`"
+        (
+          set:
+          builtins.all (
+            name:
+            builtins.match "[A-Za-z_][A-Za-z0-9_]*" name != null
+            && !builtins.any (other: config.${other} ? ${name}) others
+          ) (attrNames set)
+        )
+        (types.attrsOf type)
+    );
+
+  isOwn =
+    url:
+    builtins.any (host: hasPrefix "http://${host}:${toString gateway.port}/" "${url}/") [
+      "localhost"
+      "127.0.0.1"
+      "[::1]"
+    ];
 
   fetched =
-    pattern: example: what:
+    others: pattern: example: what:
     mkOption {
-      type = types.nullOr (types.strMatching pattern // { description = "${what} with its version"; });
+      type = without others (types.strMatching pattern // { description = "${what} with its version"; });
       default = null;
       inherit example;
       description = ''
@@ -23,26 +76,7 @@ let
       '';
     };
 
-  size = import ./size-type.nix { inherit lib; };
-
-  secretHeader = types.submodule {
-    options = {
-      prefix = mkOption {
-        type = types.str;
-        default = "";
-        example = "Bearer ";
-        description = "Text before the secret.";
-      };
-      file = mkOption {
-        type = secretPath;
-        example = "/run/secrets/github";
-        description = ''
-          File that holds the rest of the value. systemd reads it as root and hands it to the gateway
-          alone. A changed secret counts after `systemctl restart mcpo`.
-        '';
-      };
-    };
-  };
+  header = import ./header-type.nix { inherit lib; };
 in
 {
   options = {
@@ -54,37 +88,38 @@ in
     };
 
     package = mkOption {
-      type = types.nullOr types.package;
+      type = without [ "command" ] types.package;
       default = null;
       example = literalExpression "pkgs.mcp-server-time";
       description = "Package of such a server: its main program is run. Instead of `command`.";
     };
 
     npx =
-      fetched "(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9][0-9A-Za-z.+-]*"
+      fetched [ "command" "package" ] "(@[a-z0-9._-]+/)?[a-z0-9._-]+@[0-9][0-9A-Za-z.+-]*"
         "@modelcontextprotocol/server-everything@2026.7.4"
         "package of npm";
 
     uvx =
-      fetched "[A-Za-z0-9._-]+(\\[[A-Za-z0-9,._-]+])?@[0-9][0-9A-Za-z.+!-]*" "mcp-server-fetch@2026.1.14"
+      fetched [ "command" "package" "npx" ] "[A-Za-z0-9._-]+(\\[[A-Za-z0-9,._-]+])?@[0-9][0-9A-Za-z.+!-]*"
+        "mcp-server-fetch@2026.1.14"
         "package of PyPI";
 
     path = mkOption {
-      type = types.listOf types.package;
+      type = ofLocal [ ] (types.listOf types.package);
       default = [ ];
       example = literalExpression "[ pkgs.git ]";
       description = "Packages whose programs the server finds by their names, beside those of coreutils, findutils, grep and sed.";
     };
 
     args = mkOption {
-      type = types.listOf types.str;
+      type = ofLocal [ ] (types.listOf types.str);
       default = [ ];
       example = [ "--local-timezone=UTC" ];
       description = "Arguments of the program. They can be read by every user of the machine.";
     };
 
     env = mkOption {
-      type = types.attrsOf types.str;
+      type = variables [ ] types.str;
       default = { };
       example = {
         LOG_LEVEL = "warn";
@@ -93,7 +128,7 @@ in
     };
 
     secrets = mkOption {
-      type = types.attrsOf secretPath;
+      type = variables [ "env" ] secretPath;
       default = { };
       example = {
         GITEA_ACCESS_TOKEN = "/run/secrets/gitea-mcp";
@@ -106,7 +141,7 @@ in
     };
 
     secretFiles = mkOption {
-      type = types.attrsOf secretPath;
+      type = variables [ "env" "secrets" ] secretPath;
       default = { };
       example = {
         GOOGLE_APPLICATION_CREDENTIALS = "/run/secrets/google.json";
@@ -118,7 +153,7 @@ in
     };
 
     network = mkOption {
-      type = types.either types.bool (types.enum [ "internet" ]);
+      type = ofLocal false (types.either types.bool (types.enum [ "internet" ]));
       default = false;
       example = "internet";
       description = ''
@@ -130,13 +165,13 @@ in
     };
 
     state = mkOption {
-      type = types.bool;
+      type = ofLocal false types.bool;
       default = false;
       description = "Whether the server has a directory of its own that lasts (`/var/lib/mcpo-server-NAME`, its HOME).";
     };
 
     cache = mkOption {
-      type = types.bool;
+      type = ofLocal false types.bool;
       default = false;
       description = ''
         Whether the server has a cache of its own that lasts (`/var/cache/mcpo-server-NAME`), as package runners want it.
@@ -157,7 +192,13 @@ in
     };
 
     maxConnections = mkOption {
-      type = types.nullOr types.ints.positive;
+      type = ofLocal null (
+        types.nullOr (
+          narrow "integer, at least `services.mcpo-gateway.settings.limits.identities` (256) and two" (
+            value: builtins.isInt value && value >= names.connections gateway.settings
+          ) types.ints.positive
+        )
+      );
       default = null;
       example = 16;
       description = ''
@@ -167,7 +208,11 @@ in
     };
 
     url = mkOption {
-      type = types.nullOr types.str;
+      type =
+        narrow
+          "http or https address (not the gateway's own), unless ${concatStringsSep ", " ways} says what this machine runs"
+          (value: (value == null) == (given ways != [ ]) && (value == null || !isOwn value))
+          (types.nullOr (types.strMatching "https?://[^/]+.*"));
       default = null;
       example = "https://huggingface.co/mcp";
       description = "Address of a remote server.";
@@ -183,14 +228,22 @@ in
     };
 
     headers = mkOption {
-      type = types.attrsOf (types.either types.str secretHeader);
+      type = ofRemote { } (types.attrsOf header);
       default = { };
       example = literalExpression ''{ Authorization = { prefix = "Bearer "; file = "/run/secrets/github"; }; }'';
       description = "Headers for the remote server: text that is no secret, or `prefix` and `file`.";
     };
 
     oauth = mkOption {
-      type = types.nullOr (types.submodule (import ./oauth-options.nix { inherit secretPath; }));
+      type = ofRemote null (
+        narrow "null or submodule, in place of `settings.oauth` and of a header `Authorization`" (
+          value:
+          value == null
+          ||
+            !(config.settings ? oauth)
+            && !builtins.elem "authorization" (map toLower (attrNames config.headers))
+        ) (types.nullOr (types.submodule (import ./oauth-options.nix { inherit gateway; })))
+      );
       default = null;
       example = literalExpression ''{ grant = "client_credentials"; clientId = "mcpo"; clientSecret.file = "/run/secrets/github-oauth"; }'';
       description = ''
@@ -218,7 +271,25 @@ in
     };
 
     settings = mkOption {
-      type = types.submodule { freeformType = json.type; };
+      type = types.submodule {
+        freeformType = import ./settings-type.nix {
+          inherit lib;
+          taken = [
+            "command"
+            "args"
+            "env"
+            "envFile"
+            "passEnv"
+            "cwd"
+            "url"
+            "type"
+            "headers"
+            "socket"
+            "concurrency"
+            "rate"
+          ];
+        };
+      };
       default = { };
       example = {
         required = true;

@@ -3,15 +3,11 @@
 { config, lib, ... }:
 
 let
-  inherit (lib) elem mkOption types;
+  inherit (lib) mkOption types;
+  inherit (import ./narrow.nix { inherit lib; }) narrow onlyWhere;
   cfg = config.services.mcpo-gateway;
-  refuse = import ./refuse.nix;
   secretPath = import ./secret-path.nix { inherit lib; };
   inherit (cfg) tls;
-  files = [
-    tls.certificate
-    tls.key
-  ];
   host = tls.useACMEHost;
   unit = "acme-${host}.service";
 in
@@ -28,7 +24,9 @@ in
         '';
       };
       key = mkOption {
-        type = types.nullOr secretPath;
+        type = narrow "${secretPath.description}, beside `certificate` and not without" (
+          value: (value == null) == (tls.certificate == null)
+        ) (types.nullOr secretPath);
         default = null;
         example = "/srv/tls/mcp.example.org-key.pem";
         description = ''
@@ -37,7 +35,9 @@ in
         '';
       };
       useACMEHost = mkOption {
-        type = types.nullOr types.str;
+        type = onlyWhere (tls.certificate == null) "in place of `certificate` and `key`" null (
+          types.nullOr types.str
+        );
         default = null;
         example = "mcp.example.org";
         description = ''
@@ -48,45 +48,12 @@ in
     };
   };
 
-  config = lib.mkMerge [
-    (lib.mkIf cfg.enable {
-      assertions = [
-        (refuse
-          (
-            tls.useACMEHost == null
-            && elem null files
-            &&
-              files != [
-                null
-                null
-              ]
-          )
-          "services.mcpo-gateway.tls.${
-            if tls.key == null then "certificate has no key" else "key has no certificate"
-          } beside it, and TLS needs both. Set services.mcpo-gateway.tls.${
-            if tls.key == null then "key" else "certificate"
-          }."
-        )
-        (refuse
-          (
-            tls.useACMEHost != null
-            &&
-              files != [
-                null
-                null
-              ]
-          )
-          "services.mcpo-gateway.tls.useACMEHost stands beside a file of your own, but one certificate is served. Keep useACMEHost, or certificate and key."
-        )
-      ];
-    })
-    (lib.mkIf (cfg.enable && host != null) {
-      security.acme.certs.${host}.reloadServices = [ "mcpo.service" ];
-      systemd.services.mcpo = {
-        wants = [ unit ];
-        after = [ unit ];
-        serviceConfig.SupplementaryGroups = [ config.security.acme.certs.${host}.group ];
-      };
-    })
-  ];
+  config = lib.mkIf (cfg.enable && host != null) {
+    security.acme.certs.${host}.reloadServices = [ "mcpo.service" ];
+    systemd.services.mcpo = {
+      wants = [ unit ];
+      after = [ unit ];
+      serviceConfig.SupplementaryGroups = [ config.security.acme.certs.${host}.group ];
+    };
+  };
 }

@@ -96,6 +96,7 @@ let
       services.nginx = free;
       services.prometheus = free;
       systemd.tmpfiles.settings = free;
+      system.build = free;
       system.stateVersion = mkOption { type = types.str; };
       users.groups = free;
       users.users = free;
@@ -121,8 +122,16 @@ let
     ++ modules;
   };
 in
-{
-  inherit (evaluated) config options;
+rec {
+  inherit (evaluated) options;
+  config = evaluated.config // {
+    # As far as what is refused shows in it.
+    system.build.toplevel.outPath =
+      if failed != [ ] then
+        throw "Failed assertion: ${builtins.head failed}"
+      else
+        builtins.deepSeq units evaluated.config.environment.etc."mcpo/config.json".source.script;
+  };
   failed = map (assertion: assertion.message) (
     builtins.filter (assertion: !assertion.assertion) evaluated.config.assertions
   );

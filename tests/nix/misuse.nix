@@ -1,7 +1,9 @@
 # Mistakes, each with a piece of the message that must come of it: `failing` has those that assertions refuse, and
-# `throwing` those that stop the evaluation of a system (their message is printed by nix; the runner looks for it).
+# `throwing` those that types do, which stops the evaluation (nix prints the message; ./refused.py looks for it).
 {
   evaluate ? import ./evaluate.nix,
+  # Whether it refuses options of NixOS that do not exist.
+  undeclared ? true,
 }:
 
 let
@@ -23,26 +25,6 @@ let
   };
 
   failing = {
-    "a secret in an open header" = {
-      configuration.servers.github = remote // {
-        headers.Authorization = "Bearer abc";
-      };
-      says = "services.mcpo-gateway.servers.github.headers.Authorization would stand in the world-readable store";
-    };
-    "a secret in the settings" = {
-      configuration.servers.github = remote // {
-        settings.oauth.clientSecret = "abc";
-      };
-      says = "services.mcpo-gateway.servers.github.settings.oauth.clientSecret would stand in the world-readable store";
-    };
-    "a reserved name" = {
-      configuration.servers.docs = time;
-      says = "`docs` is a path of the gateway itself";
-    };
-    "a name with the meaning of a path" = {
-      configuration.servers.".well-known" = time;
-      says = "Rename it, for instance to `.well-known-server`";
-    };
     "names that become one unit" = {
       configuration.servers = {
         "my server" = time;
@@ -75,94 +57,41 @@ let
       };
       says = "services.mcpo-gateway.apiKeys.me.file and services.mcpo-gateway.credentials.key-me would both be the credential `key-me`";
     };
-    "a credential with a bad name" = {
-      configuration.credentials."a:b" = "/run/secrets/a";
-      says = "`a:b` cannot be the name of a credential";
-    };
-    "a server that is neither" = {
-      configuration.servers.time = { };
-      says = "services.mcpo-gateway.servers.time says neither what to run nor where the server is";
-    };
-    "a server that is both" = {
-      configuration.servers.time = time // remote;
-      says = "services.mcpo-gateway.servers.time has `command` and `url`";
-    };
-    "a header for a local server" = {
-      configuration.servers.time = time // {
-        headers.X-A = "b";
-      };
-      says = "services.mcpo-gateway.servers.time.headers means nothing to a server that this machine runs";
-    };
-    "a variable for a remote server" = {
-      configuration.servers.github = remote // {
-        secrets.TOKEN = "/run/secrets/token";
-      };
-      says = "give a secret to a remote server in `headers`";
-    };
-    "the network for a remote server" = {
-      configuration.servers.github = remote // {
-        network = true;
-      };
-      says = "services.mcpo-gateway.servers.github.network means nothing to a remote server";
-    };
-    "a server that is fetched and not" = {
-      configuration.servers.time = remote // {
-        uvx = "mcp-server-time@1.0";
-      };
-      says = "services.mcpo-gateway.servers.time has `url` and `uvx`";
-    };
-    "fewer instances than the gateway asks for" = {
-      configuration.servers.time = time // {
-        maxConnections = 16;
-      };
-      says = "services.mcpo-gateway.servers.time.maxConnections is 16, but the gateway may ask for 258 instances";
-    };
-    "a way around the unit" = {
-      configuration.servers.time = time // {
-        settings.command = "/bin/sh";
-      };
-      says = "services.mcpo-gateway.servers.time.settings.command would bypass the unit";
-    };
-    "a variable that is secret and not" = {
-      configuration.servers.time = time // {
-        env.A = "1";
-        secrets.A = "/run/secrets/a";
-      };
-      says = "sets A in two of `env`, `secrets` and `secretFiles`";
-    };
-    "a secret that is text and file" = {
-      configuration.servers.time = time // {
-        secrets.A = "/run/secrets/a";
-        secretFiles.A = "/run/secrets/b";
-      };
-      says = "sets A in two of `env`, `secrets` and `secretFiles`";
-    };
-    "a variable with a bad name" = {
-      configuration.servers.time = time // {
-        secrets."A-B" = "/run/secrets/a";
-      };
-      says = "`A-B` cannot be the name of an environment variable";
-    };
-    "a setting that has an option" = {
-      configuration.settings.tls.key = "/srv/tls/a-key.pem";
-      says = "services.mcpo-gateway.settings.tls has an option of its own. Use services.mcpo-gateway.tls.";
-    };
-    "a server at the gateway's own port" = {
+    "a secret for OAuth with the name of a credential" = {
       configuration = {
-        port = 25530;
-        servers.grafana.url = "http://localhost:25530/mcp";
+        servers.github = remote // {
+          oauth = {
+            grant = "client_credentials";
+            clientId = "mcpo";
+            clientSecret.file = "/run/secrets/oauth";
+          };
+        };
+        credentials.oauth-clientSecret-github = "/run/secrets/other";
       };
-      says = "services.mcpo-gateway.servers.grafana.url is the address of the gateway itself";
+      says = "services.mcpo-gateway.servers.github.oauth.clientSecret.file would both be the credential `oauth-clientSecret-github`";
     };
-    "an option's key in the settings" = {
-      configuration.settings.mcpServers.time.command = "/bin/sh";
-      says = "services.mcpo-gateway.settings.mcpServers has an option of its own. Use services.mcpo-gateway.servers.";
-    };
-  }
-  // import ./misuse/oauth.nix { inherit time remote; }
-  // import ./misuse/service.nix { inherit time; };
+  };
 
-  throwing = import ./misuse/types.nix { inherit time remote; };
+  option = name: "services.mcpo-gateway.${name}' ";
+  secretText = "absolute path, without `:` and outside the Nix store, of a file on the machine that holds the secret";
+  tables = {
+    inherit
+      option
+      secretText
+      time
+      remote
+      ;
+  };
+  throwing =
+    lib.optionalAttrs undeclared {
+      "a misspelt option" = {
+        configuration.sever.time = time;
+        says = "services.mcpo-gateway.sever' does not exist";
+      };
+    }
+    // import ./misuse/types.nix tables
+    // import ./misuse/servers.nix tables
+    // import ./misuse/oauth.nix tables;
 
   messages = configuration: (evaluate (mcpo configuration)).failed;
 in

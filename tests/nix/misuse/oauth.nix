@@ -1,5 +1,10 @@
 # Mistakes in how the gateway signs in to a server.
-{ time, remote }:
+{
+  option,
+  secretText,
+  time,
+  remote,
+}:
 
 let
   machine = {
@@ -13,7 +18,7 @@ in
     configuration.servers.github = remote // {
       settings.oauth.privateKey = "-----BEGIN PRIVATE KEY-----";
     };
-    says = "services.mcpo-gateway.servers.github.settings.oauth.privateKey would stand in the world-readable store";
+    says = "${option "servers.github.settings.oauth.privateKey"}is not of type `text that may stand";
   };
   "an assertion in the settings" = {
     configuration.servers.github = remote // {
@@ -22,22 +27,13 @@ in
         assertion = "eyJhbGciOiJFUzI1NiJ9";
       };
     };
-    says = "services.mcpo-gateway.servers.github.settings.oauth.assertion would stand in the world-readable store";
-  };
-  "a secret for OAuth with the name of a credential" = {
-    configuration = {
-      servers.github = remote // {
-        oauth = machine;
-      };
-      credentials.oauth-clientSecret-github = "/run/secrets/other";
-    };
-    says = "services.mcpo-gateway.servers.github.oauth.clientSecret.file would both be the credential `oauth-clientSecret-github`";
+    says = "${option "servers.github.settings.oauth.assertion"}is not of type `text that may stand";
   };
   "OAuth for a local server" = {
     configuration.servers.time = time // {
       oauth = machine;
     };
-    says = "services.mcpo-gateway.servers.time.oauth means nothing to a server that this machine runs";
+    says = "${option "servers.time.oauth"}is not of type `null or submodule, in place of `settings.oauth` and of a header `Authorization`, of a remote server";
   };
   "two proofs of one client" = {
     configuration.servers.github = remote // {
@@ -45,13 +41,13 @@ in
         privateKey.file = "/run/secrets/key.pem";
       };
     };
-    says = "services.mcpo-gateway.servers.github.oauth has both clientSecret.file and privateKey.file";
+    says = "${option "servers.github.oauth.privateKey.file"}is not of type `${secretText}, with the grant";
   };
   "a machine that proves nothing" = {
     configuration.servers.github = remote // {
       oauth.grant = "client_credentials";
     };
-    says = "services.mcpo-gateway.servers.github.oauth.grant is `client_credentials`, which needs clientId";
+    says = "${option "servers.github.oauth.privateKey.file"}is not of type `${secretText}, with the grant";
   };
   "a private key for a sign-in of people" = {
     configuration = {
@@ -60,7 +56,7 @@ in
         oauth.privateKey.file = "/run/secrets/key.pem";
       };
     };
-    says = "services.mcpo-gateway.servers.github.oauth.privateKey.file is for the grant `client_credentials` alone";
+    says = "${option "servers.github.oauth.privateKey.file"}is not of type `${secretText}, with the grant";
   };
   "a secret without the name of its client" = {
     configuration = {
@@ -69,19 +65,19 @@ in
         oauth.clientSecret.file = "/run/secrets/secret";
       };
     };
-    says = "services.mcpo-gateway.servers.github.oauth.clientSecret.file says nothing without its clientId";
+    says = "${option "servers.github.oauth.clientId"}is not of type `text, or null without clientSecret";
   };
   "a sign-in that cannot come back" = {
     configuration.servers.github = remote // {
       oauth = { };
     };
-    says = "Set services.mcpo-gateway.publicUrl to the one that people type";
+    says = "${option "servers.github.oauth.grant"}is not of type ``client_credentials`, or `authorization_code`, which needs an address to come back to (services.mcpo-gateway.publicUrl)";
   };
   "a token beside OAuth" = {
     configuration.servers.github = remote // {
       oauth = machine;
       headers.authorization.file = "/run/secrets/github";
     };
-    says = "services.mcpo-gateway.servers.github.headers.authorization stands beside oauth";
+    says = "${option "servers.github.oauth"}is not of type `null or submodule, in place of `settings.oauth` and of a header `Authorization`";
   };
 }

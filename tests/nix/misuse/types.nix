@@ -1,19 +1,16 @@
 # Mistakes that the types of the options refuse, with what nix says of each.
-{ time, remote }:
+{
+  option,
+  secretText,
+  time,
+  remote,
+}:
 
 let
-  option = name: "services.mcpo-gateway.${name}' ";
-  secret =
-    name:
-    "${option name}is not of type `absolute path, without `:` and outside the Nix store, of a file";
+  secret = name: "${option name}is not of type `${secretText}";
   inStore = "/nix/store/00000000000000000000000000000000-secret";
 in
 {
-
-  "a misspelt option" = {
-    configuration.sever.time = time;
-    says = "services.mcpo-gateway.sever' does not exist";
-  };
   "a misspelt option of a server" = {
     configuration.servers.time = time // {
       argz = [ ];
@@ -48,10 +45,13 @@ in
     };
     says = "services.mcpo-gateway.servers.time.network' is not of type";
   };
-  # Of the assertions above, one as a whole system meets it.
-  "a reserved name in a system" = {
-    configuration.servers.docs = time;
-    says = "Failed assertion: services.mcpo-gateway.servers.docs: `docs` is a path of the gateway itself";
+  # Of what assertions refuse, one as a whole system meets it.
+  "names that become one unit in a system" = {
+    configuration.servers = {
+      "my server" = time;
+      "my/server" = time;
+    };
+    says = "Failed assertion: services.mcpo-gateway.servers.\"my server\" and services.mcpo-gateway.servers.\"my/server\" would both be `mcpo-server-my-server`";
   };
   "a rate without its time" = {
     configuration.servers.time = time // {
@@ -111,7 +111,7 @@ in
       certificate = "/srv/tls/a.pem";
       key = inStore;
     };
-    says = "${option "tls.key"}is not of type `null or absolute path, without `:`";
+    says = secret "tls.key";
   };
   "a key for digests in the store" = {
     configuration.audit = {
@@ -173,5 +173,57 @@ in
   "text for a time" = {
     configuration.settings.limits.drain = "20";
     says = "${option "settings.limits.drain"}is not of type";
+  };
+  "a rate twice" = {
+    configuration.servers.time = time // {
+      rate = "5/s";
+      settings.rate = "6/s";
+    };
+    says = "${option "servers.time.settings.rate"}is not of type `key without an option of its own";
+  };
+  "a profile that there is not" = {
+    configuration = {
+      apiKeys.me = {
+        file = "/run/secrets/me";
+        profile = "smal";
+      };
+      profiles.small = { };
+    };
+    says = "${option "apiKeys.me.profile"}is not of type `null or name of one of `profiles`";
+  };
+  "a certificate without its key" = {
+    configuration.tls.certificate = "/srv/tls/a.pem";
+    says = "${option "tls.key"}is not of type `${secretText}, beside `certificate` and not without";
+  };
+  "a key without its certificate" = {
+    configuration.tls.key = "/srv/tls/a-key.pem";
+    says = "${option "tls.key"}is not of type `${secretText}, beside `certificate` and not without";
+  };
+  "two certificates" = {
+    configuration.tls = {
+      certificate = "/srv/tls/a.pem";
+      key = "/srv/tls/a-key.pem";
+      useACMEHost = "mcp.example.org";
+    };
+    says = "${option "tls.useACMEHost"}is not of type `null or string, in place of `certificate` and `key`";
+  };
+  "a lock that the build has not" = {
+    configuration.lock.file = "/etc/mcpo/tools.lock";
+    says = "${option "lock.file"}is not of type `null or file beside this configuration";
+  };
+  "a quarantine without a lock" = {
+    configuration.lock.drift = "quarantine";
+    says = "${option "lock.drift"}is not of type";
+  };
+  "digests without an audit trail" = {
+    configuration.audit.arguments = "digest";
+    says = "${option "audit.arguments"}is not of type";
+  };
+  "a key for digests that there are not" = {
+    configuration.audit = {
+      to = "journal";
+      secret.file = "/run/secrets/audit";
+    };
+    says = "${option "audit.secret.file"}is not of type";
   };
 }

@@ -3,6 +3,7 @@
 let
   inherit (builtins)
     attrNames
+    attrValues
     concatLists
     concatMap
     concatStringsSep
@@ -28,6 +29,7 @@ let
   lib = rec {
     inherit
       attrNames
+      attrValues
       concatLists
       concatMap
       concatStringsSep
@@ -85,6 +87,7 @@ let
 
     versionAtLeast = version: least: builtins.compareVersions version least >= 0;
     importTOML = file: fromTOML (builtins.readFile file);
+    showOption = path: concatStringsSep "." (map strings.escapeNixIdentifier path);
     makeBinPath = packages: concatStringsSep ":" (map (package: "${package}/bin") packages);
     getExe = package: getExe' package package.meta.mainProgram;
     getExe' = package: name: "${package}/bin/${name}";

@@ -218,7 +218,7 @@ rec {
               lib.types.checked type path found
             else if attributes ? default then
               # Defaults are checked as well.
-              type.merge path [ attributes.default ]
+              lib.types.checked type path [ attributes.default ]
             else
               type.empty or (throw "The option `${show path}' was accessed but has no value defined.");
         in

@@ -55,6 +55,7 @@ let
     inherit checked;
     bool = plain "boolean" isBool;
     int = plain "signed integer" isInt;
+    float = plain "floating point number" isFloat;
     number = plain "signed integer or floating point number" (value: isInt value || isFloat value);
     str = plain "string" isString;
     strMatching =
@@ -111,6 +112,8 @@ let
         else
           wrong path "${left.description} or ${right.description}" (head values);
     };
+
+    oneOf = choices: builtins.foldl' either (head choices) (builtins.tail choices);
 
     listOf = inner: {
       choices = [ inner ];
