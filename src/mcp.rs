@@ -74,14 +74,14 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         Ok(caller) => caller,
         Err(refusal) => return refused(refusal.problem().clone()),
     };
-    let key_name = caller.key_name.clone();
+    let principal = caller.principal.clone();
     match mcp.keys.in_profile_of(&caller, head.uri.query()) {
         Ok(None) => {}
         Ok(Some(narrowed)) => caller = narrowed,
-        Err(problem) => return under_key(&key_name, refused(problem)),
+        Err(problem) => return under_key(&principal, refused(problem)),
     }
     if !mcp.is_visible(&caller, &endpoint) {
-        return under_key(&key_name, refused(endpoint.not_found()));
+        return under_key(&principal, refused(endpoint.not_found()));
     }
     let results = mcp.gateway.results().clone();
     let wants_event = single_event::is_wanted(&head.headers);
@@ -108,8 +108,8 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
             refused(problem.with_header(header::ALLOW, allow))
         }
     };
-    let answer = until_taken(answer, &results, &key_name).await;
-    under_key(&key_name, if wants_event { single_event::of(answer) } else { answer })
+    let answer = until_taken(answer, &results, &principal).await;
+    under_key(&principal, if wants_event { single_event::of(answer) } else { answer })
 }
 
 async fn post(mut request: RequestContext, body: Body) -> Response {
@@ -147,7 +147,7 @@ async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
         }
         Ok::<_, Problem>(())
     };
-    let (limits, owner) = (&mcp.config.limits, &request.caller.key_name);
+    let (limits, owner) = (&mcp.config.limits, &request.caller.principal);
     let (body, share) = read_body_if(body, limits, &mcp.room, owner, may_be_large).await?;
     (request.body, request.permit, request._share) = (body, permit, share);
     Ok(())

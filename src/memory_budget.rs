@@ -1,6 +1,6 @@
 //! A bound on the memory that all bodies, or all results, take together.
 //!
-//! Each body or result reserves its bytes before it grows, and waits while too few are left. One API key reserves at most
+//! Each body or result reserves its bytes before it grows, and waits while too few are left. One user or API key reserves at most
 //! half of the budget. While a reservation waits, the slowest transfer that holds one is ended, so that slow senders and
 //! readers cannot keep the budget. Small bodies reserve nothing and take no lock: connections and calls bound their number.
 
@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::shares::Principal;
+
 /// Bodies up to this size reserve nothing, in bytes. Most arguments are a hundred bytes.
 pub const SMALL: usize = 64 * 1024;
 /// A transfer that has been this fast since it began, in bytes a second, is never ended.
@@ -22,9 +24,6 @@ pub const FAST: usize = 256 * 1024;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often a slow transfer is looked for while a reservation waits.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// The name of an API key; `None` for bytes of no key, which may take all of a budget.
-pub type BudgetOwner = Option<Arc<str>>;
 
 /// A budget of bytes. Clones share it.
 #[derive(Debug, Clone)]
@@ -41,7 +40,7 @@ struct Balance {
     size: usize,
     of_owner: usize,
     taken: usize,
-    owners: HashMap<Arc<str>, usize>,
+    owners: HashMap<Principal, usize>,
     waiting: VecDeque<Waiter>,
     transfers: HashMap<u64, Transfer>,
     numbers: u64,
@@ -50,14 +49,14 @@ struct Balance {
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    owner: BudgetOwner,
+    owner: Principal,
     bytes: usize,
 }
 
 /// The bytes of a reservation on their way from or to a client.
 #[derive(Debug)]
 struct Transfer {
-    owner: BudgetOwner,
+    owner: Principal,
     began: Instant,
     moved: Arc<AtomicUsize>,
     moved_before: usize,
@@ -68,7 +67,7 @@ struct Transfer {
 #[derive(Debug)]
 pub struct Reservation {
     budget: MemoryBudget,
-    owner: BudgetOwner,
+    owner: Principal,
     bytes: usize,
     number: u64,
 }
@@ -97,7 +96,7 @@ impl MemoryBudget {
     }
 
     /// Waits for a reservation of `bytes`.
-    pub async fn reserve(&self, owner: &BudgetOwner, bytes: usize) -> Reservation {
+    pub async fn reserve(&self, owner: &Principal, bytes: usize) -> Reservation {
         let mut reservation = self.empty_reservation(owner);
         reservation.grow(bytes).await;
         reservation
@@ -106,7 +105,7 @@ impl MemoryBudget {
     /// Reserves `bytes` without waiting, over the bound if need be.
     ///
     /// For bytes made of others that have a reservation already and give it back.
-    pub fn reserve_now(&self, owner: &BudgetOwner, bytes: usize) -> Reservation {
+    pub fn reserve_now(&self, owner: &Principal, bytes: usize) -> Reservation {
         let mut reservation = self.empty_reservation(owner);
         reservation.grow_now(bytes);
         reservation
@@ -115,11 +114,11 @@ impl MemoryBudget {
     /// Reserves `bytes` that may be dropped, if half of the budget stays free.
     ///
     /// Half of the part of `owner` must stay free, too.
-    pub fn reserve_spare(&self, owner: &BudgetOwner, bytes: usize) -> Option<Reservation> {
+    pub fn reserve_spare(&self, owner: &Principal, bytes: usize) -> Option<Reservation> {
         let mut reservation = self.empty_reservation(owner);
         let mut state = self.state();
         let leaves_half = state.taken + bytes <= state.size / 2
-            && (owner.is_none() || state.of(owner) + bytes <= state.of_owner / 2);
+            && (owner.is_anonymous() || state.of(owner) + bytes <= state.of_owner / 2);
         if !leaves_half {
             drop(state);
             return None;
@@ -131,7 +130,7 @@ impl MemoryBudget {
     }
 
     /// A reservation of no bytes yet.
-    pub fn empty_reservation(&self, owner: &BudgetOwner) -> Reservation {
+    pub fn empty_reservation(&self, owner: &Principal) -> Reservation {
         let mut state = self.state();
         state.numbers += 1;
         Reservation { budget: self.clone(), owner: owner.clone(), bytes: 0, number: state.numbers }
@@ -148,7 +147,7 @@ impl MemoryBudget {
     }
 
     /// Ends the slowest transfer that keeps `owner` from its bytes, if one is slow.
-    fn end_slowest(&self, owner: &BudgetOwner, bytes: usize) {
+    fn end_slowest(&self, owner: &Principal, bytes: usize) {
         let slowest = {
             let state = self.state();
             // Ending another owner's transfer does not help an owner at its own bound.
@@ -169,13 +168,13 @@ impl MemoryBudget {
 }
 
 impl Balance {
-    fn of(&self, owner: &BudgetOwner) -> usize {
-        owner.as_ref().and_then(|owner| self.owners.get(owner)).copied().unwrap_or(0)
+    fn of(&self, owner: &Principal) -> usize {
+        self.owners.get(owner).copied().unwrap_or(0)
     }
 
     /// Whether `bytes` more stay within the part of `owner`.
-    fn has_part(&self, owner: &BudgetOwner, bytes: usize) -> bool {
-        owner.is_none() || self.of(owner) + bytes <= self.of_owner
+    fn has_part(&self, owner: &Principal, bytes: usize) -> bool {
+        owner.is_anonymous() || self.of(owner) + bytes <= self.of_owner
     }
 
     /// Whether `number` is next in the queue: the owners of all before it are at their own bounds.
@@ -184,18 +183,14 @@ impl Balance {
         !before.into_iter().any(|waiting| self.has_part(&waiting.owner, waiting.bytes))
     }
 
-    fn take(&mut self, owner: &BudgetOwner, bytes: usize) {
+    fn take(&mut self, owner: &Principal, bytes: usize) {
         self.taken += bytes;
-        if let Some(owner) = owner {
-            *self.owners.entry(owner.clone()).or_default() += bytes;
-        }
+        *self.owners.entry(owner.clone()).or_default() += bytes;
     }
 
-    fn give(&mut self, owner: &BudgetOwner, bytes: usize) {
+    fn give(&mut self, owner: &Principal, bytes: usize) {
         self.taken -= bytes;
-        if let Some(owner) = owner
-            && let Some(taken) = self.owners.get_mut(owner)
-        {
+        if let Some(taken) = self.owners.get_mut(owner) {
             *taken -= bytes;
             if *taken == 0 {
                 self.owners.remove(owner);

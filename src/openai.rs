@@ -60,9 +60,9 @@ pub async fn tools(State(openai): State<Arc<OpenAi>>, request: Request<Body>) ->
     let timer = openai.gateway.metrics().http().request(head.method.as_str(), TOOLS);
     let answer = match (openai.admit(&head), &head.method) {
         (Ok(caller), &Method::GET | &Method::HEAD) => {
-            under_key(&caller.key_name, openai.tools(&head, &caller).await.into_response())
+            under_key(&caller.principal, openai.tools(&head, &caller).await.into_response())
         }
-        (Ok(caller), _) => under_key(&caller.key_name, method_not_allowed("GET, HEAD").into_response()),
+        (Ok(caller), _) => under_key(&caller.principal, method_not_allowed("GET, HEAD").into_response()),
         (Err(refused), _) => *refused,
     };
     timer.answered(answer.status().as_u16());
@@ -75,9 +75,9 @@ pub async fn call(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> 
     let timer = openai.gateway.metrics().http().request(head.method.as_str(), CALL);
     let answer = match (openai.admit(&head), &head.method) {
         (Ok(caller), &Method::POST) => {
-            under_key(&caller.key_name, openai.post(&head, body, &caller).await.into_response())
+            under_key(&caller.principal, openai.post(&head, body, &caller).await.into_response())
         }
-        (Ok(caller), _) => under_key(&caller.key_name, method_not_allowed("POST").into_response()),
+        (Ok(caller), _) => under_key(&caller.principal, method_not_allowed("POST").into_response()),
         (Err(refused), _) => *refused,
     };
     timer.answered(answer.status().as_u16());
@@ -95,7 +95,7 @@ impl OpenAi {
         let caller = admitted.map_err(|refusal| Box::new(refusal.problem().clone().into_response()))?;
         match self.keys.in_profile_of(&caller, head.uri.query()) {
             Ok(in_profile) => Ok(in_profile.unwrap_or(caller)),
-            Err(problem) => Err(Box::new(under_key(&caller.key_name, problem.into_response()))),
+            Err(problem) => Err(Box::new(under_key(&caller.principal, problem.into_response()))),
         }
     }
 
@@ -148,7 +148,7 @@ impl OpenAi {
             .gateway
             .admit(caller)
             .map_err(|limited| Problem::too_many(limited.code(), limited.to_string(), limited.retry_after))?;
-        let (limits, owner) = (&self.config.limits, &caller.key_name);
+        let (limits, owner) = (&self.config.limits, &caller.principal);
         match read_body_if(body, limits, &self.room, owner, || Ok::<_, BodyError>(())).await {
             Ok((body, _share)) => self.calls(head, caller, body, permit).await,
             Err(error) => Ok(error.into_response()),

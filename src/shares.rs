@@ -1,6 +1,6 @@
 //! Fair shares of a resource between callers, and a count of what each holds.
 //!
-//! Shares are counted by API key, in all profiles together; all callers without a key are one.
+//! Shares are counted by user, else by API key, in all profiles together; all callers without either are one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,32 +12,68 @@ const LEFT_TO_OTHERS: usize = 3;
 /// How often one kind of line is written at most.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// The party whose share a caller uses: its API key, or all callers without one. Cheap to clone.
+/// The party whose share a caller uses: its user, its API key, or all callers without either. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Principal(Option<Arc<str>>);
+pub struct Principal(Option<Arc<Party>>);
+
+/// An API key, a user of an issuer, or a user behind an API key.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Party {
+    key_name: Option<Box<str>>,
+    user: Option<UserName>,
+}
+
+/// A user as an issuer of tokens names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserName {
+    /// The issuer and its own name of the user: no two users share it.
+    pub id: Box<str>,
+    /// The name that people know, for the log; users may share it.
+    pub shown: Box<str>,
+}
 
 impl Principal {
-    /// The party of a caller with this API key, if it has one.
-    pub fn new(key_name: Option<Arc<str>>) -> Self {
-        Self(key_name)
+    /// The callers without a key or user.
+    pub const ANONYMOUS: &Self = &Self(None);
+
+    /// The callers with the API key `name`.
+    pub fn of_key(name: &str) -> Self {
+        Self(Some(Arc::new(Party { key_name: Some(name.into()), user: None })))
+    }
+
+    /// A user, with the name of the API key that its client sends beside.
+    pub fn of_user(key_name: Option<&str>, user: UserName) -> Self {
+        Self(Some(Arc::new(Party { key_name: key_name.map(Box::from), user: Some(user) })))
     }
 
     /// The name of its API key.
     pub fn key_name(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.0.as_ref()?.key_name.as_deref()
     }
 
-    /// Whether these are the callers without a key.
-    pub fn is_keyless(&self) -> bool {
+    /// The name of its user that people know.
+    pub fn user(&self) -> Option<&str> {
+        Some(&self.0.as_ref()?.user.as_ref()?.shown)
+    }
+
+    /// The user or key as one text, by which turns are counted; `None` for callers without either.
+    pub fn id(&self) -> Option<&str> {
+        let Party { key_name, user } = &**self.0.as_ref()?;
+        user.as_ref().map(|user| &*user.id).or(key_name.as_deref())
+    }
+
+    /// Whether these are the callers without a key or user.
+    pub fn is_anonymous(&self) -> bool {
         self.0.is_none()
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(name) => write!(formatter, "the API key `{name}`"),
-            None => formatter.write_str("a caller without a key"),
+        match (self.user(), self.key_name()) {
+            (Some(user), _) => write!(formatter, "the user `{user}`"),
+            (None, Some(name)) => write!(formatter, "the API key `{name}`"),
+            (None, None) => formatter.write_str("a caller without a key"),
         }
     }
 }
@@ -212,7 +248,7 @@ mod tests {
     const LISTENERS: Thing = Thing { setting: "listeners", plural: "listeners" };
 
     fn key(name: &str) -> Principal {
-        Principal::new(Some(name.into()))
+        Principal::of_key(name)
     }
 
     /// How many `principal` gets when it takes all that it can.

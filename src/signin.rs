@@ -164,7 +164,7 @@ impl SignIn {
         if caller.admin {
             return Ok(());
         }
-        if caller.key_name.is_some() {
+        if !caller.principal.is_anonymous() {
             let sentence =
                 "A sign-in serves all callers of the gateway, and is for keys with the `admin` right";
             return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", sentence));

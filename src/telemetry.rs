@@ -5,7 +5,7 @@
 //! a while.
 //!
 //! Fields are named for the journal, which shows them in capitals: `mcp_server`, `mcp_tool`, `outcome`,
-//! `duration_ms`, `request_id`, `api_key_name`, `trace_id` of a call, `mcp_stream` of a server's own words.
+//! `duration_ms`, `request_id`, `api_key_name`, `user`, `trace_id` of a call, `mcp_stream` of a server's own words.
 //! None may hold a secret: no header, no argument, no result, no path or query of a server's address.
 
 pub mod audit;

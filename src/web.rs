@@ -67,7 +67,7 @@ pub async fn tools(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let server = visible(&web.gateway.catalog_builder().catalog(), &caller, &server)?.clone();
-    let owner = caller.key_name.clone();
+    let owner = caller.principal.clone();
     let list = tools::list(server, caller, &headers).await?;
     Ok(until_taken(list, web.gateway.results(), &owner).await)
 }

@@ -2,6 +2,7 @@
 
 mod tool_patterns;
 
+use std::fmt;
 use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -30,8 +31,10 @@ pub struct Scope {
 /// An authenticated caller, or the anonymous one of a gateway without keys. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The name of the API key, `None` when the request carried none.
-    pub key_name: Option<Arc<str>>,
+    /// The key and user of the request, whose share it uses. One of them is one caller in all its profiles.
+    pub principal: Principal,
+    /// Of its API key's value.
+    pub fingerprint: Option<Fingerprint>,
     /// The profile that the request itself asked for; that of the key is part of the scope anyway.
     pub profile: Option<Arc<str>>,
     /// What is shown to the caller, and can be called by its name.
@@ -47,15 +50,20 @@ pub struct Caller {
     pub metrics: bool,
 }
 
-impl Caller {
-    /// The owner of long computations for this caller: its key, else `server`.
-    pub fn owner<'a>(&'a self, server: &'a str) -> Owner<'a> {
-        self.key_name.as_deref().unwrap_or(server)
-    }
+/// The digest of a key's value, to detect that the key of this name has a new value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
 
-    /// The party whose share the caller uses. One key is one caller in all its profiles.
-    pub fn principal(&self) -> Principal {
-        Principal::new(self.key_name.clone())
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+impl Caller {
+    /// The owner of long computations for this caller: its user or key, else `server`.
+    pub fn owner<'a>(&'a self, server: &'a str) -> Owner<'a> {
+        self.principal.id().unwrap_or(server)
     }
 
     /// The same caller out of its profile. Only for what the gateway's own tools do in its name.

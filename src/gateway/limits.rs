@@ -105,36 +105,37 @@ impl Limits {
     /// # Errors
     ///
     /// [`Limited`], which counted nothing against the limit that it names.
-    pub fn admit(&self, key: Option<&str>) -> Result<Permit, Limited> {
-        let Some((name, limit)) = key.and_then(|key| Some((key, self.keys.get(key)?))) else {
-            return self.take_place(key, None);
+    pub fn admit(&self, principal: &Principal) -> Result<Permit, Limited> {
+        let Some((name, limit)) = principal.key_name().and_then(|key| Some((key, self.keys.get(key)?)))
+        else {
+            return self.take_place(principal, None);
         };
-        let permit = self.take_place(key, Some(limit))?;
+        let permit = self.take_place(principal, Some(limit))?;
         limit.take_call(name, LimitKind::KeyRate)?;
         Ok(permit)
     }
 
-    fn take_place(&self, key: Option<&str>, limit: Option<&Allowance>) -> Result<Permit, Limited> {
+    fn take_place(&self, principal: &Principal, limit: Option<&Allowance>) -> Result<Permit, Limited> {
         // Counted first, and given back by being dropped: so calls at one time never pass a bound together.
         let of_key = limit.map(|limit| limit.in_flight.clone());
         let of_all = self.in_flight.clone();
         let taken = of_all.fetch_add(1, Ordering::Relaxed);
         let held = of_key.as_ref().map_or(0, |of_key| of_key.fetch_add(1, Ordering::Relaxed));
         let permit = Permit { of_all, of_key };
-        let limited = |name: Option<&str>, bound| Limited {
+        let limited = |bound| Limited {
             bound,
-            name: name.unwrap_or_default().into(),
+            name: principal.key_name().unwrap_or_default().into(),
             retry_after: TRY_AGAIN,
         };
         if let Some(most) = limit.and_then(|limit| limit.concurrency).filter(|most| held >= *most) {
-            return Err(limited(key, LimitKind::KeyConcurrency(most)));
+            return Err(limited(LimitKind::KeyConcurrency(most)));
         }
         match self.calls.check(held, taken) {
             Ok(()) => Ok(permit),
             Err(bound) => {
-                let principal = Principal::new(key.map(Arc::from));
+                let principal = principal.clone();
                 let exceeded = Exceeded { principal, thing: CALLS, bound, bounds: self.calls };
-                Err(limited(key, LimitKind::Calls(exceeded)))
+                Err(limited(LimitKind::Calls(exceeded)))
             }
         }
     }
@@ -264,7 +265,7 @@ mod tests {
     }
 
     fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Permit, Limited> {
-        let permit = limits.admit(key)?;
+        let permit = limits.admit(&key.map(Principal::of_key).unwrap_or_default())?;
         limits.admit_to(server)?;
         Ok(permit)
     }

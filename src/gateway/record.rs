@@ -216,7 +216,8 @@ fn record<'a>(
 ) -> AuditRecord<'a> {
     AuditRecord {
         request_id: context.request_id.as_str(),
-        api_key_name: context.caller.key_name.as_deref(),
+        api_key_name: context.caller.principal.key_name(),
+        user: context.caller.principal.user(),
         peer: context.peer.map(|peer| Host(peer).to_string()),
         trace_id: context.trace.as_ref().map(TraceContext::trace_id),
         mcp_server: server,
@@ -250,8 +251,8 @@ fn write_line(
     reason: &str,
 ) {
     let milliseconds = milliseconds(began);
-    let key = context.caller.key_name.as_deref();
-    let by = key.unwrap_or("-");
+    let (key, user) = (context.caller.principal.key_name(), context.caller.principal.user());
+    let by = user.or(key).unwrap_or("-");
     let id = context.request_id.as_str();
     let (tool, reason) = (clip(tool, TOOL_LENGTH), visible(clip(reason, REASON_LENGTH)));
     let separator = if reason.is_empty() { "" } else { ": " };
@@ -266,6 +267,7 @@ fn write_line(
         duration_ms = milliseconds,
         request_id = id,
         api_key_name = key,
+        user,
         peer = host.map(tracing::field::display),
         trace_id = context.trace.as_ref().map(TraceContext::trace_id),
         "{server}/{shown} {outcome} {milliseconds:.1} ms by {by}{from} ({id}){separator}{reason}"

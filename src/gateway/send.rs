@@ -18,6 +18,7 @@ use crate::catalog::CatalogTool;
 use crate::catalog::arguments::headers::headers;
 use crate::compute::{self, Owner};
 use crate::protocol::error_code::HEADER_MISMATCH;
+use crate::shares::Principal;
 use crate::trace::TraceContext;
 use crate::upstream::request::{Request, RequestKind as Asked, RequestMeta};
 use crate::upstream::tools::header_params::HeaderParam;
@@ -71,7 +72,7 @@ impl Gateway {
         permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
         let _permit = self.admitted(context, upstream.name(), permit).map_err(CallError::Limited)?;
-        let principal = context.caller.principal();
+        let principal = context.caller.principal.clone();
         let identity = upstream.identity(&principal, &context.forwarded);
         let identity = identity.as_ref();
         let client = outgoing.client.as_ref().map(|client| &client.side);
@@ -104,7 +105,7 @@ impl Gateway {
                 asking = Some(lease.relay().asking());
             }
             let headers = what.headers(owner, &*connection, &params).await?;
-            let (trace, owner) = (trace.as_ref(), context.caller.key_name.as_ref());
+            let (trace, owner) = (trace.as_ref(), &context.caller.principal);
             let sending = Sending { what, outgoing, headers: &headers, trace, after, owner };
             let error = match sending.within(&*connection, deadline, asking).await {
                 Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
@@ -151,7 +152,7 @@ struct Sending<'a> {
     headers: &'a [(HeaderName, HeaderValue)],
     trace: Option<&'a TraceContext>,
     after: Duration,
-    owner: Option<&'a Arc<str>>,
+    owner: &'a Principal,
 }
 
 impl Sending<'_> {

@@ -86,7 +86,7 @@ impl Gateway {
     ///
     /// [`Limited`].
     pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
-        self.counted(self.limits.admit(caller.key_name.as_deref()))
+        self.counted(self.limits.admit(&caller.principal))
     }
 
     /// Permits a call to `server`, with `permit` if the caller has one already.

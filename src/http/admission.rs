@@ -30,7 +30,7 @@ pub async fn admit(
 /// Puts the name of the caller's key on the answer, for the log line of a refusal.
 pub async fn name_key(State(keys): State<Arc<Keys>>, request: Request, next: Next) -> Response {
     let caller = keys.admit(request.headers(), Access::Open).ok();
-    under_key(&caller.and_then(|caller| caller.key_name), next.run(request).await)
+    under_key(&caller.map(|caller| caller.principal).unwrap_or_default(), next.run(request).await)
 }
 
 /// Measures a request under the template of its route.

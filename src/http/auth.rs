@@ -8,8 +8,6 @@ mod credentials;
 mod error;
 mod scopes;
 
-use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -19,10 +17,11 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::answer::Problem;
-use crate::catalog::{Caller, Namespace, Scope};
+use crate::catalog::{Caller, Fingerprint, Namespace, Scope};
 use crate::config::{ApiKeyConfig, AuthConfig};
 use crate::file;
 use crate::json::clip;
+use crate::shares::Principal;
 use credentials::Credentials;
 pub use error::KeysError;
 use scopes::{ScopeShape, Scopes};
@@ -58,16 +57,6 @@ pub struct Keys {
 struct ApiKey {
     digest: [u8; 32],
     caller: Caller,
-}
-
-/// The digest of a key's value, to detect that the key of this name has a new value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[redacted]")
-    }
 }
 
 /// The parameter of a query that names a profile.
@@ -111,7 +100,8 @@ impl Keys {
                 }
             };
             let caller = Caller {
-                key_name: Some(Arc::from(entry.name.as_str())),
+                principal: Principal::of_key(&entry.name),
+                fingerprint: Some(Fingerprint(digest)),
                 profile: None,
                 admin: entry.admin,
                 metrics: entry.metrics || scope.is_unlimited(),
@@ -123,7 +113,8 @@ impl Keys {
         let locked = !keys.is_empty() && (config.strict || scopes.of_keys().len() > 1);
         let anonymous_scope = if locked { scopes.add_nothing() } else { scopes.everything() };
         let anonymous = Caller {
-            key_name: None,
+            principal: Principal::default(),
+            fingerprint: None,
             profile: None,
             admin: keys.is_empty(),
             metrics: anonymous_scope.is_unlimited(),
@@ -191,36 +182,31 @@ impl Keys {
         }
     }
 
-    /// The caller with the key `name`, in `profile`. `None` for an unknown key or profile, and without `name` when keys
-    /// are configured.
-    pub fn caller(&self, name: Option<&str>, profile: Option<&str>) -> Option<Caller> {
-        let caller = match name {
+    /// `before`, a caller under an earlier configuration, with its rights under this one. `None` when its key or profile
+    /// is gone, or its key has another value.
+    pub fn again(&self, before: &Caller) -> Option<Caller> {
+        let caller = match before.fingerprint {
             None => self.keys.is_empty().then(|| self.anonymous.clone()),
-            Some(name) => {
-                let mut callers = self.keys.iter().map(|key| &key.caller);
-                callers.find(|caller| caller.key_name.as_deref() == Some(name)).cloned()
-            }
+            Some(_) => self.find_again(before).cloned(),
         }?;
-        match profile {
+        match &before.profile {
             None => Some(caller),
             Some(profile) => self.in_profile(&caller, profile),
         }
     }
 
-    /// The fingerprint of the key `name`; `None` for an unknown key.
-    pub fn fingerprint(&self, name: &str) -> Option<Fingerprint> {
-        let key = self.keys.iter().find(|key| key.caller.key_name.as_deref() == Some(name))?;
-        Some(Fingerprint(key.digest))
+    /// The names of the keys that `next` does not have, or has with another value.
+    pub fn ended_by(&self, next: &Self) -> Vec<&str> {
+        let ended = self.keys.iter().filter(|key| next.find_again(&key.caller).is_none());
+        ended.filter_map(|key| key.caller.principal.key_name()).collect()
     }
 
-    /// The names of the keys that `next` does not have, or has with another value.
-    pub fn ended_by(&self, next: &Self) -> Vec<Arc<str>> {
-        let kept: HashMap<&str, &ApiKey> =
-            next.keys.iter().filter_map(|key| Some((key.caller.key_name.as_deref()?, key))).collect();
-        let names = self.keys.iter().filter_map(|key| Some((key.caller.key_name.clone()?, key.digest)));
-        let ended =
-            names.filter(|(name, digest)| kept.get(&**name).is_none_or(|kept| kept.digest != *digest));
-        ended.map(|(name, _)| name).collect()
+    /// The caller of the same key with the same value.
+    fn find_again(&self, before: &Caller) -> Option<&Caller> {
+        let is_same = |caller: &&Caller| {
+            caller.principal == before.principal && caller.fingerprint == before.fingerprint
+        };
+        self.keys.iter().map(|key| &key.caller).find(is_same)
     }
 
     /// Whether a header may hold a key of this gateway, which must not be forwarded. With keys, `Authorization` always

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
 use crate::config::LimitsConfig;
-use crate::memory_budget::{BudgetOwner, FAST, Reservation, SMALL};
+use crate::memory_budget::{FAST, Reservation, SMALL};
+use crate::shares::Principal;
 pub use budget::BodyBudget;
 
 /// Bytes that earn a body one second more than `limits.bodyTimeout`. A client that sends more slowly only holds the
@@ -63,7 +64,7 @@ pub async fn read_body(
     limits: &LimitsConfig,
     room: &BodyBudget,
 ) -> Result<(Bytes, Option<Reservation>), BodyError> {
-    read_body_if(body, limits, room, &None, || Ok(())).await
+    read_body_if(body, limits, room, Principal::ANONYMOUS, || Ok(())).await
 }
 
 /// Reads `body` of `owner` to its end, within the size, the pauses and the rate of `limits`.
@@ -75,7 +76,7 @@ pub async fn read_body_if<E: From<BodyError>>(
     mut body: Body,
     limits: &LimitsConfig,
     room: &BodyBudget,
-    owner: &BudgetOwner,
+    owner: &Principal,
     may_be_large: impl FnOnce() -> Result<(), E>,
 ) -> Result<(Bytes, Option<Reservation>), E> {
     let limit = limits.body_bytes;
@@ -334,7 +335,7 @@ mod tests {
         let limits = limits(1 << 20);
         let room = BodyBudget::new(&limits);
         let refuse = || Err(BodyError::NoRoom { after: Duration::ZERO });
-        let read = async |body| super::read_body_if(body, &limits, &room, &None, refuse).await;
+        let read = async |body| super::read_body_if(body, &limits, &room, Principal::ANONYMOUS, refuse).await;
         let (small, share) = read(pieces(&[b"sma", b"ll"])).await.unwrap();
         assert_eq!((small.as_ref(), share.is_none()), (b"small".as_ref(), true));
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; SMALL + 1]))]);

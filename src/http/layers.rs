@@ -21,16 +21,13 @@ use super::host::{HostRule, HostRuleError, ORIGIN_NOT_ALLOWED};
 use crate::config::ListenConfig;
 use crate::json::clip;
 use crate::metrics::HttpMetrics;
+use crate::shares::Principal;
 use crate::trace::{Peer, RequestId};
 
-/// The key of a caller that was refused after its admission: an extension of the answer, for the log.
-#[derive(Debug, Clone)]
-pub struct KeyName(pub Arc<str>);
-
-/// `answer`; a refusal after a good key carries the name of the key, for its line in the log.
-pub fn under_key(key_name: &Option<Arc<str>>, mut answer: Response) -> Response {
-    if let Some(name) = key_name.as_ref().filter(|_| !answer.status().is_success()) {
-        answer.extensions_mut().insert(KeyName(name.clone()));
+/// `answer`; a refusal after an admission carries the caller's principal as an extension, for its line in the log.
+pub fn under_key(principal: &Principal, mut answer: Response) -> Response {
+    if !principal.is_anonymous() && !answer.status().is_success() {
+        answer.extensions_mut().insert(principal.clone());
     }
     answer
 }
@@ -192,8 +189,9 @@ fn note_refusal<'a>(
     }
     let code = response.headers().get(ERROR_CODE).and_then(|code| code.to_str().ok()).unwrap_or("refused");
     let status = response.status().as_u16();
-    let key = response.extensions().get::<KeyName>().map(|KeyName(name)| &**name);
-    let by = key.unwrap_or("-");
+    let principal = response.extensions().get::<Principal>().cloned().unwrap_or_default();
+    let (key, user) = (principal.key_name(), principal.user());
+    let by = user.or(key).unwrap_or("-");
     let path = clip(uri.path(), PATH_LENGTH);
     tracing::info!(
         target: "mcpo::refusal",
@@ -203,6 +201,7 @@ fn note_refusal<'a>(
         path,
         %peer,
         api_key_name = key,
+        user,
         request_id = id.as_str(),
         "{method} {path} refused: {status} {code} by {by} from {peer} ({id})"
     );

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
 use crate::compute;
-use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation, SMALL};
+use crate::memory_budget::{MemoryBudget, Reservation, SMALL};
+use crate::shares::Principal;
 
 /// The share of an answer, as an extension of it: for the connection that it leaves on.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ impl Untaken {
 }
 
 /// An answer to `owner`, which has a share of `room` until it is taken if it is not small. One that streams stays as it is.
-pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &BudgetOwner) -> Response {
+pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &Principal) -> Response {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > SMALL) else { return response };
     let (mut head, body) = response.into_parts();
@@ -41,7 +42,7 @@ pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &Budget
     head.extensions.insert(Untaken(share.clone()));
     let mut body = body.to_bytes();
     if room.is_busy() {
-        body = compute::run(owner.as_deref().unwrap_or_default(), move || paged(body)).await;
+        body = compute::run(owner.id().unwrap_or_default(), move || paged(body)).await;
     }
     Response::from_parts(head, Body::from(share.held_by(body)))
 }

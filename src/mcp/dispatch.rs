@@ -122,7 +122,7 @@ async fn request_in_session(
     };
     let resumable = Resumable { session: session.clone(), progress, shared: request.mcp.shared.clone() };
     let (request, method, params) = (request.clone(), method.to_owned(), request.slice(params));
-    let (results, key_name) = (request.mcp.gateway.results().clone(), request.caller.key_name.clone());
+    let (results, principal) = (request.mcp.gateway.results().clone(), request.caller.principal.clone());
     let work = async move {
         let _route = route;
         let performed = perform(&request, &method, text(&params), &bridge);
@@ -132,7 +132,7 @@ async fn request_in_session(
         }
     };
     let stream = ResponseStream::new(id, Box::pin(work), messages, token, Some(resumable));
-    stream.among(&results, &key_name).respond().await
+    stream.among(&results, &principal).respond().await
 }
 
 /// Answers a message without a session; `side` is its client, if servers need to tell it from others.
@@ -162,11 +162,11 @@ pub async fn stateless(
     }
     let (to, messages) = queue();
     let asks_progress = token.is_some();
-    let (results, key_name) = (request.mcp.gateway.results().clone(), request.caller.key_name.clone());
+    let (results, principal) = (request.mcp.gateway.results().clone(), request.caller.principal.clone());
     let (method, params) = (method.clone().into_owned(), request.slice(params));
     let work = work(request.clone(), method, params, side, asks_progress, to);
     let stream = ResponseStream::new(id, Box::pin(work), messages, token, None);
-    stream.among(&results, &key_name).respond().await
+    stream.among(&results, &principal).respond().await
 }
 
 /// Works on a request without a session, or on with one that waits for the answers of its client.

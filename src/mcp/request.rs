@@ -91,7 +91,7 @@ impl RequestContext {
         if bytes <= SMALL {
             return Ok(None);
         }
-        let share = self.mcp.gateway.results().reserve(&self.caller.key_name, bytes);
+        let share = self.mcp.gateway.results().reserve(&self.caller.principal, bytes);
         let share = timeout(intake::PATIENCE, share).await;
         share.map(|share| Some(Arc::new(share))).map_err(|_| Fault::no_room(intake::PATIENCE))
     }

@@ -110,7 +110,7 @@ impl Mcp {
     }
 
     fn take(&self, ledger: &Arc<Ledger>, caller: &Caller, bounds: Bounds) -> Result<Held, Fault> {
-        ledger.take(&caller.principal(), bounds).map_err(|exceeded| {
+        ledger.take(&caller.principal, bounds).map_err(|exceeded| {
             self.gateway.metrics().http().refused(SHARE_EXCEEDED);
             Fault::exceeded(&exceeded)
         })
@@ -158,8 +158,8 @@ impl SharedState {
             tracing::info!(
                 "the key {name} has another value or is gone: its sessions and waiting requests end"
             );
-            self.sessions.end_of(&name);
-            self.suspended.end_of(&name);
+            self.sessions.end_of(name);
+            self.suspended.end_of(name);
         }
     }
 }

@@ -43,8 +43,8 @@ impl Declared {
             return None;
         }
         let mut digest = Sha256::new();
-        let (key_name, profile) = (caller.key_name.as_deref(), caller.profile.as_deref());
-        for text in [key_name, profile, Some(&*self.capabilities), self.log_level.as_deref()] {
+        let (principal, profile) = (caller.principal.id(), caller.profile.as_deref());
+        for text in [principal, profile, Some(&*self.capabilities), self.log_level.as_deref()] {
             let text = text.unwrap_or_default();
             digest.update(text.len().to_le_bytes());
             digest.update(text);
@@ -53,7 +53,7 @@ impl Declared {
         Some(ClientSide {
             key,
             alike: key,
-            principal: caller.principal(),
+            principal: caller.principal.clone(),
             capabilities: self.capabilities.clone(),
             log_level: self.log_level.clone(),
             ended: None,

@@ -1,10 +1,10 @@
 use super::*;
 
-fn key(name: &str) -> BudgetOwner {
-    Some(name.into())
+fn key(name: &str) -> Principal {
+    Principal::of_key(name)
 }
 
-async fn waits(budget: &MemoryBudget, owner: &BudgetOwner, bytes: usize) -> bool {
+async fn waits(budget: &MemoryBudget, owner: &Principal, bytes: usize) -> bool {
     timeout(LOOK / 2, budget.reserve(owner, bytes)).await.is_err()
 }
 
@@ -17,7 +17,7 @@ async fn an_owner_has_half_of_it_and_the_rest_is_for_others() {
     assert!(waits(&budget, &key("c"), 1).await);
     drop(second);
     assert!(!waits(&budget, &key("c"), 50).await);
-    assert!(!waits(&budget, &None, 50).await, "without keys there is nobody else");
+    assert!(!waits(&budget, &Principal::default(), 50).await, "without keys there is nobody else");
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,7 +46,7 @@ async fn what_waits_for_its_own_owner_holds_up_nobody_and_all_others_come_in_tur
 #[tokio::test(start_paused = true)]
 async fn the_slowest_is_ended_while_another_waits_and_a_fast_one_never_is() {
     let budget = MemoryBudget::new(100, 50);
-    let transfer = |owner: &BudgetOwner, rate: usize| {
+    let transfer = |owner: &Principal, rate: usize| {
         let reservation = budget.reserve_now(owner, 25);
         let (moved, end) = (Arc::new(AtomicUsize::new(7)), CancellationToken::new());
         reservation.follow(moved.clone(), end.clone());
@@ -79,22 +79,22 @@ async fn the_slowest_is_ended_while_another_waits_and_a_fast_one_never_is() {
 #[tokio::test(start_paused = true)]
 async fn a_share_goes_with_the_last_slice_of_its_bytes() {
     let budget = MemoryBudget::new(100, 50);
-    let reservation = Arc::new(budget.reserve(&None, 60).await);
+    let reservation = Arc::new(budget.reserve(&Principal::default(), 60).await);
     let slice = reservation.held_by(Bytes::from(vec![b'x'; 60])).slice(10..20);
     assert_eq!(slice, vec![b'x'; 10]);
-    assert!(waits(&budget, &None, 50).await);
+    assert!(waits(&budget, &Principal::default(), 50).await);
     drop(slice);
-    assert!(!waits(&budget, &None, 100).await);
+    assert!(!waits(&budget, &Principal::default(), 100).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_has_a_part_grows_before_new_ones_begin() {
     let budget = MemoryBudget::new(100, 100);
-    let mut growing = budget.reserve(&None, 40).await;
-    let held = budget.reserve(&None, 60).await;
+    let mut growing = budget.reserve(&Principal::default(), 40).await;
+    let held = budget.reserve(&Principal::default(), 60).await;
     let new = tokio::spawn({
         let budget = budget.clone();
-        async move { budget.reserve(&None, 60).await }
+        async move { budget.reserve(&Principal::default(), 60).await }
     });
     tokio::task::yield_now().await;
     let growth = tokio::spawn(async move {

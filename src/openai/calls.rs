@@ -61,7 +61,7 @@ impl OpenAi {
         match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
             Ok(text) => {
                 let answer = json_answer(StatusCode::OK, text.into());
-                Ok(until_taken(answer, self.gateway.results(), &caller.key_name).await)
+                Ok(until_taken(answer, self.gateway.results(), &caller.principal).await)
             }
             Err(error) => {
                 tracing::error!(%error, "the answers to tool calls could not be written as JSON");
@@ -92,7 +92,7 @@ impl OpenAi {
         // What is read of a large result takes its place among the results until all are there.
         let size = output.size();
         let share =
-            (size > SMALL).then(|| self.gateway.results().reserve_now(&context.caller.key_name, size));
+            (size > SMALL).then(|| self.gateway.results().reserve_now(&context.caller.principal, size));
         (ToolMessage { id, interface, output }, share)
     }
 

@@ -73,7 +73,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
         Err(Unread::Body(error)) => {
             let problem = Problem::from(error);
             named.refused(problem.code(), problem.detail());
-            return under_key(&context.caller.key_name, problem.into_response());
+            return under_key(&context.caller.principal, problem.into_response());
         }
     };
     let as_sent = wants_call_result(&head.headers);
@@ -83,7 +83,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     };
     let call = FoundCall { at_once: AT_ONCE, ..FoundCall::new(&context, &target, body) };
     match rest.gateway.serve_call(call, send, move |result| answer(as_sent, result)).await {
-        Ok(response) => until_taken(response, rest.gateway.results(), &context.caller.key_name).await,
+        Ok(response) => until_taken(response, rest.gateway.results(), &context.caller.principal).await,
         Err(NoResult::Rpc(error)) => failure::rpc(&error),
         Err(NoResult::Failed(error)) => failure::call(&target.server.name, &error, &context.caller),
     }
@@ -127,7 +127,7 @@ async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -
         }
         Ok::<_, Unread>(())
     };
-    let owner = &context.caller.key_name;
+    let owner = &context.caller.principal;
     let (body, _share) = read_body_if(body, &rest.config.limits, &rest.room, owner, may_be_large).await?;
     Ok(Read { body, permit, _share })
 }

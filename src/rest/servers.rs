@@ -79,7 +79,7 @@ fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
         single: rest.config.single,
         keys: !rest.keys.is_empty(),
         open_documents: rest.keys.admit(&HeaderMap::new(), Access::Document).is_ok(),
-        key: caller.key_name.as_deref(),
+        key: caller.principal.key_name(),
         admin: caller.admin,
     }
 }

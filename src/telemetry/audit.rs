@@ -156,6 +156,7 @@ mod tests {
         AuditRecord {
             request_id,
             api_key_name: None,
+            user: None,
             peer: Some("127.0.0.1".to_owned()),
             trace_id: None,
             mcp_server: "s",

@@ -1,10 +1,9 @@
 //! The requests that the gateway itself sends, written as bytes in the form of each era.
 
-use std::sync::Arc;
-
 use http::{HeaderName, HeaderValue};
 
 use crate::protocol::{Era, json_rpc, method, notification};
+use crate::shares::Principal;
 use crate::trace::TraceContext;
 
 /// The declaration in each stateless request (2026-07-28, basic, "`_meta`"), but for the capabilities at its end.
@@ -48,8 +47,8 @@ pub struct RequestMeta<'a> {
     pub headers: &'a [(HeaderName, HeaderValue)],
     /// The server gets no cancellation when the answer is no longer awaited.
     pub quiet: bool,
-    /// The API key whose results the answer counts among.
-    pub owner: Option<&'a Arc<str>>,
+    /// The principal whose results the answer counts among.
+    pub owner: &'a Principal,
 }
 
 impl Default for RequestMeta<'_> {
@@ -61,7 +60,7 @@ impl Default for RequestMeta<'_> {
             capabilities: "{}",
             headers: &[],
             quiet: false,
-            owner: None,
+            owner: Principal::ANONYMOUS,
         }
     }
 }

@@ -121,7 +121,9 @@ async fn documents_are_open_until_strict_mode_or_a_limited_key_locks_them() {
 fn without_keys_anybody_is_admin_of_everything() {
     let keys = keys(vec![], true);
     let caller = keys.admit(&head(None), Access::Call).unwrap();
-    assert!(keys.is_empty() && caller.admin && caller.scope.is_unlimited() && caller.key_name.is_none());
+    assert!(
+        keys.is_empty() && caller.admin && caller.scope.is_unlimited() && caller.principal.is_anonymous()
+    );
 }
 
 #[test]
@@ -131,9 +133,9 @@ fn the_caller_is_the_key_it_presents_on_every_route() {
     let keys = keys(vec![key("one", "o"), admin, key("three", "t")], false);
     for access in [Access::Open, Access::Document, Access::Call] {
         let caller = keys.admit(&head(Some("Bearer a")), access).unwrap();
-        assert_eq!((caller.key_name.as_deref(), caller.admin), (Some("admin"), true));
+        assert_eq!((caller.principal.key_name(), caller.admin), (Some("admin"), true));
         let caller = keys.admit(&head(Some("Bearer t")), access).unwrap();
-        assert_eq!((caller.key_name.as_deref(), caller.admin), (Some("three"), false));
+        assert_eq!((caller.principal.key_name(), caller.admin), (Some("three"), false));
     }
     assert!(!keys.admit(&head(None), Access::Open).unwrap().admin);
 }
@@ -229,8 +231,14 @@ fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
         ..AuthConfig::default()
     };
     let keys = Keys::new(&config, &Arc::default()).unwrap();
+    let in_profile = |name: &str, profile: Option<&str>| {
+        let bearer = format!("Bearer {name}").parse().unwrap();
+        let caller =
+            keys.admit(&HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]), Access::Call).unwrap();
+        keys.again(&Caller { profile: profile.map(Arc::from), ..caller })
+    };
     let sees = |name: &str, profile: Option<&str>| {
-        let scope = keys.caller(Some(name), profile).unwrap().scope;
+        let scope = in_profile(name, profile).unwrap().scope;
         ["a", "b"].map(|server| scope.allows_server(&crate::config::ServerName::new(server).unwrap()))
     };
     assert_eq!(sees("all", None), [true, true]);
@@ -239,11 +247,11 @@ fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
     assert_eq!(sees("shown-a", None), [true, false]);
     assert_eq!(sees("shown-a", Some("of-b")), [false, false]);
     assert_eq!(sees("shown-a", Some("of-a")), [true, false]);
-    assert!(keys.caller(Some("all"), Some("of-c")).is_none());
+    assert!(in_profile("all", Some("of-c")).is_none());
     // Only what is shown is less: the key itself opens what it did.
-    assert!(keys.caller(Some("shown-a"), Some("of-b")).unwrap().reach.is_unlimited());
+    assert!(in_profile("shown-a", Some("of-b")).unwrap().reach.is_unlimited());
     // Each distinct scope once, and documents for those of keys alone.
-    let index = |name, profile| keys.caller(Some(name), profile).unwrap().scope.index;
+    let index = |name, profile| in_profile(name, profile).unwrap().scope.index;
     assert_eq!(index("all", Some("of-a")), index("shown-a", None));
     assert!(index("all", Some("of-b")) >= keys.scopes().len() && keys.scope_count() > keys.scopes().len());
 

@@ -4,7 +4,8 @@
 //! two limits would multiply.
 
 use crate::config::LimitsConfig;
-use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation};
+use crate::memory_budget::{MemoryBudget, Reservation};
+use crate::shares::Principal;
 
 /// What becomes of a body: itself, the arguments in it, and the message to the server that holds them.
 const COPIES: usize = 3;
@@ -20,7 +21,7 @@ impl BodyBudget {
     }
 
     /// Reserves what a body of at most `bytes` and its copies take.
-    pub(super) async fn reserve(&self, owner: &BudgetOwner, bytes: usize) -> Reservation {
+    pub(super) async fn reserve(&self, owner: &Principal, bytes: usize) -> Reservation {
         self.0.reserve(owner, bytes.saturating_mul(COPIES)).await
     }
 

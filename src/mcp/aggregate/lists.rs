@@ -86,7 +86,7 @@ pub async fn list_all(
         let names = list.entries.into_iter().map(|entry| (shown_name(request, server, kind, &entry), entry));
         named.extend(names.filter_map(|(name, entry)| Some((name?, entry.text))));
     }
-    let owner = request.caller.key_name.clone().unwrap_or_default();
+    let owner = request.caller.principal.id().unwrap_or_default().to_owned();
     let size: usize = named.iter().map(|(_, text)| text.len()).sum();
     let room = request.room_for(size).await?;
     let entries = compute::run_sized(&owner, size, move || joined_entries(kind, &named)).await;

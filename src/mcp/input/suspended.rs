@@ -90,7 +90,7 @@ impl RequestKey {
                 digest.update(text);
             }
         }
-        let (principal, profile) = (caller.principal(), caller.profile.clone());
+        let (principal, profile) = (caller.principal.clone(), caller.profile.clone());
         Self { principal, profile, request: digest.finalize().into() }
     }
 }
@@ -189,7 +189,7 @@ impl SuspendedRequests {
 
     /// Whether a request of the caller's key waits for its client.
     pub fn asks(&self, caller: &Caller) -> bool {
-        self.waiting().values().any(|waiting| waiting.key.principal == caller.principal())
+        self.waiting().values().any(|waiting| waiting.key.principal == caller.principal.clone())
     }
 
     /// The tool of the call that waits under that name.
@@ -212,7 +212,7 @@ impl SuspendedRequests {
         let state = format!("{STATE}{id}");
         let mut waiting = self.waiting();
         let own = waiting.values().filter(|waiting| waiting.key.principal == key.principal).count();
-        let each = if key.principal.is_keyless() { MOST } else { MOST_OF_KEY };
+        let each = if key.principal.is_anonymous() { MOST } else { MOST_OF_KEY };
         if (Bounds { all: MOST, each }).check(own, waiting.len()).is_err() {
             let why = "too many requests wait for input of their clients; try again later";
             active.give_up(Outcome::TooManyWaiting, why);

@@ -27,10 +27,11 @@ use crate::json::{Members, Splices, one_line_text};
 use crate::mcp::session::event_log::LogWriter;
 use crate::mcp::session::state::{OpenStream, Session};
 use crate::mcp::state::SharedState;
-use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation, SMALL};
+use crate::memory_budget::{MemoryBudget, Reservation, SMALL};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::notification::PROGRESS;
 use crate::protocol::{json_rpc, meta};
+use crate::shares::Principal;
 use crate::upstream::Progress;
 use crate::upstream::message_queue::Receiver;
 use crate::upstream::progress::WAITING;
@@ -54,7 +55,7 @@ pub struct ResponseStream {
     /// The end of the work, with the number of messages that may still go before its result.
     finished: Option<(Finished, usize)>,
     /// The room in which a large last message has a share, and the owner of the share.
-    results: Option<(MemoryBudget, BudgetOwner)>,
+    results: Option<(MemoryBudget, Principal)>,
 }
 
 /// What a stream that can be resumed needs.
@@ -114,7 +115,7 @@ impl ResponseStream {
 
     /// Gives a large last message its share of `results` for as long as it is in memory.
     #[must_use]
-    pub fn among(self, results: &MemoryBudget, owner: &BudgetOwner) -> Self {
+    pub fn among(self, results: &MemoryBudget, owner: &Principal) -> Self {
         Self { results: Some((results.clone(), owner.clone())), ..self }
     }
 

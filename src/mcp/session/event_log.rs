@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::mcp::response::sse::KEEP_ALIVE;
-use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation};
+use crate::memory_budget::{MemoryBudget, Reservation};
+use crate::shares::Principal;
 
 /// How long the work on a request goes on without a reader: the SDKs come back within about a second, twice at most.
 const GRACE: Duration = Duration::from_secs(10);
@@ -221,7 +222,7 @@ impl LogWriter {
     pub async fn finish(
         self,
         last: Option<String>,
-        results: Option<&(MemoryBudget, BudgetOwner)>,
+        results: Option<&(MemoryBudget, Principal)>,
         closing: &CancellationToken,
     ) {
         let Some(last) = last else { return };

@@ -20,7 +20,6 @@ use super::followed::{FollowedResource, MOST_FOLLOWED};
 use super::snapshot::ListSnapshot;
 use super::state::Listening;
 use crate::catalog::Caller;
-use crate::http::Fingerprint;
 use crate::json::First;
 use crate::mcp::endpoint::Endpoint;
 use crate::mcp::request::RequestContext;
@@ -46,10 +45,8 @@ pub struct SubscriptionFilter {
 pub struct Follower {
     current: watch::Receiver<Option<Arc<Mcp>>>,
     swapped: watch::Receiver<()>,
-    key_name: Option<Arc<str>>,
-    /// Of the key's value when the stream was opened.
-    fingerprint: Option<Fingerprint>,
-    profile: Option<Arc<str>>,
+    /// As it was when the stream was opened.
+    opener: Caller,
     endpoint: Endpoint,
     /// The identity of clients like this one, if servers can ask them for input.
     pub alike: Option<IdentityKey>,
@@ -77,9 +74,7 @@ impl Follower {
         Self {
             current: mcp.shared.current.subscribe(),
             swapped: mcp.gateway.catalog_builder().swapped(),
-            key_name: caller.key_name.clone(),
-            fingerprint: caller.key_name.as_deref().and_then(|name| mcp.keys.fingerprint(name)),
-            profile: caller.profile.clone(),
+            opener: caller.clone(),
             endpoint: endpoint.clone(),
             alike: None,
             known: ListSnapshot::new(mcp, caller, endpoint),
@@ -198,13 +193,9 @@ impl Follower {
         }
     }
 
-    /// The caller under the configuration of `mcp`.
-    ///
-    /// `None` when its key or profile is gone, or its key has another value.
+    /// The caller under the configuration of `mcp`, unless that one does not know it.
     fn caller(&self, mcp: &Mcp) -> Option<Caller> {
-        let name = self.key_name.as_deref();
-        let is_same = name.and_then(|name| mcp.keys.fingerprint(name)) == self.fingerprint;
-        is_same.then(|| mcp.keys.caller(name, self.profile.as_deref()))?
+        mcp.keys.again(&self.opener)
     }
 
     /// The notification of `news` for this client, if it concerns the client.

@@ -20,7 +20,7 @@ impl Holder {
     /// The holder of the sessions that `caller` opens at `endpoint`.
     pub fn of(caller: &Caller, endpoint: &Endpoint) -> Self {
         Self {
-            principal: caller.principal(),
+            principal: caller.principal.clone(),
             profile: caller.profile.clone(),
             server: endpoint.server().map(Box::from),
         }
@@ -28,7 +28,7 @@ impl Holder {
 
     /// Whether `caller` at `endpoint` is the holder.
     pub fn is(&self, caller: &Caller, endpoint: &Endpoint) -> bool {
-        self.principal.key_name() == caller.key_name.as_deref()
+        self.principal == caller.principal
             && self.profile == caller.profile
             && self.server.as_deref() == endpoint.server()
     }

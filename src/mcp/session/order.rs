@@ -71,9 +71,10 @@ impl Order {
         }
     }
 
-    /// The sessions of `principal`.
-    pub fn all_of(&self, principal: &Principal) -> Vec<Arc<Session>> {
-        let marks = self.of.get(principal).into_iter().flatten();
+    /// The sessions of the API key `name`, with those of all users behind it.
+    pub fn all_of_key(&self, name: &str) -> Vec<Arc<Session>> {
+        let own = self.of.iter().filter(|(principal, _)| principal.key_name() == Some(name));
+        let marks = own.flat_map(|(_, marks)| marks);
         marks.filter_map(|mark| self.all.get(mark).cloned()).collect()
     }
 

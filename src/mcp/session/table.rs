@@ -131,7 +131,7 @@ impl Sessions {
 
     /// Ends the sessions of the key `name`.
     pub fn end_of(&self, name: &str) {
-        let own = self.order().all_of(&Principal::new(Some(name.into())));
+        let own = self.order().all_of_key(name);
         own.iter().for_each(|session| self.end(session));
     }
 

@@ -10,6 +10,8 @@ use crate::telemetry::text::visible_json;
 pub struct AuditRecord<'a> {
     pub request_id: &'a str,
     pub api_key_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<&'a str>,
     pub peer: Option<String>,
     pub trace_id: Option<&'a str>,
     pub mcp_server: &'a str,

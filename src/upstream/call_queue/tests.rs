@@ -3,7 +3,7 @@ use futures_util::FutureExt as _;
 use super::*;
 
 fn key(name: &str) -> Principal {
-    Principal::new(Some(name.into()))
+    Principal::of_key(name)
 }
 
 fn slots(all: usize, each: usize) -> Arc<Slots> {

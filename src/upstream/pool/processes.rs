@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Principal {
-        Principal::new(Some(name.into()))
+        Principal::of_key(name)
     }
 
     fn sharing(all: usize, each: usize) -> Arc<Processes> {

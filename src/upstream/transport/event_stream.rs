@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::memory_budget::BudgetOwner;
+use crate::shares::Principal;
 use crate::upstream::error::RequestError;
 use crate::upstream::surrogates;
 use crate::upstream::transport::http::unpack::AnswerBody;
@@ -28,17 +28,17 @@ pub struct EventStream {
     body: AnswerBody,
     parser: Parser,
     intake: Intake,
-    owner: BudgetOwner,
+    owner: Principal,
 }
 
 impl EventStream {
     /// Events for `owner`, within `bounds`.
-    pub fn new(body: AnswerBody, bounds: &MessageBounds, owner: BudgetOwner) -> Self {
+    pub fn new(body: AnswerBody, bounds: &MessageBounds, owner: Principal) -> Self {
         Self { body, parser: Parser::new(bounds.limit), intake: Intake::new(bounds), owner }
     }
 
     /// Goes on with a stream whose last event was `last_id`.
-    pub fn resumed(body: AnswerBody, bounds: &MessageBounds, owner: BudgetOwner, last_id: String) -> Self {
+    pub fn resumed(body: AnswerBody, bounds: &MessageBounds, owner: Principal, last_id: String) -> Self {
         let mut stream = Self::new(body, bounds, owner);
         stream.parser.last_id = Some(last_id);
         stream

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::memory_budget::{BudgetOwner, MemoryBudget, Reservation, SMALL};
+use crate::memory_budget::{MemoryBudget, Reservation, SMALL};
+use crate::shares::Principal;
 use crate::upstream::error::RequestError;
 
 /// How long a message waits for room. Those behind it on the same connection wait with it.
@@ -39,7 +40,7 @@ impl Intake {
     /// # Errors
     ///
     /// [`RequestError::NoRoom`]; then the message has no room any more.
-    pub async fn reach(&mut self, owner: &BudgetOwner, bytes: usize) -> Result<(), RequestError> {
+    pub async fn reach(&mut self, owner: &Principal, bytes: usize) -> Result<(), RequestError> {
         if bytes <= SMALL {
             return Ok(());
         }
@@ -52,7 +53,7 @@ impl Intake {
     }
 
     /// The whole message, whose last slice gives its room back.
-    pub fn whole(&mut self, owner: &BudgetOwner, message: Bytes) -> Bytes {
+    pub fn whole(&mut self, owner: &Principal, message: Bytes) -> Bytes {
         let share = self.share.take();
         if message.len() <= SMALL {
             return message;

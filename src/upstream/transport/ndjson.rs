@@ -124,7 +124,7 @@ impl Connection for NdjsonConnection {
             let command = Outbound::Request {
                 id,
                 line,
-                pending: PendingRequest { reply, progress, owner: request.meta.owner.cloned() },
+                pending: PendingRequest { reply, progress, owner: request.meta.owner.clone() },
             };
             if self.commands.send(command).await.is_err() {
                 return Err(RequestError::NotSent(self.end.wait().await));

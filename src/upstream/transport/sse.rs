@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{HttpConfig, ServerName};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type};
+use crate::shares::Principal;
 use crate::trace::TraceContext;
 use crate::upstream::connection::{
     self, Answers, CloseSignal, Connection, HandshakeStep, INITIALIZE_ID, Opened, OutgoingMessage, RequestIds,
@@ -82,7 +83,8 @@ pub async fn open(
     }
     // The address is relative to that of the stream.
     let stream = response.extensions().get().map_or_else(|| endpoint.url(), |AnsweredUrl(url)| url.clone());
-    let mut events = EventStream::new(AnswerBody::of(response).map_err(end_of)?, &endpoint.bounds, None);
+    let mut events =
+        EventStream::new(AnswerBody::of(response).map_err(end_of)?, &endpoint.bounds, Principal::default());
     let address = loop {
         match events.next().await.map_err(end_of)? {
             Some(Event { name: Some(name), data }) if name == "endpoint" => break data,
@@ -218,7 +220,7 @@ impl Sse {
             return Err(RequestError::Status(reason));
         }
         // The answer itself comes on the stream; what stands here is only read to keep the connection.
-        self.endpoint.body(response, &None).await.map(drop)
+        self.endpoint.body(response, Principal::ANONYMOUS).await.map(drop)
     }
 }
 

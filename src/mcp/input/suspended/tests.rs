@@ -8,7 +8,8 @@ use crate::upstream::{MessageHandler, Question};
 
 fn key() -> RequestKey {
     let caller = Caller {
-        key_name: None,
+        principal: Principal::default(),
+        fingerprint: None,
         profile: None,
         scope: Arc::default(),
         reach: Arc::default(),

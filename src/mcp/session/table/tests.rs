@@ -4,7 +4,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
     Caller {
-        key_name: key.map(Arc::from),
+        principal: key.map(Principal::of_key).unwrap_or_default(),
+        fingerprint: None,
         profile: profile.map(Arc::from),
         scope: Arc::default(),
         reach: Arc::default(),
@@ -105,7 +106,7 @@ fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
     let of_many: Vec<_> = (0..89).map(|_| open(&many)).collect();
     let in_profile = caller(Some("many"), Some("small"));
     let variant = open(&in_profile);
-    assert_eq!(sessions.order().count_of(&many.principal()), 90, "one key is one caller in all its profiles");
+    assert_eq!(sessions.order().count_of(&many.principal), 90, "one key is one caller in all its profiles");
     // Its own share is used up.
     open(&many);
     assert!(!knows(&sessions, &of_many[0], &many, &Endpoint::All) && of_many[0].ended().is_cancelled());
@@ -114,7 +115,7 @@ fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
     for number in 0..12 {
         open(&others[number % 3]);
     }
-    assert_eq!((sessions.count(), sessions.order().count_of(&many.principal())), (100, 87));
+    assert_eq!((sessions.count(), sessions.order().count_of(&many.principal)), (100, 87));
     assert!(
         knows(&sessions, &of_few, &few, &Endpoint::All),
         "it rested longest of all, and its caller has few"

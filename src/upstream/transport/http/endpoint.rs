@@ -15,8 +15,8 @@ use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{HttpConfig, ServerName};
-use crate::memory_budget::BudgetOwner;
 use crate::protocol::media_type;
+use crate::shares::Principal;
 use crate::trace::TraceContext;
 use crate::upstream::error::{CloseReason, RequestError, StatusReason, chain};
 use crate::upstream::http_client::proxy::address;
@@ -220,11 +220,7 @@ impl HttpEndpoint {
     }
 
     /// The whole body of an answer to `owner`, within the bounds.
-    pub async fn body(
-        &self,
-        response: Response<Incoming>,
-        owner: &BudgetOwner,
-    ) -> Result<Bytes, RequestError> {
+    pub async fn body(&self, response: Response<Incoming>, owner: &Principal) -> Result<Bytes, RequestError> {
         let (mut body, limit) = (AnswerBody::of(response)?, self.bounds.limit);
         let mut intake = Intake::new(&self.bounds);
         let (mut first, mut whole) = (Bytes::new(), BytesMut::new());

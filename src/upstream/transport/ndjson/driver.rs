@@ -14,7 +14,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::ServerName;
-use crate::memory_budget::{BudgetOwner, SMALL};
+use crate::memory_budget::SMALL;
+use crate::shares::Principal;
 use crate::upstream::connection::{self, CloseSignal, HandshakeStep, INITIALIZE_ID, OutgoingMessage};
 use crate::upstream::error::RequestError;
 use crate::upstream::message::{self, Reply, Sorted};
@@ -36,7 +37,7 @@ pub(super) enum Outbound {
 pub(super) struct PendingRequest {
     pub(super) reply: oneshot::Sender<Result<Reply, RequestError>>,
     pub(super) progress: Option<Arc<Progress>>,
-    pub(super) owner: BudgetOwner,
+    pub(super) owner: Principal,
 }
 
 /// The queued messages and cancellations for the far end.
@@ -240,7 +241,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
         let Some((length, id)) = self.frames.unfinished().filter(|(length, _)| *length > SMALL) else {
             return;
         };
-        let owner = id.and_then(|id| self.pending.get(&id)?.owner.clone());
+        let owner = id.and_then(|id| Some(self.pending.get(&id)?.owner.clone())).unwrap_or_default();
         if let Err(error) = self.intake.reach(&owner, length).await {
             self.frames.give_up();
             if let Some(id) = id {

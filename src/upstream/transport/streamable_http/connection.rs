@@ -44,7 +44,7 @@ impl Connection for StreamableConnection {
             if this.end.is_set() {
                 return Err(RequestError::NotSent(this.end.reason()));
             }
-            let (id, owner) = (this.ids.next(), request.meta.owner.cloned());
+            let (id, owner) = (this.ids.next(), request.meta.owner.clone());
             let mut open = HttpCancelGuard { connection: this, id, answered: request.meta.quiet };
             let reply = async {
                 let era = this.era.current();

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type, method};
+use crate::shares::Principal;
 use crate::upstream::error::{CloseReason, RequestError, StatusReason};
 use crate::upstream::error_text::name_the_session;
 use crate::upstream::message::{self, RpcError, Sorted};
@@ -79,10 +80,11 @@ impl StreamableHttp {
             }
         }
         let answer = if media_type::is(response.headers(), EVENT_STREAM) {
-            let mut events = EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, None);
+            let mut events =
+                EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, Principal::default());
             events.next().await?.map(|event| event.data).unwrap_or_default()
         } else {
-            self.endpoint.body(response, &None).await?
+            self.endpoint.body(response, Principal::ANONYMOUS).await?
         };
         Ok(match message::sort(&answer) {
             Sorted::Error { error, .. } => !name_the_session(error.message.as_bytes()),

@@ -18,6 +18,7 @@ use crate::protocol::header::{LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::revision::WITH_SESSIONS;
 use crate::protocol::{Era, media_type};
+use crate::shares::Principal;
 use crate::upstream::connection::{self, Answers, CloseSignal, HandshakeStep, OutgoingMessage, RequestIds};
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
@@ -152,7 +153,8 @@ impl StreamableHttp {
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if media_type::is(response.headers(), EVENT_STREAM) {
-            let mut events = EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, None);
+            let mut events =
+                EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, Principal::default());
             if outgoing.step == HandshakeStep::Initialize {
                 // The session must be known before the next message is sent.
                 while let Some(Event { name, data }) = events.next().await? {
@@ -183,7 +185,7 @@ impl StreamableHttp {
             });
         } else {
             let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
-            let body = self.endpoint.body(response, &None).await?;
+            let body = self.endpoint.body(response, Principal::ANONYMOUS).await?;
             let messages = message::each(&body);
             if outgoing.step == HandshakeStep::Initialize {
                 if !messages.iter().any(|message| Reply::read(message).is_some()) {

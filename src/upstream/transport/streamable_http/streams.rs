@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::oneshot;
 
-use crate::memory_budget::BudgetOwner;
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, json_rpc, media_type, notification};
+use crate::shares::Principal;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
@@ -49,7 +49,7 @@ impl StreamableHttp {
                     }
                     listened = true;
                     let Ok(body) = AnswerBody::of(response) else { return };
-                    let mut events = EventStream::new(body, &self.endpoint.bounds, None);
+                    let mut events = EventStream::new(body, &self.endpoint.bounds, Principal::default());
                     while let Ok(Some(Event { data, .. })) = events.next().await {
                         wait = LISTEN_AGAIN;
                         self.to_inbox(data);
@@ -88,7 +88,7 @@ impl StreamableHttp {
     pub(super) async fn answer_in_events(
         &self,
         id: u32,
-        owner: &BudgetOwner,
+        owner: &Principal,
         mut events: EventStream,
         progress: Option<&Progress>,
     ) -> Result<Reply, RequestError> {
