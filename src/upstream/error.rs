@@ -45,6 +45,17 @@ pub enum RequestError {
     Malformed(String),
 }
 
+impl RequestError {
+    /// Why a connection ends whose request for `step` of the handshake failed.
+    pub fn ends(self, step: &'static str) -> CloseReason {
+        match self {
+            Self::NotSent(reason) | Self::Lost(reason) => reason,
+            Self::Status(reason) => CloseReason::Status(reason),
+            error => CloseReason::handshake(step, &error.to_string()),
+        }
+    }
+}
+
 /// An HTTP status of a server, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
 #[error("the server answered with HTTP status {status}{}{}", self.explained(), self.said())]
@@ -141,51 +152,49 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// A server whose answer to `step` of the handshake fails it.
+    pub fn handshake(step: &'static str, error: &str) -> Self {
+        Self::Handshake { step, error: cut_words(error), stderr: Arc::default() }
+    }
+
     /// The plain sentence for callers: what happened, without addresses, paths or the server's own words.
     pub fn public(&self) -> String {
-        match self {
-            Self::Spawn { .. } => "its command cannot be started".into(),
-            Self::Exited { status, .. } => format!("its process {status}"),
-            Self::Refused(_) => "its unit does not start it".into(),
-            Self::OutputClosed { .. } => "it closed its output".into(),
-            Self::Connect { .. } => "it cannot be reached".into(),
-            Self::Status(reason) => format!("it answered with HTTP status {}", reason.status),
-            Self::SessionLost => "it has forgotten the session".into(),
-            Self::Broken(_) => "the connection broke".into(),
-            Self::OtherTransport(_) => "it does not speak the configured transport".into(),
-            Self::Silent { step, after, .. } => {
-                format!("it did not answer `{step}` within {} s", after.as_secs_f32())
-            }
-            Self::Handshake { step, .. } => format!("`{step}` failed"),
-            Self::Secret(_) => "a secret of its configuration cannot be read".into(),
-            Self::Url(_) => "its `url` is invalid".into(),
-            Self::OAuth(_) => "the gateway cannot sign in to it".into(),
-            Self::SignIn { .. } => "it waits for an administrator of the gateway to sign in to it".into(),
-            Self::AllInUse(_) | Self::Stopping => self.to_string(),
-        }
+        self.described().1.into_owned()
     }
 
     /// The kind of reason, as a label of metrics: a closed set.
     pub fn error_type(&self) -> &'static str {
+        self.described().0
+    }
+
+    fn described(&self) -> (&'static str, Cow<'static, str>) {
         match self {
-            Self::Spawn { .. } => "cannot_start",
-            Self::Exited { .. } => "exited",
-            Self::Refused(_) => "refused",
-            Self::OutputClosed { .. } => "output_closed",
-            Self::Connect { .. } => "cannot_connect",
-            Self::Status(StatusReason { status: 401 | 403, .. }) => "not_authorized",
-            Self::Status(_) => "upstream_status",
-            Self::SessionLost => "session_lost",
-            Self::Broken(_) => "connection_lost",
-            Self::OtherTransport(_) => "protocol_fault",
-            Self::Silent { .. } => "deadline",
-            Self::Handshake { .. } => "protocol_fault",
-            Self::Secret(_) => "secret_missing",
-            Self::Url(_) => "bad_url",
-            Self::OAuth(_) => "oauth",
-            Self::SignIn { .. } => "sign_in",
-            Self::AllInUse(_) => "all_in_use",
-            Self::Stopping => "stopping",
+            Self::Spawn { .. } => ("cannot_start", "its command cannot be started".into()),
+            Self::Exited { status, .. } => ("exited", format!("its process {status}").into()),
+            Self::Refused(_) => ("refused", "its unit does not start it".into()),
+            Self::OutputClosed { .. } => ("output_closed", "it closed its output".into()),
+            Self::Connect { .. } => ("cannot_connect", "it cannot be reached".into()),
+            Self::Status(reason) => {
+                let kind = if self.refuses_us() { "not_authorized" } else { "upstream_status" };
+                (kind, format!("it answered with HTTP status {}", reason.status).into())
+            }
+            Self::SessionLost => ("session_lost", "it has forgotten the session".into()),
+            Self::Broken(_) => ("connection_lost", "the connection broke".into()),
+            Self::OtherTransport(_) => {
+                ("protocol_fault", "it does not speak the configured transport".into())
+            }
+            Self::Silent { step, after, .. } => {
+                ("deadline", format!("it did not answer `{step}` within {} s", after.as_secs_f32()).into())
+            }
+            Self::Handshake { step, .. } => ("protocol_fault", format!("`{step}` failed").into()),
+            Self::Secret(_) => ("secret_missing", "a secret of its configuration cannot be read".into()),
+            Self::Url(_) => ("bad_url", "its `url` is invalid".into()),
+            Self::OAuth(_) => ("oauth", "the gateway cannot sign in to it".into()),
+            Self::SignIn { .. } => {
+                ("sign_in", "it waits for an administrator of the gateway to sign in to it".into())
+            }
+            Self::AllInUse(_) => ("all_in_use", self.to_string().into()),
+            Self::Stopping => ("stopping", self.to_string().into()),
         }
     }
 

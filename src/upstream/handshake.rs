@@ -19,7 +19,6 @@ use crate::protocol::revision::STATELESS;
 use crate::protocol::{Era, method};
 use crate::upstream::connection::{Connection, Opened};
 use crate::upstream::error::{CloseReason, RequestError, StatusReason};
-use crate::upstream::error_text::cut_words;
 use crate::upstream::handshake::declaration::Declaration;
 use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask, ServerReader};
 use crate::upstream::info::ServerInfo;
@@ -59,7 +58,7 @@ async fn begin(params: HandshakeParams<'_>, opened: Opened) -> Result<(ReaderTas
             connection.era().learn(Era::Stateless);
             match discover(&*connection).await? {
                 DetectedEra::Sessions if params.pin.is_some() => {
-                    return Err(refused("it does not speak revision 2026-07-28".into()));
+                    return Err(refused("it does not speak revision 2026-07-28"));
                 }
                 found => found,
             }
@@ -206,10 +205,10 @@ async fn discover(connection: &dyn Connection) -> Result<DetectedEra, CloseReaso
         return Ok(DetectedEra::Sessions);
     }
     if offered.iter().any(is_spoken) {
-        return Err(refused(format!("it refuses revision {STATELESS}, which it says it supports")));
+        return Err(refused(&format!("it refuses revision {STATELESS}, which it says it supports")));
     }
-    let offered = cut_words(&offered.join(", "));
-    Err(refused(format!("it speaks only revisions that the gateway does not: {offered}")))
+    let offered = offered.join(", ");
+    Err(refused(&format!("it speaks only revisions that the gateway does not: {offered}")))
 }
 
 /// The revisions that a server names which refuses one; none in any other error.
@@ -219,6 +218,6 @@ fn supported(error: &RpcError) -> Vec<String> {
     data.map(|data| data.supported).unwrap_or_default()
 }
 
-fn refused(error: String) -> CloseReason {
-    CloseReason::Handshake { step: method::SERVER_DISCOVER, error, stderr: Arc::default() }
+fn refused(error: &str) -> CloseReason {
+    CloseReason::handshake(method::SERVER_DISCOVER, error)
 }

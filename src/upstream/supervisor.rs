@@ -253,10 +253,10 @@ impl Supervisor {
         let handshake = handshake::negotiate(params, opened);
         let (reader, info) = self.measured(method::INITIALIZE, deadline, &silent, handshake).await?;
         let list = list::list(&config.name, &*connection, self.upstream.tools());
-        let (tools, freshness) = self.measured(method::TOOLS_LIST, deadline, &silent, list).await?;
+        let list = self.measured(method::TOOLS_LIST, deadline, &silent, list).await?;
         let transport = matches!(config.transport, TransportConfig::Http(_)).then_some(transport);
-        let info = ServerInfo { freshness, transport, ..info };
-        let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
+        let info = ServerInfo { freshness: list.info.freshness, transport, ..info };
+        let news = self.upstream.publish(ToolList { info, ..list });
         Ok(Live { reader, connection, changed, news })
     }
 

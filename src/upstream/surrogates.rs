@@ -10,6 +10,9 @@ static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u"))
 /// `\ud83d`.
 const LENGTH: usize = 6;
 const REPLACEMENT: &[u8; 4] = b"fffd";
+/// The first halves of pairs; what begins with a `d` and is greater is a second half.
+const HIGH_FIRST: u16 = 0xd800;
+const HIGH_LAST: u16 = 0xdbff;
 
 /// The same text without halves; it is copied only where there is one and it is held elsewhere, too.
 pub fn mended(text: Bytes) -> Bytes {
@@ -41,10 +44,12 @@ fn first_half(text: &[u8], mut from: usize) -> Option<usize> {
             continue;
         }
         from = at + LENGTH;
-        match surrogate(text, at) {
-            None => {}
-            Some(Surrogate::High) if surrogate(text, from) == Some(Surrogate::Low) => from += LENGTH,
+        match unit(text, at) {
+            Some(HIGH_FIRST..=HIGH_LAST) if unit(text, from).is_some_and(|unit| unit > HIGH_LAST) => {
+                from += LENGTH;
+            }
             Some(_) => return Some(at),
+            None => {}
         }
         if from > text.len() {
             return None;
@@ -53,23 +58,13 @@ fn first_half(text: &[u8], mut from: usize) -> Option<usize> {
     None
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Surrogate {
-    High,
-    Low,
-}
-
-/// The surrogate that the escape at `at` is.
-fn surrogate(text: &[u8], at: usize) -> Option<Surrogate> {
+/// The code unit of the escape at `at`, if it is one of a surrogate.
+fn unit(text: &[u8], at: usize) -> Option<u16> {
     let escape: &[u8; LENGTH] = text.get(at..)?.first_chunk()?;
-    match escape {
-        [b'\\', b'u', b'd' | b'D', kind, rest @ ..] if rest.iter().all(u8::is_ascii_hexdigit) => match kind {
-            b'8' | b'9' | b'a' | b'b' | b'A' | b'B' => Some(Surrogate::High),
-            b'c'..=b'f' | b'C'..=b'F' => Some(Surrogate::Low),
-            _ => None,
-        },
-        _ => None,
-    }
+    let [b'\\', b'u', digits @ ..] = escape else { return None };
+    // Few escapes are read further.
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.starts_with(['d', 'D']))?;
+    u16::from_str_radix(digits, 16).ok().filter(|unit| *unit >= HIGH_FIRST)
 }
 
 #[cfg(test)]

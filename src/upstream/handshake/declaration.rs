@@ -1,6 +1,7 @@
 //! A server's declaration of itself in its answer to `initialize` or `server/discover`, read as far as it is valid: a
 //! missing member or an odd type costs that member alone.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::protocol::meta::SERVER_INFO;
@@ -28,21 +29,18 @@ impl Declaration {
     pub fn read(result: &[u8]) -> Option<Self> {
         let mut result: Map<String, Value> = serde_json::from_slice(result).ok()?;
         let mut take = |name: &str| result.remove(name).unwrap_or_default();
-        let revisions = match take("supportedVersions") {
-            Value::Array(revisions) => revisions.into_iter().filter_map(text).collect(),
-            _ => Vec::new(),
-        };
+        let revisions: Vec<Value> = read(take("supportedVersions")).unwrap_or_default();
         let implementation = match (take("serverInfo"), take("_meta")) {
             (info @ Value::Object(_), _) => info,
             (_, Value::Object(mut meta)) => meta.remove(SERVER_INFO).unwrap_or_default(),
             _ => Value::Null,
         };
         Some(Self {
-            revision: text(take("protocolVersion")),
-            revisions,
-            capabilities: object(take("capabilities")).map(capabilities).unwrap_or_default(),
-            implementation: object(implementation).map(implementation_of).unwrap_or_default(),
-            instructions: text(take("instructions")).filter(|text| !text.is_empty()),
+            revision: read(take("protocolVersion")),
+            revisions: revisions.into_iter().filter_map(read).collect(),
+            capabilities: read(take("capabilities")).map(capabilities).unwrap_or_default(),
+            implementation: read(implementation).map(implementation_of).unwrap_or_default(),
+            instructions: read(take("instructions")).filter(|text: &String| !text.is_empty()),
         })
     }
 
@@ -63,18 +61,9 @@ impl Declaration {
     }
 }
 
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn object(value: Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::Object(members) => Some(members),
-        _ => None,
-    }
+/// The value, where it is of the type that it has to be.
+fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
 }
 
 /// Each capability as the object that it has to be: `true` and an empty list, which some languages write for an empty

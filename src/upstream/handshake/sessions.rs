@@ -51,9 +51,9 @@ pub async fn initialize(
     };
     let said = match answer {
         Reply::Result(result) => Declaration::read(&result),
-        Reply::Error(error) => return Err(failed(INITIALIZE, &error.message)),
+        Reply::Error(error) => return Err(CloseReason::handshake(INITIALIZE, &error.message)),
     };
-    let said = said.ok_or_else(|| failed(INITIALIZE, "its answer is no object"))?;
+    let said = said.ok_or_else(|| CloseReason::handshake(INITIALIZE, "its answer is no object"))?;
     let agreed = match &said.revision {
         Some(said) if WITH_SESSIONS.contains(&said.as_str()) => said.clone(),
         other => {
@@ -85,12 +85,6 @@ pub async fn tell_initialized(connection: &dyn Connection) -> Result<(), CloseRe
 fn why(connection: &dyn Connection, step: &'static str, error: RequestError) -> CloseReason {
     match error {
         _ if connection.end().is_set() => connection.end().reason(),
-        RequestError::NotSent(reason) | RequestError::Lost(reason) => reason,
-        RequestError::Status(reason) => CloseReason::Status(reason),
-        error => failed(step, &error.to_string()),
+        error => error.ends(step),
     }
-}
-
-fn failed(step: &'static str, words: &str) -> CloseReason {
-    CloseReason::Handshake { step, error: cut_words(words), stderr: Arc::default() }
 }

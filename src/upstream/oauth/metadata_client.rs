@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use oauth2::HttpResponse;
@@ -24,6 +24,8 @@ use crate::upstream::oauth::answers;
 /// How long one answer may take, and how large it may be, in bytes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 const ANSWER_SIZE: usize = 1 << 20;
+/// The media type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// Redirects of a document that are followed.
 const REDIRECTS: usize = 3;
 /// Documents that are passed over; more are not named by well-known paths and a challenge.
@@ -209,10 +211,7 @@ impl MetadataClient {
         head: &http::request::Parts,
         body: Bytes,
     ) -> Result<HttpResponse, OAuthHttpClientError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = head.method.clone();
-        *request.uri_mut() = head.uri.clone();
-        *request.headers_mut() = head.headers.clone();
+        let mut request = Request::from_parts(head.clone(), Full::new(body));
         request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         let client = self.clients.bounded(self.scope, &head.uri).await?;
         let place = address(&head.uri);
@@ -239,21 +238,17 @@ impl MetadataClient {
         form: String,
         authorization: Option<HeaderValue>,
     ) -> Result<HttpResponse, OAuthHttpClientError> {
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::try_from(url.as_str())?;
-        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert(CONTENT_TYPE, form_type);
+        let mut request = Request::post(url.as_str()).header(CONTENT_TYPE, FORM);
         if let Some(authorization) = authorization {
-            request.headers_mut().insert(http::header::AUTHORIZATION, authorization);
+            request = request.header(AUTHORIZATION, authorization);
         }
-        self.ask_for_token(&request.into_parts().0, form.as_bytes()).await
+        self.ask_for_token(&request.body(())?.into_parts().0, form.as_bytes()).await
     }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded"))
+    kind.is_some_and(|kind| kind.starts_with(FORM.as_bytes()))
 }
 
 /// The client as rmcp uses it.

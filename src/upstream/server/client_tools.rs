@@ -14,7 +14,7 @@ use crate::upstream::changes::ChangeKind;
 use crate::upstream::connection::Connection;
 use crate::upstream::debounce::Paced;
 use crate::upstream::identity::{ClientSide, Identity};
-use crate::upstream::info::{Definition, Freshness, ServerInfo, ToolList};
+use crate::upstream::info::ToolList;
 use crate::upstream::pool::Lease;
 use crate::upstream::server::{CallConnection, Upstream};
 use crate::upstream::server_messages::{MessageHandler, Relay};
@@ -49,9 +49,8 @@ impl Upstream {
         lease.relay().attach(handler);
         let lease: &Lease = &lease;
         let listed = list::list(self.name(), &**lease, self.tools()).await;
-        let (tools, freshness) =
-            listed.map_err(|reason| NoConnection::Unavailable(Unavailable::because(reason)))?;
-        Ok(Some(self.learn_own(client, lease.relay(), tools, freshness)))
+        let list = listed.map_err(|reason| NoConnection::Unavailable(Unavailable::because(reason)))?;
+        Ok(Some(self.learn_own(client, lease.relay(), list)))
     }
 
     /// The known tools of `client`, where they differ from the shared list. Opens and asks nothing.
@@ -105,8 +104,8 @@ impl Upstream {
 
     async fn read_own(&self, client: &ClientSide, connection: &dyn Connection, relay: &Relay) -> bool {
         let why = match timeout(PATIENCE, list::list(self.name(), connection, self.tools())).await {
-            Ok(Ok((tools, freshness))) => {
-                self.learn_own(client, relay, tools, freshness);
+            Ok(Ok(list)) => {
+                self.learn_own(client, relay, list);
                 return true;
             }
             Ok(Err(reason)) => reason.without_words().to_string(),
@@ -119,20 +118,13 @@ impl Upstream {
     }
 
     /// Notes the tools of `client`, and notifies the client when they differ from the earlier ones.
-    fn learn_own(
-        &self,
-        client: &ClientSide,
-        relay: &Relay,
-        tools: Vec<Definition>,
-        freshness: Freshness,
-    ) -> Arc<ToolList> {
+    fn learn_own(&self, client: &ClientSide, relay: &Relay, list: ToolList) -> Arc<ToolList> {
         let shared = self.tools();
-        let differ = shared.as_ref().is_none_or(|list| list.tools != tools);
+        let differ = shared.as_ref().is_none_or(|shared| shared.tools != list.tools);
         self.variants.learn(&client.capabilities, differ);
-        let before = relay.own_tools().or_else(|| shared.clone());
-        let is_news = before.is_none_or(|list| list.tools != tools);
-        let info = shared.map(|list| list.info.clone()).unwrap_or_default();
-        let list = Arc::new(ToolList { info: ServerInfo { freshness, ..info }, tools, revision: 0 });
+        let before = relay.own_tools().or(shared);
+        let is_news = before.is_none_or(|before| before.tools != list.tools);
+        let list = Arc::new(list);
         relay.own_tools.store(differ.then(|| list.clone()));
         if is_news {
             relay.tell_tools_changed();
@@ -146,18 +138,17 @@ impl Upstream {
     pub async fn header_params_again(&self, tool: &str) -> Option<Box<[HeaderParam]>> {
         let connection = self.ready().await.ok().filter(|connection| connection.mirrors_arguments())?;
         let name = self.name();
-        let (tools, freshness) = match list::list(name, &*connection, self.tools()).await {
+        let list = match list::list(name, &*connection, self.tools()).await {
             Ok(list) => list,
             Err(error) => {
                 tracing::warn!(mcp_server = %name, "{name} wants other headers, and its tool list cannot be read: {error}");
                 return None;
             }
         };
-        let definition = tools.iter().find(|each| each.get("name").and_then(Value::as_str) == Some(tool));
+        let definition =
+            list.tools.iter().find(|each| each.get("name").and_then(Value::as_str) == Some(tool));
         let params = definition.and_then(|definition| HeaderParam::all_of(definition).ok());
-        let info = self.tools().map(|list| list.info.clone()).unwrap_or_default();
-        let info = ServerInfo { freshness, ..info };
-        self.publish(ToolList { info, tools, revision: 0 });
+        self.publish(list);
         params
     }
 

@@ -8,7 +8,7 @@ use crate::upstream::changes::ChangeKind;
 use crate::upstream::connection::Connection;
 use crate::upstream::debounce::Paced;
 use crate::upstream::error::CloseReason;
-use crate::upstream::info::{ServerInfo, ToolList};
+use crate::upstream::info::ToolList;
 use crate::upstream::subscription_sync::SubscriptionSync;
 use crate::upstream::supervisor::{KEPT_LIMIT, Live, Supervisor};
 use crate::upstream::tools::list;
@@ -60,16 +60,10 @@ impl Supervisor {
 
     async fn list_again(&self, connection: &dyn Connection) {
         let name = self.upstream.name();
-        let info = self.upstream.tools().map(|list| list.info.clone()).unwrap_or_default();
-        match timeout(
-            self.surroundings.limits.load().start_timeout,
-            list::list(name, connection, self.upstream.tools()),
-        )
-        .await
-        {
-            Ok(Ok((tools, freshness))) => {
-                let info = ServerInfo { freshness, ..info };
-                let news = self.upstream.publish(ToolList { info, tools, revision: 0 });
+        let listing = list::list(name, connection, self.upstream.tools());
+        match timeout(self.surroundings.limits.load().start_timeout, listing).await {
+            Ok(Ok(list)) => {
+                let news = self.upstream.publish(list);
                 match &news {
                     Some(list) => {
                         let count = list.tools.len();

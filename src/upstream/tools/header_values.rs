@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::upstream::tools::header_params::HeaderParam;
@@ -23,7 +24,7 @@ pub fn values_in(params: &[HeaderParam], arguments: &[u8]) -> serde_json::Result
     }
     let mut found = vec![None; params.len()];
     let mut parser = serde_json::Deserializer::from_slice(arguments);
-    Seek { paths: &paths, found: &mut found }.deserialize(&mut parser)?;
+    parser.deserialize_map(Seek { paths: &paths, found: &mut found })?;
     parser.end()?;
     Ok(found)
 }
@@ -41,77 +42,23 @@ struct Seek<'s, 'p> {
     found: &'s mut [Option<Value>],
 }
 
-impl Seek<'_, '_> {
-    fn note(&mut self, value: Value) {
-        if let Some(param) = self.paths.param {
-            self.found[param] = Some(value).filter(|value| !value.is_null());
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Seek<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
 impl<'de> Visitor<'de> for Seek<'_, '_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("any JSON value")
+        formatter.write_str("a JSON object")
     }
 
-    fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        self.note(Value::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(mut self, truth: bool) -> Result<(), E> {
-        self.note(truth.into());
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(mut self, number: u64) -> Result<(), E> {
-        self.note(number.into());
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(mut self, number: i64) -> Result<(), E> {
-        self.note(number.into());
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(mut self, number: f64) -> Result<(), E> {
-        self.note(number.into());
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        self.note(text.into());
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        self.note(Value::Array(Vec::new()));
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        self.note(Value::Object(Map::new()));
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(MemberName(key)) = members.next_key::<MemberName<'_>>()? {
             match self.paths.below.get(&*key) {
-                // Of equal keys the last counts.
                 Some(paths) => {
+                    let value = members.next_value::<&RawValue>()?;
+                    // Of equal keys the last counts.
                     paths.forget(self.found);
-                    members.next_value_seed(Seek { paths, found: self.found })?;
+                    paths.take(value.get(), self.found).map_err(A::Error::custom)?;
                 }
-                None => {
-                    members.next_value::<IgnoredAny>()?;
-                }
+                None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
@@ -122,6 +69,21 @@ impl<'de> Visitor<'de> for Seek<'_, '_> {
 struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Paths<'_> {
+    /// Notes the value where a path ends, and looks in it for those that go on.
+    fn take(&self, value: &str, found: &mut [Option<Value>]) -> serde_json::Result<()> {
+        if let Some(param) = self.param {
+            found[param] = match value.as_bytes().first() {
+                Some(b'{') => Some(Value::Object(Map::new())),
+                Some(b'[') => Some(Value::Array(Vec::new())),
+                _ => serde_json::from_str(value)?,
+            };
+        }
+        if self.below.is_empty() || !value.starts_with('{') {
+            return Ok(());
+        }
+        serde_json::Deserializer::from_str(value).deserialize_map(Seek { paths: self, found })
+    }
+
     fn forget(&self, found: &mut [Option<Value>]) {
         if let Some(param) = self.param {
             found[param] = None;

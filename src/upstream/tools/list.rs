@@ -13,9 +13,8 @@ use crate::config::ServerName;
 use crate::protocol::error_code::METHOD_NOT_FOUND;
 use crate::protocol::method;
 use crate::upstream::connection::Connection;
-use crate::upstream::error::{CloseReason, RequestError};
-use crate::upstream::error_text::cut_words;
-use crate::upstream::info::{Definition, Freshness, ToolList};
+use crate::upstream::error::CloseReason;
+use crate::upstream::info::{Definition, Freshness, ServerInfo, ToolList};
 use crate::upstream::message::Reply;
 use crate::upstream::request::{Request, RequestKind};
 use crate::upstream::tools::header_params::{HeaderParam, InvalidAnnotation};
@@ -23,13 +22,15 @@ use crate::upstream::tools::pages::{ListEntry, ListRoom, Page, TooLong};
 
 /// Reads all pages of `tools/list`, as far as [`ListRoom`] allows. An entry that is not a tool (no object, no name)
 /// is skipped with a warning, so that the good ones stay; so is one whose `x-mcp-header` is invalid, where the server
-/// may ask for headers. A tool that equals its version in `known`, the list before, is the very same.
+/// may ask for headers. A tool that equals its version in `known`, the list before, is the very same. The list says
+/// of its server what `known` does, but for the freshness.
 pub async fn list(
     server: &ServerName,
     connection: &dyn Connection,
     known: Option<Arc<ToolList>>,
-) -> Result<(Vec<Definition>, Freshness), CloseReason> {
-    let mut reading = ListReader::new(connection.mirrors_arguments(), known);
+) -> Result<ToolList, CloseReason> {
+    let checks_headers = connection.mirrors_arguments();
+    let mut reading = ListReader { known, checks_headers, ..ListReader::default() };
     let mut cursor: Option<String> = None;
     let mut seen = HashSet::new();
     let end = loop {
@@ -37,14 +38,14 @@ pub async fn list(
         let page = match connection.request(request, None).await {
             Ok(Reply::Result(page)) => page,
             Ok(Reply::Error(error)) if error.code == METHOD_NOT_FOUND && seen.is_empty() => break None,
-            Ok(Reply::Error(error)) => return Err(failed(cut_words(&error.message))),
-            Err(RequestError::NotSent(reason) | RequestError::Lost(reason)) => return Err(reason),
-            Err(RequestError::Status(reason)) => return Err(CloseReason::Status(reason)),
-            Err(error) => return Err(failed(error.to_string())),
+            Ok(Reply::Error(error)) => {
+                return Err(CloseReason::handshake(method::TOOLS_LIST, &error.message));
+            }
+            Err(error) => return Err(error.ends(method::TOOLS_LIST)),
         };
         let next;
         (reading, next) = compute::run_sized(server.as_str(), page.len(), move || reading.with(&page)).await;
-        match next.map_err(failed)? {
+        match next.map_err(|error| CloseReason::handshake(method::TOOLS_LIST, &error))? {
             NextPage::Page(next) if seen.insert(next.clone()) => cursor = Some(next),
             NextPage::Page(_) => break Some("goes in circles (a cursor came twice)".to_owned()),
             NextPage::Nothing => break None,
@@ -57,10 +58,13 @@ pub async fn list(
         tracing::warn!(mcp_server = %server, "{server}: its tool list {end}");
     }
     reading.tell(server);
-    Ok((reading.tools, reading.freshness))
+    let ListReader { tools, freshness, known, .. } = reading;
+    let info = known.map(|list| list.info.clone()).unwrap_or_default();
+    Ok(ToolList { info: ServerInfo { freshness, ..info }, tools, revision: 0 })
 }
 
 /// A list while it is read.
+#[derive(Default)]
 struct ListReader {
     tools: Vec<Definition>,
     freshness: Freshness,
@@ -70,7 +74,8 @@ struct ListReader {
     next_known: usize,
     /// Whether the server may ask for headers.
     checks_headers: bool,
-    skipped: SkippedEntries,
+    /// Why entries are not taken into the list: the first reason, and how many entries.
+    skipped: Option<(Unusable, usize)>,
 }
 
 /// The continuation after a page.
@@ -79,10 +84,6 @@ enum NextPage {
     Nothing,
     TooLong(TooLong),
 }
-
-/// Entries that are not taken into the list: how many, and the first of them.
-#[derive(Default)]
-struct SkippedEntries(Option<(Unusable, usize)>);
 
 /// Why an entry of a list cannot be offered as a tool.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +99,6 @@ enum Unusable {
 }
 
 impl ListReader {
-    fn new(checks_headers: bool, known: Option<Arc<ToolList>>) -> Self {
-        Self {
-            tools: Vec::new(),
-            freshness: Freshness::default(),
-            room: ListRoom::default(),
-            known,
-            next_known: 0,
-            checks_headers,
-            skipped: SkippedEntries::default(),
-        }
-    }
-
     /// The same with the tools of one more page.
     fn with(mut self, page: &Bytes) -> (Self, Result<NextPage, String>) {
         let next = self.take_page(page);
@@ -126,7 +115,7 @@ impl ListReader {
         let mut room = std::mem::take(&mut self.room);
         let over = page.each(&mut room, |entry| match self.tool(entry) {
             Ok(tool) => self.tools.push(tool),
-            Err(why) => self.skipped.add(why),
+            Err(why) => self.skipped.get_or_insert((why, 0)).1 += 1,
         });
         self.room = room;
         Ok(match (over, page.next) {
@@ -168,7 +157,7 @@ impl ListReader {
     }
 
     fn tell(&self, server: &ServerName) {
-        if let Some((first, count)) = &self.skipped.0 {
+        if let Some((first, count)) = &self.skipped {
             let others = match count {
                 1 => String::new(),
                 count => format!(" (and {} further entries are skipped)", count - 1),
@@ -198,14 +187,4 @@ impl Unusable {
             _ => Self::Kind("number"),
         }
     }
-}
-
-impl SkippedEntries {
-    fn add(&mut self, why: Unusable) {
-        self.0.get_or_insert((why, 0)).1 += 1;
-    }
-}
-
-fn failed(error: String) -> CloseReason {
-    CloseReason::Handshake { step: method::TOOLS_LIST, error, stderr: Arc::default() }
 }

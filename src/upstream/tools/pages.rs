@@ -1,7 +1,6 @@
 //! The pages of a list, read entry by entry. Entries over the bounds of a list are not parsed.
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -186,31 +185,24 @@ impl<'a> Page<'a> {
     }
 
     /// Gives `take` each entry that fits into `room`. Returns the bound that this page exceeds.
-    pub fn each(&self, room: &mut ListRoom, mut take: impl FnMut(ListEntry<'a>)) -> Option<TooLong> {
+    pub fn each(&self, room: &mut ListRoom, take: impl FnMut(ListEntry<'a>)) -> Option<TooLong> {
         let mut over = room.take_page().err();
-        if over.is_some() {
-            return over;
+        if over.is_none() {
+            let visitor = EntryVisitor { room, take, over: &mut over };
+            // It is valid JSON: the only error is our own, which ends the reading, or that an empty list is written as null.
+            let _ended = serde_json::Deserializer::from_str(self.entries).deserialize_seq(visitor);
         }
-        let mut each = |text: &'a str| match room.take(text) {
-            Ok(entry) => {
-                take(entry);
-                ControlFlow::Continue(())
-            }
-            Err(bound) => {
-                over = Some(bound);
-                ControlFlow::Break(())
-            }
-        };
-        // It is valid JSON: the only error is our own, which ends the reading, or that an empty list is written as null.
-        let _ended =
-            serde_json::Deserializer::from_str(self.entries).deserialize_seq(EntryVisitor(&mut each));
         over
     }
 }
 
-struct EntryVisitor<F>(F);
+struct EntryVisitor<'r, F> {
+    room: &'r mut ListRoom,
+    take: F,
+    over: &'r mut Option<TooLong>,
+}
 
-impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for EntryVisitor<F> {
+impl<'de, F: FnMut(ListEntry<'de>)> Visitor<'de> for EntryVisitor<'_, F> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,8 +211,12 @@ impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for EntryVisitor<F
 
     fn visit_seq<S: SeqAccess<'de>>(mut self, mut list: S) -> Result<(), S::Error> {
         while let Some(entry) = list.next_element::<&'de RawValue>()? {
-            if (self.0)(entry.get()).is_break() {
-                return Err(S::Error::custom("the list is too long"));
+            match self.room.take(entry.get()) {
+                Ok(entry) => (self.take)(entry),
+                Err(bound) => {
+                    *self.over = Some(bound);
+                    return Err(S::Error::custom("the list is too long"));
+                }
             }
         }
         Ok(())

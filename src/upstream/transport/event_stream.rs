@@ -52,23 +52,21 @@ impl EventStream {
     /// The next event that carries data, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<Event>, RequestError> {
         loop {
-            if let Some(Event { name, data }) = self.parser.next()? {
+            let event = match self.parser.next()? {
+                Some(event) => Some(event),
+                None => match self.body.next().await? {
+                    Some(data) => {
+                        self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;
+                        self.parser.feed(data);
+                        continue;
+                    }
+                    None => self.parser.rest(),
+                },
+            };
+            return Ok(event.map(|Event { name, data }| {
                 let data = self.intake.whole(&self.owner, surrogates::mended(data));
-                return Ok(Some(Event { name, data }));
-            }
-            match self.body.next().await? {
-                None => {
-                    let rest = self.parser.rest();
-                    return Ok(rest.map(|event| {
-                        let data = self.intake.whole(&self.owner, surrogates::mended(event.data));
-                        Event { data, ..event }
-                    }));
-                }
-                Some(data) => {
-                    self.intake.reach(&self.owner, self.parser.held() + data.len()).await?;
-                    self.parser.feed(data);
-                }
-            }
+                Event { name, data }
+            }));
         }
     }
 

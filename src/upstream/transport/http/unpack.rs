@@ -34,8 +34,15 @@ impl AnswerBody {
         let mut packed = None;
         for value in response.headers().get_all(CONTENT_ENCODING) {
             for name in value.to_str().unwrap_or("?").split(',').map(str::trim) {
-                match Coding::named(name) {
-                    Some(Coding::Identity) => {}
+                let coding = match name.to_ascii_lowercase().as_str() {
+                    "" | "identity" => continue,
+                    "gzip" | "x-gzip" => Some(Coding::Gzip),
+                    "deflate" => Some(Coding::Deflate),
+                    "br" => Some(Coding::Brotli),
+                    "zstd" => Some(Coding::Zstd),
+                    _ => None,
+                };
+                match coding {
                     Some(coding) if packed.is_none() => packed = Some(Box::new(Packed::new(coding))),
                     _ => {
                         let name = crate::upstream::error_text::cut_words(name);
@@ -87,7 +94,6 @@ impl AnswerBody {
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
-    Identity,
     Gzip,
     Deflate,
     Brotli,
@@ -95,24 +101,11 @@ enum Coding {
 }
 
 impl Coding {
-    fn named(name: &str) -> Option<Self> {
-        let known = [
-            ("identity", Self::Identity),
-            ("", Self::Identity),
-            ("gzip", Self::Gzip),
-            ("x-gzip", Self::Gzip),
-            ("deflate", Self::Deflate),
-            ("br", Self::Brotli),
-            ("zstd", Self::Zstd),
-        ];
-        known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, coding)| coding)
-    }
-
     fn decoder(self, start: &[u8]) -> Box<dyn DecodeV2 + Send + Sync> {
         match self {
             Self::Deflate if is_zlib(start) => Box::new(ZlibDecoder::new()),
             // Some servers take the name at its word, and leave the frame around it out.
-            Self::Deflate | Self::Identity => Box::new(DeflateDecoder::new()),
+            Self::Deflate => Box::new(DeflateDecoder::new()),
             Self::Gzip => Box::new(GzipDecoder::new()),
             Self::Brotli => Box::new(BrotliDecoder::new()),
             Self::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(WINDOW)])),
