@@ -15,6 +15,7 @@ pub mod health;
 pub mod host;
 pub mod layers;
 pub mod listener;
+pub mod page;
 pub mod path_prefix;
 pub mod serve;
 pub mod taken;

@@ -56,37 +56,37 @@ struct ListQuery {
 
 /// `GET /v1/tools`
 pub async fn tools(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> Response {
-    let (head, _) = request.into_parts();
-    let timer = openai.gateway.metrics().http().request(head.method.as_str(), TOOLS);
-    let answer = match (openai.admit(&head), &head.method) {
-        (Ok(caller), &Method::GET | &Method::HEAD) => {
-            under_key(&caller.principal, openai.tools(&head, &caller).await.into_response())
-        }
-        (Ok(caller), _) => under_key(&caller.principal, method_not_allowed("GET, HEAD").into_response()),
-        (Err(refused), _) => *refused,
-    };
-    timer.answered(answer.status().as_u16());
-    answer
+    openai.answer(request, TOOLS).await
 }
 
 /// `POST /v1/tools/call`
 pub async fn call(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
-    let timer = openai.gateway.metrics().http().request(head.method.as_str(), CALL);
-    let answer = match (openai.admit(&head), &head.method) {
-        (Ok(caller), &Method::POST) => {
-            under_key(&caller.principal, openai.post(&head, body, &caller).await.into_response())
-        }
-        (Ok(caller), _) => under_key(&caller.principal, method_not_allowed("POST").into_response()),
-        (Err(refused), _) => *refused,
-    };
-    timer.answered(answer.status().as_u16());
-    answer
+    openai.answer(request, CALL).await
 }
 
 impl OpenAi {
     pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
         Self { gateway, keys, config, room }
+    }
+
+    /// Answers a request to [`TOOLS`] or [`CALL`].
+    async fn answer(&self, request: Request<Body>, route: &'static str) -> Response {
+        let (head, body) = request.into_parts();
+        let timer = self.gateway.metrics().http().request(head.method.as_str(), route);
+        let answer = match self.admit(&head) {
+            Ok(caller) => {
+                let answered = match (route, &head.method) {
+                    (TOOLS, &Method::GET | &Method::HEAD) => self.tools(&head, &caller).await,
+                    (TOOLS, _) => Err(method_not_allowed("GET, HEAD")),
+                    (_, &Method::POST) => self.post(&head, body, &caller).await,
+                    _ => Err(method_not_allowed("POST")),
+                };
+                under_key(&caller.principal, answered.into_response())
+            }
+            Err(refused) => *refused,
+        };
+        timer.answered(answer.status().as_u16());
+        answer
     }
 
     /// The caller, in the profile that the query names; the first one counts.
@@ -105,14 +105,10 @@ impl OpenAi {
         let mut servers = Vec::with_capacity(wanted.servers.len());
         for name in &wanted.servers {
             let catalog = catalog_builder.catalog();
-            let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
-            let Some(server) = server else {
-                return Err(Problem::new(
-                    StatusCode::NOT_FOUND,
-                    "not_found",
-                    "`server` names a server that is not there",
-                ));
-            };
+            let server = catalog.visible_server(&caller.scope, name).ok_or_else(|| {
+                let sentence = "`server` names a server that is not there";
+                Problem::new(StatusCode::NOT_FOUND, "not_found", sentence)
+            })?;
             if !servers.contains(&server.name) {
                 servers.push(server.name.clone());
             }

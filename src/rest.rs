@@ -27,14 +27,14 @@ pub mod swagger;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 
 use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::http::answer::{method_not_allowed, redirect};
+use crate::http::answer::{json_text, method_not_allowed, redirect};
 use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
 use route::{PathSpace, Route};
 
@@ -101,7 +101,6 @@ type Refused = Box<Response>;
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        use axum::response::IntoResponse as _;
         Self::new(problem.into_response())
     }
 }
@@ -129,11 +128,5 @@ impl Rest {
 
 /// A value as a JSON answer.
 fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => json_answer(status, bytes.into()),
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
-            *Refused::from(Problem::internal())
-        }
-    }
+    json_text(value).map(|text| json_answer(status, text)).into_response()
 }

@@ -26,6 +26,7 @@ use crate::gateway::Gateway;
 use crate::http::answer::{method_not_allowed, redirect};
 use crate::http::auth::BASIC;
 use crate::http::{Access, Keys, Problem, json_answer};
+use crate::protocol::media_type::{self, JSON};
 use crate::upstream::oauth::sign_in::{
     AuthorizationCallback, AuthorizationRequest, CLIENT_DOCUMENT, LIFETIME, SignInError, application,
     cookie_name,
@@ -72,7 +73,7 @@ pub async fn begin(
         cannot_begin(&error)
     })?;
     let cookie = cookie(&own, &begun);
-    let mut response = match wants_json(&headers) {
+    let mut response = match media_type::is_accepted(&headers, JSON) {
         true => json_answer(StatusCode::OK, json!({ "authorizationUrl": begun.url }).to_string().into()),
         // The form's `POST` becomes a `GET`.
         false => redirect(StatusCode::SEE_OTHER, &begun.url)?,
@@ -212,11 +213,6 @@ fn cannot_begin(error: &OAuthError) -> Problem {
         }
     };
     Problem::new(status, "sign_in_failed", format!("The sign-in cannot begin: {error}"))
-}
-
-fn wants_json(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("application/json"))
 }
 
 /// Whether a browser has the page from another host than `own`, so that a cookie set here would not come back there.

@@ -90,6 +90,5 @@ pub async fn server_manifest(
 
 /// The server, if the caller may see it.
 fn visible<'a>(catalog: &'a Catalog, caller: &Caller, name: &str) -> Result<&'a Arc<CatalogServer>, Problem> {
-    let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
-    server.ok_or_else(Problem::not_found)
+    catalog.visible_server(&caller.scope, name).ok_or_else(Problem::not_found)
 }

@@ -90,6 +90,11 @@ impl Catalog {
         self.by_name.get(name).map(|&index| &self.servers[index])
     }
 
+    /// The same, if `scope` opens it.
+    pub fn visible_server(&self, scope: &Scope, name: &str) -> Option<&Arc<CatalogServer>> {
+        self.server(name).filter(|server| scope.allows_server(&server.name))
+    }
+
     /// The server of a gateway in single-server mode.
     pub fn only_server(&self) -> Option<&Arc<CatalogServer>> {
         self.servers.iter().find(|server| server.upstream().is_some())

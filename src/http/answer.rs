@@ -75,8 +75,7 @@ impl Problem {
 
     /// The answer with `body`, which is JSON, in place of that of FastAPI.
     pub fn with_body(self, body: Bytes) -> Response {
-        let mut response = json_answer(self.status, body);
-        response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(self.code));
+        let response = coded_answer(self.status, self.code, body);
         self.marked(response)
     }
 
@@ -102,20 +101,23 @@ pub fn error_answer(status: StatusCode, code: &'static str, detail: &(impl Seria
     struct Body<'a, D: ?Sized> {
         detail: &'a D,
     }
-    match serde_json::to_vec(&Body { detail }) {
-        Ok(bytes) => {
-            let mut response = json_answer(status, Bytes::from(bytes));
-            response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(code));
-            response
-        }
-        Err(error) => {
-            tracing::error!(code, %error, "an error's detail could not be written as JSON");
-            json_answer(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Bytes::from_static(br#"{"detail":"Internal Server Error"}"#),
-            )
-        }
+    match json_text(&Body { detail }) {
+        Ok(body) => coded_answer(status, code, body),
+        Err(problem) => problem.into_response(),
     }
+}
+
+/// An error with `code` in [`ERROR_CODE`]; `body` is its JSON text.
+pub fn coded_answer(status: StatusCode, code: &'static str, body: Bytes) -> Response {
+    (status, [(header::CONTENT_TYPE, JSON), (ERROR_CODE, code)], body).into_response()
+}
+
+/// `value` as JSON text.
+pub fn json_text(value: &impl Serialize) -> Result<Bytes, Problem> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Problem::internal()
+    })
 }
 
 /// The value of `Retry-After`: rounded up and at least one, so that the next try is not early.
@@ -125,10 +127,7 @@ pub fn whole_seconds(wait: Duration) -> u64 {
 
 /// An answer whose body is JSON already.
 pub fn json_answer(status: StatusCode, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-    response
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(JSON))], Body::from(body)).into_response()
 }
 
 /// Answers a prebuilt document: 200 with its bytes, or 304 when the caller has them already.
@@ -142,22 +141,12 @@ pub fn document_answer(
     content_type: &'static str,
     request: &HeaderMap,
 ) -> Response {
-    let mut response = if is_known(etag, request) {
-        let mut unchanged = Response::new(Body::empty());
-        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
-        unchanged
-    } else {
-        let mut whole = Response::new(Body::from(body.clone()));
-        whole.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        whole
-    };
-    let headers = response.headers_mut();
-    if let Ok(etag) = HeaderValue::from_str(etag) {
-        headers.insert(header::ETAG, etag);
+    let caching =
+        [(header::ETAG, etag), (header::CACHE_CONTROL, "no-cache"), (header::VARY, "Authorization")];
+    if is_known(etag, request) {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
-    response
+    (caching, [(header::CONTENT_TYPE, content_type)], body.clone()).into_response()
 }
 
 /// The quoted entity tag of a body: a function of its bytes alone.
@@ -183,10 +172,7 @@ pub fn without_body(response: Response) -> Response {
 /// 404 when the path cannot stand in a header.
 pub fn redirect(status: StatusCode, location: &str) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(location).map_err(|_| Problem::not_found())?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::LOCATION, location);
-    Ok(response)
+    Ok((status, [(header::LOCATION, location)]).into_response())
 }
 
 /// 405; `allow` lists the methods that are served.

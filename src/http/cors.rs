@@ -4,8 +4,7 @@
 //! `*` (the default) with credentials allowed; a preflight mirrors its origin. Without an API key `*` does not
 //! count and only origins listed by name are let in ([`super::host`] says why).
 
-use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::config::ListenConfig;
@@ -16,7 +15,6 @@ const EXPOSED: HeaderValue =
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const STAR: HeaderValue = HeaderValue::from_static("*");
 const VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
-const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Which origins a browser may let read our answers.
 #[derive(Debug)]
@@ -44,14 +42,13 @@ impl Cors {
         }
         let origin = headers.get(header::ORIGIN)?;
         let allowed = self.allows(origin);
-        let mut response = Response::new(Body::from(if allowed { "OK" } else { "Disallowed CORS origin" }));
-        if !allowed {
-            *response.status_mut() = StatusCode::BAD_REQUEST;
-        }
-        let answer = response.headers_mut();
-        answer.insert(header::CONTENT_TYPE, PLAIN);
-        answer.insert(header::VARY, VARY_ORIGIN);
+        let (status, text) = match allowed {
+            true => (StatusCode::OK, "OK"),
+            false => (StatusCode::BAD_REQUEST, "Disallowed CORS origin"),
+        };
+        let mut response = (status, [(header::VARY, VARY_ORIGIN)], text).into_response();
         if allowed {
+            let answer = response.headers_mut();
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
             answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);

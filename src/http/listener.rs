@@ -6,7 +6,6 @@
 
 mod error;
 mod spare;
-mod stream;
 mod tls;
 mod unix;
 
@@ -17,11 +16,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
 
 pub use error::ListenError;
-pub(super) use stream::SocketStream;
 pub use tls::Certificate;
 
 use crate::config::{ListenConfig, TlsConfig};
@@ -33,6 +32,9 @@ use unix::SocketFile;
 /// Bytes of an answer that the system may keep for a connection; it doubles them for its own needs. Enough for ten megabytes
 /// a second over fifty milliseconds.
 const SEND_BUFFER: usize = 256 << 10;
+
+/// The bytes of an accepted connection, before TLS: on the left of TCP, on the right of a Unix socket.
+pub(super) type SocketStream = Either<TcpStream, UnixStream>;
 
 /// The open sockets, and how to speak TLS on those of TCP.
 pub struct Listener {
@@ -205,10 +207,10 @@ impl Socket {
         match self {
             Self::Tcp(tcp) => tcp
                 .poll_accept(context)
-                .map_ok(|(stream, address)| (SocketStream::Tcp(stream), Peer::tcp(address))),
+                .map_ok(|(stream, address)| (Either::Left(stream), Peer::tcp(address))),
             Self::Unix(unix, _) => unix.poll_accept(context).map_ok(|(stream, _)| {
                 let user = stream.peer_cred().ok().map(|credentials| credentials.uid());
-                (SocketStream::Unix(stream), Peer::Unix { user })
+                (Either::Right(stream), Peer::Unix { user })
             }),
         }
     }
@@ -226,8 +228,6 @@ impl std::fmt::Debug for Listener {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::{TcpStream, UnixStream};
-
     use super::*;
 
     fn listen(host: &str, port: u16) -> ListenConfig {
@@ -296,7 +296,7 @@ mod tests {
         let mut kinds = Vec::new();
         for _ in 0..5 {
             let (stream, peer) = listener.accept().await.unwrap();
-            assert_eq!(matches!(stream, SocketStream::Unix(_)), peer.is_unix());
+            assert_eq!(matches!(stream, Either::Right(_)), peer.is_unix());
             kinds.push(peer.is_unix());
         }
         assert!(

@@ -6,7 +6,6 @@
 
 mod activity;
 mod connection;
-mod counted;
 mod serving;
 
 use std::collections::HashMap;

@@ -19,6 +19,7 @@ use crate::catalog::{Caller, Catalog, Scope};
 use crate::compute;
 use crate::config::nearest;
 use crate::gateway::{CallContext, FindError, FoundCall, NamedCall, NoResult, Outcome, Permit};
+use crate::http::answer::json_text;
 use crate::http::{Problem, correlation, forwarded, json_answer, until_taken};
 use crate::json::clip;
 use crate::memory_budget::{Reservation, SMALL};
@@ -58,16 +59,9 @@ impl OpenAi {
             stream::iter(answering).buffered(SIDE_BY_SIDE).collect().await;
         let (answers, _shares): (Vec<ToolMessage>, Vec<_>) = answers.into_iter().unzip();
         let size = taken.load(Ordering::Relaxed);
-        match compute::run_sized(owner, size, move || serde_json::to_vec(&answers)).await {
-            Ok(text) => {
-                let answer = json_answer(StatusCode::OK, text.into());
-                Ok(until_taken(answer, self.gateway.results(), &caller.principal).await)
-            }
-            Err(error) => {
-                tracing::error!(%error, "the answers to tool calls could not be written as JSON");
-                Err(Problem::internal())
-            }
-        }
+        let text = compute::run_sized(owner, size, move || json_text(&answers)).await?;
+        let answer = json_answer(StatusCode::OK, text);
+        Ok(until_taken(answer, self.gateway.results(), &caller.principal).await)
     }
 
     async fn answered(

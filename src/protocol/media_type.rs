@@ -17,3 +17,9 @@ pub fn is(headers: &HeaderMap, media_type: &str) -> bool {
     let declared = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     essence(declared).eq_ignore_ascii_case(media_type.as_bytes())
 }
+
+/// Whether `Accept` names a type that begins with `media_type`.
+pub fn is_accepted(headers: &HeaderMap, media_type: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(media_type))
+}

@@ -20,6 +20,7 @@ use crate::http::{
     Access, BodyError, Problem, correlation, forwarded, json_answer, read_body_if, under_key, until_taken,
 };
 use crate::memory_budget::Reservation;
+use crate::protocol::media_type;
 use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Asks for the server's own `CallToolResult`.
@@ -76,7 +77,7 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
             return under_key(&context.caller.principal, problem.into_response());
         }
     };
-    let as_sent = wants_call_result(&head.headers);
+    let as_sent = media_type::is_accepted(&head.headers, CALL_RESULT);
     let send = |body| async {
         let arguments = arguments(&head.headers, body).map_err(CallError::Arguments)?;
         rest.gateway.call(&context, &target, arguments, permit).await
@@ -146,11 +147,6 @@ fn arguments(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ArgumentError> {
     Err(ArgumentError::not_an_object(Value::String(String::from_utf8_lossy(&body).into_owned())))
 }
 
-fn wants_call_result(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(CALL_RESULT))
-}
-
 fn answer(as_sent: bool, bytes: Bytes) -> (Outcome, Response) {
     if as_sent {
         return whole(bytes);
@@ -169,10 +165,7 @@ fn whole(bytes: Bytes) -> (Outcome, Response) {
     if !is_object(&bytes) {
         return (Outcome::Unrenderable, failure::protocol(&of_wrong_result(NO_TOOL_RESULT, &bytes)));
     }
-    let mut response = json_answer(StatusCode::OK, bytes);
-    let kind = http::HeaderValue::from_static(CALL_RESULT);
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    (Outcome::Ok, response)
+    (Outcome::Ok, ([(header::CONTENT_TYPE, CALL_RESULT)], bytes).into_response())
 }
 
 /// Reading a large result through costs more than passing it on, and only finds out what its reader finds
@@ -201,7 +194,5 @@ pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bo
         Some(server) => catalog.server(server),
         None => catalog.servers.first(),
     };
-    server
-        .filter(|server| caller.scope.allows_server(&server.name))
-        .is_some_and(|server| server.tool(tool).is_some_and(|tool| caller.scope.allows(server, tool)))
+    server.is_some_and(|server| server.tool(tool).is_some_and(|tool| caller.scope.allows(server, tool)))
 }

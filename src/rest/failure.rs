@@ -2,6 +2,8 @@
 //!
 //! Every variant is named, so that a new kind of failure asks for a decision here.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -11,7 +13,7 @@ use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::gateway::error::told_unavailable;
 use crate::gateway::{CallError, FindError, Limited};
-use crate::http::answer::{ERROR_CODE, whole_seconds};
+use crate::http::answer::{coded_answer, whole_seconds};
 use crate::http::{Problem, error_answer, json_answer};
 use crate::upstream::error::StatusReason;
 use crate::upstream::{RequestError, RpcError, Unavailable};
@@ -21,13 +23,13 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
     let name = server.as_str();
     match error {
         CallError::Arguments(faults) => {
-            let mut response = json_answer(StatusCode::UNPROCESSABLE_ENTITY, problem::body(faults));
-            response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static("bad_arguments"));
-            response
+            coded_answer(StatusCode::UNPROCESSABLE_ENTITY, "bad_arguments", problem::body(faults))
         }
         CallError::Limited(limited) => limited_answer(name, limited),
         CallError::Unavailable(reason) => unavailable(name, reason, caller),
-        CallError::Deadline { .. } => answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public()),
+        CallError::Deadline { .. } => {
+            answer(StatusCode::GATEWAY_TIMEOUT, "deadline", name, &error.public(), None)
+        }
         CallError::Link(link) => {
             let (status, code) = match link {
                 RequestError::NotSent(_) => (StatusCode::SERVICE_UNAVAILABLE, "server_unavailable"),
@@ -43,17 +45,11 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
                     (StatusCode::BAD_GATEWAY, "protocol_fault")
                 }
             };
-            let mut response = answer(status, code, name, &error.told(caller));
             let wait = match link {
-                RequestError::Status(StatusReason { status: 429, retry_after, .. }) => {
-                    retry_after.map(whole_seconds)
-                }
-                _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+                RequestError::Status(StatusReason { status: 429, retry_after, .. }) => *retry_after,
+                _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1)),
             };
-            if let Some(seconds) = wait {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            response
+            answer(status, code, name, &error.told(caller), wait)
         }
     }
 }
@@ -63,13 +59,13 @@ pub fn find(server: &str, error: &FindError, caller: &Caller) -> Response {
     match error {
         FindError::Server | FindError::Tool => Problem::not_found().into_response(),
         FindError::Quarantined(_) => {
-            answer(StatusCode::FORBIDDEN, "quarantined", server, &error.for_callers())
+            answer(StatusCode::FORBIDDEN, "quarantined", server, &error.for_callers(), None)
         }
         FindError::Limited(limited) => limited_answer(server, limited),
         FindError::Unavailable(reason) => unavailable(server, reason, caller),
         FindError::Deadline { after } => {
             let message = format!("it did not get ready within {} s", after.as_secs_f32());
-            answer(StatusCode::GATEWAY_TIMEOUT, "deadline", server, &message)
+            answer(StatusCode::GATEWAY_TIMEOUT, "deadline", server, &message, None)
         }
     }
 }
@@ -86,20 +82,24 @@ pub fn protocol(message: &str) -> Response {
 }
 
 fn limited_answer(server: &str, limited: &Limited) -> Response {
-    let mut response = answer(StatusCode::TOO_MANY_REQUESTS, limited.code(), server, &limited.to_string());
-    let seconds = whole_seconds(limited.retry_after);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    let (status, wait) = (StatusCode::TOO_MANY_REQUESTS, Some(limited.retry_after));
+    answer(status, limited.code(), server, &limited.to_string(), wait)
 }
 
 fn unavailable(server: &str, unavailable: &Unavailable, caller: &Caller) -> Response {
     let message = told_unavailable(unavailable, caller);
-    let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, "server_unavailable", server, &message);
-    let seconds = whole_seconds(unavailable.retry_after);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    let (status, wait) = (StatusCode::SERVICE_UNAVAILABLE, Some(unavailable.retry_after));
+    answer(status, "server_unavailable", server, &message, wait)
 }
 
-fn answer(status: StatusCode, code: &'static str, server: &str, message: &str) -> Response {
-    error_answer(status, code, &json!({ "message": format!("{server}: {message}") }))
+fn answer(
+    status: StatusCode,
+    code: &'static str,
+    server: &str,
+    message: &str,
+    wait: Option<Duration>,
+) -> Response {
+    let response = error_answer(status, code, &json!({ "message": format!("{server}: {message}") }));
+    let retry_after = wait.map(|wait| [(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))]);
+    (retry_after, response).into_response()
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{OriginalUri, Path, State};
-use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::json;
 
 use super::swagger::DocumentLink;
@@ -31,10 +31,7 @@ pub async fn plan(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    if !caller.admin {
-        let needs_admin = "the plan of a reload is for keys with the `admin` right";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin));
-    }
+    check_admin(&caller, "the plan of a reload is for keys with the `admin` right")?;
     let upstreams = rest.gateway.catalog_builder().upstreams().to_vec();
     Ok(match rest.gateway.configuration().plan(rest.config.clone(), upstreams).await {
         Ok((_, plan)) => json(StatusCode::OK, &json!({ "text": plan.to_string(), "plan": plan })),
@@ -47,10 +44,7 @@ pub async fn lock(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    if !caller.admin {
-        let needs_admin = "the lock of all tools is for keys with the `admin` right";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", needs_admin));
-    }
+    check_admin(&caller, "the lock of all tools is for keys with the `admin` right")?;
     rest.gateway.catalog_builder().first_outcomes(|_| true).await;
     Ok(json(StatusCode::OK, &rest.gateway.tools_lock().await))
 }
@@ -66,11 +60,7 @@ pub async fn metrics(
         return Err(Problem::new(StatusCode::FORBIDDEN, "limited_key", sentence));
     }
     match rest.gateway.scrape().await {
-        Ok(text) => {
-            let mut response = Response::new(text.into());
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-            Ok(response)
-        }
+        Ok(text) => Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()),
         Err(error) => {
             tracing::error!(error, "the metrics could not be written: {error}");
             Err(Problem::internal())
@@ -162,11 +152,15 @@ pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     swagger::asset(&file, &headers)
 }
 
+fn check_admin(caller: &Caller, refusal: &'static str) -> Result<(), Problem> {
+    if caller.admin { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", refusal)) }
+}
+
 impl Rest {
     /// The server's own name, if the caller may see it.
     pub fn visible_server(&self, caller: &Caller, name: &str) -> Result<ServerName, Problem> {
         let catalog = self.gateway.catalog_builder().catalog();
-        let server = catalog.server(name).filter(|server| caller.scope.allows_server(&server.name));
+        let server = catalog.visible_server(&caller.scope, name);
         Ok(server.ok_or_else(Problem::not_found)?.name.clone())
     }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 
@@ -16,7 +15,7 @@ use super::Rest;
 use crate::catalog::Caller;
 use crate::gateway::configuration::ConfigurationStatus;
 use crate::gateway::status::ServerStatus;
-use crate::http::answer::etag_of;
+use crate::http::answer::{etag_of, json_text};
 use crate::http::{Access, Problem, document_answer};
 use crate::protocol::media_type::JSON;
 
@@ -62,11 +61,11 @@ pub async fn list(
         configuration: rest.gateway.configuration().status(&caller),
         servers: rest.gateway.servers(&caller).await,
     };
-    let body = text(&listing)?;
+    let body = json_text(&listing)?;
     for server in &mut listing.servers {
         server.next_retry_seconds = None;
     }
-    let etag = format!("W/{}", etag_of(&text(&listing)?));
+    let etag = format!("W/{}", etag_of(&json_text(&listing)?));
     Ok(document_answer(&body, &etag, JSON, &headers))
 }
 
@@ -82,11 +81,4 @@ fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
         key: caller.principal.key_name(),
         admin: caller.admin,
     }
-}
-
-fn text(listing: &Listing<'_>) -> Result<Bytes, Problem> {
-    serde_json::to_vec(listing).map(Bytes::from).map_err(|error| {
-        tracing::error!(%error, "the list of servers could not be written as JSON");
-        Problem::internal()
-    })
 }

@@ -15,11 +15,11 @@ use std::sync::{Arc, LazyLock};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 use utoipa_swagger_ui::{Config, Url};
 
-use crate::http::answer::etag_of;
-use crate::http::{Problem, document_answer};
+use crate::http::Problem;
+use crate::http::page::{HTML, PageFile, SCRIPT, STYLE, escaped};
 
 /// `style-src` needs `unsafe-inline`, because Swagger UI sets style attributes; scripts do not.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -29,16 +29,13 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// The files that the page asks for, with the type they are served as.
 const ASSETS: [(&str, &str); 6] = [
-    ("swagger-ui.css", "text/css; charset=utf-8"),
-    ("index.css", "text/css; charset=utf-8"),
-    ("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
-    ("swagger-ui-standalone-preset.js", "text/javascript; charset=utf-8"),
+    ("swagger-ui.css", STYLE),
+    ("index.css", STYLE),
+    ("swagger-ui-bundle.js", SCRIPT),
+    ("swagger-ui-standalone-preset.js", SCRIPT),
     ("favicon-32x32.png", "image/png"),
     ("favicon-16x16.png", "image/png"),
 ];
-
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// One document that the page can show.
 #[derive(Debug, Clone, Copy)]
@@ -49,18 +46,9 @@ pub struct DocumentLink<'a> {
     pub url: &'a str,
 }
 
-/// An asset's bytes, type and quoted entity tag.
-struct Asset {
-    bytes: Bytes,
-    content_type: &'static str,
-    etag: String,
-}
-
-static FILES: LazyLock<HashMap<&'static str, Asset>> = LazyLock::new(|| {
+static FILES: LazyLock<HashMap<&'static str, PageFile>> = LazyLock::new(|| {
     let files = ASSETS.iter().filter_map(|(name, content_type)| {
-        let bytes = embedded(name, Config::default())?;
-        let etag = etag_of(&bytes);
-        Some((*name, Asset { bytes, content_type, etag }))
+        Some((*name, PageFile::new(content_type, embedded(name, Config::default())?)))
     });
     files.collect()
 });
@@ -75,8 +63,7 @@ pub fn page(title: &str, to_root: &str, request: &HeaderMap) -> Response {
         .replace("\"./swagger-initializer.js\"", "\"docs/swagger-initializer.js\"")
         .replace("\"./", &format!("\"{assets}"))
         .replace("\"index.css\"", &format!("\"{assets}index.css\""));
-    let html = Bytes::from(html);
-    with_policy(document_answer(&html, &etag_of(&html), HTML, request))
+    PageFile::new(HTML, html).answer(&POLICY, request)
 }
 
 /// The script that starts the page of `documents` (at least one). `primary` is the name of the one shown
@@ -94,7 +81,7 @@ pub fn initializer(documents: &[DocumentLink], primary: Option<&str>, request: &
         .display_request_duration(true)
         .try_it_out_enabled(true);
     match embedded("swagger-initializer.js", config) {
-        Some(script) => with_policy(document_answer(&script, &etag_of(&script), SCRIPT, request)),
+        Some(script) => PageFile::new(SCRIPT, script).answer(&POLICY, request),
         None => missing("swagger-initializer.js"),
     }
 }
@@ -102,16 +89,9 @@ pub fn initializer(documents: &[DocumentLink], primary: Option<&str>, request: &
 /// A file of the page; 404 for every other name.
 pub fn asset(name: &str, request: &HeaderMap) -> Response {
     match FILES.get(name) {
-        Some(asset) => with_policy(document_answer(&asset.bytes, &asset.etag, asset.content_type, request)),
+        Some(asset) => asset.answer(&POLICY, request),
         None => Problem::not_found().into_response(),
     }
-}
-
-fn with_policy(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }
 
 fn embedded(name: &str, config: Config) -> Option<Bytes> {
@@ -130,12 +110,10 @@ fn missing(name: &str) -> Response {
     Problem::internal().into_response()
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     async fn text(response: Response) -> String {

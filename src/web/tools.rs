@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Caller, CatalogServer};
 use crate::compute;
-use crate::http::answer::etag_of;
+use crate::http::answer::{etag_of, json_text};
 use crate::http::{Problem, document_answer};
 use crate::protocol::media_type::JSON;
 
@@ -53,10 +53,7 @@ fn write(server: &CatalogServer, caller: &Caller) -> Result<(Bytes, String), Pro
         })
         .collect();
     let list = ToolListing { server: server.name.as_str(), tools };
-    let bytes = serde_json::to_vec(&list).map_err(|error| {
-        tracing::error!(%error, "the tools of {} could not be written as JSON", server.name);
-        Problem::internal()
-    })?;
+    let bytes = json_text(&list)?;
     let etag = etag_of(&bytes);
-    Ok((bytes.into(), etag))
+    Ok((bytes, etag))
 }

@@ -17,11 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
+use tokio_util::io::InspectWriter;
 
 use super::super::listener::SocketStream;
 use super::super::taken::Untaken;
 use super::activity::{Activity, RequestInFlight};
-use super::counted::Counted;
 use super::serving::{ServeOptions, Serving};
 use crate::trace::Peer;
 
@@ -52,7 +53,7 @@ pub(super) async fn serve(
     (finish, activity): (oneshot::Receiver<()>, Arc<Activity>),
 ) {
     let _open = serving.load().edge.metrics().connection();
-    if let SocketStream::Tcp(stream) = &stream {
+    if let Either::Left(stream) = &stream {
         // Answers are written whole: waiting to fill a packet would cost 40 ms against a client's delayed ACK.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "TCP_NODELAY could not be set");
@@ -78,7 +79,10 @@ async fn converse(
     options: ServeOptions,
     (mut finish, activity): (oneshot::Receiver<()>, Arc<Activity>),
 ) {
-    let stream = Counted::new(stream, Arc::clone(&activity));
+    let counted = Arc::clone(&activity.written);
+    let stream = InspectWriter::new(stream, move |bytes| {
+        counted.fetch_add(bytes.len(), Ordering::Relaxed);
+    });
     let service = service_fn(|request: Request<Incoming>| {
         let (served, activity) = (serving.load_full(), Arc::clone(&activity));
         async move {

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{RenderError, escaped, write_string};
+use crate::json::Members;
 use crate::upstream::error_text::WrongAnswer;
 
 /// The members of `CallToolResult` that the rendering needs. Of equal keys the last counts.
@@ -20,9 +21,8 @@ pub struct RawToolResult<'a> {
 }
 
 /// One content item: its members in order, values as sent.
-pub struct ContentItem<'a> {
-    members: Vec<(ItemKey<'a>, &'a RawValue)>,
-}
+#[derive(serde::Deserialize)]
+pub struct ContentItem<'a>(#[serde(borrow)] Members<'a, { usize::MAX }>);
 
 /// A member's name, borrowed unless it has escapes.
 #[derive(serde::Deserialize)]
@@ -63,11 +63,11 @@ impl<'a> ContentItem<'a> {
     /// Appends the item as an object.
     pub fn write_object(&self, out: &mut Vec<u8>) {
         out.push(b'{');
-        for (position, (key, value)) in self.members.iter().enumerate() {
+        for (position, (key, value)) in self.0.0.iter().enumerate() {
             if position > 0 {
                 out.push(b',');
             }
-            write_string(&key.0, out);
+            write_string(key, out);
             out.push(b':');
             out.extend_from_slice(value.get().as_bytes());
         }
@@ -93,7 +93,7 @@ impl<'a> ContentItem<'a> {
     }
 
     fn member(&self, name: &str) -> Option<&'a RawValue> {
-        let (_, value) = self.members.iter().rev().find(|(key, _)| key.0 == name)?;
+        let (_, value) = self.0.0.iter().rev().find(|(key, _)| key == name)?;
         Some(*value)
     }
 
@@ -160,30 +160,6 @@ impl<'a> Visitor<'a> for ResultVisitor {
             }
         }
         Ok(result)
-    }
-}
-
-impl<'a> Deserialize<'a> for ContentItem<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ItemVisitor)
-    }
-}
-
-struct ItemVisitor;
-
-impl<'a> Visitor<'a> for ItemVisitor {
-    type Value = ContentItem<'a>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a content item")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(4);
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(ContentItem { members })
     }
 }
 
