@@ -80,12 +80,12 @@ impl Telemetry {
             && let Ok(journal) = journal::journal(identifier)
         {
             let (queue, writer) = queue::start(journal, &DROPPED)?;
-            registry.with(Copying::new(queue)).init();
+            registry.with(Copying(queue)).init();
             return Ok(Self { form, _writer: Thread::Journal(writer) });
         }
         let form = if form == LogOutput::Journal { LogOutput::Text } else { form };
         let (queue, writer) = queue::start(LineStream::new(io::stderr()), &DROPPED)?;
-        let lines = LineSender::new(queue, form == LogOutput::Json);
+        let lines = LineSender { queue, are_json: form == LogOutput::Json };
         let layer = tracing_subscriber::fmt::layer().with_timer(Clock).with_writer(lines);
         let layer = match form {
             LogOutput::Json => layer.json().boxed(),

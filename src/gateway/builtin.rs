@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ use super::error::{CallError, FindError};
 use super::limits::Permit;
 use super::outcome::Outcome;
 use super::outgoing::Outgoing;
-use super::record::{self, NamedCall};
+use super::record::NamedCall;
 use super::serve::{FoundCall, NoResult};
 use super::state::Gateway;
 use super::target::{RELAY, Target};
@@ -84,34 +84,14 @@ pub async fn call(
     permit: Option<Permit>,
 ) -> Result<Bytes, CallError> {
     let context = &CallContext { caller: context.caller.out_of_profile(), ..context.clone() };
-    let caller = &context.caller;
     let answer = match tool {
-        "list_servers" => Ok(list_servers(gateway, caller).await),
-        "search_tools" => match parse::<SearchArguments>(&arguments) {
-            Ok(search) => {
-                let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
-                    Some(client) => gateway.client_catalog(context, client, |_| true).await,
-                    None => None,
-                };
-                let catalog = own.map_or_else(|| gateway.catalog_builder().catalog().clone(), Arc::new);
-                let searching = caller.clone();
-                // The texts of all tools are looked through.
-                let search = move || search::search(&catalog, &searching, &search);
-                Ok(compute::run(caller.owner("search_tools"), search).await)
-            }
-            Err(error) => Err(error),
-        },
-        "describe_tool" => match parse::<DescribeArguments>(&arguments) {
-            Ok(name) => describe_tool(gateway, context, &name, outgoing).await,
-            Err(error) => Err(error),
-        },
+        "list_servers" => Ok(list_servers(gateway, &context.caller).await),
+        "search_tools" => search_tools(gateway, context, &arguments, outgoing).await,
+        "describe_tool" => describe_tool(gateway, context, &arguments, outgoing).await,
         "call_tool" => return call_tool(gateway, context, &arguments, outgoing, permit).await,
         other => Err(format!("the gateway has no tool `{other}`")),
     };
-    Ok(match answer {
-        Ok(value) => result(&value),
-        Err(message) => failure(&message),
-    })
+    Ok(answer.map_or_else(|message| error_result(&message), |value| result(&value)))
 }
 
 fn parse<'a, T: Deserialize<'a>>(arguments: &'a [u8]) -> Result<T, String> {
@@ -119,32 +99,44 @@ fn parse<'a, T: Deserialize<'a>>(arguments: &'a [u8]) -> Result<T, String> {
 }
 
 async fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
-    let servers: Vec<Value> = gateway
-        .servers(caller)
-        .await
-        .into_iter()
-        .map(|server| {
-            let mut entry = json!({
-                "name": server.name, "state": server.state, "tools": server.tools.len(),
-            });
-            if let Some(reason) = server.reason {
-                entry["reason"] = reason.into();
-            }
-            entry
-        })
-        .collect();
-    json!({ "servers": servers })
+    let entries = gateway.servers(caller).await.into_iter().map(|server| {
+        let mut entry = json!({ "name": server.name, "state": server.state, "tools": server.tools.len() });
+        if let Some(reason) = server.reason {
+            entry["reason"] = reason.into();
+        }
+        entry
+    });
+    json!({ "servers": entries.collect::<Value>() })
+}
+
+async fn search_tools(
+    gateway: &Gateway,
+    context: &CallContext,
+    arguments: &[u8],
+    outgoing: Option<&Outgoing>,
+) -> Result<Value, String> {
+    let search: SearchArguments = parse(arguments)?;
+    let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
+        Some(client) => gateway.client_catalog(context, client, |_| true).await,
+        None => None,
+    };
+    let catalog = own.map_or_else(|| gateway.catalog_builder().catalog().clone(), Arc::new);
+    let caller = context.caller.clone();
+    // The texts of all tools are looked through.
+    let search = move || search::search(&catalog, &caller, &search);
+    Ok(compute::run(context.caller.owner("search_tools"), search).await)
 }
 
 async fn describe_tool(
     gateway: &Gateway,
     context: &CallContext,
-    name: &DescribeArguments,
+    arguments: &[u8],
     outgoing: Option<&Outgoing>,
 ) -> Result<Value, String> {
-    let target = find(gateway, context, name, outgoing).await.map_err(|error| not_found(name, &error))?;
+    let name: DescribeArguments = parse(arguments)?;
+    let target = find(gateway, context, &name, outgoing).await.map_err(|error| not_found(&name, &error))?;
     let mut tool: Map<String, Value> = (*target.tool.definition).clone();
-    tool.insert("server".into(), name.server.clone().into());
+    tool.insert("server".into(), name.server.into());
     Ok(Value::Object(tool))
 }
 
@@ -176,7 +168,7 @@ async fn call_tool(
 ) -> Result<Bytes, CallError> {
     let call: CallToolArguments<'_> = match parse(arguments) {
         Ok(call) => call,
-        Err(message) => return Ok(failure(&message)),
+        Err(message) => return Ok(error_result(&message)),
     };
     let inner = call.arguments.map_or("{}", RawValue::get);
     let name = DescribeArguments { server: call.server, tool: call.tool };
@@ -184,12 +176,12 @@ async fn call_tool(
     let named = NamedCall::new(gateway, context, names, began);
     let target = match named.found(find(gateway, context, &name, outgoing).await) {
         Ok(target) => target,
-        Err(error) => return Ok(failure(&not_found(&name, &error))),
+        Err(error) => return Ok(error_result(&not_found(&name, &error))),
     };
     if matches!(target.server.source, ServerSource::Gateway) {
         let why = "the gateway's own tools cannot be called through call_tool; call them directly";
-        record::not_made(gateway, context, names, began, Outcome::InvalidRequest.name(), why);
-        return Ok(failure(why));
+        NamedCall::new(gateway, context, names, began).not_made(Outcome::InvalidRequest.name(), why);
+        return Ok(error_result(why));
     }
     let send = |inner| async {
         match outgoing {
@@ -204,18 +196,14 @@ async fn call_tool(
     let found = FoundCall::new(context, &target, Bytes::copy_from_slice(inner.as_bytes()));
     Ok(match gateway.serve_call(found, send, classify).await {
         Ok(result) => result,
-        Err(NoResult::Rpc(error)) => failure(&error.message),
+        Err(NoResult::Rpc(error)) => error_result(&error.message),
+        Err(NoResult::Failed(CallError::Arguments(faults))) => {
+            error_result(&format!("{}: {faults}", name.server))
+        }
         Err(NoResult::Failed(error)) => {
-            failure(&format!("{}: {}", name.server, explain(&error, &context.caller)))
+            error_result(&format!("{}: {}", name.server, error.told(&context.caller)))
         }
     })
-}
-
-fn explain(error: &CallError, caller: &Caller) -> String {
-    match error {
-        CallError::Arguments(faults) => faults.to_string(),
-        other => other.told(caller),
-    }
 }
 
 fn not_found(name: &DescribeArguments, error: &FindError) -> String {
@@ -224,30 +212,19 @@ fn not_found(name: &DescribeArguments, error: &FindError) -> String {
         FindError::Tool => {
             format!("server `{}` has no tool `{}`; search_tools finds them", name.server, name.tool)
         }
-        FindError::Quarantined(_) | FindError::Limited(_) | FindError::Unavailable(_) => error.for_callers(),
-        FindError::Deadline { after } => {
-            format!("the server did not get ready within {} s", after.as_secs_f32())
-        }
+        FindError::Quarantined(_)
+        | FindError::Limited(_)
+        | FindError::Unavailable(_)
+        | FindError::Deadline { .. } => error.for_callers(),
     }
 }
 
-#[derive(Serialize)]
-struct Text<'a> {
-    r#type: &'static str,
-    text: &'a str,
-}
-
 fn result(value: &Value) -> Bytes {
-    let text = value.to_string();
-    let content = [Text { r#type: "text", text: &text }];
-    to_bytes(&json!({ "content": content, "structuredContent": value }))
+    let content = json!([{ "type": "text", "text": value.to_string() }]);
+    json!({ "content": content, "structuredContent": value }).to_string().into()
 }
 
-fn failure(message: &str) -> Bytes {
-    let content = [Text { r#type: "text", text: message }];
-    to_bytes(&json!({ "content": content, "isError": true }))
-}
-
-fn to_bytes(value: &Value) -> Bytes {
-    value.to_string().into_bytes().into()
+/// A result with `isError`, for the model to read.
+pub fn error_result(message: &str) -> Bytes {
+    json!({ "content": [{ "type": "text", "text": message }], "isError": true }).to_string().into()
 }

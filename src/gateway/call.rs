@@ -66,7 +66,8 @@ impl Gateway {
         permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
         let owner = context.caller.owner(target.server.name.as_str());
-        let Checked { arguments, unvalidated } = target.tool.check(owner, arguments).await?;
+        let checked = target.tool.check(owner, arguments).await;
+        let Checked { arguments, unvalidated } = checked.map_err(CallError::Arguments)?;
         if let Some(limit) = unvalidated {
             self.tell_unvalidated(target, limit);
         }
@@ -167,7 +168,7 @@ impl Gateway {
     /// Logs, once for each tool and limit, that the server alone checks the arguments.
     fn tell_unvalidated(&self, target: &Target, limit: Limit) {
         let (server, tool) = (target.server.name.as_str(), &*target.tool.name);
-        self.metrics.server(server).passed_on_unvalidated(limit.code());
+        self.metrics().server(server).passed_on_unvalidated(limit.code());
         tracing::warn!(
             mcp_server = server,
             mcp_tool = tool,

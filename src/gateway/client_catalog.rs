@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::context::CallContext;
 use super::error::FindError;
-use super::find::{quarantined, visible};
+use super::find::{exposed, picked};
 use super::outgoing::Client;
 use super::state::Gateway;
 use super::target::Target;
@@ -93,18 +93,8 @@ impl Gateway {
         name: &str,
         pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
     ) -> Result<Target, FindError> {
-        let known = self.known_client_server(context, upstream, client).await;
-        if let Some(server) = &known
-            && let Some(tool) = pick(server, name)
-        {
-            return visible(&context.caller, server, tool);
-        }
-        let server = self.client_server(context, upstream, client).await?.ok_or(FindError::Tool)?;
-        match (pick(&server, name), server.quarantined_tool(name)) {
-            (Some(tool), _) => visible(&context.caller, &server, tool),
-            (None, Some(tool)) => Err(quarantined(&context.caller, &server, tool)),
-            (None, None) => Err(FindError::Tool),
-        }
+        let look = |server| picked(&context.caller, &server, name, &pick);
+        self.look_for_client(context, upstream, client, look).await
     }
 
     /// The tool with the exposed name `name` in a list for `client`, if the caller may see it.
@@ -125,20 +115,23 @@ impl Gateway {
         let upstream = upstreams.find(|upstream| upstream.name() == server);
         let upstream = upstream.filter(|_| context.caller.scope.allows_server(server));
         let upstream = upstream.ok_or(FindError::Tool)?;
-        if let Some(known) = self.known_client_server(context, upstream, client).await {
-            let catalog = self.with_client_servers(context, vec![known]);
-            if let Some((server, tool)) = catalog.exposed_names().find(&catalog.servers, name) {
-                return visible(&context.caller, server, tool);
-            }
+        let look = |server| exposed(&self.with_client_servers(context, vec![server]), &context.caller, name);
+        self.look_for_client(context, upstream, client, look).await
+    }
+
+    /// The tool that `look` finds in the known list of `upstream` for `client`, else in the list that it has now.
+    async fn look_for_client(
+        &self,
+        context: &CallContext,
+        upstream: &Arc<Upstream>,
+        client: &Client,
+        look: impl Fn(Arc<CatalogServer>) -> Option<Result<Target, FindError>>,
+    ) -> Result<Target, FindError> {
+        if let Some(found) = self.known_client_server(context, upstream, client).await.and_then(&look) {
+            return found;
         }
         let server = self.client_server(context, upstream, client).await?.ok_or(FindError::Tool)?;
-        let catalog = self.with_client_servers(context, vec![server]);
-        let names = catalog.exposed_names();
-        if let Some((server, tool)) = names.find(&catalog.servers, name) {
-            return visible(&context.caller, server, tool);
-        }
-        let (server, tool) = names.find_quarantined(&catalog.servers, name).ok_or(FindError::Tool)?;
-        Err(quarantined(&context.caller, server, tool))
+        look(server).unwrap_or(Err(FindError::Tool))
     }
 }
 

@@ -19,20 +19,8 @@ const SECRETS_AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub struct Configuration {
     sources: Arc<Sources>,
-    state: ArcSwap<LoadState>,
-}
-
-#[derive(Debug, Clone)]
-struct LoadState {
-    loaded_at: SystemTime,
-    revision: u64,
-    rejected: Option<Rejected>,
-}
-
-#[derive(Debug, Clone)]
-struct Rejected {
-    at: SystemTime,
-    problems: Vec<String>,
+    /// The state as keys with the `admin` right see it.
+    state: ArcSwap<ConfigurationStatus>,
 }
 
 /// Why the sources give no configuration.
@@ -42,12 +30,6 @@ pub enum LoadFailed {
     Problems(Vec<Problem>),
     #[error("the configuration cannot be read: {0}")]
     Apart(#[from] ApartError),
-}
-
-impl From<Vec<Problem>> for LoadFailed {
-    fn from(problems: Vec<Problem>) -> Self {
-        Self::Problems(problems)
-    }
 }
 
 impl LoadFailed {
@@ -61,7 +43,7 @@ impl LoadFailed {
 }
 
 /// The state as callers may see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationStatus {
     /// When the running configuration was loaded, in seconds since 1970.
@@ -79,36 +61,28 @@ pub struct ConfigurationStatus {
 impl Configuration {
     /// The configuration of `sources`, loaded now.
     pub fn new(sources: Arc<Sources>) -> Self {
-        let state = LoadState { loaded_at: SystemTime::now(), revision: 1, rejected: None };
-        Self { sources, state: ArcSwap::from_pointee(state) }
+        Self { sources, state: ArcSwap::from_pointee(ConfigurationStatus::loaded(1)) }
     }
 
     /// The configuration of the sources is served from now on.
     pub fn loaded(&self) {
-        let revision = self.state.load().revision + 1;
-        self.set(LoadState { loaded_at: SystemTime::now(), revision, rejected: None });
+        self.state.store(Arc::new(ConfigurationStatus::loaded(self.state.load().revision + 1)));
     }
 
     /// The configuration of the sources has `problems`; the running one stays.
     pub fn rejected(&self, problems: Vec<String>) {
-        let rejected = Some(Rejected { at: SystemTime::now(), problems });
-        self.set(LoadState { rejected, ..LoadState::clone(&self.state.load()) });
+        let running = ConfigurationStatus::clone(&self.state.load());
+        let rejected_at = Some(seconds(SystemTime::now()));
+        self.state.store(Arc::new(ConfigurationStatus { rejected_at, problems, ..running }));
     }
 
     /// The state for `caller`.
     pub fn status(&self, caller: &Caller) -> ConfigurationStatus {
-        let state = self.state.load();
-        let problems = match &state.rejected {
-            None => Vec::new(),
-            Some(rejected) if caller.admin => rejected.problems.clone(),
-            Some(_) => vec!["the configuration has errors; the one from before is served".to_owned()],
-        };
-        ConfigurationStatus {
-            loaded_at: seconds(state.loaded_at),
-            revision: state.revision,
-            rejected_at: state.rejected.as_ref().map(|rejected| seconds(rejected.at)),
-            problems,
+        let mut status = ConfigurationStatus::clone(&self.state.load());
+        if status.rejected_at.is_some() && !caller.admin {
+            status.problems = vec!["the configuration has errors; the one from before is served".to_owned()];
         }
+        status
     }
 
     /// The configuration of the sources now, and what a reload would change.
@@ -127,9 +101,12 @@ impl Configuration {
         let plan = Plan::between(&running, &loaded.config, &rotated(upstreams).await);
         Ok((loaded, plan))
     }
+}
 
-    fn set(&self, state: LoadState) {
-        self.state.store(Arc::new(state));
+impl ConfigurationStatus {
+    /// The state of the configuration `revision`, loaded now.
+    fn loaded(revision: u64) -> Self {
+        Self { loaded_at: seconds(SystemTime::now()), revision, rejected_at: None, problems: Vec::new() }
     }
 }
 
@@ -139,7 +116,7 @@ impl Configuration {
 ///
 /// Every problem of the sources, when there is an error among them.
 pub async fn load(sources: Arc<Sources>) -> Result<Loaded, LoadFailed> {
-    Ok(file::apart(move || config::load(&sources)).await??)
+    file::apart(move || config::load(&sources)).await?.map_err(LoadFailed::Problems)
 }
 
 /// The servers whose secrets have other values now.

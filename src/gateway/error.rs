@@ -91,12 +91,6 @@ pub enum CallError {
     Link(RequestError),
 }
 
-impl From<ArgumentError> for CallError {
-    fn from(error: ArgumentError) -> Self {
-        Self::Arguments(error)
-    }
-}
-
 impl CallError {
     /// The plain sentence for callers: what happened, without the server's own words or addresses.
     pub fn public(&self) -> String {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use super::error::FindError;
 use super::state::Gateway;
 use super::target::Target;
-use crate::catalog::{Caller, CatalogServer, CatalogTool};
+use crate::catalog::{Caller, Catalog, CatalogServer, CatalogTool};
 use crate::upstream::Upstream;
 
 impl Gateway {
@@ -39,26 +39,16 @@ impl Gateway {
     ///
     /// [`FindError::Tool`], or [`FindError::Quarantined`]: a name that is not known belongs to no server.
     pub async fn find_exposed(&self, caller: &Caller, name: &str) -> Result<Target, FindError> {
-        if let Some(target) = self.find_known(caller, name) {
-            return target;
+        let find = || exposed(&self.catalog_builder.catalog(), caller, name);
+        if let Some(found) = find() {
+            return found;
         }
         let server = self.catalog_builder.namespace().server_of(name).ok_or(FindError::Tool)?;
         if !caller.scope.allows_server(server) {
             return Err(FindError::Tool);
         }
         self.catalog_builder.first_outcomes(|other| other == server).await;
-        self.find_known(caller, name).unwrap_or(Err(FindError::Tool))
-    }
-
-    fn find_known(&self, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
-        let catalog = self.catalog_builder.catalog();
-        let names = catalog.exposed_names();
-        if let Some((server, tool)) = names.find(&catalog.servers, name) {
-            let found = || visible(caller, server, tool);
-            return caller.scope.allows_server(&server.name).then(found);
-        }
-        let (server, tool) = names.find_quarantined(&catalog.servers, name)?;
-        caller.scope.allows_server(&server.name).then(|| Err(quarantined(caller, server, tool)))
+        find().unwrap_or(Err(FindError::Tool))
     }
 
     async fn find_by(
@@ -72,11 +62,8 @@ impl Gateway {
             let catalog = self.catalog_builder.catalog();
             let entry = catalog.server(server).filter(|entry| caller.scope.allows_server(&entry.name));
             let entry = entry.ok_or(FindError::Server)?;
-            if let Some(tool) = pick(entry, name) {
-                return visible(caller, entry, tool);
-            }
-            if let Some(tool) = entry.quarantined_tool(name) {
-                return Err(quarantined(caller, entry, tool));
+            if let Some(found) = picked(caller, entry, name, &pick) {
+                return found;
             }
             entry.clone()
         };
@@ -100,11 +87,7 @@ impl Gateway {
         }
         let catalog = self.catalog_builder.catalog();
         let entry = catalog.server(server).ok_or(FindError::Server)?;
-        match (pick(entry, name), entry.quarantined_tool(name)) {
-            (Some(tool), _) => visible(caller, entry, tool),
-            (None, Some(tool)) => Err(quarantined(caller, entry, tool)),
-            (None, None) => Err(FindError::Tool),
-        }
+        picked(caller, entry, name, &pick).unwrap_or(Err(FindError::Tool))
     }
 
     fn is_current(&self, upstream: &Upstream) -> bool {
@@ -114,21 +97,38 @@ impl Gateway {
     }
 }
 
-/// The refusal of a quarantined tool, for callers that may see it.
-pub(super) fn quarantined(caller: &Caller, server: &CatalogServer, tool: &CatalogTool) -> FindError {
-    match server.drift_of(&tool.name) {
-        Some(drift) if caller.scope.allows(server, tool) => FindError::Quarantined(drift.change),
-        _ => FindError::Tool,
-    }
+/// The tool with the exposed name `name` in `catalog`; `None` when no server of the caller has one.
+pub(super) fn exposed(catalog: &Catalog, caller: &Caller, name: &str) -> Option<Result<Target, FindError>> {
+    let names = catalog.exposed_names();
+    let listed = names.find(&catalog.servers, name);
+    let (server, tool) = listed.or_else(|| names.find_quarantined(&catalog.servers, name))?;
+    caller.scope.allows_server(&server.name).then(|| found(caller, server, tool, listed.is_none()))
 }
 
-pub(super) fn visible(
+/// The tool of `server` that `pick` finds, or a quarantined tool with that name.
+pub(super) fn picked(
+    caller: &Caller,
+    server: &Arc<CatalogServer>,
+    name: &str,
+    pick: impl for<'a> Fn(&'a CatalogServer, &str) -> Option<&'a Arc<CatalogTool>>,
+) -> Option<Result<Target, FindError>> {
+    let listed = pick(server, name);
+    let tool = listed.or_else(|| server.quarantined_tool(name))?;
+    Some(found(caller, server, tool, listed.is_none()))
+}
+
+/// The target of a call of `tool`, for callers that may see the tool.
+fn found(
     caller: &Caller,
     server: &Arc<CatalogServer>,
     tool: &Arc<CatalogTool>,
+    is_quarantined: bool,
 ) -> Result<Target, FindError> {
-    match caller.scope.allows(server, tool) {
-        true => Ok(Target { server: server.clone(), tool: tool.clone() }),
-        false => Err(FindError::Tool),
+    if !caller.scope.allows(server, tool) {
+        return Err(FindError::Tool);
     }
+    if !is_quarantined {
+        return Ok(Target { server: server.clone(), tool: tool.clone() });
+    }
+    Err(server.drift_of(&tool.name).map_or(FindError::Tool, |drift| FindError::Quarantined(drift.change)))
 }

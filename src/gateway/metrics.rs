@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::state::Gateway;
 use super::target::Target;
-use crate::catalog::{CatalogServer, ServerSource};
+use crate::catalog::CatalogServer;
 use crate::metrics::{CallMeter, Metrics, ServerSnapshot, Snapshot};
 
 impl Gateway {
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+        &self.lasting.metrics
     }
 
     /// The text of one scrape.
@@ -25,7 +25,7 @@ impl Gateway {
             servers: self.catalog_builder().catalog().servers.iter().map(|server| snapshot(server)).collect(),
             runtime_tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         };
-        let metrics = self.metrics.clone();
+        let metrics = self.lasting.metrics.clone();
         let rendering = tokio::task::spawn_blocking(move || metrics.render(&snapshot)).await;
         rendering.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
@@ -33,40 +33,25 @@ impl Gateway {
     /// What the calls of `target` are counted with. Takes a lock for the first call of a tool only.
     pub(super) fn meter<'a>(&self, target: &'a Target) -> &'a CallMeter {
         let Target { server, tool } = target;
-        tool.meter.get_or_init(|| self.metrics.server(server.name.as_str()).tool(&tool.name))
+        tool.meter.get_or_init(|| self.metrics().server(server.name.as_str()).tool(&tool.name))
     }
 }
 
 fn snapshot(server: &CatalogServer) -> ServerSnapshot {
-    let name = server.name.to_string();
-    let tools = server.tools.len();
-    let is_locked = server.upstream().is_some_and(|upstream| upstream.config().lock.is_some());
-    let drifted = is_locked.then_some(server.drift.len());
-    match &server.source {
-        ServerSource::Upstream(upstream) => {
-            let state = upstream.state();
-            ServerSnapshot {
-                name,
-                state: state.name(),
-                error_type: state.reason().map(|reason| reason.error_type()),
-                required: upstream.config().required,
-                tools,
-                drifted,
-                failures: state.failures,
-                concurrency: Some(upstream.config().concurrency),
-                token_expires: upstream.authorizer().and_then(|authorizer| authorizer.token_ends()),
-            }
-        }
-        ServerSource::Gateway => ServerSnapshot {
-            name,
-            state: "ready",
-            error_type: None,
-            required: false,
-            tools,
-            drifted,
-            failures: 0,
-            concurrency: None,
-            token_expires: None,
-        },
+    let (name, tools) = (server.name.to_string(), server.tools.len());
+    let Some(upstream) = server.upstream() else {
+        return ServerSnapshot { name, state: "ready", tools, ..ServerSnapshot::default() };
+    };
+    let (state, config) = (upstream.state(), upstream.config());
+    ServerSnapshot {
+        name,
+        state: state.name(),
+        error_type: state.reason().map(|reason| reason.error_type()),
+        required: config.required,
+        tools,
+        drifted: config.lock.is_some().then_some(server.drift.len()),
+        failures: state.failures,
+        concurrency: Some(config.concurrency),
+        token_expires: upstream.authorizer().and_then(|authorizer| authorizer.token_ends()),
     }
 }

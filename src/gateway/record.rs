@@ -64,24 +64,37 @@ impl<'a> NamedCall<'a> {
         self.not_made(error.outcome(), &error.full());
     }
 
-    /// It was refused, with `outcome` as the stable code.
+    /// The call was refused, with `outcome` as the stable code.
     pub fn not_made(mut self, outcome: &'static str, reason: &str) {
-        self.ended = true;
-        not_made(self.gateway, self.context, self.names, self.began, outcome, reason);
+        self.write(outcome, reason);
+        self.audit(outcome, reason);
     }
 
-    /// The same where the edge writes the line of the log.
+    /// The call was refused, and the edge writes the line of the log.
     pub fn refused(mut self, outcome: &'static str, reason: &str) {
+        self.audit(outcome, reason);
+    }
+
+    fn write(&self, outcome: &'static str, reason: &str) {
+        let (server, tool) = self.names;
+        write_line(self.context, &cut(server), &cut(tool), self.began, outcome, reason);
+    }
+
+    fn audit(&mut self, outcome: &'static str, reason: &str) {
         self.ended = true;
-        refused(self.gateway, self.context, self.names, self.began, outcome, reason);
+        if let Some(audit) = &self.gateway.lasting.audit {
+            let (server, tool) = self.names;
+            audit.write(&record(self.context, &cut(server), &cut(tool), self.began, outcome, reason));
+        }
     }
 }
 
 impl Drop for NamedCall<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let (outcome, reason) = Outcome::given_up(&self.gateway.closing);
-            not_made(self.gateway, self.context, self.names, self.began, outcome.name(), reason);
+            let (outcome, reason) = Outcome::given_up(&self.gateway.lasting.closing);
+            self.write(outcome.name(), reason);
+            self.audit(outcome.name(), reason);
         }
     }
 }
@@ -125,7 +138,7 @@ impl CallRecord {
             let (audit, arguments) = (audited.audit.clone(), arguments.clone());
             let owner = context.caller.owner(target.server.name.as_str());
             audited.arguments =
-                compute::run_sized(owner, arguments.len(), move || audit.digest(&arguments)).await;
+                compute::run_sized(owner, arguments.len(), move || audit.arguments.digest(&arguments)).await;
         }
         record
     }
@@ -133,13 +146,14 @@ impl CallRecord {
     /// A call whose arguments are not read.
     pub fn unread(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
         gateway.meter(target).began();
-        let audit = gateway.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
+        let audit =
+            gateway.lasting.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
         Self {
             target: target.clone(),
             context: context.clone(),
             began: Instant::now(),
             ended: false,
-            closing: gateway.closing.clone(),
+            closing: gateway.lasting.closing.clone(),
             given_up: None,
             audit,
         }
@@ -175,34 +189,6 @@ impl Drop for CallRecord {
             let (outcome, reason) = told.unwrap_or_else(|| Outcome::given_up(&self.closing));
             self.write(outcome.name(), reason, None);
         }
-    }
-}
-
-/// Writes down a call that ended before it was made, by a caller whose key is good. The names are the caller's, the
-/// server's first; `outcome` is the stable code of the refusal.
-pub fn not_made(
-    gateway: &Gateway,
-    context: &CallContext,
-    (server, tool): (&str, &str),
-    began: Instant,
-    outcome: &'static str,
-    reason: &str,
-) {
-    write_line(context, &cut(server), &cut(tool), began, outcome, reason);
-    refused(gateway, context, (server, tool), began, outcome, reason);
-}
-
-/// Tells the audit trail alone of such a call, where the edge writes the line of the log.
-pub fn refused(
-    gateway: &Gateway,
-    context: &CallContext,
-    (server, tool): (&str, &str),
-    began: Instant,
-    outcome: &'static str,
-    reason: &str,
-) {
-    if let Some(audit) = &gateway.audit {
-        audit.write(&record(context, &cut(server), &cut(tool), began, outcome, reason));
     }
 }
 

@@ -22,12 +22,8 @@ pub struct Gateway {
     pub(super) catalog_builder: Arc<CatalogBuilder>,
     pub(super) call_timeout: Duration,
     pub(super) configuration: Arc<Configuration>,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Arc<Limits>,
-    pub(super) audit: Option<Arc<Audit>>,
-    /// Cancelled when the gateway begins to stop.
-    pub(super) closing: Arc<CancellationToken>,
-    pub(super) results: MemoryBudget,
+    pub(super) lasting: Lasting,
     /// One text of metrics is written at a time.
     pub(super) scrape: Semaphore,
 }
@@ -52,24 +48,13 @@ impl Gateway {
         limits: Arc<Limits>,
         lasting: Lasting,
     ) -> Self {
-        let Lasting { metrics, audit, closing, results } = lasting;
         let scrape = Semaphore::new(1);
-        Self {
-            catalog_builder,
-            call_timeout,
-            configuration,
-            metrics,
-            limits,
-            audit,
-            closing,
-            results,
-            scrape,
-        }
+        Self { catalog_builder, call_timeout, configuration, limits, lasting, scrape }
     }
 
     /// What large results take together, until their clients have them.
     pub fn results(&self) -> &MemoryBudget {
-        &self.results
+        &self.lasting.results
     }
 
     pub fn catalog_builder(&self) -> &Arc<CatalogBuilder> {
@@ -102,7 +87,7 @@ impl Gateway {
     }
 
     pub(super) fn counted<T>(&self, admitted: Result<T, Limited>) -> Result<T, Limited> {
-        admitted.inspect_err(|limited| self.metrics.http().refused(limited.code()))
+        admitted.inspect_err(|limited| self.metrics().http().refused(limited.code()))
     }
 
     pub(super) fn timeout_of(&self, upstream: &Upstream) -> Duration {

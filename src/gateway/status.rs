@@ -132,7 +132,7 @@ impl Gateway {
     /// The summary of calls of the tools that `caller` may see.
     fn call_summary(&self, server: &CatalogServer, caller: &Caller) -> CallSummary {
         let sees_all = !caller.scope.read_only && !caller.scope.chooses_tools();
-        self.metrics.server(server.name.as_str()).call_summary(|label| {
+        self.metrics().server(server.name.as_str()).call_summary(|label| {
             let own = |tool: &&Arc<CatalogTool>| *tool.name == *label;
             let tool = || server.tools.iter().find(own);
             sees_all || tool().is_some_and(|tool| caller.scope.allows(server, tool))

@@ -17,7 +17,7 @@ use super::session::state::Session;
 use super::state::Mcp;
 use crate::catalog::Caller;
 use crate::config::ServerName;
-use crate::gateway::{CallContext, EarlyPermit, record};
+use crate::gateway::{CallContext, EarlyPermit, NamedCall};
 use crate::http::{correlation, forwarded};
 use crate::memory_budget::{Reservation, SMALL};
 use crate::protocol::header::SESSION_ID;
@@ -115,8 +115,9 @@ impl RequestContext {
             && let Ok(Named { name }) = serde_json::from_str(params)
         {
             let (context, outcome) = (self.call_context(), fault.outcome().name());
-            let named = (self.endpoint.server().unwrap_or("-"), &*name);
-            record::not_made(&self.mcp.gateway, &context, named, Instant::now(), outcome, fault.message());
+            let names = (self.endpoint.server().unwrap_or("-"), &*name);
+            let named = NamedCall::new(&self.mcp.gateway, &context, names, Instant::now());
+            named.not_made(outcome, fault.message());
         }
     }
 }

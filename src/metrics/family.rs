@@ -1,14 +1,10 @@
 //! Makes the metrics, whose names and labels are constants.
 
-use prometheus::{HistogramOpts, IntGauge};
+use prometheus::IntGauge;
 
 /// Why making a metric of ours cannot fail.
 pub(super) const VALID: &str = "the names of metrics and labels are constants that Prometheus allows";
 
 pub(super) fn gauge(name: &str, help: &str) -> IntGauge {
     IntGauge::new(name, help).expect(VALID)
-}
-
-pub(super) fn histogram(name: &str, help: &str, bounds: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(bounds.to_vec())
 }

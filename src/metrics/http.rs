@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::family::{VALID, gauge, histogram};
+use super::family::{VALID, gauge};
 
 /// The boundaries that the conventions advise for `http.server.request.duration`, in seconds, and two below them.
 const REQUEST_SECONDS: [f64; 16] =
@@ -50,12 +50,12 @@ pub struct OpenConnection(IntGauge);
 
 impl Default for HttpMetrics {
     fn default() -> Self {
-        let requests = histogram(
+        let requests = HistogramOpts::new(
             "http_server_request_duration_seconds",
             "Time from a request's head until its answer's head. An empty route is a path that leads nowhere, an \
              empty status a caller who left before.",
-            &REQUEST_SECONDS,
-        );
+        )
+        .buckets(REQUEST_SECONDS.to_vec());
         let refusals = Opts::new(
             "mcpo_refusals_total",
             "Requests that were refused (401, 403, 408, 413, 421), by the code in their `x-mcpo-error`, and calls over a \

@@ -10,7 +10,7 @@ use prometheus::{
 };
 
 use super::call_summary::CallSummary;
-use super::family::{VALID, histogram};
+use super::family::VALID;
 
 /// Tool names of one server that get series of their own.
 pub const TOOLS_OF_A_SERVER: usize = 200;
@@ -94,59 +94,43 @@ struct ToolSeries {
 }
 
 impl ServerMetrics {
-    pub(super) fn new(name: &str, named_tools: Arc<AtomicUsize>) -> Self {
-        let of_server = |options: HistogramOpts, labels: &[&str]| {
-            HistogramVec::new(options.const_label(SERVER, name), labels).expect(VALID)
+    pub(super) fn new(server: &str, named_tools: Arc<AtomicUsize>) -> Self {
+        let of_server = |name: &str, help: &str| Opts::new(name, help).const_label(SERVER, server);
+        let durations = |name: &str, help: &str, bounds: &[f64], labels: &[&str]| {
+            let options = HistogramOpts::from(of_server(name, help)).buckets(bounds.to_vec());
+            HistogramVec::new(options, labels).expect(VALID)
         };
+        let starts = of_server("mcpo_server_starts_total", "Tries to start a server or to connect to it.");
+        let in_flight =
+            of_server("mcpo_calls_in_flight", "Calls that run or wait for their turn (concurrency limit).");
+        let unvalidated = of_server(
+            "mcpo_tools_unvalidated_total",
+            "Tools whose calls were passed on without local validation, since it would take too much; counted once \
+             for each tool, list and limit.",
+        );
         Self {
-            operations: of_server(
-                histogram(
-                    "mcp_client_operation_duration_seconds",
-                    "Time from a request to a server until its answer. A call counts from its arguments on, however \
-                     it ends; `error_type` is empty when it ended well.",
-                    &OPERATION_SECONDS,
-                ),
+            operations: durations(
+                "mcp_client_operation_duration_seconds",
+                "Time from a request to a server until its answer. A call counts from its arguments on, however \
+                 it ends; `error_type` is empty when it ended well.",
+                &OPERATION_SECONDS,
                 &["mcp_method_name", "gen_ai_tool_name", "error_type"],
             ),
-            sessions: of_server(
-                histogram(
-                    "mcp_client_session_duration_seconds",
-                    "How long connections to a server were ready; `error_type` is empty when the gateway ended them.",
-                    &SESSION_SECONDS,
-                ),
+            sessions: durations(
+                "mcp_client_session_duration_seconds",
+                "How long connections to a server were ready; `error_type` is empty when the gateway ended them.",
+                &SESSION_SECONDS,
                 &["error_type"],
             ),
-            starts: IntCounter::with_opts(
-                Opts::new("mcpo_server_starts_total", "Tries to start a server or to connect to it.")
-                    .const_label(SERVER, name),
-            )
-            .expect(VALID),
-            start_durations: of_server(
-                histogram(
-                    "mcpo_server_start_duration_seconds",
-                    "Time from a try to start a server until its tools were known, or until the try had failed.",
-                    &OPERATION_SECONDS,
-                ),
+            starts: IntCounter::with_opts(starts).expect(VALID),
+            start_durations: durations(
+                "mcpo_server_start_duration_seconds",
+                "Time from a try to start a server until its tools were known, or until the try had failed.",
+                &OPERATION_SECONDS,
                 &["error_type"],
             ),
-            calls_in_flight: IntGauge::with_opts(
-                Opts::new(
-                    "mcpo_calls_in_flight",
-                    "Calls that run or wait for their turn (concurrency limit).",
-                )
-                .const_label(SERVER, name),
-            )
-            .expect(VALID),
-            unvalidated: IntCounterVec::new(
-                Opts::new(
-                    "mcpo_tools_unvalidated_total",
-                    "Tools whose calls were passed on without local validation, since it would take too much; counted once \
-                     for each tool, list and limit.",
-                )
-                .const_label(SERVER, name),
-                &["limit"],
-            )
-            .expect(VALID),
+            calls_in_flight: IntGauge::with_opts(in_flight).expect(VALID),
+            unvalidated: IntCounterVec::new(unvalidated, &["limit"]).expect(VALID),
             tools: Mutex::default(),
             named_tools,
         }

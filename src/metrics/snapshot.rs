@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 /// One server at the moment of a scrape.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ServerSnapshot {
     pub name: String,
     /// `starting`, `ready`, `unavailable` or `disabled`.

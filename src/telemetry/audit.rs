@@ -17,7 +17,7 @@ mod destinations;
 mod record;
 mod trail;
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub use trail::lost_records;
 use trail::{DROPPED, Destination, Trail};
 
 /// What a record says of a call's arguments.
+#[derive(Debug)]
 pub enum ArgumentDigest {
     Nothing,
     /// A digest: a reader of the trail can try out short arguments until one fits.
@@ -49,25 +50,15 @@ impl ArgumentDigest {
     }
 
     /// What a record says of `arguments`, of which it takes the bytes as the caller sent them.
-    fn digest(&self, arguments: &[u8]) -> Option<Box<str>> {
+    pub fn digest(&self, arguments: &[u8]) -> Option<Box<str>> {
         match self {
             Self::Nothing => None,
-            Self::Digest => Some(named("sha256:", Sha256::digest(arguments).as_slice())),
+            Self::Digest => Some(named("sha256:", &Sha256::digest(arguments))),
             Self::Keyed(keyed) => {
                 let keyed = keyed.clone().chain_update(arguments).finalize();
-                Some(named("hmac-sha256:", keyed.into_bytes().as_slice()))
+                Some(named("hmac-sha256:", &keyed.into_bytes()))
             }
         }
-    }
-}
-
-impl fmt::Debug for ArgumentDigest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::Digest => "Digest",
-            Self::Keyed(_) => "Keyed",
-        })
     }
 }
 
@@ -77,13 +68,12 @@ pub struct Audit {
     queue: LineQueue<Box<[u8]>>,
     /// Of a trail in a file: whether it is to be opened anew.
     reopen: Option<Arc<AtomicBool>>,
-    arguments: ArgumentDigest,
+    /// What the records say of arguments.
+    pub arguments: ArgumentDigest,
 }
 
 /// Keeps the trail's writer alive; dropping it writes what is still queued.
-#[expect(dead_code, reason = "the writer is held for the sake of its end")]
-#[derive(Debug)]
-pub struct AuditWriter(Writer<Box<[u8]>>);
+pub type AuditWriter = Writer<Box<[u8]>>;
 
 impl Audit {
     /// A trail in the log, which has this `form`.
@@ -116,7 +106,7 @@ impl Audit {
         arguments: ArgumentDigest,
     ) -> io::Result<(Self, AuditWriter)> {
         let (queue, writer) = queue::start(Trail::new(destination), &DROPPED)?;
-        Ok((Self { queue, reopen, arguments }, AuditWriter(writer)))
+        Ok((Self { queue, reopen, arguments }, writer))
     }
 
     /// The file is opened by its name at the next record.
@@ -126,11 +116,6 @@ impl Audit {
         }
     }
 
-    /// What a record says of `arguments`, of which it takes the bytes as the caller sent them.
-    pub fn digest(&self, arguments: &[u8]) -> Option<Box<str>> {
-        self.arguments.digest(arguments)
-    }
-
     /// Writes one record down, some time soon.
     pub fn write(&self, record: &AuditRecord<'_>) {
         self.queue.offer(line(record));
@@ -138,8 +123,7 @@ impl Audit {
 }
 
 fn named(scheme: &str, digest: &[u8]) -> Box<str> {
-    let mut text = String::with_capacity(scheme.len() + 2 * digest.len());
-    text.push_str(scheme);
+    let mut text = scheme.to_owned();
     for byte in digest {
         write!(text, "{byte:02x}").expect("writing into a String cannot fail");
     }

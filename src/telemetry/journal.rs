@@ -32,17 +32,11 @@ pub struct Copied {
 
 /// Copies every event into the queue.
 #[derive(Debug)]
-pub struct Copying(LineQueue<Box<Copied>>);
+pub struct Copying(pub LineQueue<Box<Copied>>);
 
 /// Makes copied events anew for its subscriber.
 #[derive(Debug)]
 pub struct Emitting<S>(S);
-
-impl Copying {
-    pub fn new(queue: LineQueue<Box<Copied>>) -> Self {
-        Self(queue)
-    }
-}
 
 impl<S: Subscriber> Layer<S> for Copying {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
@@ -162,7 +156,7 @@ mod tests {
         let (far, near) = (Captured::default(), Captured::default());
         let (queue, writer) =
             queue::start(Emitting(Registry::default().with(far.clone())), &DROPPED).unwrap();
-        let copying = Registry::default().with(EnvFilter::new("info")).with(Copying::new(queue));
+        let copying = Registry::default().with(EnvFilter::new("info")).with(Copying(queue));
         tracing::subscriber::with_default(copying, &work);
         drop(writer);
         let direct = Registry::default().with(EnvFilter::new("info")).with(near.clone());

@@ -15,8 +15,8 @@ const CHUNK: usize = 64 << 10;
 /// The near end for tracing's formatters, which hand over a whole line with each write.
 #[derive(Debug, Clone)]
 pub struct LineSender {
-    queue: LineQueue<Box<[u8]>>,
-    are_json: bool,
+    pub queue: LineQueue<Box<[u8]>>,
+    pub are_json: bool,
 }
 
 /// Writes lines together.
@@ -24,12 +24,6 @@ pub struct LineSender {
 pub struct LineStream<W> {
     out: W,
     together: Vec<u8>,
-}
-
-impl LineSender {
-    pub fn new(queue: LineQueue<Box<[u8]>>, are_json: bool) -> Self {
-        Self { queue, are_json }
-    }
 }
 
 impl<W: Write> LineStream<W> {
@@ -117,7 +111,7 @@ mod tests {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
         let (queue, writer) = queue::start(LineStream::new(kept.clone()), &DROPPED).unwrap();
-        let mut lines = LineSender::new(queue, false);
+        let mut lines = LineSender { queue, are_json: false };
         for number in 0..1000 {
             lines.write_all(format!("{number}\n").as_bytes()).unwrap();
         }
@@ -134,7 +128,7 @@ mod tests {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
         let (queue, writer) = queue::start(LineStream::new(kept.clone()), &DROPPED).unwrap();
-        let mut lines = LineSender::new(queue, true);
+        let mut lines = LineSender { queue, are_json: true };
         lines.write_all("{\"a\":\"ü\u{9b}\u{7f}\"}\n".as_bytes()).unwrap();
         lines.write_all(b"{}\n").unwrap();
         drop(writer);

@@ -12,7 +12,7 @@ use super::random::SEED;
 const LONGEST: usize = 128;
 
 /// Visible ASCII without quotes, 1 to 128 characters. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Bytes);
 
 impl RequestId {
@@ -57,12 +57,6 @@ impl Default for RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for RequestId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
     }
 }
 

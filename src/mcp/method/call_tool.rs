@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::catalog::arguments::object_in_text;
 use crate::catalog::{Caller, CatalogServer};
+use crate::gateway::builtin::error_result;
 use crate::gateway::error::told_unavailable;
 use crate::gateway::{
     CallError, CallFailure, Client, FindError, FoundCall, NamedCall, NoResult, Outcome, Target,
@@ -21,7 +21,7 @@ use crate::mcp::endpoint::Endpoint;
 use crate::mcp::header_check;
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
-use crate::mcp::response::fault::{self, Fault};
+use crate::mcp::response::fault::Fault;
 use crate::protocol::Era;
 use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
 use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
@@ -209,17 +209,9 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
 fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
     let sentence = match error {
         CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
-        CallError::Limited(_)
-        | CallError::Unavailable(_)
-        | CallError::Deadline { .. }
-        | CallError::Link(_) => error.told(caller),
+        _ => error.told(caller),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
-}
-
-/// A tool's own failure, for the model to read.
-fn error_result(sentence: &str) -> Bytes {
-    fault::text(&json!({ "content": [{ "type": "text", "text": sentence }], "isError": true }))
 }
 
 /// The members of `_meta` that go on to the server, without the braces around them.
