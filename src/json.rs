@@ -8,6 +8,6 @@ mod text;
 
 pub use edits::{Edits, PathSegment};
 pub use first::First;
-pub use members::Members;
+pub use members::{Members, member};
 pub use splices::Splices;
 pub use text::{clip, hex, one_line, one_line_text, read};

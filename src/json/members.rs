@@ -70,6 +70,11 @@ impl<'a, const MOST: usize> Members<'a, MOST> {
     }
 }
 
+/// The member `name` of the object `text` as `T`; `None` when it is missing or is not a `T`.
+pub fn member<'a, T: Deserialize<'a>>(text: &'a str, name: &str) -> Option<T> {
+    serde_json::from_str::<Members<'a>>(text).ok()?.read(name)
+}
+
 impl<'de: 'a, 'a, const MOST: usize> Deserialize<'de> for Members<'a, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader<const MOST: usize>;

@@ -21,7 +21,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::input::bridge::Bridge;
-use super::list_entries::ListKind;
+use super::list_entries::{PROMPTS, RESOURCES, TEMPLATES};
 use super::method::pass_through::forward;
 use super::request::RequestContext;
 use super::response::fault::Fault;
@@ -35,52 +35,21 @@ use crate::upstream::{RpcError, Upstream};
 use lists::list_all;
 use uris::{in_contents, in_messages, rewritten};
 
+/// The members that name a prompt or a resource.
 #[derive(Deserialize)]
-struct PromptParams<'a> {
+struct Reference<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
     #[serde(borrow)]
-    name: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct ResourceParams<'a> {
+    name: Option<&'a RawValue>,
     #[serde(borrow)]
-    uri: &'a RawValue,
+    uri: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct CompletionParams<'a> {
     #[serde(borrow, rename = "ref")]
-    reference: CompletionReference<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum CompletionReference<'a> {
-    #[serde(rename = "ref/prompt")]
-    Prompt {
-        #[serde(borrow)]
-        name: Cow<'a, str>,
-    },
-    #[serde(rename = "ref/resource")]
-    Template {
-        #[serde(borrow)]
-        uri: Cow<'a, str>,
-    },
-}
-
-/// The same reference as text, to be replaced in the params.
-#[derive(Deserialize)]
-struct Placed<'a> {
-    #[serde(borrow, rename = "ref")]
-    reference: PlacedReference<'a>,
-}
-
-#[derive(Deserialize)]
-struct PlacedReference<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
+    reference: Reference<'a>,
 }
 
 /// Answers one of [`METHODS`](super::method::pass_through::METHODS) for all servers.
@@ -91,9 +60,9 @@ pub async fn answer(
     params: &str,
 ) -> Result<Bytes, Fault> {
     match method {
-        method::PROMPTS_LIST => list_all(request, bridge, ListKind::Prompts, params).await,
-        method::RESOURCES_LIST => list_all(request, bridge, ListKind::Resources, params).await,
-        method::RESOURCES_TEMPLATES_LIST => list_all(request, bridge, ListKind::Templates, params).await,
+        method::PROMPTS_LIST => list_all(request, bridge, &PROMPTS, params).await,
+        method::RESOURCES_LIST => list_all(request, bridge, &RESOURCES, params).await,
+        method::RESOURCES_TEMPLATES_LIST => list_all(request, bridge, &TEMPLATES, params).await,
         method::PROMPTS_GET => get_prompt(request, bridge, params).await,
         method::RESOURCES_READ => read_resource(request, bridge, params).await,
         method::COMPLETION_COMPLETE => complete(request, bridge, params).await,
@@ -102,56 +71,74 @@ pub async fn answer(
 }
 
 async fn get_prompt(request: &RequestContext, bridge: &Bridge, params: &str) -> Result<Bytes, Fault> {
-    let bad = || Fault::invalid_params("`name` must be a text");
-    let named: PromptParams<'_> = serde_json::from_str(params).map_err(|_| bad())?;
-    let name: Cow<'_, str> = serde_json::from_str(named.name.get()).map_err(|_| bad())?;
+    let (named, name) = serde_json::from_str(params)
+        .ok()
+        .and_then(|Reference { name, .. }| text(name))
+        .ok_or_else(|| Fault::invalid_params("`name` must be a text"))?;
     let (server, prompt) = find_prompt(request, bridge, &name).await?;
     let mut splices = Splices::new(params);
-    splices.set(named.name, &prompt);
-    let result = forward(request, &server, method::PROMPTS_GET, &splices.applied(), bridge).await?;
-    let (owner, size) = (request.caller.owner(server.name().as_str()), result.len());
-    let of = server.clone();
-    let named = move || rewritten(result, |splices| in_messages(splices, of.name().as_str()));
-    Ok(compute::run_sized(owner, size, named).await)
+    splices.set(named, &prompt);
+    read(request, bridge, server, method::PROMPTS_GET, &splices, in_messages).await
 }
 
 async fn read_resource(request: &RequestContext, bridge: &Bridge, params: &str) -> Result<Bytes, Fault> {
-    let bad = || Fault::invalid_params("`uri` must be a text");
-    let located: ResourceParams<'_> = serde_json::from_str(params).map_err(|_| bad())?;
-    let uri: Cow<'_, str> = serde_json::from_str(located.uri.get()).map_err(|_| bad())?;
+    let (located, uri) = serde_json::from_str(params)
+        .ok()
+        .and_then(|Reference { uri, .. }| text(uri))
+        .ok_or_else(|| Fault::invalid_params("`uri` must be a text"))?;
     let Some((server, own)) = find_uri(&request.mcp, &request.caller, &uri) else {
         return Err(resource_not_found(bridge.era, &uri));
     };
     let mut splices = Splices::new(params);
-    splices.set(located.uri, &own);
-    let result = forward(request, &server, method::RESOURCES_READ, &splices.applied(), bridge).await?;
-    let (owner, size) = (request.caller.owner(server.name().as_str()), result.len());
-    let of = server.clone();
-    let named = move || rewritten(result, |splices| in_contents(splices, of.name().as_str()));
+    splices.set(located, &own);
+    read(request, bridge, server, method::RESOURCES_READ, &splices, in_contents).await
+}
+
+/// The result of `server`, with URIs as they are at this endpoint.
+async fn read(
+    request: &RequestContext,
+    bridge: &Bridge,
+    server: Arc<Upstream>,
+    method: &str,
+    params: &Splices<'_>,
+    rename: fn(&mut Splices<'_>, &str),
+) -> Result<Bytes, Fault> {
+    let result = forward(request, &server, method, &params.applied(), bridge).await?;
+    let (owner, size, of) =
+        (request.caller.owner(server.name().as_str()), result.len(), server.name().clone());
+    let named = move || rewritten(result, |splices| rename(splices, of.as_str()));
     Ok(compute::run_sized(owner, size, named).await)
 }
 
 async fn complete(request: &RequestContext, bridge: &Bridge, params: &str) -> Result<Bytes, Fault> {
     let bad = || Fault::invalid_params("`ref` must be a reference to a prompt or a resource template");
-    let wanted: CompletionParams<'_> = serde_json::from_str(params).map_err(|_| bad())?;
-    let placed: Placed<'_> = serde_json::from_str(params).map_err(|_| bad())?;
+    let CompletionParams { reference } = serde_json::from_str(params).map_err(|_| bad())?;
     let mut splices = Splices::new(params);
-    let server = match &wanted.reference {
-        CompletionReference::Prompt { name } => {
-            let (server, prompt) = find_prompt(request, bridge, name).await?;
-            splices.set(placed.reference.name.ok_or_else(bad)?, &prompt);
+    let kind = text(reference.kind).map(|(_, kind)| kind);
+    let server = match kind.as_deref() {
+        Some("ref/prompt") => {
+            let (named, name) = text(reference.name).ok_or_else(bad)?;
+            let (server, prompt) = find_prompt(request, bridge, &name).await?;
+            splices.set(named, &prompt);
             server
         }
-        CompletionReference::Template { uri } => {
-            let Some((server, own)) = find_uri(&request.mcp, &request.caller, uri) else {
-                let shown = clip(uri, 256);
+        Some("ref/resource") => {
+            let (located, uri) = text(reference.uri).ok_or_else(bad)?;
+            let Some((server, own)) = find_uri(&request.mcp, &request.caller, &uri) else {
+                let shown = clip(&uri, 256);
                 return Err(Fault::invalid_params(format!("Unknown resource template: {shown}")));
             };
-            splices.set(placed.reference.uri.ok_or_else(bad)?, &own);
+            splices.set(located, &own);
             server
         }
+        _ => return Err(bad()),
     };
     forward(request, &server, method::COMPLETION_COMPLETE, &splices.applied(), bridge).await
+}
+
+/// A member with its text, if it is one.
+fn text(value: Option<&RawValue>) -> Option<(&RawValue, String)> {
+    Some((value?, serde_json::from_str(value?.get()).ok()?))
 }
 
 /// The server of the prompt called `name` here, and the prompt's own name.
@@ -169,7 +156,7 @@ async fn find_prompt(
     if let Some(found) = find() {
         return Ok(found);
     }
-    list_all(request, bridge, ListKind::Prompts, "{}").await?;
+    list_all(request, bridge, &PROMPTS, "{}").await?;
     find().ok_or_else(|| {
         let shown = clip(name, 128);
         Fault::invalid_params(format!("Unknown prompt: {shown}"))

@@ -26,7 +26,6 @@ use super::response::stream::{ResponseStream, Resumable, progress_token, takes_e
 use super::session::state::Session;
 use super::{aggregate, header_check, stateless_result};
 use crate::compute;
-use crate::gateway::Client;
 use crate::json::Members;
 use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::notification::Cancelled;
@@ -34,7 +33,7 @@ use crate::protocol::revision::WITH_SESSIONS;
 use crate::protocol::{Era, method, notification};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::queue;
-use crate::upstream::{ClientSide, MessageHandler, Progress};
+use crate::upstream::{ClientSide, Progress};
 
 /// Requests during which a server may send something to the client.
 const WITH_MESSAGES: [&str; 5] = [
@@ -64,10 +63,10 @@ pub async fn in_session(
             if method == notification::CANCELLED
                 && let Ok(cancelled) = serde_json::from_str::<Cancelled<'_>>(params)
             {
-                session.cancel(cancelled.request_id.get());
+                session.in_flight.cancel(cancelled.request_id.get());
             }
         }
-        Message::Response { id, answer } => session.client().answered(id, answer.into()),
+        Message::Response { id, answer } => session.client.answered(id, answer),
     }
     StatusCode::ACCEPTED.into_response()
 }
@@ -79,11 +78,10 @@ async fn request_in_session(
     method: &str,
     params: &str,
 ) -> Response {
-    let in_flight = session.request(id);
-    let client = session.client();
+    let in_flight = session.in_flight.add(id);
+    let client = session.client.askable();
     let token = progress_token(params);
-    let side = client.side();
-    let is_plain = token.is_none() && side.is_none();
+    let is_plain = token.is_none() && client.is_none();
     if is_plain || !WITH_MESSAGES.contains(&method) || !takes_events(&request.head.headers) {
         let performed = async {
             match method {
@@ -92,8 +90,6 @@ async fn request_in_session(
                     Box::pin(subscriptions::answer(request, session, method, params)).await
                 }
                 method::TOOLS_LIST => {
-                    let hearing: Arc<dyn MessageHandler> = client.clone();
-                    let client = side.map(|side| Client { side, hearing });
                     let bridge = Bridge { client, ..Bridge::plain(Era::Sessions) };
                     perform(request, method, params, &bridge).await
                 }
@@ -102,24 +98,18 @@ async fn request_in_session(
         };
         return match in_flight.cancelled.run_until_cancelled(performed).await {
             Some(Ok(result)) => fault::result(id, &result),
-            Some(Err(fault)) => fault.response_in_session(id),
+            Some(Err(fault)) => fault.response_in(Era::Sessions, Some(id)),
             // A client that cancels a request expects no answer.
             None => StatusCode::ACCEPTED.into_response(),
         };
     }
     let (to, messages) = queue();
     // As it was when the connection was chosen.
-    let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
+    let passes_log = client.as_ref().is_some_and(|client| client.side.log_level.is_some());
     let progress = Arc::new(Progress::passed_on(to.clone(), token.is_some(), passes_log));
-    let route = client.request(to);
-    let hearing: Arc<dyn MessageHandler> = client.clone();
-    let bridge = Bridge {
-        era: Era::Sessions,
-        progress: Some(progress.clone()),
-        client: side.map(|side| Client { side, hearing }),
-        session: Some(client.clone()),
-        called: None,
-    };
+    let route = session.client.request(to);
+    let (for_bridge, asked) = (Some(progress.clone()), Some(session.client.clone()));
+    let bridge = Bridge { progress: for_bridge, client, session: asked, ..Bridge::plain(Era::Sessions) };
     let resumable = Resumable { session: session.clone(), progress, shared: request.mcp.shared.clone() };
     let (request, method, params) = (request.clone(), method.to_owned(), request.slice(params));
     let (results, principal) = (request.mcp.gateway.results().clone(), request.caller.principal.clone());
@@ -181,9 +171,7 @@ async fn work(
     let (suspended, closing) = (request.mcp.shared.suspended.clone(), request.mcp.shared.closing.clone());
     if may_resume(&params) {
         let members: Members<'_> = serde_json::from_str(text(&params)).unwrap_or_default();
-        let state = members.get("requestState");
-        let state = state.and_then(|state| serde_json::from_str::<String>(state.get()).ok());
-        if let Some(state) = state.filter(|state| suspended.knows(state)) {
+        if let Some(state) = members.read::<String>("requestState").filter(|state| suspended.knows(state)) {
             let key = RequestKey::new(&request.caller, request.endpoint.server(), &method, &members);
             return match resumed(&request, &key, &state, &members).await {
                 Ok(active) if active.is_waiting() => suspended.suspend(key, active, &closing),
@@ -236,8 +224,7 @@ async fn resumed(
         let owner = request.caller.owner(request.endpoint.server().unwrap_or_default());
         header_check::check(owner, &request.head.headers, &tool.header_params, arguments).await?;
     }
-    let answers = members.get("inputResponses").and_then(|answers| serde_json::from_str(answers.get()).ok());
-    suspended.resume(key, state, &answers.unwrap_or_default())
+    suspended.resume(key, state, &members.read("inputResponses").unwrap_or_default())
 }
 
 /// The function for each method of both eras.

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde_json::{Number, Value};
 
 use super::response::fault::Fault;
-use super::stateless::{decode, mismatch};
+use super::stateless::decode;
 use crate::compute::{self, Owner};
 use crate::upstream::tools::header_params::{HeaderParam, ParamKind};
 use crate::upstream::tools::header_values::values_in;
@@ -34,7 +34,7 @@ pub async fn check(
     let values = values.map_err(|_| Fault::invalid_params("`arguments` are no JSON").bad())?;
     for (param, value) in params.iter().zip(&values) {
         agrees(headers, param, value.as_ref())
-            .map_err(|what| mismatch(&format!("the header {} {what}", param.header)))?;
+            .map_err(|what| Fault::header_mismatch(format_args!("the header {} {what}", param.header)))?;
     }
     Ok(())
 }

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -14,103 +13,68 @@ use crate::json::Members;
 use crate::protocol::method;
 use crate::upstream::tools::pages::{ListEntry, ListRoom, Page};
 
-/// A kind of list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListKind {
-    Prompts,
-    Resources,
-    Templates,
+/// A kind of list, with its names in the protocol and in the log.
+#[derive(Debug, PartialEq)]
+pub struct ListKind {
+    pub method: &'static str,
+    /// The member of the result that holds the list.
+    pub member: &'static str,
+    pub capability: &'static str,
+    /// The word for one entry in the log.
+    pub one: &'static str,
+    defined: Defined,
+    /// The member of an entry that names it, and is replaced at the endpoint of all servers.
+    key: &'static str,
 }
+
+pub static PROMPTS: ListKind = ListKind {
+    method: method::PROMPTS_LIST,
+    member: "prompts",
+    capability: "prompts",
+    one: "prompt",
+    defined: Defined::Prompt,
+    key: "name",
+};
+pub static RESOURCES: ListKind = ListKind {
+    method: method::RESOURCES_LIST,
+    member: "resources",
+    capability: "resources",
+    one: "resource",
+    defined: Defined::Resource,
+    key: "uri",
+};
+pub static TEMPLATES: ListKind = ListKind {
+    method: method::RESOURCES_TEMPLATES_LIST,
+    member: "resourceTemplates",
+    capability: "resources",
+    one: "resource template",
+    defined: Defined::ResourceTemplate,
+    key: "uriTemplate",
+};
 
 impl ListKind {
-    pub fn method(self) -> &'static str {
-        match self {
-            Self::Prompts => method::PROMPTS_LIST,
-            Self::Resources => method::RESOURCES_LIST,
-            Self::Templates => method::RESOURCES_TEMPLATES_LIST,
-        }
-    }
-
-    /// The member of the result that holds the list.
-    pub fn member(self) -> &'static str {
-        match self {
-            Self::Prompts => "prompts",
-            Self::Resources => "resources",
-            Self::Templates => "resourceTemplates",
-        }
-    }
-
-    pub fn capability(self) -> &'static str {
-        match self {
-            Self::Prompts => "prompts",
-            Self::Resources | Self::Templates => "resources",
-        }
-    }
-
-    /// The word for one entry in the log.
-    pub fn one(self) -> &'static str {
-        match self {
-            Self::Prompts => "prompt",
-            Self::Resources => "resource",
-            Self::Templates => "resource template",
-        }
-    }
-
-    fn defined(self) -> Defined {
-        match self {
-            Self::Prompts => Defined::Prompt,
-            Self::Resources => Defined::Resource,
-            Self::Templates => Defined::ResourceTemplate,
-        }
-    }
-
-    /// The member that an entry is found by.
-    fn key_name(self) -> &'static str {
-        match self {
-            Self::Prompts => "name",
-            Self::Resources => "uri",
-            Self::Templates => "uriTemplate",
-        }
-    }
-
     /// The kind that `method` lists.
-    pub fn of(method: &str) -> Option<Self> {
-        [Self::Prompts, Self::Resources, Self::Templates].into_iter().find(|kind| kind.method() == method)
+    pub fn of(method: &str) -> Option<&'static Self> {
+        [&PROMPTS, &RESOURCES, &TEMPLATES].into_iter().find(|kind| kind.method == method)
     }
 
-    /// The member of an entry that is replaced at the endpoint of all servers.
-    pub fn key(self, entry: &str) -> Option<&RawValue> {
-        let keys: EntryNames<'_> = serde_json::from_str(entry).ok()?;
-        match self {
-            Self::Prompts => keys.name,
-            Self::Resources => keys.uri,
-            Self::Templates => keys.uri_template,
-        }
+    /// The value that names `entry`, which strict clients read: the last one with its key.
+    pub fn key_of<'a>(&self, entry: &'a str) -> Option<&'a RawValue> {
+        let members: Members<'_> = serde_json::from_str(entry).ok()?;
+        members.0.iter().rev().find(|(name, _)| name == self.key).map(|(_, value)| *value)
     }
-}
-
-/// The members that name an entry, one for each kind.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EntryNames<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uri_template: Option<&'a RawValue>,
 }
 
 /// The text of an entry for clients, and its server's own name for it; `None` leaves it out.
 ///
 /// What is wrong with the entry goes into `findings`.
 pub fn readable<'a>(
-    kind: ListKind,
+    kind: &ListKind,
     entry: ListEntry<'a>,
     findings: &mut Findings,
 ) -> Option<(Cow<'a, str>, String)> {
     let left_out = |wrong, findings: &mut Findings| {
-        findings.left_out("(an entry)", &Flaw { member: kind.member().to_owned(), wrong });
+        findings.left_out("(an entry)", &Flaw { member: kind.member.to_owned(), wrong });
     };
     let ListEntry::Text(text) = entry else {
         left_out(Wrong::IsNo("list of entries that can be read: one is too large"), findings);
@@ -120,9 +84,9 @@ pub fn readable<'a>(
         left_out(Wrong::IsNo("list of objects"), findings);
         return None;
     };
-    let own = sent.get(kind.key_name()).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let own = sent.get(kind.key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let shown = sent.get("name").and_then(Value::as_str).unwrap_or(&own);
-    let held = definition::mended(kind.defined(), &sent);
+    let held = definition::mended(kind.defined, &sent);
     findings.note(shown, &held);
     let text = match held.ok()? {
         None => Cow::Borrowed(text),
@@ -138,14 +102,14 @@ pub fn readable<'a>(
 /// # Errors
 ///
 /// When `page` is not the JSON text of a page.
-pub fn readable_page(kind: ListKind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
-    let read = Page::read(&page, kind.member())?;
+pub fn readable_page(kind: &ListKind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
+    let read = Page::read(&page, kind.member)?;
     let (mut entries, mut is_changed) = (Vec::new(), false);
     let over = read.each(&mut ListRoom::default(), |entry| {
         let readable = readable(kind, entry, findings);
         is_changed |= !matches!(readable, Some((Cow::Borrowed(_), _)));
         let Some((text, own)) = readable else { return };
-        if kind == ListKind::Resources && url::Url::parse(&own).is_err() {
+        if *kind == RESOURCES && url::Url::parse(&own).is_err() {
             findings.left_out(&own, &Flaw { member: "uri".to_owned(), wrong: Wrong::IsNo("URI") });
             is_changed = true;
             return;
@@ -153,15 +117,15 @@ pub fn readable_page(kind: ListKind, page: Bytes, findings: &mut Findings) -> se
         entries.push(text);
     });
     let mut members: Members<'_> = serde_json::from_slice(&page)?;
-    let is_null = members.get(kind.member()).is_some_and(|list| list.get() == "null");
+    let is_null = members.get(kind.member).is_some_and(|list| list.get() == "null");
     if over.is_none() && !is_changed && !is_null {
         return Ok(page.clone());
     }
     if let Some(over) = over {
-        findings.cut(kind.member(), over, entries.len());
+        findings.cut(kind.member, over, entries.len());
     }
     let list = RawValue::from_string(format!("[{}]", entries.join(",")))?;
-    members.set(kind.member(), &list);
+    members.set(kind.member, &list);
     Ok(members.object().into())
 }
 
@@ -169,7 +133,7 @@ pub fn readable_page(kind: ListKind, page: Bytes, findings: &mut Findings) -> se
 mod tests {
     use super::*;
 
-    fn read(kind: ListKind, page: &'static str) -> String {
+    fn read(kind: &ListKind, page: &'static str) -> String {
         let read = readable_page(kind, Bytes::from_static(page.as_bytes()), &mut Findings::default());
         String::from_utf8(read.unwrap().to_vec()).unwrap()
     }
@@ -177,25 +141,23 @@ mod tests {
     #[test]
     fn a_page_keeps_its_bytes_when_nothing_is_wrong_with_it() {
         let page = r#"{ "prompts" : [ {"name":"p", "x":1.0}, {"name":"q"} ], "x":[1.50] }"#;
-        assert_eq!(read(ListKind::Prompts, page), page);
+        assert_eq!(read(&PROMPTS, page), page);
     }
 
     #[test]
     fn entries_are_mended_or_left_out_and_all_else_of_the_page_stays() {
         assert_eq!(
             read(
-                ListKind::Prompts,
+                &PROMPTS,
                 r#"{"x":1.50,"prompts":[{"name":"p","n":1.0},{"name":"q","title":null},7,{"title":"no name"}],"nextCursor":"n"}"#
             ),
             r#"{"x":1.50,"prompts":[{"name":"p","n":1.0},{"name":"q"}],"nextCursor":"n"}"#
         );
         assert_eq!(
-            read(ListKind::Resources, r#"{"resources":[{"uri":"readme","name":"r"},{"uri":"a:b"}]}"#),
+            read(&RESOURCES, r#"{"resources":[{"uri":"readme","name":"r"},{"uri":"a:b"}]}"#),
             r#"{"resources":[{"uri":"a:b","name":"a:b"}]}"#
         );
-        assert_eq!(read(ListKind::Templates, r#"{"resourceTemplates":null}"#), r#"{"resourceTemplates":[]}"#);
-        assert!(
-            readable_page(ListKind::Templates, Bytes::from_static(b"{}"), &mut Findings::default()).is_err()
-        );
+        assert_eq!(read(&TEMPLATES, r#"{"resourceTemplates":null}"#), r#"{"resourceTemplates":[]}"#);
+        assert!(readable_page(&TEMPLATES, Bytes::from_static(b"{}"), &mut Findings::default()).is_err());
     }
 }

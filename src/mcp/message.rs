@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::response::fault::Fault;
 use crate::json;
+use crate::protocol::error_code::PARSE_ERROR;
 
 /// One message.
 #[derive(Debug)]
@@ -32,31 +33,8 @@ pub enum Message<'a> {
     },
 }
 
-/// The client's answer to one question, as JSON text.
-#[derive(Debug)]
-pub enum ClientAnswer {
-    Result(Box<str>),
-    Error(Box<str>),
-}
-
-impl From<Result<&str, &str>> for ClientAnswer {
-    fn from(answer: Result<&str, &str>) -> Self {
-        match answer {
-            Ok(result) => Self::Result(result.into()),
-            Err(error) => Self::Error(error.into()),
-        }
-    }
-}
-
-impl ClientAnswer {
-    /// The member of a JSON-RPC response that holds the answer.
-    pub fn member(&self) -> String {
-        match self {
-            Self::Result(result) => format!("\"result\":{result}"),
-            Self::Error(error) => format!("\"error\":{error}"),
-        }
-    }
-}
+/// The client's answer to one question, its result or its error, as JSON text.
+pub type ClientAnswer = Result<Box<str>, Box<str>>;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -91,11 +69,8 @@ impl<'a> Message<'a> {
                 return Err(Fault::invalid_request("this is no JSON-RPC message"));
             }
             Err(error) => {
-                return Err(Fault::parse_error(format!(
-                    "the body is no JSON (line {}, column {})",
-                    error.line(),
-                    error.column()
-                )));
+                let place = format!("line {}, column {}", error.line(), error.column());
+                return Err(Fault::new(PARSE_ERROR, format!("the body is no JSON ({place})")));
             }
         };
         if envelope.jsonrpc.as_deref() != Some("2.0") {

@@ -1,13 +1,11 @@
 //! One request, as every method sees it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
@@ -19,6 +17,7 @@ use crate::catalog::Caller;
 use crate::config::ServerName;
 use crate::gateway::{CallContext, EarlyPermit, NamedCall};
 use crate::http::{correlation, forwarded};
+use crate::json::member;
 use crate::memory_budget::{Reservation, SMALL};
 use crate::protocol::header::SESSION_ID;
 use crate::protocol::method;
@@ -106,13 +105,8 @@ impl RequestContext {
 
     /// Records the refusal of a call that names its tool, before it is looked at.
     pub fn note_refusal(&self, method: &str, params: &str, fault: &Fault) {
-        #[derive(Deserialize)]
-        struct Named<'a> {
-            #[serde(borrow)]
-            name: Cow<'a, str>,
-        }
         if method == method::TOOLS_CALL
-            && let Ok(Named { name }) = serde_json::from_str(params)
+            && let Some(name) = member::<String>(params, "name")
         {
             let (context, outcome) = (self.call_context(), fault.outcome().name());
             let names = (self.endpoint.server().unwrap_or("-"), &*name);

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::input::client::{LARGEST_CAPABILITIES, askable, too_large_capabilities};
 use super::message::Message;
-use super::response::fault::{Fault, Status};
+use super::response::fault::Fault;
+use super::session::id::digest;
 use crate::catalog::Caller;
 use crate::json::Members;
 use crate::protocol::meta::{CLIENT_CAPABILITIES, LOG_LEVEL, PROTOCOL_VERSION};
@@ -42,14 +42,9 @@ impl Declared {
         if &*self.capabilities == "{}" && self.log_level.is_none() {
             return None;
         }
-        let mut digest = Sha256::new();
         let (principal, profile) = (caller.principal.id(), caller.profile.as_deref());
-        for text in [principal, profile, Some(&*self.capabilities), self.log_level.as_deref()] {
-            let text = text.unwrap_or_default();
-            digest.update(text.len().to_le_bytes());
-            digest.update(text);
-        }
-        let key = digest.finalize().into();
+        let texts = [principal, profile, Some(&*self.capabilities), self.log_level.as_deref()];
+        let key = digest(texts.into_iter().map(Option::unwrap_or_default));
         Some(ClientSide {
             key,
             alike: key,
@@ -87,25 +82,25 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
         Message::Response { .. } => return Err(no_session()),
     };
     let params: DeclaredParams<'_> = serde_json::from_str(params).map_err(|_| {
-        bad(Fault::invalid_params("`params` must hold an object `_meta`, and texts as names"))
+        Fault::invalid_params("`params` must hold an object `_meta`, and texts as names").bad()
     })?;
     let meta = params.meta.unwrap_or_default();
-    let text = |key: &str| meta.get(key).and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+    let text = |key| meta.read::<String>(key);
     let declared = text(PROTOCOL_VERSION);
-    let header = headers.get(header::PROTOCOL_VERSION).map(HeaderValue::to_str);
-    let header = match header {
-        Some(Ok(revision)) => Some(revision),
-        Some(Err(_)) => {
-            return Err(mismatch("the header MCP-Protocol-Version holds characters that no revision has"));
-        }
-        None => None,
-    };
+    let header =
+        headers.get(header::PROTOCOL_VERSION).map(HeaderValue::to_str).transpose().map_err(|_| {
+            Fault::header_mismatch("the header MCP-Protocol-Version holds characters that no revision has")
+        })?;
     match (&declared, header) {
-        (None, header) if header.is_none_or(is_of_sessions) => return Err(no_session()),
-        (None, _) => return Err(bad(Fault::invalid_params(format!("`_meta` lacks `{PROTOCOL_VERSION}`")))),
-        (Some(_), None) => return Err(mismatch("the header MCP-Protocol-Version is missing")),
+        (None, header) if header.is_none_or(|revision| WITH_SESSIONS.contains(&revision)) => {
+            return Err(no_session());
+        }
+        (None, _) => return Err(Fault::invalid_params(format!("`_meta` lacks `{PROTOCOL_VERSION}`")).bad()),
+        (Some(_), None) => return Err(Fault::header_mismatch("the header MCP-Protocol-Version is missing")),
         (Some(declared), Some(header)) if declared != header => {
-            return Err(mismatch("the header MCP-Protocol-Version and `_meta` name different revisions"));
+            return Err(Fault::header_mismatch(
+                "the header MCP-Protocol-Version and `_meta` name different revisions",
+            ));
         }
         (Some(declared), Some(_)) if declared != STATELESS => {
             return Err(Fault::unsupported_revision(declared, &[STATELESS]));
@@ -114,17 +109,15 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
     }
     let capabilities = meta.get(CLIENT_CAPABILITIES).filter(|value| value.get().starts_with('{'));
     let Some(capabilities) = capabilities else {
-        return Err(bad(Fault::invalid_params(format!("`_meta` lacks the object `{CLIENT_CAPABILITIES}`"))));
+        return Err(Fault::invalid_params(format!("`_meta` lacks the object `{CLIENT_CAPABILITIES}`")).bad());
     };
     if capabilities.get().len() > LARGEST_CAPABILITIES {
-        return Err(bad(too_large_capabilities()));
+        return Err(too_large_capabilities().bad());
     }
     let log_level = match text(LOG_LEVEL) {
         Some(level) if !LEVELS.contains(&level.as_str()) => {
-            return Err(bad(Fault::invalid_params(format!(
-                "`{LOG_LEVEL}` is none of {}",
-                LEVELS.join(", ")
-            ))));
+            let levels = LEVELS.join(", ");
+            return Err(Fault::invalid_params(format!("`{LOG_LEVEL}` must be one of {levels}")).bad());
         }
         level => level.map(Arc::from),
     };
@@ -146,19 +139,15 @@ pub fn check(headers: &HeaderMap, message: &Message<'_>) -> Result<Declared, Fau
     Ok(declared)
 }
 
-fn is_of_sessions(revision: &str) -> bool {
-    WITH_SESSIONS.contains(&revision)
-}
-
 fn agrees(headers: &HeaderMap, name: &HeaderName, shown: &str, expected: &str) -> Result<(), Fault> {
     let Some(value) = headers.get(name) else {
-        return Err(mismatch(&format!("the header {shown} is missing")));
+        return Err(Fault::header_mismatch(format_args!("the header {shown} is missing")));
     };
     let decoded = value.to_str().ok().and_then(decode);
     match decoded {
-        None => Err(mismatch(&format!("the header {shown} cannot be read"))),
+        None => Err(Fault::header_mismatch(format_args!("the header {shown} cannot be read"))),
         Some(value) if value == expected => Ok(()),
-        Some(_) => Err(mismatch(&format!("the header {shown} does not match the body"))),
+        Some(_) => Err(Fault::header_mismatch(format_args!("the header {shown} does not match the body"))),
     }
 }
 
@@ -170,18 +159,11 @@ pub fn decode(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-pub fn mismatch(what: &str) -> Fault {
-    Fault::header_mismatch(format!("Header mismatch: {what}"))
-}
-
-fn bad(fault: Fault) -> Fault {
-    fault.at(Status::Always(StatusCode::BAD_REQUEST))
-}
-
 fn no_session() -> Fault {
-    bad(Fault::invalid_request(
+    Fault::invalid_request(
         "there is no session: open one with `initialize` and send its Mcp-Session-Id, or declare revision 2026-07-28",
-    ))
+    )
+    .bad()
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::response::fault::with_members;
+use crate::json::Members;
 use crate::protocol::method;
 use crate::upstream::Freshness;
 
@@ -27,16 +26,6 @@ pub fn cache_members(freshness: Freshness, longest: u64, is_private: bool) -> St
 ///
 /// 2026-07-28, schema, `Result` and `CacheableResult`.
 pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said<'a> {
-        #[serde(borrow)]
-        result_type: Option<&'a RawValue>,
-        #[serde(borrow)]
-        ttl_ms: Option<&'a RawValue>,
-        #[serde(borrow)]
-        cache_scope: Option<&'a RawValue>,
-    }
     let ttl = match method {
         method::SERVER_DISCOVER
         | method::TOOLS_LIST
@@ -55,18 +44,19 @@ pub fn completed(method: &str, result: Bytes, is_open: bool) -> Bytes {
     static NAMES: LazyLock<[Finder<'static>; 3]> =
         LazyLock::new(|| ["\"resultType\"", "\"ttlMs\"", "\"cacheScope\""].map(Finder::new));
     let says = NAMES.iter().any(|name| name.find(&result).is_some());
-    let said: Said<'_> = says.then(|| serde_json::from_slice(&result).ok()).flatten().unwrap_or_default();
+    let said: Members<'_> = says.then(|| serde_json::from_slice(&result).ok()).flatten().unwrap_or_default();
     let mut members = String::new();
-    if said.result_type.is_none() {
+    let kind = said.get("resultType");
+    if kind.is_none() {
         members.push_str(r#""resultType":"complete","#);
     }
     // An interim `input_required` is not to be cached.
-    let is_interim = said.result_type.is_some_and(|kind| kind.get() != r#""complete""#);
+    let is_interim = kind.is_some_and(|kind| kind.get() != r#""complete""#);
     if let Some(ttl) = ttl.filter(|_| !is_interim) {
-        if said.ttl_ms.is_none() {
+        if said.get("ttlMs").is_none() {
             members.push_str(&format!(r#""ttlMs":{ttl},"#));
         }
-        if said.cache_scope.is_none() {
+        if said.get("cacheScope").is_none() {
             // With keys, a list depends on its caller.
             members.push_str(&format!(r#""cacheScope":"{}","#, if is_open { "public" } else { "private" }));
         }

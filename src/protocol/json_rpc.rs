@@ -27,7 +27,13 @@ pub fn answer(id: impl Display, outcome: impl Display) -> String {
 
 /// The member `"error":...` of an answer.
 pub fn error(code: i64, message: &str) -> String {
-    format!(r#""error":{{"code":{code},"message":{}}}"#, Value::from(message))
+    error_with(code, message, None)
+}
+
+/// The member `"error":...` of an answer; `data` is JSON text.
+pub fn error_with(code: i64, message: &str, data: Option<&str>) -> String {
+    let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
+    format!(r#""error":{{"code":{code},"message":{}{data}}}"#, Value::from(message))
 }
 
 /// The answer to the request `id` with the JSON text of its result, which may be large.

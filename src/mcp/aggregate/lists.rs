@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use crate::catalog::definition::Findings;
 use crate::catalog::resource_uri::joined;
 use crate::compute;
-use crate::json::{Splices, clip};
+use crate::json::{Splices, clip, member};
 use crate::mcp::capabilities;
 use crate::mcp::input::bridge::Bridge;
-use crate::mcp::list_entries::{self, ListKind};
+use crate::mcp::list_entries::{self, ListKind, PROMPTS};
 use crate::mcp::method::pass_through::forward;
 use crate::mcp::request::{RequestContext, kept};
 use crate::mcp::response::fault::Fault;
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The list of one server.
 #[derive(Debug)]
 struct ServerEntries {
-    kind: ListKind,
+    kind: &'static ListKind,
     /// The pages, which keep their room among the results while their entries are in memory.
     pages: Vec<Bytes>,
     entries: Vec<ListedEntry>,
@@ -53,25 +52,20 @@ struct ListedEntry {
 pub async fn list_all(
     request: &RequestContext,
     bridge: &Bridge,
-    kind: ListKind,
+    kind: &'static ListKind,
     params: &str,
 ) -> Result<Bytes, Fault> {
-    #[derive(Deserialize)]
-    struct Params<'a> {
-        #[serde(borrow)]
-        cursor: Option<&'a RawValue>,
-    }
-    if serde_json::from_str::<Params<'_>>(params).is_ok_and(|params| params.cursor.is_some()) {
+    if member::<Option<&RawValue>>(params, "cursor").flatten().is_some() {
         return Err(Fault::invalid_params("there is no such `cursor`: this list comes whole"));
     }
     request.first_outcomes().await;
-    let servers = offering(request, kind.capability());
+    let servers = offering(request, kind.capability);
     // A list asks the client nothing, so that no server needs a connection of its own for it.
     let bridge = &Bridge::plain(bridge.era);
     let answers = join_all(servers.iter().map(|server| listed(request, bridge, server, kind))).await;
     let listed: Vec<_> =
         servers.iter().zip(answers).filter_map(|(server, list)| Some((server, list?))).collect();
-    if kind == ListKind::Prompts {
+    if *kind == PROMPTS {
         let heard = listed.iter().map(|(server, list)| {
             (server.name().clone(), list.entries.iter().map(|entry| entry.own.clone()).collect())
         });
@@ -91,7 +85,7 @@ pub async fn list_all(
     let room = request.room_for(size).await?;
     let entries = compute::run_sized(&owner, size, move || joined_entries(kind, &named)).await;
     drop(pages);
-    let mut text = format!("{{\"{}\":[{entries}]", kind.member());
+    let mut text = format!("{{\"{}\":[{entries}]", kind.member);
     if bridge.era == Era::Stateless {
         text.push_str(&cache_members(freshness, longest, !request.mcp.is_open()));
     }
@@ -111,13 +105,13 @@ fn offering(request: &RequestContext, capability: &str) -> Vec<Arc<Upstream>> {
 fn shown_name(
     request: &RequestContext,
     server: &Upstream,
-    kind: ListKind,
+    kind: &'static ListKind,
     entry: &ListedEntry,
 ) -> Option<String> {
-    Some(match kind {
-        ListKind::Prompts => request.mcp.prompts.of(server.name(), &entry.own)?.to_string(),
-        ListKind::Resources | ListKind::Templates => joined(server.name().as_str(), &entry.own),
-    })
+    if *kind == PROMPTS {
+        return Some(request.mcp.prompts.of(server.name(), &entry.own)?.to_string());
+    }
+    Some(joined(server.name().as_str(), &entry.own))
 }
 
 /// The list of `server`; `None` when it gives none, which is logged.
@@ -125,12 +119,12 @@ async fn listed(
     request: &RequestContext,
     bridge: &Bridge,
     server: &Upstream,
-    kind: ListKind,
+    kind: &'static ListKind,
 ) -> Option<ServerEntries> {
-    let (name, what) = (server.name(), kind.member());
+    let (name, what) = (server.name(), kind.member);
     let why = match timeout(PATIENCE, pages(request, bridge, server, kind)).await {
         Ok(Ok(listed)) => {
-            listed.findings.tell(name, kind.one(), Some(&request.mcp.shared.told));
+            listed.findings.tell(name, kind.one, Some(&request.mcp.shared.told));
             return Some(listed);
         }
         // It has resources, but no templates.
@@ -148,14 +142,14 @@ async fn pages(
     request: &RequestContext,
     bridge: &Bridge,
     server: &Upstream,
-    kind: ListKind,
+    kind: &'static ListKind,
 ) -> Result<ServerEntries, Fault> {
     let name = server.name();
     let mut listed = ServerEntries::new(kind);
     let mut cursors = HashSet::new();
     let mut params = "{}".to_owned();
     loop {
-        let page = forward(request, server, kind.method(), &params, bridge).await?;
+        let page = forward(request, server, kind.method, &params, bridge).await?;
         let next;
         (listed, next) = compute::run_sized(name.as_str(), page.len(), move || listed.with(&page)).await;
         let why = match next? {
@@ -167,7 +161,7 @@ async fn pages(
             AfterPage::Page(_) => "goes in circles (a cursor came twice)".to_owned(),
             AfterPage::TooLong(bound) => format!("is longer than {bound}"),
         };
-        let (what, count) = (kind.member(), listed.entries.len());
+        let (what, count) = (kind.member, listed.entries.len());
         tracing::warn!(mcp_server = %name, "{name}: its list of {what} {why} and is cut after {count}");
         return Ok(listed);
     }
@@ -181,7 +175,7 @@ enum AfterPage {
 }
 
 impl ServerEntries {
-    fn new(kind: ListKind) -> Self {
+    fn new(kind: &'static ListKind) -> Self {
         Self {
             kind,
             pages: Vec::new(),
@@ -203,9 +197,9 @@ impl ServerEntries {
     fn add(&mut self, page: &[u8]) -> Result<AfterPage, Fault> {
         let Self { kind, entries, names, room, freshness, findings, pages: _ } = self;
         let page =
-            Page::read(page, kind.member()).map_err(|_| Fault::internal("the server's answer is no list"))?;
+            Page::read(page, kind.member).map_err(|_| Fault::internal("the server's answer is no list"))?;
         let over = page.each(room, |entry| {
-            let Some((text, own)) = list_entries::readable(*kind, entry, findings) else { return };
+            let Some((text, own)) = list_entries::readable(kind, entry, findings) else { return };
             let own = Arc::<str>::from(own);
             if names.insert(own.clone()) {
                 entries.push(ListedEntry { text: text.into(), own });
@@ -221,10 +215,10 @@ impl ServerEntries {
 }
 
 /// The texts of entries, each with the name that stands before it in `named`.
-fn joined_entries(kind: ListKind, named: &[(String, Box<str>)]) -> String {
+fn joined_entries(kind: &'static ListKind, named: &[(String, Box<str>)]) -> String {
     let mut joined = String::new();
     for (name, text) in named {
-        let Some(key) = kind.key(text) else { continue };
+        let Some(key) = kind.key_of(text) else { continue };
         let mut splices = Splices::new(text);
         splices.set(key, name);
         if !joined.is_empty() {
@@ -238,10 +232,11 @@ fn joined_entries(kind: ListKind, named: &[(String, Box<str>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::list_entries::RESOURCES;
 
     #[test]
     fn a_page_gives_its_entries_once_with_the_smallest_ttl_and_the_narrowest_scope() {
-        let mut listed = ServerEntries::new(ListKind::Resources);
+        let mut listed = ServerEntries::new(&RESOURCES);
         let mut add = |page: &str| match listed.add(page.as_bytes()) {
             Ok(AfterPage::Page(next)) => Ok(Some(next)),
             Ok(_) => Ok(None),
@@ -261,14 +256,14 @@ mod tests {
         assert_eq!(listed.freshness, Freshness { ttl: Some(5), is_private: true });
         let named: Vec<_> = listed.entries.into_iter().map(|entry| ("n".to_owned(), entry.text)).collect();
         assert_eq!(
-            joined_entries(ListKind::Resources, &named),
+            joined_entries(&RESOURCES, &named),
             r#"{"uri":"n","name":"n","x":1.50},{"uri":"n","name":"a:2"}"#
         );
     }
 
     #[test]
     fn a_page_of_what_is_no_entry_is_read_to_the_bound_only() {
-        let mut listed = ServerEntries::new(ListKind::Prompts);
+        let mut listed = ServerEntries::new(&PROMPTS);
         let page =
             format!(r#"{{"prompts":[{{}}{},{{"name":"late"}}],"nextCursor":"n"}}"#, ",{}".repeat(20_000));
         assert!(matches!(listed.add(page.as_bytes()), Ok(AfterPage::TooLong(TooLong::Entries(_)))));

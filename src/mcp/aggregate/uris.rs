@@ -2,57 +2,28 @@
 //!
 //! All other text keeps the server's bytes.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::catalog::ServerSource;
 use crate::catalog::resource_uri::joined;
 use crate::gateway::Target;
-use crate::json::Splices;
-
-/// The members of one item of content that hold URIs.
-#[derive(Deserialize)]
-struct UriItem<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ResourceUri<'a> {
-    #[serde(borrow)]
-    uri: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
+use crate::gateway::builtin::relayed_to;
+use crate::json::{Splices, member};
 
 /// A tool's result as the endpoint of all servers shows it: the URIs of resources name their server.
 pub fn tool_result(target: &Target, arguments: &[u8], result: Bytes) -> Bytes {
-    #[derive(Deserialize)]
-    struct Inner<'a> {
-        #[serde(borrow)]
-        server: Cow<'a, str>,
-    }
     match &target.server.source {
         ServerSource::Upstream(_) => {
             rewritten(result, |splices| in_items(splices, target.server.name.as_str()))
         }
         // A result of `call_tool` comes from the server that it called.
-        ServerSource::Gateway => match serde_json::from_slice::<Inner<'_>>(arguments) {
-            Ok(inner) => rewritten(result, |splices| in_items(splices, &inner.server)),
-            Err(_) => result,
+        ServerSource::Gateway => match relayed_to(&target.tool.name, arguments) {
+            Some(server) => rewritten(result, |splices| in_items(splices, &server)),
+            None => result,
         },
     }
 }
@@ -71,21 +42,15 @@ pub fn rewritten(result: Bytes, edit: impl FnOnce(&mut Splices<'_>)) -> Bytes {
 
 /// The URIs in a tool's result.
 fn in_items(splices: &mut Splices<'_>, server: &str) {
-    if let Ok(Content { content: Some(content) }) = serde_json::from_str(splices.text()) {
+    if let Some(content) = member(splices.text(), "content") {
         in_content(splices, server, content);
     }
 }
 
 /// The URIs in a prompt's messages.
 pub fn in_messages(splices: &mut Splices<'_>, server: &str) {
-    #[derive(Deserialize)]
-    struct Prompt<'a> {
-        #[serde(borrow)]
-        messages: Vec<&'a RawValue>,
-    }
-    let Ok(prompt) = serde_json::from_str::<Prompt<'_>>(splices.text()) else { return };
-    for message in prompt.messages {
-        if let Ok(Content { content: Some(content) }) = serde_json::from_str(message.get()) {
+    for message in member::<Vec<&RawValue>>(splices.text(), "messages").unwrap_or_default() {
+        if let Some(content) = member(message.get(), "content") {
             in_content(splices, server, content);
         }
     }
@@ -93,16 +58,8 @@ pub fn in_messages(splices: &mut Splices<'_>, server: &str) {
 
 /// The URIs in a result of `resources/read`.
 pub fn in_contents(splices: &mut Splices<'_>, server: &str) {
-    #[derive(Deserialize)]
-    struct Read<'a> {
-        #[serde(borrow)]
-        contents: Vec<&'a RawValue>,
-    }
-    let Ok(read) = serde_json::from_str::<Read<'_>>(splices.text()) else { return };
-    for contents in read.contents {
-        if let Ok(located) = serde_json::from_str::<ResourceUri<'_>>(contents.get()) {
-            join(splices, server, located.uri);
-        }
+    for contents in member::<Vec<&RawValue>>(splices.text(), "contents").unwrap_or_default() {
+        join(splices, server, contents);
     }
 }
 
@@ -113,14 +70,11 @@ fn in_content<'a>(splices: &mut Splices<'a>, server: &str, content: &'a RawValue
         false => vec![content],
     };
     for item in items {
-        let Ok(item) = serde_json::from_str::<UriItem<'_>>(item.get()) else { continue };
-        match item.kind.as_deref() {
-            Some("resource_link") => join(splices, server, item.uri),
+        match member::<String>(item.get(), "type").as_deref() {
+            Some("resource_link") => join(splices, server, item),
             Some("resource") => {
-                let resource =
-                    item.resource.map(|resource| serde_json::from_str::<ResourceUri<'_>>(resource.get()));
-                if let Some(Ok(resource)) = resource {
-                    join(splices, server, resource.uri);
+                if let Some(resource) = member(item.get(), "resource") {
+                    join(splices, server, resource);
                 }
             }
             _ => {}
@@ -128,10 +82,11 @@ fn in_content<'a>(splices: &mut Splices<'a>, server: &str, content: &'a RawValue
     }
 }
 
-/// Puts `server` in front of a URI, if the value is a text.
-fn join<'a>(splices: &mut Splices<'a>, server: &str, uri: Option<&'a RawValue>) {
-    let Some(uri) = uri else { return };
-    if let Ok(own) = serde_json::from_str::<Cow<'_, str>>(uri.get()) {
+/// Puts `server` in front of the URI of `resource`, if it has one.
+fn join<'a>(splices: &mut Splices<'a>, server: &str, resource: &'a RawValue) {
+    if let Some(uri) = member::<&RawValue>(resource.get(), "uri")
+        && let Ok(own) = serde_json::from_str::<String>(uri.get())
+    {
         splices.set(uri, &joined(server, &own));
     }
 }

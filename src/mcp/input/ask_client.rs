@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 use super::client::{NoAnswer, SessionClient};
 use crate::gateway::Outcome;
 use crate::json::Members;
-use crate::mcp::message::ClientAnswer;
 use crate::mcp::response::fault::Fault;
 use crate::protocol::method;
 use crate::upstream::ANSWERED_WITHIN;
@@ -70,12 +69,12 @@ async fn one(client: &SessionClient, key: &str, asked: &RawValue) -> Result<Stri
     let ended = |outcome, message: String| Err(Fault::internal(message).ended(outcome));
     let params = asked.params.map_or("{}", RawValue::get);
     match client.ask(&asked.method, params).await {
-        Ok(ClientAnswer::Result(result)) => Ok(format!("{}:{result}", Value::from(key))),
+        Ok(Ok(result)) => Ok(format!("{}:{result}", Value::from(key))),
         // A client that cannot show the form leaves it unanswered, which the server understands.
-        Ok(ClientAnswer::Error(_)) if asked.method == method::ELICITATION_CREATE => {
+        Ok(Err(_)) if asked.method == method::ELICITATION_CREATE => {
             Ok(format!(r#"{}:{{"action":"cancel"}}"#, Value::from(key)))
         }
-        Ok(ClientAnswer::Error(_)) => {
+        Ok(Err(_)) => {
             ended(Outcome::InputRefused, format!("the client refused `{method}`, which the server needs"))
         }
         Err(NoAnswer::Unreachable) => {

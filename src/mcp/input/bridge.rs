@@ -124,8 +124,9 @@ impl Bridge {
             return None;
         }
         members.0.retain(|(name, _)| !OF_STATELESS.contains(&&**name));
-        let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
-        let Some(mut meta) = meta else { return Some(members.object().into()) };
+        let Some(mut meta) = members.read::<Members<'_>>("_meta") else {
+            return Some(members.object().into());
+        };
         meta.0.retain(|(name, _)| name != SERVER_INFO);
         members.0.retain(|(name, _)| name != "_meta");
         if meta.0.is_empty() {

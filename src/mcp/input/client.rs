@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::questions::{Awaited, Questions, UNANSWERED};
+use crate::gateway::Client;
 use crate::mcp::extensions::{self, EXTENSIONS};
 use crate::mcp::message::ClientAnswer;
 use crate::mcp::response::fault::Fault;
@@ -107,6 +108,11 @@ impl SessionClient {
         })
     }
 
+    /// The client as a server may ask it; `None` when servers need not tell it from other clients.
+    pub fn askable(self: &Arc<Self>) -> Option<Client> {
+        self.side().map(|side| Client { side, hearing: self.clone() })
+    }
+
     /// A number that other sessions hardly have, and that does not disclose the session's id.
     pub fn number_of_its_own(&self) -> u64 {
         self.key.iter().take(6).fold(0, |number, byte| (number << 8) | u64::from(*byte))
@@ -150,11 +156,14 @@ impl SessionClient {
     }
 
     /// Takes the client's answer to the question `id` (JSON text). Answers with an unknown id are ignored.
-    pub fn answered(&self, id: &str, answer: ClientAnswer) {
+    pub fn answered(&self, id: &str, answer: Result<&str, &str>) {
         match id.parse().ok().and_then(|number| self.questions.take(number)) {
-            Some(Awaited::Server { question, .. }) => question.answer(&answer.member()),
+            Some(Awaited::Server { question, .. }) => question.answer(&match answer {
+                Ok(result) => format!("\"result\":{result}"),
+                Err(error) => format!("\"error\":{error}"),
+            }),
             Some(Awaited::Round(waiting)) => {
-                let _caller_left = waiting.send(answer);
+                let _caller_left = waiting.send(answer.map(Box::from).map_err(Box::from));
             }
             None => {}
         }

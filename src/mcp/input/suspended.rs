@@ -23,7 +23,7 @@ use crate::gateway::{Client, Outcome};
 use crate::json::Members;
 use crate::mcp::response::fault::{self, Fault};
 use crate::mcp::response::finished::Finished;
-use crate::mcp::session::id::new_id;
+use crate::mcp::session::id::{digest, new_id};
 use crate::shares::{Bounds, Principal};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::WAITING;
@@ -77,21 +77,12 @@ pub struct ConnectionSlot {
 impl RequestKey {
     /// The key of a request at the endpoint of `server`, or at that of all.
     pub fn new(caller: &Caller, server: Option<&str>, method: &str, params: &Members<'_>) -> Self {
-        let mut digest = Sha256::new();
-        for text in [server.unwrap_or_default(), method] {
-            digest.update(text.len().to_le_bytes());
-            digest.update(text);
-        }
         // These members differ from round to round.
         let same = |name: &str| !matches!(name, "_meta" | "inputResponses" | "requestState");
-        for (name, value) in params.0.iter().filter(|(name, _)| same(name)) {
-            for text in [&**name, value.get()] {
-                digest.update(text.len().to_le_bytes());
-                digest.update(text);
-            }
-        }
-        let (principal, profile) = (caller.principal.clone(), caller.profile.clone());
-        Self { principal, profile, request: digest.finalize().into() }
+        let members = params.0.iter().filter(|(name, _)| same(name));
+        let texts = members.flat_map(|(name, value)| [&**name, value.get()]);
+        let request = digest([server.unwrap_or_default(), method].into_iter().chain(texts));
+        Self { principal: caller.principal.clone(), profile: caller.profile.clone(), request }
     }
 }
 

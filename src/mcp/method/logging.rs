@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::pass_through::forward;
 use crate::gateway::Client;
+use crate::json::member;
 use crate::mcp::endpoint::Endpoint;
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
@@ -21,11 +21,6 @@ use crate::upstream::Upstream;
 
 /// How long all servers together may take to get another level of their log.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-#[derive(Deserialize)]
-struct LevelParams {
-    level: String,
-}
 
 /// Sets the level for the session, which has connections of its own from now on.
 ///
@@ -40,13 +35,14 @@ pub async fn set_level(
     session: &Arc<Session>,
     params: &str,
 ) -> Result<Bytes, Fault> {
-    let wanted: LevelParams =
-        serde_json::from_str(params).map_err(|_| Fault::invalid_params("`level` must be a text"))?;
-    if !LEVELS.contains(&wanted.level.as_str()) {
+    let Some(level) = member::<String>(params, "level") else {
+        return Err(Fault::invalid_params("`level` must be a text"));
+    };
+    if !LEVELS.contains(&level.as_str()) {
         return Err(Fault::invalid_params(format!("`level` must be one of {}", LEVELS.join(", "))));
     }
-    let client = session.client();
-    client.set_log_level(wanted.level.into());
+    let client = &session.client;
+    client.set_log_level(level.into());
     let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
     let (context, is_all) = (request.forwarding_context(), request.endpoint == Endpoint::All);
     let principal = request.caller.principal.clone();

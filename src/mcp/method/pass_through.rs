@@ -46,7 +46,7 @@ pub async fn answer(
     };
     let owner = request.caller.owner(name);
     let (page, findings) = compute::run_sized(owner, size, read).await;
-    findings.tell(upstream.name(), kind.one(), Some(&request.mcp.shared.told));
+    findings.tell(upstream.name(), kind.one, Some(&request.mcp.shared.told));
     page.map_err(|_| Fault::internal("the server's answer is no list"))
 }
 
@@ -120,8 +120,7 @@ impl PassedParams {
     fn read(params: &str) -> Result<Self, Fault> {
         let mut members: Members<'_> =
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
-        let meta = members.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
-        let mut meta = meta.unwrap_or_default();
+        let mut meta: Members<'_> = members.read("_meta").unwrap_or_default();
         meta.0.retain(|(key, _)| key != meta::PROGRESS_TOKEN && !key.starts_with(meta::RESERVED));
         members.0.retain(|(key, _)| key != "_meta");
         let name = members.get("name").or_else(|| members.get("uri"));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::pass_through::forward;
+use crate::json::member;
 use crate::mcp::aggregate::{find_uri, resource_not_found};
 use crate::mcp::capabilities::{any_sends, offers_subscriptions};
 use crate::mcp::endpoint::Endpoint;
@@ -22,11 +22,6 @@ use crate::upstream::Upstream;
 /// The longest URI of a resource that can be followed, in bytes: it is kept for as long.
 const LONGEST_URI: usize = 4096;
 
-#[derive(Deserialize)]
-struct SubscriptionParams {
-    uri: String,
-}
-
 /// Answers both methods. The server is asked once for all clients that follow the same resource.
 ///
 /// # Errors
@@ -38,11 +33,12 @@ pub async fn answer(
     method: &str,
     params: &str,
 ) -> Result<Bytes, Fault> {
-    let SubscriptionParams { uri } =
-        serde_json::from_str(params).map_err(|_| Fault::invalid_params("`uri` must be a text"))?;
+    let Some(uri) = member::<String>(params, "uri") else {
+        return Err(Fault::invalid_params("`uri` must be a text"));
+    };
     let is_end = method == method::RESOURCES_UNSUBSCRIBE;
     // Also of a server that is gone.
-    if is_end && session.unfollow(&uri) {
+    if is_end && session.followed().remove(&*uri).is_some() {
         return Ok(Bytes::from_static(b"{}"));
     }
     if !any_sends(&request.mcp, &request.caller, &request.endpoint, "resources", "subscribe") {
@@ -58,7 +54,7 @@ pub async fn answer(
     if is_end {
         return Ok(Bytes::from_static(b"{}"));
     }
-    if session.follows() >= MOST_FOLLOWED {
+    if session.followed().len() >= MOST_FOLLOWED {
         return Err(Fault::invalid_params(format!("a session follows {MOST_FOLLOWED} resources at most")));
     }
     let held = take_followed(request, &uri)?;
@@ -66,7 +62,8 @@ pub async fn answer(
         let params = json!({ "uri": own }).to_string();
         forward(request, &upstream, method, &params, &Bridge::plain(Era::Sessions)).await?;
     }
-    session.follow(&uri, FollowedResource::new(&upstream, &own, &uri, held));
+    let followed = FollowedResource::new(&upstream, &own, &uri, held);
+    session.followed().insert(uri.into(), followed);
     Ok(Bytes::from_static(b"{}"))
 }
 

@@ -1,12 +1,12 @@
 //! JSON-RPC results and errors for clients, and their HTTP status.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -16,9 +16,9 @@ use crate::http::{Problem, json_answer};
 use crate::json::clip;
 use crate::protocol::error_code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND,
-    MISSING_CLIENT_CAPABILITY, PARSE_ERROR, SERVER_ERROR, SESSION_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION,
+    MISSING_CLIENT_CAPABILITY, SERVER_ERROR, SESSION_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION,
 };
-use crate::protocol::json_rpc;
+use crate::protocol::{Era, json_rpc};
 use crate::shares::Exceeded;
 use crate::upstream::{RequestError, RpcError};
 
@@ -56,7 +56,8 @@ struct Passing {
 }
 
 impl Fault {
-    fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
+    /// The error with this code, at status 200 until [`Self::at`] sets another one.
+    pub fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
         let outcome = match code {
             INTERNAL_ERROR => Outcome::Internal,
             HEADER_MISMATCH => Outcome::HeaderMismatch,
@@ -65,10 +66,6 @@ impl Fault {
         };
         let message = message.into();
         Self { code, message, data: None, status: Status::Answered, refusal: None, outcome }
-    }
-
-    pub fn parse_error(message: String) -> Self {
-        Self::new(PARSE_ERROR, message)
     }
 
     pub fn invalid_request(message: &'static str) -> Self {
@@ -129,8 +126,8 @@ impl Fault {
         .at(Status::Always(StatusCode::BAD_REQUEST))
     }
 
-    pub fn header_mismatch(message: String) -> Self {
-        Self::new(HEADER_MISMATCH, message).at(Status::Always(StatusCode::BAD_REQUEST))
+    pub fn header_mismatch(what: impl Display) -> Self {
+        Self::new(HEADER_MISMATCH, format!("Header mismatch: {what}")).bad()
     }
 
     pub fn unsupported_revision(requested: &str, supported: &[&str]) -> Self {
@@ -182,23 +179,16 @@ impl Fault {
 
     /// The response to the request `id`, in the stateless era or before the era is known.
     pub fn response(&self, id: Option<&str>) -> Response {
-        let status = match self.status {
-            Status::Answered => StatusCode::OK,
-            Status::Stateless(status) | Status::Always(status) => status,
-        };
-        self.answer(status, id)
+        self.response_in(Era::Stateless, id)
     }
 
-    /// The response to the request `id` in a session.
-    pub fn response_in_session(&self, id: &str) -> Response {
+    /// The response to the request `id` of a client of `era`.
+    pub fn response_in(&self, era: Era, id: Option<&str>) -> Response {
         let status = match self.status {
-            Status::Answered | Status::Stateless(_) => StatusCode::OK,
+            Status::Stateless(status) if era == Era::Stateless => status,
             Status::Always(status) => status,
+            Status::Answered | Status::Stateless(_) => StatusCode::OK,
         };
-        self.answer(status, Some(id))
-    }
-
-    fn answer(&self, status: StatusCode, id: Option<&str>) -> Response {
         let mut response = json_answer(status, self.written(id, self.is_refusal()));
         if let Some(Passing { code, retry_after }) = self.refusal {
             let seconds = whole_seconds(retry_after);
@@ -220,26 +210,12 @@ impl Fault {
 
     /// `detailed` adds FastAPI's `detail`, as the errors of all other faces have it.
     fn written(&self, id: Option<&str>, detailed: bool) -> Bytes {
-        #[derive(Serialize)]
-        struct Answer<'a> {
-            jsonrpc: &'static str,
-            id: Option<&'a RawValue>,
-            error: Error<'a>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            detail: Option<&'a str>,
+        let data = self.data.as_deref().map(RawValue::get);
+        let mut outcome = json_rpc::error_with(self.code, &self.message, data);
+        if detailed {
+            outcome.push_str(&format!(",\"detail\":{}", Value::from(&*self.message)));
         }
-        #[derive(Serialize)]
-        struct Error<'a> {
-            code: i64,
-            message: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            data: Option<&'a RawValue>,
-        }
-        let id = id.and_then(|id| serde_json::from_str(id).ok());
-        let error = Error { code: self.code, message: &self.message, data: self.data.as_deref() };
-        let detail = detailed.then_some(&*self.message);
-        let answer = Answer { jsonrpc: "2.0", id, error, detail };
-        serde_json::to_vec(&answer).expect("text, numbers and JSON are always written").into()
+        json_rpc::answer(id.unwrap_or("null"), outcome).into()
     }
 }
 

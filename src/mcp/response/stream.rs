@@ -16,21 +16,19 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::fault;
 use super::finished::{Finished, Work};
 use super::sse::{self, event_text};
-use crate::json::{Members, Splices, one_line_text};
+use crate::json::{Members, Splices, member, one_line_text};
 use crate::mcp::session::event_log::LogWriter;
 use crate::mcp::session::state::{OpenStream, Session};
 use crate::mcp::state::SharedState;
 use crate::memory_budget::{MemoryBudget, Reservation, SMALL};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::notification::PROGRESS;
-use crate::protocol::{json_rpc, meta};
+use crate::protocol::{Era, json_rpc, meta};
 use crate::shares::Principal;
 use crate::upstream::Progress;
 use crate::upstream::message_queue::Receiver;
@@ -70,28 +68,15 @@ enum Piece {
     Finished(Finished),
 }
 
-#[derive(Deserialize)]
-struct TokenParams<'a> {
-    #[serde(borrow, rename = "_meta")]
-    meta: Option<TokenMeta<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TokenMeta<'a> {
-    #[serde(borrow)]
-    progress_token: Option<&'a RawValue>,
-}
-
 /// The client's token for progress, if it wants to hear of it.
 pub fn progress_token(params: &str) -> Option<Value> {
     // Most requests have no token, and are not parsed for it.
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"progressToken\""));
     NAME.find(params.as_bytes())?;
-    let params: TokenParams<'_> = serde_json::from_str(params).ok()?;
+    let meta: Members<'_> = member(params, "_meta")?;
     // A list or an object would be a tree of many times its size.
-    let token = params.meta?.progress_token.filter(|token| !token.get().starts_with(['[', '{']))?;
-    let token: Value = serde_json::from_str(token.get()).ok()?;
+    meta.get(meta::PROGRESS_TOKEN).filter(|token| !token.get().starts_with(['[', '{']))?;
+    let token: Value = meta.read(meta::PROGRESS_TOKEN)?;
     (token.is_string() || token.is_number()).then_some(token)
 }
 
@@ -129,9 +114,9 @@ impl ResponseStream {
         };
         let first = match (first, &self.resumable) {
             (Some(Piece::Finished(Finished::Result(result))), _) => return fault::result(&self.id, &result),
-            (Some(Piece::Finished(Finished::Fault(fault))), None) => return fault.response(Some(&self.id)),
-            (Some(Piece::Finished(Finished::Fault(fault))), Some(_)) => {
-                return fault.response_in_session(&self.id);
+            (Some(Piece::Finished(Finished::Fault(fault))), resumable) => {
+                let era = if resumable.is_some() { Era::Sessions } else { Era::Stateless };
+                return fault.response_in(era, Some(&self.id));
             }
             (Some(Piece::Finished(Finished::Cancelled)), _) => return StatusCode::ACCEPTED.into_response(),
             (Some(Piece::Message(first)), _) => Some(first),
@@ -139,7 +124,7 @@ impl ResponseStream {
         };
         if let Some(resumable) = self.resumable.take() {
             let session = &resumable.session;
-            let (log, reader) = session.event_logs().open(session.is_primed());
+            let (log, reader) = session.event_logs.open(session.is_primed());
             if let Some(first) = first {
                 log.push(first);
             }
@@ -214,7 +199,7 @@ impl ResponseStream {
         if memchr::memmem::find(message, PROGRESS.as_bytes()).is_some() {
             let notification: Members<'_> = serde_json::from_str(text).ok()?;
             if notification.get("method").is_some_and(|method| method.get().trim_matches('"') == PROGRESS) {
-                let params: Members<'_> = serde_json::from_str(notification.get("params")?.get()).ok()?;
+                let params: Members<'_> = notification.read("params")?;
                 let theirs = params.get(meta::PROGRESS_TOKEN)?;
                 let ours = self.token.as_ref()?.to_string();
                 let mut splices = Splices::new(text);

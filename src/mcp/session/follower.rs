@@ -171,8 +171,8 @@ impl Follower {
     /// Reports that everything may have changed.
     fn tell_all(&mut self) {
         self.tell_lists([true; 3]);
-        let followed = match &self.session {
-            Some(listening) => listening.session.names_followed(),
+        let followed: Vec<Box<str>> = match &self.session {
+            Some(listening) => listening.session.followed().keys().cloned().collect(),
             None => self.wanted.resource_subscriptions.items.iter().map(|uri| uri.as_str().into()).collect(),
         };
         for uri in followed {

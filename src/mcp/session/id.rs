@@ -1,6 +1,7 @@
-//! Ids that cannot be guessed: of sessions and of waiting requests.
+//! Ids of sessions and of waiting requests, which cannot be guessed, and digests of what a client sends.
 
 use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::{Digest as _, Sha256};
 
 use crate::json::hex;
 
@@ -16,4 +17,14 @@ pub fn new_id() -> Result<Box<str>, rustix::io::Errno> {
         filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
     }
     Ok(hex(&bytes).into())
+}
+
+/// The digest of `texts`, each behind its length, so that no two lists of texts have the same.
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for text in texts {
+        digest.update(text.len().to_le_bytes());
+        digest.update(text);
+    }
+    digest.finalize().into()
 }

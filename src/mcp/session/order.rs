@@ -21,7 +21,7 @@ pub struct Order {
 impl Order {
     /// Inserts `session` at its mark.
     pub fn insert(&mut self, session: Arc<Session>) {
-        let (mark, principal) = (session.mark(), &session.holder().principal);
+        let (mark, principal) = (session.mark(), &session.holder.principal);
         let own = self.of.entry(principal.clone()).or_default();
         self.counts.remove(&(own.len(), principal.clone()));
         own.insert(mark);
@@ -31,7 +31,7 @@ impl Order {
 
     /// Removes `session`, if it is in the order.
     pub fn remove(&mut self, session: &Session) {
-        let (mark, principal) = (session.mark(), &session.holder().principal);
+        let (mark, principal) = (session.mark(), &session.holder.principal);
         if self.all.remove(&mark).is_none() {
             return;
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::event_log::EventLogs;
 use super::followed::FollowedResource;
 use super::holder::Holder;
-use super::in_flight::{CancellableRequest, RequestsInFlight};
+use super::in_flight::RequestsInFlight;
 use crate::mcp::input::client::{ClientRoute, SessionClient};
 use crate::protocol::revision::POLLING_SINCE;
 use crate::upstream::message_queue::Receiver;
@@ -21,7 +21,8 @@ use crate::upstream::message_queue::Receiver;
 pub struct Session {
     /// A [`new_id`](super::id::new_id).
     pub id: Box<str>,
-    holder: Holder,
+    /// The key, profile and endpoint of the session.
+    pub holder: Holder,
     /// Milliseconds since the table was made.
     used: AtomicU64,
     /// The session's place in the table's order; changed only under the order's lock.
@@ -29,14 +30,16 @@ pub struct Session {
     serial: u64,
     streams: AtomicUsize,
     /// Requests that a `notifications/cancelled` may name.
-    in_flight: Arc<RequestsInFlight>,
-    client: Arc<SessionClient>,
+    pub in_flight: Arc<RequestsInFlight>,
+    /// The client that opened it.
+    pub client: Arc<SessionClient>,
     revision: &'static str,
     /// The events of its responses.
-    event_logs: Arc<EventLogs>,
+    pub event_logs: Arc<EventLogs>,
     /// The resources that the client follows, by the client's names.
     followed: Mutex<HashMap<Box<str>, FollowedResource>>,
-    ended: CancellationToken,
+    /// Cancelled when the session was ended.
+    pub ended: CancellationToken,
 }
 
 /// A place in the order in which sessions are to end.
@@ -88,11 +91,6 @@ impl Session {
         }
     }
 
-    /// The key, profile and endpoint of the session.
-    pub fn holder(&self) -> &Holder {
-        &self.holder
-    }
-
     /// The time of its last use; after `now` while a stream is open or a request in flight.
     pub fn used(&self, now: u64) -> u64 {
         if self.is_busy() { now + 1 } else { self.used.load(Ordering::Relaxed) }
@@ -130,45 +128,10 @@ impl Session {
         self.in_flight.cancel_all();
     }
 
-    /// Cancelled when the session was ended.
-    pub fn ended(&self) -> &CancellationToken {
-        &self.ended
-    }
-
-    /// The client that opened it.
-    pub fn client(&self) -> &Arc<SessionClient> {
-        &self.client
-    }
-
-    /// The events of its responses.
-    pub fn event_logs(&self) -> &Arc<EventLogs> {
-        &self.event_logs
-    }
-
     /// Whether its client understands empty events, and comes back to a stream that was closed early.
     pub fn is_primed(&self) -> bool {
         // Revisions are dates.
         self.revision >= POLLING_SINCE
-    }
-
-    /// Adds a resource that the client follows.
-    pub fn follow(&self, uri: &str, followed: FollowedResource) {
-        self.followed().insert(uri.into(), followed);
-    }
-
-    /// Removes a resource; false when the client did not follow it.
-    pub fn unfollow(&self, uri: &str) -> bool {
-        self.followed().remove(uri).is_some()
-    }
-
-    /// The number of resources that the client follows.
-    pub fn follows(&self) -> usize {
-        self.followed().len()
-    }
-
-    /// The names of the resources that the client follows.
-    pub fn names_followed(&self) -> Vec<Box<str>> {
-        self.followed().keys().cloned().collect()
     }
 
     /// The client's name for the resource `uri` of `server`, if the client follows it.
@@ -176,7 +139,8 @@ impl Session {
         self.followed().values().find_map(|followed| followed.shown(server, uri))
     }
 
-    fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, FollowedResource>> {
+    /// The resources that the client follows, by the client's names.
+    pub fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, FollowedResource>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,16 +155,6 @@ impl Session {
         self.streams.fetch_add(1, Ordering::Relaxed);
         OpenStream(self.clone())
     }
-
-    /// Adds the request `id` (JSON text).
-    pub fn request(&self, id: &str) -> CancellableRequest {
-        self.in_flight.add(id)
-    }
-
-    /// Cancels the request `id`, if it is in flight.
-    pub fn cancel(&self, id: &str) {
-        self.in_flight.cancel(id);
-    }
 }
 
 impl Listening {
@@ -208,7 +162,7 @@ impl Listening {
     ///
     /// That is the end of the session, or another stream in place of this one.
     pub async fn next(&mut self) -> Option<Bytes> {
-        self.session.ended().run_until_cancelled(self.messages.recv()).await.flatten()
+        self.session.ended.run_until_cancelled(self.messages.recv()).await.flatten()
     }
 }
 

@@ -21,7 +21,7 @@ pub fn open(request: &RequestContext) -> Response {
     }
     let Some(session) = request.session() else { return Fault::session_not_found().response(None) };
     if let Some(last) = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty()) {
-        let reader = last.to_str().ok().and_then(|last| session.event_logs().resume(last));
+        let reader = last.to_str().ok().and_then(|last| session.event_logs.resume(last));
         let Some(reader) = reader else { return Fault::not_resumable().response(None) };
         return sse::written(reader.events(session.stream()));
     }

@@ -110,7 +110,7 @@ impl Sessions {
     ) -> Option<Arc<Session>> {
         let table = self.table.pin();
         let session = table.get(id)?;
-        if !session.holder().is(caller, endpoint) {
+        if !session.holder.is(caller, endpoint) {
             return None;
         }
         let now = self.now();
@@ -142,7 +142,7 @@ impl Sessions {
 
     fn tell(&self, evicted: &Session, newcomer: &Principal, shares: Bounds, bound: Bound) {
         let Some(left_out) = self.evictions.may_tell() else { return };
-        let (owner, why) = (&evicted.holder().principal, shares.eviction(bound, SESSIONS, left_out));
+        let (owner, why) = (&evicted.holder.principal, shares.eviction(bound, SESSIONS, left_out));
         tracing::info!("a session of {owner} has ended to make room for one of {newcomer} {why}");
     }
 

@@ -33,8 +33,8 @@ async fn a_question_leaves_on_the_newest_way_and_its_answer_finds_back() {
     });
     let question: Value = serde_json::from_slice(&newest.recv().await.unwrap()).unwrap();
     assert_eq!(question["params"]["message"], "?");
-    client.answered(&question["id"].to_string(), ClientAnswer::Result("{}".into()));
-    assert!(matches!(asking.await.unwrap(), Ok(ClientAnswer::Result(_))));
+    client.answered(&question["id"].to_string(), Ok("{}"));
+    assert!(matches!(asking.await.unwrap(), Ok(Ok(_))));
     drop(way);
     client.notification("notifications/message", &Bytes::from_static(b"{}"));
     assert!(messages.recv().await.is_some() && newest.recv().await.is_none());
@@ -54,7 +54,7 @@ async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
     let (_stream, mut messages) = client.stream();
     MessageHandler::request(&*client, asked(7, &link)).unwrap();
     let question = next(&mut messages).await;
-    client.answered("999", ClientAnswer::Result("{}".into()));
+    client.answered("999", Ok("{}"));
     sleep(ANSWERED_WITHIN - Duration::from_secs(1)).await;
     assert!(link.messages().is_empty());
     sleep(Duration::from_secs(2)).await;
@@ -64,7 +64,7 @@ async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
     let withdrawn = next(&mut messages).await;
     assert_eq!(withdrawn["method"], "notifications/cancelled");
     assert_eq!(withdrawn["params"]["requestId"], question["id"]);
-    client.answered(&question["id"].to_string(), ClientAnswer::Result("{}".into()));
+    client.answered(&question["id"].to_string(), Ok("{}"));
     assert_eq!(link.messages().len(), 1, "one question has one answer");
 }
 
@@ -81,7 +81,7 @@ async fn a_question_too_many_is_refused_and_takes_no_other_ones_place() {
     assert_eq!((refused.len(), &refused[0]["id"]), (1, &UNANSWERED.into()));
     for _ in 0..=UNANSWERED {
         let question = next(&mut messages).await;
-        client.answered(&question["id"].to_string(), ClientAnswer::Result("{}".into()));
+        client.answered(&question["id"].to_string(), Ok("{}"));
     }
     assert_eq!((link.messages().len(), other.messages().len()), (UNANSWERED + 1, 1));
 }
@@ -96,7 +96,7 @@ async fn a_server_withdraws_its_own_question_alone() {
     let other: Arc<dyn Connection> = other;
     client.withdrawn(&other, "1");
     assert_eq!(next(&mut messages).await["params"]["requestId"], second["id"]);
-    client.answered(&first["id"].to_string(), ClientAnswer::Result("{}".into()));
+    client.answered(&first["id"].to_string(), Ok("{}"));
     assert_eq!(link.messages().len(), 1);
 }
 

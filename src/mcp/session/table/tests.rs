@@ -52,7 +52,7 @@ fn a_session_is_known_to_its_key_in_its_profile_at_its_endpoint_alone() {
     }
     sessions.end(&session);
     assert!(!knows(&sessions, &session, &mine, &at("time")));
-    assert!(session.ended().is_cancelled());
+    assert!(session.ended.is_cancelled());
 }
 
 #[test]
@@ -87,10 +87,10 @@ fn a_session_ends_by_resting_unless_a_stream_is_open() {
 fn a_request_can_be_cancelled_while_it_is_in_flight() {
     let sessions = Sessions::default();
     let session = open(&sessions, &caller(Some("mine"), None), &Endpoint::All);
-    let request = session.request("7");
-    session.cancel("\"7\"");
+    let request = session.in_flight.add("7");
+    session.in_flight.cancel("\"7\"");
     assert!(!request.cancelled.is_cancelled());
-    session.cancel("7");
+    session.in_flight.cancel("7");
     assert!(request.cancelled.is_cancelled());
     drop(request);
     assert!(session.rests(0, sessions.now()), "nothing is in flight");
@@ -109,7 +109,7 @@ fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
     assert_eq!(sessions.order().count_of(&many.principal), 90, "one key is one caller in all its profiles");
     // Its own share is used up.
     open(&many);
-    assert!(!knows(&sessions, &of_many[0], &many, &Endpoint::All) && of_many[0].ended().is_cancelled());
+    assert!(!knows(&sessions, &of_many[0], &many, &Endpoint::All) && of_many[0].ended.is_cancelled());
     assert_eq!(sessions.count(), 91);
     let others: Vec<_> = ["x", "y", "z"].map(|name| caller(Some(name), None)).into();
     for number in 0..12 {
@@ -128,7 +128,7 @@ fn one_with_a_stream_or_a_request_does_not_make_room_while_another_rests() {
     let sessions = Sessions::default();
     let mine = caller(Some("mine"), None);
     let all: Vec<_> = (0..3).map(|_| open(&sessions, &mine, &Endpoint::All)).collect();
-    let (_stream, _request) = (all[0].stream(), all[1].request("1"));
+    let (_stream, _request) = (all[0].stream(), all[1].in_flight.add("1"));
     let fresh = open(&sessions, &mine, &Endpoint::All);
     assert!(!knows(&sessions, &all[2], &mine, &Endpoint::All));
     // When none rests, one of them makes room all the same.
@@ -145,7 +145,7 @@ fn a_session_that_ends_cancels_what_it_has_under_way() {
     let sessions = Sessions::default();
     let mine = caller(Some("mine"), None);
     let session = open(&sessions, &mine, &Endpoint::All);
-    let request = session.request("1");
+    let request = session.in_flight.add("1");
     sessions.end(&session);
     assert!(request.cancelled.is_cancelled());
     assert_eq!(sessions.count(), 0);
@@ -159,7 +159,7 @@ fn those_that_have_rested_too_long_end_when_another_is_opened() {
     let stream = old[1].stream();
     let bounds = SessionBounds { shares: Bounds::undivided(10), idle: Duration::ZERO };
     sessions.open(Holder::of(&mine, &Endpoint::All), bounds, None, "2025-11-25").unwrap();
-    let ended = [0, 1, 2].map(|number: usize| old[number].ended().is_cancelled());
+    let ended = [0, 1, 2].map(|number: usize| old[number].ended.is_cancelled());
     assert_eq!((ended, sessions.count()), ([true, false, true], 2));
     drop(stream);
 }
