@@ -148,7 +148,7 @@ async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
         Ok::<_, Problem>(())
     };
     let (limits, owner) = (&mcp.config.limits, &request.caller.principal);
-    let (body, share) = read_body_if(body, limits, &mcp.room, owner, may_be_large).await?;
+    let (body, share) = read_body_if(body, limits, &mcp.bodies, owner, may_be_large).await?;
     (request.body, request.permit, request._share) = (body, permit, share);
     Ok(())
 }

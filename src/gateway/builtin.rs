@@ -201,7 +201,7 @@ async fn call_tool(
             error_result(&format!("{}: {faults}", name.server))
         }
         Err(NoResult::Failed(error)) => {
-            error_result(&format!("{}: {}", name.server, error.told(&context.caller)))
+            error_result(&format!("{}: {}", name.server, error.message_for(&context.caller)))
         }
     })
 }

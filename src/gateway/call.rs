@@ -69,7 +69,7 @@ impl Gateway {
         let checked = target.tool.check(owner, arguments).await;
         let Checked { arguments, unvalidated } = checked.map_err(CallError::Arguments)?;
         if let Some(limit) = unvalidated {
-            self.tell_unvalidated(target, limit);
+            self.log_unvalidated(target, limit);
         }
         match &target.server.source {
             ServerSource::Gateway => {
@@ -166,7 +166,7 @@ impl Gateway {
     }
 
     /// Logs, once for each tool and limit, that the server alone checks the arguments.
-    fn tell_unvalidated(&self, target: &Target, limit: Limit) {
+    fn log_unvalidated(&self, target: &Target, limit: Limit) {
         let (server, tool) = (target.server.name.as_str(), &*target.tool.name);
         self.metrics().server(server).passed_on_unvalidated(limit.code());
         tracing::warn!(

@@ -60,7 +60,7 @@ impl Gateway {
         let opens = upstream.would_open(identity.as_ref(), &client.side);
         let admit = || self.admitted(context, upstream.name(), None);
         let _permit = opens.then(admit).transpose().map_err(FindError::Limited)?;
-        let tools = upstream.tools_for(identity.as_ref(), &client.side, client.hearing.clone());
+        let tools = upstream.tools_for(identity.as_ref(), &client.side, client.handler.clone());
         let list = match timeout_at(Instant::now() + after, tools).await {
             Ok(Ok(Some(list))) => list,
             Ok(Ok(None)) => return Ok(None),

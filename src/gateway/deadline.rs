@@ -13,40 +13,40 @@ pub(super) struct Deadline {
     after: Duration,
     at: Instant,
     /// How long it may still stand. A server that asks again and again, and is never answered, uses it up.
-    patience: Duration,
-    stands_since: Option<Instant>,
+    pause_left: Duration,
+    paused_since: Option<Instant>,
     answers: u64,
 }
 
 impl Deadline {
     /// `at` at first; `asking` is what was asked over the connection before.
     pub fn new(at: Instant, after: Duration, asking: Asking) -> Self {
-        let stands_since = (asking.open > 0).then(Instant::now);
-        Self { after, at, patience: ANSWERED_WITHIN, stands_since, answers: asking.answers }
+        let paused_since = (asking.open > 0).then(Instant::now);
+        Self { after, at, pause_left: ANSWERED_WITHIN, paused_since, answers: asking.answers }
     }
 
     /// A sign of life, such as progress.
-    pub fn put_off(&mut self) {
+    pub fn extend(&mut self) {
         let now = Instant::now();
         self.at = now + self.after;
-        self.patience = ANSWERED_WITHIN;
-        self.stands_since = self.stands_since.map(|_| now);
+        self.pause_left = ANSWERED_WITHIN;
+        self.paused_since = self.paused_since.map(|_| now);
     }
 
     /// The client is asked something, or is no longer.
-    pub fn heed(&mut self, asking: Asking) {
+    pub fn update(&mut self, asking: Asking) {
         let now = Instant::now();
         if asking.answers != self.answers {
             self.answers = asking.answers;
-            self.put_off();
+            self.extend();
         }
-        match self.stands_since {
-            None if asking.open > 0 => self.stands_since = Some(now),
+        match self.paused_since {
+            None if asking.open > 0 => self.paused_since = Some(now),
             Some(since) if asking.open == 0 => {
-                let stood = (now - since).min(self.patience);
-                self.at += stood;
-                self.patience -= stood;
-                self.stands_since = None;
+                let paused = (now - since).min(self.pause_left);
+                self.at += paused;
+                self.pause_left -= paused;
+                self.paused_since = None;
             }
             _ => {}
         }
@@ -54,8 +54,8 @@ impl Deadline {
 
     /// Waits until it has passed.
     pub async fn passed(&self) {
-        let stands = self.stands_since.map_or(Duration::ZERO, |_| self.patience);
-        sleep_until(self.at + stands).await;
+        let pause = self.paused_since.map_or(Duration::ZERO, |_| self.pause_left);
+        sleep_until(self.at + pause).await;
     }
 }
 
@@ -84,9 +84,9 @@ mod tests {
     async fn it_stands_while_the_client_is_asked_and_runs_anew_from_its_answer() {
         let mut deadline = of(10);
         sleep(SECOND * 9).await;
-        deadline.heed(ASKED);
+        deadline.update(ASKED);
         assert!(timeout(SECOND * 200, deadline.passed()).await.is_err());
-        deadline.heed(Asking { open: 0, answers: 1 });
+        deadline.update(Asking { open: 0, answers: 1 });
         assert_eq!(passes_after(&deadline).await, 10);
     }
 
@@ -96,11 +96,11 @@ mod tests {
         sleep(SECOND * 4).await;
         let began = Instant::now();
         for _ in 0..3 {
-            deadline.heed(ASKED);
+            deadline.update(ASKED);
             sleep(SECOND * 90).await;
-            deadline.heed(Asking::default());
+            deadline.update(Asking::default());
         }
-        deadline.heed(ASKED);
+        deadline.update(ASKED);
         deadline.passed().await;
         assert_eq!(began.elapsed(), ANSWERED_WITHIN + SECOND * 6);
     }
@@ -109,10 +109,10 @@ mod tests {
     async fn a_refused_question_changes_nothing_and_progress_puts_it_off() {
         let mut deadline = of(10);
         sleep(SECOND * 3).await;
-        deadline.heed(ASKED);
-        deadline.heed(Asking::default());
+        deadline.update(ASKED);
+        deadline.update(Asking::default());
         assert_eq!(passes_after(&deadline).await, 7);
-        deadline.put_off();
+        deadline.extend();
         assert_eq!(passes_after(&deadline).await, 10);
     }
 }

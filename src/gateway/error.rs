@@ -110,9 +110,9 @@ impl CallError {
     }
 
     /// The sentence for `caller`: [`CallError::public`], and for admins where to sign in.
-    pub fn told(&self, caller: &Caller) -> String {
+    pub fn message_for(&self, caller: &Caller) -> String {
         match self {
-            Self::Unavailable(unavailable) => told_unavailable(unavailable, caller),
+            Self::Unavailable(unavailable) => unavailable_for(unavailable, caller),
             Self::Link(RequestError::NotSent(reason) | RequestError::Lost(reason)) => {
                 with_link(self.public(), Some(reason), caller)
             }
@@ -190,7 +190,7 @@ pub fn public_unavailable(unavailable: &Unavailable) -> String {
 }
 
 /// The sentence with where to sign in, for admins.
-pub fn told_unavailable(unavailable: &Unavailable, caller: &Caller) -> String {
+pub fn unavailable_for(unavailable: &Unavailable, caller: &Caller) -> String {
     with_link(public_unavailable(unavailable), unavailable.reason.as_deref(), caller)
 }
 

@@ -22,7 +22,7 @@ pub struct Outgoing {
 pub struct Client {
     pub side: ClientSide,
     /// Handles what the server sends over the connection of this client alone.
-    pub hearing: Arc<dyn MessageHandler>,
+    pub handler: Arc<dyn MessageHandler>,
 }
 
 impl std::fmt::Debug for Client {

@@ -48,14 +48,14 @@ impl<'a> NamedCall<'a> {
     /// The error that was found instead.
     pub fn found(self, found: Result<Target, FindError>) -> Result<Target, FindError> {
         match &found {
-            Ok(_) => self.goes_on(),
+            Ok(_) => self.proceed(),
             Err(error) => self.not_found(error),
         }
         found
     }
 
     /// What follows records how the call ends.
-    pub fn goes_on(mut self) {
+    pub fn proceed(mut self) {
         self.ended = true;
     }
 
@@ -185,8 +185,8 @@ impl CallRecord {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if !self.ended {
-            let told = self.given_up.as_ref().and_then(|given_up| given_up.get().copied());
-            let (outcome, reason) = told.unwrap_or_else(|| Outcome::given_up(&self.closing));
+            let known = self.given_up.as_ref().and_then(|given_up| given_up.get().copied());
+            let (outcome, reason) = known.unwrap_or_else(|| Outcome::given_up(&self.closing));
             self.write(outcome.name(), reason, None);
         }
     }

@@ -101,7 +101,7 @@ impl Gateway {
             };
             let mut asking = None;
             if let (CallConnection::Dedicated(lease), Some(client)) = (&connection, &outgoing.client) {
-                lease.relay().attach(client.hearing.clone());
+                lease.relay().attach(client.handler.clone());
                 asking = Some(lease.relay().asking());
             }
             let headers = what.headers(owner, &*connection, &params).await?;
@@ -192,7 +192,7 @@ impl Sending<'_> {
             }
         };
         let mut reply = link.request(Request { what, meta }, progress.clone());
-        let mut told = false;
+        let mut has_progress = false;
         let asked_before = asking.as_ref().map(|asking| *asking.borrow()).unwrap_or_default();
         let mut deadline = Deadline::new(deadline, after, asked_before);
         let reply = loop {
@@ -213,15 +213,15 @@ impl Sending<'_> {
                 biased;
                 reply = &mut reply => break Some(reply),
                 () = progressed => {
-                    told = true;
-                    deadline.put_off();
+                    has_progress = true;
+                    deadline.extend();
                 }
-                now = asked => deadline.heed(now),
+                now = asked => deadline.update(now),
                 () = deadline.passed() => break None,
             }
         };
         if let Operation::Call { tool, .. } = self.what {
-            tool.progress.learn(began.elapsed(), told);
+            tool.progress.learn(began.elapsed(), has_progress);
         }
         reply
     }

@@ -1,7 +1,5 @@
 //! Reading JSON from bytes, and bringing text onto one line, to a length, or into hexadecimal digits.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -41,11 +39,7 @@ pub fn clip(text: &str, most: usize) -> &str {
 
 /// `bytes` as lowercase hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        write!(digits, "{byte:02x}").expect("writing into a String cannot fail");
-    }
-    digits
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

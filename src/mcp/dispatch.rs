@@ -142,7 +142,7 @@ pub async fn stateless(
     if is_plain || !WITH_MESSAGES.contains(&&**method) || !takes_events(&request.head.headers) {
         let own = side.filter(|_| method == method::TOOLS_LIST);
         let suspended = &request.mcp.shared.suspended;
-        let own = own.map(|side| suspended.client(&side, InputChannel::new(false, false).hearing));
+        let own = own.map(|side| suspended.client(&side, InputChannel::new(false, false).handler));
         let (_slot, client) = own.unzip();
         let bridge = Bridge { client, ..Bridge::plain(Era::Stateless) };
         return match perform(request, method, params, &bridge).await {
@@ -194,7 +194,7 @@ async fn work(
     let made = (params.len() >= compute::LARGE).then(&key);
     let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
     let channel = InputChannel::new(asks_progress, passes_log);
-    let (slot, client) = side.map(|side| suspended.client(&side, channel.hearing.clone())).unzip();
+    let (slot, client) = side.map(|side| suspended.client(&side, channel.handler.clone())).unzip();
     let (progress, called) = (Some(channel.progress.clone()), Some(channel.called.clone()));
     let bridge = Bridge { era: Era::Stateless, progress, client, session: None, called };
     let work = async move {

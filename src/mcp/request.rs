@@ -86,7 +86,7 @@ impl RequestContext {
     /// # Errors
     ///
     /// When there is no room in time.
-    pub async fn room_for(&self, bytes: usize) -> Result<Option<Arc<Reservation>>, Fault> {
+    pub async fn reserve_for_list(&self, bytes: usize) -> Result<Option<Arc<Reservation>>, Fault> {
         if bytes <= SMALL {
             return Ok(None);
         }

@@ -29,7 +29,7 @@ pub struct Mcp {
     pub(super) config: Arc<Config>,
     pub(super) prefixes: PathPrefix,
     /// For the bodies of requests that are not small.
-    pub(super) room: BodyBudget,
+    pub(super) bodies: BodyBudget,
     pub(super) shared: Arc<SharedState>,
     pub(super) prompts: PromptNames,
     /// What each caller may hold.
@@ -42,13 +42,13 @@ impl Mcp {
         gateway: Arc<Gateway>,
         keys: Arc<Keys>,
         config: Arc<Config>,
-        room: BodyBudget,
+        bodies: BodyBudget,
         shared: Arc<SharedState>,
     ) -> Self {
         let prefixes = PathPrefix::new(&config.listen);
         let prompts = PromptNames::new(gateway.catalog_builder().namespace().clone());
         let shares = config.shares();
-        Self { gateway, keys, config, prefixes, room, shared, prompts, shares }
+        Self { gateway, keys, config, prefixes, bodies, shared, prompts, shares }
     }
 
     /// The endpoint at a raw path (percent-encoded, without query), if it is one.

@@ -63,11 +63,11 @@ pub async fn call(rest: &Rest, head: &Parts, body: Body, server: Option<&str>, t
     let named = NamedCall::new(&rest.gateway, &context, names, began);
     let Read { body, permit, _share } = match read(rest, &context, &target, body).await {
         Ok(read) => {
-            named.goes_on();
+            named.proceed();
             read
         }
         Err(Unread::Limited(error)) => {
-            named.goes_on();
+            named.proceed();
             rest.gateway.failed_unread(&context, &target, &error);
             return failure::call(&target.server.name, &error, &context.caller);
         }

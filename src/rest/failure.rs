@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{problem, result};
 use crate::catalog::Caller;
 use crate::config::ServerName;
-use crate::gateway::error::told_unavailable;
+use crate::gateway::error::unavailable_for;
 use crate::gateway::{CallError, FindError, Limited};
 use crate::http::answer::{coded_answer, whole_seconds};
 use crate::http::{Problem, error_answer, json_answer};
@@ -49,7 +49,7 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
                 RequestError::Status(StatusReason { status: 429, retry_after, .. }) => *retry_after,
                 _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1)),
             };
-            answer(status, code, name, &error.told(caller), wait)
+            answer(status, code, name, &error.message_for(caller), wait)
         }
     }
 }
@@ -87,7 +87,7 @@ fn limited_answer(server: &str, limited: &Limited) -> Response {
 }
 
 fn unavailable(server: &str, unavailable: &Unavailable, caller: &Caller) -> Response {
-    let message = told_unavailable(unavailable, caller);
+    let message = unavailable_for(unavailable, caller);
     let (status, wait) = (StatusCode::SERVICE_UNAVAILABLE, Some(unavailable.retry_after));
     answer(status, "server_unavailable", server, &message, wait)
 }

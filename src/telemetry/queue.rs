@@ -1,7 +1,7 @@
 //! The bounded queue between the threads that log a line and the thread that writes it.
 //!
 //! [`LineQueue::offer`] never blocks: what does not fit is dropped and counted, and the log itself tells of the
-//! loss once in a while ([`TELL_EVERY`]). Ready-made writers wake their thread for every line; on a small
+//! loss once in a while ([`REPORT_EVERY`]). Ready-made writers wake their thread for every line; on a small
 //! machine that costs a call more than its line does, so this one is woken by the first line and then
 //! collects for [`COLLECT`].
 
@@ -18,9 +18,9 @@ const BYTES: usize = 8 << 20;
 /// How long lines are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(20);
 /// Losses are told at most once in this time, and at the end.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How long the end waits for a reader that does not read.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LONGEST_END: Duration = Duration::from_secs(2);
 
 /// An item of a queue.
 pub trait Line: Send + 'static {
@@ -81,8 +81,8 @@ pub fn start<L: Line>(
     let queue = LineQueue { lines, waiting: Arc::default(), dropped };
     let waiting = queue.waiting.clone();
     let run = move || {
-        let _told_when_dropped = ends;
-        let losses = Losses { dropped, told: dropped.load(Ordering::Relaxed), last: None };
+        let _signals_when_dropped = ends;
+        let losses = Losses { dropped, reported: dropped.load(Ordering::Relaxed), last: None };
         Far { lines: lines_out, waiting, losses }.serve(&mut sink, &stopped);
     };
     let thread = std::thread::Builder::new().name("mcpo-log".into()).spawn(run)?;
@@ -127,7 +127,7 @@ impl<L> Drop for Writer<L> {
         // The subscriber keeps its end of the queue for as long as the process lives, so the thread is woken
         // by an entry without a line; a thread that has ended takes none.
         let _has_ended = self.queue.lines.send(None);
-        let stuck = self.ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout);
+        let stuck = self.ended.recv_timeout(LONGEST_END) == Err(RecvTimeoutError::Timeout);
         if let Some(thread) = self.thread.take().filter(|_| !stuck) {
             let _panicked_while_writing = thread.join();
         }
@@ -144,9 +144,9 @@ struct Far<L> {
 impl<L: Line> Far<L> {
     fn serve(mut self, sink: &mut impl Sink<L>, stopped: &Receiver<()>) {
         loop {
-            let first = match self.losses.untold() {
+            let first = match self.losses.unreported() {
                 0 => self.lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                _ => self.lines.recv_timeout(TELL_EVERY),
+                _ => self.lines.recv_timeout(REPORT_EVERY),
             };
             match first {
                 Ok(line) => self.pass(line, sink),
@@ -184,23 +184,23 @@ impl<L: Line> Far<L> {
 /// What of the lost lines was told already.
 struct Losses {
     dropped: &'static AtomicU64,
-    told: u64,
+    reported: u64,
     last: Option<Instant>,
 }
 
 impl Losses {
-    fn untold(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed).wrapping_sub(self.told)
+    fn unreported(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed).wrapping_sub(self.reported)
     }
 
     /// The losses that are to be told now, if there are any and it is time.
     fn due(&mut self, at_the_end: bool) -> Option<u64> {
-        let lost = self.untold();
-        let is_time = at_the_end || self.last.is_none_or(|last| last.elapsed() >= TELL_EVERY);
+        let lost = self.unreported();
+        let is_time = at_the_end || self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY);
         if lost == 0 || !is_time {
             return None;
         }
-        self.told = self.told.wrapping_add(lost);
+        self.reported = self.reported.wrapping_add(lost);
         self.last = Some(Instant::now());
         Some(lost)
     }
@@ -283,13 +283,13 @@ mod tests {
     #[test]
     fn losses_are_told_once_in_a_while_and_at_the_end() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
-        let mut losses = Losses { dropped: &DROPPED, told: 0, last: None };
+        let mut losses = Losses { dropped: &DROPPED, reported: 0, last: None };
         assert_eq!((losses.due(false), losses.due(true)), (None, None));
         DROPPED.store(3, Ordering::Relaxed);
-        assert_eq!((losses.due(false), losses.untold()), (Some(3), 0));
+        assert_eq!((losses.due(false), losses.unreported()), (Some(3), 0));
         DROPPED.store(4, Ordering::Relaxed);
         assert_eq!(losses.due(false), None, "told a moment ago");
-        losses.last = losses.last.and_then(|last| last.checked_sub(TELL_EVERY));
+        losses.last = losses.last.and_then(|last| last.checked_sub(REPORT_EVERY));
         assert_eq!(losses.due(false), Some(1));
         DROPPED.store(5, Ordering::Relaxed);
         assert_eq!((losses.due(true), losses.due(true)), (Some(1), None));

@@ -25,7 +25,7 @@ use crate::upstream::tools::pages::{ListRoom, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
 
 /// How long a list waits for a server.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The list of one server.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub async fn list_all(
     }
     let owner = request.caller.principal.id().unwrap_or_default().to_owned();
     let size: usize = named.iter().map(|(_, text)| text.len()).sum();
-    let room = request.room_for(size).await?;
+    let room = request.reserve_for_list(size).await?;
     let entries = compute::run_sized(&owner, size, move || joined_entries(kind, &named)).await;
     drop(pages);
     let mut text = format!("{{\"{}\":[{entries}]", kind.member);
@@ -122,7 +122,7 @@ async fn listed(
     kind: &'static ListKind,
 ) -> Option<ServerEntries> {
     let (name, what) = (server.name(), kind.member);
-    let why = match timeout(PATIENCE, pages(request, bridge, server, kind)).await {
+    let why = match timeout(LONGEST_WAIT, pages(request, bridge, server, kind)).await {
         Ok(Ok(listed)) => {
             listed.findings.tell(name, kind.one, Some(&request.mcp.shared.told));
             return Some(listed);
@@ -132,7 +132,7 @@ async fn listed(
             return Some(ServerEntries::new(kind));
         }
         Ok(Err(fault)) => clip(fault.message(), 256).to_owned(),
-        Err(_) => format!("it did not list them within {} s", PATIENCE.as_secs()),
+        Err(_) => format!("it did not list them within {} s", LONGEST_WAIT.as_secs()),
     };
     tracing::warn!(mcp_server = %name, "{name}: its {what} are left out of those of all servers: {why}");
     None

@@ -37,7 +37,7 @@ pub struct ActiveRequest {
 
 /// The channel from the connection of a new request to its client.
 pub struct InputChannel {
-    pub hearing: Arc<dyn MessageHandler>,
+    pub handler: Arc<dyn MessageHandler>,
     pub progress: Arc<Progress>,
     pub called: Arc<CalledTool>,
     questions: mpsc::Receiver<Question>,
@@ -67,13 +67,13 @@ impl InputChannel {
         let (send, messages) = queue();
         let progress = Arc::new(Progress::passed_on(send.clone(), asks_progress, passes_log));
         let bytes = Arc::<AtomicUsize>::default();
-        let hearing = Arc::new(InputCollector { questions: ask, messages: send, bytes: bytes.clone() });
-        Self { hearing, progress, called: Arc::default(), questions, messages, bytes }
+        let handler = Arc::new(InputCollector { questions: ask, messages: send, bytes: bytes.clone() });
+        Self { handler, progress, called: Arc::default(), questions, messages, bytes }
     }
 
     /// The request whose work uses this channel.
     pub fn active(self, work: Work) -> ActiveRequest {
-        let Self { hearing: _, progress: _, called, questions, messages, bytes } = self;
+        let Self { handler: _, progress: _, called, questions, messages, bytes } = self;
         ActiveRequest { work, questions, messages, called, asked: Vec::new(), bytes, numbers: 0 }
     }
 }

@@ -53,7 +53,7 @@ impl Bridge {
     /// # Errors
     ///
     /// When the server has sessions, and so never sent a `requestState`.
-    pub fn rounds_to(
+    pub fn client_answers(
         &self,
         server_era: Era,
         has_state: bool,
@@ -75,7 +75,7 @@ impl Bridge {
     /// # Errors
     ///
     /// When the client cannot be asked, refuses, or is asked too often.
-    pub async fn goes_on(
+    pub async fn answer_and_repeat(
         &self,
         reply: &Result<Reply, CallError>,
         round: &mut usize,
@@ -105,7 +105,7 @@ impl Bridge {
     /// # Errors
     ///
     /// When it has too many members.
-    pub fn told(
+    pub fn result_for(
         era: Era,
         server_era: Era,
         members: Members<'_>,

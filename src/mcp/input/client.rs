@@ -110,7 +110,7 @@ impl SessionClient {
 
     /// The client as a server may ask it; `None` when servers need not tell it from other clients.
     pub fn askable(self: &Arc<Self>) -> Option<Client> {
-        self.side().map(|side| Client { side, hearing: self.clone() })
+        self.side().map(|side| Client { side, handler: self.clone() })
     }
 
     /// A number that other sessions hardly have, and that does not disclose the session's id.

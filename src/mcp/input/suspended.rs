@@ -91,7 +91,7 @@ impl SuspendedRequests {
     pub fn client(
         self: &Arc<Self>,
         side: &ClientSide,
-        hearing: Arc<dyn MessageHandler>,
+        handler: Arc<dyn MessageHandler>,
     ) -> (ConnectionSlot, Client) {
         let mut slots = self.slots();
         let taken = slots.entry(side.key).or_default();
@@ -103,7 +103,7 @@ impl SuspendedRequests {
         digest.update(number.to_le_bytes());
         let slot = ConnectionSlot { suspended: self.clone(), alike: side.key, number };
         let side = ClientSide { key: digest.finalize().into(), ..side.clone() };
-        (slot, Client { side, hearing })
+        (slot, Client { side, handler })
     }
 
     /// Works on until the request ends or its client has to be asked. Side messages go to `to`.

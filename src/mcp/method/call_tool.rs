@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::catalog::arguments::object_in_text;
 use crate::catalog::{Caller, CatalogServer};
 use crate::gateway::builtin::error_result;
-use crate::gateway::error::told_unavailable;
+use crate::gateway::error::unavailable_for;
 use crate::gateway::{
     CallError, CallFailure, Client, FindError, FoundCall, NamedCall, NoResult, Outcome, Target,
 };
@@ -107,14 +107,14 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
                 let _once = called.tool.set(target.tool.clone());
             }
         }
-        let more = bridge.rounds_to(server_era, params.request_state.is_some(), || params.answers())?;
+        let more = bridge.client_answers(server_era, params.request_state.is_some(), || params.answers())?;
         let (mut outgoing, mut round) = (bridge.outgoing(server_era, more, meta), 0);
         // Each round is a call of its own.
         let mut permit = request.permit.take();
         loop {
             let (sent, permit) = (sent.clone(), permit.take());
             let reply = request.mcp.gateway.call_unchecked(&context, &target, sent, &outgoing, permit).await;
-            if !bridge.goes_on(&reply, &mut round, &mut outgoing).await? {
+            if !bridge.answer_and_repeat(&reply, &mut round, &mut outgoing).await? {
                 return reply.map_err(NoReply::Call);
             }
         }
@@ -125,7 +125,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         let members: Members<'_> = json::read(result)?;
         let is_error = members.get("isError").map(|value| serde_json::from_str(value.get()));
         let is_error: bool = is_error.transpose()?.flatten().unwrap_or(false);
-        let shown = Bridge::told(era, server_era, members, true)?.unwrap_or_else(|| result.clone());
+        let shown = Bridge::result_for(era, server_era, members, true)?.unwrap_or_else(|| result.clone());
         let shown = match &at_all {
             Some((called, arguments)) => tool_result(called, arguments, shown),
             None => shown,
@@ -198,7 +198,7 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
         FindError::Quarantined(_) => Ok(error_result(&error.for_callers())),
         FindError::Limited(limited) => Ok(error_result(&format!("{server}: {limited}"))),
         FindError::Unavailable(unavailable) => {
-            Ok(error_result(&format!("{server}: {}", told_unavailable(unavailable, caller))))
+            Ok(error_result(&format!("{server}: {}", unavailable_for(unavailable, caller))))
         }
         FindError::Deadline { after } => {
             Ok(error_result(&format!("{server}: it did not get ready within {} s", after.as_secs_f32())))
@@ -209,7 +209,7 @@ fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Re
 fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
     let sentence = match error {
         CallError::Arguments(faults) => format!("the arguments do not fit the tool's schema: {faults}"),
-        _ => error.told(caller),
+        _ => error.message_for(caller),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
 }
@@ -219,11 +219,11 @@ fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
 /// With a trace from the request's headers, that of the body is left out.
 fn passed_on(meta: &RawValue, has_trace: bool) -> String {
     let Ok(mut members) = serde_json::from_str::<Members<'_>>(meta.get()) else { return String::new() };
-    let goes_on = |key: &str| {
+    let is_passed_on = |key: &str| {
         let is_ours = OURS.contains(&key) && (has_trace || key == PROGRESS_TOKEN);
         !is_ours && !key.starts_with(RESERVED)
     };
-    members.0.retain(|(key, _)| goes_on(key));
+    members.0.retain(|(key, _)| is_passed_on(key));
     one_line_text(members.inner())
 }
 

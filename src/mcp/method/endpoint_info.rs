@@ -17,7 +17,7 @@ use crate::mcp::request::RequestContext;
 /// The endpoint of all servers has each capability that any server has.
 const PASSED_ON: [&str; 4] = ["resources", "prompts", "completions", "logging"];
 /// Notifications that the endpoint of all servers sends when any server does.
-const TOLD: [(&str, &str); 3] =
+const NOTIFICATIONS: [(&str, &str); 3] =
     [("resources", "subscribe"), ("resources", "listChanged"), ("prompts", "listChanged")];
 
 /// How an endpoint describes itself: that of one server, or of all.
@@ -50,7 +50,7 @@ impl EndpointInfo {
                 if let Some(extensions) = extensions::of_all(visible().map(|server| &**server)) {
                     capabilities[EXTENSIONS] = Value::Object(extensions);
                 }
-                for (kind, what) in TOLD {
+                for (kind, what) in NOTIFICATIONS {
                     if any_sends(&request.mcp, &request.caller, &request.endpoint, kind, what) {
                         capabilities[kind][what] = true.into();
                     }

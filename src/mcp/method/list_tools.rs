@@ -34,7 +34,7 @@ pub async fn answer(request: &RequestContext, bridge: &Bridge) -> Result<Bytes, 
     let era = bridge.era;
     let shared = shared_list(request, era).await;
     // The client's own list is much the same, so the length of the shared one stands for either.
-    let room = request.room_for(shared.len()).await?;
+    let share = request.reserve_for_list(shared.len()).await?;
     let own = match &bridge.client {
         Some(client) => own_list(request, client, era).await,
         None => None,
@@ -48,7 +48,7 @@ pub async fn answer(request: &RequestContext, bridge: &Bridge) -> Result<Bytes, 
         text.extend_from_slice(freshness(request, is_own).as_bytes());
     }
     text.push(b'}');
-    Ok(kept(room, text.into()))
+    Ok(kept(share, text.into()))
 }
 
 /// The shortest time and the narrowest scope of the listed servers; the client's own list is private.

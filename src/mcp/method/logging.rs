@@ -20,7 +20,7 @@ use crate::protocol::{Era, method};
 use crate::upstream::Upstream;
 
 /// How long all servers together may take to get another level of their log.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Sets the level for the session, which has connections of its own from now on.
 ///
@@ -63,10 +63,10 @@ pub async fn set_level(
             let (identity, side) = (identity(upstream), &side);
             async move { upstream.connection(identity.as_ref(), Some(side)).await.map(drop) }
         });
-        let _set_later = timeout(PATIENCE, join_all(set)).await;
+        let _set_later = timeout(LONGEST_WAIT, join_all(set)).await;
         return Ok(Bytes::from_static(b"{}"));
     }
-    let client = Some(Client { side, hearing: client.clone() });
+    let client = Some(Client { side, handler: client.clone() });
     let bridge = Bridge { client, ..Bridge::plain(Era::Sessions) };
     for upstream in &concerned {
         forward(request, upstream, method::PING, "{}", &bridge).await?;

@@ -64,27 +64,27 @@ pub async fn forward(
 ) -> Result<Bytes, Fault> {
     let params = PassedParams::read(params)?;
     let server_era = upstream.era();
-    bridge.rounds_to(server_era, params.has_state, String::new)?;
+    bridge.client_answers(server_era, params.has_state, String::new)?;
     let ask = PassThrough { method, members: params.members, name: params.name.as_deref() };
     let context = request.forwarding_context();
     let (mut outgoing, mut round) = (bridge.outgoing(server_era, String::new(), params.meta), 0);
     let reply = loop {
         let permit = request.permit.take();
         let reply = request.mcp.gateway.ask(&context, upstream, &ask, &outgoing, permit).await;
-        if !bridge.goes_on(&reply, &mut round, &mut outgoing).await? {
+        if !bridge.answer_and_repeat(&reply, &mut round, &mut outgoing).await? {
             break reply;
         }
     };
     match reply {
         Ok(Reply::Result(result)) => {
             let (size, era) = (result.len(), bridge.era);
-            let told = move |result: &Bytes| {
+            let shown = move |result: &Bytes| {
                 let members = serde_json::from_slice::<Members<'_>>(result)?;
                 Ok::<_, serde_json::Error>(
-                    Bridge::told(era, server_era, members, false)?.unwrap_or_else(|| result.clone()),
+                    Bridge::result_for(era, server_era, members, false)?.unwrap_or_else(|| result.clone()),
                 )
             };
-            let read = move || told(&result).map_err(|_| of_wrong_result("no result", &result));
+            let read = move || shown(&result).map_err(|_| of_wrong_result("no result", &result));
             let owner = request.caller.owner(upstream.name().as_str());
             compute::run_sized(owner, size, read).await.map_err(Fault::internal)
         }
@@ -98,7 +98,7 @@ pub async fn forward(
         Err(error) => {
             let why = error.full();
             tracing::warn!(mcp_server = %upstream.name(), "{}: {method} failed: {why}", upstream.name());
-            Err(Fault::internal(format!("{}: {}", upstream.name(), error.told(&request.caller))))
+            Err(Fault::internal(format!("{}: {}", upstream.name(), error.message_for(&request.caller))))
         }
     }
 }

@@ -117,7 +117,7 @@ impl Follower {
                     None => std::future::pending().await,
                 }
             };
-            let goes_on = tokio::select! {
+            let is_open = tokio::select! {
                 () = self.closing.cancelled() => false,
                 message = messages => match message {
                     Some(message) => match serde_json::from_slice::<&RawValue>(&message) {
@@ -129,9 +129,9 @@ impl Follower {
                 },
                 news = self.news.recv() => {
                     match news {
-                        Ok(news) => if let Some(told) = self.told(&news) { return Some(told.to_string()) },
+                        Ok(news) => if let Some(notification) = self.notification_of(&news) { return Some(notification.to_string()) },
                         // Missed news count as a change of everything.
-                        Err(broadcast::error::RecvError::Lagged(_)) => self.tell_all(),
+                        Err(broadcast::error::RecvError::Lagged(_)) => self.report_all(),
                         Err(broadcast::error::RecvError::Closed) => self.is_over = true,
                     }
                     continue;
@@ -140,8 +140,8 @@ impl Follower {
                 // An old configuration's catalog ends with its last reader; the next one is followed then.
                 Ok(()) = self.swapped.changed() => true,
             };
-            self.is_over = !goes_on;
-            if goes_on {
+            self.is_over = !is_open;
+            if is_open {
                 self.compare();
             }
         }
@@ -165,12 +165,12 @@ impl Follower {
         let Some(caller) = self.caller(&mcp) else { return };
         let now = ListSnapshot::new(&mcp, &caller, &self.endpoint);
         let before = std::mem::replace(&mut self.known, now);
-        self.tell_lists(self.known.changed_since(&before));
+        self.report_lists(self.known.changed_since(&before));
     }
 
     /// Reports that everything may have changed.
-    fn tell_all(&mut self) {
-        self.tell_lists([true; 3]);
+    fn report_all(&mut self) {
+        self.report_lists([true; 3]);
         let followed: Vec<Box<str>> = match &self.session {
             Some(listening) => listening.session.followed().keys().cloned().collect(),
             None => self.wanted.resource_subscriptions.items.iter().map(|uri| uri.as_str().into()).collect(),
@@ -181,7 +181,7 @@ impl Follower {
     }
 
     /// Reports the changed lists, of tools, prompts and resources, that the client wants to hear of.
-    fn tell_lists(&mut self, changed: [bool; 3]) {
+    fn report_lists(&mut self, changed: [bool; 3]) {
         let wanted = &self.wanted;
         let wanted = [wanted.tools_list_changed, wanted.prompts_list_changed, wanted.resources_list_changed];
         for ((method, is_wanted), has_changed) in
@@ -199,7 +199,7 @@ impl Follower {
     }
 
     /// The notification of `news` for this client, if it concerns the client.
-    fn told(&self, news: &News) -> Option<Value> {
+    fn notification_of(&self, news: &News) -> Option<Value> {
         let name = news.server.as_str();
         if self.endpoint.server().is_some_and(|server| server != name) {
             return None;

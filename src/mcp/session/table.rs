@@ -80,7 +80,7 @@ impl Sessions {
             while order.count_of(&principal) >= shares.each.max(1) {
                 let Some(evicted) = order.longest_rested(&principal, now) else { break };
                 order.remove(&evicted);
-                self.tell(&evicted, &principal, shares, Bound::Each);
+                self.log_eviction(&evicted, &principal, shares, Bound::Each);
                 ended.push(evicted);
             }
             while order.count() >= shares.all.max(1) {
@@ -88,7 +88,7 @@ impl Sessions {
                 let evicted = largest.and_then(|largest| order.longest_rested(&largest, now));
                 let Some(evicted) = evicted else { break };
                 order.remove(&evicted);
-                self.tell(&evicted, &principal, shares, Bound::All);
+                self.log_eviction(&evicted, &principal, shares, Bound::All);
                 ended.push(evicted);
             }
             order.insert(session.clone());
@@ -140,7 +140,7 @@ impl Sessions {
         self.order().count()
     }
 
-    fn tell(&self, evicted: &Session, newcomer: &Principal, shares: Bounds, bound: Bound) {
+    fn log_eviction(&self, evicted: &Session, newcomer: &Principal, shares: Bounds, bound: Bound) {
         let Some(left_out) = self.evictions.may_tell() else { return };
         let (owner, why) = (&evicted.holder.principal, shares.eviction(bound, SESSIONS, left_out));
         tracing::info!("a session of {owner} has ended to make room for one of {newcomer} {why}");

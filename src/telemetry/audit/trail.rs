@@ -32,18 +32,18 @@ pub struct Trail<D> {
     destination: D,
     failing: bool,
     /// Lost records that the trail does not record yet.
-    untold: u64,
+    unrecorded: u64,
 }
 
 impl<D: Destination> Trail<D> {
     pub fn new(destination: D) -> Self {
-        Self { destination, failing: false, untold: 0 }
+        Self { destination, failing: false, unrecorded: 0 }
     }
 
-    fn tell_losses(&mut self) -> io::Result<()> {
-        if self.untold > 0 {
-            self.destination.write(&line(Loss { event: "records_lost", records: self.untold }))?;
-            self.untold = 0;
+    fn record_losses(&mut self) -> io::Result<()> {
+        if self.unrecorded > 0 {
+            self.destination.write(&line(Loss { event: "records_lost", records: self.unrecorded }))?;
+            self.unrecorded = 0;
         }
         Ok(())
     }
@@ -73,10 +73,10 @@ impl<D: Destination> Trail<D> {
 
 impl<D: Destination> Sink<Box<[u8]>> for Trail<D> {
     fn take(&mut self, line: Box<[u8]>) {
-        let written = self.tell_losses().and_then(|()| self.destination.write(&line));
+        let written = self.record_losses().and_then(|()| self.destination.write(&line));
         if written.is_err() {
             UNWRITTEN.fetch_add(1, Ordering::Relaxed);
-            self.untold += 1;
+            self.unrecorded += 1;
         }
         self.note(written);
     }
@@ -86,9 +86,9 @@ impl<D: Destination> Sink<Box<[u8]>> for Trail<D> {
             records,
             "{records} audit records were lost: calls came faster than they could be written"
         );
-        self.untold += records;
-        let told = self.tell_losses();
-        self.note(told);
+        self.unrecorded += records;
+        let recorded = self.record_losses();
+        self.note(recorded);
     }
 }
 

@@ -26,7 +26,7 @@ async fn outcome(
     server: impl AsyncFnOnce(Arc<dyn MessageHandler>),
 ) -> serde_json::Value {
     let channel = InputChannel::new(false, false);
-    let hearing = channel.hearing.clone();
+    let handler = channel.handler.clone();
     let (to, _heard) = queue();
     let closing = CancellationToken::new();
     let working = suspended.work(key, channel.active(Box::pin(work)), to, &closing);
@@ -36,7 +36,7 @@ async fn outcome(
             Finished::Result(result) => serde_json::from_slice(&result).unwrap(),
             other => panic!("{other:?}"),
         },
-        () = server(hearing) => panic!("the server had its way"),
+        () = server(handler) => panic!("the server had its way"),
     }
 }
 
@@ -48,10 +48,10 @@ async fn for_ever() -> Finished {
 async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
     let (suspended, link) = (Arc::<SuspendedRequests>::default(), Told::new());
     let began = Instant::now();
-    let result = outcome(&suspended, for_ever(), async |hearing| {
+    let result = outcome(&suspended, for_ever(), async |handler| {
         for number in 0..400 {
             let _refused =
-                hearing.request(Question::new(link.clone(), &number.to_string(), "roots/list", "{}"));
+                handler.request(Question::new(link.clone(), &number.to_string(), "roots/list", "{}"));
             sleep(Duration::from_millis(5)).await;
         }
     })
@@ -69,10 +69,10 @@ async fn the_questions_of_one_round_are_bounded_in_number_and_in_bytes() {
     let (suspended, link) = (Arc::<SuspendedRequests>::default(), Told::new());
     for (params, taken) in [("{}".to_owned(), 64), (format!("{{\"a\":\"{}\"}}", "a".repeat(300 << 10)), 3)] {
         let before = link.messages().len();
-        let result = outcome(&suspended, for_ever(), async |hearing| {
+        let result = outcome(&suspended, for_ever(), async |handler| {
             for number in 0..70 {
                 let question = Question::new(link.clone(), &number.to_string(), "roots/list", &params);
-                assert!(hearing.request(question).is_ok());
+                assert!(handler.request(question).is_ok());
             }
             std::future::pending().await
         })
@@ -93,9 +93,9 @@ async fn a_request_that_ends_while_questions_are_gathered_is_not_held_up() {
         sleep(Duration::from_millis(30)).await;
         Finished::Result(Bytes::from_static(b"\"done\""))
     };
-    let result = outcome(&suspended, work, async |hearing| {
+    let result = outcome(&suspended, work, async |handler| {
         loop {
-            assert!(hearing.request(Question::new(link.clone(), "1", "roots/list", "{}")).is_ok());
+            assert!(handler.request(Question::new(link.clone(), "1", "roots/list", "{}")).is_ok());
             sleep(Duration::from_millis(7)).await;
         }
     })
