@@ -1,8 +1,8 @@
-//! The one call path of all faces: find the tool, check the arguments, wait for the server, call, and
-//! write one line about it.
+//! The one call path of all surfaces: find the tool, check the arguments, wait for the server, call, and
+//! write one line about the call.
 //!
 //! In this order: `find` (the tool), `serve` (the record), `call` (the arguments), `send` (the permit, the connection, a
-//! second try). Knows no face: failures are [`CallError`], and each face says what they mean in its own terms.
+//! second try). It knows no surface: a failure is a [`CallError`], which each surface shows in its own form.
 
 pub mod builtin;
 mod call;

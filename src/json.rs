@@ -1,4 +1,4 @@
-//! Reading and changing JSON text from outside: what is not changed keeps its bytes.
+//! Reading and changing JSON text from outside; unchanged parts keep their bytes.
 
 mod edits;
 mod first;

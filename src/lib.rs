@@ -1,32 +1,31 @@
 //! mcpo: many MCP servers behind one HTTP port.
 //!
-//! Configuration becomes upstreams, upstreams fill a catalog, a gateway makes calls, and thin faces
-//! (REST, MCP, the OpenAI form, sign-ins and a page for people) speak to callers.
-//! Start reading at [`app`], which puts the floors together.
+//! Configuration becomes upstreams, upstreams fill a catalog, and a gateway makes calls. Thin surfaces (`rest`, `mcp`,
+//! `openai`, `signin` and `web`) serve clients. Start reading at [`app`], which puts the modules together.
 //!
 //! # Glossary
 //!
 //! - **client**: a program that sends requests to the gateway; its side is *downstream*
 //! - **caller**: a client with the rights of its API key and profile
-//! - **face**: one way to call the gateway: REST, MCP, the OpenAI form, the page, sign-ins
-//! - **call**: one `tools/call`, from any face to a server and back
+//! - **surface**: one way to use the gateway: `rest`, `mcp`, `openai`, `web` (the page), `signin`
+//! - **call**: one `tools/call`, from any surface to a server and back
 //! - **outcome**: how a call ended, under one name in the log, the audit trail and the metrics
 //! - **permit**: the right to make one call now, within the limits of its API key
 //! - **server**: one entry of `mcpServers`; the gateway's own process is the *gateway*
-//! - **upstream**: what connects the gateway to one server, and keeps it connected
+//! - **upstream**: the gateway's side of one server: it connects, and connects again after a failure
 //! - **connection**: one open way to a server, over its **transport** (`stdio`, `socket`, `streamable-http`, `sse`)
 //! - **era**: the revisions of MCP with sessions (up to 2025-11-25), or the one without (2026-07-28)
-//! - **session**: what a client opens with `initialize`
+//! - **session**: the state that a client opens with `initialize`, and that its later requests name
 //! - **catalog**: the snapshot of all servers with their tools, resources and prompts
 //! - **tool**: a tool of a server; its **exposed name** is the one that clients use
 //! - **scope**: the servers and tools that a caller may see
 //! - **profile**: a choice of servers and tools under a name
 //! - **lock**: the file that says how tools must look; a tool that differs is **quarantined**
 //!
-//! # Floors
+//! # Levels
 //!
-//! A file imports lower floors, its parent and its sisters, nothing else; `tests/integration/floors.rs`
-//! reads the `use crate::` lines and holds them to this table.
+//! A module imports modules of lower levels, its parent and its siblings, nothing else. `tests/integration/floors.rs`
+//! reads the `use crate::` lines and checks them against this table.
 //!
 //! ```text
 //! 7  main, cli

@@ -1,6 +1,6 @@
 //! MCP over streamable HTTP, for clients: one endpoint for all servers, and one for each.
 //!
-//! | endpoint | what |
+//! | endpoint | answer |
 //! |---|---|
 //! | `POST /mcp` | one JSON-RPC message; tools and prompts of all servers as `{server}_{name}`, resources as `mcpo://{server}/{URI}` |
 //! | `POST /{server}/mcp` | the same for one server, with its own names, its resources, prompts and completion |
@@ -13,7 +13,7 @@
 //! (revisions 2024-11-05 to 2025-11-25, [`session`]); one that declares revision 2026-07-28 with each request needs
 //! none ([`stateless`]).
 //!
-//! A server's messages travel as their own bytes; why rmcp's server does not serve them stands in `lib.rs`.
+//! A server's messages travel as their own bytes. `lib.rs` has the reason for not serving them with rmcp's server.
 //!
 //! A request goes from [`answer`] to [`dispatch`], and from there to its function in [`method`] or [`aggregate`].
 
@@ -133,8 +133,8 @@ async fn post(mut request: RequestContext, body: Body) -> Response {
 
 /// Reads the message of a request.
 ///
-/// A small message is read before it is known which limits apply to it. A large one needs a permit to call first, unless
-/// it may be the client's answer to a question.
+/// A small message is read before the gateway knows which limits apply to it. A large one needs a permit to call first,
+/// unless it may be the client's answer to a question.
 async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
     let mcp = &request.mcp;
     let mut permit = EarlyPermit::default();

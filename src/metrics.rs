@@ -3,13 +3,12 @@
 //!
 //! Names follow OpenTelemetry's conventions for MCP (`mcp.client.operation.duration`,
 //! `mcp.client.session.duration`) and HTTP (`http.server.request.duration`) in Prometheus' spelling, where there are
-//! any; what is ours begins with `mcpo_`. An empty `error_type` is a success.
+//! any; the gateway's own metrics begin with `mcpo_`. An empty `error_type` is a success.
 //!
 //! # Bounds
 //!
-//! No label ever holds what a caller sent. Servers are those of the configuration: the series of one live for as
-//! long as somebody holds its [`ServerMetrics`], so they vanish by themselves when a reload removes the server and
-//! its last call has ended. Tools are those that were called and that the server offers: at most
+//! No label ever holds text of a caller. Servers are those of the configuration: the series of one live as long as its
+//! [`ServerMetrics`] is held, so they vanish when a reload removes the server and its last call has ended. Tools are those that were called and that the server offers: at most
 //! [`TOOLS_OF_A_SERVER`] names a server and [`TOOLS_OF_ALL`] in all, and `_other` for the rest. Every other label has
 //! a closed set of values.
 //!
@@ -93,7 +92,7 @@ impl Metrics {
         metrics
     }
 
-    /// What is counted of requests and connections.
+    /// The metrics of requests and connections.
     pub fn http(&self) -> &Arc<HttpMetrics> {
         &self.http
     }
@@ -137,7 +136,7 @@ impl Metrics {
     ///
     /// When two metrics contradict each other, which would be a fault of ours.
     pub fn render(&self, snapshot: &Snapshot) -> prometheus::Result<String> {
-        // Made for this one scrape: so what is gone from the snapshot is gone from the text.
+        // Made for this one scrape: series that left the snapshot leave the text.
         let registry = Registry::new();
         self.http.register(&registry)?;
         for server in self.live_servers() {

@@ -1,8 +1,7 @@
 //! The log: the journal's native protocol under systemd, lines of text elsewhere, JSON when asked.
 //!
-//! Whatever its form, the log leaves on a thread of its own, from a bounded queue: neither a slow terminal
-//! nor a busy journal blocks a call. What had to be dropped is counted ([`dropped_lines`]), and told once in
-//! a while.
+//! The log is written by a thread of its own, from a bounded queue: neither a slow terminal nor a busy journal blocks a
+//! call. Dropped lines are counted ([`dropped_lines`]), and the log reports them once in a while.
 //!
 //! Fields are named for the journal, which shows them in capitals: `mcp_server`, `mcp_tool`, `outcome`,
 //! `duration_ms`, `request_id`, `api_key_name`, `user`, `trace_id` of a call, `mcp_stream` of a server's own words.
@@ -65,7 +64,7 @@ enum Thread {
 impl Telemetry {
     /// Starts the log, under `identifier` in the journal.
     ///
-    /// `level` is a level or a `tracing` filter; [`is_level`] tells a bad one beforehand. Where there is no journal,
+    /// `level` is a level or a `tracing` filter; [`is_level`] finds a bad one beforehand. On a machine without a journal,
     /// [`LogOutput::Journal`] is text.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The identity of a request: its id, its trace, and its peer.
 //!
 //! Id and trace come from the caller when it has them. They go into the log, the id back to the caller, and the
-//! trace on to the server; nothing is decided by them, since anybody can claim any id.
+//! trace on to the server; nothing is decided by them, since a caller can claim any id.
 
 mod context;
 mod origin;

@@ -1,9 +1,8 @@
 //! The built-in server `gateway`: tools to list servers, search tools, describe one and call one.
 //!
 //! Its inner calls are made for the caller, and cannot reach `gateway` again. They have the rights of the
-//! caller's key, and not those of its profile: a profile filters what a client lists, and one that lists little but
-//! `gateway` gives a client with a small tool budget all the rest. A tool is withheld from a key by the key's own
-//! scope.
+//! caller's key, and not those of its profile: a profile filters the list of a client, and a profile that lists little
+//! but `gateway` gives a client with a small tool budget all other tools. The scope of a key withholds tools from it.
 
 mod search;
 
@@ -58,7 +57,7 @@ struct CallToolArguments<'a> {
     arguments: Option<&'a RawValue>,
 }
 
-/// What the log wants to know of a result.
+/// The part of a result that decides the outcome.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ResultClaims {
@@ -158,7 +157,7 @@ async fn find(
     }
 }
 
-/// Calls a tool as its server would be called directly: progress, and what the server asks the client, pass through.
+/// Calls a tool as a direct call would: progress and the server's questions to the client pass through.
 async fn call_tool(
     gateway: &Gateway,
     context: &CallContext,

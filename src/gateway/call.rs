@@ -56,7 +56,7 @@ impl Gateway {
         }
     }
 
-    /// As [`Gateway::call`], with what an MCP client adds; such a client may be asked for input.
+    /// As [`Gateway::call`], with the additions of an MCP client, which may be asked for input.
     pub(super) async fn call_checked(
         &self,
         context: &CallContext,
@@ -106,12 +106,12 @@ impl Gateway {
 
     /// Calls `target` with arguments that only the server checks.
     ///
-    /// For clients that speak the server's own protocol and understand its refusals; `outgoing` is what they add.
+    /// For clients that speak the server's own protocol and understand its refusals; `outgoing` has their additions.
     ///
     /// # Errors
     ///
-    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools, and for what no header can say where the
-    /// server wants to see it in one.
+    /// As [`Gateway::call`]; [`CallError::Arguments`] for the gateway's own tools, and for arguments that do not fit into a
+    /// header where the server requires one.
     pub async fn call_unchecked(
         &self,
         context: &CallContext,

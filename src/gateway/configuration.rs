@@ -85,7 +85,7 @@ impl Configuration {
         status
     }
 
-    /// The configuration of the sources now, and what a reload would change.
+    /// The configuration of the sources now, and the changes of a reload.
     ///
     /// The gateway serves `running` over `upstreams`.
     ///
@@ -110,7 +110,7 @@ impl ConfigurationStatus {
     }
 }
 
-/// Reads and checks what `sources` name, apart from the threads that serve calls.
+/// Reads and checks `sources`, apart from the threads that serve calls.
 ///
 /// # Errors
 ///

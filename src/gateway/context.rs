@@ -4,7 +4,7 @@ use crate::catalog::Caller;
 use crate::trace::{Origin, Peer, RequestId, TraceContext};
 use crate::upstream::CallerHeaders;
 
-/// The caller, and what goes along with the call. Made by a face once per request.
+/// The caller of a request, its trace and its forwarded headers. Each surface makes one per request.
 #[derive(Debug, Clone)]
 pub struct CallContext {
     pub caller: Caller,
@@ -15,7 +15,7 @@ pub struct CallContext {
     /// Where the request came from, for the log only.
     pub peer: Option<Peer>,
     /// Headers of the caller that may go along. Each server that is called for this request, the inner one of
-    /// `call_tool` too, gets what its own entry lets through, and nothing else.
+    /// `call_tool` too, gets those that its own entry names.
     pub forwarded: CallerHeaders,
 }
 

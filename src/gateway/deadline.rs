@@ -1,4 +1,4 @@
-//! The deadline of a request: put off by each sign of life, and stopped while its client is asked for input.
+//! The deadline of a request: extended by each sign of life, and paused while its client is asked for input.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ pub(super) struct Deadline {
     /// The time between signs of life.
     after: Duration,
     at: Instant,
-    /// How long it may still stand. A server that asks again and again, and is never answered, uses it up.
+    /// How long it may still pause. A server that asks again and again without an answer uses it up.
     pause_left: Duration,
     paused_since: Option<Instant>,
     answers: u64,
 }
 
 impl Deadline {
-    /// `at` at first; `asking` is what was asked over the connection before.
+    /// The deadline `at`; `asking` counts the questions over the connection so far.
     pub fn new(at: Instant, after: Duration, asking: Asking) -> Self {
         let paused_since = (asking.open > 0).then(Instant::now);
         Self { after, at, pause_left: ANSWERED_WITHIN, paused_since, answers: asking.answers }
@@ -33,7 +33,7 @@ impl Deadline {
         self.paused_since = self.paused_since.map(|_| now);
     }
 
-    /// The client is asked something, or is no longer.
+    /// The number of open questions to the client changed.
     pub fn update(&mut self, asking: Asking) {
         let now = Instant::now();
         if asking.answers != self.answers {

@@ -1,4 +1,4 @@
-//! Reasons for a call without an answer, distinguished by what the caller may do about it.
+//! Reasons for a call without an answer, distinguished by the caller's next step.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub enum FindError {
     Quarantined(DriftKind),
     /// The caller asks too often, and looking for the tool would take a connection of its own; nothing was sent.
     Limited(Limited),
-    /// The server has never told its tools and cannot be asked now.
+    /// The server's tools are unknown, and the server cannot be asked now.
     Unavailable(Unavailable),
     /// The server did not get ready within the call's time.
     Deadline { after: Duration },
@@ -51,7 +51,7 @@ impl FindError {
         }
     }
 
-    /// What happened, for the log.
+    /// The reason, for the log.
     pub fn full(&self) -> String {
         match self {
             Self::Server => "no such server for this caller".into(),
@@ -85,14 +85,14 @@ pub enum CallError {
     Limited(Limited),
     /// The server cannot take calls now; nothing was sent.
     Unavailable(Unavailable),
-    /// No answer and no progress within this time; the server was told to stop.
+    /// No answer and no progress within this time; the call was cancelled at the server.
     Deadline { after: Duration },
     /// The connection failed under the call, or the server broke the protocol.
     Link(RequestError),
 }
 
 impl CallError {
-    /// The plain sentence for callers: what happened, without the server's own words or addresses.
+    /// The plain sentence for callers, without the server's own words or addresses.
     pub fn public(&self) -> String {
         match self {
             Self::Arguments(_) => "the arguments do not fit the tool's schema".into(),
@@ -150,9 +150,10 @@ impl CallError {
         }
     }
 
-    /// The whole chain, for the log: more than callers are told. Of what a server wrote only its words to an HTTP status
-    /// that is no success, cleaned and cut; the rest may hold anything, arguments of this call included, and what it
-    /// writes to its stderr is logged as its own.
+    /// The whole chain of reasons, for the log.
+    ///
+    /// Of the server's text it has only the words to an HTTP error, cleaned and cut: other text may hold arguments of
+    /// this call. The stderr of a server is logged as its own.
     pub fn full(&self) -> String {
         match self {
             Self::Unavailable(unavailable) => full_unavailable(unavailable),

@@ -82,7 +82,7 @@ enum LimitKind {
 }
 
 impl Limits {
-    /// The limits of `config`. What `before` counted goes on where the limit is the same.
+    /// The limits of `config`. Counts of `before` continue where the limit is the same.
     pub fn new(config: &Config, before: Option<&Self>) -> Self {
         let keys = config.auth.keys.iter().map(|key| {
             let known = before.and_then(|before| before.keys.get(&*key.name));

@@ -30,7 +30,7 @@ impl Gateway {
         rendering.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
-    /// What the calls of `target` are counted with. Takes a lock for the first call of a tool only.
+    /// The meter for the calls of `target`. Takes a lock for the first call of a tool only.
     pub(super) fn meter<'a>(&self, target: &'a Target) -> &'a CallMeter {
         let Target { server, tool } = target;
         tool.meter.get_or_init(|| self.metrics().server(server.name.as_str()).tool(&tool.name))

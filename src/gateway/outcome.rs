@@ -12,13 +12,13 @@ pub enum Outcome {
     RpcError,
     /// The result cannot be shown in the form that the caller wants, or is no result.
     Unrenderable,
-    /// The request is not as the protocol wants it.
+    /// The request breaks the protocol.
     InvalidRequest,
     /// The session that the request names is not there.
     SessionNotFound,
-    /// A header says something else than the body.
+    /// A header contradicts the body.
     HeaderMismatch,
-    /// The caller brings back a state that stands for no call that waits.
+    /// The caller's `requestState` belongs to no waiting call.
     UnknownState,
     /// The server asks for input, and there is no way to ask the caller, or no answer.
     InputUnavailable,
@@ -26,7 +26,7 @@ pub enum Outcome {
     InputRefused,
     /// The server asks for input again and again.
     TooManyRounds,
-    /// As many calls as may wait for input of their callers wait already.
+    /// Too many calls wait for input of their callers.
     TooManyWaiting,
     /// The caller left, or cancelled the call.
     Cancelled,
@@ -58,7 +58,7 @@ impl Outcome {
         }
     }
 
-    /// That of a call which is given up now, without having ended, and why.
+    /// The outcome and the reason of a call that is dropped now without an end.
     pub(super) fn given_up(closing: &CancellationToken) -> (Self, &'static str) {
         if std::thread::panicking() {
             (Self::Internal, "the gateway failed")

@@ -21,7 +21,7 @@ pub struct Outgoing {
 #[derive(Clone)]
 pub struct Client {
     pub side: ClientSide,
-    /// Handles what the server sends over the connection of this client alone.
+    /// Handles the server's messages over the connection of this client alone.
     pub handler: Arc<dyn MessageHandler>,
 }
 

@@ -19,7 +19,7 @@ use crate::telemetry::audit::{Audit, AuditRecord};
 use crate::telemetry::text::visible;
 use crate::trace::{Host, TraceContext};
 
-/// A call whose tool was named and that is not being made yet. When it is dropped without an end, the caller has left.
+/// A call whose tool was named and that is not made yet. Dropped without an end, it counts as left by its caller.
 #[derive(Debug)]
 #[must_use]
 pub struct NamedCall<'a> {
@@ -54,7 +54,7 @@ impl<'a> NamedCall<'a> {
         found
     }
 
-    /// What follows records how the call ends.
+    /// Leaves the record of the end to the call itself.
     pub fn proceed(mut self) {
         self.ended = true;
     }
@@ -99,7 +99,7 @@ impl Drop for NamedCall<'_> {
     }
 }
 
-/// A call under way. When it is dropped without an end, the caller has left.
+/// A call in progress. Dropped without an end, it counts as left by its caller.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct CallRecord {
@@ -115,7 +115,7 @@ pub(super) struct CallRecord {
 /// The reason for dropping a call, set beforehand by the part that knows it.
 pub type GivenUp = Arc<OnceLock<(Outcome, &'static str)>>;
 
-/// What the audit trail is told besides.
+/// The audit trail of a call, with the digest of its arguments.
 #[derive(Debug)]
 struct Audited {
     audit: Arc<Audit>,

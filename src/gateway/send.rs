@@ -24,7 +24,7 @@ use crate::upstream::request::{Request, RequestKind as Asked, RequestMeta};
 use crate::upstream::tools::header_params::HeaderParam;
 use crate::upstream::{Asking, CallConnection, Connection, NoConnection, Reply, RequestError, Upstream};
 
-/// What is sent.
+/// The request to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operation<'a> {
     /// A call; `arguments` is the JSON text of an object without raw newlines.
@@ -156,8 +156,8 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Sends it once; `None` when it is late: after `deadline`, or its time since the last progress. What the client is
-    /// asked meanwhile (`asking`) does not count.
+    /// Sends it once; `None` when it is late: after `deadline`, or its time since the last progress. The time of
+    /// questions to the client (`asking`) does not count.
     async fn within(
         &self,
         link: &dyn Connection,

@@ -1,4 +1,4 @@
-//! One call of a tool that was found, as every face serves it: recorded, made, and its result classified.
+//! One call of a tool that was found, as every surface serves it: recorded, made, and its result classified.
 
 use std::borrow::Cow;
 
@@ -38,7 +38,7 @@ pub enum NoResult<E = CallError> {
 pub trait CallFailure {
     /// The outcome's name in the log, the audit trail and the metrics.
     fn outcome(&self) -> &'static str;
-    /// What happened, for the log.
+    /// The reason, for the log.
     fn reason(&self) -> Cow<'_, str>;
 }
 
@@ -59,9 +59,9 @@ impl<'a> FoundCall<'a> {
 }
 
 impl Gateway {
-    /// Serves one call: `send` makes it, `classify` gives its outcome and the face's answer.
+    /// Serves one call: `send` makes it, `classify` gives its outcome and the surface's answer.
     ///
-    /// Whatever happens, the call has one record: when this future is dropped, too.
+    /// Every call has one record, also when this future is dropped.
     ///
     /// # Errors
     ///

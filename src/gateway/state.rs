@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::telemetry::audit::Audit;
 use crate::upstream::Upstream;
 
-/// The gateway under one configuration, shared by the faces.
+/// The gateway under one configuration, shared by the surfaces.
 #[derive(Debug)]
 pub struct Gateway {
     pub(super) catalog_builder: Arc<CatalogBuilder>,
@@ -52,7 +52,7 @@ impl Gateway {
         Self { catalog_builder, call_timeout, configuration, limits, lasting, scrape }
     }
 
-    /// What large results take together, until their clients have them.
+    /// The memory of large results, until their clients have them.
     pub fn results(&self) -> &MemoryBudget {
         &self.lasting.results
     }
@@ -65,7 +65,7 @@ impl Gateway {
         &self.configuration
     }
 
-    /// A permit for a call of `caller`, held until the call ends. To be asked before the arguments are read.
+    /// A permit for a call of `caller`, held until the call ends. Surfaces take it before they read the arguments.
     ///
     /// # Errors
     ///

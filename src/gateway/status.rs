@@ -66,7 +66,7 @@ pub struct ServerStatus {
     pub drift: Vec<DriftStatus>,
 }
 
-/// What there is to lock.
+/// The tools that can be locked.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LockStatus {
     pub servers: BTreeMap<String, ServerLock>,

@@ -1,7 +1,7 @@
 //! Changes to JSON text that leave every other byte of every value as the caller wrote it.
 //!
-//! A parse into [`serde_json::Value`] and back would round numbers beyond a double and reorder nothing but lose
-//! the caller's own spelling; so changes are collected by path and applied to the text itself. Only objects and
+//! A parse into [`serde_json::Value`] and back would round numbers beyond a double and lose the caller's spelling. So
+//! changes are collected by path and applied to the text itself. Only objects and
 //! arrays on the way to a change are put together anew, from the unchanged text of their members.
 
 use std::collections::{BTreeMap, HashMap};
@@ -62,7 +62,7 @@ impl Edits {
     }
 
     fn write(&self, text: &str, changed: &mut String) {
-        // What was put in the place of a text may hold changes itself.
+        // A replacement may be changed itself.
         let text = self.replacement.as_deref().unwrap_or(text);
         if self.children.is_empty() && self.added.is_empty() {
             changed.push_str(text);

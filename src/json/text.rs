@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-/// Reads JSON from `bytes`. What is borrowed from a text is not checked again to be UTF-8, piece by piece.
+/// Reads JSON from `bytes`. The whole text is checked to be UTF-8 once, not each borrowed piece.
 pub fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> serde_json::Result<T> {
     match std::str::from_utf8(bytes) {
         Ok(text) => serde_json::from_str(text),
-        // Tells where; what is not kept may be anything.
+        // This error has the place. Parts that are not kept need not be UTF-8.
         Err(_) => serde_json::from_slice(bytes),
     }
 }

@@ -1,4 +1,4 @@
-//! What servers declare, as far as the endpoints act on it.
+//! The capabilities of servers that the endpoints act on.
 
 use serde_json::Value;
 

@@ -125,7 +125,7 @@ async fn request_in_session(
     stream.among(&results, &principal).respond().await
 }
 
-/// Answers a message without a session; `side` is its client, if servers need to tell it from others.
+/// Answers a message without a session; `side` is its client, if it needs a connection of its own.
 pub async fn stateless(
     request: &Arc<RequestContext>,
     side: Option<ClientSide>,
@@ -190,7 +190,7 @@ async fn work(
             RequestKey::new(&request.caller, request.endpoint.server(), &method, &members)
         }
     };
-    // That of a large request is made now: what goes on after the first message goes on on a worker.
+    // The key of a large request is made now: after the first message, the work continues on a worker.
     let made = (params.len() >= compute::LARGE).then(&key);
     let passes_log = side.as_ref().is_some_and(|side| side.log_level.is_some());
     let channel = InputChannel::new(asks_progress, passes_log);
@@ -234,7 +234,7 @@ async fn perform(
     params: &str,
     bridge: &Bridge,
 ) -> Result<Bytes, Fault> {
-    // In boxes: what waits for the answer is as large as the largest of them, and is moved a few times.
+    // In boxes: the future here is as large as the largest of them, and is moved a few times.
     match (method, bridge.era) {
         (method::TOOLS_CALL, _) => Box::pin(call_tool::answer(request, params, bridge)).await,
         (method::TOOLS_LIST, _) => Box::pin(list_tools::answer(request, bridge)).await,
@@ -250,7 +250,7 @@ async fn perform(
     }
 }
 
-/// The result with what the stateless era wants of each.
+/// The result with the members that the stateless era requires.
 fn completed(request: &RequestContext, method: &str, result: Bytes) -> Bytes {
     stateless_result::completed(method, result, request.mcp.is_open())
 }

@@ -27,7 +27,7 @@ impl Endpoint {
         }
     }
 
-    /// 404, which does not tell a server that is not there from one that the caller may not see.
+    /// 404, the same for a missing server and for one that the caller may not see.
     pub fn not_found(&self) -> Problem {
         let name = self.server().unwrap_or_default();
         let shown = clip(name, 64);

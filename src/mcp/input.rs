@@ -1,4 +1,4 @@
-//! What a client is asked while a request is worked on, in both eras.
+//! Input that servers ask of a client during a request, in both eras.
 
 pub mod active;
 pub mod ask_client;

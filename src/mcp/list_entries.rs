@@ -67,7 +67,7 @@ impl ListKind {
 
 /// The text of an entry for clients, and its server's own name for it; `None` leaves it out.
 ///
-/// What is wrong with the entry goes into `findings`.
+/// The faults of the entry go into `findings`.
 pub fn readable<'a>(
     kind: &ListKind,
     entry: ListEntry<'a>,

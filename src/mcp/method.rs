@@ -1,4 +1,4 @@
-//! What the gateway answers itself, and what it passes on: a file for each group of methods.
+//! The methods that the gateway answers or passes on: a file for each group.
 
 pub mod call_tool;
 pub mod discover;

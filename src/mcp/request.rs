@@ -34,7 +34,7 @@ pub struct RequestContext {
     pub endpoint: Endpoint,
     /// The permit to call of a large body, taken before it was read.
     pub permit: EarlyPermit,
-    /// The share of a large body in the room for all, held until all work on the request is over.
+    /// The share of a large body in the memory for all, held until all work on the request is over.
     pub _share: Option<Reservation>,
 }
 
@@ -81,11 +81,11 @@ impl RequestContext {
         self.mcp.gateway.catalog_builder().first_outcomes(concerns).await;
     }
 
-    /// Waits for room among the results of all callers; a small list needs none.
+    /// Reserves memory for a list among the results of all callers; a small list needs none.
     ///
     /// # Errors
     ///
-    /// When there is no room in time.
+    /// When there is too little memory in time.
     pub async fn reserve_for_list(&self, bytes: usize) -> Result<Option<Arc<Reservation>>, Fault> {
         if bytes <= SMALL {
             return Ok(None);
@@ -116,7 +116,7 @@ impl RequestContext {
     }
 }
 
-/// `list`, which gives its room back when it is dropped.
+/// `list`, which gives its share back when it is dropped.
 pub fn kept(room: Option<Arc<Reservation>>, list: Bytes) -> Bytes {
     match room {
         Some(room) => room.held_by(list),

@@ -1,4 +1,4 @@
-//! What goes back to a client: results, errors, and streams of both.
+//! Responses to clients: results, errors, and streams of both.
 
 pub mod fault;
 pub mod finished;

@@ -1,4 +1,4 @@
-//! What the endpoints work with: [`Mcp`] under one configuration, [`SharedState`] across all of them.
+//! The state of the endpoints: [`Mcp`] of one configuration, and [`SharedState`] of all.
 
 use std::sync::Arc;
 
@@ -32,12 +32,12 @@ pub struct Mcp {
     pub(super) bodies: BodyBudget,
     pub(super) shared: Arc<SharedState>,
     pub(super) prompts: PromptNames,
-    /// What each caller may hold.
+    /// The shares of each caller: sessions, streams and followed resources.
     pub(super) shares: Shares,
 }
 
 impl Mcp {
-    /// `shared` outlives configurations: sessions go on across a reload.
+    /// `shared` outlives configurations, so that sessions survive a reload.
     pub fn new(
         gateway: Arc<Gateway>,
         keys: Arc<Keys>,
@@ -132,7 +132,7 @@ pub struct SharedState {
     pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
     /// Cancelled when the gateway begins to stop: streams close then, so that the end does not wait for them.
     pub(super) closing: CancellationToken,
-    /// Requests that go on without their client; all end soon after `closing`, once no client reads their answers.
+    /// Requests that continue without their client. All end soon after `closing`.
     pub(super) tasks: TaskTracker,
 }
 
@@ -151,7 +151,7 @@ impl SharedState {
         }
     }
 
-    /// Serves `mcp` from now on: open streams follow it; what belongs to keys that are no longer good ends.
+    /// Serves `mcp` from now on: open streams follow it, and those of invalid keys end.
     pub fn serve(&self, mcp: Arc<Mcp>) {
         let Some(before) = self.current.send_replace(Some(mcp.clone())) else { return };
         for name in before.keys.ended_by(&mcp.keys) {

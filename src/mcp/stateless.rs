@@ -35,7 +35,7 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// The client as servers see it; `None` when servers need not tell it from other clients.
+    /// The client as servers see it; `None` when it needs no connection of its own.
     ///
     /// Clients of one key in one profile that declare the same are alike.
     pub fn side(&self, caller: &Caller) -> Option<ClientSide> {

@@ -20,7 +20,7 @@ pub struct CallSummary {
     /// How long the server took to answer, in milliseconds; `None` before its first answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_ms: Option<f64>,
-    /// What 95 of 100 answers took at most, in milliseconds: an estimate within the bounds of a histogram.
+    /// The 95th percentile of the answers' times, in milliseconds, estimated from a histogram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p95_ms: Option<f64>,
 }
@@ -80,7 +80,7 @@ fn quantile(part: f64, count: u64, buckets: &[(f64, u64)]) -> f64 {
     below.0
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is shown to people, who do not mind")]
+#[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is shown rounded")]
 fn float(count: u64) -> f64 {
     count as f64
 }

@@ -177,7 +177,7 @@ impl ServerMetrics {
         CallMeter { server: self.clone(), series: series.clone() }
     }
 
-    /// What the calls of the tools that `counts` selects came to. Takes a lock.
+    /// The summary of the calls of the tools that `counts` selects. Takes a lock.
     pub fn call_summary(&self, counts: impl Fn(&str) -> bool) -> CallSummary {
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = tools.iter().filter(|(label, _)| counts(label)).map(|(_, series)| series);

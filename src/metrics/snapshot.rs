@@ -11,7 +11,7 @@ use super::server::SERVER;
 /// The states of a server.
 const STATES: [&str; 4] = ["starting", "ready", "unavailable", "disabled"];
 
-/// What is so at the moment of a scrape.
+/// The state of the gateway at a scrape.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     pub servers: Vec<ServerSnapshot>,
@@ -40,7 +40,7 @@ pub struct ServerSnapshot {
     pub token_expires: Option<SystemTime>,
 }
 
-/// Registers what is so at the moment of a scrape, that of this process included.
+/// Registers the gauges of a scrape, with those of this process.
 pub(super) fn register(registry: &Registry, snapshot: &Snapshot) -> prometheus::Result<()> {
     let build = by(registry, "mcpo_build_info", "Always 1; the version is in the label.", &["version"])?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

@@ -13,5 +13,5 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 /// The tool, prompt or URI of a request.
 pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
-/// What the names of headers that repeat an argument begin with.
+/// The prefix of headers that repeat an argument.
 pub const PARAM_PREFIX: &str = "mcp-param-";

@@ -1,6 +1,6 @@
 //! Keys of `_meta` that the specification reserves.
 
-/// What every reserved key begins with.
+/// The prefix of every reserved key.
 pub const RESERVED: &str = "io.modelcontextprotocol/";
 
 pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";

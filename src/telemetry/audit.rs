@@ -10,8 +10,8 @@
 //! target `mcpo::audit`, at every level of the log.
 //!
 //! Wherever the trail goes, records leave through a bounded queue of its own, past the log's filter and the log's queue,
-//! and never hold up a call: what the queue, the disk or the reader of the log does not take is counted
-//! ([`lost_records`]), told in the log, and told in the trail itself as soon as it can be written again.
+//! and never hold up a call. Records that the queue, the disk or the reader of the log does not take are counted
+//! ([`lost_records`]), and reported in the log and, as soon as it can be written again, in the trail itself.
 
 mod destinations;
 mod record;
@@ -34,7 +34,7 @@ use record::line;
 pub use trail::lost_records;
 use trail::{DROPPED, Destination, Trail};
 
-/// What a record says of a call's arguments.
+/// The form in which a record has a call's arguments.
 #[derive(Debug)]
 pub enum ArgumentDigest {
     Nothing,
@@ -49,7 +49,7 @@ impl ArgumentDigest {
         Self::Keyed(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
 
-    /// What a record says of `arguments`, of which it takes the bytes as the caller sent them.
+    /// The digest of `arguments`, of the bytes that the caller sent.
     pub fn digest(&self, arguments: &[u8]) -> Option<Box<str>> {
         match self {
             Self::Nothing => None,
@@ -68,7 +68,7 @@ pub struct Audit {
     queue: LineQueue<Box<[u8]>>,
     /// Of a trail in a file: whether it is to be opened anew.
     reopen: Option<Arc<AtomicBool>>,
-    /// What the records say of arguments.
+    /// The form of arguments in the records.
     pub arguments: ArgumentDigest,
 }
 

@@ -75,7 +75,7 @@ pub fn journal(identifier: &str) -> io::Result<Emitting<impl Subscriber + use<>>
     Ok(Emitting(Registry::default().with(journal)))
 }
 
-/// `journalctl -p info` must not show what we call debug.
+/// `journalctl -p info` must not show the gateway's debug events.
 fn priorities() -> PriorityMappings {
     PriorityMappings {
         error: Priority::Error,

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::queue::{Line, LineQueue, Sink};
 use super::text;
 
-/// What is collected before it is written, at most.
+/// The most bytes that are collected before they are written.
 const CHUNK: usize = 64 << 10;
 
 /// The near end for tracing's formatters, which hand over a whole line with each write.

@@ -1,7 +1,7 @@
 //! The bounded queue between the threads that log a line and the thread that writes it.
 //!
-//! [`LineQueue::offer`] never blocks: what does not fit is dropped and counted, and the log itself tells of the
-//! loss once in a while ([`REPORT_EVERY`]). Ready-made writers wake their thread for every line; on a small
+//! [`LineQueue::offer`] never blocks: lines that do not fit are dropped and counted, and the log reports the loss once
+//! in a while ([`REPORT_EVERY`]). Ready-made writers wake their thread for every line; on a small
 //! machine that costs a call more than its line does, so this one is woken by the first line and then
 //! collects for [`COLLECT`].
 
@@ -17,7 +17,7 @@ const LINES: usize = 16_384;
 const BYTES: usize = 8 << 20;
 /// How long lines are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(20);
-/// Losses are told at most once in this time, and at the end.
+/// Losses are reported at most once in this time, and at the end.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How long the end waits for a reader that does not read.
 const LONGEST_END: Duration = Duration::from_secs(2);
@@ -35,8 +35,9 @@ pub trait Sink<L>: Send + 'static {
     /// Called after each batch of lines.
     fn flush(&mut self) {}
 
-    /// Tells of lines that were lost since this was called last. In the log, the line takes the way of every line,
-    /// through the queue, which has just been emptied.
+    /// Reports lines that were lost since the last call.
+    ///
+    /// In the log, the report goes through the queue like every line; the queue has just been emptied.
     fn lost(&mut self, lines: u64) {
         tracing::warn!(
             dropped_lines = lines,
@@ -108,7 +109,7 @@ impl<L: Line> LineQueue<L> {
 }
 
 impl Backlog {
-    /// Counts one more line; whether there is room for it.
+    /// Counts one more line, and returns whether the queue can take it.
     fn add(&self, bytes: usize) -> bool {
         let lines = self.lines.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -134,7 +135,7 @@ impl<L> Drop for Writer<L> {
     }
 }
 
-/// The far end: what the thread owns.
+/// The far end, which the thread owns.
 struct Far<L> {
     lines: Receiver<Option<L>>,
     waiting: Arc<Backlog>,
@@ -181,7 +182,7 @@ impl<L: Line> Far<L> {
     }
 }
 
-/// What of the lost lines was told already.
+/// The lost lines, and how many of them were reported.
 struct Losses {
     dropped: &'static AtomicU64,
     reported: u64,
@@ -193,7 +194,7 @@ impl Losses {
         self.dropped.load(Ordering::Relaxed).wrapping_sub(self.reported)
     }
 
-    /// The losses that are to be told now, if there are any and it is time.
+    /// The losses to report now, if there are any and it is time.
     fn due(&mut self, at_the_end: bool) -> Option<u64> {
         let lost = self.unreported();
         let is_time = at_the_end || self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY);

@@ -1,8 +1,8 @@
 //! Shows untrusted text: characters that a terminal or a viewer obeys or hides become their numbers.
 //!
 //! Messages carry words of servers and callers, so nothing in them may begin a line of its own, write to the operator's
-//! terminal, turn the direction of what follows, or hide. Every form of the log passes through here, and so does what else
-//! shows such words to people: reasons, the pages and the command line.
+//! terminal, turn the direction of what follows, or hide. Every form of the log passes through here, and so do reasons, the pages
+//! and the command line.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 
 /// Whether `character` is obeyed or hidden instead of shown.
 ///
-/// These are the controls (C0, DEL, C1), separators of lines, marks of direction, and what has no width: a byte order
+/// These are the controls (C0, DEL, C1), separators of lines, marks of direction, and characters without width: a byte order
 /// mark, joiners, soft hyphens, tags and the supplementary variation selectors.
 pub fn is_unseen(character: char) -> bool {
     character.is_control()

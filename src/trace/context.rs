@@ -1,7 +1,7 @@
 //! W3C Trace Context: `traceparent` and `tracestate`, read strictly and passed on with a span of our own.
 //!
-//! <https://www.w3.org/TR/trace-context/>, sections 3.2 (traceparent) and 3.3 (tracestate). What breaks the
-//! rules is ignored, as the recommendation has it: a caller's broken trace costs it the trace and no call.
+//! <https://www.w3.org/TR/trace-context/>, sections 3.2 (traceparent) and 3.3 (tracestate). A broken
+//! trace is ignored, as the recommendation requires: the caller loses the trace and no call.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl TraceContext {
         Some(Self { parent: read_parent(parent)?, state: read_state(states) })
     }
 
-    /// The same trace with a new span, for what is asked of a server in its name.
+    /// The same trace with a new span, for a request to a server.
     pub fn child(&self) -> Self {
         let mut child = self.clone();
         child.parent[SPAN_ID].copy_from_slice(format!("{:016x}", next_number()).as_bytes());

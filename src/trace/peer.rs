@@ -16,7 +16,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// A TCP peer; an IPv4 one that came in on a socket for both families is told as what it is.
+    /// A TCP peer; an IPv4 address on a socket for both families is shown as IPv4.
     pub fn tcp(address: SocketAddr) -> Self {
         Self::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
@@ -42,7 +42,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Writes what `Display` does: it stands in the line of each call, and each number has a formatter of its own there.
+/// Writes the same as `Display`, which makes a formatter for each number: this is in the line of each call.
 fn write_quickly(ip: Ipv4Addr, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (place, octet) in ip.octets().into_iter().enumerate() {
         out.write_str(if place == 0 { "" } else { "." })?;

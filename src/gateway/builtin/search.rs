@@ -24,8 +24,8 @@ pub struct SearchArguments {
     schemas: bool,
 }
 
-/// The tools of other servers that hold all words of the query. Where a word stands decides the order: in a tool's
-/// name, then in its title or its server's name, then in its description. What is equal keeps the servers' order.
+/// The tools of other servers that hold all words of the query. The place of a word decides the order: the tool's
+/// name, then its title or its server's name, then its description. Equal tools keep the servers' order.
 pub fn search(catalog: &Catalog, caller: &Caller, search: &SearchArguments) -> Value {
     let words = words(&search.query);
     let servers = catalog.servers.iter().filter(|server| {

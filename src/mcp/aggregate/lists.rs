@@ -31,13 +31,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 struct ServerEntries {
     kind: &'static ListKind,
-    /// The pages, which keep their room among the results while their entries are in memory.
+    /// The pages, which keep their share of the results while their entries are in memory.
     pages: Vec<Bytes>,
     entries: Vec<ListedEntry>,
     names: HashSet<Arc<str>>,
     room: ListRoom,
     freshness: Freshness,
-    /// What is wrong with the entries.
+    /// The faults of the entries.
     findings: Findings,
 }
 

@@ -45,7 +45,7 @@ pub struct InputChannel {
     bytes: Arc<AtomicUsize>,
 }
 
-/// What a call and its entry among the suspended requests share.
+/// The tool and the end of a call, shared with its entry among the suspended requests.
 #[derive(Debug, Default)]
 pub struct CalledTool {
     pub tool: OnceLock<Arc<CatalogTool>>,
@@ -53,7 +53,7 @@ pub struct CalledTool {
     pub given_up: GivenUp,
 }
 
-/// Collects what the server sends over the connection of one such request.
+/// Collects the messages of the server over the connection of one such request.
 struct InputCollector {
     questions: mpsc::Sender<Question>,
     messages: Sender,

@@ -18,7 +18,7 @@ use crate::upstream::{Progress, Reply};
 /// Members of results that the era of sessions does not have.
 const OF_STATELESS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 
-/// What one request needs to cross from the client's era to the server's.
+/// The means of one request to cross from the client's era to the server's.
 #[derive(Debug)]
 pub struct Bridge {
     pub era: Era,
@@ -68,9 +68,9 @@ impl Bridge {
         }
     }
 
-    /// Whether the request is to be sent again, with the input that its server asked for.
+    /// Gets the input that the server asked for, and returns whether to send the request again.
     ///
-    /// The client of the session was asked, and `outgoing` holds its answers. `round` counts.
+    /// The client of the session answers, and `outgoing` gets its answers. `round` counts.
     ///
     /// # Errors
     ///

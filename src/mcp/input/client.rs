@@ -94,7 +94,7 @@ impl SessionClient {
         })
     }
 
-    /// The client as servers see it; `None` when servers need not tell it from other clients.
+    /// The client as servers see it; `None` when it needs no connection of its own.
     pub fn side(&self) -> Option<ClientSide> {
         let log_level = self.log_level.load().as_deref().cloned();
         let is_special = &*self.capabilities != "{}" || log_level.is_some();
@@ -108,7 +108,7 @@ impl SessionClient {
         })
     }
 
-    /// The client as a server may ask it; `None` when servers need not tell it from other clients.
+    /// The client with its message handler; `None` when it needs no connection of its own.
     pub fn askable(self: &Arc<Self>) -> Option<Client> {
         self.side().map(|side| Client { side, handler: self.clone() })
     }
@@ -191,7 +191,7 @@ impl SessionClient {
     ///
     /// # Errors
     ///
-    /// What waits for the answer, when no route to the client is open.
+    /// The receiver of the answer, when no route to the client is open.
     fn put(&self, number: u64, method: &str, params: &str, awaited: Awaited) -> Result<(), Awaited> {
         let text = json_rpc::request(number, method, params);
         self.questions.note(number, awaited, || self.send(text.into()))
@@ -210,7 +210,7 @@ impl SessionClient {
         }))
     }
 
-    /// Tells the client that the question needs no answer any more.
+    /// Notifies the client that the question needs no answer any more.
     fn tell_withdrawn(&self, number: u64) {
         let params = format_args!(r#"{{"requestId":{number}}}"#);
         let text = json_rpc::notification_with(notification::CANCELLED, params);

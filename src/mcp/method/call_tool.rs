@@ -26,7 +26,7 @@ use crate::protocol::Era;
 use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
 use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
-/// Members of `_meta` that are between the client and the gateway; the rest goes on to the server.
+/// Members of `_meta` for the gateway alone; the rest goes to the server.
 const OURS: [&str; 3] = [PROGRESS_TOKEN, "traceparent", "tracestate"];
 
 #[derive(Deserialize)]
@@ -214,7 +214,7 @@ fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
     error_result(&format!("{}: {sentence}", target.server.name))
 }
 
-/// The members of `_meta` that go on to the server, without the braces around them.
+/// The members of `_meta` for the server, without the braces around them.
 ///
 /// With a trace from the request's headers, that of the body is left out.
 fn passed_on(meta: &RawValue, has_trace: bool) -> String {

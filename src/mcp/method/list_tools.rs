@@ -3,8 +3,8 @@
 //! A server may have tools for one client alone, mostly for one that it can ask something. A list must not begin a
 //! process or a session at any server, most of which have no such tools, and waits for none. So it shows the shared
 //! tools until the client's first call has opened a connection of its own to a server. The tools over that connection
-//! are found a moment later; where they differ, the client hears that the list has changed. A call needs no list before
-//! it: each name says which one server may have the tool, and that server is asked.
+//! are found a moment later; where they differ, the client gets a notification. A call needs no list before it: each name
+//! says which one server may have the tool, and the gateway asks that server.
 
 use arc_swap::Guard;
 use bytes::Bytes;
@@ -24,11 +24,11 @@ use crate::upstream::Freshness;
 /// From so many tools on, their list is written apart from the workers.
 const MANY_TOOLS: usize = 256;
 
-/// Lists the tools, with room among the results of all callers.
+/// Lists the tools, with a share of the memory for results.
 ///
 /// # Errors
 ///
-/// When there is no room in time.
+/// When the memory for results has no share for it in time.
 pub async fn answer(request: &RequestContext, bridge: &Bridge) -> Result<Bytes, Fault> {
     request.first_outcomes().await;
     let era = bridge.era;

@@ -1,4 +1,4 @@
-//! `subscriptions/listen` of the stateless era: a stream of the changes that the client wants to hear of.
+//! `subscriptions/listen` of the stateless era: a stream of the changes that the client subscribes to.
 
 use axum::response::Response;
 use serde::Deserialize;

@@ -107,8 +107,8 @@ pub async fn forward(
 struct PassedParams {
     /// All members but `_meta`, as JSON text without braces.
     members: Bytes,
-    /// The members of `_meta` that are the client's own, in the same form: neither the token of its progress nor what a
-    /// request of the stateless era declares.
+    /// The client's own members of `_meta`, in the same form: without its progress token and the declarations of the
+    /// stateless era.
     meta: String,
     /// The name or URI of the prompt or resource.
     name: Option<String>,

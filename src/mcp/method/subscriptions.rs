@@ -49,7 +49,7 @@ pub async fn answer(
     };
     if !offers_subscriptions(&upstream) {
         let name = upstream.name();
-        return Err(Fault::invalid_params(format!("{name} does not tell of changes of its resources")));
+        return Err(Fault::invalid_params(format!("{name} sends no notifications about its resources")));
     }
     if is_end {
         return Ok(Bytes::from_static(b"{}"));

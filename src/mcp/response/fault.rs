@@ -80,7 +80,7 @@ impl Fault {
         Self::new(INTERNAL_ERROR, message)
     }
 
-    /// A request over a limit of its key, with 429 as in the other faces.
+    /// A request over a limit of its key, with 429 as on the other surfaces.
     pub fn limited(limited: &Limited) -> Self {
         Self::too_many(limited.to_string(), limited.code(), limited.retry_after)
     }
@@ -95,7 +95,7 @@ impl Fault {
         Self { refusal: Some(Passing { code, retry_after }), ..fault }
     }
 
-    /// A list that found no room within `after`, with 503.
+    /// A list that got no share of the memory for results within `after`, with 503.
     pub fn no_room(after: Duration) -> Self {
         let message = RequestError::NoRoom { after }.to_string();
         let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
@@ -208,7 +208,7 @@ impl Fault {
         self.written(id, false)
     }
 
-    /// `detailed` adds FastAPI's `detail`, as the errors of all other faces have it.
+    /// `detailed` adds FastAPI's `detail`, as the errors of all other surfaces have it.
     fn written(&self, id: Option<&str>, detailed: bool) -> Bytes {
         let data = self.data.as_deref().map(RawValue::get);
         let mut outcome = json_rpc::error_with(self.code, &self.message, data);

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, header};
 use crate::json::one_line_text;
 use crate::protocol::media_type::EVENT_STREAM;
 
-/// Proxies close what is silent for a minute or less.
+/// Proxies close connections that are silent for a minute or less.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Keeps nginx from holding events back.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

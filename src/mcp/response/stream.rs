@@ -52,11 +52,11 @@ pub struct ResponseStream {
     resumable: Option<Resumable>,
     /// The end of the work, with the number of messages that may still go before its result.
     finished: Option<(Finished, usize)>,
-    /// The room in which a large last message has a share, and the owner of the share.
+    /// The memory budget for results and the owner of a share in it, for a large last message.
     results: Option<(MemoryBudget, Principal)>,
 }
 
-/// What a stream that can be resumed needs.
+/// The session and the progress of a stream that can be resumed.
 pub struct Resumable {
     pub session: Arc<Session>,
     pub progress: Arc<Progress>,
@@ -68,7 +68,7 @@ enum Piece {
     Finished(Finished),
 }
 
-/// The client's token for progress, if it wants to hear of it.
+/// The client's token, if it asks for progress.
 pub fn progress_token(params: &str) -> Option<Value> {
     // Most requests have no token, and are not parsed for it.
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"progressToken\""));

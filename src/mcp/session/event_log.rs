@@ -216,9 +216,9 @@ impl LogWriter {
 
     /// Ends the stream with its last message.
     ///
-    /// It is kept for a while if there is room to spare among the `results`.
+    /// It is kept for a while if the `results` have memory to spare.
     ///
-    /// A stream without a last message has nothing to come back to.
+    /// A stream without a last message is dropped.
     pub async fn finish(
         self,
         last: Option<String>,
@@ -304,7 +304,7 @@ impl LogReader {
                 Some(format!("id: {}-{at}\nevent: message\ndata: {text}\n\n", self.stream))
             }
             NextEvent::Nothing | NextEvent::End => {
-                // A stream of this length that was read to its end makes room at once.
+                // A stream of this length is dropped as soon as it was read to its end.
                 let makes_room = {
                     let log = self.log.borrow();
                     log.is_over && log.reader == Some(number) && log.bytes > MOST_BYTES_OF_SESSION

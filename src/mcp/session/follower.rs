@@ -31,7 +31,7 @@ use crate::shares::Held;
 use crate::upstream::identity::IdentityKey;
 use crate::upstream::{ChangeKind, News};
 
-/// The kinds of changes that the client wants to hear of.
+/// The kinds of changes that the client subscribes to.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubscriptionFilter {
@@ -180,7 +180,7 @@ impl Follower {
         }
     }
 
-    /// Reports the changed lists, of tools, prompts and resources, that the client wants to hear of.
+    /// Reports those of the changed lists (tools, prompts, resources) that the client subscribes to.
     fn report_lists(&mut self, changed: [bool; 3]) {
         let wanted = &self.wanted;
         let wanted = [wanted.tools_list_changed, wanted.prompts_list_changed, wanted.resources_list_changed];

@@ -1,4 +1,4 @@
-//! Ids of sessions and of waiting requests, which cannot be guessed, and digests of what a client sends.
+//! Ids of sessions and of waiting requests, which cannot be guessed, and digests of texts.
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest as _, Sha256};

@@ -23,14 +23,14 @@ pub struct ListSnapshot {
 #[derive(PartialEq, Eq)]
 struct Offering {
     servers: Vec<ServerName>,
-    /// What the names of entries depend on, where they differ from the servers' own.
+    /// The namespace of the entries' names, where they differ from the servers' own.
     names: Option<Arc<Namespace>>,
     /// Whether clients get notifications of changes.
     is_told: bool,
 }
 
 impl ListSnapshot {
-    /// What `caller` sees at `endpoint` now.
+    /// The lists that `caller` sees at `endpoint` now.
     pub fn new(mcp: &Mcp, caller: &Caller, endpoint: &Endpoint) -> Self {
         let catalog = mcp.gateway.catalog_builder().catalog();
         let offering = |kind| {

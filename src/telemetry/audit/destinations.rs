@@ -131,7 +131,7 @@ impl Journal {
 
     fn at(address: &Path) -> io::Result<Self> {
         let journal = Self { socket: UnixDatagram::unbound()?, address: address.to_owned() };
-        // An empty entry is none, and fails where nothing listens.
+        // An empty entry is ignored by the journal, and fails without one.
         journal.send(&[])?;
         Ok(journal)
     }
@@ -158,7 +158,7 @@ struct LogEntry<'a> {
     line: &'a str,
     time: String,
     level: &'static str,
-    /// What it says, without what it does not know.
+    /// The members of the record that are not null.
     fields: Map<String, Value>,
 }
 

@@ -23,7 +23,7 @@ pub struct AuditRecord<'a> {
     pub duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<&'a str>,
-    /// Of what the server answered; `None` when it answered nothing.
+    /// The size of the server's result; `None` without one.
     pub result_bytes: Option<usize>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Loss {
     pub records: u64,
 }
 
-/// What the trail is told, as one line of JSON.
+/// A record or a loss as one line of JSON.
 pub(super) fn line(what: impl Serialize) -> Box<[u8]> {
     let line = serde_json::to_string(&TrailLine { time: clock::now().to_string(), what })
         .expect("texts and numbers are always written");

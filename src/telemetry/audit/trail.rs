@@ -19,7 +19,7 @@ pub fn lost_records() -> u64 {
 
 /// Where a trail is written. `Display` names it behind "the audit trail".
 pub trait Destination: fmt::Display + Send + 'static {
-    /// Writes one line of the trail, whole or not at all as far as readers can tell.
+    /// Writes one line of the trail, whole or not at all for its readers.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl<D: Destination> Trail<D> {
         Ok(())
     }
 
-    /// Tells the log when the destination begins to fail, and when it is well again.
+    /// Logs that the destination begins to fail, and that it works again.
     fn note(&mut self, outcome: io::Result<()>) {
         let destination = &self.destination;
         match outcome {
