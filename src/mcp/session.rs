@@ -1,12 +1,12 @@
 //! Sessions of clients (revisions 2024-11-05 to 2025-11-25), and the streams of events.
 
 pub mod event_log;
-pub mod followed;
-pub mod follower;
 pub mod holder;
 pub mod id;
 pub mod in_flight;
+pub mod notification_stream;
 pub mod order;
+pub mod resource_subscription;
 pub mod snapshot;
 pub mod state;
 pub mod stream;

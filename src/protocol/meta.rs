@@ -1,7 +1,7 @@
 //! Keys of `_meta` that the specification reserves.
 
 /// The prefix of every reserved key.
-pub const RESERVED: &str = "io.modelcontextprotocol/";
+pub const RESERVED_PREFIX: &str = "io.modelcontextprotocol/";
 
 pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";

@@ -23,7 +23,7 @@ use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
 use crate::protocol::Era;
-use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED};
+use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED_PREFIX};
 use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
 /// Members of `_meta` for the gateway alone; the rest goes to the server.
@@ -221,7 +221,7 @@ fn passed_on(meta: &RawValue, has_trace: bool) -> String {
     let Ok(mut members) = serde_json::from_str::<Members<'_>>(meta.get()) else { return String::new() };
     let is_passed_on = |key: &str| {
         let is_ours = OURS.contains(&key) && (has_trace || key == PROGRESS_TOKEN);
-        !is_ours && !key.starts_with(RESERVED)
+        !is_ours && !key.starts_with(RESERVED_PREFIX)
     };
     members.0.retain(|(key, _)| is_passed_on(key));
     one_line_text(members.inner())

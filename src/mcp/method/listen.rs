@@ -8,8 +8,8 @@ use super::subscriptions::{find_resource, take_followed};
 use crate::mcp::capabilities::{any_sends, offers_subscriptions};
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
-use crate::mcp::session::followed::{FollowedResource, MOST_FOLLOWED};
-use crate::mcp::session::follower::{Follower, SubscriptionFilter};
+use crate::mcp::session::notification_stream::{NotificationStream, SubscriptionFilter};
+use crate::mcp::session::resource_subscription::{MOST_FOLLOWED, ResourceSubscription};
 use crate::protocol::meta::SUBSCRIPTION_ID;
 use crate::protocol::notification;
 use crate::upstream::identity::IdentityKey;
@@ -39,7 +39,7 @@ pub fn answer(request: &RequestContext, alike: Option<IdentityKey>, id: &str, pa
         };
         // A resource over the limit is not acknowledged; the client may ask for it later.
         let Ok(held) = take_followed(request, uri) else { return false };
-        followed.push(FollowedResource::new(&upstream, &own, uri, held));
+        followed.push(ResourceSubscription::new(&upstream, &own, uri, held));
         true
     });
     let mut honored = json!({});
@@ -63,11 +63,11 @@ pub fn answer(request: &RequestContext, alike: Option<IdentityKey>, id: &str, pa
         "method": notification::SUBSCRIPTIONS_ACKNOWLEDGED,
         "params": { "_meta": { SUBSCRIPTION_ID: subscription }, "notifications": honored },
     });
-    let mut follower = Follower::new(request, held);
-    follower.alike = alike;
-    follower.wanted = wanted;
-    follower.followed = followed;
-    follower.waiting.push_back(acknowledged);
-    follower.subscription = Some(subscription);
-    follower.respond()
+    let mut stream = NotificationStream::new(request, held);
+    stream.alike = alike;
+    stream.wanted = wanted;
+    stream.followed = followed;
+    stream.waiting.push_back(acknowledged);
+    stream.subscription = Some(subscription);
+    stream.respond()
 }

@@ -121,7 +121,7 @@ impl PassedParams {
         let mut members: Members<'_> =
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
         let mut meta: Members<'_> = members.read("_meta").unwrap_or_default();
-        meta.0.retain(|(key, _)| key != meta::PROGRESS_TOKEN && !key.starts_with(meta::RESERVED));
+        meta.0.retain(|(key, _)| key != meta::PROGRESS_TOKEN && !key.starts_with(meta::RESERVED_PREFIX));
         members.0.retain(|(key, _)| key != "_meta");
         let name = members.get("name").or_else(|| members.get("uri"));
         let name = name.and_then(|name| serde_json::from_str(name.get()).ok());

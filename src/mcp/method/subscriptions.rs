@@ -13,7 +13,7 @@ use crate::mcp::endpoint::Endpoint;
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
-use crate::mcp::session::followed::{FollowedResource, MOST_FOLLOWED};
+use crate::mcp::session::resource_subscription::{MOST_FOLLOWED, ResourceSubscription};
 use crate::mcp::session::state::Session;
 use crate::protocol::{Era, method};
 use crate::shares::Held;
@@ -62,7 +62,7 @@ pub async fn answer(
         let params = json!({ "uri": own }).to_string();
         forward(request, &upstream, method, &params, &Bridge::plain(Era::Sessions)).await?;
     }
-    let followed = FollowedResource::new(&upstream, &own, &uri, held);
+    let followed = ResourceSubscription::new(&upstream, &own, &uri, held);
     session.followed().insert(uri.into(), followed);
     Ok(Bytes::from_static(b"{}"))
 }

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::event_log::EventLogs;
-use super::followed::FollowedResource;
 use super::holder::Holder;
 use super::in_flight::RequestsInFlight;
+use super::resource_subscription::ResourceSubscription;
 use crate::mcp::input::client::{ClientRoute, SessionClient};
 use crate::protocol::revision::POLLING_SINCE;
 use crate::upstream::message_queue::Receiver;
@@ -37,7 +37,7 @@ pub struct Session {
     /// The events of its responses.
     pub event_logs: Arc<EventLogs>,
     /// The resources that the client follows, by the client's names.
-    followed: Mutex<HashMap<Box<str>, FollowedResource>>,
+    followed: Mutex<HashMap<Box<str>, ResourceSubscription>>,
     /// Cancelled when the session was ended.
     pub ended: CancellationToken,
 }
@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// The resources that the client follows, by the client's names.
-    pub fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, FollowedResource>> {
+    pub fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, ResourceSubscription>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 
-use super::follower::Follower;
+use super::notification_stream::NotificationStream;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::{Fault, Status};
 use crate::mcp::response::sse;
@@ -29,7 +29,7 @@ pub fn open(request: &RequestContext) -> Response {
         Ok(held) => held,
         Err(fault) => return fault.response(None),
     };
-    let mut follower = Follower::new(request, held);
-    follower.session = Some(session.listen());
-    follower.respond()
+    let mut stream = NotificationStream::new(request, held);
+    stream.session = Some(session.listen());
+    stream.respond()
 }

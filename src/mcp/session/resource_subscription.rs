@@ -11,7 +11,7 @@ pub const MOST_FOLLOWED: usize = 1024;
 
 /// A resource that a client follows, until the value is dropped.
 #[derive(Debug)]
-pub struct FollowedResource {
+pub struct ResourceSubscription {
     server: ServerName,
     /// The server's subscriptions, which outlive a change of its entry.
     subscriptions: Arc<Subscriptions>,
@@ -21,7 +21,7 @@ pub struct FollowedResource {
     _held: Held,
 }
 
-impl FollowedResource {
+impl ResourceSubscription {
     /// `held` is its part of the caller's share.
     pub fn new(upstream: &Arc<Upstream>, uri: &str, shown: &str, held: Held) -> Self {
         let (server, subscriptions) = (upstream.name().clone(), upstream.subscriptions().clone());
@@ -39,7 +39,7 @@ impl FollowedResource {
     }
 }
 
-impl Drop for FollowedResource {
+impl Drop for ResourceSubscription {
     fn drop(&mut self) {
         self.subscriptions.remove(&self.uri);
     }

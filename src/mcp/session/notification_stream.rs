@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::followed::{FollowedResource, MOST_FOLLOWED};
+use super::resource_subscription::{MOST_FOLLOWED, ResourceSubscription};
 use super::snapshot::ListSnapshot;
 use super::state::Listening;
 use crate::catalog::Caller;
@@ -42,7 +42,7 @@ pub struct SubscriptionFilter {
 }
 
 /// An open stream, which follows the catalog and the servers' notifications.
-pub struct Follower {
+pub struct NotificationStream {
     current: watch::Receiver<Option<Arc<Mcp>>>,
     swapped: watch::Receiver<()>,
     /// As it was when the stream was opened.
@@ -62,12 +62,12 @@ pub struct Follower {
     /// The session whose stream this is.
     pub session: Option<Listening>,
     /// The resources that a subscription follows.
-    pub followed: Vec<FollowedResource>,
+    pub followed: Vec<ResourceSubscription>,
     /// Its part of the caller's share.
     _held: Held,
 }
 
-impl Follower {
+impl NotificationStream {
     /// A stream that reports changes of all lists; `held` is its part of the caller's share.
     pub fn new(request: &RequestContext, held: Held) -> Self {
         let RequestContext { mcp, caller, endpoint, .. } = request;
@@ -97,10 +97,10 @@ impl Follower {
 
     /// The response that streams the messages.
     pub fn respond(self) -> Response {
-        let events = stream::unfold(self, async |mut follower| {
-            let message = follower.next().await?;
+        let events = stream::unfold(self, async |mut stream| {
+            let message = stream.next().await?;
             let event = Event::default().event("message").data(message);
-            Some((Ok::<_, Infallible>(event), follower))
+            Some((Ok::<_, Infallible>(event), stream))
         });
         sse::respond(events)
     }
