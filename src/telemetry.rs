@@ -15,6 +15,7 @@ mod queue;
 pub mod text;
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,9 +26,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use clock::Clock;
-use journal::{Copied, Copying};
+use journal::Copying;
 use lines::{LineSender, LineStream};
-use queue::Writer;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
@@ -51,14 +51,7 @@ pub enum LogOutput {
 #[derive(Debug)]
 pub struct Telemetry {
     form: LogOutput,
-    _writer: Thread,
-}
-
-#[expect(dead_code, reason = "the writers are held for the sake of their end")]
-#[derive(Debug)]
-enum Thread {
-    LineSender(Writer<Box<[u8]>>),
-    Journal(Writer<Box<Copied>>),
+    _writer: Box<dyn fmt::Debug + Send>,
 }
 
 impl Telemetry {
@@ -80,7 +73,7 @@ impl Telemetry {
         {
             let (queue, writer) = queue::start(journal, &DROPPED)?;
             registry.with(Copying(queue)).init();
-            return Ok(Self { form, _writer: Thread::Journal(writer) });
+            return Ok(Self { form, _writer: Box::new(writer) });
         }
         let form = if form == LogOutput::Journal { LogOutput::Text } else { form };
         let (queue, writer) = queue::start(LineStream::new(io::stderr()), &DROPPED)?;
@@ -94,7 +87,7 @@ impl Telemetry {
             }
         };
         registry.with(layer).init();
-        Ok(Self { form, _writer: Thread::LineSender(writer) })
+        Ok(Self { form, _writer: Box::new(writer) })
     }
 
     /// The form that the log has.

@@ -1,10 +1,12 @@
 //! Reasons for a call without an answer, distinguished by the caller's next step.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::limits::Limited;
+use super::outcome::CallFailure;
 use crate::catalog::Caller;
-use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
+use crate::catalog::arguments::{ArgumentError, FaultKind};
 use crate::catalog::drift::DriftKind;
 use crate::upstream::{CloseReason, RequestError, Unavailable};
 
@@ -123,30 +125,14 @@ impl CallError {
     /// The sentence for a model: it lists every fault of the arguments, so that the next try can be right.
     pub fn for_models(&self) -> String {
         match self {
-            Self::Arguments(ArgumentError { faults }) if faults.iter().any(is_no_json) => {
+            Self::Arguments(ArgumentError { faults })
+                if faults.iter().any(|fault| matches!(fault.kind, FaultKind::InvalidJson { .. })) =>
+            {
                 let said = faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ");
                 format!("the arguments are not valid JSON: {said}")
             }
             Self::Arguments(error) => format!("the arguments do not fit the tool's schema: {error}"),
             Self::Limited(_) | Self::Unavailable(_) | Self::Deadline { .. } | Self::Link(_) => self.public(),
-        }
-    }
-
-    /// The outcome's name in logs.
-    pub fn outcome(&self) -> &'static str {
-        match self {
-            Self::Arguments(_) => "bad_arguments",
-            Self::Limited(limited) => limited.code(),
-            Self::Unavailable(_) | Self::Link(RequestError::NotSent(_)) => "unavailable",
-            Self::Deadline { .. } => "deadline",
-            Self::Link(RequestError::Lost(_)) => "connection_lost",
-            Self::Link(RequestError::SessionLost { .. }) => "session_lost",
-            Self::Link(RequestError::Status(_)) => "upstream_status",
-            Self::Link(RequestError::TooLarge { .. }) => "result_too_large",
-            Self::Link(RequestError::NoRoom { .. }) => "results_too_many",
-            Self::Link(
-                RequestError::Garbled(_) | RequestError::WrongAnswer(_) | RequestError::Malformed(_),
-            ) => "protocol_fault",
         }
     }
 
@@ -170,8 +156,27 @@ impl CallError {
     }
 }
 
-fn is_no_json(fault: &ArgumentFault) -> bool {
-    matches!(fault.kind, FaultKind::InvalidJson { .. })
+impl CallFailure for CallError {
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Arguments(_) => "bad_arguments",
+            Self::Limited(limited) => limited.code(),
+            Self::Unavailable(_) | Self::Link(RequestError::NotSent(_)) => "unavailable",
+            Self::Deadline { .. } => "deadline",
+            Self::Link(RequestError::Lost(_)) => "connection_lost",
+            Self::Link(RequestError::SessionLost { .. }) => "session_lost",
+            Self::Link(RequestError::Status(_)) => "upstream_status",
+            Self::Link(RequestError::TooLarge { .. }) => "result_too_large",
+            Self::Link(RequestError::NoRoom { .. }) => "results_too_many",
+            Self::Link(
+                RequestError::Garbled(_) | RequestError::WrongAnswer(_) | RequestError::Malformed(_),
+            ) => "protocol_fault",
+        }
+    }
+
+    fn reason(&self) -> Cow<'_, str> {
+        self.full().into()
+    }
 }
 
 /// Why a server cannot take calls, for the log.

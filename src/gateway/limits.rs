@@ -168,7 +168,11 @@ impl Allowance {
         let known = before.and_then(|before| before.rate.clone());
         let rate = rate.map(|config| match known {
             Some(known) if known.config == config => known,
-            _ => Arc::new(Rate::new(config)),
+            _ => {
+                let quota = Quota::with_period(config.interval()).expect("a rate's interval is not zero");
+                let quota = quota.allow_burst(config.burst);
+                Arc::new(Rate { config, limiter: RateLimiter::direct_with_clock(quota, MonotonicClock) })
+            }
         });
         // Calls that are under way count under a new limit, too.
         let in_flight = before.map(|before| before.in_flight.clone()).unwrap_or_default();
@@ -182,14 +186,6 @@ impl Allowance {
             name: name.into(),
             retry_after: not_until.wait_time_from(rate.limiter.clock().now()),
         })
-    }
-}
-
-impl Rate {
-    fn new(config: RateConfig) -> Self {
-        let quota = Quota::with_period(config.interval()).expect("a rate's interval is not zero");
-        let limiter = RateLimiter::direct_with_clock(quota.allow_burst(config.burst), MonotonicClock);
-        Self { config, limiter }
     }
 }
 

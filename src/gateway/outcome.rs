@@ -1,6 +1,16 @@
 //! How calls end, by the names that the log, the audit trail and the metrics have for it.
 
+use std::borrow::Cow;
+
 use tokio_util::sync::CancellationToken;
+
+/// A failure that a record can name.
+pub trait CallFailure {
+    /// The outcome's name in the log, the audit trail and the metrics.
+    fn outcome(&self) -> &'static str;
+    /// The reason, for the log.
+    fn reason(&self) -> Cow<'_, str>;
+}
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

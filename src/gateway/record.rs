@@ -201,11 +201,11 @@ fn record<'a>(
     reason: &'a str,
 ) -> AuditRecord<'a> {
     AuditRecord {
-        request_id: context.request_id.as_str(),
+        request_id: context.origin.request_id.as_str(),
         api_key_name: context.caller.principal.key_name(),
         user: context.caller.principal.user(),
-        peer: context.peer.map(|peer| Host(peer).to_string()),
-        trace_id: context.trace.as_ref().map(TraceContext::trace_id),
+        peer: context.origin.peer.map(|peer| Host(peer).to_string()),
+        trace_id: context.origin.trace.as_ref().map(TraceContext::trace_id),
         mcp_server: server,
         mcp_tool: clip(tool, TOOL_LENGTH),
         outcome,
@@ -239,11 +239,11 @@ fn write_line(
     let milliseconds = milliseconds(began);
     let (key, user) = (context.caller.principal.key_name(), context.caller.principal.user());
     let by = user.or(key).unwrap_or("-");
-    let id = context.request_id.as_str();
+    let id = context.origin.request_id.as_str();
     let (tool, reason) = (clip(tool, TOOL_LENGTH), visible(clip(reason, REASON_LENGTH)));
     let separator = if reason.is_empty() { "" } else { ": " };
     let shown = shown(tool);
-    let host = context.peer.map(Host);
+    let host = context.origin.peer.map(Host);
     let from = From(host);
     tracing::info!(
         target: "mcpo::call",
@@ -255,7 +255,7 @@ fn write_line(
         api_key_name = key,
         user,
         peer = host.map(tracing::field::display),
-        trace_id = context.trace.as_ref().map(TraceContext::trace_id),
+        trace_id = context.origin.trace.as_ref().map(TraceContext::trace_id),
         "{server}/{shown} {outcome} {milliseconds:.1} ms by {by}{from} ({id}){separator}{reason}"
     );
 }

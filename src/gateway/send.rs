@@ -82,7 +82,7 @@ impl Gateway {
         let slots = upstream.slots();
         let _slot = timeout_at(deadline, slots.take(&principal)).await.map_err(|_| late())?;
         let owner = context.caller.owner(upstream.name().as_str());
-        let trace = context.trace.as_ref().map(TraceContext::child);
+        let trace = context.origin.trace.as_ref().map(TraceContext::child);
         let mut repeated = false;
         let mut params = match what {
             Operation::Call { tool, .. } => tool.header_params.clone(),

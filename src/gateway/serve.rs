@@ -1,12 +1,10 @@
 //! One call of a tool that was found, as every surface serves it: recorded, made, and its result classified.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::context::CallContext;
 use super::error::CallError;
-use super::outcome::Outcome;
+use super::outcome::{CallFailure, Outcome};
 use super::record::{CallRecord, GivenUp};
 use super::state::Gateway;
 use super::target::Target;
@@ -32,24 +30,6 @@ pub enum NoResult<E = CallError> {
     /// The server answered with a JSON-RPC error.
     Rpc(RpcError),
     Failed(E),
-}
-
-/// A failure that a record can name.
-pub trait CallFailure {
-    /// The outcome's name in the log, the audit trail and the metrics.
-    fn outcome(&self) -> &'static str;
-    /// The reason, for the log.
-    fn reason(&self) -> Cow<'_, str>;
-}
-
-impl CallFailure for CallError {
-    fn outcome(&self) -> &'static str {
-        CallError::outcome(self)
-    }
-
-    fn reason(&self) -> Cow<'_, str> {
-        self.full().into()
-    }
 }
 
 impl<'a> FoundCall<'a> {

@@ -80,16 +80,16 @@ impl<'a> Message<'a> {
         if !params.starts_with('{') {
             return Err(Fault::invalid_request("`params` must be an object"));
         }
+        let error = envelope.error.map(|error| Err(error.get()));
+        let result = envelope.result.map(|result| Ok(result.get()));
         match (envelope.method, envelope.id.map(RawValue::get)) {
             (Some(method), Some(id)) if is_id(id) => Ok(Self::Request { id, method, params }),
             (Some(_), Some(_)) => Err(Fault::invalid_request("`id` must be a string or a number")),
             (Some(method), None) => Ok(Self::Notification { method, params }),
-            (None, Some(id)) => match (envelope.error, envelope.result) {
-                (Some(error), _) => Ok(Self::Response { id, answer: Err(error.get()) }),
-                (None, Some(result)) => Ok(Self::Response { id, answer: Ok(result.get()) }),
-                (None, None) => Err(Fault::invalid_request("`method` is missing")),
+            (None, id) => match id.zip(error.or(result)) {
+                Some((id, answer)) => Ok(Self::Response { id, answer }),
+                None => Err(Fault::invalid_request("`method` is missing")),
             },
-            (None, None) => Err(Fault::invalid_request("`method` is missing")),
         }
     }
 

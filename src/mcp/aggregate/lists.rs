@@ -153,13 +153,13 @@ async fn pages(
         let next;
         (listed, next) = compute::run_sized(name.as_str(), page.len(), move || listed.with(&page)).await;
         let why = match next? {
-            AfterPage::Nothing => return Ok(listed),
-            AfterPage::Page(next) if cursors.insert(next.clone()) => {
+            (Some(bound), _) => format!("is longer than {bound}"),
+            (None, None) => return Ok(listed),
+            (None, Some(next)) if cursors.insert(next.clone()) => {
                 params = serde_json::json!({ "cursor": next }).to_string();
                 continue;
             }
-            AfterPage::Page(_) => "goes in circles (a cursor came twice)".to_owned(),
-            AfterPage::TooLong(bound) => format!("is longer than {bound}"),
+            (None, Some(_)) => "goes in circles (a cursor came twice)".to_owned(),
         };
         let (what, count) = (kind.member, listed.entries.len());
         tracing::warn!(mcp_server = %name, "{name}: its list of {what} {why} and is cut after {count}");
@@ -167,12 +167,8 @@ async fn pages(
     }
 }
 
-/// The next page of a list.
-enum AfterPage {
-    Page(String),
-    Nothing,
-    TooLong(TooLong),
-}
+/// The bound that a page passed, and the cursor of the next page.
+type AfterPage = (Option<TooLong>, Option<String>);
 
 impl ServerEntries {
     fn new(kind: &'static ListKind) -> Self {
@@ -206,11 +202,7 @@ impl ServerEntries {
             }
         });
         *freshness = freshness.and(page.freshness);
-        Ok(match (over, page.next) {
-            (Some(bound), _) => AfterPage::TooLong(bound),
-            (None, Some(next)) => AfterPage::Page(next),
-            (None, None) => AfterPage::Nothing,
-        })
+        Ok((over, page.next))
     }
 }
 
@@ -237,11 +229,7 @@ mod tests {
     #[test]
     fn a_page_gives_its_entries_once_with_the_smallest_ttl_and_the_narrowest_scope() {
         let mut listed = ServerEntries::new(&RESOURCES);
-        let mut add = |page: &str| match listed.add(page.as_bytes()) {
-            Ok(AfterPage::Page(next)) => Ok(Some(next)),
-            Ok(_) => Ok(None),
-            Err(fault) => Err(fault),
-        };
+        let mut add = |page: &str| listed.add(page.as_bytes()).map(|(_, next)| next);
         let first = r#"{"resources":[{"uri":"a:1","name":"n","x":1.50},{"name":"no uri"},7,{"uri":"a:2"}],"nextCursor":"n","ttlMs":9}"#;
         assert_eq!(add(first).unwrap().as_deref(), Some("n"));
         let second =
@@ -266,7 +254,7 @@ mod tests {
         let mut listed = ServerEntries::new(&PROMPTS);
         let page =
             format!(r#"{{"prompts":[{{}}{},{{"name":"late"}}],"nextCursor":"n"}}"#, ",{}".repeat(20_000));
-        assert!(matches!(listed.add(page.as_bytes()), Ok(AfterPage::TooLong(TooLong::Entries(_)))));
+        assert!(matches!(listed.add(page.as_bytes()), Ok((Some(TooLong::Entries(_)), _))));
         assert!(listed.entries.is_empty());
     }
 }

@@ -48,14 +48,13 @@ impl Questions {
 
     /// Takes the question that was asked over `link` under the server's own `id`.
     pub fn take_of(&self, link: &Arc<dyn Connection>, id: &str) -> Option<(u64, Question)> {
-        let mut open = self.open();
-        let number = open.iter().find_map(|(number, awaited)| {
-            matches!(awaited, Awaited::Server { question, .. } if is_over(question, link) && &*question.id == id)
-                .then_some(*number)
-        })?;
-        match open.remove(&number) {
-            Some(Awaited::Server { question, .. }) => Some((number, question)),
-            _ => None,
+        let is_it = |_: &u64, awaited: &mut Awaited| match awaited {
+            Awaited::Server { question, .. } => is_over(question, link) && &*question.id == id,
+            Awaited::Round(_) => false,
+        };
+        match self.open().extract_if(is_it).next()? {
+            (number, Awaited::Server { question, .. }) => Some((number, question)),
+            (_, Awaited::Round(_)) => None,
         }
     }
 

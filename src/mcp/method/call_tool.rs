@@ -93,7 +93,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
     };
     let entries = request.mcp.gateway.forwarding_entries(&target);
     context.forwarded = forwarded(&request.mcp.keys, &request.head.headers, &entries);
-    let meta = params.meta.map(|meta| passed_on(meta, context.trace.is_some())).unwrap_or_default();
+    let meta = params.meta.map(|meta| passed_on(meta, context.origin.trace.is_some())).unwrap_or_default();
     let owner = request.caller.owner(target.server.name.as_str());
     let arguments = target.tool.read_texts(owner, request.slice(text)).await;
     let server_era = request.mcp.gateway.era_behind(&target, &arguments);

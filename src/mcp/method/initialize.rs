@@ -12,7 +12,6 @@ use crate::mcp::message::Message;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::{self, Fault};
 use crate::mcp::session::holder::Holder;
-use crate::mcp::session::table::SessionBounds;
 use crate::protocol::header::SESSION_ID;
 use crate::protocol::revision::WITH_SESSIONS;
 
@@ -51,7 +50,8 @@ pub async fn answer(request: &RequestContext, message: &Message<'_>) -> Response
     let (shares, idle) = (request.mcp.shares.sessions(), request.mcp.config.limits.session_idle);
     let opened = request.mcp.shared.sessions.open(
         Holder::of(&request.caller, &request.endpoint),
-        SessionBounds { shares, idle },
+        shares,
+        idle,
         wanted.capabilities,
         revision,
     );

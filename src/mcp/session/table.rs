@@ -30,13 +30,6 @@ pub struct Sessions {
     evictions: Seldom,
 }
 
-/// The most sessions, and how long each may rest.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionBounds {
-    pub shares: Bounds,
-    pub idle: Duration,
-}
-
 impl Default for Sessions {
     fn default() -> Self {
         Self {
@@ -50,7 +43,7 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Opens a session of `holder`, and ends sessions that have rested for too long.
+    /// Opens a session of `holder`, and ends sessions that have rested for longer than `idle`.
     ///
     /// When there are too many all the same, the longest-rested session of the caller with the most sessions ends.
     ///
@@ -60,11 +53,11 @@ impl Sessions {
     pub fn open(
         &self,
         holder: Holder,
-        bounds: SessionBounds,
+        shares: Bounds,
+        idle: Duration,
         capabilities: Option<&RawValue>,
         revision: &'static str,
     ) -> Result<Arc<Session>, rustix::io::Errno> {
-        let SessionBounds { shares, idle } = bounds;
         let (principal, now) = (holder.principal.clone(), self.now());
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         let session = Arc::new(Session::new(new_id()?, holder, capabilities, revision, serial, now));

@@ -23,8 +23,7 @@ fn open(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint) -> Arc<Sessio
 }
 
 fn open_within(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint, shares: Bounds) -> Arc<Session> {
-    let bounds = SessionBounds { shares, idle: HOUR };
-    sessions.open(Holder::of(caller, endpoint), bounds, None, "2025-11-25").unwrap()
+    sessions.open(Holder::of(caller, endpoint), shares, HOUR, None, "2025-11-25").unwrap()
 }
 
 fn knows(sessions: &Sessions, session: &Session, caller: &Caller, endpoint: &Endpoint) -> bool {
@@ -157,8 +156,8 @@ fn those_that_have_rested_too_long_end_when_another_is_opened() {
     let mine = caller(Some("mine"), None);
     let old: Vec<_> = (0..3).map(|_| open(&sessions, &mine, &Endpoint::All)).collect();
     let stream = old[1].stream();
-    let bounds = SessionBounds { shares: Bounds::undivided(10), idle: Duration::ZERO };
-    sessions.open(Holder::of(&mine, &Endpoint::All), bounds, None, "2025-11-25").unwrap();
+    let shares = Bounds::undivided(10);
+    sessions.open(Holder::of(&mine, &Endpoint::All), shares, Duration::ZERO, None, "2025-11-25").unwrap();
     let ended = [0, 1, 2].map(|number: usize| old[number].ended.is_cancelled());
     assert_eq!((ended, sessions.count()), ([true, false, true], 2));
     drop(stream);
