@@ -68,12 +68,12 @@ impl FindError {
 fn quarantined(change: DriftKind) -> &'static str {
     match change {
         DriftKind::New => {
-            "the tool is quarantined: it is not in the lock of tools; an operator who has looked at it accepts it with \
-             `mcpo lock`"
+            "the tool is quarantined: it is not in the lock of tools; an operator accepts it with `mcpo lock` \
+             after a look at it"
         }
         DriftKind::Changed | DriftKind::Missing => {
-            "the tool is quarantined: its server says something else of it than when it was locked (drift); an operator \
-             who has looked at it accepts it with `mcpo lock`"
+            "the tool is quarantined: its server changed its definition since it was locked (drift); an operator accepts it \
+             with `mcpo lock` after a look at it"
         }
     }
 }

@@ -53,13 +53,13 @@ impl Default for HttpMetrics {
         let requests = HistogramOpts::new(
             "http_server_request_duration_seconds",
             "Time from a request's head until its answer's head. An empty route is a path that leads nowhere, an \
-             empty status a caller who left before.",
+             empty status a caller that left before.",
         )
         .buckets(REQUEST_SECONDS.to_vec());
         let refusals = Opts::new(
             "mcpo_refusals_total",
             "Requests that were refused (401, 403, 408, 413, 421), by the code in their `x-mcpo-error`, and calls over a \
-             limit of their key or server (429), whatever face they came to.",
+             limit of their key or server (429), on every surface.",
         );
         Self {
             requests: HistogramVec::new(
