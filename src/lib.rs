@@ -35,7 +35,7 @@
 //! 3  catalog
 //! 2  upstream
 //! 1  config
-//! 0  compute, file, json, memory_budget, protocol, shares, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, memory_budget, protocol, shares, sync, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -76,6 +76,7 @@ pub mod rest;
 pub mod shares;
 pub mod shutdown;
 pub mod signin;
+pub mod sync;
 pub mod systemd;
 pub mod telemetry;
 pub mod trace;

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
 use crate::shares::{Bounds, Principal};
+use crate::sync::lock;
 
 /// The slots of one server.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Slots {
         principal: &'a Principal,
         give: oneshot::Sender<Slot>,
     ) -> WaitingCall<'a> {
-        let mut queue = self.queue();
+        let mut queue = lock(&self.queue);
         queue.numbers += 1;
         let number = queue.numbers;
         match queue.callers.iter_mut().find(|(caller, _)| caller == principal) {
@@ -136,10 +137,6 @@ impl Slots {
         drop(queue);
         drop(unwanted);
     }
-
-    fn queue(&self) -> MutexGuard<'_, CallQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Slot {
@@ -149,14 +146,14 @@ impl Drop for Slot {
         }
         self.slots.taken.fetch_sub(1, SeqCst);
         if self.slots.waiting.load(SeqCst) > 0 {
-            self.slots.hand_out(self.slots.queue());
+            self.slots.hand_out(lock(&self.slots.queue));
         }
     }
 }
 
 impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
-        let mut queue = self.slots.queue();
+        let mut queue = lock(&self.slots.queue);
         let Some(at) = queue.callers.iter().position(|(caller, _)| caller == self.principal) else { return };
         let (_, calls) = &mut queue.callers[at];
         if calls.remove(&self.number).is_some() {

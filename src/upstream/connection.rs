@@ -77,6 +77,23 @@ impl Answers {
     }
 }
 
+/// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
+pub const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Sends a cancellation over HTTP, as one of the `tasks` of the connection.
+pub fn cancel<T>(
+    server: &ServerName,
+    tasks: &TaskTracker,
+    sending: impl Future<Output = Result<T, RequestError>> + Send + 'static,
+) {
+    let server = server.clone();
+    tasks.spawn(async move {
+        if !matches!(timeout(LAST_MESSAGE_LIMIT, sending).await, Ok(Ok(_))) {
+            tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
+        }
+    });
+}
+
 /// The id of `initialize`, which is below all of [`Connection::request`].
 pub const INITIALIZE_ID: u32 = 0;
 
@@ -187,19 +204,12 @@ impl CloseSignal {
 }
 
 /// Hands out the ids of our own requests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RequestIds(AtomicU32);
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        Self(AtomicU32::new(FIRST_ID))
-    }
-}
 
 impl RequestIds {
     pub fn next(&self) -> u32 {
-        let id = self.0.fetch_add(1, Ordering::Relaxed);
-        FIRST_ID + (id.wrapping_sub(FIRST_ID)) % (LAST_ID - FIRST_ID + 1)
+        FIRST_ID + self.0.fetch_add(1, Ordering::Relaxed) % (LAST_ID - FIRST_ID + 1)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::future::BoxFuture;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
@@ -13,7 +13,6 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::protocol::{Era, method};
 use crate::upstream::connection::{Connection, Opened};
-use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
 use crate::upstream::handshake::reader::HandshakeParams;
@@ -25,12 +24,12 @@ use crate::upstream::server::Upstream;
 use crate::upstream::server_messages::Relay;
 use crate::upstream::subscriptions::Subscriptions;
 use crate::upstream::transport::child::stderr::{StderrRates, StderrTail};
-use crate::upstream::transport::http::endpoint::HttpContext;
+use crate::upstream::transport::http::endpoint::{HttpContext, HttpEndpoint};
 use crate::upstream::transport::intake::MessageBounds;
 use crate::upstream::transport::sse;
 use crate::upstream::transport::stdio;
 use crate::upstream::transport::streamable_http;
-use crate::upstream::transport_detection::{HttpTransport, TransportCache};
+use crate::upstream::transport_detection::HttpTransport;
 
 /// The clients, limits and metrics that all supervisors share.
 #[derive(Debug)]
@@ -72,102 +71,97 @@ impl Surroundings {
             TransportConfig::Http(config) => (config, transport),
             TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
         };
+        let endpoint = HttpEndpoint::new(name, config, context, bounds, identity).await?;
         let opened = match transport {
-            HttpTransport::StreamableHttp => {
-                streamable_http::open(name, config, context, bounds, identity).await
-            }
-            HttpTransport::Sse => sse::open(name, config, context, bounds, identity).await,
+            HttpTransport::StreamableHttp => streamable_http::open(endpoint),
+            HttpTransport::Sse => sse::open(endpoint).await?,
         };
-        Ok((opened?, None))
+        Ok((opened, None))
     }
 }
 
-/// Opens connections to the server of one entry.
+/// The time that one start may take.
+#[derive(Clone, Copy)]
+pub(super) struct StartDeadline {
+    after: Duration,
+    at: Instant,
+}
+
+impl StartDeadline {
+    pub(super) fn new(after: Duration) -> Self {
+        Self { after, at: Instant::now() + after }
+    }
+
+    /// Waits for `work`, which is the `step` of a start.
+    ///
+    /// # Errors
+    ///
+    /// Its own, or [`CloseReason::Silent`] at the deadline.
+    pub(super) async fn bound<T>(
+        self,
+        step: &'static str,
+        work: impl Future<Output = Result<T, CloseReason>>,
+    ) -> Result<T, CloseReason> {
+        let silent = CloseReason::Silent { step, after: self.after, stderr: Arc::default() };
+        timeout_at(self.at, work).await.unwrap_or(Err(silent))
+    }
+}
+
+/// Opens connections to one server, each for one identity.
 pub struct ServerConnector {
-    /// The server that the connections lead to.
-    upstream: Weak<Upstream>,
-    entry: Arc<ServerConfig>,
-    era: Arc<EraCache>,
-    http_transport: Arc<TransportCache>,
-    surroundings: Arc<Surroundings>,
-    authorizer: Option<Arc<Authorizer>>,
+    pub(super) upstream: Weak<Upstream>,
+    pub(super) surroundings: Arc<Surroundings>,
 }
 
 impl ServerConnector {
-    pub fn new(
-        upstream: &Arc<Upstream>,
-        surroundings: Arc<Surroundings>,
-        authorizer: Option<Arc<Authorizer>>,
-    ) -> Self {
-        let (entry, era) = (Guard::into_inner(upstream.config()), upstream.era.clone());
-        let http_transport = upstream.http_transport.clone();
-        Self { upstream: Arc::downgrade(upstream), entry, era, http_transport, surroundings, authorizer }
-    }
-
     async fn try_to_open(
         &self,
+        upstream: &Upstream,
         identity: &Identity,
         give_up: &CancellationToken,
     ) -> Result<DedicatedConnection, CloseReason> {
-        let after = self.surroundings.limits.load().start_timeout;
-        let deadline = tokio::time::Instant::now() + after;
-        let found = &self.http_transport;
-        let over = |transport| self.open_over(transport, identity, give_up, after, deadline);
-        let first = found.first();
-        let opened = over(first).await;
-        match found.next_after(&self.entry.transport, first, &opened) {
-            None => opened,
-            Some(other) => found.settle(opened, other, over(other).await),
-        }
+        let deadline = StartDeadline::new(self.surroundings.limits.load().start_timeout);
+        let entry = Guard::into_inner(upstream.config());
+        let over = |transport| self.open_over(transport, upstream, identity, give_up, deadline);
+        upstream.http_transport.start(&entry.transport, over).await
     }
 
     /// The same over one transport, where there is a choice.
     async fn open_over(
         &self,
         transport: HttpTransport,
+        upstream: &Upstream,
         identity: &Identity,
         give_up: &CancellationToken,
-        after: Duration,
-        deadline: tokio::time::Instant,
+        deadline: StartDeadline,
     ) -> Result<DedicatedConnection, CloseReason> {
-        let name = &self.entry.name;
-        let silent = |step| CloseReason::Silent { step, after, stderr: Arc::default() };
-        let connecting =
-            self.surroundings.open(&self.entry, self.authorizer.as_ref(), Some(identity), transport);
-        let opening = give_up.run_until_cancelled(timeout_at(deadline, connecting)).await;
-        let (opened, tail) =
-            opening.ok_or(CloseReason::Stopping)?.map_err(|_| silent("the connection"))??;
+        let entry = Guard::into_inner(upstream.config());
+        let name = &entry.name;
+        let connecting = self.surroundings.open(&entry, upstream.authorizer(), Some(identity), transport);
+        let opening = give_up.run_until_cancelled(deadline.bound("the connection", connecting)).await;
+        let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;
         let connection = opened.connection.clone();
         let relay = Arc::new(Relay::default());
-        let client = identity.client();
         let params = HandshakeParams {
             server: name,
-            pin: self.entry.protocol.as_deref(),
-            era: &self.era,
-            is_ordered: self.entry.transport.is_ordered(),
+            pin: entry.protocol.as_deref(),
+            era: &upstream.era,
+            is_ordered: entry.transport.is_ordered(),
             handler: relay.clone(),
-            capabilities: client.map_or("{}", |client| &client.capabilities),
+            capabilities: identity.client().map_or("{}", |client| &client.capabilities),
             // Resources are followed over the shared connection.
             subscriptions: Arc::new(Subscriptions::default()),
         };
-        let negotiated = timeout_at(deadline, handshake::negotiate(params, opened));
-        let reason = match give_up.run_until_cancelled(negotiated).await {
-            Some(Ok(Ok((reader, info)))) => {
+        let negotiating = deadline.bound(method::INITIALIZE, handshake::negotiate(params, opened));
+        match give_up.run_until_cancelled(negotiating).await.unwrap_or(Err(CloseReason::Stopping)) {
+            Ok((reader, info)) => {
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: a connection for one caller is open");
                 let is_offered = info.capabilities.contains_key("logging");
                 let log = LogLevel::new(is_offered && connection.era().current() == Era::Sessions);
-                return Ok(DedicatedConnection {
-                    connection,
-                    relay,
-                    log: Arc::new(log),
-                    reader: Some(reader),
-                });
+                Ok(DedicatedConnection { connection, relay, log: Arc::new(log), reader: Some(reader) })
             }
-            Some(Ok(Err(reason))) => reason,
-            Some(Err(_)) => silent(method::INITIALIZE),
-            None => CloseReason::Stopping,
-        };
-        Err(failed(&*connection, tail.as_ref(), reason).await)
+            Err(reason) => Err(failed(&*connection, tail.as_ref(), reason).await),
+        }
     }
 }
 
@@ -190,9 +184,10 @@ impl Connect for ServerConnector {
         give_up: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<DedicatedConnection, CloseReason>> {
         Box::pin(async move {
-            let opened = self.try_to_open(identity, give_up).await;
+            let upstream = self.upstream.upgrade().ok_or(CloseReason::Stopping)?;
+            let opened = self.try_to_open(&upstream, identity, give_up).await;
             if let Err(reason) = &opened {
-                let name = &self.entry.name;
+                let name = upstream.name();
                 tracing::debug!(mcp_server = %name, ?identity, "{name}: no connection for one caller: {reason}");
             }
             opened

@@ -19,7 +19,7 @@ use http_body_util::Full;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::sync::OnceCell;
 
 use crate::file;
@@ -96,11 +96,11 @@ fn timeout_of(keep_alive: &str) -> Option<u64> {
 #[derive(Debug, Default)]
 pub struct HttpClients {
     proxies: Proxies,
-    plain: [OnceCell<HttpClient>; RESTS.len()],
-    secure: [OnceCell<HttpClient>; RESTS.len()],
+    /// For each time one without TLS and one with it.
+    unbounded: [[OnceCell<HttpClient>; 2]; RESTS.len()],
     /// The root certificates that TLS trusts.
     trust: OnceCell<ClientConfig>,
-    /// For each reach one without TLS and one with it.
+    /// The same for each scope.
     bounded: [[OnceCell<HttpClient>; 2]; 3],
 }
 
@@ -114,25 +114,44 @@ impl HttpClients {
     /// cannot be read.
     pub async fn client(&self, url: &Uri, rest: RestTime) -> io::Result<HttpClient> {
         let is_secure = url.scheme_str() == Some("https");
-        let clients = if is_secure { &self.secure } else { &self.plain };
-        let make = || self.make(is_secure, Resolver::anywhere(), rest);
-        clients[rest.0].get_or_try_init(make).await.cloned()
+        let make = || self.make(is_secure, None, rest);
+        self.unbounded[rest.0][usize::from(is_secure)].get_or_try_init(make).await.cloned()
     }
 
     /// A client for `url` that connects only to addresses within `scope`: a server named the `url`. Fails when the
     /// system's root certificates cannot be read.
     pub async fn bounded(&self, scope: AddressScope, url: &Uri) -> io::Result<HttpClient> {
         let is_secure = url.scheme_str() == Some("https");
-        let make = || self.make(is_secure, Resolver::within(scope), UNTOLD);
+        let make = || self.make(is_secure, Some(scope), UNTOLD);
         self.bounded[scope as usize][usize::from(is_secure)].get_or_try_init(make).await.cloned()
     }
 
-    async fn make(&self, is_secure: bool, resolver: Resolver, rest: RestTime) -> io::Result<HttpClient> {
-        let tls = if is_secure { self.trust().await? } else { trusting_nobody()? };
-        let connector = ProxyConnector::new(QuickAckConnector::new(resolver), self.proxies.clone());
+    async fn make(
+        &self,
+        is_secure: bool,
+        within: Option<AddressScope>,
+        rest: RestTime,
+    ) -> io::Result<HttpClient> {
+        let tls = if is_secure {
+            self.trust().await?
+        } else {
+            // The connector wants a configuration also where no connection has TLS.
+            tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        };
+        let connector =
+            ProxyConnector::new(QuickAckConnector::new(Resolver::new(within)), self.proxies.clone());
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
-        Ok(HttpClient { client: client(connector, rest), proxies: self.proxies.clone() })
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Without this a connection that a router silently forgot would take calls for a quarter of an hour.
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .pool_idle_timeout(Duration::from_millis(RESTS[rest.0]))
+            .pool_max_idle_per_host(if rest.0 == 0 { 0 } else { IDLE_PER_HOST })
+            .build(connector);
+        Ok(HttpClient { client, proxies: self.proxies.clone() })
     }
 
     async fn trust(&self) -> io::Result<ClientConfig> {
@@ -147,26 +166,6 @@ impl HttpClients {
 fn tls() -> io::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into());
     builder.with_safe_default_protocol_versions().map_err(io::Error::other)
-}
-
-/// For connections without TLS, for which the connector wants a configuration, too.
-fn trusting_nobody() -> io::Result<ClientConfig> {
-    Ok(tls()?.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
-}
-
-fn client(
-    connector: HttpsConnector<ProxyConnector>,
-    RestTime(rest): RestTime,
-) -> Client<HttpsConnector<ProxyConnector>, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        // Without this a connection that a router silently forgot would take calls for a quarter of an hour.
-        .timer(TokioTimer::new())
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT)
-        .pool_idle_timeout(Duration::from_millis(RESTS[rest]))
-        .pool_max_idle_per_host(if rest == 0 { 0 } else { IDLE_PER_HOST })
-        .build(connector)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct Upstream {
     /// Swapped when a reload changes the gateway's own rules for the server.
     config: ArcSwap<ServerConfig>,
     state: watch::Sender<UpstreamState>,
-    connection: ArcSwapOption<LiveConnection>,
+    connection: ArcSwapOption<Arc<dyn Connection>>,
     tools: ArcSwapOption<ToolList>,
     pub(super) wanted: Notify,
     pub(super) changes: Arc<Changes>,
@@ -53,9 +53,6 @@ pub struct Upstream {
     authorizer: Option<Arc<Authorizer>>,
     pub(super) stop: CancellationToken,
 }
-
-/// A sized holder, since `ArcSwap` cannot hold a trait object itself.
-struct LiveConnection(Arc<dyn Connection>);
 
 /// A connection for the time of one call.
 pub enum CallConnection {
@@ -178,9 +175,9 @@ impl Upstream {
     /// that. The caller bounds the wait with its deadline.
     pub async fn ready(&self) -> Result<Arc<dyn Connection>, Unavailable> {
         if let Some(live) = &*self.connection.load()
-            && !live.0.end().is_set()
+            && !live.end().is_set()
         {
-            return Ok(live.0.clone());
+            return Ok(Arc::clone(live));
         }
         let mut state = self.state.subscribe();
         let mut asked = false;
@@ -188,9 +185,9 @@ impl Upstream {
             // In this order: the connection is stored before the state becomes `Ready`.
             let phase = state.borrow_and_update().phase.clone();
             if let Some(live) = &*self.connection.load()
-                && !live.0.end().is_set()
+                && !live.end().is_set()
             {
-                return Ok(live.0.clone());
+                return Ok(Arc::clone(live));
             }
             match phase {
                 Phase::Disabled => {
@@ -258,7 +255,7 @@ impl Upstream {
     /// The era in which requests to the server are written, as far as it is known.
     pub fn era(&self) -> Era {
         match &*self.connection.load() {
-            Some(live) => live.0.era().current(),
+            Some(live) => live.era().current(),
             None => self.era.current(),
         }
     }
@@ -296,7 +293,7 @@ impl Upstream {
     /// Tries the server at once, if it is unavailable.
     pub fn retry(&self) {
         self.wanted.notify_one();
-        self.announce();
+        self.changes.tell();
     }
 
     /// Forgets wishes from before now: they were answered by the try that has just failed.
@@ -308,11 +305,11 @@ impl Upstream {
     pub(super) fn enter(&self, phase: Phase, failures: u32) {
         let next = self.state.borrow().followed_by(phase, failures);
         self.state.send_replace(next);
-        self.announce();
+        self.changes.tell();
     }
 
     pub(super) fn connect(&self, connection: Arc<dyn Connection>) {
-        self.connection.store(Some(Arc::new(LiveConnection(connection))));
+        self.connection.store(Some(Arc::new(connection)));
     }
 
     pub(super) fn disconnect(&self) {
@@ -335,12 +332,8 @@ impl Upstream {
         let list = Arc::new(list);
         self.tools.store(Some(list.clone()));
         self.variants.doubt();
-        self.announce();
-        list
-    }
-
-    fn announce(&self) {
         self.changes.tell();
+        list
     }
 
     pub(super) fn ready_line(&self, took: Duration) -> String {

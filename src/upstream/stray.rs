@@ -37,19 +37,7 @@ pub struct Garbled {
 }
 
 /// The first line of a server that was not a message, for the reason of a failed start.
-#[derive(Debug, Clone, Default)]
-pub struct FirstStray(Arc<OnceLock<String>>);
-
-impl FirstStray {
-    /// The line, as one of the last words of a server.
-    pub fn words(&self) -> Option<String> {
-        self.0.get().cloned()
-    }
-
-    fn note(&self, words: impl FnOnce() -> String) {
-        self.0.get_or_init(words);
-    }
-}
+pub type FirstStray = Arc<OnceLock<String>>;
 
 /// Reads lines that are not messages.
 #[derive(Debug, Default)]
@@ -66,20 +54,14 @@ struct Block {
     line: Arc<str>,
     /// How far its members are indented; `None` until the first of them.
     indent: Option<usize>,
-    signs: AnswerSigns,
-}
-
-/// The signs of an answer in other text.
-#[derive(Debug, Clone, Copy, Default)]
-struct AnswerSigns {
     has_version: bool,
     id: Option<u32>,
     is_answer: bool,
 }
 
-impl AnswerSigns {
-    fn answered(self) -> Option<u32> {
-        self.id.filter(|_| self.has_version && self.is_answer)
+impl Block {
+    fn begun_by(line: &str) -> Self {
+        Self { line: cut_words(line).into(), indent: None, has_version: false, id: None, is_answer: false }
     }
 }
 
@@ -96,7 +78,7 @@ impl Strays {
     /// Takes the next line that is not a message. Returns the id of the answer that it is, or completes.
     pub fn take(&mut self, line: &[u8]) -> Option<(u32, Garbled)> {
         let text = readable(line);
-        self.first.note(|| format!("`{}` on its output, which is no JSON", cut_words(text.trim())));
+        self.first.get_or_init(|| format!("`{}` on its output, which is no JSON", cut_words(text.trim())));
         self.announced = announced(&text).or(self.announced);
         if let Some(id) = in_one_line(&text) {
             self.block = None;
@@ -114,7 +96,7 @@ impl Strays {
 
     /// The server has written a request of ours back.
     pub fn note_echo(&self) {
-        self.first.note(|| "it writes back what it reads".to_owned());
+        self.first.get_or_init(|| "it writes back what it reads".to_owned());
     }
 
     /// The message that a header has announced, once `rest`, what follows the last line, holds all of it.
@@ -129,7 +111,7 @@ impl Strays {
     fn in_a_block(&mut self, text: &str) -> Option<(u32, Arc<str>)> {
         let trimmed = text.trim();
         if trimmed == "{" {
-            self.block = Some(Block { line: trimmed.into(), indent: None, signs: AnswerSigns::default() });
+            self.block = Some(Block::begun_by(trimmed));
             return None;
         }
         let indent = text.len() - text.trim_start().len();
@@ -137,30 +119,23 @@ impl Strays {
         let block = match &mut self.block {
             Some(block) => block,
             // Without an opening brace it is not JSON.
-            None if key == "jsonrpc" => self.block.insert(Block {
-                line: cut_words(trimmed).into(),
-                indent: None,
-                signs: AnswerSigns::default(),
-            }),
+            None if key == "jsonrpc" => self.block.insert(Block::begun_by(trimmed)),
             None => return None,
         };
         if *block.indent.get_or_insert(indent) != indent {
             return None;
         }
-        let signs = &mut block.signs;
         match key {
-            "jsonrpc" => signs.has_version = true,
-            "id" => signs.id = id_in(rest),
-            "result" | "error" => signs.is_answer = true,
+            "jsonrpc" => block.has_version = true,
+            "id" => block.id = id_in(rest),
+            "result" | "error" => block.is_answer = true,
             // A request of ours, which the server shows.
             "method" => self.block = None,
             _ => {}
         }
-        let block = self.block.as_ref()?;
-        let id = block.signs.answered()?;
-        let line = block.line.clone();
-        self.block = None;
-        Some((id, line))
+        let is_answer = |block: &mut Block| block.has_version && block.is_answer && block.id.is_some();
+        let Block { id, line, .. } = self.block.take_if(is_answer)?;
+        Some((id?, line))
     }
 }
 

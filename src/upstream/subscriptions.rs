@@ -1,29 +1,25 @@
 //! The followed resources of one server, counted, so that the server is asked once for all followers.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
+use crate::sync::lock;
+
 /// The followed resources of one server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Subscriptions {
     counts: Mutex<BTreeMap<Arc<str>, usize>>,
     /// Counts the changes of the set.
     changes: watch::Sender<u64>,
 }
 
-impl Default for Subscriptions {
-    fn default() -> Self {
-        Self { counts: Mutex::default(), changes: watch::Sender::new(0) }
-    }
-}
-
 impl Subscriptions {
     /// Adds a follower of `uri`; true for the first.
     pub fn add(&self, uri: &str) -> bool {
         let is_first = {
-            let mut counts = self.counts();
+            let mut counts = lock(&self.counts);
             let count = counts.entry(uri.into()).or_insert(0);
             *count += 1;
             *count == 1
@@ -37,7 +33,7 @@ impl Subscriptions {
     /// Removes a follower; true for the last.
     pub fn remove(&self, uri: &str) -> bool {
         let was_last = {
-            let mut counts = self.counts();
+            let mut counts = lock(&self.counts);
             match counts.get_mut(uri) {
                 Some(count) if *count > 1 => {
                     *count -= 1;
@@ -55,7 +51,7 @@ impl Subscriptions {
 
     /// The resources followed now.
     pub fn uris(&self) -> Vec<Arc<str>> {
-        self.counts().keys().cloned().collect()
+        lock(&self.counts).keys().cloned().collect()
     }
 
     /// Signals each change of the set.
@@ -65,10 +61,6 @@ impl Subscriptions {
 
     fn tell(&self) {
         self.changes.send_modify(|count| *count += 1);
-    }
-
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

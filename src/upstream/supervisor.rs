@@ -14,7 +14,7 @@ use crate::metrics::ServerMetrics;
 use crate::protocol::method;
 use crate::upstream::backoff;
 use crate::upstream::connection::{Connection, Opened};
-use crate::upstream::connector::{self, ServerConnector, Surroundings};
+use crate::upstream::connector::{self, ServerConnector, StartDeadline, Surroundings};
 use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
 use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask};
@@ -45,7 +45,8 @@ struct Live {
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
 pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<ToolCache>) {
     let _failure = Failure(upstream.clone());
-    let connector = ServerConnector::new(&upstream, surroundings.clone(), upstream.authorizer().cloned());
+    let connector =
+        ServerConnector { upstream: Arc::downgrade(&upstream), surroundings: surroundings.clone() };
     upstream.pool.start(Arc::new(connector));
     tokio::select! {
         () = keep_running(upstream.clone(), surroundings, kept) => {}
@@ -192,34 +193,24 @@ impl Supervisor {
 
     /// One try: connection, handshake and tool list.
     async fn start(&self) -> Result<Live, CloseReason> {
-        let after = self.surroundings.limits.load().start_timeout;
-        let deadline = tokio::time::Instant::now() + after;
+        let deadline = StartDeadline::new(self.surroundings.limits.load().start_timeout);
         let config = Guard::into_inner(self.upstream.config());
-        let found = &self.upstream.http_transport;
-        let first = found.first();
-        let started = self.start_over(first, after, deadline).await;
-        match found.next_after(&config.transport, first, &started) {
-            None => started,
-            Some(other) => found.settle(started, other, self.start_over(other, after, deadline).await),
-        }
+        let over = |transport| self.start_over(transport, deadline);
+        self.upstream.http_transport.start(&config.transport, over).await
     }
 
     /// The same over one transport, where there is a choice.
     async fn start_over(
         &self,
         transport: HttpTransport,
-        after: Duration,
-        deadline: tokio::time::Instant,
+        deadline: StartDeadline,
     ) -> Result<Live, CloseReason> {
-        let silent = |step| CloseReason::Silent { step, after, stderr: Arc::default() };
-        let opening = tokio::time::timeout_at(deadline, self.open(transport));
-        let opening = self.upstream.stop.run_until_cancelled(opening).await;
-        let (opened, tail) =
-            opening.ok_or(CloseReason::Stopping)?.map_err(|_| silent("the connection"))??;
+        let stop = &self.upstream.stop;
+        let opening = stop.run_until_cancelled(deadline.bound("the connection", self.open(transport))).await;
+        let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;
         let connection = opened.connection.clone();
         // A try is never just dropped: the process or session that it has begun must be ended.
-        let negotiating = self.negotiate(opened, transport, deadline, silent);
-        let started = self.upstream.stop.run_until_cancelled(negotiating).await;
+        let started = stop.run_until_cancelled(self.negotiate(opened, transport, deadline)).await;
         match started.unwrap_or(Err(CloseReason::Stopping)) {
             Ok(live) => Ok(live),
             Err(reason) => Err(connector::failed(&*connection, tail.as_ref(), reason).await),
@@ -230,8 +221,7 @@ impl Supervisor {
         &self,
         opened: Opened,
         transport: HttpTransport,
-        deadline: tokio::time::Instant,
-        silent: impl Fn(&'static str) -> CloseReason,
+        deadline: StartDeadline,
     ) -> Result<Live, CloseReason> {
         let config = Guard::into_inner(self.upstream.config());
         let connection = opened.connection.clone();
@@ -251,9 +241,9 @@ impl Supervisor {
             subscriptions: self.upstream.subscriptions.clone(),
         };
         let handshake = handshake::negotiate(params, opened);
-        let (reader, info) = self.measured(method::INITIALIZE, deadline, &silent, handshake).await?;
+        let (reader, info) = self.measured(method::INITIALIZE, deadline, handshake).await?;
         let list = list::list(&config.name, &*connection, self.upstream.tools());
-        let list = self.measured(method::TOOLS_LIST, deadline, &silent, list).await?;
+        let list = self.measured(method::TOOLS_LIST, deadline, list).await?;
         let transport = matches!(config.transport, TransportConfig::Http(_)).then_some(transport);
         let info = ServerInfo { freshness: list.info.freshness, transport, ..info };
         let news = self.upstream.publish(ToolList { info, ..list });
@@ -264,12 +254,11 @@ impl Supervisor {
     async fn measured<T>(
         &self,
         step: &'static str,
-        deadline: tokio::time::Instant,
-        silent: &impl Fn(&'static str) -> CloseReason,
+        deadline: StartDeadline,
         work: impl Future<Output = Result<T, CloseReason>>,
     ) -> Result<T, CloseReason> {
         let began = Instant::now();
-        let outcome = tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(silent(step)));
+        let outcome = deadline.bound(step, work).await;
         let error_type = outcome.as_ref().map_or_else(CloseReason::error_type, |_| "");
         self.metrics.operation(step, error_type, began.elapsed());
         outcome

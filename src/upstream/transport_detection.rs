@@ -32,18 +32,6 @@ impl HttpTransport {
             Self::Sse => Self::StreamableHttp,
         }
     }
-
-    /// Whether a failed start may succeed over the other transport: a server of the other one refuses the first
-    /// request of this one.
-    fn may_be_the_other(self, reason: &CloseReason) -> bool {
-        match (self, reason) {
-            (_, CloseReason::Status(StatusReason { status, .. })) => {
-                matches!(status, 400..=499 | 501) && !matches!(status, 401 | 407 | 429)
-            }
-            (_, CloseReason::OtherTransport(_)) => true,
-            _ => false,
-        }
-    }
 }
 
 /// The HTTP transport of one server, as far as it is known.
@@ -60,58 +48,60 @@ impl TransportCache {
         self.0.store(found.map(Arc::new));
     }
 
-    /// The transport of the first try: the known one, else streamable HTTP.
-    pub fn first(&self) -> HttpTransport {
-        self.get().unwrap_or(HttpTransport::StreamableHttp)
-    }
-
-    /// Takes note of a start over `tried`. Gives the transport to try next: the other one, where the entry leaves it open
-    /// and the server has no use for the first.
-    pub fn next_after<T>(
-        &self,
-        config: &TransportConfig,
-        tried: HttpTransport,
-        started: &Result<T, CloseReason>,
-    ) -> Option<HttpTransport> {
-        if !matches!(config, TransportConfig::Http(_)) {
-            return None;
-        }
-        match started {
-            Ok(_) => {
-                self.learn(Some(tried));
-                None
-            }
-            Err(reason) => tried.may_be_the_other(reason).then(|| tried.other()),
-        }
-    }
-
-    /// Takes note of the second start, over `tried`. When both failed, the reason is that of streamable HTTP, which nearly
-    /// all servers speak.
+    /// Starts the server of `config` over the known transport, or streamable HTTP. Where the entry leaves the transport
+    /// open, a server that has no use for the first one is started over the other.
     ///
     /// # Errors
     ///
-    /// Why there is no connection.
-    pub fn settle<T>(
+    /// Why there is no connection. When both starts failed, the reason is that of streamable HTTP, which nearly all
+    /// servers speak.
+    pub async fn start<T, F: Future<Output = Result<T, CloseReason>>>(
         &self,
-        first: Result<T, CloseReason>,
-        tried: HttpTransport,
-        second: Result<T, CloseReason>,
+        config: &TransportConfig,
+        over: impl Fn(HttpTransport) -> F,
     ) -> Result<T, CloseReason> {
-        match second {
+        let is_open = matches!(config, TransportConfig::Http(_));
+        let first = self.get().unwrap_or(HttpTransport::StreamableHttp);
+        let reason = match over(first).await {
+            Err(reason) if is_open && may_speak_the_other(&reason) => reason,
+            started => {
+                if is_open && started.is_ok() {
+                    self.learn(Some(first));
+                }
+                return started;
+            }
+        };
+        let second = first.other();
+        match over(second).await {
             Ok(started) => {
-                self.learn(Some(tried));
+                self.learn(Some(second));
                 Ok(started)
             }
             Err(stopped @ CloseReason::Stopping) => Err(stopped),
-            Err(reason) if tried == HttpTransport::StreamableHttp => Err(reason),
-            Err(_) => first,
+            Err(reason) if second == HttpTransport::StreamableHttp => Err(reason),
+            Err(_) => Err(reason),
         }
+    }
+}
+
+/// Whether a failed start may succeed over the other transport: its server refuses the first request of this one.
+fn may_speak_the_other(reason: &CloseReason) -> bool {
+    match reason {
+        CloseReason::Status(StatusReason { status, .. }) => {
+            matches!(status, 400..=499 | 501) && !matches!(status, 401 | 407 | 429)
+        }
+        CloseReason::OtherTransport(_) => true,
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::future::ready;
+
     use HttpTransport::{Sse, StreamableHttp};
+    use futures_util::FutureExt as _;
 
     use super::*;
     use crate::config::{HttpConfig, SecretText};
@@ -129,13 +119,15 @@ mod tests {
         let config =
             HttpConfig { url: SecretText::literal("http://a.test"), headers: Vec::new(), oauth: None };
         let config = TransportConfig::Http(config);
-        let start = |transport| if Some(transport) == spoken { Ok(()) } else { Err(refusal.clone()) };
-        let first = found.first();
-        let started = start(first);
-        let Some(second) = found.next_after(&config, first, &started) else { return vec![first] };
-        let settled = found.settle(started, second, start(second));
-        assert_eq!(settled.is_ok(), spoken.is_some());
-        vec![first, second]
+        let tried = RefCell::new(Vec::new());
+        let over = |transport| {
+            tried.borrow_mut().push(transport);
+            ready(if Some(transport) == spoken { Ok(()) } else { Err(refusal.clone()) })
+        };
+        let started = found.start(&config, over).now_or_never().unwrap();
+        let tried = tried.into_inner();
+        assert_eq!(started.is_ok(), spoken.is_some_and(|spoken| tried.contains(&spoken)));
+        tried
     }
 
     #[test]

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("memory_budget", 0),
     ("protocol", 0),
     ("shares", 0),
+    ("sync", 0),
     ("telemetry", 0),
     ("metrics", 0),
     ("shutdown", 0),

@@ -29,7 +29,7 @@ fn a_caller_that_wants_all_leaves_some_to_another() {
 #[test]
 fn a_slot_that_is_free_is_taken_without_a_lock() {
     let slots = slots(4, 3);
-    let queue = slots.queue();
+    let queue = lock(&slots.queue);
     let slot = slots.take(&key("a")).now_or_never();
     assert!(slot.is_some());
     drop(slot);
@@ -63,7 +63,7 @@ async fn a_call_that_gives_up_waiting_is_forgotten_and_leaves_its_slot_to_the_ne
     let slots = slots(1, 1);
     let first = slots.take(&key("a")).await;
     assert!(slots.take(&key("b")).now_or_never().is_none());
-    assert_eq!((slots.waiting.load(SeqCst), slots.queue().callers.len()), (0, 0));
+    assert_eq!((slots.waiting.load(SeqCst), lock(&slots.queue).callers.len()), (0, 0));
     let (b, c) = (key("b"), key("c"));
     let (mut left, mut stays) = (Box::pin(slots.take(&b)), Box::pin(slots.take(&c)));
     assert!(left.as_mut().now_or_never().is_none() && stays.as_mut().now_or_never().is_none());

@@ -5,8 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
 
 use crate::config::ServerName;
 use crate::protocol::error_code::METHOD_NOT_FOUND;
@@ -117,10 +116,7 @@ impl ServerReader {
 
 /// The task that reads the server messages of one connection.
 #[derive(Debug)]
-pub struct ReaderTask {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
+pub struct ReaderTask(JoinHandle<()>);
 
 impl ReaderTask {
     /// Reads on, with `beside` running beside it, until it is cancelled or the connection ends.
@@ -128,25 +124,21 @@ impl ReaderTask {
         mut reader: ServerReader,
         beside: impl Future<Output = Infallible> + Send + 'static,
     ) -> Self {
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
+        Self(tokio::spawn(async move {
             tokio::select! {
-                () = stopped.cancelled() => {}
                 () = reader.read_on() => {}
                 never = beside => match never {},
             }
-        });
-        Self { stop, task }
+        }))
     }
 
-    /// Ends it and waits for its end.
-    ///
-    /// # Errors
-    ///
-    /// When its task panicked.
-    pub async fn cancel(self) -> Result<(), JoinError> {
-        self.stop.cancel();
-        self.task.await
+    /// Ends the task and waits for its end. A panic of it is logged.
+    pub async fn cancel(self, server: &ServerName) {
+        self.0.abort();
+        if let Err(error) = self.0.await
+            && error.is_panic()
+        {
+            tracing::error!(mcp_server = %server, %error, "the task of a connection failed");
+        }
     }
 }

@@ -87,12 +87,9 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    pub fn anywhere() -> Self {
-        Self { system: GaiResolver::new(), within: None }
-    }
-
-    pub fn within(scope: AddressScope) -> Self {
-        Self { system: GaiResolver::new(), within: Some(scope) }
+    /// Resolves to addresses `within` a scope, or to any.
+    pub fn new(within: Option<AddressScope>) -> Self {
+        Self { system: GaiResolver::new(), within }
     }
 }
 

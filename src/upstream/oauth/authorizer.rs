@@ -14,12 +14,12 @@ use url::Url;
 use crate::config::{HttpConfig, OAuthConfig, OAuthGrant, ServerConfig, ServerName, TransportConfig};
 use crate::upstream::changes::Changes;
 use crate::upstream::error::{CloseReason, chain};
-use crate::upstream::file_lock::FileLock;
 use crate::upstream::http_client::HttpClients;
 use crate::upstream::oauth::metadata_client::MetadataClient;
 use crate::upstream::oauth::token_store::registry::TokenStores;
 use crate::upstream::oauth::token_store::store::{ClientRegistration, TokenStore};
 use crate::upstream::oauth::token_store::token::Token;
+use crate::upstream::state_file::FileLock;
 
 /// The path below `publicUrl` that authorization servers send browsers back to.
 pub const CALLBACK: &str = "/oauth/callback";
@@ -81,8 +81,8 @@ pub struct Authorizer {
     /// The server's address, once it was read.
     pub(super) url: OnceCell<Url>,
     pub(super) refresh_state: Mutex<RefreshState>,
-    /// The sign-in that the server waits for.
-    pub(super) wanted: ArcSwapOption<WantedSignIn>,
+    /// The scopes that the token lacks, of the sign-in that the server waits for; empty when there is no token.
+    pub(super) wanted: ArcSwapOption<Vec<String>>,
     /// Permits one refresh ahead of time.
     pub(super) renewing: Arc<Semaphore>,
     /// Notified when the tokens are lost because no refresh is possible.
@@ -138,12 +138,7 @@ pub(super) struct PendingSignIn {
     /// Digest of the browser's secret.
     pub(super) browser: [u8; 32],
     pub(super) began: tokio::time::Instant,
-    pub(super) asked: Box<SignInContext>,
-}
-
-/// The context of the code exchange.
-pub(super) struct SignInContext {
-    pub(super) found: AuthorizationServer,
+    pub(super) found: Box<AuthorizationServer>,
     /// The client, when the gateway registered itself.
     pub(super) client: Option<ClientRegistration>,
 }
@@ -152,13 +147,6 @@ impl std::fmt::Debug for PendingSignIn {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("PendingSignIn").field("began", &self.began).finish_non_exhaustive()
     }
-}
-
-/// The purpose of the next sign-in.
-#[derive(Debug, Default)]
-pub(super) struct WantedSignIn {
-    /// Scopes that the token lacks; empty when there is no token.
-    pub(super) scopes: Vec<String>,
 }
 
 /// Why OAuth got no further. The text is for administrators; it holds no token, code or secret.
@@ -292,7 +280,7 @@ impl Authorizer {
     /// Requests a sign-in; `scopes` are those that the token lacks.
     pub(super) fn want_sign_in(&self, scopes: Vec<String>) {
         if self.is_for_people() {
-            self.wanted.store(Some(Arc::new(WantedSignIn { scopes })));
+            self.wanted.store(Some(Arc::new(scopes)));
             self.changes.tell();
         }
     }

@@ -12,6 +12,7 @@ use url::Url;
 use crate::config::SecretText;
 use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, CALLBACK, OAuthError};
 use crate::upstream::oauth::metadata_client::{MetadataClient, RmcpHttpClient};
+use crate::upstream::oauth::sign_in::with_secret;
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
 
 impl Authorizer {
@@ -86,16 +87,12 @@ impl Authorizer {
     /// The client that got the tokens which are kept.
     pub(super) async fn kept_client(&self) -> Result<OAuthClientConfig, OAuthError> {
         let redirect_uri = self.oauth.public(CALLBACK).ok_or(OAuthError::NoPublicUrl)?;
-        let id = self.store.client_id().ok_or(OAuthError::SignIn)?;
-        let config = OAuthClientConfig::new(id.clone(), redirect_uri);
+        let id = self.store.credentials().ok_or(OAuthError::SignIn)?.client_id;
         let secret = match &self.config.client_secret {
             Some(secret) if self.config.client_id.as_ref() == Some(&id) => Some(self.secret(secret).await?),
             _ => self.store.client().filter(|client| client.id == id).and_then(|client| client.secret),
         };
-        Ok(match secret {
-            Some(secret) => config.with_client_secret(secret),
-            None => config,
-        })
+        Ok(with_secret(OAuthClientConfig::new(id, redirect_uri), secret))
     }
 }
 

@@ -2,7 +2,7 @@
 //! for rmcp (`answers`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use rmcp::transport::auth::{
 };
 use url::{Host, Url, form_urlencoded};
 
+use crate::sync::lock;
 use crate::upstream::error::chain;
 use crate::upstream::http_client::HttpClients;
 use crate::upstream::http_client::proxy::address;
@@ -76,13 +77,9 @@ impl MetadataClient {
         }
     }
 
-    fn documents(&self) -> MutexGuard<'_, Documents> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Treats the document that was read last as missing from now on; `false` when that cannot help.
     pub fn pass_over_last(&self) -> bool {
-        let mut documents = self.documents();
+        let mut documents = lock(&self.documents);
         let Some(last) = documents.last.take() else { return false };
         let is_new = !documents.passed_over.contains(&last) && documents.passed_over.len() < PASSED_OVER;
         documents.passed_over.push(last);
@@ -91,7 +88,7 @@ impl MetadataClient {
 
     /// The `resource` that authorization servers know where rmcp says `said`.
     pub fn published(&self, said: String) -> String {
-        match &self.documents().resource {
+        match &lock(&self.documents).resource {
             Some(published) if said == self.server.as_str() => published.clone(),
             _ => said,
         }
@@ -136,7 +133,7 @@ impl MetadataClient {
         }
         let is_document = head.method == Method::GET;
         if is_document {
-            let mut documents = self.documents();
+            let mut documents = lock(&self.documents);
             if documents.passed_over.contains(&head.uri) {
                 let mut missing = HttpResponse::default();
                 *missing.status_mut() = StatusCode::NOT_FOUND;
@@ -164,7 +161,7 @@ impl MetadataClient {
     fn document(&self, response: HttpResponse) -> HttpResponse {
         let (response, published) = answers::with_own_resource(answers::of_metadata(response), &self.server);
         if published.is_some() {
-            self.documents().resource = published;
+            lock(&self.documents).resource = published;
         }
         response
     }

@@ -4,8 +4,7 @@
 //! sign-in: that browser holds a secret in a cookie. So one person can neither finish the sign-in of another, nor
 //! have another person's browser finish theirs.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,9 +16,9 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::sync::lock;
 use crate::upstream::oauth::authorizer::{
-    AuthorizationServer, Authorizer, CALLBACK, OAuthError, PendingSignIn, REFRESH_LIMIT, SignInContext,
-    SignIns,
+    AuthorizationServer, Authorizer, CALLBACK, OAuthError, PendingSignIn, REFRESH_LIMIT, SignIns,
 };
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
 use crate::upstream::oauth::token_store::store::ClientRegistration;
@@ -75,12 +74,8 @@ pub fn cookie_name(state: &str) -> String {
 }
 
 impl SignIns {
-    fn open(&self) -> MutexGuard<'_, HashMap<String, PendingSignIn>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn add(&self, state: String, sign_in: PendingSignIn) {
-        let mut open = self.open();
+        let mut open = lock(&self.0);
         open.retain(|_, open| open.began.elapsed() < LIFETIME);
         while open.len() >= MOST {
             let oldest = open.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
@@ -92,7 +87,7 @@ impl SignIns {
 
     /// Takes the sign-in of `state` out, for the browser that began it.
     fn take(&self, state: &str, secret: Option<&str>) -> Result<PendingSignIn, SignInError> {
-        let mut open = self.open();
+        let mut open = lock(&self.0);
         let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME);
         let found = found.ok_or(SignInError::Unknown)?;
         let given: [u8; 32] = Sha256::digest(secret.unwrap_or_default()).into();
@@ -117,7 +112,7 @@ impl SignIns {
         let authorizer = open.authorizer.upgrade().ok_or(SignInError::Gone)?;
         let this = authorizer.clone();
         // The code is spent by its exchange, which so goes on to its end though the browser may leave.
-        let exchanging = async move { this.returned(*open.asked, returned).await };
+        let exchanging = async move { this.returned(*open.found, open.client, returned).await };
         let exchanged = authorizer.oauth.tasks.spawn(exchanging).await;
         exchanged
             .map_err(|error| OAuthError::Protocol(format!("the task of a sign-in failed: {error}")))??;
@@ -170,7 +165,8 @@ impl Authorizer {
             authorizer: Arc::downgrade(self),
             browser: Sha256::digest(&secret).into(),
             began: Instant::now(),
-            asked: Box::new(SignInContext { found, client }),
+            found: Box::new(found),
+            client,
         };
         self.oauth.sign_ins.add(state, sign_in);
         Ok(AuthorizationRequest { url: url.into(), cookie, secret })
@@ -191,10 +187,10 @@ impl Authorizer {
     /// The scopes of the entry, or those that the server names. After a refusal for lack of scopes: the granted ones
     /// and the missing ones.
     async fn scopes_to_ask(&self, found: &AuthorizationServer) -> Vec<String> {
-        let lacking = self.wanted.load().as_ref().map(|wanted| wanted.scopes.clone()).unwrap_or_default();
+        let lacking = self.wanted.load().as_deref().cloned().unwrap_or_default();
         let mut scopes = match (self.config.scopes.is_empty(), lacking.is_empty()) {
             (false, _) => self.config.scopes.clone(),
-            (true, false) => self.store.granted(),
+            (true, false) => self.store.credentials().map(|kept| kept.granted_scopes).unwrap_or_default(),
             (true, true) => found.manager.select_initial_scopes(&[]).await,
         };
         scopes.extend(lacking);
@@ -215,33 +211,27 @@ impl Authorizer {
         scopes: &[&str],
         trusted: bool,
     ) -> Result<Option<ClientRegistration>, OAuthError> {
-        let with = |id: &str| {
-            OAuthClientConfig::new(id, redirect_uri).with_application_type(application(redirect_uri))
+        let with = |id: &str, secret: Option<String>| {
+            let config = OAuthClientConfig::new(id, redirect_uri);
+            with_secret(config, secret).with_application_type(application(redirect_uri))
         };
         if let Some(id) = &self.config.client_id {
-            let mut config = with(id);
-            if let Some(secret) = &self.config.client_secret {
-                config = config.with_client_secret(self.secret(secret).await?);
-            }
-            found.manager.configure_client(config)?;
+            let secret = self.secret_of(self.config.client_secret.as_ref()).await?;
+            found.manager.configure_client(with(id, secret))?;
             return Ok(None);
         }
         let documents = found.metadata.additional_fields.get("client_id_metadata_document_supported");
         if documents.and_then(serde_json::Value::as_bool) == Some(true)
             && let Some(document) = self.client_document(found)
         {
-            found.manager.configure_client(with(&document))?;
+            found.manager.configure_client(with(&document, None))?;
             return Ok(None);
         }
         let kept = self.store.client().filter(|client| {
             trusted && client.redirect_uri == redirect_uri && self.store.issuer() == found.metadata.issuer
         });
         if let Some(client) = kept {
-            let mut config = with(&client.id);
-            if let Some(secret) = &client.secret {
-                config = config.with_client_secret(secret);
-            }
-            found.manager.configure_client(config)?;
+            found.manager.configure_client(with(&client.id, client.secret.clone()))?;
             return Ok(Some(client));
         }
         if found.metadata.registration_endpoint.is_none() {
@@ -250,7 +240,7 @@ impl Authorizer {
             return Err(OAuthError::Protocol(format!("{text}; its redirect URI is {redirect_uri}")));
         }
         // rmcp takes the kind of application from the client before.
-        found.manager.configure_client(with("unregistered"))?;
+        found.manager.configure_client(with("unregistered", None))?;
         let registered = found.manager.register_client("mcpo", redirect_uri, scopes).await?;
         Ok(Some(ClientRegistration {
             id: registered.client_id,
@@ -272,11 +262,11 @@ impl Authorizer {
     /// Exchanges the code that came back.
     async fn returned(
         &self,
-        asked: SignInContext,
+        mut found: AuthorizationServer,
+        client: Option<ClientRegistration>,
         returned: AuthorizationCallback,
     ) -> Result<(), SignInError> {
         self.refresh_state.lock().await.unreturned = false;
-        let SignInContext { mut found, client } = asked;
         if let Some(error) = returned.error {
             return Err(SignInError::Denied(error));
         }
@@ -303,6 +293,14 @@ impl Authorizer {
         self.wanted.store(None);
         tracing::info!(mcp_server = %self.server, "{}: signed in, for all callers of the gateway", self.server);
         Ok(())
+    }
+}
+
+/// The client `config`, which proves itself by `secret` if it has one.
+pub(super) fn with_secret(config: OAuthClientConfig, secret: Option<String>) -> OAuthClientConfig {
+    match secret {
+        Some(secret) => config.with_client_secret(secret),
+        None => config,
     }
 }
 

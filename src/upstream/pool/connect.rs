@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::ServerName;
 use crate::protocol::method;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
@@ -27,12 +28,10 @@ pub struct DedicatedConnection {
 
 impl DedicatedConnection {
     /// Ends the connection and its session, and waits until nothing of them is left.
-    pub async fn close(self) {
+    pub async fn close(self, server: &ServerName) {
         self.connection.close().await;
-        if let Some(reader) = self.reader
-            && let Err(error) = reader.cancel().await
-        {
-            tracing::error!(%error, "the task of a connection failed");
+        if let Some(reader) = self.reader {
+            reader.cancel(server).await;
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The dedicated connections that one server has, and what became of each.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{SetOnce, watch};
@@ -12,12 +11,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::ServerName;
 use crate::shares::{Bound, Bounds, Principal, Seldom, Thing};
+use crate::sync::lock;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
 use crate::upstream::identity::IdentityKey;
 use crate::upstream::pool::connect::{Connect, LogLevel};
 use crate::upstream::pool::processes::Processes;
-use crate::upstream::pool::usage::Usage;
+use crate::upstream::pool::usage::{Usage, evictable};
 use crate::upstream::server_messages::Relay;
 use crate::upstream::state::TRY_AGAIN;
 
@@ -73,7 +73,7 @@ pub(super) struct LeasedConnection {
 
 impl PoolState {
     pub(super) fn entries(&self) -> MutexGuard<'_, PoolEntries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 
     /// Lets one more of `newcomer` fit, after the end of another if need be.
@@ -87,19 +87,11 @@ impl PoolState {
         if self.tasks.len() >= bounds.all.saturating_mul(2) {
             return Err(Bound::All);
         }
-        let mut counts: HashMap<&Principal, usize> = HashMap::new();
-        for entry in by_key.values() {
-            *counts.entry(&entry.principal).or_default() += 1;
-        }
-        let own = counts.get(newcomer).copied().unwrap_or(0);
+        let own = by_key.values().filter(|entry| entry.principal == *newcomer).count();
         let Err(bound) = bounds.check(own, by_key.len()) else { return Ok(()) };
-        let unused = by_key.iter().filter_map(|(key, entry)| {
-            let may_end = bound == Bound::All || entry.principal == *newcomer;
-            let since = entry.usage.unused_since().filter(|_| may_end)?;
-            Some((Reverse(counts[&entry.principal]), since, *key))
-        });
-        let (.., key) = unused.min().ok_or(bound)?;
-        let Some(evicted) = by_key.remove(&key) else { return Err(bound) };
+        let ended = by_key.iter().map(|(key, entry)| (*key, &entry.principal, &*entry.usage));
+        let evicted = evictable(ended, bound, newcomer).first().and_then(|key| by_key.remove(key));
+        let evicted = evicted.ok_or(bound)?;
         evicted.usage.cut();
         if let Some(left_out) = self.evictions.may_tell() {
             let (name, owner) = (&self.server, &evicted.principal);

@@ -4,13 +4,14 @@
 //! its successor starts when it has gone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use crate::config::defaults;
 use crate::shares::{Bound, Bounds, Exceeded, Principal, Seldom, Thing};
-use crate::upstream::pool::usage::Usage;
+use crate::sync::lock;
+use crate::upstream::pool::usage::{Usage, evictable};
 
 /// The resource that callers share here.
 const PROCESSES: Thing = Thing { setting: "processes", plural: "server processes of their own" };
@@ -55,7 +56,7 @@ impl Default for Processes {
 impl Processes {
     /// Takes up new bounds, for processes that are still to start.
     pub fn share(&self, bounds: Bounds) {
-        self.state().bounds = bounds;
+        lock(&self.state).bounds = bounds;
     }
 
     /// Waits until a process of `principal` may start; `usage` shows whether it is in use.
@@ -72,15 +73,11 @@ impl Processes {
         loop {
             let mut ended = std::pin::pin!(self.ended.notified());
             ended.as_mut().enable();
-            if let Some(serial) = self.state().admit(principal, usage, &mut evicted, &self.evictions)? {
+            if let Some(serial) = lock(&self.state).admit(principal, usage, &mut evicted, &self.evictions)? {
                 return Ok(ProcessGuard { processes: self.clone(), serial });
             }
             ended.await;
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, ProcessTable> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,19 +114,10 @@ impl ProcessTable {
 
     /// Ends the process that was unused for longest: of `newcomer` when it has its share, else of the caller that has most.
     fn evict(&self, bound: Bound, newcomer: &Principal, evictions: &Seldom) -> Option<u64> {
-        let mut counts: HashMap<&Principal, usize> = HashMap::new();
-        for running in self.running.values() {
-            *counts.entry(&running.principal).or_default() += 1;
-        }
-        let unused = self.running.iter().filter_map(|(serial, running)| {
-            let may_end = bound == Bound::All || running.principal == *newcomer;
-            let since = running.usage.unused_since().filter(|_| may_end)?;
-            Some((std::cmp::Reverse(counts[&running.principal]), since, *serial))
-        });
-        let mut unused: Vec<_> = unused.collect();
-        unused.sort_unstable();
+        let running = self.running.iter();
+        let running = running.map(|(serial, running)| (*serial, &running.principal, &*running.usage));
         let is_ended = |serial: &u64| self.running[serial].usage.end_if_unused();
-        let serial = unused.into_iter().map(|(.., serial)| serial).find(is_ended)?;
+        let serial = evictable(running, bound, newcomer).into_iter().find(is_ended)?;
         if let Some(left_out) = evictions.may_tell() {
             let owner = &self.running[&serial].principal;
             let told = self.bounds.eviction(bound, PROCESSES, left_out);
@@ -141,7 +129,7 @@ impl ProcessTable {
 
 impl Drop for ProcessGuard {
     fn drop(&mut self) {
-        self.processes.state().running.remove(&self.serial);
+        lock(&self.processes.state).running.remove(&self.serial);
         self.processes.ended.notify_waiters();
     }
 }
@@ -190,10 +178,10 @@ mod tests {
         let mut admitted = Box::pin(processes.admit(&owner, &usage));
         assert!(admitted.as_mut().now_or_never().is_none(), "the old one is still there");
         assert!(of_old.is_over() && !of_old.join());
-        assert_eq!(processes.state().running.len(), 2);
+        assert_eq!(lock(&processes.state).running.len(), 2);
         drop(old);
         waiting.replace(admitted.await.unwrap());
-        assert_eq!(processes.state().running.len(), 2);
+        assert_eq!(lock(&processes.state).running.len(), 2);
     }
 
     #[tokio::test]

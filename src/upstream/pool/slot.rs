@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::future::OptionFuture;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::shares::Principal;
@@ -22,6 +23,9 @@ pub(super) async fn keep_connection(
     tell: watch::Sender<ConnectOutcome>,
     closing: CancellationToken,
 ) {
+    let tell_failure = |reason| {
+        tell.send_replace(ConnectOutcome::Failed { reason: Arc::new(reason), at: Instant::now() });
+    };
     let admitting = async {
         match &place.pool.processes {
             Some(processes) => processes.admit(identity.principal(), &place.usage).await.map(Some),
@@ -33,15 +37,9 @@ pub(super) async fn keep_connection(
         Some(Err(exceeded)) => {
             // Not kept: a process may have become free when the next call comes.
             drop(place);
-            let reason = Arc::new(CloseReason::AllInUse(Box::new(exceeded)));
-            tell.send_replace(ConnectOutcome::Failed { reason, at: Instant::now() });
-            return;
+            return tell_failure(CloseReason::AllInUse(Box::new(exceeded)));
         }
-        None => {
-            let reason = Arc::new(CloseReason::Stopping);
-            tell.send_replace(ConnectOutcome::Failed { reason, at: Instant::now() });
-            return;
-        }
+        None => return tell_failure(CloseReason::Stopping),
     };
     match connector.open(&identity, &closing).await {
         Ok(dedicated) => {
@@ -59,12 +57,11 @@ pub(super) async fn keep_connection(
             }
             // Before the end is awaited: the next call gets a new connection.
             place.leave();
-            dedicated.close().await;
+            dedicated.close(&place.pool.server).await;
         }
         Err(reason) => {
-            let at = Instant::now();
-            tell.send_replace(ConnectOutcome::Failed { reason: Arc::new(reason), at });
-            closing.run_until_cancelled(sleep_until(at + TRY_AGAIN)).await;
+            tell_failure(reason);
+            closing.run_until_cancelled(sleep(TRY_AGAIN)).await;
         }
     }
 }
@@ -84,17 +81,11 @@ impl PoolSlot {
         let mut session = identity.client().and_then(|client| client.ended.clone());
         let mut look_again = Instant::now() + self.pool.entries().idle;
         loop {
-            let session_ended = async {
-                match &session {
-                    Some(session) => session.cancelled().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 _ = dedicated.connection.end().wait() => return,
                 () = closing.cancelled() => return,
                 // Calls that still use it are the last.
-                () = session_ended => {
+                Some(()) = OptionFuture::from(session.as_ref().map(|session| session.cancelled())) => {
                     self.usage.end();
                     session = None;
                 }

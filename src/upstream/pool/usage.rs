@@ -1,9 +1,14 @@
 //! The usage of a dedicated connection, and whether it is to end.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::shares::{Bound, Principal};
+use crate::sync::lock;
 
 /// The use of one connection by calls. Only one that is not in use is ended to make room.
 #[derive(Debug)]
@@ -32,14 +37,14 @@ impl Usage {
 
     /// One more call uses it, unless it is about to end.
     pub fn join(&self) -> bool {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.users += usize::from(!state.is_over);
         !state.is_over
     }
 
     /// One less does.
     pub fn leave(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.users -= 1;
         state.at = Instant::now();
         if state.is_over && state.users == 0 {
@@ -49,18 +54,18 @@ impl Usage {
 
     /// Since when no call uses it; `None` while one does, and when it is about to end.
     pub fn unused_since(&self) -> Option<Instant> {
-        let state = self.state();
+        let state = lock(&self.state);
         (state.users == 0 && !state.is_over).then_some(state.at)
     }
 
-    /// Whether it may be used.
+    /// Whether no further call may use it.
     pub fn is_over(&self) -> bool {
-        self.state().is_over
+        lock(&self.state).is_over
     }
 
     /// Ends the connection if no call uses it.
     pub fn end_if_unused(&self) -> bool {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.users > 0 || state.is_over {
             return false;
         }
@@ -71,7 +76,7 @@ impl Usage {
 
     /// Ends the connection once the calls that use it are over.
     pub fn end(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.is_over = true;
         if state.users == 0 {
             self.closing.cancel();
@@ -80,11 +85,28 @@ impl Usage {
 
     /// Ends the connection at once.
     pub fn cut(&self) {
-        self.state().is_over = true;
+        lock(&self.state).is_over = true;
         self.closing.cancel();
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, UsageState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// The unused ones of `entries` that may end to make room for one of `newcomer`, the first choice first: of the caller that
+/// has most, and of these the one that was unused for longest.
+pub fn evictable<'a, K: Ord + Copy>(
+    entries: impl Iterator<Item = (K, &'a Principal, &'a Usage)> + Clone,
+    bound: Bound,
+    newcomer: &Principal,
+) -> Vec<K> {
+    let mut counts: HashMap<&Principal, usize> = HashMap::new();
+    for (_, principal, _) in entries.clone() {
+        *counts.entry(principal).or_default() += 1;
     }
+    let unused = entries.filter_map(|(key, principal, usage)| {
+        let may_end = bound == Bound::All || principal == newcomer;
+        let since = usage.unused_since().filter(|_| may_end)?;
+        Some((Reverse(counts[principal]), since, key))
+    });
+    let mut unused: Vec<_> = unused.collect();
+    unused.sort_unstable();
+    unused.into_iter().map(|(.., key)| key).collect()
 }

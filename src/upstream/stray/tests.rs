@@ -103,10 +103,10 @@ fn a_framed_message_is_found_when_all_of_it_is_there() {
 fn the_first_stray_line_is_kept_cut_and_readable() {
     let mut strays = Strays::default();
     let first = strays.first();
-    assert_eq!(first.words(), None);
+    assert_eq!(first.get(), None);
     strays.take(&[b"\x1b[2J\x1b[1mhello\x07 ", &[b'x'; 5000][..]].concat());
     strays.take(b"second");
     strays.note_echo();
-    let words = first.words().unwrap();
+    let words = first.get().unwrap();
     assert!(words.starts_with("`hello\\u{7} xxx") && words.len() < 1100, "{words}");
 }

@@ -44,9 +44,7 @@ impl Supervisor {
             }
         };
         connection.close().await;
-        if let Err(error) = reader.cancel().await {
-            tracing::error!(mcp_server = %self.upstream.name(), %error, "the task of a connection failed");
-        }
+        reader.cancel(name).await;
         reason
     }
 

@@ -4,16 +4,14 @@
 //! while the server's entry in the configuration is the same.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::config::{SecretText, ServerConfig, ServerName, TransportConfig};
-use crate::json::hex;
-use crate::upstream::file_lock::FileLock;
 use crate::upstream::info::{Definition, ServerInfo, ToolList};
+use crate::upstream::state_file::{FileLock, StateFile, digest};
 use crate::{compute, file};
 
 /// No list that is served is longer; what lies there may be anything. In bytes.
@@ -31,37 +29,19 @@ struct CachedTools {
 #[derive(Debug, Clone)]
 pub struct ToolCache {
     server: ServerName,
-    file: PathBuf,
+    file: StateFile,
     entry: String,
-    lock: FileLock,
 }
 
 impl ToolCache {
     pub fn new(state_dir: &Path, server: &ServerConfig, lock: FileLock) -> Self {
-        let name = server.name.as_str();
-        let clean: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-            .take(40)
-            .collect();
-        let entry = digest(entry_text(server).as_bytes());
-        let file = state_dir.join("tools").join(format!("{clean}-{}.json", &digest(name.as_bytes())[..12]));
-        Self { server: server.name.clone(), file, entry, lock }
+        let file = StateFile::new(&state_dir.join("tools"), &server.name, lock);
+        Self { server: server.name.clone(), file, entry: digest(entry_text(server)) }
     }
 
     /// The list of an earlier run; `None` without one for this very entry.
     pub async fn load(&self) -> Option<ToolList> {
-        let _locked = self.lock.lock().await;
-        let path = self.file.clone();
-        let read = file::apart(move || file::read_own(&path, LONGEST)).await;
-        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its kept tool list cannot be read", self.server);
-                return None;
-            }
-        };
+        let bytes = self.file.read("tool list", LONGEST).await?;
         let size = bytes.len();
         let parsed = compute::run_sized(self.server.as_str(), size, move || {
             serde_json::from_slice::<CachedTools>(&bytes)
@@ -72,7 +52,7 @@ impl ToolCache {
             }
             Ok(_other_entry) => None,
             Err(error) => {
-                tracing::warn!(mcp_server = %self.server, file = %self.file.display(), line = error.line(), "{}: its kept tool list is damaged and ignored", self.server);
+                tracing::warn!(mcp_server = %self.server, file = %self.file.path.display(), line = error.line(), "{}: its kept tool list is damaged and ignored", self.server);
                 None
             }
         }
@@ -80,18 +60,18 @@ impl ToolCache {
 
     /// Keeps `list`. A failure costs only completeness after a restart, so it is a warning.
     pub async fn store(&self, list: Arc<ToolList>) {
-        let _locked = self.lock.lock().await;
+        let _locked = self.file.lock.lock().await;
         let this = self.clone();
         let stored = file::apart(move || {
             let kept = CachedTools { entry: this.entry, info: list.info.clone(), tools: list.tools.clone() };
             let bytes = serde_json::to_vec(&kept).map_err(io::Error::other)?;
             match bytes.len() as u64 <= LONGEST {
-                true => file::replace(&this.file, &bytes),
+                true => file::replace(&this.file.path, &bytes),
                 false => Err(io::Error::other(format!("it is longer than {LONGEST} bytes"))),
             }
         });
         if let Err(error) = stored.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            tracing::warn!(mcp_server = %self.server, file = %self.file.display(), %error, "{}: its tool list cannot be kept; check the state directory", self.server);
+            tracing::warn!(mcp_server = %self.server, file = %self.file.path.display(), %error, "{}: its tool list cannot be kept; check the state directory", self.server);
         }
     }
 }
@@ -115,8 +95,4 @@ fn entry_text(server: &ServerConfig) -> String {
         TransportConfig::Gateway => String::new(),
     };
     format!("{transport} {:?}", server.protocol)
-}
-
-fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -44,7 +43,11 @@ pub async fn list(
             Err(error) => return Err(error.ends(method::TOOLS_LIST)),
         };
         let next;
-        (reading, next) = compute::run_sized(server.as_str(), page.len(), move || reading.with(&page)).await;
+        (reading, next) = compute::run_sized(server.as_str(), page.len(), move || {
+            let next = reading.take_page(&page);
+            (reading, next)
+        })
+        .await;
         match next.map_err(|error| CloseReason::handshake(method::TOOLS_LIST, &error))? {
             NextPage::Page(next) if seen.insert(next.clone()) => cursor = Some(next),
             NextPage::Page(_) => break Some("goes in circles (a cursor came twice)".to_owned()),
@@ -57,8 +60,14 @@ pub async fn list(
     if let Some(end) = end {
         tracing::warn!(mcp_server = %server, "{server}: its tool list {end}");
     }
-    reading.tell(server);
-    let ListReader { tools, freshness, known, .. } = reading;
+    let ListReader { tools, freshness, known, skipped, .. } = reading;
+    if let Some((first, count)) = &skipped {
+        let others = match count {
+            1 => String::new(),
+            count => format!(" (and {} further entries are skipped)", count - 1),
+        };
+        tracing::warn!(mcp_server = %server, count, "{server}: an entry of its tool list {first}{others}");
+    }
     let info = known.map(|list| list.info.clone()).unwrap_or_default();
     Ok(ToolList { info: ServerInfo { freshness, ..info }, tools, revision: 0 })
 }
@@ -99,12 +108,6 @@ enum Unusable {
 }
 
 impl ListReader {
-    /// The same with the tools of one more page.
-    fn with(mut self, page: &Bytes) -> (Self, Result<NextPage, String>) {
-        let next = self.take_page(page);
-        (self, next)
-    }
-
     fn take_page(&mut self, page: &[u8]) -> Result<NextPage, String> {
         let page = Page::read(page, "tools").map_err(|error| {
             let what = if error.is_data() { "tool list" } else { "JSON" };
@@ -154,16 +157,6 @@ impl ListReader {
         let found = &known[at];
         self.next_known += at + 1;
         (**found == *tool).then(|| found.clone())
-    }
-
-    fn tell(&self, server: &ServerName) {
-        if let Some((first, count)) = &self.skipped {
-            let others = match count {
-                1 => String::new(),
-                count => format!(" (and {} further entries are skipped)", count - 1),
-            };
-            tracing::warn!(mcp_server = %server, count, "{server}: an entry of its tool list {first}{others}");
-        }
     }
 }
 

@@ -39,22 +39,15 @@ pub struct Process {
     tail: StderrTail,
 }
 
-/// The pipes of a child.
-#[derive(Debug)]
-pub struct Pipes {
-    pub stdin: ChildStdin,
-    pub stdout: ChildStdout,
-}
-
 impl Process {
     /// Starts the command of `config` with a cleared environment plus what it was given.
     ///
-    /// It ends with this process, see [`launch`]. Its stderr is logged at `rate`.
+    /// It ends with this process, see [`launch`]. Its stderr is logged at `rate`. Returns its output and its input, too.
     pub async fn spawn(
         server: &ServerName,
         config: &StdioConfig,
         rate: Arc<StderrRate>,
-    ) -> Result<(Self, Pipes), CloseReason> {
+    ) -> Result<(Self, (ChildStdout, ChildStdin)), CloseReason> {
         let command = launch::command(&config.command, &config.args, config.cwd.as_deref());
         let mut process = Self::start(server, config, command, rate, Stdio::piped(), Stdio::piped()).await?;
         let stdin = process.child.stdin.take().expect("stdin is piped");
@@ -62,7 +55,7 @@ impl Process {
         // A megabyte of result then takes a few turns of the two processes instead of dozens. Where the
         // system has no more such memory to give, the usual pipe does.
         let _usual_size = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
-        Ok((process, Pipes { stdin, stdout }))
+        Ok((process, (stdout, stdin)))
     }
 
     /// As [`Process::spawn`], with the command's input and output connected to `stream`.

@@ -37,11 +37,11 @@ impl EventStream {
         Self { body, parser: Parser::new(bounds.limit), intake: Intake::new(bounds), owner }
     }
 
-    /// Goes on with a stream whose last event was `last_id`.
-    pub fn resumed(body: AnswerBody, bounds: &MessageBounds, owner: Principal, last_id: String) -> Self {
-        let mut stream = Self::new(body, bounds, owner);
-        stream.parser.last_id = Some(last_id);
-        stream
+    /// The same, which goes on with a stream whose last event was `last_id`.
+    #[must_use]
+    pub fn resumed(mut self, last_id: String) -> Self {
+        self.parser.last_id = Some(last_id);
+        self
     }
 
     /// Whether the whole response has been read.

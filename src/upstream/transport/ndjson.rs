@@ -21,7 +21,6 @@ use crate::upstream::connection::{
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::Reply;
-use crate::upstream::message_queue::Receiver;
 use crate::upstream::progress::Progress;
 use crate::upstream::request::Request;
 use crate::upstream::stray::FirstStray;
@@ -31,7 +30,7 @@ use crate::upstream::transport::ndjson::driver::{
 };
 
 /// The near end of a connection.
-pub struct NdjsonConnection {
+struct NdjsonConnection {
     commands: mpsc::Sender<Outbound>,
     cancels: mpsc::UnboundedSender<u32>,
     ids: RequestIds,
@@ -42,30 +41,29 @@ pub struct NdjsonConnection {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Makes both ends of a connection to `server`, with `bounds` on its messages.
-pub fn connect<R, W>(
+/// Opens a connection to `server`, with `bounds` on its messages; `serve` is the task of its far end.
+pub fn open<R, W, F: Future<Output = ()> + Send + 'static>(
     server: &ServerName,
-    reader: R,
-    writer: W,
+    (reader, writer): (R, W),
     bounds: &MessageBounds,
-) -> (NdjsonConnection, LineDriver<R, W>, Receiver) {
+    serve: impl FnOnce(LineDriver<R, W>, Arc<CloseSignal>) -> F,
+) -> Opened {
     let (commands, commands_in) = mpsc::channel(QUEUE);
     let (cancels, cancels_in) = mpsc::unbounded_channel();
     let (inbox, inbox_out) = connection::inbox();
     let end = Arc::new(CloseSignal::default());
     let queued = OutboundQueue { commands: commands_in, cancels: cancels_in };
     let driver = LineDriver::new(server, (reader, writer), queued, inbox, end.clone(), bounds);
-    let stray = driver.first_stray();
-    let lines = NdjsonConnection {
+    let connection = NdjsonConnection {
         commands,
         cancels,
         ids: RequestIds::default(),
         era: EraCache::default(),
-        stray,
-        end,
-        task: Mutex::default(),
+        stray: driver.first_stray(),
+        end: end.clone(),
+        task: Mutex::new(Some(tokio::spawn(serve(driver, end)))),
     };
-    (lines, driver, inbox_out)
+    Opened { connection: Arc::new(connection), inbox: inbox_out }
 }
 
 /// Cancels the request when its caller goes away before the answer.
@@ -80,18 +78,6 @@ impl Drop for CancelGuard<'_> {
         if !self.answered {
             let _connection_ended = self.cancels.send(self.id);
         }
-    }
-}
-
-impl NdjsonConnection {
-    /// The close signal of this connection, for the task that serves it.
-    pub fn end_handle(&self) -> Arc<CloseSignal> {
-        self.end.clone()
-    }
-
-    /// The connection, once `task` serves it.
-    pub fn served_by(self, task: JoinHandle<()>, inbox: Receiver) -> Opened {
-        Opened { connection: Arc::new(Self { task: Mutex::new(Some(task)), ..self }), inbox }
     }
 }
 
@@ -159,6 +145,6 @@ impl Connection for NdjsonConnection {
     }
 
     fn stray_words(&self) -> Option<String> {
-        self.stray.words()
+        self.stray.get().cloned()
     }
 }

@@ -4,8 +4,7 @@
 //! our messages. The stream's end is the connection's end: the supervisor makes a new one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -13,10 +12,10 @@ use http::{HeaderValue, Method, Uri};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{HttpConfig, ServerName};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type};
 use crate::shares::Principal;
+use crate::sync::lock;
 use crate::trace::TraceContext;
 use crate::upstream::connection::{
     self, Answers, CloseSignal, Connection, HandshakeStep, INITIALIZE_ID, Opened, OutgoingMessage, RequestIds,
@@ -24,20 +23,14 @@ use crate::upstream::connection::{
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::error_text::name_the_session;
-use crate::upstream::identity::Identity;
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::Progress;
 use crate::upstream::request::{self, Request};
 use crate::upstream::stray;
 use crate::upstream::transport::event_stream::{Event, EventStream};
-use crate::upstream::transport::http::endpoint::{self, HttpContext, HttpEndpoint};
+use crate::upstream::transport::http::endpoint::{self, HttpEndpoint};
 use crate::upstream::transport::http::status::AnsweredUrl;
-use crate::upstream::transport::http::unpack::AnswerBody;
-use crate::upstream::transport::intake::MessageBounds;
-
-/// How long a cancellation may take.
-const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
 
 struct Sse {
     endpoint: HttpEndpoint,
@@ -60,15 +53,8 @@ struct PendingReply {
     progress: Option<Arc<Progress>>,
 }
 
-/// Opens the stream, for `identity` if there is one, and waits for the address of messages.
-pub async fn open(
-    server: &ServerName,
-    config: &HttpConfig,
-    context: HttpContext<'_>,
-    bounds: MessageBounds,
-    identity: Option<&Identity>,
-) -> Result<Opened, CloseReason> {
-    let endpoint = HttpEndpoint::new(server, config, context, bounds, identity).await?;
+/// Opens the stream and waits for the address of messages.
+pub async fn open(endpoint: HttpEndpoint) -> Result<Opened, CloseReason> {
     let url = endpoint.url();
     let accept = [(http::header::ACCEPT, HeaderValue::from_static(EVENT_STREAM))];
     let response = endpoint.send(Method::GET, &url, &accept, Bytes::new()).await.map_err(end_of)?;
@@ -83,8 +69,7 @@ pub async fn open(
     }
     // The address is relative to that of the stream.
     let stream = response.extensions().get().map_or_else(|| endpoint.url(), |AnsweredUrl(url)| url.clone());
-    let mut events =
-        EventStream::new(AnswerBody::of(response).map_err(end_of)?, &endpoint.bounds, Principal::default());
+    let mut events = endpoint.events(response, Principal::default()).map_err(end_of)?;
     let address = loop {
         match events.next().await.map_err(end_of)? {
             Some(Event { name: Some(name), data }) if name == "endpoint" => break data,
@@ -132,10 +117,6 @@ fn resolve_endpoint(stream: &Uri, endpoint: &[u8]) -> Result<Uri, CloseReason> {
 }
 
 impl Sse {
-    fn pending(&self) -> MutexGuard<'_, HashMap<u32, PendingReply>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn listen(self: Arc<Self>, mut events: EventStream, inbox: Sender) {
         let reading = async {
             loop {
@@ -150,7 +131,7 @@ impl Sse {
             self.end.set(reason);
         }
         let reason = self.end.reason();
-        for (_, pending) in self.pending().drain() {
+        for (_, pending) in lock(&self.pending).drain() {
             let _caller_left = pending.reply.send(Err(RequestError::Lost(reason.clone())));
         }
     }
@@ -160,7 +141,7 @@ impl Sse {
             Sorted::Result { id, range } => (id, Ok(Reply::Result(message.slice(range)))),
             Sorted::Error { id, error } => (id, Ok(Reply::Error(error))),
             Sorted::Progress { id } => {
-                if let Some(PendingReply { progress: Some(progress), .. }) = self.pending().get(&id) {
+                if let Some(PendingReply { progress: Some(progress), .. }) = lock(&self.pending).get(&id) {
                     progress.tell(&message);
                 }
                 return;
@@ -178,7 +159,7 @@ impl Sse {
                 return self.pass_on(message, inbox);
             }
         };
-        let pending = self.pending().remove(&id);
+        let pending = lock(&self.pending).remove(&id);
         if let Some(pending) = pending {
             let _caller_left = pending.reply.send(reply);
         }
@@ -187,7 +168,7 @@ impl Sse {
     /// A message that answers nothing: to the newest request that wants to hear it, or to the inbox.
     fn pass_on(&self, message: Bytes, inbox: &Sender) {
         let is_taken = {
-            let pending = self.pending();
+            let pending = lock(&self.pending);
             let open = pending.iter();
             let open = open.filter_map(|(id, pending)| Some((*id, pending.progress.as_deref()?)));
             Progress::beside_newest(open, &message)
@@ -244,9 +225,9 @@ impl Connection for SseConnection {
             let this = &self.0;
             let id = this.ids.next();
             let (reply, answer) = oneshot::channel();
-            this.pending().insert(id, PendingReply { reply, progress });
+            lock(&this.pending).insert(id, PendingReply { reply, progress });
             if this.end.is_set() {
-                this.pending().remove(&id);
+                lock(&this.pending).remove(&id);
                 return Err(RequestError::NotSent(this.end.reason()));
             }
             let _open = SseCancelGuard { connection: this, id };
@@ -283,21 +264,14 @@ struct SseCancelGuard<'a> {
 
 impl Drop for SseCancelGuard<'_> {
     fn drop(&mut self) {
-        let was_open = self.connection.pending().remove(&self.id).is_some();
+        let was_open = lock(&self.connection.pending).remove(&self.id).is_some();
         if !was_open || self.connection.end.is_set() {
             return;
         }
         let connection = self.connection.clone();
         let message = Bytes::from(request::cancelled(self.id));
-        self.connection.tasks.spawn(async move {
-            if !matches!(
-                tokio::time::timeout(LAST_MESSAGE_LIMIT, connection.post(message, None)).await,
-                Ok(Ok(()))
-            ) {
-                let server = &connection.endpoint.server;
-                tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
-            }
-        });
+        let sending = async move { connection.post(message, None).await };
+        connection::cancel(&self.connection.endpoint.server, &self.connection.tasks, sending);
     }
 }
 

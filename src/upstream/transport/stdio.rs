@@ -28,9 +28,8 @@ pub async fn open(
 ) -> Result<(Opened, StderrTail), CloseReason> {
     let (process, pipes) = Process::spawn(server, config, rate).await?;
     let tail = process.tail();
-    let (lines, driver, inbox) = ndjson::connect(server, pipes.stdout, pipes.stdin, bounds);
-    let task = tokio::spawn(serve_process(server.clone(), driver, process, lines.end_handle()));
-    Ok((lines.served_by(task, inbox), tail))
+    let serve = |driver, end| serve_process(server.clone(), driver, process, end);
+    Ok((ndjson::open(server, pipes, bounds, serve), tail))
 }
 
 async fn serve_process(
@@ -57,10 +56,10 @@ async fn serve_process(
     if timeout(EXIT_FOLLOWS, process.exited()).await.is_err() {
         // It lives on without an output: callers need not wait until it is made to end.
         let reason = CloseReason::OutputClosed { stderr: process.tail().lines() };
-        end.set(reason.or_words(driver.first_stray().words()));
+        end.set(reason.or_words(driver.first_stray().get().cloned()));
         driver.fail_open_requests();
     }
-    end.set(process.end().await.or_words(driver.first_stray().words()));
+    end.set(process.end().await.or_words(driver.first_stray().get().cloned()));
     driver.fail_open_requests();
 }
 
@@ -84,11 +83,7 @@ pub async fn open_socket(
     let stream = UnixStream::connect(&config.path)
         .await
         .map_err(|error| CloseReason::Connect { address, error: error.to_string() })?;
-    let (reader, writer) = stream.into_split();
-    let (lines, driver, inbox) = ndjson::connect(server, reader, writer, bounds);
-    let end = lines.end_handle();
-    let task = tokio::spawn(async move {
-        let mut driver = driver;
+    let serve = |mut driver: LineDriver<_, _>, end: Arc<CloseSignal>| async move {
         tokio::select! {
             outcome = driver.serve() => end.set(match outcome {
                 Ok(()) => CloseReason::Broken("the server closed the socket".into()),
@@ -97,6 +92,6 @@ pub async fn open_socket(
             () = end.token().cancelled() => {}
         }
         driver.fail_open_requests();
-    });
-    Ok(lines.served_by(task, inbox))
+    };
+    Ok(ndjson::open(server, stream.into_split(), bounds, serve))
 }

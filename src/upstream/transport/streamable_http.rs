@@ -14,25 +14,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{HttpConfig, ServerName};
 use crate::upstream::connection::{Answers, Opened, RequestIds, inbox};
 use crate::upstream::era_cache::EraCache;
-use crate::upstream::error::CloseReason;
-use crate::upstream::identity::Identity;
-use crate::upstream::transport::http::endpoint::{HttpContext, HttpEndpoint};
-use crate::upstream::transport::intake::MessageBounds;
+use crate::upstream::transport::http::endpoint::HttpEndpoint;
 use crate::upstream::transport::streamable_http::connection::StreamableConnection;
 use crate::upstream::transport::streamable_http::session::StreamableHttp;
 
-/// Prepares the connection, for `identity` if there is one; nothing is sent before the handshake.
-pub async fn open(
-    server: &ServerName,
-    config: &HttpConfig,
-    context: HttpContext<'_>,
-    bounds: MessageBounds,
-    identity: Option<&Identity>,
-) -> Result<Opened, CloseReason> {
-    let endpoint = HttpEndpoint::new(server, config, context, bounds, identity).await?;
+/// Prepares the connection; nothing is sent before the handshake.
+pub fn open(endpoint: HttpEndpoint) -> Opened {
     let (inbox, inbox_out) = inbox();
     let shared = StreamableHttp {
         endpoint,
@@ -44,5 +33,5 @@ pub async fn open(
         tasks: TaskTracker::new(),
         answers: Answers::default(),
     };
-    Ok(Opened { connection: Arc::new(StreamableConnection(Arc::new(shared))), inbox: inbox_out })
+    Opened { connection: Arc::new(StreamableConnection(Arc::new(shared))), inbox: inbox_out }
 }

@@ -1,8 +1,9 @@
 //! The token stores in use. After a reload the old server and the new one run beside each other for a while. Both
 //! have the same store while they belong to the same sign-in; otherwise the new one owns the file.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
+use crate::sync::lock;
 use crate::upstream::oauth::token_store::store::TokenStore;
 
 /// The token stores in use, by server.
@@ -18,7 +19,7 @@ struct InUse {
 impl TokenStores {
     /// The store in use that belongs with `fresh`, or else `fresh`.
     pub fn shared(&self, fresh: TokenStore) -> Arc<TokenStore> {
-        let mut in_use = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_use = lock(&self.0);
         in_use.given_out += 1;
         let place = in_use.given_out;
         in_use.stores.retain(|store| store.strong_count() > 0);

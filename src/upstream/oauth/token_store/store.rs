@@ -8,23 +8,23 @@
 //! servers take a second exchange for theft and void all tokens.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
 use oauth2::TokenResponse as _;
 use rmcp::transport::auth::StoredCredentials;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, watch};
 
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
 use crate::file;
-use crate::json::hex;
-use crate::upstream::file_lock::FileLock;
+use crate::sync::lock;
+
 use crate::upstream::oauth::token_store::token::Token;
+use crate::upstream::state_file::{FileLock, StateFile, digest};
 
 /// Tokens and a registration are a few thousand bytes; what lies there may be anything.
 const LONGEST: u64 = 1 << 20;
@@ -52,11 +52,11 @@ struct StoredSignIn {
 /// The tokens of one server, in memory and on disk.
 pub struct TokenStore {
     server: ServerName,
-    file: Option<PathBuf>,
-    owner: Arc<FileOwner>,
+    file: Option<StateFile>,
+    /// The place of the store that wrote the file last.
+    owner: Arc<AtomicU64>,
     /// Its place among the stores of the same file.
     place: AtomicU64,
-    lock: FileLock,
     loaded: OnceCell<()>,
     record: Mutex<StoredSignIn>,
     token: ArcSwapOption<Token>,
@@ -65,10 +65,6 @@ pub struct TokenStore {
     /// Signals each change of the token; holds the number of the current refresh lease.
     lease_number: watch::Sender<u64>,
 }
-
-/// The store that wrote a file last, by its place.
-#[derive(Debug, Default)]
-pub struct FileOwner(AtomicU64);
 
 /// The lease to refresh a token ahead of its end.
 pub struct RefreshLease {
@@ -90,15 +86,9 @@ impl RefreshLease {
 
 impl TokenStore {
     pub fn new(directory: Option<&Path>, server: &ServerName, http: &HttpConfig, lock: FileLock) -> Self {
-        let name = server.as_str();
-        let clean: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-            .take(40)
-            .collect();
-        let file = directory.map(|directory| directory.join(format!("{clean}-{}.json", &digest(name)[..12])));
+        let file = directory.map(|directory| StateFile::new(directory, server, lock));
         let oauth = http.oauth.as_ref();
-        let entry = digest(&format!(
+        let entry = digest(format!(
             "{:?} {:?} {:?} {:?}",
             http.url,
             http.url.as_literal(),
@@ -111,7 +101,6 @@ impl TokenStore {
             file,
             owner: Arc::default(),
             place: AtomicU64::new(0),
-            lock,
             loaded: OnceCell::new(),
             record,
             token: ArcSwapOption::empty(),
@@ -132,31 +121,17 @@ impl TokenStore {
 
     async fn read(&self) {
         let Some(file) = &self.file else { return };
-        let _locked = self.lock.lock().await;
-        let path = file.clone();
-        let read = file::apart(move || file::read_own(&path, LONGEST)).await;
-        let bytes = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => {
-                tracing::warn!(mcp_server = %self.server, file = %file.display(), %error, "{}: its kept sign-in cannot be read", self.server);
-                return;
-            }
-        };
+        let Some(bytes) = file.read("sign-in", LONGEST).await else { return };
         // The error's own text could quote a token.
         let Ok(kept) = serde_json::from_slice::<StoredSignIn>(&bytes) else {
-            tracing::warn!(mcp_server = %self.server, file = %file.display(), "{}: its kept sign-in is damaged and ignored", self.server);
+            tracing::warn!(mcp_server = %self.server, file = %file.path.display(), "{}: its kept sign-in is damaged and ignored", self.server);
             return;
         };
-        let mut record = self.record();
+        let mut record = lock(&self.record);
         if kept.entry == record.entry {
             self.publish(kept.credentials.as_ref());
             *record = kept;
         }
-    }
-
-    fn record(&self) -> MutexGuard<'_, StoredSignIn> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, credentials: Option<&StoredCredentials>) {
@@ -193,7 +168,7 @@ impl TokenStore {
 
     /// Whether both are of the same entry under the same name.
     pub fn belongs_with(&self, other: &Self) -> bool {
-        self.server == other.server && self.record().entry == other.record().entry
+        self.server == other.server && lock(&self.record).entry == lock(&other.record).entry
     }
 
     /// Makes this store the owner of the file from its next change on, before stores with a lower place.
@@ -220,36 +195,26 @@ impl TokenStore {
 
     /// The authorization server that all this belongs to.
     pub fn issuer(&self) -> Option<String> {
-        self.record().issuer.clone()
+        lock(&self.record).issuer.clone()
     }
 
     /// The client that the gateway is registered as.
     pub fn client(&self) -> Option<ClientRegistration> {
-        self.record().client.clone()
-    }
-
-    /// The scopes that were granted.
-    pub fn granted(&self) -> Vec<String> {
-        self.record().credentials.as_ref().map(|stored| stored.granted_scopes.clone()).unwrap_or_default()
+        lock(&self.record).client.clone()
     }
 
     pub fn has_tokens(&self) -> bool {
-        self.record().credentials.is_some()
-    }
-
-    /// The client that the tokens were issued to.
-    pub fn client_id(&self) -> Option<String> {
-        self.record().credentials.as_ref().map(|stored| stored.client_id.clone())
+        lock(&self.record).credentials.is_some()
     }
 
     pub fn can_refresh(&self) -> bool {
-        let record = self.record();
+        let record = lock(&self.record);
         let answer = record.credentials.as_ref().and_then(|stored| stored.token_response.as_ref());
         answer.is_some_and(|answer| answer.refresh_token().is_some())
     }
 
     pub fn credentials(&self) -> Option<StoredCredentials> {
-        self.record().credentials.clone()
+        lock(&self.record).credentials.clone()
     }
 
     /// Keeps new tokens, with the issuer and the client that they belong to if a sign-in `brought` them.
@@ -259,7 +224,7 @@ impl TokenStore {
         brought: Option<(Option<String>, Option<ClientRegistration>)>,
     ) {
         {
-            let mut record = self.record();
+            let mut record = lock(&self.record);
             if let Some((issuer, client)) = brought {
                 record.issuer = issuer;
                 record.client = client;
@@ -275,7 +240,7 @@ impl TokenStore {
     /// meanwhile, which stay.
     pub async fn forget(&self, used: Option<&Token>, client: bool) -> bool {
         {
-            let mut record = self.record();
+            let mut record = lock(&self.record);
             if self.token().as_ref().map(|token| &token.header) != used.map(|used| &used.header) {
                 return false;
             }
@@ -291,26 +256,19 @@ impl TokenStore {
 
     /// A failure costs a sign-in after the next restart and nothing now.
     async fn write(&self) {
-        let Some(file) = self.file.clone() else { return };
-        let _locked = self.lock.lock().await;
+        let Some(file) = &self.file else { return };
+        let _locked = file.lock.lock().await;
         let place = self.place.load(Ordering::Relaxed);
-        if self.owner.0.fetch_max(place, Ordering::Relaxed) > place {
+        if self.owner.fetch_max(place, Ordering::Relaxed) > place {
             tracing::debug!(mcp_server = %self.server, "{}: its file holds the sign-in of its newer entry and stays", self.server);
             return;
         }
-        let bytes = serde_json::to_vec(&*self.record());
-        let written = file::apart(move || file::replace_durably(&file, &bytes.map_err(io::Error::other)?));
-        let error = match written.await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(mcp_server = %self.server, error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
+        let bytes = serde_json::to_vec(&*lock(&self.record));
+        let path = file.path.clone();
+        let written = file::apart(move || file::replace_durably(&path, &bytes.map_err(io::Error::other)?));
+        let Err(error) = written.await.unwrap_or_else(|error| Err(io::Error::other(error))) else { return };
+        tracing::error!(mcp_server = %self.server, %error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
     }
-}
-
-fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text))
 }
 
 #[cfg(test)]

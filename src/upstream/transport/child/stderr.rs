@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::ServerName;
+use crate::sync::lock;
 use crate::telemetry::text::visible;
 use crate::upstream::exit_notice::TAIL_LINES;
 
@@ -49,7 +50,7 @@ pub struct StderrRates(Mutex<HashMap<ServerName, Arc<StderrRate>>>);
 
 impl StderrTail {
     fn push(&self, line: &[u8]) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.0);
         let mut last = if lines.len() == TAIL_LINES { lines.pop_front() } else { None }.unwrap_or_default();
         last.clear();
         last.extend_from_slice(line);
@@ -57,7 +58,7 @@ impl StderrTail {
     }
 
     pub fn lines(&self) -> Arc<[String]> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = lock(&self.0);
         lines.iter().map(|line| shown(line)).collect()
     }
 }
@@ -81,7 +82,7 @@ impl StderrRate {
 impl StderrRates {
     /// That of `server`, which goes on counting when the server is started again.
     pub fn of(&self, server: &ServerName, lines_a_second: usize) -> Arc<StderrRate> {
-        let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = lock(&self.0);
         let wanted = StderrRate::new(lines_a_second);
         match rates.get(server) {
             Some(rate) if rate.lines_a_second == wanted.lines_a_second => rate.clone(),
@@ -107,11 +108,17 @@ pub(super) async fn log(
     loop {
         let reading = line.read(&mut reader);
         let read = match left_out.tell_at {
-            Some(at) => timeout_at(at, reading).await.unwrap_or(Ok(LineRead::Nothing)),
+            Some(at) => match timeout_at(at, reading).await {
+                Ok(read) => read,
+                Err(_) => {
+                    left_out.tell();
+                    continue;
+                }
+            },
             None => reading.await,
         };
         match read {
-            Ok(LineRead::Whole) => {
+            Ok(true) => {
                 let text = line.kept.trim_ascii_end();
                 if !text.is_empty() {
                     tail.push(text);
@@ -123,8 +130,7 @@ pub(super) async fn log(
                 }
                 line.clear();
             }
-            Ok(LineRead::Nothing) => left_out.tell(),
-            Ok(LineRead::End) => return,
+            Ok(false) => return,
             Err(error) => {
                 tracing::debug!(mcp_server = %server, %error, "{server}: its stderr cannot be read");
                 return;
@@ -145,20 +151,13 @@ struct StderrLine {
     length: usize,
 }
 
-enum LineRead {
-    Whole,
-    /// In time.
-    Nothing,
-    End,
-}
-
 impl StderrLine {
-    /// Reads to the end of the line. When it is dropped before, the next one goes on.
-    async fn read(&mut self, reader: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<LineRead> {
+    /// Reads to the end of the line; `false` at the end of all. When it is dropped before, the next one goes on.
+    async fn read(&mut self, reader: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<bool> {
         loop {
             let available = reader.fill_buf().await?;
             if available.is_empty() {
-                return Ok(if self.length > 0 { LineRead::Whole } else { LineRead::End });
+                return Ok(self.length > 0);
             }
             let newline = memchr::memchr(b'\n', available);
             let text = &available[..newline.unwrap_or(available.len())];
@@ -168,7 +167,7 @@ impl StderrLine {
             self.length += used;
             reader.consume(used);
             if newline.is_some() {
-                return Ok(LineRead::Whole);
+                return Ok(true);
             }
         }
     }

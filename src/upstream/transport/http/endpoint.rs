@@ -24,6 +24,7 @@ use crate::upstream::http_client::{HttpClient, HttpClients, RestTime};
 use crate::upstream::identity::Identity;
 use crate::upstream::oauth::authorizer::Authorizer;
 use crate::upstream::surrogates;
+use crate::upstream::transport::event_stream::EventStream;
 use crate::upstream::transport::http::cookies::Cookies;
 use crate::upstream::transport::http::status::{AnsweredUrl, status_reason};
 use crate::upstream::transport::http::unpack::AnswerBody;
@@ -217,6 +218,15 @@ impl HttpEndpoint {
         {
             self.client.store(Arc::new((rest, client)));
         }
+    }
+
+    /// The events of an answer to `owner`, within the bounds.
+    pub fn events(
+        &self,
+        response: Response<Incoming>,
+        owner: Principal,
+    ) -> Result<EventStream, RequestError> {
+        Ok(EventStream::new(AnswerBody::of(response)?, &self.bounds, owner))
     }
 
     /// The whole body of an answer to `owner`, within the bounds.

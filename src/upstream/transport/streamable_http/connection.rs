@@ -9,17 +9,17 @@ use http::header::CONTENT_TYPE;
 
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type};
-use crate::upstream::connection::{CloseSignal, Connection, HandshakeStep, OutgoingMessage};
+use crate::upstream::connection::{
+    self, CloseSignal, Connection, HandshakeStep, LAST_MESSAGE_LIMIT, OutgoingMessage,
+};
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::request::{self, Request};
-use crate::upstream::transport::event_stream::EventStream;
 use crate::upstream::transport::http::endpoint;
-use crate::upstream::transport::http::unpack::AnswerBody;
 use crate::upstream::transport::streamable_http::request_headers;
-use crate::upstream::transport::streamable_http::session::{LAST_MESSAGE_LIMIT, Posted, StreamableHttp};
+use crate::upstream::transport::streamable_http::session::{Posted, StreamableHttp};
 
 /// One connection. It owns the shared state through an `Arc`, so that tasks and cancellations can outlive a caller.
 pub(super) struct StreamableConnection(pub(super) Arc<StreamableHttp>);
@@ -60,8 +60,7 @@ impl Connection for StreamableConnection {
                     Posted::Error(error) => return Ok(Reply::Error(error)),
                 };
                 if media_type::is(response.headers(), EVENT_STREAM) {
-                    let events =
-                        EventStream::new(AnswerBody::of(response)?, &this.endpoint.bounds, owner.clone());
+                    let events = this.endpoint.events(response, owner.clone())?;
                     return this.answer_in_events(id, &owner, events, progress.as_deref()).await;
                 }
                 let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
@@ -134,14 +133,7 @@ impl Drop for HttpCancelGuard<'_> {
         }
         let connection = self.connection.clone();
         let message = Bytes::from(request::cancelled(self.id));
-        self.connection.tasks.spawn(async move {
-            if !matches!(
-                tokio::time::timeout(LAST_MESSAGE_LIMIT, connection.post(message, Vec::new(), None)).await,
-                Ok(Ok(_))
-            ) {
-                let server = &connection.endpoint.server;
-                tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
-            }
-        });
+        let sending = async move { connection.post(message, Vec::new(), None).await };
+        connection::cancel(&self.connection.endpoint.server, &self.connection.tasks, sending);
     }
 }

@@ -13,8 +13,6 @@ use crate::upstream::error::{CloseReason, RequestError, StatusReason};
 use crate::upstream::error_text::name_the_session;
 use crate::upstream::message::{self, RpcError, Sorted};
 use crate::upstream::request::Request;
-use crate::upstream::transport::event_stream::EventStream;
-use crate::upstream::transport::http::unpack::AnswerBody;
 use crate::upstream::transport::streamable_http::session::{HttpSession, StreamableHttp};
 
 /// How long the ping may take; a server that keeps silent has said nothing of the session.
@@ -80,8 +78,7 @@ impl StreamableHttp {
             }
         }
         let answer = if media_type::is(response.headers(), EVENT_STREAM) {
-            let mut events =
-                EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, Principal::default());
+            let mut events = self.endpoint.events(response, Principal::default())?;
             events.next().await?.map(|event| event.data).unwrap_or_default()
         } else {
             self.endpoint.body(response, Principal::ANONYMOUS).await?

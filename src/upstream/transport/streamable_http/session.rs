@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -25,12 +24,8 @@ use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::{self, Reply, RpcError, Sorted};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::stray;
-use crate::upstream::transport::event_stream::{Event, EventStream};
+use crate::upstream::transport::event_stream::Event;
 use crate::upstream::transport::http::endpoint::HttpEndpoint;
-use crate::upstream::transport::http::unpack::AnswerBody;
-
-/// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
-pub(super) const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long the first request may wait until the stream of server messages is open.
 pub(super) const LISTENING: Duration = Duration::from_millis(100);
@@ -59,19 +54,6 @@ pub(super) enum Posted {
 pub(super) struct HttpSession {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) has_id: bool,
-}
-
-#[derive(Deserialize)]
-struct Negotiated<'a> {
-    #[serde(borrow)]
-    result: NegotiatedResult<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NegotiatedResult<'a> {
-    #[serde(borrow)]
-    protocol_version: Option<&'a RawValue>,
 }
 
 impl StreamableHttp {
@@ -153,8 +135,7 @@ impl StreamableHttp {
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if media_type::is(response.headers(), EVENT_STREAM) {
-            let mut events =
-                EventStream::new(AnswerBody::of(response)?, &self.endpoint.bounds, Principal::default());
+            let mut events = self.endpoint.events(response, Principal::default())?;
             if outgoing.step == HandshakeStep::Initialize {
                 // The session must be known before the next message is sent.
                 while let Some(Event { name, data }) = events.next().await? {
@@ -218,12 +199,11 @@ impl StreamableHttp {
     }
 
     fn open_session(&self, answer: &[u8], id: Option<&HeaderValue>) -> bool {
-        let Ok(Negotiated { result }) = serde_json::from_slice::<Negotiated<'_>>(answer) else {
-            return false;
-        };
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let Some(result) = answer.get("result").and_then(Value::as_object) else { return false };
         let mut headers = Vec::new();
         // A server without a known revision gets no revision header.
-        let agreed = result.protocol_version.and_then(|said| serde_json::from_str::<&str>(said.get()).ok());
+        let agreed = result.get("protocolVersion").and_then(Value::as_str);
         if let Some(agreed) = WITH_SESSIONS.into_iter().find(|known| Some(*known) == agreed) {
             headers.push((PROTOCOL_VERSION, HeaderValue::from_static(agreed)));
         }

@@ -13,7 +13,6 @@ use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::stray;
 use crate::upstream::transport::event_stream::{Event, EventStream};
-use crate::upstream::transport::http::unpack::AnswerBody;
 use crate::upstream::transport::streamable_http::session::StreamableHttp;
 
 /// Waits between tries to listen again; the server's own `retry` comes first.
@@ -48,8 +47,9 @@ impl StreamableHttp {
                         self.to_inbox(json_rpc::notification(notification::TOOLS_LIST_CHANGED).into());
                     }
                     listened = true;
-                    let Ok(body) = AnswerBody::of(response) else { return };
-                    let mut events = EventStream::new(body, &self.endpoint.bounds, Principal::default());
+                    let Ok(mut events) = self.endpoint.events(response, Principal::default()) else {
+                        return;
+                    };
                     while let Ok(Some(Event { data, .. })) = events.next().await {
                         wait = LISTEN_AGAIN;
                         self.to_inbox(data);
@@ -155,12 +155,7 @@ impl StreamableHttp {
                 Err(RequestError::NotSent(reason)) => return Err(RequestError::Lost(reason)),
                 Err(error) => return Err(error),
             };
-            events = EventStream::resumed(
-                AnswerBody::of(response)?,
-                &self.endpoint.bounds,
-                owner.clone(),
-                last_id,
-            );
+            events = self.endpoint.events(response, owner.clone())?.resumed(last_id);
         }
         Err(RequestError::Lost(CloseReason::Broken("the answer stream broke too often".into())))
     }

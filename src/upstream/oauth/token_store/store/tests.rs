@@ -86,7 +86,7 @@ async fn one_sign_in_has_one_vault_and_the_file_is_that_of_the_newest_entry() {
     let keep = async |store: &TokenStore, token: &str| {
         store.keep(credentials(token), None).await;
         let kept: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(store.file.as_ref().unwrap()).unwrap()).unwrap();
+            serde_json::from_slice(&std::fs::read(&store.file.as_ref().unwrap().path).unwrap()).unwrap();
         kept["credentials"]["token_response"]["access_token"].as_str().unwrap().to_owned()
     };
     // Until the new one has something to keep the file is the old one's, for the next start.
