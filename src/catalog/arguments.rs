@@ -13,7 +13,7 @@ mod defaults;
 pub mod fault;
 pub mod headers;
 mod metered;
-mod pattern;
+pub mod pattern;
 mod repair;
 pub mod report;
 mod schema;

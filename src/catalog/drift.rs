@@ -4,7 +4,8 @@
 //! invisible and direction-changing ones) is shown by its number.
 
 use std::collections::BTreeSet;
-use std::{fmt, io};
+use std::fmt;
+use std::io::Cursor;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -53,14 +54,19 @@ impl DriftKind {
     }
 }
 
+impl fmt::Display for DriftKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Changed => "has changed since it was locked",
+            Self::New => "is not in the lock",
+            Self::Missing => "is in the lock, and the server has it no more",
+        })
+    }
+}
+
 impl fmt::Display for Drift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tool = shown(&self.tool);
-        match self.change {
-            DriftKind::Changed => write!(formatter, "{tool} has changed since it was locked")?,
-            DriftKind::New => write!(formatter, "{tool} is not in the lock")?,
-            DriftKind::Missing => write!(formatter, "{tool} is in the lock, and the server has it no more")?,
-        }
+        write!(formatter, "{} {}", shown(&self.tool), self.change)?;
         self.diff.iter().try_for_each(|line| write!(formatter, "\n    {line}"))
     }
 }
@@ -160,22 +166,10 @@ fn members(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines
 fn is_long(members: &Map<String, Value>) -> bool {
     /// Of a character, in bytes.
     const LONGEST: usize = 4;
-    struct Beginning(Vec<u8>);
-    impl io::Write for Beginning {
-        fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-            if self.0.len() > LONGEST * WIDTH {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.0.extend_from_slice(part);
-            Ok(part.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut beginning = Beginning(Vec::new());
+    let mut beginning = Cursor::new([0; LONGEST * WIDTH]);
     let written = serde_json::to_writer(&mut beginning, members);
-    written.is_err() || String::from_utf8_lossy(&beginning.0).chars().count() > WIDTH
+    let length = beginning.position() as usize;
+    written.is_err() || String::from_utf8_lossy(&beginning.get_ref()[..length]).chars().count() > WIDTH
 }
 
 /// The lines that differ of a text.

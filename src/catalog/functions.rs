@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::arguments::ArgumentChecker;
 use super::exposed_names::ExposedNames;
+use super::json_text::{array, comma, json};
 use super::scope::Scope;
 use super::server::CatalogServer;
 use super::tagged_json::TaggedJson;
@@ -66,7 +67,7 @@ pub struct FunctionList {
 impl FunctionList {
     /// The array of the tools of `servers` alone, in this order. Those that are not there are left out.
     pub fn only<'a>(&self, servers: impl IntoIterator<Item = &'a ServerName>) -> TaggedJson {
-        array(servers.into_iter().filter_map(|server| self.servers.get(server)))
+        TaggedJson::new(array(servers.into_iter().filter_map(|server| self.servers.get(server))))
     }
 }
 
@@ -100,29 +101,14 @@ fn write(
             if !scope.allows(server, tool) {
                 continue;
             }
-            if !text.is_empty() {
-                text.push(b',');
-            }
-            serde_json::to_writer(&mut text, &function(name, tool, form))
-                .expect("a JSON value has only string keys, and a vector takes it");
+            comma(&mut text);
+            json(&mut text, &function(name, tool, form));
         }
         let text = Bytes::from(text);
         in_order.push(text.clone());
         by_server.insert(server.name.clone(), text);
     }
-    FunctionList { whole: array(&in_order), servers: by_server }
-}
-
-fn array<'a>(parts: impl IntoIterator<Item = &'a Bytes>) -> TaggedJson {
-    let mut text = vec![b'['];
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
-        if text.len() > 1 {
-            text.push(b',');
-        }
-        text.extend_from_slice(part);
-    }
-    text.push(b']');
-    TaggedJson::new(text)
+    FunctionList { whole: TaggedJson::new(array(in_order)), servers: by_server }
 }
 
 fn function(name: &str, tool: &CatalogTool, form: FunctionForm) -> Value {
@@ -146,7 +132,11 @@ fn function(name: &str, tool: &CatalogTool, form: FunctionForm) -> Value {
     if form.flat || form.strict {
         function.insert("strict".into(), is_strict.into());
     }
-    if form.flat { Value::Object(function) } else { json!({ "type": "function", "function": function }) }
+    if form.flat {
+        Value::Object(function)
+    } else {
+        serde_json::json!({ "type": "function", "function": function })
+    }
 }
 
 fn shown(description: &str, form: FunctionForm) -> String {

@@ -13,7 +13,6 @@
 mod component;
 mod frame;
 mod hoist;
-mod json_text;
 mod keyword;
 mod legacy;
 mod operation;

@@ -80,21 +80,26 @@ pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
     for wish in wishes {
         distinct.entry(&wish.raw).or_insert(wish);
     }
-    let mut claims: HashMap<&str, ClaimCounts> = HashMap::with_capacity(distinct.len());
+    // How many exact and compatible names want each plain id.
+    let mut wanted: HashMap<&str, (usize, usize)> = HashMap::with_capacity(distinct.len());
     for wish in distinct.values().filter(|wish| wish.stem.len() <= room) {
-        let claim = claims.entry(&wish.stem).or_default();
+        let (exact, compatible) = wanted.entry(&wish.stem).or_default();
         match wish.claim {
-            Claim::Exact => claim.exact += 1,
-            Claim::Compatible => claim.compatible += 1,
+            Claim::Exact => *exact += 1,
+            Claim::Compatible => *compatible += 1,
             Claim::None => {}
         }
     }
+    let wins = |wish: &Wish| match wanted.get(wish.stem.as_str()).filter(|_| wish.stem.len() <= room) {
+        Some((1, _)) => wish.claim == Claim::Exact,
+        Some((0, 1)) => wish.claim == Claim::Compatible,
+        _ => false,
+    };
     let mut ids: HashMap<&str, String> = HashMap::with_capacity(distinct.len());
     let mut taken: HashSet<String> = HashSet::with_capacity(distinct.len());
     let mut hashed = Vec::new();
     for (raw, wish) in &distinct {
-        let claim = if wish.stem.len() <= room { claims.get(wish.stem.as_str()) } else { None };
-        if claim.is_some_and(|claim| claim.is_won_by(wish.claim)) {
+        if wins(wish) {
             let id = format!("{}{}{}", form.prefix, wish.stem, form.suffix);
             taken.insert(id.clone());
             ids.insert(raw, id);
@@ -118,23 +123,6 @@ pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
         ids.insert(&wish.raw, id);
     }
     wishes.iter().map(|wish| ids[wish.raw.as_str()].clone()).collect()
-}
-
-/// How many names want one plain id.
-#[derive(Default)]
-struct ClaimCounts {
-    exact: usize,
-    compatible: usize,
-}
-
-impl ClaimCounts {
-    fn is_won_by(&self, claim: Claim) -> bool {
-        match claim {
-            Claim::Exact => self.exact == 1,
-            Claim::Compatible => self.exact == 0 && self.compatible == 1,
-            Claim::None => false,
-        }
-    }
 }
 
 #[cfg(test)]

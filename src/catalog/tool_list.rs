@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::exposed_names::{ExposedNames, ServerNames};
+use super::json_text::{array, comma, json};
 use super::list_cache::PerEra;
 use super::resource_uri::with_joined_pages;
 use super::scope::Scope;
@@ -37,7 +38,8 @@ impl ScopeLists {
         let era = if servers.iter().any(differs) { era } else { Era::Sessions };
         let write = || {
             let visible = servers.iter().enumerate().filter(|(_, server)| scope.allows_server(&server.name));
-            joined(visible.map(|(index, server)| list(server, scope, era, Some(names.server(index)))))
+            let lists = visible.map(|(index, server)| list(server, scope, era, Some(names.server(index))));
+            Bytes::from(array(lists.map(|list| list.slice(1..list.len() - 1))))
         };
         self.all[era as usize].get_or_init(write).clone()
     }
@@ -80,13 +82,10 @@ fn list(server: &CatalogServer, scope: &Scope, era: Era, names: Option<&ServerNa
         let mut text = vec![b'['];
         let visible = server.tools.iter().enumerate().filter(|(_, tool)| scope.allows(server, tool));
         for (position, tool) in visible {
-            if text.len() > 1 {
-                text.push(b',');
-            }
+            comma(&mut text);
             let name = names.map_or(&tool.listed_name, |names| names.of(position));
             let server = names.map(|_| server.name.as_str());
-            serde_json::to_writer(&mut text, &ListedTool { name, tool, era, server })
-                .expect("JSON values with string keys are always written");
+            json(&mut text, &ListedTool { name, tool, era, server });
         }
         text.push(b']');
         Bytes::from(text)
@@ -103,19 +102,6 @@ fn list_era(server: &CatalogServer, era: Era) -> Era {
     let says_more =
         |tool: &Arc<CatalogTool>| tool.mended.as_ref().is_some_and(|mended| mended.any_output.is_some());
     if server.tools.iter().any(says_more) { era } else { Era::Sessions }
-}
-
-/// One array of the elements of all `arrays`.
-fn joined(arrays: impl IntoIterator<Item = Bytes>) -> Bytes {
-    let mut text = vec![b'['];
-    for array in arrays.into_iter().filter(|array| array.len() > 2) {
-        if text.len() > 1 {
-            text.push(b',');
-        }
-        text.extend_from_slice(&array[1..array.len() - 1]);
-    }
-    text.push(b']');
-    text.into()
 }
 
 /// A tool's definition under the name that this list gives it.

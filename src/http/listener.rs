@@ -37,6 +37,7 @@ const SEND_BUFFER: usize = 256 << 10;
 pub(super) type SocketStream = Either<TcpStream, UnixStream>;
 
 /// The open sockets, and how to speak TLS on those of TCP.
+#[derive(Debug)]
 pub struct Listener {
     sockets: Vec<Socket>,
     /// The socket that is asked first at the next accept.
@@ -213,16 +214,6 @@ impl Socket {
                 (Either::Right(stream), Peer::Unix { user })
             }),
         }
-    }
-}
-
-impl std::fmt::Debug for Listener {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Listener")
-            .field("sockets", &self.sockets)
-            .field("tls", &self.is_tls())
-            .finish()
     }
 }
 

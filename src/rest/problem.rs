@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jsonschema::JsonType;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::arguments::fault::{alternatives, literal};
+use crate::catalog::arguments::fault::{WrongCount, alternatives, literal};
 use crate::catalog::arguments::{ArgumentError, ArgumentFault, FaultKind};
 use crate::json::PathSegment;
 
@@ -27,7 +27,7 @@ fn detail(fault: &ArgumentFault) -> Value {
     }));
     let (name, context) = name_and_context(fault);
     let mut message = fault.message.as_str();
-    if let FaultKind::InvalidJson { position } = fault.kind {
+    if let FaultKind::InvalidJson(position) = fault.kind {
         location.push(Value::from(position));
         message = "JSON decode error";
     }
@@ -45,43 +45,30 @@ fn detail(fault: &ArgumentFault) -> Value {
 /// pydantic's name of the fault, and its context beside the message. JSON Schema knows faults that pydantic has
 /// no name for; those get `value_error`, and the keyword.
 fn name_and_context(fault: &ArgumentFault) -> (&'static str, Option<Value>) {
+    let count = |bound: &str, WrongCount { container, limit, actual }: &WrongCount| json!({"field_type": container, bound: limit, "actual_length": actual});
     let (name, context) = match &fault.kind {
-        FaultKind::InvalidJson { .. } => ("json_invalid", json!({"error": fault.message})),
+        FaultKind::InvalidJson(_) => ("json_invalid", json!({"error": fault.message})),
         FaultKind::MissingBody | FaultKind::Missing => return ("missing", None),
         FaultKind::NotAnObject => return ("model_attributes_type", None),
-        FaultKind::Type { expected } => return (type_name(expected, &fault.input), None),
-        FaultKind::Enum { options } => ("enum", json!({"expected": alternatives(options)})),
-        FaultKind::Constant { expected } => ("literal_error", json!({"expected": literal(expected)})),
-        FaultKind::StringTooShort { limit } => ("string_too_short", json!({"min_length": limit})),
-        FaultKind::StringTooLong { limit } => ("string_too_long", json!({"max_length": limit})),
-        FaultKind::Pattern { pattern } => ("string_pattern_mismatch", json!({"pattern": pattern})),
-        FaultKind::Minimum { limit } => ("greater_than_equal", json!({"ge": limit})),
-        FaultKind::ExclusiveMinimum { limit } => ("greater_than", json!({"gt": limit})),
-        FaultKind::Maximum { limit } => ("less_than_equal", json!({"le": limit})),
-        FaultKind::ExclusiveMaximum { limit } => ("less_than", json!({"lt": limit})),
-        FaultKind::MultipleOf { factor } => ("multiple_of", json!({"multiple_of": factor})),
-        FaultKind::TooFewItems { limit, actual } => {
-            ("too_short", length("List", "min_length", *limit, *actual))
-        }
-        FaultKind::TooManyItems { limit, actual } => {
-            ("too_long", length("List", "max_length", *limit, *actual))
-        }
-        FaultKind::TooFewMembers { limit, actual } => {
-            ("too_short", length("Dictionary", "min_length", *limit, *actual))
-        }
-        FaultKind::TooManyMembers { limit, actual } => {
-            ("too_long", length("Dictionary", "max_length", *limit, *actual))
-        }
+        FaultKind::Type(expected) => return (type_name(expected, &fault.input), None),
+        FaultKind::Enum(options) => ("enum", json!({"expected": alternatives(options)})),
+        FaultKind::Constant(expected) => ("literal_error", json!({"expected": literal(expected)})),
+        FaultKind::StringTooShort(limit) => ("string_too_short", json!({"min_length": limit})),
+        FaultKind::StringTooLong(limit) => ("string_too_long", json!({"max_length": limit})),
+        FaultKind::Pattern(pattern) => ("string_pattern_mismatch", json!({"pattern": pattern})),
+        FaultKind::Minimum(limit) => ("greater_than_equal", json!({"ge": limit})),
+        FaultKind::ExclusiveMinimum(limit) => ("greater_than", json!({"gt": limit})),
+        FaultKind::Maximum(limit) => ("less_than_equal", json!({"le": limit})),
+        FaultKind::ExclusiveMaximum(limit) => ("less_than", json!({"lt": limit})),
+        FaultKind::MultipleOf(factor) => ("multiple_of", json!({"multiple_of": factor})),
+        FaultKind::TooFew(wrong) => ("too_short", count("min_length", wrong)),
+        FaultKind::TooMany(wrong) => ("too_long", count("max_length", wrong)),
         FaultKind::NotUnique => ("value_error", json!({"keyword": "uniqueItems"})),
         FaultKind::Unexpected => return ("extra_forbidden", None),
         FaultKind::Unexplained => return ("value_error", None),
-        FaultKind::Keyword { keyword } => ("value_error", json!({"keyword": keyword})),
+        FaultKind::Keyword(keyword) => ("value_error", json!({"keyword": keyword})),
     };
     (name, Some(context))
-}
-
-fn length(of: &str, bound: &str, limit: u64, actual: usize) -> Value {
-    json!({"field_type": of, bound: limit, "actual_length": actual})
 }
 
 fn type_name(expected: &[JsonType], input: &Value) -> &'static str {

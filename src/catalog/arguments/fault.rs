@@ -33,85 +33,52 @@ pub struct ArgumentFault {
 /// The kinds of faults, with the limits that were broken.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FaultKind {
-    /// The body is no JSON; `position` counts characters from 0.
-    InvalidJson {
-        position: usize,
-    },
+    /// The body is no JSON from this character on, counted from 0.
+    InvalidJson(usize),
     /// No body, although the tool requires arguments.
     MissingBody,
     /// The body is JSON, but no object.
     NotAnObject,
     /// A required member is not there.
     Missing,
-    /// None of the wanted types; `null` is left out when anything else is wanted too.
-    Type {
-        expected: Vec<JsonType>,
-    },
-    /// None of the listed values.
-    Enum {
-        options: Vec<Value>,
-    },
+    /// None of these types; `null` is left out when anything else is wanted too.
+    Type(Vec<JsonType>),
+    /// None of these values.
+    Enum(Vec<Value>),
     /// Not the one value that is allowed.
-    Constant {
-        expected: Value,
-    },
+    Constant(Value),
     /// A string with fewer characters.
-    StringTooShort {
-        limit: u64,
-    },
+    StringTooShort(u64),
     /// A string with more characters.
-    StringTooLong {
-        limit: u64,
-    },
-    /// A string that the regular expression does not find.
-    Pattern {
-        pattern: String,
-    },
-    Minimum {
-        limit: Value,
-    },
-    ExclusiveMinimum {
-        limit: Value,
-    },
-    Maximum {
-        limit: Value,
-    },
-    ExclusiveMaximum {
-        limit: Value,
-    },
-    MultipleOf {
-        factor: Value,
-    },
-    /// An array with fewer elements.
-    TooFewItems {
-        limit: u64,
-        actual: usize,
-    },
-    /// An array with more elements.
-    TooManyItems {
-        limit: u64,
-        actual: usize,
-    },
-    /// An object with fewer members.
-    TooFewMembers {
-        limit: u64,
-        actual: usize,
-    },
-    /// An object with more members.
-    TooManyMembers {
-        limit: u64,
-        actual: usize,
-    },
+    StringTooLong(u64),
+    /// A string that this regular expression does not find.
+    Pattern(String),
+    Minimum(Value),
+    ExclusiveMinimum(Value),
+    Maximum(Value),
+    ExclusiveMaximum(Value),
+    MultipleOf(Value),
+    /// A list or an object with fewer elements or members than the limit.
+    TooFew(WrongCount),
+    /// A list or an object with more elements or members than the limit.
+    TooMany(WrongCount),
     /// An array with equal elements.
     NotUnique,
     /// A member that the schema does not allow.
     Unexpected,
     /// Another keyword of JSON Schema.
-    Keyword {
-        keyword: String,
-    },
+    Keyword(String),
     /// Against the schema, but too large or too deep to say where.
     Unexplained,
+}
+
+/// A number of elements or members, and the limit that it breaks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrongCount {
+    /// pydantic's name of what has them: `List` or `Dictionary`.
+    pub container: &'static str,
+    pub limit: u64,
+    pub actual: usize,
 }
 
 impl ArgumentError {
@@ -132,7 +99,7 @@ impl ArgumentError {
 
     /// A body that is no JSON.
     pub(super) fn invalid_json(fault: SyntaxFault) -> Self {
-        let kind = FaultKind::InvalidJson { position: fault.position };
+        let kind = FaultKind::InvalidJson(fault.position);
         let input = Value::Object(serde_json::Map::new());
         Self { faults: vec![ArgumentFault { path: Vec::new(), kind, message: fault.message, input }] }
     }
@@ -171,47 +138,38 @@ fn describe(faults: &[ArgumentFault]) -> String {
 
 /// The wording that pydantic's users know, since clients and models have learned from it.
 fn sentence(kind: &FaultKind, input: &Value) -> String {
-    let of_list = |bound: &str, limit: u64, actual: usize, what: &str, thing: &str| {
-        format!("{what} should have {bound} {} after validation, not {actual}", counted(limit, thing))
+    let string = |bound, limit| format!("String should have {bound} {}", counted(limit, "character"));
+    let items = |bound, WrongCount { container, limit, actual }: &WrongCount| {
+        format!("{container} should have {bound} {} after validation, not {actual}", counted(*limit, "item"))
     };
     match kind {
-        FaultKind::InvalidJson { .. } => "Invalid JSON".into(),
+        FaultKind::InvalidJson(_) => "Invalid JSON".into(),
         FaultKind::MissingBody | FaultKind::Missing => "Field required".into(),
         FaultKind::NotAnObject => {
             "Input should be a valid dictionary or object to extract fields from".into()
         }
-        FaultKind::Type { expected } => wrong_type(expected, input),
-        FaultKind::Enum { options } => format!("Input should be {}", alternatives(options)),
-        FaultKind::Constant { expected } => format!("Input should be {}", literal(expected)),
-        FaultKind::StringTooShort { limit } => {
-            format!("String should have at least {}", counted(*limit, "character"))
-        }
-        FaultKind::StringTooLong { limit } => {
-            format!("String should have at most {}", counted(*limit, "character"))
-        }
-        FaultKind::Pattern { pattern } => format!("String should match pattern '{pattern}'"),
-        FaultKind::Minimum { limit } => format!("Input should be greater than or equal to {limit}"),
-        FaultKind::ExclusiveMinimum { limit } => format!("Input should be greater than {limit}"),
-        FaultKind::Maximum { limit } => format!("Input should be less than or equal to {limit}"),
-        FaultKind::ExclusiveMaximum { limit } => format!("Input should be less than {limit}"),
-        FaultKind::MultipleOf { factor } => format!("Input should be a multiple of {factor}"),
-        FaultKind::TooFewItems { limit, actual } => of_list("at least", *limit, *actual, "List", "item"),
-        FaultKind::TooManyItems { limit, actual } => of_list("at most", *limit, *actual, "List", "item"),
-        FaultKind::TooFewMembers { limit, actual } => {
-            of_list("at least", *limit, *actual, "Dictionary", "item")
-        }
-        FaultKind::TooManyMembers { limit, actual } => {
-            of_list("at most", *limit, *actual, "Dictionary", "item")
-        }
+        FaultKind::Type(expected) => wrong_type(expected, input),
+        FaultKind::Enum(options) => format!("Input should be {}", alternatives(options)),
+        FaultKind::Constant(expected) => format!("Input should be {}", literal(expected)),
+        FaultKind::StringTooShort(limit) => string("at least", *limit),
+        FaultKind::StringTooLong(limit) => string("at most", *limit),
+        FaultKind::Pattern(pattern) => format!("String should match pattern '{pattern}'"),
+        FaultKind::Minimum(limit) => format!("Input should be greater than or equal to {limit}"),
+        FaultKind::ExclusiveMinimum(limit) => format!("Input should be greater than {limit}"),
+        FaultKind::Maximum(limit) => format!("Input should be less than or equal to {limit}"),
+        FaultKind::ExclusiveMaximum(limit) => format!("Input should be less than {limit}"),
+        FaultKind::MultipleOf(factor) => format!("Input should be a multiple of {factor}"),
+        FaultKind::TooFew(count) => items("at least", count),
+        FaultKind::TooMany(count) => items("at most", count),
         FaultKind::NotUnique => "List items should be unique".into(),
         FaultKind::Unexpected => "Extra inputs are not permitted".into(),
-        FaultKind::Keyword { keyword } if keyword == "anyOf" || keyword == "oneOf" => {
+        FaultKind::Keyword(keyword) if keyword == "anyOf" || keyword == "oneOf" => {
             format!("Input should match one of the forms that the schema lists under '{keyword}'")
         }
+        FaultKind::Keyword(keyword) => format!("Input does not satisfy the schema's '{keyword}'"),
         FaultKind::Unexplained => {
             "Input does not satisfy the schema, and is too large or too deep to say where".into()
         }
-        FaultKind::Keyword { keyword } => format!("Input does not satisfy the schema's '{keyword}'"),
     }
 }
 

@@ -42,7 +42,7 @@ pub fn headers(
 }
 
 fn said(kind: ParamKind, value: &Value) -> Result<HeaderValue, FaultKind> {
-    let wrong = |kind| Err(FaultKind::Type { expected: vec![kind] });
+    let wrong = |kind| Err(FaultKind::Type(vec![kind]));
     match (kind, value) {
         (ParamKind::String, Value::String(text)) => Ok(header_value(text)),
         (ParamKind::String, _) => wrong(JsonType::String),
@@ -67,8 +67,8 @@ fn said(kind: ParamKind, value: &Value) -> Result<HeaderValue, FaultKind> {
 
 fn too_far(is_above: bool) -> FaultKind {
     match is_above {
-        true => FaultKind::Maximum { limit: SAFE.into() },
-        false => FaultKind::Minimum { limit: (-SAFE).into() },
+        true => FaultKind::Maximum(SAFE.into()),
+        false => FaultKind::Minimum((-SAFE).into()),
     }
 }
 

@@ -5,7 +5,7 @@ use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
 use super::budget;
-use super::fault::{ArgumentFault, FaultKind};
+use super::fault::{ArgumentFault, FaultKind, WrongCount};
 use crate::json::PathSegment;
 
 /// Faults that one refusal names; each carries a part of the caller's body.
@@ -114,9 +114,9 @@ fn add(error: &ValidationError<'_>, arguments: &Value, faults: &mut Vec<Argument
                 Union::Branch(branch) => {
                     return branch.iter().for_each(|error| add(error, arguments, faults));
                 }
-                Union::Types(types) => FaultKind::Type { expected: without_null(types) },
-                Union::Values(options) => FaultKind::Enum { options },
-                Union::Many => FaultKind::Keyword { keyword: error.kind().keyword().into() },
+                Union::Types(types) => FaultKind::Type(without_null(types)),
+                Union::Values(options) => FaultKind::Enum(options),
+                Union::Many => FaultKind::Keyword(error.kind().keyword().into()),
             };
             faults.push(ArgumentFault::new(path, kind, instance.clone()));
             return;
@@ -132,32 +132,34 @@ fn add(error: &ValidationError<'_>, arguments: &Value, faults: &mut Vec<Argument
 
 fn plain(kind: &ValidationErrorKind, error: &ValidationError<'_>) -> FaultKind {
     use ValidationErrorKind as Kind;
-    let items = || error.instance().as_array().map_or(0, Vec::len);
-    let members = || error.instance().as_object().map_or(0, serde_json::Map::len);
+    let of_list = |limit| {
+        let actual = error.instance().as_array().map_or(0, Vec::len);
+        WrongCount { container: "List", limit, actual }
+    };
+    let of_object = |limit| {
+        let actual = error.instance().as_object().map_or(0, serde_json::Map::len);
+        WrongCount { container: "Dictionary", limit, actual }
+    };
     match kind {
-        Kind::Type { .. } => FaultKind::Type { expected: without_null(wanted_types(error)) },
-        Kind::Enum { options } => {
-            FaultKind::Enum { options: options.as_array().cloned().unwrap_or_default() }
-        }
-        Kind::Constant { expected_value } => {
-            FaultKind::Constant { expected: expected_value.as_ref().clone() }
-        }
-        Kind::MinLength { limit } => FaultKind::StringTooShort { limit: *limit },
-        Kind::MaxLength { limit } => FaultKind::StringTooLong { limit: *limit },
-        Kind::Pattern { pattern } => FaultKind::Pattern { pattern: pattern.clone() },
-        Kind::Minimum { limit } => FaultKind::Minimum { limit: limit.clone() },
-        Kind::ExclusiveMinimum { limit } => FaultKind::ExclusiveMinimum { limit: limit.clone() },
-        Kind::Maximum { limit } => FaultKind::Maximum { limit: limit.clone() },
-        Kind::ExclusiveMaximum { limit } => FaultKind::ExclusiveMaximum { limit: limit.clone() },
-        Kind::MultipleOf { multiple_of } => FaultKind::MultipleOf { factor: number(*multiple_of) },
-        Kind::MinItems { limit } => FaultKind::TooFewItems { limit: *limit, actual: items() },
-        Kind::MaxItems { limit } => FaultKind::TooManyItems { limit: *limit, actual: items() },
-        Kind::AdditionalItems { limit } => FaultKind::TooManyItems { limit: *limit as u64, actual: items() },
-        Kind::MinProperties { limit } => FaultKind::TooFewMembers { limit: *limit, actual: members() },
-        Kind::MaxProperties { limit } => FaultKind::TooManyMembers { limit: *limit, actual: members() },
+        Kind::Type { .. } => FaultKind::Type(without_null(wanted_types(error))),
+        Kind::Enum { options } => FaultKind::Enum(options.as_array().cloned().unwrap_or_default()),
+        Kind::Constant { expected_value } => FaultKind::Constant(expected_value.as_ref().clone()),
+        Kind::MinLength { limit } => FaultKind::StringTooShort(*limit),
+        Kind::MaxLength { limit } => FaultKind::StringTooLong(*limit),
+        Kind::Pattern { pattern } => FaultKind::Pattern(pattern.clone()),
+        Kind::Minimum { limit } => FaultKind::Minimum(limit.clone()),
+        Kind::ExclusiveMinimum { limit } => FaultKind::ExclusiveMinimum(limit.clone()),
+        Kind::Maximum { limit } => FaultKind::Maximum(limit.clone()),
+        Kind::ExclusiveMaximum { limit } => FaultKind::ExclusiveMaximum(limit.clone()),
+        Kind::MultipleOf { multiple_of } => FaultKind::MultipleOf(number(*multiple_of)),
+        Kind::MinItems { limit } => FaultKind::TooFew(of_list(*limit)),
+        Kind::MaxItems { limit } => FaultKind::TooMany(of_list(*limit)),
+        Kind::AdditionalItems { limit } => FaultKind::TooMany(of_list(*limit as u64)),
+        Kind::MinProperties { limit } => FaultKind::TooFew(of_object(*limit)),
+        Kind::MaxProperties { limit } => FaultKind::TooMany(of_object(*limit)),
         Kind::UniqueItems => FaultKind::NotUnique,
         Kind::FalseSchema => FaultKind::Unexpected,
-        other => FaultKind::Keyword { keyword: other.keyword().into() },
+        other => FaultKind::Keyword(other.keyword().into()),
     }
 }
 

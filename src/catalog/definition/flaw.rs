@@ -1,7 +1,5 @@
 //! Flaws of a definition, and the verdict on each value in it.
 
-use std::fmt;
-
 use serde_json::Value;
 
 use crate::json::clip;
@@ -10,8 +8,10 @@ use crate::json::clip;
 const MOST_FLAWS: usize = 16;
 /// Bytes of a name in a flaw: servers choose the names of properties.
 const LONGEST_NAME: usize = 64;
-/// What is wrong with a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+
+/// A member that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{member}` {wrong}")]
 pub struct Flaw {
     /// The names that lead to it, with dots between them.
     pub member: String,
@@ -19,26 +19,18 @@ pub struct Flaw {
 }
 
 /// How a member is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wrong {
+    #[error("is null")]
     Null,
+    #[error("is missing")]
     Missing,
-    /// It is of another kind than the one that is named.
+    /// It is of another kind than this.
+    #[error("is no {0}")]
     IsNo(&'static str),
     /// An `outputSchema` that clients could not compile.
+    #[error("cannot be compiled by clients ({0})")]
     Uncompilable(String),
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { member, wrong } = self;
-        match wrong {
-            Wrong::Null => write!(formatter, "`{member}` is null"),
-            Wrong::Missing => write!(formatter, "`{member}` is missing"),
-            Wrong::IsNo(what) => write!(formatter, "`{member}` is no {what}"),
-            Wrong::Uncompilable(why) => write!(formatter, "`{member}` cannot be compiled by clients ({why})"),
-        }
-    }
 }
 
 /// What was found wrong, and where the search is.
@@ -86,6 +78,16 @@ pub enum Verdict<T> {
     Fits,
     Mend(T),
     Drop,
+}
+
+impl<T> Verdict<T> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Fits => Verdict::Fits,
+            Self::Mend(value) => Verdict::Mend(change(value)),
+            Self::Drop => Verdict::Drop,
+        }
+    }
 }
 
 /// Items that cannot be mended are left out.

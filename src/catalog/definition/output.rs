@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::pattern::is_portable;
+use crate::catalog::subschemas::{Holds, holds, visit};
 use crate::catalog::weight::{weight, weight_of_members};
 use crate::json::clip;
-use crate::upstream::tools::schema_keyword::{Holds, holds};
 
 /// Of a schema that is looked through; clients would take seconds for more.
 const MOST_WEIGHT: usize = 20_000;
@@ -185,22 +185,12 @@ impl<'a> Look<'a> {
     }
 
     fn held(&mut self, holds: Option<Holds>, value: &'a Value, depth: usize) -> Result<(), String> {
-        match (holds, value) {
-            (Some(Holds::List | Holds::OneOrList), Value::Array(schemas)) => {
-                schemas.iter().try_for_each(|schema| self.schema(schema, depth))
-            }
-            (Some(Holds::One | Holds::OneOrList), schema) => self.schema(schema, depth),
-            (Some(Holds::Map), Value::Object(schemas)) => {
-                let schemas = schemas.values().filter(|schema| !schema.is_array());
-                schemas.into_iter().try_for_each(|schema| self.schema(schema, depth))
-            }
+        match holds {
             // Another kind of value than the keyword takes: the meta-schema refuses it.
-            (Some(_), _) => Ok(()),
+            Some(holds) => visit(holds, value, |_, schema| self.schema(schema, depth)),
             // An id in what is no schema counts for compilers all the same.
-            (None, other) => match holds_id(other, depth) {
-                true => Err("`$id` stands where no schema does".into()),
-                false => Ok(()),
-            },
+            None if holds_id(value, depth) => Err("`$id` stands where no schema does".into()),
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Checks a definition's members against the rules for its kind, mends what it can, and notes the flaws.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::date_time::is_date_time;
 use super::flaw::{Flaws, Verdict, Wrong, mended_list};
@@ -51,70 +51,57 @@ fn members(rules: &[Rule], members: &Map<String, Value>, flaws: &mut Flaws) -> V
 }
 
 fn value_of(shape: Shape, value: &Value, flaws: &mut Flaws) -> Verdict<Value> {
-    let is_text = value.is_string();
-    let no = match shape {
-        Shape::Text if is_text => return Verdict::Fits,
-        Shape::Flag if value.is_boolean() => return Verdict::Fits,
-        Shape::Object if value.is_object() => return Verdict::Fits,
-        Shape::OneOf(texts, _) if value.as_str().is_some_and(|text| texts.contains(&text)) => {
+    let no = match (shape, value) {
+        (Shape::Text, Value::String(_)) | (Shape::Flag, Value::Bool(_)) => return Verdict::Fits,
+        (Shape::Object, Value::Object(_)) => return Verdict::Fits,
+        (Shape::OneOf(texts, _), Value::String(text)) if texts.contains(&text.as_str()) => {
             return Verdict::Fits;
         }
-        Shape::Fraction if value.as_f64().is_some_and(|number| (0.0..=1.0).contains(&number)) => {
-            return Verdict::Fits;
-        }
-        Shape::DateTime if value.as_str().is_some_and(is_date_time) => return Verdict::Fits,
-        Shape::ObjectType if value == "object" => return Verdict::Fits,
-        Shape::Size => return size(value, flaws),
-        Shape::List(shape) => match value.as_array() {
-            Some(items) => return mended_list(items, |item| value_of(*shape, item, flaws)),
-            None => "list",
-        },
-        Shape::Members(rules) => match value.as_object() {
-            Some(object) => return whole(members(rules, object, flaws)),
-            None => "object",
-        },
-        Shape::Schemas | Shape::Objects => match value.as_object() {
-            Some(schemas) => return by_name(matches!(shape, Shape::Schemas), schemas, flaws),
-            None => "object",
-        },
-        Shape::InputSchema => match value.as_object() {
-            Some(schema) => return whole(input_schema(schema, flaws)),
-            None => "object",
-        },
-        Shape::OutputSchema => match value.as_object() {
-            Some(schema) => return whole(output_schema(schema, flaws)),
-            None => "object",
-        },
-        Shape::Record => match value.as_object() {
-            Some(record) if record.contains_key(schema::NO_RECORD) => {
-                let mut record = record.clone();
-                record.shift_remove(schema::NO_RECORD);
-                return Verdict::Mend(record.into());
-            }
-            Some(_) => return Verdict::Fits,
-            None => "object",
-        },
-        Shape::ObjectType => {
+        (Shape::Fraction, Value::Number(number)) if is_fraction(number) => return Verdict::Fits,
+        (Shape::DateTime, Value::String(text)) if is_date_time(text) => return Verdict::Fits,
+        (Shape::ObjectType, value) if value == "object" => return Verdict::Fits,
+        (Shape::ObjectType, value) => {
             flaws.add_no("`object`", value);
             return Verdict::Mend("object".into());
         }
-        Shape::Text => "text",
-        Shape::Flag => "boolean",
-        Shape::Object => "object",
-        Shape::OneOf(_, what) => what,
-        Shape::Fraction => "number from 0 to 1",
-        Shape::DateTime => "date and time (RFC 3339)",
+        (Shape::Size, value) => return size(value, flaws),
+        (Shape::List(shape), Value::Array(items)) => {
+            return mended_list(items, |item| value_of(*shape, item, flaws));
+        }
+        (Shape::Members(rules), Value::Object(object)) => {
+            return members(rules, object, flaws).map(Value::Object);
+        }
+        (Shape::Schemas, Value::Object(schemas)) => return by_name(true, schemas, flaws),
+        (Shape::Objects, Value::Object(objects)) => return by_name(false, objects, flaws),
+        (Shape::InputSchema, Value::Object(schema)) => return input_schema(schema, flaws).map(Value::Object),
+        (Shape::OutputSchema, Value::Object(schema)) => {
+            return output_schema(schema, flaws).map(Value::Object);
+        }
+        (Shape::Record, Value::Object(record)) => return readable_record(record),
+        (Shape::Text, _) => "text",
+        (Shape::Flag, _) => "boolean",
+        (Shape::List(_), _) => "list",
+        (Shape::OneOf(_, what), _) => what,
+        (Shape::Fraction, _) => "number from 0 to 1",
+        (Shape::DateTime, _) => "date and time (RFC 3339)",
+        (Shape::Object | Shape::Objects | Shape::Members(_) | Shape::Schemas, _)
+        | (Shape::InputSchema | Shape::OutputSchema | Shape::Record, _) => "object",
     };
     flaws.add_no(no, value);
     Verdict::Drop
 }
 
-fn whole(verdict: Verdict<Map<String, Value>>) -> Verdict<Value> {
-    match verdict {
-        Verdict::Fits => Verdict::Fits,
-        Verdict::Mend(object) => Verdict::Mend(Value::Object(object)),
-        Verdict::Drop => Verdict::Drop,
+fn is_fraction(number: &Number) -> bool {
+    number.as_f64().is_some_and(|number| (0.0..=1.0).contains(&number))
+}
+
+fn readable_record(record: &Map<String, Value>) -> Verdict<Value> {
+    if !record.contains_key(schema::NO_RECORD) {
+        return Verdict::Fits;
     }
+    let mut record = record.clone();
+    record.shift_remove(schema::NO_RECORD);
+    Verdict::Mend(record.into())
 }
 
 /// Of schemas `true` becomes `{}`, and `false` what says the same; what is no schema says nothing, and becomes `{}`, too.

@@ -11,7 +11,7 @@ use super::flaw::{Flaws, Verdict, mended_list};
 use super::output::target;
 use super::pattern::is_python;
 use crate::catalog::earlier_drafts::respelled;
-use crate::upstream::tools::schema_keyword::{Holds, holds};
+use crate::catalog::subschemas::{Holds, holds};
 
 const CURRENT: &str = "https://json-schema.org/draft/2020-12/schema";
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];

@@ -8,10 +8,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use crate::catalog::subschemas::{give_items, is_of_arrays};
+
 /// Keywords that must not stand at the root.
 const NOT_AT_ROOT: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
-/// Real schemas are flatter, and a stack has an end.
-const DEEPEST: usize = 100;
 
 /// `schema` as parameters of a function.
 pub fn accepted(schema: Option<&Map<String, Value>>) -> Map<String, Value> {
@@ -36,7 +36,8 @@ pub fn accepted(schema: Option<&Map<String, Value>>) -> Map<String, Value> {
     root.insert("type".into(), "object".into());
     root.entry("properties").or_insert_with(|| Value::Object(Map::new()));
     let mut whole = Value::Object(root);
-    give_items(&mut whole, 0);
+    // Arrays of anything say so.
+    give_items(&mut whole, |schema| is_of_arrays(schema) && !schema.contains_key("items"));
     match whole {
         Value::Object(root) => root,
         _ => unreachable!("it was made an object above"),
@@ -82,34 +83,6 @@ fn take_properties(root: &mut Map<String, Value>, branches: &Value, all: bool) {
                 required.iter().filter(is_new).cloned().collect()
             };
             known.extend(new);
-        }
-    }
-}
-
-/// Arrays of anything say so.
-fn give_items(schema: &mut Value, depth: usize) {
-    let Value::Object(members) = schema else { return };
-    if depth > DEEPEST {
-        return;
-    }
-    let is_array = match members.get("type") {
-        Some(Value::String(kind)) => kind == "array",
-        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "array"),
-        _ => false,
-    };
-    if is_array && !members.contains_key("items") {
-        members.insert("items".into(), Value::Object(Map::new()));
-    }
-    for (key, value) in members.iter_mut() {
-        match (key.as_str(), value) {
-            ("properties" | "$defs" | "definitions" | "patternProperties", Value::Object(schemas)) => {
-                schemas.values_mut().for_each(|schema| give_items(schema, depth + 1));
-            }
-            ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(schemas)) => {
-                schemas.iter_mut().for_each(|schema| give_items(schema, depth + 1));
-            }
-            ("items" | "additionalProperties" | "not" | "contains", schema) => give_items(schema, depth + 1),
-            _ => {}
         }
     }
 }

@@ -111,26 +111,6 @@ fn respelled<const N: usize>(schema: &Value, bases: [&str; N]) -> Option<[Compon
     if respelled == *schema { None } else { hoist(&respelled, bases).ok() }
 }
 
-/// Keywords that say nothing about which arguments there are.
-const SILENT: [&str; 16] = [
-    "$anchor",
-    "$comment",
-    "$defs",
-    "$id",
-    "$schema",
-    "$vocabulary",
-    "default",
-    "definitions",
-    "deprecated",
-    "description",
-    "example",
-    "examples",
-    "externalDocs",
-    "readOnly",
-    "title",
-    "writeOnly",
-];
-
 fn body(schema: &Value) -> Body {
     let Some(members) = schema.as_object() else { return Body::Optional };
     let holds_some = |keyword: &str| match members.get(keyword) {
@@ -146,7 +126,11 @@ fn body(schema: &Value) -> Body {
         "properties" => value.is_object(),
         "required" => value.is_array(),
         "additionalProperties" | "unevaluatedProperties" => *value == Value::Bool(false),
-        keyword => SILENT.contains(&keyword) || keyword.starts_with("x-"),
+        // These say nothing about which arguments there are.
+        "$anchor" | "$comment" | "$defs" | "$id" | "$schema" | "$vocabulary" | "default" | "definitions"
+        | "deprecated" | "description" | "example" | "examples" | "externalDocs" | "readOnly" | "title"
+        | "writeOnly" => true,
+        keyword => keyword.starts_with("x-"),
     });
     if silent { Body::None } else { Body::Optional }
 }

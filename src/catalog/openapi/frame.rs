@@ -6,10 +6,10 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder, Server};
 
-use super::json_text::{json, member};
 use super::path::mount_path;
 use super::section::SelectedTexts;
 use super::shared::{BEARER, FAULT, SCHEMAS, fault};
+use crate::catalog::json_text::{json, member};
 use crate::config::{DocumentConfig, ServerName};
 use crate::upstream::ServerInfo;
 

@@ -1,41 +1,6 @@
-//! Visits and maps the schemas below a keyword of JSON Schema, and names the keyword in a document.
+//! Names the keywords of JSON Schema in a document.
 
 use serde_json::{Map, Value};
-
-pub(super) use crate::upstream::tools::schema_keyword::{Holds, holds};
-
-/// Visits the schemas that `value` holds under its keyword, each with its step below the keyword.
-pub(super) fn visit<'a>(holds: Holds, value: &'a Value, visitor: &mut dyn FnMut(Option<&str>, &'a Value)) {
-    match (holds, value) {
-        (Holds::List | Holds::OneOrList, Value::Array(items)) => {
-            for (index, item) in items.iter().enumerate() {
-                visitor(Some(&index.to_string()), item);
-            }
-        }
-        (Holds::One | Holds::OneOrList, one) => visitor(None, one),
-        (Holds::Map, Value::Object(members)) => {
-            for (name, member) in members.iter().filter(|(_, member)| !member.is_array()) {
-                visitor(Some(name), member);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// `value` with each schema that it holds replaced by `change` of it.
-pub(super) fn map(holds: Holds, value: &Value, change: &mut dyn FnMut(&Value) -> Value) -> Value {
-    match (holds, value) {
-        (Holds::List | Holds::OneOrList, Value::Array(items)) => items.iter().map(change).collect(),
-        (Holds::One | Holds::OneOrList, one) => change(one),
-        (Holds::Map, Value::Object(members)) => {
-            let changed = members.iter().map(|(name, member)| {
-                (name.clone(), if member.is_array() { member.clone() } else { change(member) })
-            });
-            Value::Object(changed.collect())
-        }
-        (_, other) => other.clone(),
-    }
-}
 
 /// Whether readers of OpenAPI that know only objects would trip over `true` here; `{}` says the same.
 pub(super) fn wants_object(keyword: &str) -> bool {

@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::keyword;
 use crate::catalog::earlier_drafts::respelled;
+use crate::catalog::subschemas::{holds, map};
 
 /// `schema` with what earlier drafts spell differently respelled at any depth.
 pub(super) fn translate(schema: &Value) -> Value {
     let Some(members) = schema.as_object() else { return schema.clone() };
     let respelled = respelled(members);
     let translated = respelled.as_ref().unwrap_or(members).iter().map(|(keyword, value)| {
-        let value = match keyword::holds(keyword) {
-            Some(holds) => keyword::map(holds, value, &mut translate),
+        let value = match holds(keyword) {
+            Some(holds) => map(holds, value, &mut translate),
             None => value.clone(),
         };
         (keyword.clone(), value)

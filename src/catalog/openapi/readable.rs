@@ -3,21 +3,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keyword::{self, Holds, holds};
-
-/// Real schemas are flatter, and a stack has an end.
-const DEEPEST: usize = 100;
+use crate::catalog::subschemas::{give_items, is_of_arrays, lacks_items};
 
 /// `schema` with what it says of properties in alternatives at its root said at the root, too, and with the items of arrays;
 /// `None` when that changes nothing.
 pub(super) fn readable(schema: &Value) -> Option<Value> {
     let merged = schema.as_object().and_then(with_properties_of_arms).map(Value::Object);
-    let lacks_items = lacks_items(merged.as_ref().unwrap_or(schema), 0);
-    if !lacks_items {
+    if !lacks_items(merged.as_ref().unwrap_or(schema), is_bare_array) {
         return merged;
     }
     let mut readable = merged.unwrap_or_else(|| schema.clone());
-    give_items(&mut readable, 0);
+    give_items(&mut readable, is_bare_array);
     Some(readable)
 }
 
@@ -97,105 +93,6 @@ fn items<'a>(arm: &'a Map<String, Value>, keyword: &str) -> impl Iterator<Item =
 }
 
 fn is_bare_array(schema: &Map<String, Value>) -> bool {
-    let is_array = match schema.get("type") {
-        Some(Value::String(kind)) => kind == "array",
-        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "array"),
-        _ => false,
-    };
     // `items` would describe every item, and `unevaluatedItems` holds for those alone that nothing describes.
-    is_array && !schema.contains_key("items") && !schema.contains_key("unevaluatedItems")
-}
-
-fn lacks_items(schema: &Value, depth: usize) -> bool {
-    let Some(schema) = schema.as_object().filter(|_| depth < DEEPEST) else { return false };
-    let mut lacks = is_bare_array(schema);
-    for (keyword, value) in schema {
-        if let Some(holds) = holds(keyword).filter(|_| !lacks) {
-            keyword::visit(holds, value, &mut |_, schema| lacks = lacks || lacks_items(schema, depth + 1));
-        }
-    }
-    lacks
-}
-
-fn give_items(schema: &mut Value, depth: usize) {
-    let Some(schema) = schema.as_object_mut().filter(|_| depth < DEEPEST) else { return };
-    if is_bare_array(schema) {
-        schema.insert("items".to_owned(), json!({}));
-    }
-    for (keyword, value) in schema.iter_mut() {
-        match (holds(keyword), value) {
-            (Some(Holds::List | Holds::OneOrList), Value::Array(schemas)) => {
-                schemas.iter_mut().for_each(|schema| give_items(schema, depth + 1));
-            }
-            (Some(Holds::One | Holds::OneOrList), schema) => give_items(schema, depth + 1),
-            (Some(Holds::Map), Value::Object(schemas)) => {
-                schemas.values_mut().for_each(|schema| give_items(schema, depth + 1));
-            }
-            _ => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arm(name: &str, kind: &str) -> Value {
-        json!({"type": "object", "properties": {name: {"type": kind}}, "required": [name]})
-    }
-
-    #[test]
-    fn what_alternatives_at_the_root_describe_is_said_at_the_root_too() {
-        let union = json!({"anyOf": [arm("id", "string"), arm("slug", "string")]});
-        let read = readable(&union).unwrap();
-        assert_eq!(read["properties"], json!({"id": {"type": "string"}, "slug": {"type": "string"}}));
-        assert_eq!((read.get("required"), &read["anyOf"]), (None, &union["anyOf"]));
-
-        let referred = json!({
-            "oneOf": [{"$ref": "#/$defs/A"}, arm("id", "integer")],
-            "$defs": {"A": {"properties": {"id": {"type": "string"}, "a": true}, "required": ["id", "a"]}},
-            "properties": {"a": {"const": 1}},
-            "required": ["b"],
-        });
-        let read = readable(&referred).unwrap();
-        let id = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
-        assert_eq!(read["properties"], json!({"a": {"const": 1}, "id": id}));
-        assert_eq!(read["required"], json!(["b", "id"]));
-
-        let all = json!({"allOf": [arm("a", "string"), arm("b", "string"), {"properties": {"a": {"minLength": 1}}}]});
-        let read = readable(&all).unwrap();
-        let a = json!({"allOf": [{"type": "string"}, {"minLength": 1}]});
-        assert_eq!(read["properties"], json!({"a": a, "b": {"type": "string"}}));
-        assert_eq!(read["required"], json!(["a", "b"]));
-    }
-
-    #[test]
-    fn arrays_of_anything_say_so_at_any_depth() {
-        let schema = json!({"properties": {
-            "a": {"type": "array"},
-            "b": {"anyOf": [{"type": ["array", "null"]}, {"type": "array", "items": {"type": "array"}}]},
-            "c": {"additionalProperties": {"type": "array", "unevaluatedItems": false}},
-            "d": {"type": "array", "default": {"type": "array"}},
-        }});
-        let read = json!({"properties": {
-            "a": {"type": "array", "items": {}},
-            "b": {"anyOf": [{"type": ["array", "null"], "items": {}}, {"type": "array", "items": {"type": "array", "items": {}}}]},
-            "c": {"additionalProperties": {"type": "array", "unevaluatedItems": false}},
-            "d": {"type": "array", "default": {"type": "array"}, "items": {}},
-        }});
-        assert_eq!(readable(&schema), Some(read));
-    }
-
-    #[test]
-    fn what_says_all_at_its_root_stays_the_same() {
-        for schema in [
-            json!({"type": "object", "properties": {"a": {"type": "array", "items": {}}}}),
-            json!({"anyOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}}),
-            json!({"anyOf": [true, {"$ref": "#/$defs/Ghost"}, {"$ref": "https://x"}, 5]}),
-            json!({"allOf": [arm("a", "string")], "properties": null}),
-            json!(true),
-        ] {
-            assert_eq!(readable(&schema), None, "{schema}");
-        }
-    }
+    is_of_arrays(schema) && !schema.contains_key("items") && !schema.contains_key("unevaluatedItems")
 }

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::component;
 use super::hoist::MOST_STEPS;
-use super::json_text::{comma, json, member};
 use super::operation::{self, Setting, Written};
 use super::path::{mount_path, path_segment};
+use crate::catalog::json_text::{join, json, member};
 use crate::catalog::namespace::Namespace;
 use crate::catalog::operation_id::server_operation_ids;
 use crate::catalog::tool::CatalogTool;
@@ -115,18 +115,11 @@ impl<'a> SelectedTexts<'a> {
     }
 
     pub(super) fn write_paths(&self, text: &mut Vec<u8>) {
-        write(&self.paths, text);
+        join(text, &self.paths);
     }
 
     pub(super) fn write_schemas(&self, text: &mut Vec<u8>) {
-        write(&self.schemas, text);
-    }
-}
-
-fn write(texts: &[&[u8]], text: &mut Vec<u8>) {
-    for part in texts.iter().filter(|part| !part.is_empty()) {
-        comma(text);
-        text.extend_from_slice(part);
+        join(text, &self.schemas);
     }
 }
 

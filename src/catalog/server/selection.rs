@@ -143,18 +143,13 @@ fn compared(
 fn tell(config: &ServerConfig, policy: DriftPolicy, drifted: &Drift) {
     let server = &config.name;
     let tool = shown(&drifted.tool);
-    let what = match drifted.change {
-        DriftKind::Changed => "has changed since it was locked",
-        DriftKind::New => "is not in the lock",
-        DriftKind::Missing => "is in the lock, and the server has it no more",
-    };
     let outcome = match (drifted.change, policy) {
         (DriftKind::Missing, _) => "`mcpo lock` takes it out of the lock",
         (_, DriftPolicy::Warn) => "it is served all the same; `mcpo lock` accepts it",
         (_, DriftPolicy::Quarantine) => "it is quarantined until `mcpo lock` accepts it",
     };
     let change = drifted.change.name();
-    tracing::warn!(mcp_server = %server, mcp_tool = tool, change, "{server}/{tool} {what}: {outcome}");
+    tracing::warn!(mcp_server = %server, mcp_tool = tool, change, "{server}/{tool} {}: {outcome}", drifted.change);
     for line in &drifted.diff {
         tracing::warn!(mcp_server = %server, mcp_tool = tool, change, "{server}/{tool} {line}");
     }
@@ -220,9 +215,8 @@ impl Filter {
     }
 
     fn is_read_only(&self, definition: &Definition) -> bool {
-        let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
         match &self.read_only {
-            Some(read_only) => read_only.is_match(name),
+            Some(read_only) => read_only.is_match(name_of(definition)),
             None => hint(definition, "readOnlyHint"),
         }
     }

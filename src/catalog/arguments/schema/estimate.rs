@@ -8,7 +8,7 @@ use super::resolve;
 use crate::catalog::arguments::budget::{self, Limit};
 use crate::catalog::arguments::metered::{Charges, TextCharge};
 use crate::catalog::arguments::pattern::Weight;
-use crate::upstream::tools::schema_keyword::{Holds, holds};
+use crate::catalog::subschemas::{holds, visit};
 
 /// Subschemas that look at nothing are passed so often in one step.
 const SILENT_A_STEP: u64 = 8;
@@ -128,27 +128,15 @@ impl<'a> Survey<'a> {
         }
         let mut extent = Extent { nodes: 1, ..Extent::default() };
         let in_place = is_in_place(keyword);
-        match (holds(keyword), value) {
-            (Some(Holds::One | Holds::OneOrList), Value::Object(_) | Value::Bool(_)) => {
-                extent.add(self.schema(value, in_place)?);
+        // Data, or what is not known: it is copied at most.
+        let Some(holds) = holds(keyword) else { return Ok(extent) };
+        visit(holds, value, |name, schema| {
+            extent.add(self.schema(schema, in_place)?);
+            if let Some(name) = name.filter(|_| keyword == "patternProperties") {
+                extent.add(Extent { names: self.pattern(name), ..Extent::default() });
             }
-            (Some(Holds::List | Holds::OneOrList), Value::Array(schemas)) => {
-                for schema in schemas {
-                    extent.add(self.schema(schema, in_place)?);
-                }
-            }
-            (Some(Holds::Map), Value::Object(schemas)) => {
-                for (name, schema) in schemas {
-                    extent.add(self.schema(schema, in_place)?);
-                    if keyword == "patternProperties" {
-                        let names = self.pattern(name);
-                        extent.add(Extent { names, ..Extent::default() });
-                    }
-                }
-            }
-            // Data, or what is not known: it is copied at most.
-            _ => {}
-        }
+            Ok(())
+        })?;
         Ok(extent)
     }
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::budget::{Budget, Unfit};
 use super::check::check;
-use crate::catalog::openapi::keyword::{self, Holds};
+use crate::catalog::subschemas::{Holds, holds, visit};
 
 /// The place of a reference's target in the document.
 pub(super) struct Placement {
@@ -87,24 +87,20 @@ impl<'a> References<'a> {
                     self.references.extend(targets);
                 }
                 _ => {
-                    let Some(holds) = keyword::holds(keyword) else { continue };
+                    let Some(holds) = holds(keyword) else { continue };
                     let length = pointer.len();
                     pointer.push('/');
                     pointer.push_str(keyword);
-                    let mut scanned = Ok(());
-                    keyword::visit(holds, value, &mut |step, child| {
-                        if scanned.is_err() {
-                            return;
-                        }
+                    visit(holds, value, |step, child| {
                         let length = pointer.len();
                         if let Some(step) = step {
                             pointer.push('/');
                             pointer.push_str(&escape(step));
                         }
-                        scanned = self.scan(child, pointer, resource);
+                        self.scan(child, pointer, resource)?;
                         pointer.truncate(length);
-                    });
-                    scanned?;
+                        Ok(())
+                    })?;
                     pointer.truncate(length);
                 }
             }
@@ -244,7 +240,7 @@ fn is_plain(schema: &Value, pointer: &str) -> bool {
     let mut schema = schema;
     let mut tokens = pointer.split('/').skip(1);
     while let Some(keyword) = tokens.next() {
-        let held = match keyword::holds(keyword) {
+        let held = match holds(keyword) {
             Some(Holds::One | Holds::OneOrList) => schema.get(keyword),
             Some(Holds::Map) => {
                 let name = tokens.next().filter(|name| simple(name));

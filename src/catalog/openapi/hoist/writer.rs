@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::references::References;
-use crate::catalog::openapi::keyword::{self, Holds};
+use crate::catalog::openapi::keyword;
+use crate::catalog::subschemas::{self, Holds};
 
 /// Writes schemas with their references rewritten.
 pub(super) struct ComponentWriter<'a> {
@@ -51,7 +52,7 @@ impl ComponentWriter<'_> {
                     self.reference(text, resource).expect("each reference has its place").into()
                 }
                 ("discriminator", _) => self.discriminator(value, resource),
-                _ => match keyword::holds(name) {
+                _ => match subschemas::holds(name) {
                     Some(holds) => self.children(name, holds, value, resource),
                     None => value.clone(),
                 },
@@ -62,7 +63,7 @@ impl ComponentWriter<'_> {
     }
 
     fn children(&self, keyword: &str, holds: Holds, value: &Value, resource: &str) -> Value {
-        keyword::map(holds, value, &mut |child| {
+        subschemas::map(holds, value, &mut |child| {
             if keyword::wants_object(keyword) {
                 self.component(child, resource)
             } else {
