@@ -27,7 +27,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use clock::Clock;
 use journal::Copying;
-use lines::{LineSender, LineStream};
+use lines::LineSender;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
@@ -76,9 +76,9 @@ impl Telemetry {
             return Ok(Self { form, _writer: Box::new(writer) });
         }
         let form = if form == LogOutput::Journal { LogOutput::Text } else { form };
-        let (queue, writer) = queue::start(LineStream::new(io::stderr()), &DROPPED)?;
+        let (queue, writer) = queue::start(lines::together(io::stderr()), &DROPPED)?;
         let lines = LineSender { queue, are_json: form == LogOutput::Json };
-        let layer = tracing_subscriber::fmt::layer().with_timer(Clock).with_writer(lines);
+        let layer = tracing_subscriber::fmt::layer().with_timer(Clock).with_writer(move || lines.clone());
         let layer = match form {
             LogOutput::Json => layer.json().boxed(),
             LogOutput::Text | LogOutput::Journal => {

@@ -25,6 +25,7 @@ use super::state::Gateway;
 use super::target::{RELAY, Target};
 use crate::catalog::{Caller, CatalogServer, GatewayTools, ServerInfo, ServerSource};
 use crate::compute;
+use crate::json::{self, Members};
 use search::SearchArguments;
 
 /// The definitions of the built-in tools.
@@ -55,14 +56,6 @@ struct CallToolArguments<'a> {
     tool: String,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
-}
-
-/// The part of a result that decides the outcome.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResultClaims {
-    #[serde(default)]
-    is_error: bool,
 }
 
 /// The server that a call of the built-in tool `tool` is passed on to.
@@ -189,8 +182,9 @@ async fn call_tool(
         }
     };
     let classify = |result: Bytes| {
-        let claims: ResultClaims = serde_json::from_slice(&result).unwrap_or_default();
-        (if claims.is_error { Outcome::ToolError } else { Outcome::Ok }, result)
+        let members: Members<'_> = json::read(&result).unwrap_or_default();
+        let is_error = members.read("isError").unwrap_or(false);
+        (if is_error { Outcome::ToolError } else { Outcome::Ok }, result)
     };
     let found = FoundCall::new(context, &target, Bytes::copy_from_slice(inner.as_bytes()));
     Ok(match gateway.serve_call(found, send, classify).await {

@@ -17,7 +17,7 @@ use super::target::Target;
 use crate::catalog::ServerSource;
 use crate::catalog::arguments::{Checked, Limit};
 use crate::config::ServerConfig;
-use crate::json::one_line;
+use crate::json::{self, Members, one_line};
 use crate::protocol::Era;
 use crate::upstream::{Reply, RequestError, Upstream};
 
@@ -182,15 +182,9 @@ impl Gateway {
 
 /// Whether the result is an interim `input_required` (2026-07-28, "Multi Round-Trip Requests").
 pub fn asks_for_input(result: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Claims<'a> {
-        #[serde(borrow)]
-        result_type: Option<std::borrow::Cow<'a, str>>,
-    }
     // Hardly any result needs to be looked through.
     static KIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"input_required\""));
     KIND.find(result).is_some()
-        && serde_json::from_slice::<Claims<'_>>(result)
-            .is_ok_and(|claims| claims.result_type.as_deref() == Some("input_required"))
+        && json::read::<Members<'_>>(result)
+            .is_ok_and(|members| members.read::<String>("resultType").as_deref() == Some("input_required"))
 }

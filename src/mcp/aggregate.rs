@@ -151,7 +151,8 @@ async fn find_prompt(
 ) -> Result<(Arc<Upstream>, Arc<str>), Fault> {
     let find = || {
         let (server, prompt) = request.mcp.prompts.find(name)?;
-        Some((visible_upstream(&request.mcp, &request.caller, &server)?, prompt))
+        let upstream = request.mcp.upstream(&server)?;
+        request.caller.scope.allows_server(upstream.name()).then_some((upstream, prompt))
     };
     if let Some(found) = find() {
         return Ok(found);
@@ -186,12 +187,6 @@ pub fn find_uri<'a>(mcp: &Mcp, caller: &Caller, uri: &'a str) -> Option<(Arc<Ups
     }
     let (server, own) = found?;
     Some((server.upstream()?.clone(), own))
-}
-
-fn visible_upstream(mcp: &Mcp, caller: &Caller, server: &str) -> Option<Arc<Upstream>> {
-    let catalog = mcp.gateway.catalog_builder().catalog();
-    let server = catalog.server(server).filter(|server| caller.scope.allows_server(&server.name))?;
-    server.upstream().cloned()
 }
 
 /// The error for an unknown resource, with the code of the era.

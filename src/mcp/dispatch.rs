@@ -112,7 +112,7 @@ async fn request_in_session(
     let bridge = Bridge { progress: for_bridge, client, session: asked, ..Bridge::plain(Era::Sessions) };
     let resumable = Resumable { session: session.clone(), progress, shared: request.mcp.shared.clone() };
     let (request, method, params) = (request.clone(), method.to_owned(), request.slice(params));
-    let (results, principal) = (request.mcp.gateway.results().clone(), request.caller.principal.clone());
+    let results = Some((request.mcp.gateway.results().clone(), request.caller.principal.clone()));
     let work = async move {
         let _route = route;
         let performed = perform(&request, &method, text(&params), &bridge);
@@ -121,8 +121,8 @@ async fn request_in_session(
             None => Finished::Cancelled,
         }
     };
-    let stream = ResponseStream::new(id, Box::pin(work), messages, token, Some(resumable));
-    stream.among(&results, &principal).respond().await
+    let work = Box::pin(work);
+    ResponseStream::new(id, work, messages, token, Some(resumable), results).respond().await
 }
 
 /// Answers a message without a session; `side` is its client, if it needs a connection of its own.
@@ -152,11 +152,10 @@ pub async fn stateless(
     }
     let (to, messages) = queue();
     let asks_progress = token.is_some();
-    let (results, principal) = (request.mcp.gateway.results().clone(), request.caller.principal.clone());
+    let results = Some((request.mcp.gateway.results().clone(), request.caller.principal.clone()));
     let (method, params) = (method.clone().into_owned(), request.slice(params));
     let work = work(request.clone(), method, params, side, asks_progress, to);
-    let stream = ResponseStream::new(id, Box::pin(work), messages, token, None);
-    stream.among(&results, &principal).respond().await
+    ResponseStream::new(id, Box::pin(work), messages, token, None, results).respond().await
 }
 
 /// Works on a request without a session, or on with one that waits for the answers of its client.

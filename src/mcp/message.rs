@@ -95,18 +95,14 @@ impl<'a> Message<'a> {
 
     /// The id of a request.
     pub fn id(&self) -> Option<&'a str> {
-        match self {
-            Self::Request { id, .. } => Some(id),
-            Self::Notification { .. } | Self::Response { .. } => None,
-        }
+        let Self::Request { id, .. } = self else { return None };
+        Some(id)
     }
 
     /// The method of a request.
     pub fn method(&self) -> Option<&str> {
-        match self {
-            Self::Request { method, .. } => Some(method),
-            Self::Notification { .. } | Self::Response { .. } => None,
-        }
+        let Self::Request { method, .. } = self else { return None };
+        Some(method)
     }
 }
 

@@ -2,9 +2,7 @@
 //!
 //! In lines of text nothing is unseen when they come here ([`text::message_only`]); in those of JSON it is escaped here.
 
-use std::io::{self, Write};
-
-use tracing_subscriber::fmt::MakeWriter;
+use std::io::{self, BufWriter, Write};
 
 use super::queue::{Line, LineQueue, Sink};
 use super::text;
@@ -19,44 +17,26 @@ pub struct LineSender {
     pub are_json: bool,
 }
 
-/// Writes lines together.
-#[derive(Debug)]
-pub struct LineStream<W> {
-    out: W,
-    together: Vec<u8>,
-}
-
-impl<W: Write> LineStream<W> {
-    pub fn new(out: W) -> Self {
-        Self { out, together: Vec::new() }
-    }
-
-    fn write(&mut self) {
-        // Without stderr the failure cannot be reported.
-        let _stderr_is_gone = self.out.write_all(&self.together).and_then(|()| self.out.flush());
-        self.together.clear();
-    }
-}
-
 impl Line for Box<[u8]> {
     fn bytes(&self) -> usize {
         self.len()
     }
 }
 
-impl<W: Write + Send + 'static> Sink<Box<[u8]>> for LineStream<W> {
+impl<W: Write + Send + 'static> Sink<Box<[u8]>> for BufWriter<W> {
     fn take(&mut self, line: Box<[u8]>) {
-        self.together.extend_from_slice(&line);
-        if self.together.len() >= CHUNK {
-            self.write();
-        }
+        // Without stderr the failure cannot be reported.
+        let _stderr_is_gone = self.write_all(&line);
     }
 
     fn flush(&mut self) {
-        if !self.together.is_empty() {
-            self.write();
-        }
+        let _stderr_is_gone = Write::flush(self);
     }
+}
+
+/// Writes lines together.
+pub fn together<W: Write>(out: W) -> BufWriter<W> {
+    BufWriter::with_capacity(CHUNK, out)
 }
 
 impl Write for LineSender {
@@ -70,14 +50,6 @@ impl Write for LineSender {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl MakeWriter<'_> for LineSender {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
@@ -110,7 +82,7 @@ mod tests {
     fn many_lines_leave_in_few_writes_and_in_order() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
-        let (queue, writer) = queue::start(LineStream::new(kept.clone()), &DROPPED).unwrap();
+        let (queue, writer) = queue::start(together(kept.clone()), &DROPPED).unwrap();
         let mut lines = LineSender { queue, are_json: false };
         for number in 0..1000 {
             lines.write_all(format!("{number}\n").as_bytes()).unwrap();
@@ -127,7 +99,7 @@ mod tests {
     fn a_line_of_json_holds_what_is_unseen_by_its_escape() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let kept = Kept::default();
-        let (queue, writer) = queue::start(LineStream::new(kept.clone()), &DROPPED).unwrap();
+        let (queue, writer) = queue::start(together(kept.clone()), &DROPPED).unwrap();
         let mut lines = LineSender { queue, are_json: true };
         lines.write_all("{\"a\":\"ü\u{9b}\u{7f}\"}\n".as_bytes()).unwrap();
         lines.write_all(b"{}\n").unwrap();

@@ -32,38 +32,36 @@ pub fn is_unseen(character: char) -> bool {
 
 /// `text` on one line, with each unseen character as its escape (`\n`, `\u{9b}`); a tab is a space.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if is_plain(text.as_bytes()) || !text.contains(is_unseen) {
+    if is_plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '\t' => shown.push(' '),
-            unseen if is_unseen(unseen) => shown.extend(unseen.escape_default()),
-            seen => shown.push(seen),
-        }
-    }
-    Cow::Owned(shown)
+    escaped(text, |unseen, shown| match unseen {
+        '\t' => shown.push(' '),
+        _ => shown.extend(unseen.escape_default()),
+    })
 }
 
 /// Escapes each unseen character of a JSON text; its value stays the same.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
-    if !json.contains(is_unseen) {
-        return Cow::Borrowed(json);
-    }
-    let mut shown = String::with_capacity(json.len() + 16);
-    for character in json.chars() {
-        match character {
-            // JSON has these between its tokens alone.
-            '\n' => shown.push('\n'),
-            '\r' | '\t' => shown.push(' '),
-            unseen if is_unseen(unseen) => {
-                for unit in unseen.encode_utf16(&mut [0; 2]) {
-                    write!(shown, "\\u{unit:04x}").expect("writing into a String cannot fail");
-                }
+    escaped(json, |unseen, shown| match unseen {
+        // JSON has these between its tokens alone.
+        '\n' => shown.push('\n'),
+        '\r' | '\t' => shown.push(' '),
+        _ => {
+            for unit in unseen.encode_utf16(&mut [0; 2]) {
+                write!(shown, "\\u{unit:04x}").expect("writing into a String cannot fail");
             }
-            seen => shown.push(seen),
         }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_unseen(character) { escape(character, &mut shown) } else { shown.push(character) }
     }
     Cow::Owned(shown)
 }

@@ -92,40 +92,28 @@ fn read_parent(text: &[u8]) -> Option<[u8; LENGTH]> {
 
 /// The list, cut behind the last member that fits; `None` when it is empty or invalid.
 fn read_state<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Arc<str>> {
-    let mut state = String::new();
-    let mut members = 0;
-    let mut full = false;
-    for member in values.flat_map(|value| value.split(|byte| *byte == b',')) {
-        let member = member.trim_ascii();
-        if member.is_empty() {
-            continue;
-        }
-        members += 1;
-        let text = std::str::from_utf8(member).ok().filter(|text| is_member(text))?;
-        if members > STATE_MEMBERS {
-            return None;
-        }
-        full = full || state.len() + 1 + text.len() > STATE_LENGTH;
-        if !full {
-            if !state.is_empty() {
-                state.push(',');
-            }
-            state.push_str(text);
-        }
+    let members = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let members = members.filter(|member| !member.is_empty());
+    let texts = members.map(|member| std::str::from_utf8(member).ok().filter(|text| is_member(text)));
+    let texts: Vec<&str> = texts.take(STATE_MEMBERS + 1).collect::<Option<_>>()?;
+    if texts.len() > STATE_MEMBERS {
+        return None;
     }
-    (!state.is_empty()).then(|| state.into())
+    let mut length = 0;
+    let kept = texts.into_iter().take_while(|text| {
+        length += text.len() + 1;
+        length <= STATE_LENGTH + 1
+    });
+    let kept: Vec<&str> = kept.collect();
+    (!kept.is_empty()).then(|| kept.join(",").into())
 }
 
 /// `key=value` as section 3.3.1.3 has it.
 fn is_member(text: &str) -> bool {
     let Some((key, value)) = text.split_once('=') else { return false };
     let starts_well = key.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
-    let key_is_good = key.len() <= 256
-        && key.bytes().all(|byte| {
-            byte.is_ascii_lowercase()
-                || byte.is_ascii_digit()
-                || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@')
-        });
+    let is_of_keys = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
+    let key_is_good = key.len() <= 256 && key.bytes().all(is_of_keys);
     let value_is_good = (1..=256).contains(&value.len())
         && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'=');
     starts_well && key_is_good && value_is_good

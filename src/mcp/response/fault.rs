@@ -44,15 +44,9 @@ pub struct Fault {
     message: Cow<'static, str>,
     data: Option<Box<RawValue>>,
     status: Status,
-    refusal: Option<Passing>,
+    /// The stable code and `Retry-After` of a refusal that ends with time.
+    refusal: Option<(&'static str, Duration)>,
     outcome: Outcome,
-}
-
-/// The headers of a refusal that ends with time.
-#[derive(Debug, Clone, Copy)]
-struct Passing {
-    code: &'static str,
-    retry_after: Duration,
 }
 
 impl Fault {
@@ -92,14 +86,14 @@ impl Fault {
 
     fn too_many(message: String, code: &'static str, retry_after: Duration) -> Self {
         let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::TOO_MANY_REQUESTS));
-        Self { refusal: Some(Passing { code, retry_after }), ..fault }
+        Self { refusal: Some((code, retry_after)), ..fault }
     }
 
     /// A list that got no share of the memory for results within `after`, with 503.
     pub fn no_room(after: Duration) -> Self {
         let message = RequestError::NoRoom { after }.to_string();
         let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
-        Self { refusal: Some(Passing { code: "results_too_many", retry_after: TRY_AGAIN }), ..fault }
+        Self { refusal: Some(("results_too_many", TRY_AGAIN)), ..fault }
     }
 
     /// An unknown method, with 404 in the stateless era.
@@ -190,7 +184,7 @@ impl Fault {
             Status::Answered | Status::Stateless(_) => StatusCode::OK,
         };
         let mut response = json_answer(status, self.written(id, self.is_refusal()));
-        if let Some(Passing { code, retry_after }) = self.refusal {
+        if let Some((code, retry_after)) = self.refusal {
             let seconds = whole_seconds(retry_after);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(code));

@@ -94,14 +94,9 @@ impl ResponseStream {
         messages: Receiver,
         token: Option<Value>,
         resumable: Option<Resumable>,
+        results: Option<(MemoryBudget, Principal)>,
     ) -> Self {
-        Self { id: id.to_owned(), work, messages, token, resumable, finished: None, results: None }
-    }
-
-    /// Gives a large last message its share of `results` for as long as it is in memory.
-    #[must_use]
-    pub fn among(self, results: &MemoryBudget, owner: &Principal) -> Self {
-        Self { results: Some((results.clone(), owner.clone())), ..self }
+        Self { id: id.to_owned(), work, messages, token, resumable, finished: None, results }
     }
 
     /// Waits for the first piece, and responds.
@@ -268,7 +263,7 @@ mod tests {
             left -= 1;
             if left == 0 { Poll::Ready(Finished::Cancelled) } else { Poll::Pending }
         });
-        let mut streamed = ResponseStream::new("1", Box::pin(work), messages, None, None);
+        let mut streamed = ResponseStream::new("1", Box::pin(work), messages, None, None, None);
         for _ in 0..=3 + WAITING {
             let _full = send.offer(Bytes::from_static(b"{}"));
             if matches!(streamed.next().await, Piece::Finished(_)) {
