@@ -132,7 +132,7 @@ async fn describe_tool(
     Ok(Value::Object(tool))
 }
 
-/// The tool that a caller means, also among those that a server has for this client alone.
+/// The tool that the caller names, also one that its server lists for this client alone.
 async fn find(
     gateway: &Gateway,
     context: &CallContext,

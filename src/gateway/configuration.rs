@@ -125,7 +125,7 @@ async fn rotated(upstreams: Vec<Arc<Upstream>>) -> Vec<ServerName> {
         let rotated = upstream.secrets_rotated().await;
         rotated.then(|| upstream.name().clone())
     });
-    // A file that does not answer takes its time, and another one that does not, too.
+    // Files that do not answer are waited for side by side.
     let found = stream::iter(looking).buffered(SECRETS_AT_ONCE);
     found.filter_map(std::future::ready).collect().await
 }

@@ -37,7 +37,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`FindError::Tool`], or [`FindError::Quarantined`]: a name that is not known belongs to no server.
+    /// [`FindError::Tool`], or [`FindError::Quarantined`]: an unknown name belongs to no server.
     pub async fn find_exposed(&self, caller: &Caller, name: &str) -> Result<Target, FindError> {
         let find = || exposed(&self.catalog_builder.catalog(), caller, name);
         if let Some(found) = find() {

@@ -1,6 +1,6 @@
 //! Limits of calls: a rate and a concurrency for each API key, a concurrency for all, and a rate for each server.
 //!
-//! Asked on the way of every call, so it takes no lock: a rate is one atomic word (GCRA), calls in flight are another.
+//! Every call is checked here, so that no lock is taken: a rate is one atomic word (GCRA), calls in flight are another.
 //! Counts outlive a reload where the limit stays the same.
 
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ impl Limits {
     }
 
     fn take_place(&self, principal: &Principal, limit: Option<&Allowance>) -> Result<Permit, Limited> {
-        // Counted first, and given back by being dropped: so calls at one time never pass a bound together.
+        // Counted first, and given back when the permit is dropped, so that concurrent calls never pass a bound.
         let of_key = limit.map(|limit| limit.in_flight.clone());
         let of_all = self.in_flight.clone();
         let taken = of_all.fetch_add(1, Ordering::Relaxed);

@@ -25,7 +25,7 @@ use crate::trace::{Host, TraceContext};
 pub struct NamedCall<'a> {
     gateway: &'a Gateway,
     context: &'a CallContext,
-    /// Of the server, which is `-` where none was named, and of the tool.
+    /// The names of the server (`-` without one) and of the tool.
     names: (&'a str, &'a str),
     began: Instant,
     ended: bool,
@@ -131,7 +131,7 @@ impl CallRecord {
         arguments: &Bytes,
         given_up: Option<&GivenUp>,
     ) -> Self {
-        // Made before anything is waited for: a caller that leaves meanwhile has its record, too.
+        // Made before the first wait, so that a caller that leaves has its record.
         let mut record = Self::unread(gateway, context, target);
         record.given_up = given_up.cloned();
         if let Some(audited) = &mut record.audit {

@@ -34,7 +34,7 @@ pub(super) enum Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Whether doing it twice is harmless.
+    /// Whether a second try is harmless.
     fn is_idempotent(self) -> bool {
         match self {
             Self::Call { tool, .. } => tool.is_idempotent(),
@@ -123,7 +123,7 @@ impl Gateway {
                 Some(Err(error)) => error,
                 None => return Err(late()),
             };
-            // Nothing was done yet, or doing it twice is harmless: one more time, on a new connection.
+            // The request was not executed, or a second try is harmless: once more, on a new connection.
             let may_repeat = match &error {
                 RequestError::NotSent(_) | RequestError::SessionLost { ran_nothing: true } => true,
                 RequestError::Lost(_) | RequestError::SessionLost { ran_nothing: false } => {

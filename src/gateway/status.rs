@@ -112,8 +112,7 @@ impl Gateway {
         status
     }
 
-    /// Waits until the snapshot holds the tools of the servers that are ready. While one is waited for, another may get
-    /// ready.
+    /// Waits until the snapshot holds the tools of the servers that are ready, also of those that get ready meanwhile.
     async fn built(&self) {
         let catalog_builder = self.catalog_builder();
         let building = async {

@@ -158,7 +158,7 @@ pub async fn stateless(
     ResponseStream::new(id, Box::pin(work), messages, token, None, results).respond().await
 }
 
-/// Works on a request without a session, or on with one that waits for the answers of its client.
+/// Runs a request without a session, or continues one that waits for its client's answers.
 async fn work(
     request: Arc<RequestContext>,
     method: String,

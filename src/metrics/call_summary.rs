@@ -1,4 +1,4 @@
-//! A summary of the calls of one server, in the few numbers that people look at.
+//! A summary of the calls of one server, for people.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallSummary {
-    /// Calls that have ended, well or not.
+    /// All calls that have ended.
     pub total: u64,
-    /// Those that did not end well.
+    /// Calls that failed.
     pub failed: u64,
-    /// The same by how they ended, with the names of `error_type`.
+    /// Failed calls by outcome, with the names of `error_type`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<&'static str, u64>,
-    /// How long the server took to answer, in milliseconds; `None` before its first answer.
+    /// The mean time of the server's answers, in milliseconds; `None` before the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_ms: Option<f64>,
     /// The 95th percentile of the answers' times, in milliseconds, estimated from a histogram.
@@ -25,7 +25,7 @@ pub struct CallSummary {
     pub p95_ms: Option<f64>,
 }
 
-/// Ends at which the server has answered, so that their time is its own.
+/// The outcomes with an answer of the server, whose time is the server's.
 const ANSWERS: [&str; 3] = ["ok", "tool_error", "rpc_error"];
 
 impl CallSummary {

@@ -11,7 +11,7 @@ use super::family::{VALID, gauge};
 const REQUEST_SECONDS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Methods that mean something here; any other is `_OTHER`, as the conventions have it.
+/// Methods with a label of their own; any other is `_OTHER`, as the conventions have it.
 const METHODS: [&str; 4] = ["POST", "GET", "HEAD", "OPTIONS"];
 
 /// The route of calls.
@@ -33,8 +33,8 @@ pub struct HttpMetrics {
     connection_limit: IntGauge,
 }
 
-/// Measures one request. Dropped without a status, it counts the request all the same: with status 500 when the
-/// handler panicked, and with none when the caller has left.
+/// Measures one request. Dropped without a status, it counts the request with status 500 after a panic of the handler,
+/// else without a status: the caller has left.
 #[derive(Debug)]
 pub struct RequestTimer<'a> {
     metrics: &'a HttpMetrics,
@@ -79,7 +79,7 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Begins to measure a request. `route` is a template and never the path itself; empty when there is none.
+    /// Begins to measure a request. `route` is a template, never the path itself, and empty without one.
     pub fn request<'a>(&'a self, method: &str, route: &'a str) -> RequestTimer<'a> {
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("_OTHER");
         RequestTimer { metrics: self, method, route, began: Instant::now(), answered: false }

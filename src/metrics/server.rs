@@ -24,12 +24,12 @@ const OPERATION_SECONDS: [f64; 17] =
 
 /// The label with the server's name, in all our metrics.
 pub(super) const SERVER: &str = "mcp_server";
-/// Stands for tools beyond the bounds, and for names that are no names.
+/// The label of tools beyond the bounds and of invalid names.
 const OTHER_TOOL: &str = "_other";
 /// The protocol asks for tool names of at most 128 characters; longer ones make poor labels.
 const LONGEST_TOOL_NAME: usize = 128;
 
-/// How a call can end, as the log names it; a success first, then the values of `error_type`.
+/// The outcomes of calls: success first, then the values of `error_type`.
 pub const CALL_ENDS: [&str; 23] = [
     "ok",
     "tool_error",

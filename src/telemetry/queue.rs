@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Lines that may wait.
 const LINES: usize = 16_384;
-/// Bytes that they may hold together; one longer line alone is let in.
+/// Bytes that they may hold together; a single longer line is accepted.
 const BYTES: usize = 8 << 20;
 /// How long lines are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(20);

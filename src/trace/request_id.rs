@@ -16,7 +16,7 @@ const LONGEST: usize = 128;
 pub struct RequestId(Bytes);
 
 impl RequestId {
-    /// The id that a caller gave, when it is one that can stand in a log and in a header as it is.
+    /// The caller's id, if it is safe in a log and in a header.
     pub fn given(text: Bytes) -> Option<Self> {
         let fits = (1..=LONGEST).contains(&text.len());
         let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b'\\');

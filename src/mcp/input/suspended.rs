@@ -106,7 +106,7 @@ impl SuspendedRequests {
         (slot, Client { side, handler })
     }
 
-    /// Works on until the request ends or its client has to be asked. Side messages go to `to`.
+    /// Runs the request until it ends or its client has to be asked. Side messages go to `to`.
     pub async fn work(
         self: &Arc<Self>,
         key: impl FnOnce() -> RequestKey,

@@ -3,8 +3,8 @@
 //! A result that comes first is sent as JSON. Progress, a log message or a question to the client that comes first makes
 //! the response a stream of events, with the result as its last event.
 //!
-//! In a session such a stream outlives its connection: the work goes on as a task of its own, and its events are kept for
-//! a client that comes back ([`crate::mcp::session::event_log`]).
+//! In a session such a stream outlives its connection: the work continues as a task of its own, and its events are kept
+//! for a client that reconnects ([`crate::mcp::session::event_log`]).
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -135,7 +135,7 @@ impl ResponseStream {
         }))
     }
 
-    /// Works on with or without a reader; without one for too long, the request is cancelled.
+    /// Runs the request with or without a reader, and cancels it after too long without one.
     async fn record(mut self, log: LogWriter, open: OpenStream, resumable: Resumable) {
         let Resumable { session, progress, shared } = resumable;
         let last = {

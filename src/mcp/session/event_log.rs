@@ -18,11 +18,11 @@ use crate::mcp::response::sse::KEEP_ALIVE;
 use crate::memory_budget::{MemoryBudget, Reservation};
 use crate::shares::Principal;
 
-/// How long the work on a request goes on without a reader: the SDKs come back within about a second, twice at most.
+/// How long a request runs without a reader: the SDKs reconnect within about a second, twice at most.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a finished stream can be read again: longer than any client takes to come back.
+/// How long a finished stream can be read again: longer than any client takes to reconnect.
 const KEPT: Duration = Duration::from_secs(60);
-/// When a client is to come back to a stream.
+/// The time after which a client reconnects to a stream.
 const RETRY: Duration = Duration::from_millis(500);
 /// Messages of one stream that are kept; the oldest give way, mostly progress that later progress replaces.
 const MOST_EVENTS: usize = 256;

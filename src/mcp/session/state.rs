@@ -128,7 +128,7 @@ impl Session {
         self.in_flight.cancel_all();
     }
 
-    /// Whether its client understands empty events, and comes back to a stream that was closed early.
+    /// Whether its client understands empty events, and reconnects to a stream that was closed early.
     pub fn is_primed(&self) -> bool {
         // Revisions are dates.
         self.revision >= POLLING_SINCE

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::super::text::{visible, visible_json};
 use super::trail::Destination;
 
-/// Under which entries stand in the log.
+/// The target of entries in the log.
 const TARGET: &str = "mcpo::audit";
 /// Where journald listens (systemd, "Native Journal Protocol").
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -36,8 +36,8 @@ impl AppendedFile {
     }
 }
 
-/// Opens the file, for its owner alone when it is new. A pipe must have a reader; the one of a log that does not take
-/// the records costs them.
+/// Opens the file, for its owner alone when it is new. A pipe must have a reader, and records
+/// that the reader does not take are lost.
 fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path);
@@ -77,7 +77,7 @@ impl fmt::Display for AppendedFile {
 /// Keeps lines apart, also when one of them was not written whole.
 #[derive(Default)]
 struct WholeLines {
-    /// The last one was not.
+    /// Whether the last line was cut.
     torn: bool,
 }
 
@@ -91,7 +91,7 @@ impl WholeLines {
     }
 }
 
-/// The log where it is no journal, in lines of text or of JSON.
+/// The log on stderr, in lines of text or of JSON.
 pub struct Stderr {
     is_json: bool,
     lines: WholeLines,
