@@ -172,7 +172,7 @@ async fn call_tool(
     };
     if matches!(target.server.source, ServerSource::Gateway) {
         let why = "the gateway's own tools cannot be called through call_tool; call them directly";
-        NamedCall::new(gateway, context, names, began).not_made(Outcome::InvalidRequest.name(), why);
+        NamedCall::new(gateway, context, names, began).not_made(Outcome::INVALID_REQUEST.name(), why);
         return Ok(error_result(why));
     }
     let send = |inner| async {
@@ -184,7 +184,7 @@ async fn call_tool(
     let classify = |result: Bytes| {
         let members: Members<'_> = json::read(&result).unwrap_or_default();
         let is_error = members.read("isError").unwrap_or(false);
-        (if is_error { Outcome::ToolError } else { Outcome::Ok }, result)
+        (if is_error { Outcome::TOOL_ERROR } else { Outcome::OK }, result)
     };
     let found = FoundCall::new(context, &target, Bytes::copy_from_slice(inner.as_bytes()));
     Ok(match gateway.serve_call(found, send, classify).await {

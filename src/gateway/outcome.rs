@@ -13,69 +13,54 @@ pub trait CallFailure {
 }
 
 /// How a call ended.
+///
+/// The log and the audit trail have its name, and the metrics that of a call that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Ok,
-    /// The tool said `isError`.
-    ToolError,
-    /// The server answered with a JSON-RPC error.
-    RpcError,
-    /// The result cannot be shown in the form that the caller wants, or is no result.
-    Unrenderable,
-    /// The request breaks the protocol.
-    InvalidRequest,
-    /// The session that the request names is not there.
-    SessionNotFound,
-    /// A header contradicts the body.
-    HeaderMismatch,
-    /// The caller's `requestState` belongs to no waiting call.
-    UnknownState,
-    /// The server asks for input, and there is no way to ask the caller, or no answer.
-    InputUnavailable,
-    /// The caller was asked for input, and refused.
-    InputRefused,
-    /// The server asks for input again and again.
-    TooManyRounds,
-    /// Too many calls wait for input of their callers.
-    TooManyWaiting,
-    /// The caller left, or cancelled the call.
-    Cancelled,
-    /// The gateway stopped before there was an answer.
-    Shutdown,
-    /// The gateway failed.
-    Internal,
-}
+pub struct Outcome(&'static str);
 
 impl Outcome {
-    /// Its name in logs, in the audit trail and, of a call that was made, in the metrics.
+    pub const OK: Self = Self("ok");
+    /// The tool said `isError`.
+    pub const TOOL_ERROR: Self = Self("tool_error");
+    /// The server answered with a JSON-RPC error.
+    pub const RPC_ERROR: Self = Self("rpc_error");
+    /// The result cannot be shown in the form that the caller wants, or is no result.
+    pub const UNRENDERABLE: Self = Self("protocol_fault");
+    /// The request breaks the protocol.
+    pub const INVALID_REQUEST: Self = Self("invalid_request");
+    /// The session that the request names is not there.
+    pub const SESSION_NOT_FOUND: Self = Self("session_not_found");
+    /// A header contradicts the body.
+    pub const HEADER_MISMATCH: Self = Self("header_mismatch");
+    /// The caller's `requestState` belongs to no waiting call.
+    pub const UNKNOWN_STATE: Self = Self("unknown_state");
+    /// The server asks for input, and there is no way to ask the caller, or no answer.
+    pub const INPUT_UNAVAILABLE: Self = Self("input_unavailable");
+    /// The caller was asked for input, and refused.
+    pub const INPUT_REFUSED: Self = Self("input_refused");
+    /// The server asks for input again and again.
+    pub const TOO_MANY_ROUNDS: Self = Self("too_many_rounds");
+    /// Too many calls wait for input of their callers.
+    pub const TOO_MANY_WAITING: Self = Self("too_many_waiting");
+    /// The caller left, or cancelled the call.
+    pub const CANCELLED: Self = Self("cancelled");
+    /// The gateway stopped before there was an answer.
+    pub const SHUTDOWN: Self = Self("shutdown");
+    /// The gateway failed.
+    pub const INTERNAL: Self = Self("internal_error");
+
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::ToolError => "tool_error",
-            Self::RpcError => "rpc_error",
-            Self::Unrenderable => "protocol_fault",
-            Self::InvalidRequest => "invalid_request",
-            Self::SessionNotFound => "session_not_found",
-            Self::HeaderMismatch => "header_mismatch",
-            Self::UnknownState => "unknown_state",
-            Self::InputUnavailable => "input_unavailable",
-            Self::InputRefused => "input_refused",
-            Self::TooManyRounds => "too_many_rounds",
-            Self::TooManyWaiting => "too_many_waiting",
-            Self::Cancelled => "cancelled",
-            Self::Shutdown => "shutdown",
-            Self::Internal => "internal_error",
-        }
+        self.0
     }
 
     /// The outcome and the reason of a call that is dropped now without an end.
     pub(super) fn given_up(closing: &CancellationToken) -> (Self, &'static str) {
         if std::thread::panicking() {
-            (Self::Internal, "the gateway failed")
+            (Self::INTERNAL, "the gateway failed")
         } else if closing.is_cancelled() {
-            (Self::Shutdown, "the gateway stopped, or the caller left meanwhile")
+            (Self::SHUTDOWN, "the gateway stopped, or the caller left meanwhile")
         } else {
-            (Self::Cancelled, "the caller left, or cancelled it")
+            (Self::CANCELLED, "the caller left, or cancelled it")
         }
     }
 }

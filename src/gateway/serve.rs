@@ -72,7 +72,7 @@ impl Gateway {
                 Ok(answer)
             }
             Ok(Reply::Error(error)) => {
-                record.answered(Outcome::RpcError, None);
+                record.answered(Outcome::RPC_ERROR, None);
                 Err(NoResult::Rpc(error))
             }
             Err(error) => {

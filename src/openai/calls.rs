@@ -112,9 +112,9 @@ impl OpenAi {
         let forwarded = forwarded(&self.keys, &head.headers, &entries);
         let context = CallContext { forwarded, ..context.clone() };
         let classify = |result: Bytes| match read(&result) {
-            Some(output) if output.is_error => (Outcome::ToolError, Ok(output)),
-            Some(output) => (Outcome::Ok, Ok(output)),
-            None => (Outcome::Unrenderable, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
+            Some(output) if output.is_error => (Outcome::TOOL_ERROR, Ok(output)),
+            Some(output) => (Outcome::OK, Ok(output)),
+            None => (Outcome::UNRENDERABLE, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
         };
         let send = |arguments| self.gateway.call(&context, &target, arguments, permit);
         let found = FoundCall::new(&context, &target, call.arguments.clone());

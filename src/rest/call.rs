@@ -153,19 +153,19 @@ fn answer(as_sent: bool, bytes: Bytes) -> (Outcome, Response) {
     }
     match result::render(&bytes) {
         Ok(rendered) if rendered.is_error => {
-            (Outcome::ToolError, json_answer(StatusCode::INTERNAL_SERVER_ERROR, rendered.body))
+            (Outcome::TOOL_ERROR, json_answer(StatusCode::INTERNAL_SERVER_ERROR, rendered.body))
         }
-        Ok(rendered) => (Outcome::Ok, json_answer(StatusCode::OK, rendered.body)),
-        Err(error) => (Outcome::Unrenderable, failure::protocol(&error.to_string())),
+        Ok(rendered) => (Outcome::OK, json_answer(StatusCode::OK, rendered.body)),
+        Err(error) => (Outcome::UNRENDERABLE, failure::protocol(&error.to_string())),
     }
 }
 
 /// The result as the server sent it, once it is known to be an object.
 fn whole(bytes: Bytes) -> (Outcome, Response) {
     if !is_object(&bytes) {
-        return (Outcome::Unrenderable, failure::protocol(&of_wrong_result(NO_TOOL_RESULT, &bytes)));
+        return (Outcome::UNRENDERABLE, failure::protocol(&of_wrong_result(NO_TOOL_RESULT, &bytes)));
     }
-    (Outcome::Ok, ([(header::CONTENT_TYPE, CALL_RESULT)], bytes).into_response())
+    (Outcome::OK, ([(header::CONTENT_TYPE, CALL_RESULT)], bytes).into_response())
 }
 
 /// Reading a large result through costs more than passing it on, and only finds out what its reader finds

@@ -50,7 +50,7 @@ pub async fn fulfil(client: &SessionClient, result: &[u8]) -> Result<String, Fau
     let wanted: InputRequired<'_> = serde_json::from_slice(result).map_err(|_| no_form())?;
     if wanted.input_requests.0.len() > MOST_AT_ONCE {
         let fault = Fault::internal(format!("the server asks for more than {MOST_AT_ONCE} things at once"));
-        return Err(fault.ended(Outcome::Unrenderable));
+        return Err(fault.ended(Outcome::UNRENDERABLE));
     }
     let answers = wanted.input_requests.0.iter().map(|(key, asked)| one(client, key, asked));
     let answers: Vec<String> = join_all(answers).await.into_iter().collect::<Result<_, _>>()?;
@@ -75,20 +75,20 @@ async fn one(client: &SessionClient, key: &str, asked: &RawValue) -> Result<Stri
             Ok(format!(r#"{}:{{"action":"cancel"}}"#, Value::from(key)))
         }
         Ok(Err(_)) => {
-            ended(Outcome::InputRefused, format!("the client refused `{method}`, which the server needs"))
+            ended(Outcome::INPUT_REFUSED, format!("the client refused `{method}`, which the server needs"))
         }
         Err(NoAnswer::Unreachable) => {
-            ended(Outcome::InputUnavailable, format!("the client cannot be asked `{method}`"))
+            ended(Outcome::INPUT_UNAVAILABLE, format!("the client cannot be asked `{method}`"))
         }
         Err(NoAnswer::Late) => {
             let seconds = ANSWERED_WITHIN.as_secs();
             let message = format!("the client did not answer `{method}` within {seconds} s");
-            ended(Outcome::InputUnavailable, message)
+            ended(Outcome::INPUT_UNAVAILABLE, message)
         }
     }
 }
 
 fn no_form() -> Fault {
     Fault::internal("the server asks for input in a form that the protocol does not have")
-        .ended(Outcome::Unrenderable)
+        .ended(Outcome::UNRENDERABLE)
 }

@@ -87,12 +87,12 @@ impl Bridge {
         };
         let Some(session) = &self.session else {
             let fault = Fault::internal("the server asks for input, and the client declared no way to");
-            return Err(fault.ended(Outcome::InputUnavailable));
+            return Err(fault.ended(Outcome::INPUT_UNAVAILABLE));
         };
         *round += 1;
         if *round > ask_client::MOST_ROUNDS {
             let fault = Fault::internal("the server asks for input again and again");
-            return Err(fault.ended(Outcome::TooManyRounds));
+            return Err(fault.ended(Outcome::TOO_MANY_ROUNDS));
         }
         outgoing.more = Box::pin(ask_client::fulfil(session, result)).await?;
         Ok(true)

@@ -206,7 +206,7 @@ impl SuspendedRequests {
         let each = if key.principal.is_anonymous() { MOST } else { MOST_OF_KEY };
         if (Bounds { all: MOST, each }).check(own, waiting.len()).is_err() {
             let why = "too many requests wait for input of their clients; try again later";
-            active.give_up(Outcome::TooManyWaiting, why);
+            active.give_up(Outcome::TOO_MANY_WAITING, why);
             return Finished::Fault(Fault::internal(why));
         }
         let (this, name, closing) = (Arc::downgrade(self), state.clone(), closing.clone());
@@ -216,7 +216,7 @@ impl SuspendedRequests {
             let given_up = this.upgrade().and_then(|this| this.waiting().remove(&name));
             if let (Some(waiting), Some(())) = (given_up, late) {
                 let why = "the caller did not come back with the input that it was asked for";
-                waiting.active.give_up(Outcome::InputUnavailable, why);
+                waiting.active.give_up(Outcome::INPUT_UNAVAILABLE, why);
             }
         });
         waiting

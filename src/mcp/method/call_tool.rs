@@ -133,9 +133,9 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         Ok::<_, serde_json::Error>((is_error, shown))
     };
     let classify = move |result: Bytes| match read(&result) {
-        Ok((true, shown)) => (Outcome::ToolError, Ok(shown)),
-        Ok((false, shown)) => (Outcome::Ok, Ok(shown)),
-        Err(_) => (Outcome::Unrenderable, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
+        Ok((true, shown)) => (Outcome::TOOL_ERROR, Ok(shown)),
+        Ok((false, shown)) => (Outcome::OK, Ok(shown)),
+        Err(_) => (Outcome::UNRENDERABLE, Err(of_wrong_result(NO_TOOL_RESULT, &result))),
     };
     let given_up = bridge.called.as_ref().map(|called| &called.given_up);
     let call = FoundCall { given_up, ..FoundCall::new(&context, &target, arguments) };

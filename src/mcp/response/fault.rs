@@ -53,10 +53,10 @@ impl Fault {
     /// The error with this code, at status 200 until [`Self::at`] sets another one.
     pub fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
         let outcome = match code {
-            INTERNAL_ERROR => Outcome::Internal,
-            HEADER_MISMATCH => Outcome::HeaderMismatch,
-            SESSION_NOT_FOUND => Outcome::SessionNotFound,
-            _ => Outcome::InvalidRequest,
+            INTERNAL_ERROR => Outcome::INTERNAL,
+            HEADER_MISMATCH => Outcome::HEADER_MISMATCH,
+            SESSION_NOT_FOUND => Outcome::SESSION_NOT_FOUND,
+            _ => Outcome::INVALID_REQUEST,
         };
         let message = message.into();
         Self { code, message, data: None, status: Status::Answered, refusal: None, outcome }
@@ -133,7 +133,7 @@ impl Fault {
 
     /// The server's own error, with 400 in the stateless era where the schema says so.
     pub fn of_server(error: &RpcError) -> Self {
-        let mut fault = Self::new(error.code, error.message.clone()).ended(Outcome::RpcError);
+        let mut fault = Self::new(error.code, error.message.clone()).ended(Outcome::RPC_ERROR);
         fault.data = error.data.clone();
         match error.code {
             HEADER_MISMATCH | MISSING_CLIENT_CAPABILITY | UNSUPPORTED_PROTOCOL_VERSION => fault.bad(),
@@ -143,7 +143,7 @@ impl Fault {
 
     /// An unknown `requestState`, with 400 in the stateless era.
     pub fn unknown_state(message: &'static str) -> Self {
-        Self::invalid_params(message).bad().ended(Outcome::UnknownState)
+        Self::invalid_params(message).bad().ended(Outcome::UNKNOWN_STATE)
     }
 
     /// The fault with 400 in the stateless era.
