@@ -18,12 +18,12 @@ use super::context::CallContext;
 use super::error::{CallError, FindError};
 use super::limits::Permit;
 use super::outcome::Outcome;
-use super::outgoing::Outgoing;
+use super::outgoing::{Client, Outgoing};
 use super::record::NamedCall;
 use super::serve::{FoundCall, NoResult};
 use super::state::Gateway;
 use super::target::{RELAY, Target};
-use crate::catalog::{Caller, CatalogServer, GatewayTools, ServerInfo, ServerSource};
+use crate::catalog::{CatalogServer, GatewayTools, ServerInfo, ServerSource};
 use crate::compute;
 use crate::json::{self, Members};
 use search::SearchArguments;
@@ -76,11 +76,12 @@ pub async fn call(
     permit: Option<Permit>,
 ) -> Result<Bytes, CallError> {
     let context = &CallContext { caller: context.caller.out_of_profile(), ..context.clone() };
+    let call = BuiltinCall { gateway, context, outgoing };
     let answer = match tool {
-        "list_servers" => Ok(list_servers(gateway, &context.caller).await),
-        "search_tools" => search_tools(gateway, context, &arguments, outgoing).await,
-        "describe_tool" => describe_tool(gateway, context, &arguments, outgoing).await,
-        "call_tool" => return call_tool(gateway, context, &arguments, outgoing, permit).await,
+        "list_servers" => Ok(call.list_servers().await),
+        "search_tools" => call.search_tools(&arguments).await,
+        "describe_tool" => call.describe_tool(&arguments).await,
+        "call_tool" => return call.call_tool(&arguments, permit).await,
         other => Err(format!("the gateway has no tool `{other}`")),
     };
     Ok(answer.map_or_else(|message| error_result(&message), |value| result(&value)))
@@ -90,113 +91,110 @@ fn parse<'a, T: Deserialize<'a>>(arguments: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(arguments).map_err(|error| format!("the arguments do not fit: {error}"))
 }
 
-async fn list_servers(gateway: &Gateway, caller: &Caller) -> Value {
-    let entries = gateway.servers(caller).await.into_iter().map(|server| {
-        let mut entry = json!({ "name": server.name, "state": server.state, "tools": server.tools.len() });
-        if let Some(reason) = server.reason {
-            entry["reason"] = reason.into();
-        }
-        entry
-    });
-    json!({ "servers": entries.collect::<Value>() })
+/// One call of a built-in tool.
+struct BuiltinCall<'a> {
+    gateway: &'a Gateway,
+    context: &'a CallContext,
+    outgoing: Option<&'a Outgoing>,
 }
 
-async fn search_tools(
-    gateway: &Gateway,
-    context: &CallContext,
-    arguments: &[u8],
-    outgoing: Option<&Outgoing>,
-) -> Result<Value, String> {
-    let search: SearchArguments = parse(arguments)?;
-    let own = match outgoing.and_then(|outgoing| outgoing.client.as_ref()) {
-        Some(client) => gateway.client_catalog(context, client, |_| true).await,
-        None => None,
-    };
-    let catalog = own.map_or_else(|| gateway.catalog_builder().catalog().clone(), Arc::new);
-    let caller = context.caller.clone();
-    // The texts of all tools are looked through.
-    let search = move || search::search(&catalog, &caller, &search);
-    Ok(compute::run(context.caller.owner("search_tools"), search).await)
-}
-
-async fn describe_tool(
-    gateway: &Gateway,
-    context: &CallContext,
-    arguments: &[u8],
-    outgoing: Option<&Outgoing>,
-) -> Result<Value, String> {
-    let name: DescribeArguments = parse(arguments)?;
-    let target = find(gateway, context, &name, outgoing).await.map_err(|error| not_found(&name, &error))?;
-    let mut tool: Map<String, Value> = (*target.tool.definition).clone();
-    tool.insert("server".into(), name.server.into());
-    Ok(Value::Object(tool))
-}
-
-/// The tool that the caller names, also one that its server lists for this client alone.
-async fn find(
-    gateway: &Gateway,
-    context: &CallContext,
-    name: &DescribeArguments,
-    outgoing: Option<&Outgoing>,
-) -> Result<Target, FindError> {
-    let found = gateway.find(&context.caller, &name.server, &name.tool).await;
-    let upstream = || gateway.catalog_builder().catalog().server(&name.server)?.upstream().cloned();
-    match (found, outgoing.and_then(|outgoing| outgoing.client.as_ref())) {
-        (Err(FindError::Tool), Some(client)) => {
-            let upstream = upstream().ok_or(FindError::Tool)?;
-            gateway.find_for_client(context, &upstream, client, &name.tool, CatalogServer::tool).await
-        }
-        (found, _) => found,
+impl BuiltinCall<'_> {
+    /// The client that servers may ask for input.
+    fn client(&self) -> Option<&Client> {
+        self.outgoing?.client.as_ref()
     }
-}
 
-/// Calls a tool as a direct call would: progress and the server's questions to the client pass through.
-async fn call_tool(
-    gateway: &Gateway,
-    context: &CallContext,
-    arguments: &[u8],
-    outgoing: Option<&Outgoing>,
-    permit: Option<Permit>,
-) -> Result<Bytes, CallError> {
-    let call: CallToolArguments<'_> = match parse(arguments) {
-        Ok(call) => call,
-        Err(message) => return Ok(error_result(&message)),
-    };
-    let inner = call.arguments.map_or("{}", RawValue::get);
-    let name = DescribeArguments { server: call.server, tool: call.tool };
-    let (names, began) = ((&*name.server, &*name.tool), Instant::now());
-    let named = NamedCall::new(gateway, context, names, began);
-    let target = match named.found(find(gateway, context, &name, outgoing).await) {
-        Ok(target) => target,
-        Err(error) => return Ok(error_result(&not_found(&name, &error))),
-    };
-    if matches!(target.server.source, ServerSource::Gateway) {
-        let why = "the gateway's own tools cannot be called through call_tool; call them directly";
-        NamedCall::new(gateway, context, names, began).not_made(Outcome::INVALID_REQUEST.name(), why);
-        return Ok(error_result(why));
+    async fn list_servers(&self) -> Value {
+        let entries = self.gateway.servers(&self.context.caller).await.into_iter().map(|server| {
+            let mut entry =
+                json!({ "name": server.name, "state": server.state, "tools": server.tools.len() });
+            if let Some(reason) = server.reason {
+                entry["reason"] = reason.into();
+            }
+            entry
+        });
+        json!({ "servers": entries.collect::<Value>() })
     }
-    let send = |inner| async {
-        match outgoing {
-            Some(_) => gateway.call_checked(context, &target, inner, outgoing, permit).await,
-            None => gateway.call(context, &target, inner, permit).await,
+
+    async fn search_tools(&self, arguments: &[u8]) -> Result<Value, String> {
+        let search: SearchArguments = parse(arguments)?;
+        let own = match self.client() {
+            Some(client) => self.gateway.client_catalog(self.context, client, |_| true).await,
+            None => None,
+        };
+        let catalog = own.map_or_else(|| self.gateway.catalog_builder().catalog().clone(), Arc::new);
+        let caller = self.context.caller.clone();
+        // The texts of all tools are looked through.
+        let search = move || search::search(&catalog, &caller, &search);
+        Ok(compute::run(self.context.caller.owner("search_tools"), search).await)
+    }
+
+    async fn describe_tool(&self, arguments: &[u8]) -> Result<Value, String> {
+        let name: DescribeArguments = parse(arguments)?;
+        let target = self.find(&name).await.map_err(|error| not_found(&name, &error))?;
+        let mut tool: Map<String, Value> = (*target.tool.definition).clone();
+        tool.insert("server".into(), name.server.into());
+        Ok(Value::Object(tool))
+    }
+
+    /// The tool that the caller names, also one that its server lists for this client alone.
+    async fn find(&self, name: &DescribeArguments) -> Result<Target, FindError> {
+        let found = self.gateway.find(&self.context.caller, &name.server, &name.tool).await;
+        let upstream = || self.gateway.catalog_builder().catalog().server(&name.server)?.upstream().cloned();
+        match (found, self.client()) {
+            (Err(FindError::Tool), Some(client)) => {
+                let upstream = upstream().ok_or(FindError::Tool)?;
+                self.gateway
+                    .find_for_client(self.context, &upstream, client, &name.tool, CatalogServer::tool)
+                    .await
+            }
+            (found, _) => found,
         }
-    };
-    let classify = |result: Bytes| {
-        let members: Members<'_> = json::read(&result).unwrap_or_default();
-        let is_error = members.read("isError").unwrap_or(false);
-        (if is_error { Outcome::TOOL_ERROR } else { Outcome::OK }, result)
-    };
-    let found = FoundCall::new(context, &target, Bytes::copy_from_slice(inner.as_bytes()));
-    Ok(match gateway.serve_call(found, send, classify).await {
-        Ok(result) => result,
-        Err(NoResult::Rpc(error)) => error_result(&error.message),
-        Err(NoResult::Failed(CallError::Arguments(faults))) => {
-            error_result(&format!("{}: {faults}", name.server))
+    }
+
+    /// Calls a tool as a direct call would: progress and the server's questions to the client pass through.
+    async fn call_tool(&self, arguments: &[u8], permit: Option<Permit>) -> Result<Bytes, CallError> {
+        let Self { gateway, context, outgoing } = *self;
+        let call: CallToolArguments<'_> = match parse(arguments) {
+            Ok(call) => call,
+            Err(message) => return Ok(error_result(&message)),
+        };
+        let inner = call.arguments.map_or("{}", RawValue::get);
+        let name = DescribeArguments { server: call.server, tool: call.tool };
+        let (names, began) = ((&*name.server, &*name.tool), Instant::now());
+        let named = NamedCall::new(gateway, context, names, began);
+        let target = match named.found(self.find(&name).await) {
+            Ok(target) => target,
+            Err(error) => return Ok(error_result(&not_found(&name, &error))),
+        };
+        if matches!(target.server.source, ServerSource::Gateway) {
+            let why = "the gateway's own tools cannot be called through call_tool; call them directly";
+            NamedCall::new(gateway, context, names, began).not_made(Outcome::INVALID_REQUEST.name(), why);
+            return Ok(error_result(why));
         }
-        Err(NoResult::Failed(error)) => {
-            error_result(&format!("{}: {}", name.server, error.message_for(&context.caller)))
-        }
-    })
+        let send = |inner| async {
+            match outgoing {
+                Some(_) => gateway.call_checked(context, &target, inner, outgoing, permit).await,
+                None => gateway.call(context, &target, inner, permit).await,
+            }
+        };
+        let classify = |result: Bytes| {
+            let members = json::read::<Members<'_>>(&result);
+            let is_error = members.is_ok_and(|members| members.read("isError").unwrap_or(false));
+            (if is_error { Outcome::TOOL_ERROR } else { Outcome::OK }, result)
+        };
+        let found = FoundCall::new(context, &target, Bytes::copy_from_slice(inner.as_bytes()));
+        Ok(match gateway.serve_call(found, send, classify).await {
+            Ok(result) => result,
+            Err(NoResult::Rpc(error)) => error_result(&error.message),
+            Err(NoResult::Failed(CallError::Arguments(faults))) => {
+                error_result(&format!("{}: {faults}", name.server))
+            }
+            Err(NoResult::Failed(error)) => {
+                error_result(&format!("{}: {}", name.server, error.message_for(&context.caller)))
+            }
+        })
+    }
 }
 
 fn not_found(name: &DescribeArguments, error: &FindError) -> String {
