@@ -4,12 +4,21 @@
 //! trace on to the server; nothing is decided by them, since a caller can claim any id.
 
 mod context;
-mod origin;
 mod peer;
 mod random;
 mod request_id;
 
 pub use context::TraceContext;
-pub use origin::Origin;
 pub use peer::{Host, Peer};
 pub use request_id::RequestId;
+
+/// The id, the trace and the peer of a request.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Names the request to the caller and in the log.
+    pub request_id: RequestId,
+    /// The trace that the caller is part of.
+    pub trace: Option<TraceContext>,
+    /// Where the request came from, for the log only.
+    pub peer: Option<Peer>,
+}

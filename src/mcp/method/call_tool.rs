@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::pass_through::meta_for_server;
 use crate::catalog::arguments::object_in_text;
 use crate::catalog::{Caller, CatalogServer};
 use crate::gateway::builtin::error_result;
@@ -23,11 +24,7 @@ use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
 use crate::protocol::Era;
-use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED_PREFIX};
 use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
-
-/// Members of `_meta` for the gateway alone; the rest goes to the server.
-const OURS: [&str; 3] = [PROGRESS_TOKEN, "traceparent", "tracestate"];
 
 #[derive(Deserialize)]
 struct Params<'a> {
@@ -93,7 +90,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
     };
     let entries = request.mcp.gateway.forwarding_entries(&target);
     context.forwarded = forwarded(&request.mcp.keys, &request.head.headers, &entries);
-    let meta = params.meta.map(|meta| passed_on(meta, context.origin.trace.is_some())).unwrap_or_default();
+    let meta = meta_for_server(params.meta, context.origin.trace.is_some());
     let owner = request.caller.owner(target.server.name.as_str());
     let arguments = target.tool.read_texts(owner, request.slice(text)).await;
     let server_era = request.mcp.gateway.era_behind(&target, &arguments);
@@ -212,34 +209,4 @@ fn failed(target: &Target, error: &CallError, caller: &Caller) -> Bytes {
         _ => error.message_for(caller),
     };
     error_result(&format!("{}: {sentence}", target.server.name))
-}
-
-/// The members of `_meta` for the server, without the braces around them.
-///
-/// With a trace from the request's headers, that of the body is left out.
-fn passed_on(meta: &RawValue, has_trace: bool) -> String {
-    let Ok(mut members) = serde_json::from_str::<Members<'_>>(meta.get()) else { return String::new() };
-    let is_passed_on = |key: &str| {
-        let is_ours = OURS.contains(&key) && (has_trace || key == PROGRESS_TOKEN);
-        !is_ours && !key.starts_with(RESERVED_PREFIX)
-    };
-    members.0.retain(|(key, _)| is_passed_on(key));
-    one_line_text(members.inner())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clients_own_meta_goes_on_and_the_protocols_does_not() {
-        let of =
-            |text: &str, has_trace| passed_on(&RawValue::from_string(text.to_owned()).unwrap(), has_trace);
-        let text = r#"{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
-        assert_eq!(of(text, false), "");
-        assert_eq!(of("{\"example.com/a\":{\"b\":\n1.50}}", false), r#""example.com/a":{"b": 1.50}"#);
-        assert_eq!(of(r#"{"traceparent":"00-1"}"#, false), r#""traceparent":"00-1""#);
-        assert_eq!(of(r#"{"traceparent":"00-1"}"#, true), "");
-        assert_eq!(of("7", false), "");
-    }
 }

@@ -1,6 +1,7 @@
 //! Resources, prompts and completion of one server, passed through unchanged. [`crate::mcp::aggregate`] has those of all.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use crate::catalog::definition::Findings;
 use crate::compute;
@@ -10,7 +11,8 @@ use crate::mcp::input::bridge::Bridge;
 use crate::mcp::list_entries::{self, ListKind};
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
-use crate::protocol::{Era, error_code, meta, method};
+use crate::protocol::meta::{PROGRESS_TOKEN, RESERVED_PREFIX};
+use crate::protocol::{Era, error_code, method};
 use crate::upstream::error_text::of_wrong_result;
 use crate::upstream::{Reply, Upstream};
 
@@ -120,13 +122,41 @@ impl PassedParams {
     fn read(params: &str) -> Result<Self, Fault> {
         let mut members: Members<'_> =
             serde_json::from_str(params).map_err(|_| Fault::invalid_params("`params` must be an object"))?;
-        let mut meta: Members<'_> = members.read("_meta").unwrap_or_default();
-        meta.0.retain(|(key, _)| key != meta::PROGRESS_TOKEN && !key.starts_with(meta::RESERVED_PREFIX));
+        let meta = meta_for_server(members.get("_meta"), false);
         members.0.retain(|(key, _)| key != "_meta");
         let name = members.get("name").or_else(|| members.get("uri"));
         let name = name.and_then(|name| serde_json::from_str(name.get()).ok());
         let has_state = members.get("requestState").is_some();
-        let meta = one_line_text(meta.inner());
         Ok(Self { members: members.inner().into(), meta, name, has_state })
+    }
+}
+
+/// The members of `_meta` for the server, without the braces around them.
+///
+/// With a trace from the request's headers, that of the body is left out.
+pub fn meta_for_server(meta: Option<&RawValue>, has_trace: bool) -> String {
+    let meta = meta.and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
+    let mut meta = meta.unwrap_or_default();
+    let is_trace = |key: &str| has_trace && matches!(key, "traceparent" | "tracestate");
+    let is_own = |key: &str| key != PROGRESS_TOKEN && !key.starts_with(RESERVED_PREFIX) && !is_trace(key);
+    meta.0.retain(|(key, _)| is_own(key));
+    one_line_text(meta.inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_own_meta_goes_on_and_the_protocols_does_not() {
+        let of = |text: &str, has_trace| {
+            meta_for_server(Some(&RawValue::from_string(text.to_owned()).unwrap()), has_trace)
+        };
+        let text = r#"{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+        assert_eq!(of(text, false), "");
+        assert_eq!(of("{\"example.com/a\":{\"b\":\n1.50}}", false), r#""example.com/a":{"b": 1.50}"#);
+        assert_eq!(of(r#"{"traceparent":"00-1"}"#, false), r#""traceparent":"00-1""#);
+        assert_eq!(of(r#"{"traceparent":"00-1"}"#, true), "");
+        assert_eq!(of("7", false), "");
     }
 }
