@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::OptionFuture;
 use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -196,27 +197,17 @@ impl Sending<'_> {
         let asked_before = asking.as_ref().map(|asking| *asking.borrow()).unwrap_or_default();
         let mut deadline = Deadline::new(deadline, after, asked_before);
         let reply = loop {
-            let progressed = async {
-                match &progress {
-                    Some(progress) => progress.told().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let asked = async {
-                let Some(asking) = &mut asking else { return std::future::pending().await };
-                if asking.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
-                *asking.borrow_and_update()
-            };
             tokio::select! {
                 biased;
                 reply = &mut reply => break Some(reply),
-                () = progressed => {
+                Some(()) = OptionFuture::from(progress.as_ref().map(|progress| progress.told())) => {
                     has_progress = true;
                     deadline.extend();
                 }
-                now = asked => deadline.update(now),
+                Some(Ok(())) = OptionFuture::from(asking.as_mut().map(watch::Receiver::changed)) => {
+                    let now = asking.as_mut().map(|asking| *asking.borrow_and_update());
+                    deadline.update(now.unwrap_or_default());
+                }
                 () = deadline.passed() => break None,
             }
         };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use axum::response::sse::Event;
+use futures_util::future::OptionFuture;
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -111,15 +112,9 @@ impl NotificationStream {
             if let Some(waiting) = self.waiting.pop_front() {
                 return Some(waiting.to_string());
             }
-            let messages = async {
-                match &mut self.session {
-                    Some(listening) => listening.next().await,
-                    None => std::future::pending().await,
-                }
-            };
             let is_open = tokio::select! {
                 () = self.closing.cancelled() => false,
-                message = messages => match message {
+                Some(message) = OptionFuture::from(self.session.as_mut().map(Listening::next)) => match message {
                     Some(message) => match serde_json::from_slice::<&RawValue>(&message) {
                         Ok(_) => return event_text(&message),
                         Err(_) => continue,
