@@ -34,8 +34,8 @@
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
 //! 3  catalog
 //! 2  upstream
-//! 1  config
-//! 0  compute, file, json, memory_budget, protocol, shares, sync, telemetry, metrics, shutdown, systemd, trace
+//! 1  config, memory_budget
+//! 0  compute, file, json, protocol, shares, sync, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants

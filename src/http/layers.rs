@@ -24,7 +24,7 @@ use crate::metrics::HttpMetrics;
 use crate::shares::Principal;
 use crate::trace::{Peer, RequestId};
 
-/// `answer`; a refusal after an admission carries the caller's principal as an extension, for its line in the log.
+/// `answer`, with the caller's principal for the log if it is a refusal.
 pub fn under_key(principal: &Principal, mut answer: Response) -> Response {
     if !principal.is_anonymous() && !answer.status().is_success() {
         answer.extensions_mut().insert(principal.clone());
