@@ -23,6 +23,12 @@
             virtualMachineTests = import ./nix/tests { inherit lib pkgs self; };
           };
           local-gateway = pkgs.callPackage ./nix/local-gateway.nix { inherit mcpo; };
+          # Container images: `nix build .#image && podman load < result`.
+          image = pkgs.callPackage ./nix/image.nix { inherit mcpo-gateway; };
+          image-bare = pkgs.callPackage ./nix/image.nix {
+            inherit mcpo-gateway;
+            runtimes = false;
+          };
         }
         // lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") {
           # Both parts of an image of the whole host: `incus image import result/metadata/*.tar.xz result/squashfs/*.squashfs`.

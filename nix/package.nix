@@ -52,6 +52,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
 
   nativeBuildInputs = [ installShellFiles ];
   postInstall = ''
+    installManPage nix/man/mcpo.1 nix/man/mcpo.json.5
     install -Dm644 -t $out/share/mcpo nix/grafana/mcpo.json nix/prometheus/mcpo.rules.yml
     install -Dm644 -t $out/lib/systemd/system nix/systemd/mcpo.service nix/systemd/mcpo.socket
     substituteInPlace $out/lib/systemd/system/mcpo.service --replace-fail /usr/local/bin/mcpo $out/bin/mcpo

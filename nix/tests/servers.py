@@ -58,6 +58,15 @@ with subtest("Prometheus reads the gateway with its own key, which opens no serv
     prospero.wait_until_succeeds(query + " 'query=sum(mcpo_server_state{state=\"ready\"})' | grep -q '\"13\"'")
     prospero.fail(post("/time/get_current_time", NOW, keys["mcpo-prometheus"], host="miranda.incus"))
 
+with subtest("Prometheus has the alerts, and one begins while the gateway cannot be reached"):
+    alert = query + " 'query=ALERTS{alertname=\"McpoDown\",alertstate=\"pending\"}' | grep -q miranda.incus:25530"
+    prospero.fail(alert)
+    miranda.block()
+    prospero.wait_until_succeeds(alert)
+    miranda.unblock()
+    prospero.wait_until_fails(alert)
+    miranda.wait_until_succeeds(ready(13))
+
 with subtest("the configuration is where operators look for it, without a secret"):
     assert miranda.succeed("readlink -f /srv/mcpo/config.json /etc/mcpo/config.json | uniq | wc -l").strip() == "1"
     for secret in [*keys.values(), *tokens.values()]:

@@ -39,15 +39,15 @@ def why_not():
 
 
 class Machine:
-    def __init__(self, binds, files, name="machine", network=None, prepare=None):
+    def __init__(self, binds, files, name="machine", network=None, prepare=None, system="/"):
         """`binds` maps paths inside to paths of the host, read-only; `files` maps paths inside to texts.
 
         `network` is a `network.Port`; without one the machine has a loopback alone. `prepare` is called with the
-        machine's root before the boot.
+        machine's root before the boot. `system` is the file system that is booted.
         """
         self.name = f"mcpo-appliance-{os.getpid()}-{name}"
         self.binds, self.files = binds, files
-        self.network, self.prepare = network, prepare
+        self.network, self.prepare, self.system = network, prepare, system
         self.folder = None
         self.mounts, self.groups = [], []
         self.container = self.leader = None
@@ -65,7 +65,7 @@ class Machine:
         self._mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", self.folder)
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir()
-        layers = f"lowerdir=/,upperdir={self.folder}/upper,workdir={self.folder}/work"
+        layers = f"lowerdir={self.system},upperdir={self.folder}/upper,workdir={self.folder}/work"
         self._mount("-t", "overlay", "-o", layers, "overlay", root)
         for path, text in self.files.items():
             self._place(root, path, text)

@@ -3,6 +3,7 @@
 The recorded units (tests/appliance/units) are taken as they are. Where they name a path in the Nix store, the program
 that would be there is put there: the gateway under test, the real servers, the stand-ins.
 """
+import json
 import os
 import re
 import shutil
@@ -113,9 +114,11 @@ def programs_of(name):
 
 
 class Site:
-    def __init__(self, layout, binary):
-        self.layout = layout
-        self.nodes = sorted(folder.name for folder in (UNITS / layout).iterdir())
+    def __init__(self, layout, binary, system="/"):
+        """`system` is the file system that its machines boot; another than this one has units of its own."""
+        self.layout, self.system = layout, system
+        self.units = UNITS / ("newer" if system != "/" else layout)
+        self.nodes = sorted(folder.name for folder in self.units.iterdir())
         self.network = Network(self.nodes)
         self.scratch = Path(tempfile.mkdtemp(prefix="mcpo-site-"))
         self.machines = {name: self._machine(name, binary) for name in self.nodes}
@@ -139,7 +142,7 @@ class Site:
         return [TESTS / "common/prelude.py", TESTS / f"layouts/{self.layout}.py", script]
 
     def _machine(self, name, binary):
-        recorded = UNITS / self.layout / name
+        recorded = self.units / name
         binds = {
             "/opt/mcpo-tests/mcpo": binary,
             "/opt/mcpo-tests/servers": ROOT / "tests/servers",
@@ -165,14 +168,19 @@ class Site:
                 files[path] = (recorded / file).read_text()
         if "/etc/prometheus.json" in files:
             files["/etc/systemd/system/prometheus.service"] = PROMETHEUS
+            files |= {
+                rules: (ROOT / "nix/prometheus" / Path(rules).name).read_text()
+                for rules in json.loads(files["/etc/prometheus.json"])["rule_files"]
+            }
         if (recorded / "nginx.conf").exists():
             files["/etc/nginx.conf"] = NGINX_HTTP + (recorded / "nginx.conf").read_text() + "}\n"
             files["/etc/systemd/system/nginx.service"] = NGINX
-        return driver.Machine(binds, files, name, self.network.ports[name], lambda root: self._prepare(root, recorded))
+        prepare = lambda root: self._prepare(root, recorded)  # noqa: E731
+        return driver.Machine(binds, files, name, self.network.ports[name], prepare, self.system)
 
     def _hosts(self):
         for name, port in self.network.ports.items():
-            names = (UNITS / self.layout / name / "names").read_text().split()
+            names = (self.units / name / "names").read_text().split()
             yield f"{port.address} {' '.join(names)}\n"
 
     def _prepare(self, root, recorded):

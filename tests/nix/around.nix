@@ -6,10 +6,6 @@ let
   evaluate = import ./evaluate.nix;
   lib = import ./stand-in/lib.nix;
   inherit (lib) mkOption types;
-  pkgs = import ./stand-in/packages.nix {
-    inherit lib;
-    system = "x86_64-linux";
-  };
   of = modules: evaluate (modules ++ [ { system.stateVersion = "26.05"; } ]);
 
   # The options of the two that the README sets or reads, with their meaning.
@@ -66,22 +62,7 @@ let
     }
   ];
 
-  home =
-    (lib.evalModules {
-      specialArgs = { inherit pkgs; };
-      modules = [
-        ../../nix/home-manager.nix
-        {
-          options.home.packages = mkOption { type = types.listOf types.package; };
-          options.systemd.user.services = mkOption { type = types.anything; };
-          config.services.mcpo-gateway = {
-            enable = true;
-            path = [ pkgs.nodejs ];
-            settings.mcpServers.time.command = "/bin/time-server";
-          };
-        }
-      ];
-    }).config;
+  home = (import ./home.nix).config;
 
   cases = {
     "sops-nix" =
@@ -103,7 +84,7 @@ let
       && builtins.any (lib.hasInfix "anyone who reaches mcp.example.org") front.warnings;
     "a gateway of one user" =
       lib.hasInfix "/bin/mcpo --config /nix/store/" home.systemd.user.services.mcpo.Service.ExecStart
-      && lib.hasInfix "-nodejs/bin:" home.systemd.user.services.mcpo.Service.Environment
+      && lib.hasInfix "-mcp-server-time/bin:" home.systemd.user.services.mcpo.Service.Environment
       && builtins.length home.home.packages == 1;
   };
 in

@@ -109,20 +109,38 @@ let
       "prometheus.json" =
         builtins.toJSON {
           global = prometheus.globalConfig;
+          # Files of the repository, which are put there.
+          rule_files = map (file: "/etc/${baseNameOf file}") prometheus.ruleFiles;
           scrape_configs = prometheus.scrapeConfigs;
         }
         + "\n";
     };
 
-  layouts = builtins.mapAttrs (_: layout: builtins.mapAttrs node layout.nodes) (
-    import ../../nix/tests/layouts
-  );
+  definitions = import ../../nix/tests/layouts;
+  layouts = builtins.mapAttrs (_: layout: builtins.mapAttrs node layout.nodes) definitions // {
+    # For a systemd that has more than Debian 12's.
+    newer = builtins.mapAttrs (
+      name: module:
+      node name {
+        imports = [ module ];
+        systemd.package.version = "257";
+      }
+    ) definitions.isolation.nodes;
+  };
 
   # The host as it is deployed has the units of the gateway and its servers that the layout's miranda has.
   ofGateway = lib.filterAttrs (name: _: lib.hasInfix "mcpo" name);
   deployed = ofGateway (unitsOf (evaluated [ ../../nix/hosts/miranda.nix ]));
+
+  # A gateway of one user, as home-manager has it.
+  home = import ./home.nix;
+  ofUser = {
+    "mcpo.service" = home.text;
+    "config.json" = builtins.toJSON home.config.services.mcpo-gateway.settings + "\n";
+    "store-paths" = joined (storePaths home.text);
+  };
 in
 if deployed == ofGateway layouts.ouranos.miranda then
-  layouts
+  layouts // { home.user = ofUser; }
 else
   throw "nix/hosts/miranda.nix gives other units than the miranda of the VM tests"

@@ -26,9 +26,11 @@ in
     prospero.imports = [
       ../../hosts/prospero-scrape.nix
       {
+        services.mcpo-gateway.prometheusRules.enable = true;
         services.prometheus = {
           enable = true;
           globalConfig.scrape_interval = "1s";
+          globalConfig.evaluation_interval = "1s";
         };
       }
     ];

@@ -49,6 +49,7 @@ let
       step: last: list:
       if list == [ ] then last else step (head list) (foldr step last (builtins.tail list));
     last = list: elemAt list (length list - 1);
+    boolToString = value: if value then "true" else "false";
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: list: if condition then list else [ ];
     optionalString = condition: text: if condition then text else "";

@@ -32,6 +32,7 @@ let
 
   named = lib.genAttrs [
     "bash"
+    "cacert"
     "cargo"
     "cargo-nextest"
     "chromedriver"
@@ -54,6 +55,7 @@ let
     "rustc"
     "rustfmt"
     "systemd"
+    "tzdata"
     "uv"
   ] (name: package name { });
 
@@ -130,6 +132,14 @@ let
           text = "#!/usr/bin/env bash\nset -euo pipefail\nexport PATH=${lib.makeBinPath runtimeInputs}:$PATH\n${text}";
         }
       );
+    dockerTools = {
+      binSh = package "bin-sh" { };
+      usrBinEnv = package "usr-bin-env" { };
+      fakeNss.override = lines: package "fake-nss" lines;
+      buildLayeredImage =
+        { name, contents, ... }@attributes:
+        package name (builtins.deepSeq (map toString contents) attributes);
+    };
     linkFarm =
       name: parts: package name (builtins.deepSeq (lib.mapAttrsToList (_: toString) parts) { });
     symlinkJoin = { name, ... }@attributes: package name attributes;
