@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::shares::Principal;
+use crate::sync::lock;
 
 /// Bodies up to this size reserve nothing, in bytes. Most arguments are a hundred bytes.
 pub const SMALL: usize = 64 * 1024;
@@ -143,7 +144,7 @@ impl MemoryBudget {
     }
 
     fn state(&self) -> MutexGuard<'_, Balance> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Ends the slowest transfer that keeps `owner` from its bytes, if one is slow.

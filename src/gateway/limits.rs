@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, MonotonicClock};
@@ -16,6 +16,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::config::{Config, RateConfig};
 use crate::shares::{Bounds, Exceeded, Principal, Thing};
+use crate::sync::lock;
 
 /// The `Retry-After` of a caller at its concurrency: the end of a call cannot be known.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -159,7 +160,7 @@ impl EarlyPermit {
 
     /// The permit, unless there was none or a call took it.
     pub fn take(&self) -> Option<Permit> {
-        self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(self.0.as_ref()?).take()
     }
 }
 

@@ -4,7 +4,7 @@
 //! that the client opened with GET. Both belong to the session, so no message reaches another client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use crate::mcp::message::ClientAnswer;
 use crate::mcp::response::fault::Fault;
 use crate::protocol::{json_rpc, notification};
 use crate::shares::Principal;
+use crate::sync::lock;
 use crate::upstream::message_queue::{Receiver, Sender};
 use crate::upstream::progress::queue;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide, Connection, MessageHandler, Question};
@@ -126,7 +127,7 @@ impl SessionClient {
     /// Opens the route of a request in progress; messages for the client go to `to` meanwhile.
     pub fn request(self: &Arc<Self>, to: Sender) -> ClientRoute {
         let number = self.number();
-        self.routes().requests.push((number, to));
+        lock(&self.routes).requests.push((number, to));
         ClientRoute { client: self.clone(), number }
     }
 
@@ -134,7 +135,7 @@ impl SessionClient {
     pub fn stream(self: &Arc<Self>) -> (ClientRoute, Receiver) {
         let (to, messages) = queue();
         let number = self.number();
-        self.routes().stream = Some((number, to));
+        lock(&self.routes).stream = Some((number, to));
         (ClientRoute { client: self.clone(), number }, messages)
     }
 
@@ -181,7 +182,7 @@ impl SessionClient {
 
     /// Sends a message on the first route that takes it; false when none does.
     fn send(&self, message: Bytes) -> bool {
-        let routes = self.routes();
+        let routes = lock(&self.routes);
         let newest = routes.requests.iter().rev().map(|(_, to)| to);
         let mut routes = newest.chain(routes.stream.as_ref().map(|(_, to)| to));
         routes.any(|to| to.offer(message.clone()))
@@ -219,10 +220,6 @@ impl SessionClient {
 
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn routes(&self) -> MutexGuard<'_, Routes> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -270,7 +267,7 @@ impl Drop for Round<'_> {
 
 impl Drop for ClientRoute {
     fn drop(&mut self) {
-        let mut routes = self.client.routes();
+        let mut routes = lock(&self.client.routes);
         routes.requests.retain(|(number, ..)| *number != self.number);
         if routes.stream.as_ref().is_some_and(|(number, _)| *number == self.number) {
             routes.stream = None;

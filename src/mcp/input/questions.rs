@@ -1,12 +1,13 @@
 //! Open questions to one client: those of servers, and those for results that require input.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::mcp::message::ClientAnswer;
+use crate::sync::lock;
 use crate::upstream::{Connection, Question};
 
 /// Open questions over one connection; further ones are refused.
@@ -34,7 +35,7 @@ impl Questions {
     ///
     /// The receiver of the answer, when the question could not be sent.
     pub fn note(&self, number: u64, awaited: Awaited, ask: impl FnOnce() -> bool) -> Result<(), Awaited> {
-        let mut open = self.open();
+        let mut open = lock(&self.0);
         if !ask() {
             return Err(awaited);
         }
@@ -43,7 +44,7 @@ impl Questions {
     }
 
     pub fn take(&self, number: u64) -> Option<Awaited> {
-        self.open().remove(&number)
+        lock(&self.0).remove(&number)
     }
 
     /// Takes the question that was asked over `link` under the server's own `id`.
@@ -52,7 +53,7 @@ impl Questions {
             Awaited::Server { question, .. } => is_over(question, link) && &*question.id == id,
             Awaited::Round(_) => false,
         };
-        match self.open().extract_if(is_it).next()? {
+        match lock(&self.0).extract_if(is_it).next()? {
             (number, Awaited::Server { question, .. }) => Some((number, question)),
             (_, Awaited::Round(_)) => None,
         }
@@ -60,21 +61,17 @@ impl Questions {
 
     /// Takes all questions, which answers those of servers with an error.
     pub fn clear(&self) {
-        let _answered_without_the_lock = std::mem::take(&mut *self.open());
+        let _answered_without_the_lock = std::mem::take(&mut *lock(&self.0));
     }
 
     /// The number of open questions that were asked over `link`.
     pub fn over(&self, link: &Arc<dyn Connection>) -> usize {
         let is_over = |awaited: &&Awaited| matches!(awaited, Awaited::Server { question, .. } if is_over(question, link));
-        self.open().values().filter(is_over).count()
+        lock(&self.0).values().filter(is_over).count()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.open().is_empty()
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Awaited>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).is_empty()
     }
 }
 

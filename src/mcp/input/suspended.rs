@@ -7,7 +7,7 @@
 //! once, within a few minutes, and only for the same key in the same profile at the same endpoint with the same request.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::OptionFuture;
@@ -25,6 +25,7 @@ use crate::mcp::response::fault::{self, Fault};
 use crate::mcp::response::finished::Finished;
 use crate::mcp::session::id::{digest, new_id};
 use crate::shares::{Bounds, Principal};
+use crate::sync::lock;
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide, MessageHandler};
@@ -93,7 +94,7 @@ impl SuspendedRequests {
         side: &ClientSide,
         handler: Arc<dyn MessageHandler>,
     ) -> (ConnectionSlot, Client) {
-        let mut slots = self.slots();
+        let mut slots = lock(&self.slots);
         let taken = slots.entry(side.key).or_default();
         let number =
             (0..).find(|number| !taken.contains(number)).expect("there are more numbers than callers");
@@ -160,7 +161,7 @@ impl SuspendedRequests {
         answers: &Members<'_>,
     ) -> Result<ActiveRequest, Fault> {
         let found = {
-            let mut waiting = self.waiting();
+            let mut waiting = lock(&self.waiting);
             let is_theirs = waiting.get(state).is_some_and(|waiting| waiting.key == *key);
             if is_theirs { waiting.remove(state) } else { None }
         };
@@ -175,17 +176,17 @@ impl SuspendedRequests {
 
     /// Whether a request waits under that name.
     pub fn knows(&self, state: &str) -> bool {
-        self.waiting().contains_key(state)
+        lock(&self.waiting).contains_key(state)
     }
 
     /// Whether a request of the caller's key waits for its client.
     pub fn asks(&self, caller: &Caller) -> bool {
-        self.waiting().values().any(|waiting| waiting.key.principal == caller.principal.clone())
+        lock(&self.waiting).values().any(|waiting| waiting.key.principal == caller.principal)
     }
 
     /// The tool of the call that waits under that name.
     pub fn tool_of(&self, key: &RequestKey, state: &str) -> Option<Arc<CatalogTool>> {
-        let waiting = self.waiting();
+        let waiting = lock(&self.waiting);
         waiting.get(state).filter(|waiting| waiting.key == *key)?.active.called.tool.get().cloned()
     }
 
@@ -201,7 +202,7 @@ impl SuspendedRequests {
             return Finished::Fault(Fault::internal("the kernel gives no random numbers"));
         };
         let state = format!("{STATE}{id}");
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.waiting);
         let own = waiting.values().filter(|waiting| waiting.key.principal == key.principal).count();
         let each = if key.principal.is_anonymous() { MOST } else { MOST_OF_KEY };
         if (Bounds { all: MOST, each }).check(own, waiting.len()).is_err() {
@@ -213,7 +214,7 @@ impl SuspendedRequests {
         let clock = tokio::spawn(async move {
             let late = closing.run_until_cancelled(sleep(ANSWERED_WITHIN)).await;
             // Dropping the request cancels it at its server.
-            let given_up = this.upgrade().and_then(|this| this.waiting().remove(&name));
+            let given_up = this.upgrade().and_then(|this| lock(&this.waiting).remove(&name));
             if let (Some(waiting), Some(())) = (given_up, late) {
                 let why = "the caller did not come back with the input that it was asked for";
                 waiting.active.give_up(Outcome::INPUT_UNAVAILABLE, why);
@@ -232,7 +233,7 @@ impl SuspendedRequests {
     /// Ends the requests of the key `name` that wait.
     pub fn end_of(&self, name: &str) {
         let ended: Vec<SuspendedRequest> = {
-            let mut waiting = self.waiting();
+            let mut waiting = lock(&self.waiting);
             waiting
                 .extract_if(|_, waiting| waiting.key.principal.key_name() == Some(name))
                 .map(|(_, ended)| ended)
@@ -241,19 +242,11 @@ impl SuspendedRequests {
         // Dropping the requests cancels them at their servers, which must not happen under the lock.
         drop(ended);
     }
-
-    fn waiting(&self) -> MutexGuard<'_, HashMap<String, SuspendedRequest>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<[u8; 32], BTreeSet<u32>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut slots = self.suspended.slots();
+        let mut slots = lock(&self.suspended.slots);
         if let Some(taken) = slots.get_mut(&self.alike) {
             taken.remove(&self.number);
             if taken.is_empty() {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mcp::response::sse::KEEP_ALIVE;
 use crate::memory_budget::{MemoryBudget, Reservation};
 use crate::shares::Principal;
+use crate::sync::lock;
 
 /// How long a request runs without a reader: the SDKs reconnect within about a second, twice at most.
 const GRACE: Duration = Duration::from_secs(10);
@@ -101,7 +102,7 @@ impl EventLogs {
     pub fn open(self: &Arc<Self>, primes: bool) -> (LogWriter, LogReader) {
         let log = Arc::new(watch::Sender::new(Log { first: 1, ..Log::default() }));
         let number = {
-            let mut streams = self.lock();
+            let mut streams = lock(&self.streams);
             let number = streams.next;
             streams.next += 1;
             streams.logs.insert(number, log.clone());
@@ -115,18 +116,18 @@ impl EventLogs {
     pub fn resume(self: &Arc<Self>, id: &str) -> Option<LogReader> {
         let (number, event) = id.split_once('-')?;
         let (number, event): (u64, u64) = (number.parse().ok()?, event.parse().ok()?);
-        let log = self.lock().logs.get(&number)?.clone();
+        let log = lock(&self.streams).logs.get(&number)?.clone();
         let is_said = event < log.borrow().next();
         is_said.then(|| LogReader::new(self, number, event + 1, &log, false))
     }
 
     fn forget(&self, number: u64) {
-        self.lock().logs.remove(&number);
+        lock(&self.streams).logs.remove(&number);
     }
 
     /// Drops the oldest finished streams without a reader, while there are too many; never the newest.
     fn trim(&self) {
-        let mut streams = self.lock();
+        let mut streams = lock(&self.streams);
         let mut bytes: usize = streams.logs.values().map(|log| log.borrow().bytes).sum();
         let sizes = streams.logs.iter().map(|(number, log)| (*number, log.borrow()));
         let over: Vec<_> =
@@ -138,10 +139,6 @@ impl EventLogs {
             streams.logs.remove(number);
             bytes -= size;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,9 @@
 //! A client must not give two requests the same id (2025-11-25, basic, "Requests"); a client that does cancels both.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::sync::lock;
 use tokio_util::sync::CancellationToken;
 
 /// The requests in flight. Only the session's own requests meet at this lock.
@@ -32,7 +33,7 @@ impl RequestsInFlight {
     pub fn add(self: &Arc<Self>, id: &str) -> CancellableRequest {
         let cancelled = CancellationToken::new();
         let request = (id.into(), cancelled.clone());
-        let mut table = self.table();
+        let mut table = lock(&self.0);
         table.count += 1;
         let number = table.count;
         table.by_number.insert(number, request);
@@ -42,31 +43,27 @@ impl RequestsInFlight {
 
     /// Cancels the request `id`, if it is in flight.
     pub fn cancel(&self, id: &str) {
-        for (_, cancelled) in self.table().by_number.values().filter(|(known, _)| **known == *id) {
+        for (_, cancelled) in lock(&self.0).by_number.values().filter(|(known, _)| **known == *id) {
             cancelled.cancel();
         }
     }
 
     /// Cancels all requests in flight.
     pub fn cancel_all(&self) {
-        for (_, cancelled) in self.table().by_number.values() {
+        for (_, cancelled) in lock(&self.0).by_number.values() {
             cancelled.cancel();
         }
     }
 
     /// Whether no request is in flight.
     pub fn is_empty(&self) -> bool {
-        self.table().by_number.is_empty()
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).by_number.is_empty()
     }
 }
 
 impl Drop for CancellableRequest {
     fn drop(&mut self) {
-        let _ended = self.requests.table().by_number.remove(&self.number);
+        let _ended = lock(&self.requests.0).by_number.remove(&self.number);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use super::in_flight::RequestsInFlight;
 use super::resource_subscription::ResourceSubscription;
 use crate::mcp::input::client::{ClientRoute, SessionClient};
 use crate::protocol::revision::POLLING_SINCE;
+use crate::sync::lock;
 use crate::upstream::message_queue::Receiver;
 
 /// A session: its client, its requests in flight, its subscriptions and its last use.
@@ -141,7 +142,7 @@ impl Session {
 
     /// The resources that the client follows, by the client's names.
     pub fn followed(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, ResourceSubscription>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.followed)
     }
 
     /// Opens the stream that belongs to no request, in place of an earlier one.

@@ -4,7 +4,7 @@
 //! A look-up takes no lock. Opening and ending a session takes a short one, with any number of sessions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -16,6 +16,7 @@ use super::state::Session;
 use crate::catalog::Caller;
 use crate::mcp::endpoint::Endpoint;
 use crate::shares::{Bound, Bounds, Principal, Seldom, Thing};
+use crate::sync::lock;
 
 /// The resource that callers share, for messages about its limit.
 const SESSIONS: Thing = Thing { setting: "sessions", plural: "sessions" };
@@ -65,7 +66,7 @@ impl Sessions {
         let table = self.table.pin();
         table.insert(Box::from(session.id.as_bytes()), session.clone());
         {
-            let mut order = self.order();
+            let mut order = lock(&self.order);
             while let Some(rested) = order.rested(millis(idle), now) {
                 order.remove(&rested);
                 ended.push(rested);
@@ -117,20 +118,20 @@ impl Sessions {
 
     /// Ends a session: its id is unknown from now on, its streams close, and its subscriptions end.
     pub fn end(&self, session: &Session) {
-        self.order().remove(session);
+        lock(&self.order).remove(session);
         self.table.pin().remove(session.id.as_bytes());
         session.end();
     }
 
     /// Ends the sessions of the key `name`.
     pub fn end_of(&self, name: &str) {
-        let own = self.order().all_of_key(name);
+        let own = lock(&self.order).all_of_key(name);
         own.iter().for_each(|session| self.end(session));
     }
 
     #[cfg(test)]
     fn count(&self) -> usize {
-        self.order().count()
+        lock(&self.order).count()
     }
 
     fn log_eviction(&self, evicted: &Session, newcomer: &Principal, shares: Bounds, bound: Bound) {
@@ -141,10 +142,6 @@ impl Sessions {
 
     fn now(&self) -> u64 {
         millis(self.began.elapsed())
-    }
-
-    fn order(&self) -> MutexGuard<'_, Order> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

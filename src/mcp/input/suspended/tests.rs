@@ -59,9 +59,9 @@ async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
     assert_eq!(began.elapsed(), GATHER_LONGEST);
     assert_eq!(result["inputRequests"].as_object().unwrap().len(), 40);
     // Further ones wait for the next round, or are refused; all have an answer once the request is over.
-    assert_eq!(suspended.waiting().len(), 1);
+    assert_eq!(lock(&suspended.waiting).len(), 1);
     sleep(ANSWERED_WITHIN + GATHER).await;
-    assert_eq!((suspended.waiting().len(), link.messages().len()), (0, 40));
+    assert_eq!((lock(&suspended.waiting).len(), link.messages().len()), (0, 40));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn a_request_that_ends_while_questions_are_gathered_is_not_held_up() {
         }
     })
     .await;
-    assert_eq!((result, suspended.waiting().len()), ("done".into(), 0));
+    assert_eq!((result, lock(&suspended.waiting).len()), ("done".into(), 0));
     assert!(link.messages().iter().all(|answer| answer["error"].is_object()), "each has its answer");
     assert_eq!(link.messages().len(), 5);
 }

@@ -5,7 +5,7 @@ fn logs() -> Arc<EventLogs> {
 }
 
 fn kept(logs: &EventLogs) -> Vec<u64> {
-    logs.lock().logs.keys().copied().collect()
+    lock(&logs.streams).logs.keys().copied().collect()
 }
 
 #[test]

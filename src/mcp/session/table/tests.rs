@@ -105,7 +105,11 @@ fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
     let of_many: Vec<_> = (0..89).map(|_| open(&many)).collect();
     let in_profile = caller(Some("many"), Some("small"));
     let variant = open(&in_profile);
-    assert_eq!(sessions.order().count_of(&many.principal), 90, "one key is one caller in all its profiles");
+    assert_eq!(
+        lock(&sessions.order).count_of(&many.principal),
+        90,
+        "one key is one caller in all its profiles"
+    );
     // Its own share is used up.
     open(&many);
     assert!(!knows(&sessions, &of_many[0], &many, &Endpoint::All) && of_many[0].ended.is_cancelled());
@@ -114,7 +118,7 @@ fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
     for number in 0..12 {
         open(&others[number % 3]);
     }
-    assert_eq!((sessions.count(), sessions.order().count_of(&many.principal)), (100, 87));
+    assert_eq!((sessions.count(), lock(&sessions.order).count_of(&many.principal)), (100, 87));
     assert!(
         knows(&sessions, &of_few, &few, &Endpoint::All),
         "it rested longest of all, and its caller has few"
