@@ -39,6 +39,9 @@ def why_not():
 
 
 class Machine:
+    # Whether it is plugged into the network of its site.
+    shares_network = True
+
     def __init__(self, binds, files, name="machine", network=None, prepare=None, system="/"):
         """`binds` maps paths inside to paths of the host, read-only; `files` maps paths inside to texts.
 

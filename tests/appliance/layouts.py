@@ -114,9 +114,9 @@ def programs_of(name):
 
 
 class Site:
-    def __init__(self, layout, binary, system="/"):
+    def __init__(self, layout, binary, system="/", machine=driver.Machine):
         """`system` is the file system that its machines boot; another than this one has units of its own."""
-        self.layout, self.system = layout, system
+        self.layout, self.system, self.machine = layout, system, machine
         self.units = UNITS / ("newer" if system != "/" else layout)
         self.nodes = sorted(folder.name for folder in self.units.iterdir())
         self.network = Network(self.nodes)
@@ -125,7 +125,8 @@ class Site:
 
     def start(self):
         subprocess.run(["bash", TESTS / "common/certificates.sh", self.scratch], check=True)
-        self.network.start()
+        if self.machine.shares_network:
+            self.network.start()
         for machine in self.machines.values():
             machine.launch()
         for machine in self.machines.values():
@@ -176,7 +177,7 @@ class Site:
             files["/etc/nginx.conf"] = NGINX_HTTP + (recorded / "nginx.conf").read_text() + "}\n"
             files["/etc/systemd/system/nginx.service"] = NGINX
         prepare = lambda root: self._prepare(root, recorded)  # noqa: E731
-        return driver.Machine(binds, files, name, self.network.ports[name], prepare, self.system)
+        return self.machine(binds, files, name, self.network.ports[name], prepare, self.system)
 
     def _hosts(self):
         for name, port in self.network.ports.items():
