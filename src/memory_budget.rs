@@ -121,11 +121,9 @@ impl MemoryBudget {
         let leaves_half = state.taken + bytes <= state.size / 2
             && (owner.is_anonymous() || state.of(owner) + bytes <= state.of_owner / 2);
         if !leaves_half {
-            drop(state);
             return None;
         }
         state.take(owner, bytes);
-        drop(state);
         reservation.bytes = bytes;
         Some(reservation)
     }

@@ -80,9 +80,8 @@ impl ExposedNames {
         servers: &'a [Arc<CatalogServer>],
         name: &str,
     ) -> Option<(&'a Arc<CatalogServer>, &'a Arc<CatalogTool>)> {
-        let (server, tool) = self.place(name)?;
-        let server = &servers[server];
-        Some((server, server.tools.get(tool)?))
+        let (server, position) = self.place(servers, name)?;
+        Some((server, server.tools.get(position)?))
     }
 
     /// The quarantined tool with the exposed name `name`, and its server.
@@ -91,14 +90,17 @@ impl ExposedNames {
         servers: &'a [Arc<CatalogServer>],
         name: &str,
     ) -> Option<(&'a Arc<CatalogServer>, &'a Arc<CatalogTool>)> {
-        let (server, tool) = self.place(name)?;
-        let server = &servers[server];
-        Some((server, server.quarantined.get(tool.checked_sub(server.tools.len())?)?))
+        let (server, position) = self.place(servers, name)?;
+        Some((server, server.quarantined.get(position.checked_sub(server.tools.len())?)?))
     }
 
-    /// The positions of the server and of its tool with the exposed name `name`.
-    fn place(&self, name: &str) -> Option<(usize, usize)> {
+    /// The server of the tool with the exposed name `name`, and the tool's position among all that are known.
+    fn place<'a>(
+        &self,
+        servers: &'a [Arc<CatalogServer>],
+        name: &str,
+    ) -> Option<(&'a Arc<CatalogServer>, usize)> {
         let server = *self.indexes.get(self.namespace.server_of(name)?)?;
-        Some((server, *self.servers[server].positions.get(name)?))
+        Some((&servers[server], *self.servers[server].positions.get(name)?))
     }
 }

@@ -94,3 +94,20 @@ fn lacks_items_below(schema: &Value, lacks: fn(&Map<String, Value>) -> bool, dep
         visit(holds, value, |_, schema| lacks_items_below(schema, lacks, depth + 1))
     })
 }
+
+/// The value that the pointer `reference` leads to; `None` for the root itself.
+pub fn target<'a>(whole: &'a Map<String, Value>, reference: &str) -> Option<&'a Value> {
+    let mut tokens = reference.strip_prefix("#/")?.split('/').map(unescaped);
+    let first = whole.get(&tokens.next()?)?;
+    tokens.try_fold(first, |at, token| match at {
+        Value::Object(members) => members.get(&token),
+        Value::Array(items) => items.get(token.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// One token of a JSON Pointer in a fragment.
+fn unescaped(token: &str) -> String {
+    let token = percent_encoding::percent_decode_str(token).decode_utf8_lossy();
+    token.replace("~1", "/").replace("~0", "~")
+}

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::pattern::is_portable;
-use crate::catalog::subschemas::{Holds, holds, visit};
+use crate::catalog::subschemas::{Holds, holds, target, visit};
 use crate::catalog::weight::{weight, weight_of_members};
 use crate::json::clip;
 
@@ -74,23 +74,6 @@ fn root_within(schema: &Map<String, Value>, whole: &Map<String, Value>, steps: u
         }
     };
     if is { Root::Object } else { Root::Other }
-}
-
-/// The value that the pointer `reference` leads to; `None` for the root itself.
-pub fn target<'a>(whole: &'a Map<String, Value>, reference: &str) -> Option<&'a Value> {
-    let mut tokens = reference.strip_prefix("#/")?.split('/').map(unescaped);
-    let first = whole.get(&tokens.next()?)?;
-    tokens.try_fold(first, |at, token| match at {
-        Value::Object(members) => members.get(&token),
-        Value::Array(items) => items.get(token.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-/// One token of a JSON Pointer in a fragment.
-fn unescaped(token: &str) -> String {
-    let token = percent_encoding::percent_decode_str(token).decode_utf8_lossy();
-    token.replace("~1", "/").replace("~0", "~")
 }
 
 /// The schema without its `$id`, if it has one.

@@ -8,10 +8,9 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::flaw::{Flaws, Verdict, mended_list};
-use super::output::target;
 use super::pattern::is_python;
 use crate::catalog::earlier_drafts::respelled;
-use crate::catalog::subschemas::{Holds, holds};
+use crate::catalog::subschemas::{Holds, holds, target};
 
 const CURRENT: &str = "https://json-schema.org/draft/2020-12/schema";
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];

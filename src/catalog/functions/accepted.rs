@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::subschemas::{give_items, is_of_arrays};
+use crate::catalog::subschemas::{give_items, is_of_arrays, target};
 
 /// Keywords that must not stand at the root.
 const NOT_AT_ROOT: [&str; 5] = ["anyOf", "oneOf", "allOf", "enum", "not"];
@@ -56,12 +56,7 @@ pub(super) fn describe(schema: &mut Map<String, Value>, words: &[String]) {
 
 /// What the root refers to, within itself.
 fn referred(root: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let pointer = root.get("$ref")?.as_str()?.strip_prefix("#/")?;
-    let target = pointer.split('/').try_fold(None, |at: Option<&Value>, part| match at {
-        None => Some(root.get(part)),
-        Some(at) => Some(at.get(part)),
-    });
-    target??.as_object().cloned()
+    target(root, root.get("$ref")?.as_str()?)?.as_object().cloned()
 }
 
 /// The properties of the root's alternatives; required is only what all of them ask for.

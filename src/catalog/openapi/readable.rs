@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::catalog::subschemas::{give_items, is_of_arrays, lacks_items};
+use crate::catalog::subschemas::{give_items, is_of_arrays, lacks_items, target};
 
 /// `schema` with what it says of properties in alternatives at its root said at the root, too, and with the items of arrays;
 /// `None` when that changes nothing.
@@ -80,8 +80,7 @@ fn add(found: &mut Map<String, Value>, name: &str, property: &Value, keyword: &s
 fn described<'a>(root: &'a Map<String, Value>, arm: &'a Value) -> Option<&'a Map<String, Value>> {
     let arm = arm.as_object()?;
     let Some(reference) = arm.get("$ref").and_then(Value::as_str) else { return Some(arm) };
-    let (keyword, name) = reference.strip_prefix("#/")?.split_once('/')?;
-    root.get(keyword)?.get(name)?.as_object()
+    target(root, reference)?.as_object()
 }
 
 fn members<'a>(arm: &'a Map<String, Value>, keyword: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
