@@ -1,4 +1,4 @@
-//! The composition root: puts the floors together, opens the port, and takes everything down again.
+//! The composition root: puts the modules together, opens the port, and takes everything down again.
 //!
 //! Order matters. Keys are resolved and the port is bound before any server is started, so that a gateway
 //! that cannot serve starts nothing; the port is served at once, whatever the servers do.

@@ -41,7 +41,7 @@ pub type Owner<'a> = &'a str;
 
 type ComputeJob = Box<dyn FnOnce() + Send>;
 
-/// All threads that compute, and what waits for them.
+/// All threads that compute, and the jobs that wait for them.
 #[derive(Default)]
 struct ComputePool {
     waiting: Mutex<JobQueues>,
@@ -110,7 +110,7 @@ pub async fn run_async<T: Send + 'static>(work: impl Future<Output = T> + Send +
 
 /// Drops `value` apart from the calling thread.
 ///
-/// Freeing what ten thousand tools took is a long computation, too.
+/// Freeing the memory of ten thousand tools is a long computation, too.
 pub fn drop_apart<T: Send + 'static>(owner: Owner<'_>, value: T) {
     POOL.add(owner, Box::new(move || drop(value)));
 }

@@ -1,4 +1,4 @@
-//! The binary: reads the command line, does what it says, and ends with the right code.
+//! The binary: reads the command line, runs its command, and ends with the right code.
 
 use std::io;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use mcpo::telemetry::{LogOutput, Telemetry, stderr_is_journal};
 use mcpo::upstream::transport::child::launch;
 use tokio::runtime::Runtime;
 
-/// How long threads may take to end after everything is done; what they hold, such as children, is let go of.
+/// How long threads may take to end after everything is done; later they are abandoned.
 const LEFTOVERS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

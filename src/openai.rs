@@ -7,8 +7,8 @@
 //!
 //! Both speak arrays that go into the SDK as they are. A query changes the list: `form=responses` is the form of the
 //! Responses interface, `strict=true` asks for schemas that the model is held to, `server=NAME` (repeatable) leaves
-//! the other servers out, `descriptions=short` cuts them at 1,024 characters. `profile=NAME` holds for both endpoints. Calls of either interface are told
-//! apart by themselves ([`tool_calls`]).
+//! the other servers out, `descriptions=short` cuts them at 1,024 characters. `profile=NAME` holds for both endpoints.
+//! [`tool_calls`] recognises the interface of a call by its members.
 
 mod calls;
 mod tool_calls;
@@ -43,7 +43,7 @@ pub struct OpenAi {
     gateway: Arc<Gateway>,
     keys: Arc<Keys>,
     config: Arc<Config>,
-    room: BodyBudget,
+    bodies: BodyBudget,
 }
 
 /// The query of a list.
@@ -65,8 +65,8 @@ pub async fn call(State(openai): State<Arc<OpenAi>>, request: Request<Body>) -> 
 }
 
 impl OpenAi {
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
-        Self { gateway, keys, config, room }
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, bodies: BodyBudget) -> Self {
+        Self { gateway, keys, config, bodies }
     }
 
     /// Answers a request to [`TOOLS`] or [`CALL`].
@@ -122,7 +122,7 @@ impl OpenAi {
         let form = wanted.form;
         let scope = caller.scope.clone();
         // Schemas of thousands of tools take a good part of a second: not on a thread that serves calls.
-        let writing = compute::run(caller.owner(calls::FACE), move || {
+        let writing = compute::run(caller.owner(calls::KEYLESS_OWNER), move || {
             let list = catalog.functions(&scope, form);
             match servers.is_empty() {
                 true => list.whole.clone(),
@@ -145,7 +145,7 @@ impl OpenAi {
             .admit(caller)
             .map_err(|limited| Problem::too_many(limited.code(), limited.to_string(), limited.retry_after))?;
         let (limits, owner) = (&self.config.limits, &caller.principal);
-        match read_body_if(body, limits, &self.room, owner, || Ok::<_, BodyError>(())).await {
+        match read_body_if(body, limits, &self.bodies, owner, || Ok::<_, BodyError>(())).await {
             Ok((body, _share)) => self.calls(head, caller, body, permit).await,
             Err(error) => Ok(error.into_response()),
         }

@@ -45,14 +45,14 @@ pub struct Rest {
     keys: Arc<Keys>,
     config: Arc<Config>,
     paths: PathSpace,
-    room: BodyBudget,
+    bodies: BodyBudget,
 }
 
 impl Rest {
-    /// `room` is the memory that large bodies share on all routes.
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, room: BodyBudget) -> Self {
+    /// `bodies` is the memory that large bodies share on all routes.
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, bodies: BodyBudget) -> Self {
         let paths = PathSpace::new(&config.listen, config.single);
-        Self { gateway, keys, config, paths, room }
+        Self { gateway, keys, config, paths, bodies }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Fair shares of a resource between callers, and a count of what each holds.
+//! Fair shares of a resource between callers, and a count for each of them.
 //!
 //! Shares are counted by user, else by API key, in all profiles together; all callers without either are one.
 
@@ -168,7 +168,7 @@ impl fmt::Display for Exceeded {
     }
 }
 
-/// Counts what callers hold of one thing.
+/// Counts the units of one resource that callers hold.
 #[derive(Debug)]
 pub struct Ledger {
     thing: Thing,

@@ -31,7 +31,7 @@ pub struct Shutdown {
 /// The thread that handles the signals while others work.
 #[derive(Debug)]
 pub struct Guard {
-    hearing: Runtime,
+    signals: Runtime,
     shutdown: Shutdown,
 }
 
@@ -105,11 +105,11 @@ impl Guard {
     ///
     /// Where the system allows no handler.
     pub fn new(shutdown: Shutdown, reload: Arc<Notify>) -> io::Result<Self> {
-        let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let entered = hearing.enter();
-        hearing.spawn(Signals::catch()?.forward(shutdown.clone(), reload));
+        let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = signals.enter();
+        signals.spawn(Signals::catch()?.forward(shutdown.clone(), reload));
         drop(entered);
-        Ok(Self { hearing, shutdown })
+        Ok(Self { signals, shutdown })
     }
 
     /// Runs `work` on `runtime`, and handles the signals on this thread meanwhile.
@@ -129,7 +129,7 @@ impl Guard {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Overdue> {
         let working = runtime.spawn(work);
-        self.hearing.block_on(async {
+        self.signals.block_on(async {
             tokio::select! {
                 worked = working => Ok(worked.unwrap_or_else(|error| resume_unwind(error.into_panic()))),
                 () = self.shutdown.overdue() => Err(Overdue),
@@ -206,8 +206,8 @@ mod tests {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let shutdown = Shutdown::new();
-        let hearing = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        let guard = Guard { hearing: hearing.unwrap(), shutdown: shutdown.clone() };
+        let signals = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let guard = Guard { signals: signals.unwrap(), shutdown: shutdown.clone() };
         assert_eq!(guard.run(&runtime, async { 7 }).unwrap(), 7);
         shutdown.request();
         guard.run(&runtime, async move { held.recv().unwrap_err() }).unwrap_err();

@@ -47,11 +47,11 @@ pub struct ArgumentChecker {
     /// The schema requires at least one property, so that no body at all is a fault.
     needs_body: bool,
     rules: Rules,
-    /// The limits that were told, one bit each.
-    told: AtomicU8,
+    /// The limits that were reported, one bit each.
+    reported: AtomicU8,
 }
 
-/// What arguments are held to.
+/// The rules that arguments are checked against.
 #[derive(Debug)]
 enum Rules {
     /// An object: there is no schema.
@@ -72,7 +72,7 @@ struct Validated {
 pub struct Checked {
     /// The JSON text of an object, without a line break.
     pub arguments: Bytes,
-    /// Why they were not held to the tool's schema, for the log: each limit is told once.
+    /// Why they were not checked against the tool's schema, for the log: each limit is reported once.
     pub unvalidated: Option<Limit>,
 }
 
@@ -102,7 +102,7 @@ impl ArgumentChecker {
             Some(Ok(validated)) => Rules::Validated(Box::new(validated)),
             Some(Err(limit)) => Rules::Unvalidated(limit),
         };
-        Self { needs_body, rules, told: AtomicU8::new(0) }
+        Self { needs_body, rules, reported: AtomicU8::new(0) }
     }
 
     /// Whether arguments are validated here, and not by the server alone.
@@ -159,8 +159,8 @@ impl ArgumentChecker {
     fn unvalidated(&self, body: Bytes, limit: Limit) -> Checked {
         let bit = 1 << limit.index();
         // Looked at first: concurrent calls share it.
-        let is_news = self.told.load(Ordering::Relaxed) & bit == 0
-            && self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0;
+        let is_news = self.reported.load(Ordering::Relaxed) & bit == 0
+            && self.reported.fetch_or(bit, Ordering::Relaxed) & bit == 0;
         Checked { arguments: one_line(body), unvalidated: is_news.then_some(limit) }
     }
 
@@ -260,7 +260,7 @@ impl Compiled {
     fn accepts_member(&self, key: &str, value: &Value) -> bool {
         let alone = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
         let member = [PathSegment::Key(key.to_owned())];
-        // What is wrong besides, such as what else is required, is not this member's fault.
+        // Other faults, such as missing members, are not this member's.
         self.is_valid(&alone)
             || self.errors_in(&alone).iter().all(|error| !report::path(error, &alone).starts_with(&member))
     }
@@ -289,7 +289,7 @@ fn repair(schema: &Compiled, arguments: &Value, mut edits: Edits) -> Result<(Val
     if repairs.iter().any(Repair::opens) {
         repairs.retain(Repair::opens);
         repair::apply(&repairs, &mut after, &mut edits);
-        // What stood in the texts may want a repair itself. Each round is a level deeper, down to the deepest.
+        // The list or object in a text may need repairs itself. Each round is a level deeper, down to the deepest.
         return repair(schema, &after, edits);
     }
     repair::apply(&repairs, &mut after, &mut edits);
@@ -311,7 +311,7 @@ fn repair(schema: &Compiled, arguments: &Value, mut edits: Edits) -> Result<(Val
     if faults.is_empty() { Ok((after, edits)) } else { Err(ArgumentError { faults }) }
 }
 
-/// What reads the texts of lists and objects in `arguments`, and those in what was read.
+/// The edits that replace texts in `arguments` by the lists and objects in them, at any depth.
 fn open_texts(schema: &Compiled, mut arguments: Value) -> Edits {
     let mut edits = Edits::default();
     loop {

@@ -30,7 +30,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(20);
 /// How long documents and lists wait for the first outcome of servers whose tools are not known.
 pub const FIRST_OUTCOMES: Duration = Duration::from_secs(5);
 
-/// The gateway's own tools, as the floor above defines them.
+/// The gateway's own tools, as [`crate::gateway`] defines them.
 #[derive(Debug)]
 pub struct GatewayTools {
     pub info: ServerInfo,
@@ -141,7 +141,7 @@ impl CatalogBuilder {
         }
     }
 
-    /// Begins what is to be built, unless it is being built.
+    /// Begins the builds that are due.
     fn begin(&self, builds: &mut BuildQueue, built: &HashMap<ServerName, CatalogEntry>) {
         let catalog = self.catalog();
         for upstream in &self.upstreams {
@@ -211,7 +211,7 @@ impl CatalogBuilder {
                 }
             }
         };
-        // After the limit the document shows what is known; its ETag changes when more is.
+        // After the limit the document shows the known tools; its ETag changes with further ones.
         let _limit_reached = tokio::time::timeout(FIRST_OUTCOMES, waiting).await;
     }
 

@@ -9,7 +9,7 @@ use super::server::CatalogServer;
 use super::tool::CatalogTool;
 use crate::config::ServerName;
 
-/// What the tools of one server are called among those of all, and the lists of them under these names.
+/// The exposed names of the tools of one server, and the lists of them under these names.
 #[derive(Debug, Default)]
 pub struct ServerNames {
     /// In the order of the server's tools; quarantined ones come last.

@@ -30,7 +30,7 @@ pub struct Namespace {
     heads: HashMap<String, Option<ServerName>>,
     /// In bytes.
     longest_head: usize,
-    /// What each server's hashed names have of it.
+    /// The digits of each server in its hashed names.
     digits: HashMap<ServerName, String>,
     by_digits: HashMap<String, ServerName>,
     exposed_name_length: usize,
@@ -98,8 +98,9 @@ impl Namespace {
         self.hashed_by(name).or_else(|| self.head(name).map(|(server, _)| server))
     }
 
-    /// The server whose thing `text` means when it is read as `{server}_{thing}`, which is the one with the longest name
-    /// that it begins with, and where the thing begins.
+    /// The server that `text`, read as `{server}_{thing}`, names, and where the thing begins.
+    ///
+    /// That is the server with the longest name that `text` begins with.
     pub(super) fn head(&self, text: &str) -> Option<(&ServerName, usize)> {
         let longest = text.len().min(self.longest_head + 1);
         let mut ends = memchr::memrchr_iter(b'_', &text.as_bytes()[..longest]);

@@ -18,7 +18,7 @@ const LONGEST: usize = 64;
 /// Digits of the hash; the longer ones are taken only where the shorter one meets another name's id.
 const HASH_DIGITS: [usize; 3] = [8, 16, 32];
 
-/// What stands around a name, and how long the whole may be.
+/// The texts around a name, and the length limit of the whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IdFormat {
     pub prefix: &'static str,
@@ -75,14 +75,14 @@ pub(super) fn is_word(character: char) -> bool {
 
 /// One id for each wish, in their order; equal raw names get equal ids, different ones different ids.
 pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
-    let room = form.limit - form.prefix.len() - form.suffix.len();
+    let longest = form.limit - form.prefix.len() - form.suffix.len();
     let mut distinct: HashMap<&str, &Wish> = HashMap::with_capacity(wishes.len());
     for wish in wishes {
         distinct.entry(&wish.raw).or_insert(wish);
     }
     // How many exact and compatible names want each plain id.
     let mut wanted: HashMap<&str, (usize, usize)> = HashMap::with_capacity(distinct.len());
-    for wish in distinct.values().filter(|wish| wish.stem.len() <= room) {
+    for wish in distinct.values().filter(|wish| wish.stem.len() <= longest) {
         let (exact, compatible) = wanted.entry(&wish.stem).or_default();
         match wish.claim {
             Claim::Exact => *exact += 1,
@@ -90,7 +90,7 @@ pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
             Claim::None => {}
         }
     }
-    let wins = |wish: &Wish| match wanted.get(wish.stem.as_str()).filter(|_| wish.stem.len() <= room) {
+    let wins = |wish: &Wish| match wanted.get(wish.stem.as_str()).filter(|_| wish.stem.len() <= longest) {
         Some((1, _)) => wish.claim == Claim::Exact,
         Some((0, 1)) => wish.claim == Claim::Compatible,
         _ => false,
@@ -112,7 +112,7 @@ pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
     for wish in hashed {
         let mut id = String::new();
         for digits in HASH_DIGITS {
-            let stem = &wish.stem[..wish.stem.len().min(room - digits - 1)];
+            let stem = &wish.stem[..wish.stem.len().min(longest - digits - 1)];
             let hash = hash_prefix(wish.raw.as_bytes(), digits);
             id = format!("{}{stem}_{hash}{}", form.prefix, form.suffix);
             if !taken.contains(&id) {

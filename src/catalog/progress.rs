@@ -2,19 +2,19 @@
 //!
 //! Progress extends a call's deadline, so at first every call asks for it. But asking costs a server work:
 //! a Python one answers about a twentieth fewer calls. So a tool that has answered many calls at once,
-//! without a word of progress, is not asked again until one of its calls takes long.
+//! without any progress, is not asked again until one of its calls takes long.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// So many quick calls without progress, in a row, settle it.
 const ENOUGH: u8 = 16;
-/// A call that takes longer than this is one that could have told progress.
+/// A call that takes longer than this could have reported progress.
 const LONG: Duration = Duration::from_secs(1);
-/// The count of a tool that has told progress once: it is asked for ever.
-const TELLS: u8 = u8::MAX;
+/// The count of a tool that has reported progress once: all its later calls ask for it.
+const REPORTS: u8 = u8::MAX;
 
-/// What is known of one tool.
+/// The progress habit of one tool.
 #[derive(Debug, Default)]
 pub struct ProgressHabit(AtomicU8);
 
@@ -24,13 +24,13 @@ impl ProgressHabit {
         self.0.load(Ordering::Relaxed) != ENOUGH
     }
 
-    /// Takes in how a call went: how long it took, and whether progress was told. Races between calls
-    /// only shift when it is settled.
-    pub fn learn(&self, took: Duration, told: bool) {
+    /// Learns from a call: its duration, and whether it reported progress. Races between calls only shift when the
+    /// habit is settled.
+    pub fn learn(&self, took: Duration, reported: bool) {
         let known = self.0.load(Ordering::Relaxed);
         let now = match known {
-            TELLS => return,
-            _ if told => TELLS,
+            REPORTS => return,
+            _ if reported => REPORTS,
             _ if took > LONG => 0,
             ENOUGH => return,
             quick => quick + 1,

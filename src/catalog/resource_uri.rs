@@ -15,7 +15,7 @@ use serde_json::Value;
 const SCHEME: &str = "mcpo://";
 /// Of the pages of Apps.
 pub const APP_SCHEME: &str = "ui://";
-/// What a host may hold as it is (RFC 3986, section 2.3).
+/// The characters that a host holds unencoded (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Members of a tool's `_meta` that name the page of its App: of the extension's first draft, and of ChatGPT.
 const FLAT_PAGES: [&str; 2] = ["ui/resourceUri", "openai/outputTemplate"];

@@ -1,4 +1,4 @@
-//! Callers, and the scope of each: the servers and tools that it may see on every face.
+//! Callers, and the scope of each: the servers and tools that it may see on every surface.
 
 mod tool_patterns;
 
@@ -37,7 +37,7 @@ pub struct Caller {
     pub fingerprint: Option<Fingerprint>,
     /// The profile that the request itself asked for; that of the key is part of the scope anyway.
     pub profile: Option<Arc<str>>,
-    /// What is shown to the caller, and can be called by its name.
+    /// The servers and tools that the caller sees, and can call by name.
     pub scope: Arc<Scope>,
     /// The scope of the key itself, without any profile.
     ///
@@ -78,7 +78,7 @@ impl Scope {
         Ok(Self { servers: globs(servers)?, tools: Vec::new(), read_only, index })
     }
 
-    /// What is in this scope and also in `profile`.
+    /// The servers and tools that are in this scope and in `profile`.
     pub fn narrowed(
         &self,
         profile: &ProfileConfig,

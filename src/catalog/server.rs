@@ -80,8 +80,8 @@ impl CatalogServer {
     ) -> Self {
         let ToolSelection { tools, quarantined, drift } = {
             // A list for one client has no revision, and is compared with the lock all the same.
-            let heard_of = info.is_some();
-            ToolSelection::of(config, definitions, heard_of, revision != 0)
+            let has_connected = info.is_some();
+            ToolSelection::of(config, definitions, has_connected, revision != 0)
         };
         let known = tools.iter().chain(&quarantined).enumerate();
         let by_exposed_name = known.map(|(index, tool)| (tool.exposed_name.clone(), index)).collect();
@@ -134,7 +134,7 @@ impl CatalogServer {
         self.drift.binary_search_by(|drift| (*drift.tool).cmp(tool)).ok().map(|index| &self.drift[index])
     }
 
-    /// What the server says of its tools, for the lock.
+    /// The definitions of the tools, for the lock.
     pub fn lock(&self) -> ServerLock {
         let info = self.info.clone().unwrap_or_default();
         let tools = self.known().map(|tool| (tool.name.to_string(), LockedTool::of(&tool.own)));

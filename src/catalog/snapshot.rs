@@ -66,7 +66,7 @@ impl Catalog {
 
     /// The snapshot for one client, with `replaced` in the places of shared servers.
     ///
-    /// It has no documents, and room for the lists of `scopes`.
+    /// It has no documents, and lists for `scopes` scopes.
     #[must_use]
     pub fn with_client_servers(&self, replaced: Vec<Arc<CatalogServer>>, scopes: usize) -> Self {
         let (mut servers, mut exposed_names) = (self.servers.clone(), self.exposed_names.clone());

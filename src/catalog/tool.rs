@@ -1,4 +1,4 @@
-//! One tool of one server, with the names under which the faces show it.
+//! One tool of one server, with its names on the surfaces.
 
 use std::sync::{Arc, OnceLock};
 
@@ -37,7 +37,7 @@ pub struct CatalogTool {
     pub header_params: Arc<[HeaderParam]>,
     /// Whether its calls ask for progress.
     pub progress: ProgressHabit,
-    /// What its calls are counted with: looked up at the first call.
+    /// The counters of its calls: looked up at the first call.
     pub meter: OnceLock<CallMeter>,
 }
 

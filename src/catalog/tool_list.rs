@@ -56,8 +56,7 @@ impl ScopeLists {
     }
 }
 
-/// Writes the lists of `server`, whose exposed names are `names`, that were requested of the one `before`: they will be
-/// requested again.
+/// Writes the lists of `server` that were requested of the one `before`: they will be requested again.
 pub(super) fn write_lists(
     server: &CatalogServer,
     names: &ServerNames,

@@ -1,4 +1,4 @@
-//! The weight of a JSON value: what taking it apart would cost.
+//! The weight of a JSON value: the cost of taking it apart.
 
 use serde_json::{Map, Value};
 

@@ -62,20 +62,20 @@ pub enum BodyError {
 pub async fn read_body(
     body: Body,
     limits: &LimitsConfig,
-    room: &BodyBudget,
+    budget: &BodyBudget,
 ) -> Result<(Bytes, Option<Reservation>), BodyError> {
-    read_body_if(body, limits, room, Principal::ANONYMOUS, || Ok(())).await
+    read_body_if(body, limits, budget, Principal::ANONYMOUS, || Ok(())).await
 }
 
 /// Reads `body` of `owner` to its end, within the size, the pauses and the rate of `limits`.
 ///
 /// An announced length above the limit is refused before anything is read. A body that came in one piece is
 /// returned without a copy. One that is not small is read on if `may_be_large` allows it and once it has its share of
-/// `room`; it is ended when it is slow and others wait. Keep the share for as long as anything of the body is in memory.
+/// `budget`; it is ended when it is slow and others wait. Keep the share for as long as anything of the body is in memory.
 pub async fn read_body_if<E: From<BodyError>>(
     mut body: Body,
     limits: &LimitsConfig,
-    room: &BodyBudget,
+    budget: &BodyBudget,
     owner: &Principal,
     may_be_large: impl FnOnce() -> Result<(), E>,
 ) -> Result<(Bytes, Option<Reservation>), E> {
@@ -104,7 +104,7 @@ pub async fn read_body_if<E: From<BodyError>>(
     may_be_large()?;
     // A body that does not say how long it is may become as long as any.
     let most = if announced > 0 { announced } else { limit };
-    let granted = timeout_at(coming.until(), room.reserve(owner, most)).await;
+    let granted = timeout_at(coming.until(), budget.reserve(owner, most)).await;
     let mut share = granted.map_err(|_| BodyError::NoRoom { after: coming.pause })?;
     let bytes = coming.rest(&mut body, first, announced, &share).await?;
     BodyBudget::shrink(&mut share, bytes.len());
@@ -230,11 +230,11 @@ mod tests {
     async fn large_bodies_wait_for_the_room_that_others_hold_and_small_ones_do_not() {
         const LARGE: &[u8] = &[b'x'; 100 << 10];
         let limits = LimitsConfig { bodies_bytes: 450 << 10, ..limits(120 << 10) };
-        let room = BodyBudget::new(&limits);
-        let large = || super::read_body(pieces(&[LARGE]), &limits, &room);
+        let budget = BodyBudget::new(&limits);
+        let large = || super::read_body(pieces(&[LARGE]), &limits, &budget);
         let (first, share) = large().await.unwrap();
         assert_eq!(first.len(), LARGE.len());
-        assert!(super::read_body(pieces(&[b"small"]), &limits, &room).await.is_ok());
+        assert!(super::read_body(pieces(&[b"small"]), &limits, &budget).await.is_ok());
         let refused = large().await.unwrap_err();
         assert!(refused.to_string().contains("limits.bodiesBytes"), "{refused}");
         assert_eq!(refused.into_response().status(), 503);
@@ -315,14 +315,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_slowest_body_is_ended_while_another_waits_for_its_room() {
         let limits = LimitsConfig { bodies_bytes: 1, ..limits(1 << 20) };
-        let room = BodyBudget::new(&limits);
+        let budget = BodyBudget::new(&limits);
         let slow = tokio::spawn({
-            let (limits, room) = (limits.clone(), room.clone());
-            async move { super::read_body(dripping(200, 70 << 10), &limits, &room).await }
+            let (limits, budget) = (limits.clone(), budget.clone());
+            async move { super::read_body(dripping(200, 70 << 10), &limits, &budget).await }
         });
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let body = Body::from(vec![b'x'; 1 << 20]);
-        let (whole, _share) = super::read_body(body, &limits, &room).await.unwrap();
+        let (whole, _share) = super::read_body(body, &limits, &budget).await.unwrap();
         assert_eq!(whole.len(), 1 << 20);
         let ended = slow.await.unwrap().unwrap_err();
         assert!(matches!(ended, BodyError::InTheWay { .. }), "{ended}");
@@ -333,9 +333,10 @@ mod tests {
     #[tokio::test]
     async fn a_large_body_that_is_not_allowed_is_not_read_and_a_small_one_is() {
         let limits = limits(1 << 20);
-        let room = BodyBudget::new(&limits);
+        let budget = BodyBudget::new(&limits);
         let refuse = || Err(BodyError::NoRoom { after: Duration::ZERO });
-        let read = async |body| super::read_body_if(body, &limits, &room, Principal::ANONYMOUS, refuse).await;
+        let read =
+            async |body| super::read_body_if(body, &limits, &budget, Principal::ANONYMOUS, refuse).await;
         let (small, share) = read(pieces(&[b"sma", b"ll"])).await.unwrap();
         assert_eq!((small.as_ref(), share.is_none()), (b"small".as_ref(), true));
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; SMALL + 1]))]);

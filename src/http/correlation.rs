@@ -27,7 +27,7 @@ pub fn trace(headers: &HeaderMap) -> Option<TraceContext> {
     TraceContext::read(parents.iter().map(HeaderValue::as_bytes), states.iter().map(HeaderValue::as_bytes))
 }
 
-/// What the request with this `head` is known by.
+/// The origin of the request with this `head`.
 pub fn origin(head: &Parts) -> Origin {
     let extensions = &head.extensions;
     let request_id = extensions.get::<RequestId>().cloned().unwrap_or_default();

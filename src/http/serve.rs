@@ -33,12 +33,12 @@ const LEAST_FOR_SERVERS: u64 = 32;
 
 /// How often connections that rest are looked for while all are in use.
 const LOOK: Duration = Duration::from_secs(1);
-/// For how many looks a connection must have rested to make room: longer than an open stream of events is silent.
+/// Looks for which a connection must have rested to be closed: longer than an open stream of events is silent.
 const RESTED: u32 = 17;
 /// One of so many connections is closed at each look, and one at least.
 const ONE_OF: usize = 64;
 
-/// The connections that are open: their tasks, and the channel that tells each to finish.
+/// The open connections: their tasks, and the channels that ask them to finish.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
@@ -67,18 +67,18 @@ pub async fn serve(
 ) {
     let mut connections = Connections::default();
     let mut pause = Pause::default();
-    let room = room_for_connections();
+    let by_descriptors = most_connections();
     let mut was_full = false;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let options = serving.load().options;
-        let most = options.connections.min(room).max(1);
+        let most = options.connections.min(by_descriptors).max(1);
         let is_full = connections.tasks.len() >= most;
         if is_full && !was_full {
             tracing::warn!(
                 "{most} connections are open, and further ones wait; `limits.connections` is {}, and \
-                 descriptors (`LimitNOFILE`) suffice for {room}",
+                 descriptors (`LimitNOFILE`) suffice for {by_descriptors}",
                 options.connections
             );
         }
@@ -204,9 +204,9 @@ impl Connections {
     }
 }
 
-/// How many connections the descriptors of this process suffice for, when a quarter of them is left for the
+/// The most connections that the descriptors of this process allow, with a quarter of them left for the
 /// servers: one that cannot be started again for want of a pipe harms more callers than a connection that waits.
-fn room_for_connections() -> usize {
+fn most_connections() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let for_servers = (descriptors / 4).max(LEAST_FOR_SERVERS);
     usize::try_from(descriptors.saturating_sub(for_servers)).unwrap_or(usize::MAX)

@@ -1,4 +1,4 @@
-//! Large answers until their clients have taken them: each holds its share of the room for results as long as its bytes
+//! Large answers until their clients have taken them: each holds its share of the results' budget as long as its bytes
 //! are in memory, and its connection ends when it is the slowest and others wait.
 
 use std::sync::Arc;
@@ -29,8 +29,10 @@ impl Untaken {
     }
 }
 
-/// An answer to `owner`, which has a share of `room` until it is taken if it is not small. One that streams stays as it is.
-pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &Principal) -> Response {
+/// A large answer to `owner`, which has a share of `results` until the client has taken it.
+///
+/// Small answers and streams stay as they are.
+pub async fn until_taken(response: Response, results: &MemoryBudget, owner: &Principal) -> Response {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > SMALL) else { return response };
     let (mut head, body) = response.into_parts();
@@ -38,17 +40,17 @@ pub async fn until_taken(response: Response, room: &MemoryBudget, owner: &Princi
         tracing::error!(size, "an answer of a known size is not whole");
         return Problem::internal().into_response();
     };
-    let share = Arc::new(room.reserve_now(owner, size));
+    let share = Arc::new(results.reserve_now(owner, size));
     head.extensions.insert(Untaken(share.clone()));
     let mut body = body.to_bytes();
-    if room.is_busy() {
+    if results.is_busy() {
         body = compute::run(owner.id().unwrap_or_default(), move || paged(body)).await;
     }
     Response::from_parts(head, Body::from(share.held_by(body)))
 }
 
 /// The same bytes in pages of their own, which go back to the system with them. The heap would keep them below
-/// anything small that was allocated while they waited, and many answers at one time would fill the room.
+/// anything small that was allocated while they waited, and many answers at one time would fill the memory.
 fn paged(body: Bytes) -> Bytes {
     match MmapMut::map_anon(body.len()) {
         Ok(mut pages) => {

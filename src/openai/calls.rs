@@ -1,6 +1,6 @@
 //! Makes a model's calls, side by side, and puts the answers into their order.
 //!
-//! A call that fails is answered by a message that tells the model why; the others go on.
+//! A call that fails is answered by a message with the reason, for the model; the others go on.
 
 use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 const SIDE_BY_SIDE: usize = 8;
 /// A name is repeated to the model up to here, in bytes.
 const NAME_LENGTH: usize = 128;
-/// Computes for callers without a key: a request is not of one server.
-pub(super) const FACE: &str = "/v1";
+/// The owner of computations for callers without a key: a request is not of one server.
+pub(super) const KEYLESS_OWNER: &str = "/v1";
 
 impl OpenAi {
     /// Makes the calls in `body`, the first in its `permit`.
@@ -42,7 +42,7 @@ impl OpenAi {
         body: Bytes,
         permit: Permit,
     ) -> Result<Response, Problem> {
-        let owner = caller.owner(FACE);
+        let owner = caller.owner(KEYLESS_OWNER);
         let asked = compute::run_sized(owner, body.len(), move || tool_calls::calls(&body)).await;
         let asked = asked
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_tool_calls", error.to_string()))?;
@@ -83,7 +83,7 @@ impl OpenAi {
                  out; ask for less, or make fewer calls at once"
             ));
         }
-        // What is read of a large result takes its place among the results until all are there.
+        // The output of a large result keeps its memory reserved until all results are there.
         let size = output.size();
         let share =
             (size > SMALL).then(|| self.gateway.results().reserve_now(&context.caller.principal, size));
@@ -135,7 +135,7 @@ impl OpenAi {
         let catalog = self.gateway.catalog_builder().catalog().clone();
         let (scope, word) = (caller.scope.clone(), shown.to_owned());
         // Thousands of names are looked at.
-        let like = compute::run(caller.owner(FACE), move || likest(&catalog, &scope, &word)).await;
+        let like = compute::run(caller.owner(KEYLESS_OWNER), move || likest(&catalog, &scope, &word)).await;
         match like {
             Some(like) => format!("there is no tool `{shown}`; did you mean `{like}`?"),
             None => format!("there is no tool `{shown}`; use one of the tools that were given"),

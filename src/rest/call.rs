@@ -30,7 +30,7 @@ const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
 /// third more.
 const AT_ONCE: usize = 2 << 20;
 
-/// A call's body, and what its caller was given for it.
+/// A call's body, with the permit and the reserved memory for it.
 struct Read {
     body: Bytes,
     permit: Option<Permit>,
@@ -120,7 +120,7 @@ async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -
         let admitted = rest.gateway.admit(&context.caller);
         admitted.map_err(|limited| Unread::Limited(CallError::Limited(limited)))
     };
-    // What `call_tool` is refused is its own answer, unless its arguments are large.
+    // `call_tool` answers its refusals itself, unless its arguments are large.
     let mut permit = if target.is_relay() { None } else { Some(admit()?) };
     let may_be_large = || {
         if permit.is_none() {
@@ -129,7 +129,7 @@ async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -
         Ok::<_, Unread>(())
     };
     let owner = &context.caller.principal;
-    let (body, _share) = read_body_if(body, &rest.config.limits, &rest.room, owner, may_be_large).await?;
+    let (body, _share) = read_body_if(body, &rest.config.limits, &rest.bodies, owner, may_be_large).await?;
     Ok(Read { body, permit, _share })
 }
 

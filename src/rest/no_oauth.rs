@@ -17,7 +17,7 @@ use crate::http::Problem;
 const GUESSED: [&str; 3] = ["register", "authorize", "token"];
 
 impl Rest {
-    /// `route`, or that there is no OAuth where an endpoint is guessed that no server or tool has as its name.
+    /// `route`, or `NoOAuth` for a guessed endpoint that no server or tool has as its name.
     pub(super) fn or_no_oauth<'a>(&self, route: Route<'a>, path: &str) -> Route<'a> {
         if !matches!(route, Route::Tool { server: None, .. } | Route::Moved { .. } | Route::Nothing) {
             return route;

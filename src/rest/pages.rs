@@ -26,7 +26,7 @@ pub async fn ready(State(rest): State<Arc<Rest>>) -> Response {
     }
 }
 
-/// `GET /servers/plan`: what a reload would change. It names servers of every scope, and its problems name files.
+/// `GET /servers/plan`: the changes that a reload would make. It names servers of every scope, and its problems name files.
 pub async fn plan(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,

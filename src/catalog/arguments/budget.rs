@@ -80,7 +80,7 @@ impl Limit {
         }
     }
 
-    /// What was found, for the log.
+    /// The reason, for the log.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Unusable => {

@@ -15,7 +15,7 @@ use crate::json::{Edits, PathSegment};
 /// A default is copied wherever it is left out, as text and as a tree.
 const STEPS_A_BYTE: u64 = 4;
 
-/// What to add where. A graph, since schemas may be recursive; node 0 is the arguments object.
+/// The defaults to add, by place. A graph, since schemas may be recursive; node 0 is the arguments object.
 #[derive(Debug)]
 pub struct DefaultPlan {
     nodes: Vec<DefaultNode>,

@@ -1,6 +1,6 @@
-//! The faults of a caller's arguments, in words that belong to no face.
+//! The faults of a caller's arguments, in words that fit every surface.
 //!
-//! A face maps [`FaultKind`] to its own codes; [`ArgumentFault::message`] is a sentence that any of them can show.
+//! A surface maps [`FaultKind`] to its own codes; [`ArgumentFault::message`] is a sentence that any of them can show.
 
 use jsonschema::JsonType;
 use serde_json::Value;
@@ -75,7 +75,7 @@ pub enum FaultKind {
 /// A number of elements or members, and the limit that it breaks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrongCount {
-    /// pydantic's name of what has them: `List` or `Dictionary`.
+    /// pydantic's name of the container: `List` or `Dictionary`.
     pub container: &'static str,
     pub limit: u64,
     pub actual: usize,

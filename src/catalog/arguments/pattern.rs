@@ -84,7 +84,7 @@ impl Weight {
                 }
             }
         }
-        // What was left open counts as if it were closed.
+        // Open groups count as if they were closed.
         while let Some(outer) = open.pop() {
             let inner = std::mem::replace(&mut group, outer);
             group.add(inner.size, inner.positions);
@@ -95,7 +95,7 @@ impl Weight {
         Self { size: group.size.saturating_mul(folding).max(1), positions, backtracks: scanner.backtracks }
     }
 
-    /// What a match takes.
+    /// The cost of a match.
     pub fn charge(self) -> TextCharge {
         match self.backtracks {
             true => {
@@ -130,7 +130,7 @@ impl PatternWeigher<'_> {
         }
     }
 
-    /// What makes a group special, after its parenthesis.
+    /// Reads the special part of a group, after its parenthesis.
     fn group(&mut self) {
         if !self.take('?') {
             return;
@@ -153,7 +153,7 @@ impl PatternWeigher<'_> {
         self.rest = rest.strip_prefix(':').unwrap_or(rest);
     }
 
-    /// The size of what a backslash stands for.
+    /// The size of an escape, after its backslash.
     fn escape(&mut self) -> u64 {
         match self.next() {
             Some('1'..='9' | 'k' | 'g' | 'G' | 'K') => {

@@ -37,7 +37,7 @@ impl Repair {
     }
 }
 
-/// What would put this one error right; `None` when nothing lossless would.
+/// The repairs of one error; `None` when no lossless one exists.
 pub fn repairs(error: &ValidationError<'_>, arguments: &Value) -> Option<Vec<Repair>> {
     let path = report::path(error, arguments);
     if error.instance().is_null() && matches!(path.last(), Some(PathSegment::Key(_))) {
@@ -61,7 +61,7 @@ pub fn repairs(error: &ValidationError<'_>, arguments: &Value) -> Option<Vec<Rep
 }
 
 /// Splits errors into what can be repaired and what can't. An error about a value that another error's repair
-/// changes (its enum, beside its type) counts as repaired; the next validation tells.
+/// changes (its enum, beside its type) counts as repaired; the next validation decides.
 pub fn split<'e, 'v>(
     errors: &'e [ValidationError<'v>],
     arguments: &Value,

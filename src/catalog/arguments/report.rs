@@ -43,7 +43,7 @@ pub fn wanted_types(error: &ValidationError<'_>) -> Vec<JsonType> {
     }
 }
 
-/// The path to the value at fault. `arguments` tells array positions from keys that look like numbers.
+/// The path to the value at fault. `arguments` decides between array positions and keys that look like numbers.
 pub fn path(error: &ValidationError<'_>, arguments: &Value) -> Vec<PathSegment> {
     let mut at = Some(arguments);
     let mut path = Vec::new();
@@ -176,7 +176,7 @@ fn without_null(mut types: Vec<JsonType>) -> Vec<JsonType> {
     types
 }
 
-/// What there is to say when a value fits no alternative.
+/// The report on a value that fits no alternative.
 enum Union<'c> {
     /// It has the type of just one alternative: that one's errors say more than "none fits".
     Branch(&'c [ValidationError<'static>]),

@@ -15,7 +15,7 @@ use super::metered::{Charges, MeteredJson};
 #[derive(Debug)]
 pub struct Compiled {
     pub validator: Validator<MeteredJson>,
-    /// What a look at a value may lead to.
+    /// The charges of a look at a value.
     pub charges: Charges,
 }
 

@@ -7,7 +7,7 @@
 pub struct SyntaxFault {
     /// In characters, from 0.
     pub position: usize,
-    /// What was expected there.
+    /// The token that was expected there.
     pub message: String,
 }
 
@@ -52,7 +52,7 @@ struct SyntaxScanner<'a> {
 
 impl SyntaxScanner<'_> {
     fn first_fault(&mut self) -> ScanResult<()> {
-        // The closing bracket of every open container; its kind tells what comes next.
+        // The closing bracket of every open container; its kind decides the next token.
         let mut open: Vec<u8> = Vec::new();
         self.space();
         loop {

@@ -10,7 +10,7 @@ use super::mended::Mended;
 use crate::config::ServerName;
 use crate::json::clip;
 
-/// Flaws of one list that are told, each in a line; further ones are counted.
+/// Flaws of one list that are logged, each in a line; further ones are counted.
 const MOST_TOLD: usize = 50;
 /// Names in one line.
 const MOST_NAMED: usize = 5;
@@ -36,14 +36,14 @@ struct Finding {
     count: usize,
 }
 
-/// What became of that which has a flaw.
+/// The treatment of a definition with a flaw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Treatment {
     Mended,
     LeftOut,
 }
 
-/// Lines that were told, so that a list that is asked for again and again tells them once.
+/// Lines that were logged, so that repeated requests for a list log them once.
 #[derive(Debug, Default)]
 pub struct Told(Mutex<HashSet<u64>>);
 
@@ -97,7 +97,7 @@ impl Findings {
         }
     }
 
-    /// What there is to say of the `kind` of `server`, a line each.
+    /// The lines about the `kind` of `server`.
     fn lines(&self, server: &ServerName, kind: &'static str) -> Vec<(String, Option<&Finding>)> {
         let flaws = self.list.iter().map(|finding| (format!("{server}: {kind} {finding}"), Some(finding)));
         let untold =

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::json::clip;
 
-/// Flaws of one definition that are told.
+/// Flaws of one definition that are reported.
 const MOST_FLAWS: usize = 16;
 /// Bytes of a name in a flaw: servers choose the names of properties.
 const LONGEST_NAME: usize = 64;
@@ -33,7 +33,7 @@ pub enum Wrong {
     Uncompilable(String),
 }
 
-/// What was found wrong, and where the search is.
+/// The flaws that were found, and the place of the search.
 #[derive(Debug, Default)]
 pub struct Flaws {
     list: Vec<Flaw>,
@@ -42,7 +42,7 @@ pub struct Flaws {
 }
 
 impl Flaws {
-    /// Adds what is wrong at the path.
+    /// Adds a flaw at the path.
     pub fn add(&mut self, wrong: Wrong) {
         let flaw = Flaw { member: self.path.join("."), wrong };
         if self.list.len() < MOST_FLAWS && !self.list.contains(&flaw) {
@@ -72,7 +72,7 @@ impl Flaws {
     }
 }
 
-/// What becomes of a value.
+/// The treatment of a value.
 #[derive(Debug)]
 pub enum Verdict<T> {
     Fits,

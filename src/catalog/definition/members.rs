@@ -14,11 +14,11 @@ pub enum Defined {
     ResourceTemplate,
     /// The server itself: `serverInfo`.
     Implementation,
-    /// What the server declares itself capable of.
+    /// The capabilities that the server declares.
     Capabilities,
     /// One item of the content of a result.
     ContentBlock,
-    /// One item of what `resources/read` gives.
+    /// One item of a `resources/read` result.
     ResourceContents,
 }
 
@@ -30,7 +30,7 @@ pub struct Rule {
     pub without: Without,
 }
 
-/// What an object is without a member, or with one that cannot be mended.
+/// The treatment of an object that lacks a member, or has one that cannot be mended.
 #[derive(Debug, Clone, Copy)]
 pub enum Without {
     Whole,
@@ -41,7 +41,7 @@ pub enum Without {
     Made(fn() -> Value),
 }
 
-/// What a value should be.
+/// The shape that a value should have.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     Text,

@@ -15,15 +15,15 @@ pub struct Mended {
     ///
     /// The session era cannot express it.
     pub any_output: Option<Value>,
-    /// What was wrong with it, as far as that is of interest; never more than a few.
+    /// The flaws of the definition; never more than a few.
     pub flaws: Vec<Flaw>,
 }
 
-/// What `definition` becomes for clients; `None` when it is as it should be.
+/// `definition` as clients get it; `None` when it needs no change.
 ///
 /// # Errors
 ///
-/// What is wrong with a definition that cannot be mended.
+/// The flaw of a definition that cannot be mended.
 pub fn mended(kind: Defined, definition: &Map<String, Value>) -> Result<Option<Mended>, Flaw> {
     let mut flaws = Flaws::default();
     let changed = match rules::held(kind, definition, &mut flaws) {

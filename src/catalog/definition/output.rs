@@ -40,15 +40,16 @@ const UNKNOWN: [&str; 10] = [
     "formatMinimum",
 ];
 
-/// What a schema says of the type of all values that fit.
+/// The type of all values that fit a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     Object,
     Other,
 }
 
-/// What the root of `schema` is. One that says nothing is not an object's: a client that is told so would ask each result for
-/// an object.
+/// The type of the root of `schema`.
+///
+/// A schema without a type is not an object's: else clients would expect an object from each result.
 pub fn root(schema: &Map<String, Value>) -> Root {
     root_within(schema, schema, MOST_STEPS)
 }
@@ -108,7 +109,7 @@ pub fn compiles(schema: &Map<String, Value>) -> Result<(), String> {
     look.is_valid(&Value::Object(schema.clone()))
 }
 
-/// A search for what does not compile.
+/// A search for keywords that do not compile.
 struct Look<'a> {
     whole: &'a Map<String, Value>,
     /// Whether it is written in a dialect before 2020-12.

@@ -104,7 +104,7 @@ fn readable_record(record: &Map<String, Value>) -> Verdict<Value> {
     Verdict::Mend(record.into())
 }
 
-/// Of schemas `true` becomes `{}`, and `false` what says the same; what is no schema says nothing, and becomes `{}`, too.
+/// Spells out booleans among schemas; a value that is no schema becomes `{}`, which allows anything.
 fn by_name(are_schemas: bool, values: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Value> {
     if values.values().all(Value::is_object) {
         return Verdict::Fits;
@@ -148,7 +148,7 @@ fn input_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<S
     held
 }
 
-/// What a client of the era of sessions can hold results to: the schema of an object, which it can compile.
+/// The `outputSchema` for clients of the session era: one of an object, which they can compile.
 fn output_schema(schema: &Map<String, Value>, flaws: &mut Flaws) -> Verdict<Map<String, Value>> {
     if output::root(schema) == output::Root::Other {
         flaws.add(Wrong::IsNo("schema of an object"));

@@ -19,13 +19,13 @@ const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "obje
 /// They are in JavaScript: zod 3.25 to early 4.1, under the TypeScript SDK.
 pub const NO_RECORD: &str = "constructor";
 
-/// The schema that references are within, and what was done to it.
+/// The schema that references are within, and whether it was respelled.
 struct RootSchema<'a> {
     schema: &'a Map<String, Value>,
     is_respelled: Cell<bool>,
 }
 
-/// What becomes of `schema`, whose root is an object's.
+/// `schema`, whose root is an object's, as clients can read it; `None` when it needs no change.
 pub fn held(schema: &Map<String, Value>, flaws: &mut Flaws) -> Option<Map<String, Value>> {
     let whole = RootSchema { schema, is_respelled: Cell::new(false) };
     let mut changed = members(schema, &whole, flaws);
@@ -72,7 +72,7 @@ fn members(
     changed.or(respelled)
 }
 
-/// The members with what became of each; `None` when all of them stay.
+/// The members after `look`; `None` when all of them stay.
 fn changed(
     members: &Map<String, Value>,
     mut look: impl FnMut(&str, &Value) -> Verdict<Value>,

@@ -54,7 +54,7 @@ pub(super) fn describe(schema: &mut Map<String, Value>, words: &[String]) {
     schema.insert("description".into(), description.into());
 }
 
-/// What the root refers to, within itself.
+/// The target of the root's reference, within itself.
 fn referred(root: &Map<String, Value>) -> Option<Map<String, Value>> {
     target(root, root.get("$ref")?.as_str()?)?.as_object().cloned()
 }

@@ -178,7 +178,7 @@ impl StrictWriter<'_> {
             [only] => Value::Object(self.of_type(members, only, depth)?),
             several => {
                 let mut plain = members.clone();
-                // What is told is told once, about the whole.
+                // The description is of the whole, once.
                 ANNOTATIONS.iter().chain(&TOLD).for_each(|key| drop(plain.shift_remove(*key)));
                 let mut branches = Vec::with_capacity(several.len());
                 for kind in several {

@@ -9,7 +9,7 @@ use crate::catalog::operation_id::{Claim, IdFormat, Wish, assign, clean};
 use crate::catalog::tool::CatalogTool;
 use crate::catalog::weight::weight;
 
-/// What a tool wants in the body of its request.
+/// The body that a tool wants in its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     /// The schema names no argument: the operation documents no body (as in mcpo 0.0.20), and the schema
@@ -58,11 +58,11 @@ pub(super) fn response_models<const N: usize>(tool: &CatalogTool, stems: [&str; 
     Some(models(schema, stems.map(|stem| format!("{stem}_response_model")), &OUTPUT))
 }
 
-/// What differs between the schemas of arguments and of results.
+/// The differences between schemas of arguments and of results.
 struct Side {
     /// Where the original goes when something else must stand in its place.
     set_aside: &'static str,
-    /// What stands there when nothing of the original can.
+    /// The replacement for a schema of which nothing can stand in a document.
     permissive: fn() -> Value,
 }
 
@@ -135,9 +135,9 @@ fn body(schema: &Value) -> Body {
     if silent { Body::None } else { Body::Optional }
 }
 
-/// What keys of components start with: each tool's name where it can, which is the contract's.
+/// The starts of the keys of components: each tool's name where that is possible, as in mcpo.
 ///
-/// Our own endings are written with a dot in it, so that the first ending in a key tells where the tool's part of it stops,
+/// Our own endings are written with a dot in it, so that the first ending in a key marks the end of the tool's part,
 /// and keys of different tools never meet. Ids among all servers hold no dot: no key depends on another server's tools.
 pub(super) fn stems<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let fits = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);

@@ -13,7 +13,7 @@ use crate::catalog::json_text::{json, member};
 use crate::config::{DocumentConfig, ServerName};
 use crate::upstream::ServerInfo;
 
-/// What the document of one server is made of, beside its tools.
+/// The parts of the document of one server, beside its tools.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerDocument<'a> {
     pub name: &'a ServerName,
@@ -27,7 +27,7 @@ pub struct ServerDocument<'a> {
     pub document: &'a DocumentConfig,
 }
 
-/// What the document of all servers is made of, beside their tools.
+/// The parts of the document of all servers, beside their tools.
 #[derive(Debug, Clone, Copy)]
 pub struct CombinedDocument<'a> {
     /// In the order in which they are to be listed.
@@ -38,7 +38,7 @@ pub struct CombinedDocument<'a> {
     pub document: &'a DocumentConfig,
 }
 
-/// What differs between the frames of documents.
+/// The differences between the frames of documents.
 struct DocumentHead<'a> {
     title: &'a str,
     description: &'a str,

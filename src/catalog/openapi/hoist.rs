@@ -22,11 +22,12 @@ use crate::catalog::operation_id::{Claim, IdFormat, Wish, assign, clean};
 /// Schemas of a document by their keys; the first is the whole one.
 pub(super) type Components = Vec<(String, Value)>;
 
-/// What a schema may cost.
+/// The steps that a schema may cost.
 pub(super) const MOST_STEPS: usize = Budget::MOST;
 
-/// The components that `schema` becomes, for each of `bases`; the first is the schema itself, under the key `base`, the
-/// others have keys that start with `base` and `_`.
+/// The components that `schema` becomes, for each of `bases`.
+///
+/// The first is the schema itself, under the key `base`; the others have keys that start with `base` and `_`.
 ///
 /// # Errors
 ///

@@ -14,23 +14,23 @@ use super::path::title;
 use super::shared::{BEARER, responses};
 use crate::catalog::tool::CatalogTool;
 
-/// What an operation needs to know beside its tool.
+/// The context of an operation beside its tool.
 pub(super) struct Setting<'a> {
     pub operation_id: &'a str,
-    /// What the keys of the tool's components start with.
+    /// The start of the keys of the tool's components.
     pub stem: &'a str,
     /// The server's name, in the document of all servers.
     pub tag: Option<&'a str>,
     pub secured: bool,
 }
 
-/// What one tool adds to a document.
+/// The parts that one tool adds to a document.
 pub(super) struct Written {
     pub path_item: PathItem,
     pub components: Components,
 }
 
-/// What `tool` adds to each document, and whether one of its schemas costs too much to stand in them.
+/// The parts that `tool` adds to each document, and whether one of its schemas costs too much for them.
 ///
 /// The schemas are taken apart once for all documents.
 pub(super) fn written<const N: usize>(

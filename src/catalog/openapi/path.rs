@@ -30,8 +30,9 @@ pub fn mount_path(prefix: &str, server: &ServerName) -> String {
     format!("{prefix}{}", path_segment(server.as_str()))
 }
 
-/// Title case as Python's `str.title()` has it, with blanks for `_` (the contract's summaries): a letter after
-/// a letter is lower case, any other is upper case.
+/// Title case as in Python's `str.title()`, with blanks for `_`: mcpo's summaries.
+///
+/// A letter after a letter is lower case, any other is upper case.
 pub(super) fn title(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let mut in_word = false;

@@ -13,7 +13,7 @@ use crate::catalog::tagged_json::TaggedJson;
 use crate::catalog::tool::CatalogTool;
 use crate::config::{Config, DocumentConfig};
 
-/// What all documents of one gateway have in common.
+/// The settings that all documents of one gateway share.
 #[derive(Debug, Clone, Default)]
 pub struct OpenApiSettings {
     document: DocumentConfig,

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::subschemas::{give_items, is_of_arrays, lacks_items, target};
 
-/// `schema` with what it says of properties in alternatives at its root said at the root, too, and with the items of arrays;
+/// `schema` with the properties of its alternatives at its root, too, and with the items of arrays.
+///
 /// `None` when that changes nothing.
 pub(super) fn readable(schema: &Value) -> Option<Value> {
     let merged = schema.as_object().and_then(with_properties_of_arms).map(Value::Object);
@@ -59,7 +60,7 @@ fn with_properties_of_arms(root: &Map<String, Value>) -> Option<Map<String, Valu
     Some(merged)
 }
 
-/// Adds what one more arm says of a property: in `allOf` all of it holds, else one of it.
+/// Adds one more arm's schema of a property: in `allOf` all of them hold, else one of them.
 fn add(found: &mut Map<String, Value>, name: &str, property: &Value, keyword: &str) {
     let joint = if keyword == "allOf" { "allOf" } else { "anyOf" };
     let Some(known) = found.get_mut(name) else {

@@ -15,7 +15,7 @@ use crate::catalog::operation_id::server_operation_ids;
 use crate::catalog::tool::CatalogTool;
 use crate::config::ServerName;
 
-/// What the sections of all servers have in common.
+/// The settings that the sections of all servers share.
 #[derive(Debug, Default)]
 pub struct Wording {
     /// Whether calls need an API key.
@@ -41,7 +41,7 @@ pub struct Sections {
     pub wording: Arc<Wording>,
     own: Section,
     combined: Section,
-    /// Of what each tool is called in its texts.
+    /// Hashes of the names of each tool in its texts.
     names: Vec<u64>,
 }
 
@@ -139,7 +139,7 @@ pub struct Writing {
     costly: Option<(Arc<str>, usize)>,
 }
 
-/// What the tools are called in one document.
+/// The names of the tools in one document.
 #[derive(Debug)]
 struct DocumentNames {
     ids: Vec<String>,

@@ -16,7 +16,7 @@ use crate::config::{DriftPolicy, LockConfig, ServerConfig, ToolOverride};
 use crate::upstream::Definition;
 use crate::upstream::tools::header_params::HeaderParam;
 
-/// Names of paths of the server itself: a tool of this name is exposed with a `_` (product section 3.1).
+/// Paths of the server itself: a tool of this name is exposed with a `_`.
 pub(super) const RESERVED: [&str; 3] = ["mcp", "docs", "openapi.json"];
 /// Drifts of one list that are logged, each with its lines; further ones are counted.
 const MOST_TOLD: usize = 100;
@@ -30,7 +30,7 @@ pub struct ToolSelection {
 }
 
 impl ToolSelection {
-    /// Selects among `definitions`, and logs what is odd about them.
+    /// Selects among `definitions`, and logs their flaws.
     ///
     /// `is_known` is false for a server that has never connected: its list is empty, and no tool is missing. Drift is
     /// logged if `logs`: once a list, and not each time that a client asks for its own.

@@ -12,9 +12,9 @@ pub(super) struct Activity {
     in_flight: AtomicUsize,
     /// Bytes that the system took for the client.
     pub written: Arc<AtomicUsize>,
-    /// Ends the connection, whose client keeps the room for results from others.
+    /// Ends the connection when its client keeps the memory budget of results from others.
     pub cut: CancellationToken,
-    /// Whether an answer that has a share of that room ever left on it.
+    /// Whether an answer with a share of that budget ever left on it.
     pub has_share: AtomicBool,
 }
 

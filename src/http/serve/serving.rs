@@ -1,4 +1,4 @@
-//! What the accept loop serves: the edge of one configuration, and the bounds of its connections.
+//! The state of the accept loop: the edge of one configuration, and the bounds of its connections.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::catalog::arguments::budget;
 
-/// What a look at a value takes beyond a step, with one schema.
+/// The charge of a look at a value beyond a step, with one schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Charges {
     /// For each value that is gone down to: subschemas that look at nothing.
@@ -19,7 +19,7 @@ pub struct Charges {
     pub path: u64,
 }
 
-/// What a text takes.
+/// The charge of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextCharge {
     /// However short it is.
@@ -66,7 +66,7 @@ fn exceeded(panic: Box<dyn Any + Send>) -> OutOfSteps {
     }
 }
 
-/// What the work of this thread may still take.
+/// The steps and the stack that the work of this thread may still take.
 pub(super) struct Meter {
     left: Cell<u64>,
     /// Where the stack was when the work began, and how far it may grow.

@@ -14,10 +14,10 @@ use crate::catalog::subschemas::{holds, visit};
 const SILENT_A_STEP: u64 = 8;
 /// Lists and objects of an `enum` that may be compared each with each.
 const COMPARED_VALUES: usize = 2_000;
-/// How deep the estimate itself follows references. What is deeper is as good as endless.
+/// How deep the estimate itself follows references. Deeper schemas count as endless.
 const LEVELS: u32 = 1_000;
 
-/// What is known of one schema and all below it, every reference written out.
+/// The size of one schema and all below it, every reference written out.
 #[derive(Debug, Clone, Copy, Default)]
 struct Extent {
     nodes: u64,
@@ -39,7 +39,7 @@ impl Extent {
     }
 }
 
-/// What a look at a value takes with a validator of `schema`.
+/// The charges of a look at a value with a validator of `schema`.
 ///
 /// # Errors
 ///

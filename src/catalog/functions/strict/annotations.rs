@@ -14,7 +14,7 @@ const OF_ARRAYS: [&str; 2] = ["minItems", "maxItems"];
 pub(super) const TOLD: [&str; 7] =
     ["default", "minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"];
 
-/// `schema`, or null. What is said about it stays outside.
+/// `schema`, or null. Its title and description stay outside.
 pub(super) fn nullable(schema: Value) -> Value {
     let Value::Object(mut members) = schema else { return schema };
     if !members.contains_key("enum")
@@ -46,7 +46,7 @@ pub(super) fn described(members: &Map<String, Value>, inner: Value) -> Value {
     if outer.len() == 1 { inner } else { Value::Object(outer) }
 }
 
-/// Copies into `written` the annotations that may stay for values of type `kind`, and describes the others in words.
+/// Copies the annotations that may stay for values of type `kind`, and describes the others.
 pub(super) fn annotate(members: &Map<String, Value>, kind: &str, written: &mut Map<String, Value>) {
     for key in ["title", "description"] {
         if let Some(text @ Value::String(_)) = members.get(key) {

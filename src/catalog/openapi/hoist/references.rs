@@ -29,7 +29,7 @@ pub(super) struct References<'a> {
     anchors: HashMap<(String, &'a str), String>,
     /// Each reference with the pointer of the resource that it is relative to.
     references: Vec<(String, &'a str)>,
-    /// Pointers of what becomes a component of its own.
+    /// Pointers of schemas that become components of their own.
     pub parts: Vec<String>,
     /// By the pointer of the target.
     pub targets: HashMap<String, Placement>,
@@ -39,7 +39,7 @@ pub(super) struct References<'a> {
 }
 
 impl<'a> References<'a> {
-    /// Collects what `root` refers to.
+    /// Collects the references of `root`.
     pub fn new(root: &'a Value, budget: Budget) -> Result<Self, Unfit> {
         let mut references = Self {
             root,
@@ -117,7 +117,7 @@ impl<'a> References<'a> {
         self.find(resource, reference)
     }
 
-    /// The pointer of what `reference` means inside the resource at the pointer `resource`.
+    /// The pointer of the target of `reference`, inside the resource at the pointer `resource`.
     pub fn find(&self, resource: &str, reference: &str) -> Result<String, Unfit> {
         let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let resource = if uri.is_empty() {

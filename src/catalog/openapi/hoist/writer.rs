@@ -25,7 +25,7 @@ impl ComponentWriter<'_> {
         Value::Object(self.members(kept, ""))
     }
 
-    /// What stands at the top of a component, where readers look for an object.
+    /// `schema` as the top of a component, where readers look for an object.
     pub fn component(&self, schema: &Value, resource: &str) -> Value {
         match self.schema(schema, resource) {
             Value::Bool(true) => Value::Object(Map::new()),
