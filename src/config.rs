@@ -3,7 +3,7 @@
 //!
 //! Parse, validate, resolve secrets, build and bind are five separate steps. This module holds the outcome
 //! of the first two: [`Config`] may still refer to secrets that are not read yet ([`SecretText`]).
-//! [`load`] goes from [`Sources`] to a [`Config`] or to all [`Problem`]s: files become trees that know
+//! [`load`] goes from [`Sources`] to a [`Config`] or to all [`ConfigProblem`]s: files become trees that know
 //! their lines, the gateway's settings are merged in layers, and servers and keys are read from the trees.
 //!
 //! Every key stands in one table, `keys`: its field, its default, its documentation and what a reload does. [`schema`] is
@@ -59,7 +59,7 @@ pub use log::LogFormat;
 pub use name::{NameError, ServerName};
 pub use nearest::nearest;
 pub use plan::Plan;
-pub use problem::{Problem, Severity};
+pub use problem::{ConfigProblem, Severity};
 pub use rate::RateConfig;
 pub use schema::schema;
 pub use secret::{SecretError, SecretSyntaxError, SecretText};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcpo::app::{self, AppError, Signalled};
 use mcpo::cli::{self, Invocation, check, exit, run_server};
-use mcpo::config::{Loaded, LogFormat, Problem, Sources, environment};
+use mcpo::config::{ConfigProblem, Loaded, LogFormat, Sources, environment};
 use mcpo::gateway::configuration::LoadFailed;
 use mcpo::shutdown::{Guard, Overdue};
 use mcpo::systemd::{self, InheritedSocket, InheritedSocketError};
@@ -75,7 +75,7 @@ fn serve(
             return exit::FAILURE;
         }
     };
-    for line in warnings.iter().flat_map(Problem::lines) {
+    for line in warnings.iter().flat_map(ConfigProblem::lines) {
         tracing::warn!("{line}");
     }
     let inherited = match inherited {

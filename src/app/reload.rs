@@ -16,7 +16,7 @@ use super::generation::Generation;
 use super::service_manager::Reloads;
 use super::upstream_set::UpstreamSet;
 use crate::catalog::Namespace;
-use crate::config::{Config, Loaded, Plan, Problem};
+use crate::config::{Config, ConfigProblem, Loaded, Plan};
 use crate::gateway::configuration::Configuration;
 use crate::http::{Certificate, Keys, Serving};
 use crate::shutdown::Shutdown;
@@ -77,7 +77,7 @@ impl Reloader {
         let planning =
             self.configuration.plan(self.current.config.clone(), self.current.upstreams.clone()).await;
         let (Loaded { config: wanted, warnings }, plan) = planning.map_err(|failed| failed.texts())?;
-        for line in warnings.iter().flat_map(Problem::lines) {
+        for line in warnings.iter().flat_map(ConfigProblem::lines) {
             tracing::warn!("{line}");
         }
         for line in plan.to_string().lines() {

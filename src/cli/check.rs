@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::exit;
-use crate::config::{self, Config, Problem, Severity, Sources, TransportConfig};
+use crate::config::{self, Config, ConfigProblem, Severity, Sources, TransportConfig};
 
 /// Checks what `sources` name; problems go to `problems_to`, the verdict on a good one to `verdict_to`.
 /// Gives the exit code.
@@ -33,7 +33,7 @@ pub fn run(sources: &Sources, verdict_to: &mut impl Write, problems_to: &mut imp
 /// # Errors
 ///
 /// When `to` cannot be written.
-pub fn print(problems: &[Problem], to: &mut impl Write) -> io::Result<()> {
+pub fn print(problems: &[ConfigProblem], to: &mut impl Write) -> io::Result<()> {
     // Each in one piece: standard error is not buffered.
     problems.iter().try_for_each(|problem| to.write_all(format!("{problem}\n").as_bytes()))
 }

@@ -9,7 +9,7 @@ use super::gateway::Config;
 use super::json_tree::{self, JsonNode};
 use super::layers::Layers;
 use super::location::Location;
-use super::problem::{Problem, Problems, Severity};
+use super::problem::{ConfigProblem, Problems, Severity};
 use super::secret::SecretText;
 use super::settings;
 use super::sources::Sources;
@@ -20,7 +20,7 @@ use super::{api_keys, dotenv, environment, keys, lock_entries, profiles};
 pub struct Loaded {
     pub config: Config,
     /// Each is to be logged once, at the start.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigProblem>,
 }
 
 /// Reads and checks everything; no secret is read and no server is touched.
@@ -28,7 +28,7 @@ pub struct Loaded {
 /// # Errors
 ///
 /// Every problem of the sources when one of them is an error; the warnings are in the list too.
-pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
+pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
     let mut problems = Problems::new(sources.purpose);
     let config = collect(sources, &mut problems);
     let problems = problems.into_sorted();

@@ -23,7 +23,7 @@ pub enum Severity {
 
 /// One thing that is wrong, with its place and its remedy. `Display` gives a readable block of three lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     pub severity: Severity,
     /// The file as it was named on the command line; `None` for flags and environment variables.
     pub file: Option<PathBuf>,
@@ -38,14 +38,14 @@ pub struct Problem {
     pub fix: String,
 }
 
-impl Problem {
+impl ConfigProblem {
     /// The block line by line, for a log that has one line for each event.
     pub fn lines(&self) -> Vec<String> {
         self.to_string().lines().map(str::to_owned).collect()
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self.severity {
             Severity::Error => "error",
@@ -68,7 +68,7 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub(super) struct Problems {
     purpose: Purpose,
-    list: Vec<Problem>,
+    list: Vec<ConfigProblem>,
     /// Comparisons with names of the file that suggestions may still take.
     comparisons: usize,
 }
@@ -115,7 +115,7 @@ impl Problems {
     }
 
     /// All problems, in the order in which a person reads the files.
-    pub fn into_sorted(self) -> Vec<Problem> {
+    pub fn into_sorted(self) -> Vec<ConfigProblem> {
         let mut list = self.list;
         list.sort_by(|left, right| {
             (&left.file, left.line, left.column).cmp(&(&right.file, right.line, right.column))
@@ -124,7 +124,7 @@ impl Problems {
     }
 
     fn add(&mut self, severity: Severity, location: &Location, message: String, fix: String) {
-        self.list.push(Problem {
+        self.list.push(ConfigProblem {
             severity,
             file: location.file.as_deref().map(Path::to_path_buf),
             line: location.position.map(|position| position.line),

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
 use crate::catalog::Caller;
-use crate::config::{self, Config, Loaded, Plan, Problem, ServerName, Sources};
+use crate::config::{self, Config, ConfigProblem, Loaded, Plan, ServerName, Sources};
 use crate::file::{self, ApartError};
 use crate::upstream::Upstream;
 
@@ -27,7 +27,7 @@ pub struct Configuration {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFailed {
     #[error("the configuration has errors")]
-    Problems(Vec<Problem>),
+    Problems(Vec<ConfigProblem>),
     #[error("the configuration cannot be read: {0}")]
     Apart(#[from] ApartError),
 }
@@ -36,7 +36,7 @@ impl LoadFailed {
     /// A block of lines for each problem.
     pub fn texts(&self) -> Vec<String> {
         match self {
-            Self::Problems(problems) => problems.iter().map(Problem::to_string).collect(),
+            Self::Problems(problems) => problems.iter().map(ConfigProblem::to_string).collect(),
             Self::Apart(_) => vec![self.to_string()],
         }
     }

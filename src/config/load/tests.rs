@@ -50,7 +50,7 @@ impl Fixture {
         self.load().map_or_else(|problems| problems, |loaded| self.shown(&loaded.warnings))
     }
 
-    fn shown(&self, problems: &[Problem]) -> String {
+    fn shown(&self, problems: &[ConfigProblem]) -> String {
         let blocks: Vec<String> = problems.iter().map(ToString::to_string).collect();
         blocks.join("\n").replace(&format!("{}/", self.directory.path().display()), "")
     }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 
 use super::super::json_tree::{JsonNode, JsonValue, parse};
-use super::super::problem::{Problem, Problems, Severity};
+use super::super::problem::{ConfigProblem, Problems, Severity};
 use super::super::sources::Purpose;
 use super::*;
 
@@ -55,10 +55,10 @@ fn errors(text: &str) -> Option<Vec<String>> {
 
 /// Holds the schema's verdict on a file of `text` against that of the gateway, which found `problems`. The tests of the
 /// readers send every file through here.
-pub(in crate::config) fn agrees(text: &str, problems: &[Problem]) {
+pub(in crate::config) fn agrees(text: &str, problems: &[ConfigProblem]) {
     let Some(found) = self::errors(text) else { return };
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
-    let seen: Vec<&Problem> =
+    let seen: Vec<&ConfigProblem> =
         errors.filter(|problem| !UNSEEN.iter().any(|(part, _)| problem.message.contains(part))).collect();
     assert_eq!(found.is_empty(), seen.is_empty(), "{text}\nthe gateway: {seen:?}\nthe schema: {found:?}");
 }

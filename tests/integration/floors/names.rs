@@ -4,12 +4,6 @@ use std::collections::BTreeMap;
 
 use super::source::{sources, tokens, without_tests};
 
-/// Names that more than one type may have, each with its reason.
-const ALLOWED: &[(&str, &str)] = &[(
-    "Problem",
-    "a fault of the configuration, and an answer after RFC 9457: each is called so by its readers",
-)];
-
 /// The types that a text declares outside of functions and test modules.
 fn declared_types(text: &str) -> Vec<String> {
     let tokens = tokens(text);
@@ -35,12 +29,6 @@ fn no_two_types_share_a_name() {
         }
     }
     files.retain(|_, files| files.len() > 1);
-    for (name, reason) in ALLOWED {
-        assert!(
-            !reason.is_empty() && files.remove(*name).is_some(),
-            "{name} has one type and needs no reason"
-        );
-    }
     let told: String = files.iter().map(|(name, files)| format!("{name}: {files:?}\n")).collect();
     assert!(files.is_empty(), "types that share a name:\n{told}");
 }
