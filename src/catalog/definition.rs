@@ -14,7 +14,7 @@ mod pattern;
 mod rules;
 mod schema;
 
-pub use findings::{Findings, Told};
+pub use findings::{Findings, LoggedLines};
 pub use flaw::{Flaw, Wrong};
 pub use members::Defined;
 pub use mended::{Mended, mended};

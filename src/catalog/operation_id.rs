@@ -40,7 +40,7 @@ pub(super) enum Claim {
 
 /// A raw name with its cleaned form (ASCII only).
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct IdRequest {
     pub raw: String,
     pub stem: String,
     pub claim: Claim,
@@ -48,7 +48,7 @@ pub(super) struct Wish {
 
 /// The operation ids of one server's document, `tool_{name}_post`, in the order of `tools`.
 pub fn server_operation_ids<'a>(tools: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let wishes: Vec<_> = tools
+    let requests: Vec<_> = tools
         .into_iter()
         .map(|tool| {
             let claim = if tool.chars().all(is_word) {
@@ -58,10 +58,10 @@ pub fn server_operation_ids<'a>(tools: impl IntoIterator<Item = &'a str>) -> Vec
             } else {
                 Claim::None
             };
-            Wish { raw: tool.to_owned(), stem: clean(tool, is_word), claim }
+            IdRequest { raw: tool.to_owned(), stem: clean(tool, is_word), claim }
         })
         .collect();
-    assign(&wishes, IdFormat { prefix: "tool_", suffix: "_post", limit: LONGEST })
+    assign(&requests, IdFormat { prefix: "tool_", suffix: "_post", limit: LONGEST })
 }
 
 /// Each character that `fits` refuses becomes `_`.
@@ -73,56 +73,56 @@ pub(super) fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
-/// One id for each wish, in their order; equal raw names get equal ids, different ones different ids.
-pub(super) fn assign(wishes: &[Wish], form: IdFormat) -> Vec<String> {
+/// One id for each request, in their order; equal raw names get equal ids, different ones different ids.
+pub(super) fn assign(requests: &[IdRequest], form: IdFormat) -> Vec<String> {
     let longest = form.limit - form.prefix.len() - form.suffix.len();
-    let mut distinct: HashMap<&str, &Wish> = HashMap::with_capacity(wishes.len());
-    for wish in wishes {
-        distinct.entry(&wish.raw).or_insert(wish);
+    let mut distinct: HashMap<&str, &IdRequest> = HashMap::with_capacity(requests.len());
+    for request in requests {
+        distinct.entry(&request.raw).or_insert(request);
     }
     // How many exact and compatible names want each plain id.
     let mut wanted: HashMap<&str, (usize, usize)> = HashMap::with_capacity(distinct.len());
-    for wish in distinct.values().filter(|wish| wish.stem.len() <= longest) {
-        let (exact, compatible) = wanted.entry(&wish.stem).or_default();
-        match wish.claim {
+    for request in distinct.values().filter(|request| request.stem.len() <= longest) {
+        let (exact, compatible) = wanted.entry(&request.stem).or_default();
+        match request.claim {
             Claim::Exact => *exact += 1,
             Claim::Compatible => *compatible += 1,
             Claim::None => {}
         }
     }
-    let wins = |wish: &Wish| match wanted.get(wish.stem.as_str()).filter(|_| wish.stem.len() <= longest) {
-        Some((1, _)) => wish.claim == Claim::Exact,
-        Some((0, 1)) => wish.claim == Claim::Compatible,
+    let wins = |request: &IdRequest| match wanted.get(request.stem.as_str()) {
+        Some((1, _)) => request.claim == Claim::Exact,
+        Some((0, 1)) => request.claim == Claim::Compatible,
         _ => false,
     };
     let mut ids: HashMap<&str, String> = HashMap::with_capacity(distinct.len());
     let mut taken: HashSet<String> = HashSet::with_capacity(distinct.len());
     let mut hashed = Vec::new();
-    for (raw, wish) in &distinct {
-        if wins(wish) {
-            let id = format!("{}{}{}", form.prefix, wish.stem, form.suffix);
+    for (raw, request) in &distinct {
+        if wins(request) {
+            let id = format!("{}{}{}", form.prefix, request.stem, form.suffix);
             taken.insert(id.clone());
             ids.insert(raw, id);
         } else {
-            hashed.push(*wish);
+            hashed.push(*request);
         }
     }
     // By name, so that even the case of a hash that meets another id does not depend on the order.
     hashed.sort_unstable_by(|left, right| left.raw.cmp(&right.raw));
-    for wish in hashed {
+    for request in hashed {
         let mut id = String::new();
         for digits in HASH_DIGITS {
-            let stem = &wish.stem[..wish.stem.len().min(longest - digits - 1)];
-            let hash = hash_prefix(wish.raw.as_bytes(), digits);
+            let stem = &request.stem[..request.stem.len().min(longest - digits - 1)];
+            let hash = hash_prefix(request.raw.as_bytes(), digits);
             id = format!("{}{stem}_{hash}{}", form.prefix, form.suffix);
             if !taken.contains(&id) {
                 break;
             }
         }
         taken.insert(id.clone());
-        ids.insert(&wish.raw, id);
+        ids.insert(&request.raw, id);
     }
-    wishes.iter().map(|wish| ids[wish.raw.as_str()].clone()).collect()
+    requests.iter().map(|request| ids[request.raw.as_str()].clone()).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::input::suspended::SuspendedRequests;
 use super::response::fault::{Fault, SHARE_EXCEEDED};
 use super::session::table::Sessions;
 use crate::catalog::Caller;
-use crate::catalog::definition::Told;
+use crate::catalog::definition::LoggedLines;
 use crate::config::{Config, Shares};
 use crate::gateway::Gateway;
 use crate::http::path_prefix::PathPrefix;
@@ -127,7 +127,7 @@ pub struct SharedState {
     /// Resources that clients follow.
     followed: Arc<Ledger>,
     /// Findings about definitions that were logged already.
-    pub(super) told: Told,
+    pub(super) logged_flaws: LoggedLines,
     /// The configuration that is served now, for streams that stay open across a reload.
     pub(super) current: watch::Sender<Option<Arc<Mcp>>>,
     /// Cancelled when the gateway begins to stop: streams close then, so that the end does not wait for them.
@@ -144,7 +144,7 @@ impl SharedState {
             suspended: Arc::default(),
             listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
             followed: Ledger::new(Thing { setting: "followed", plural: "resources that they follow" }),
-            told: Told::default(),
+            logged_flaws: LoggedLines::default(),
             current: watch::Sender::new(None),
             closing,
             tasks,

@@ -26,7 +26,7 @@ pub struct BuildQueue {
     waiting: Vec<ServerBuild>,
     /// Servers that are waiting.
     names: HashSet<ServerName>,
-    had: Had,
+    had: StepTimes,
     /// Revisions that could not be built.
     failed: HashMap<ServerName, u64>,
 }
@@ -100,9 +100,9 @@ impl BuildQueue {
 
 /// Seconds that the steps of each server took lately, and when that was counted.
 #[derive(Debug, Default)]
-struct Had(HashMap<ServerName, (f64, Instant)>);
+struct StepTimes(HashMap<ServerName, (f64, Instant)>);
 
-impl Had {
+impl StepTimes {
     fn add(&mut self, name: &ServerName, took: Duration, now: Instant) {
         self.0.retain(|_, had| left_of(*had, now) > STEP.as_secs_f64());
         let had = self.of(name, now).unwrap_or_default();
@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn the_next_step_is_of_the_server_that_has_had_the_least_lately() {
         let names = ["large", "restless", "quiet"].map(|name| ServerName::new(name).unwrap());
-        let (mut had, mut now) = (Had::default(), Instant::now());
-        let next = |had: &Had, now| &names[had.least(names.iter(), now).unwrap()];
+        let (mut had, mut now) = (StepTimes::default(), Instant::now());
+        let next = |had: &StepTimes, now| &names[had.least(names.iter(), now).unwrap()];
         let mut turns = HashMap::new();
         for _ in 0..100 {
             let name = next(&had, now);

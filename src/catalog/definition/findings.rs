@@ -11,7 +11,7 @@ use crate::config::ServerName;
 use crate::json::clip;
 
 /// Flaws of one list that are logged, each in a line; further ones are counted.
-const MOST_TOLD: usize = 50;
+const MOST_LOGGED: usize = 50;
 /// Names in one line.
 const MOST_NAMED: usize = 5;
 /// Bytes of a name.
@@ -23,7 +23,7 @@ const MOST_REMEMBERED: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Findings {
     list: Vec<Finding>,
-    untold: usize,
+    unlogged: usize,
     /// That the list is too long, once it was cut.
     cut: Option<String>,
 }
@@ -45,7 +45,7 @@ enum Treatment {
 
 /// Lines that were logged, so that repeated requests for a list log them once.
 #[derive(Debug, Default)]
-pub struct Told(Mutex<HashSet<u64>>);
+pub struct LoggedLines(Mutex<HashSet<u64>>);
 
 impl Findings {
     /// Notes the outcome of the definition called `name`.
@@ -65,8 +65,8 @@ impl Findings {
     fn add(&mut self, name: &str, flaw: &Flaw, outcome: Treatment) {
         let is_same = |finding: &Finding| finding.flaw == *flaw && finding.outcome == outcome;
         let place = self.list.iter().position(is_same).unwrap_or(self.list.len());
-        if place == MOST_TOLD {
-            self.untold += 1;
+        if place == MOST_LOGGED {
+            self.unlogged += 1;
             return;
         }
         if place == self.list.len() {
@@ -85,10 +85,10 @@ impl Findings {
         self.cut.get_or_insert(cut);
     }
 
-    /// Logs the flaws of the `kind` of `server` (`tool`, `prompt`, ...) that `told` has not seen yet.
-    pub fn tell(&self, server: &ServerName, kind: &'static str, told: Option<&Told>) {
+    /// Logs the flaws of the `kind` of `server` (`tool`, `prompt`, ...) that `logged` does not hold yet.
+    pub fn log(&self, server: &ServerName, kind: &'static str, logged: Option<&LoggedLines>) {
         for (line, finding) in self.lines(server, kind) {
-            if told.is_none_or(|told| told.is_news(&line)) {
+            if logged.is_none_or(|logged| logged.is_news(&line)) {
                 let name = finding.and_then(|finding| finding.names.first());
                 let (member, count) =
                     (finding.map(|finding| &*finding.flaw.member), finding.map(|finding| finding.count));
@@ -100,9 +100,9 @@ impl Findings {
     /// The lines about the `kind` of `server`.
     fn lines(&self, server: &ServerName, kind: &'static str) -> Vec<(String, Option<&Finding>)> {
         let flaws = self.list.iter().map(|finding| (format!("{server}: {kind} {finding}"), Some(finding)));
-        let untold =
-            (self.untold > 0).then(|| format!("{} further flaws of its {kind} definitions", self.untold));
-        let others = untold.iter().chain(&self.cut).map(|line| (format!("{server}: {line}"), None));
+        let unlogged =
+            (self.unlogged > 0).then(|| format!("{} further flaws of its {kind} definitions", self.unlogged));
+        let others = unlogged.iter().chain(&self.cut).map(|line| (format!("{server}: {line}"), None));
         flaws.chain(others).collect()
     }
 }
@@ -123,7 +123,7 @@ impl Display for Finding {
     }
 }
 
-impl Told {
+impl LoggedLines {
     fn is_news(&self, line: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         line.hash(&mut hasher);
@@ -156,9 +156,9 @@ mod tests {
                 "s: a page of its list of prompts is longer than 50000 entries and is cut after 49993",
             ]
         );
-        for place in 0..=MOST_TOLD {
+        for place in 0..=MOST_LOGGED {
             findings.left_out("p", &flaw(&place.to_string()));
         }
-        assert_eq!(told(&findings)[MOST_TOLD], "s: 2 further flaws of its prompt definitions");
+        assert_eq!(told(&findings)[MOST_LOGGED], "s: 2 further flaws of its prompt definitions");
     }
 }

@@ -104,13 +104,13 @@ pub fn compiles(schema: &Map<String, Value>) -> Result<(), String> {
     if !is_older && dialect != CURRENT {
         return Err("`$schema` names a dialect that they do not know".into());
     }
-    let mut look = Look { whole: schema, is_older, unlooked: MOST_LOOKED_AT, seen: HashSet::new() };
+    let mut look = CompileCheck { whole: schema, is_older, unlooked: MOST_LOOKED_AT, seen: HashSet::new() };
     look.members(schema, 0)?;
     look.is_valid(&Value::Object(schema.clone()))
 }
 
 /// A search for keywords that do not compile.
-struct Look<'a> {
+struct CompileCheck<'a> {
     whole: &'a Map<String, Value>,
     /// Whether it is written in a dialect before 2020-12.
     is_older: bool,
@@ -120,7 +120,7 @@ struct Look<'a> {
     seen: HashSet<&'a str>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> CompileCheck<'a> {
     /// Whether the meta-schema of its dialect takes `schema`.
     fn is_valid(&mut self, schema: &Value) -> Result<(), String> {
         self.unlooked = self.unlooked.checked_sub(weight(schema)).ok_or("it is too large")?;

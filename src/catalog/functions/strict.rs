@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use annotations::{TOLD, annotate, described, nullable};
+use annotations::{DESCRIBED, annotate, described, nullable};
 
 /// Properties of all objects together.
 const MOST_PROPERTIES: usize = 5_000;
@@ -179,7 +179,7 @@ impl StrictWriter<'_> {
             several => {
                 let mut plain = members.clone();
                 // The description is of the whole, once.
-                ANNOTATIONS.iter().chain(&TOLD).for_each(|key| drop(plain.shift_remove(*key)));
+                ANNOTATIONS.iter().chain(&DESCRIBED).for_each(|key| drop(plain.shift_remove(*key)));
                 let mut branches = Vec::with_capacity(several.len());
                 for kind in several {
                     branches.push(Value::Object(self.of_type(&plain, kind, depth)?));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::hoist::{Components, Unfit, hoist};
 use super::legacy;
 use super::readable::readable;
-use crate::catalog::operation_id::{Claim, IdFormat, Wish, assign, clean};
+use crate::catalog::operation_id::{Claim, IdFormat, IdRequest, assign, clean};
 use crate::catalog::tool::CatalogTool;
 use crate::catalog::weight::weight;
 
@@ -141,7 +141,7 @@ fn body(schema: &Value) -> Body {
 /// and keys of different tools never meet. Ids among all servers hold no dot: no key depends on another server's tools.
 pub(super) fn stems<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let fits = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-    let wishes: Vec<_> = names
+    let requests: Vec<_> = names
         .into_iter()
         .map(|name| {
             let stem = clean(name, fits);
@@ -149,8 +149,8 @@ pub(super) fn stems<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String>
             let stem =
                 stem.replace("_form_model", ".form_model").replace("_response_model", ".response_model");
             let claim = if is_clean { Claim::Exact } else { Claim::None };
-            Wish { raw: name.to_owned(), stem, claim }
+            IdRequest { raw: name.to_owned(), stem, claim }
         })
         .collect();
-    assign(&wishes, IdFormat { prefix: "", suffix: "", limit: 200 })
+    assign(&requests, IdFormat { prefix: "", suffix: "", limit: 200 })
 }

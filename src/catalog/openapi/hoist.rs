@@ -17,7 +17,7 @@ pub(super) use self::budget::Unfit;
 use self::check::check;
 use self::references::{References, definition};
 use self::writer::ComponentWriter;
-use crate::catalog::operation_id::{Claim, IdFormat, Wish, assign, clean};
+use crate::catalog::operation_id::{Claim, IdFormat, IdRequest, assign, clean};
 
 /// Schemas of a document by their keys; the first is the whole one.
 pub(super) type Components = Vec<(String, Value)>;
@@ -55,7 +55,7 @@ fn components(references: &References<'_>, base: &str) -> Components {
 /// One component key for each part: the definition's own name where it can stand in a key.
 fn part_keys(parts: &[String], base: &str) -> Vec<String> {
     let fits = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-    let wishes: Vec<_> = parts
+    let requests: Vec<_> = parts
         .iter()
         .map(|pointer| {
             let named = definition(pointer).filter(|(_, rest)| rest.is_empty());
@@ -65,10 +65,10 @@ fn part_keys(parts: &[String], base: &str) -> Vec<String> {
             };
             let exact = named.is_some() && !name.is_empty() && name.chars().all(fits);
             let claim = if exact { Claim::Exact } else { Claim::None };
-            Wish { raw: pointer.clone(), stem: clean(name, fits), claim }
+            IdRequest { raw: pointer.clone(), stem: clean(name, fits), claim }
         })
         .collect();
-    let keys = assign(&wishes, IdFormat { prefix: "", suffix: "", limit: 200 });
+    let keys = assign(&requests, IdFormat { prefix: "", suffix: "", limit: 200 });
     keys.into_iter().map(|key| format!("{base}_{key}")).collect()
 }
 

@@ -19,7 +19,7 @@ use crate::upstream::tools::header_params::HeaderParam;
 /// Paths of the server itself: a tool of this name is exposed with a `_`.
 pub(super) const RESERVED: [&str; 3] = ["mcp", "docs", "openapi.json"];
 /// Drifts of one list that are logged, each with its lines; further ones are counted.
-const MOST_TOLD: usize = 100;
+const MOST_LOGGED: usize = 100;
 
 /// A server's tools after globs, overrides and lock.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ impl ToolSelection {
             tracing::warn!(mcp_server = %server, mcp_tool = name, "{server}: {why}; the first is served{others}");
         }
         if logs {
-            findings.tell(server, "tool", None);
+            findings.log(server, "tool", None);
             warn_of_unused(config, definitions);
         }
         match &config.lock {
@@ -120,7 +120,7 @@ fn compared(
             selection.tools.push(tool);
             continue;
         };
-        if drift.len() >= MOST_TOLD {
+        if drift.len() >= MOST_LOGGED {
             drifted.diff.clear();
         }
         drift.push(drifted);
@@ -130,17 +130,17 @@ fn compared(
         }
     }
     drift.sort_by(|left, right| left.tool.cmp(&right.tool));
-    for drifted in drift.iter().filter(|_| logs).take(MOST_TOLD) {
-        tell(config, lock.drift, drifted);
+    for drifted in drift.iter().filter(|_| logs).take(MOST_LOGGED) {
+        log(config, lock.drift, drifted);
     }
-    if let Some(more) = drift.len().checked_sub(MOST_TOLD + 1).filter(|_| logs) {
+    if let Some(more) = drift.len().checked_sub(MOST_LOGGED + 1).filter(|_| logs) {
         let server = &config.name;
         tracing::warn!(mcp_server = %server, "{server}: {} further tools are not as they were locked", more + 1);
     }
     ToolSelection { drift, ..selection }
 }
 
-fn tell(config: &ServerConfig, policy: DriftPolicy, drifted: &Drift) {
+fn log(config: &ServerConfig, policy: DriftPolicy, drifted: &Drift) {
     let server = &config.name;
     let tool = shown(&drifted.tool);
     let outcome = match (drifted.change, policy) {

@@ -124,7 +124,7 @@ async fn listed(
     let (name, what) = (server.name(), kind.member);
     let why = match timeout(LONGEST_WAIT, pages(request, bridge, server, kind)).await {
         Ok(Ok(listed)) => {
-            listed.findings.tell(name, kind.one, Some(&request.mcp.shared.told));
+            listed.findings.log(name, kind.one, Some(&request.mcp.shared.logged_flaws));
             return Some(listed);
         }
         // It has resources, but no templates.

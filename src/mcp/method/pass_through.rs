@@ -48,7 +48,7 @@ pub async fn answer(
     };
     let owner = request.caller.owner(name);
     let (page, findings) = compute::run_sized(owner, size, read).await;
-    findings.tell(upstream.name(), kind.one, Some(&request.mcp.shared.told));
+    findings.log(upstream.name(), kind.one, Some(&request.mcp.shared.logged_flaws));
     page.map_err(|_| Fault::internal("the server's answer is no list"))
 }
 

@@ -11,7 +11,7 @@ const FORMATS: [&str; 9] =
 const OF_NUMBERS: [&str; 5] = ["multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
 const OF_ARRAYS: [&str; 2] = ["minItems", "maxItems"];
 /// Keywords that move into the description.
-pub(super) const TOLD: [&str; 7] =
+pub(super) const DESCRIBED: [&str; 7] =
     ["default", "minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"];
 
 /// `schema`, or null. Its title and description stay outside.
@@ -53,7 +53,7 @@ pub(super) fn annotate(members: &Map<String, Value>, kind: &str, written: &mut M
             written.insert(key.to_owned(), text.clone());
         }
     }
-    let mut told = Vec::new();
+    let mut described_keywords = Vec::new();
     for (key, value) in members {
         let key = key.as_str();
         let is_kept = match key {
@@ -64,18 +64,19 @@ pub(super) fn annotate(members: &Map<String, Value>, kind: &str, written: &mut M
                     || kind == "array" && OF_ARRAYS.contains(&key)
             }
         };
-        let is_told = TOLD.contains(&key) || matches!(key, "pattern" | "format") && kind == "string";
+        let is_described =
+            DESCRIBED.contains(&key) || matches!(key, "pattern" | "format") && kind == "string";
         if is_kept {
             written.insert(key.to_owned(), value.clone());
-        } else if is_told && !value.is_null() {
-            told.push(match value {
+        } else if is_described && !value.is_null() {
+            described_keywords.push(match value {
                 Value::String(text) if key == "format" => format!("{key}: {text}"),
                 value => format!("{key}: {value}"),
             });
         }
     }
-    if !told.is_empty() {
-        describe(written, &told);
+    if !described_keywords.is_empty() {
+        describe(written, &described_keywords);
     }
 }
 
