@@ -225,11 +225,11 @@ impl Drop for Held {
 
 /// Rate limit of a log line: one a second, so that a caller cannot fill the log.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
-impl Seldom {
+impl LogThrottle {
     /// Whether a line may be written now, and how many were left out before it.
-    pub fn may_tell(&self) -> Option<u64> {
+    pub fn may_log(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, left_out) = &mut *state;
         if last.is_some_and(|last| last.elapsed() < LINE_EVERY) {
@@ -296,9 +296,9 @@ mod tests {
 
     #[test]
     fn one_line_a_second_is_written_and_the_others_are_counted() {
-        let seldom = Seldom::default();
-        assert_eq!([seldom.may_tell(), seldom.may_tell(), seldom.may_tell()], [Some(0), None, None]);
-        seldom.0.lock().unwrap().0 = None;
-        assert_eq!(seldom.may_tell(), Some(2));
+        let throttle = LogThrottle::default();
+        assert_eq!([throttle.may_log(), throttle.may_log(), throttle.may_log()], [Some(0), None, None]);
+        throttle.0.lock().unwrap().0 = None;
+        assert_eq!(throttle.may_log(), Some(2));
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{DedicatedConfig, ServerName};
-use crate::shares::{Bounds, Exceeded, Seldom};
+use crate::shares::{Bounds, Exceeded, LogThrottle};
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
 use crate::upstream::identity::Identity;
@@ -72,7 +72,7 @@ impl ConnectionPool {
             processes,
             connector: SetOnce::new(),
             entries: Mutex::new(entries),
-            evictions: Seldom::default(),
+            evictions: LogThrottle::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))

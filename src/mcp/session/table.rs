@@ -15,7 +15,7 @@ use super::order::Order;
 use super::state::Session;
 use crate::catalog::Caller;
 use crate::mcp::endpoint::Endpoint;
-use crate::shares::{Bound, Bounds, Principal, Seldom, Thing};
+use crate::shares::{Bound, Bounds, LogThrottle, Principal, Thing};
 use crate::sync::lock;
 
 /// The resource that callers share, for messages about its limit.
@@ -28,7 +28,7 @@ pub struct Sessions {
     order: Mutex<Order>,
     serials: AtomicU64,
     began: Instant,
-    evictions: Seldom,
+    evictions: LogThrottle,
 }
 
 impl Default for Sessions {
@@ -38,7 +38,7 @@ impl Default for Sessions {
             order: Mutex::default(),
             serials: AtomicU64::new(0),
             began: Instant::now(),
-            evictions: Seldom::default(),
+            evictions: LogThrottle::default(),
         }
     }
 }
@@ -135,7 +135,7 @@ impl Sessions {
     }
 
     fn log_eviction(&self, evicted: &Session, newcomer: &Principal, shares: Bounds, bound: Bound) {
-        let Some(left_out) = self.evictions.may_tell() else { return };
+        let Some(left_out) = self.evictions.may_log() else { return };
         let (owner, why) = (&evicted.holder.principal, shares.eviction(bound, SESSIONS, left_out));
         tracing::info!("a session of {owner} has ended to make room for one of {newcomer} {why}");
     }

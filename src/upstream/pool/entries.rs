@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::ServerName;
-use crate::shares::{Bound, Bounds, Principal, Seldom, Thing};
+use crate::shares::{Bound, Bounds, LogThrottle, Principal, Thing};
 use crate::sync::lock;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
@@ -32,7 +32,7 @@ pub(super) struct PoolState {
     /// Set when the server is started; calls wait for that.
     pub(super) connector: SetOnce<Arc<dyn Connect>>,
     pub(super) entries: Mutex<PoolEntries>,
-    pub(super) evictions: Seldom,
+    pub(super) evictions: LogThrottle,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
@@ -93,7 +93,7 @@ impl PoolState {
         let evicted = evictable(ended, bound, newcomer).first().and_then(|key| by_key.remove(key));
         let evicted = evicted.ok_or(bound)?;
         evicted.usage.cut();
-        if let Some(left_out) = self.evictions.may_tell() {
+        if let Some(left_out) = self.evictions.may_log() {
             let (name, owner) = (&self.server, &evicted.principal);
             let why = bounds.eviction(bound, IDENTITIES, left_out);
             tracing::info!(mcp_server = %name, "{name}: a connection of {owner} ends to make room for one of {newcomer} {why}");

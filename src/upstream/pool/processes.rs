@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use crate::config::defaults;
-use crate::shares::{Bound, Bounds, Exceeded, Principal, Seldom, Thing};
+use crate::shares::{Bound, Bounds, Exceeded, LogThrottle, Principal, Thing};
 use crate::sync::lock;
 use crate::upstream::pool::usage::{Usage, evictable};
 
@@ -22,7 +22,7 @@ pub struct Processes {
     state: Mutex<ProcessTable>,
     /// Told when one has ended.
     ended: Notify,
-    evictions: Seldom,
+    evictions: LogThrottle,
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Default for Processes {
     fn default() -> Self {
         let bounds = Bounds::undivided(defaults::PROCESSES);
         let state = ProcessTable { bounds, serials: 0, running: HashMap::new() };
-        Self { state: Mutex::new(state), ended: Notify::new(), evictions: Seldom::default() }
+        Self { state: Mutex::new(state), ended: Notify::new(), evictions: LogThrottle::default() }
     }
 }
 
@@ -88,7 +88,7 @@ impl ProcessTable {
         principal: &Principal,
         usage: &Arc<Usage>,
         evicted: &mut Option<u64>,
-        evictions: &Seldom,
+        evictions: &LogThrottle,
     ) -> Result<Option<u64>, Exceeded> {
         let own = self.running.values().filter(|running| running.principal == *principal).count();
         let Err(bound) = self.bounds.check(own, self.running.len()) else {
@@ -113,12 +113,12 @@ impl ProcessTable {
     }
 
     /// Ends the process that was unused for longest: of `newcomer` when it has its share, else of the caller that has most.
-    fn evict(&self, bound: Bound, newcomer: &Principal, evictions: &Seldom) -> Option<u64> {
+    fn evict(&self, bound: Bound, newcomer: &Principal, evictions: &LogThrottle) -> Option<u64> {
         let running = self.running.iter();
         let running = running.map(|(serial, running)| (*serial, &running.principal, &*running.usage));
         let is_ended = |serial: &u64| self.running[serial].usage.end_if_unused();
         let serial = evictable(running, bound, newcomer).into_iter().find(is_ended)?;
-        if let Some(left_out) = evictions.may_tell() {
+        if let Some(left_out) = evictions.may_log() {
             let owner = &self.running[&serial].principal;
             let told = self.bounds.eviction(bound, PROCESSES, left_out);
             tracing::info!("a process of {owner} ends to make room for one of {newcomer} {told}");
