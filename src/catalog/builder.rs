@@ -104,11 +104,13 @@ impl CatalogBuilder {
         &self.wording.namespace
     }
 
-    /// Builds snapshots until `stop`. One step of one server is computed at a time: what each build leaves behind in the
-    /// allocator stays with its thread, a megabyte for each that ever built.
+    /// Builds snapshots until `stop`.
+    ///
+    /// One step of one server is computed at a time: the allocator keeps memory of a build for its thread, a megabyte
+    /// for each thread that ever built.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut changes = self.changes.subscribe();
-        // What was announced before this task's first turn counts, too.
+        // Changes before this task's first turn count, too.
         changes.mark_changed();
         let mut builds = BuildQueue::default();
         let mut built = HashMap::new();

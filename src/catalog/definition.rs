@@ -1,5 +1,5 @@
-//! Definitions of servers (tools, prompts, resources, themselves), checked against the protocol's schema and against
-//! what the strictest of its official SDKs takes: a client refuses a whole list for one odd member of one entry.
+//! Definitions of servers (tools, prompts, resources, themselves), checked against the protocol's schema and the
+//! strictest of its official SDKs: a client refuses a whole list for one odd member of one entry.
 //!
 //! Odd members are mended where a reader loses nothing by it ([`rules`]); a definition that cannot be mended is left
 //! out of lists. Unknown members stay. REST documents and the lock know definitions as their servers sent them.

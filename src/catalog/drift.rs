@@ -1,7 +1,7 @@
 //! Differences of tools from the lock, in words. Pure.
 //!
-//! Texts come from servers that may mean harm: whatever a terminal or an eye could be fooled with (control characters,
-//! invisible and direction-changing ones) is shown by its number.
+//! Texts come from servers that may mean harm: characters that fool a terminal or an eye (controls, invisible and
+//! direction-changing ones) are shown by their numbers.
 
 use std::collections::BTreeSet;
 use std::fmt;

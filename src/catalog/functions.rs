@@ -2,7 +2,7 @@
 //!
 //! Names are those of [`super::exposed_names`], which are within what OpenAI takes (64 characters of `[A-Za-z0-9_-]`). A
 //! list is made at the first request for it, once for a snapshot, a scope and a form. The text of each server stands
-//! by itself, so that a list of some servers is put together from what is there.
+//! by itself, so that a list of some servers is put together from these texts.
 
 mod accepted;
 mod strict;

@@ -4,11 +4,11 @@
 //! ([`frame`]); each scope keeps the documents that it was asked for ([`per_scope`]). [`component`] makes the schemas of a
 //! tool, and [`hoist`] moves what they define into the document's own components.
 //!
-//! Tool schemas go in losslessly; what readers look for elsewhere is said there, too ([`readable`]). A schema that is
+//! Tool schemas go in losslessly; keywords that readers expect elsewhere stand there, too ([`readable`]). A schema that is
 //! invalid, or that refers outside itself, becomes a permissive object with the original under `x-mcp-input-schema`
 //! (`x-mcp-output-schema`), so that the tool still works and the document stays valid; one that is valid by an earlier
-//! draft is respelled, with the original beside it. What OpenAPI has no place for (title, annotations, `_meta`, icons,
-//! vendor keys, and the schema of a tool without arguments) stands under the operation's `x-mcp`.
+//! draft is respelled, with the original beside it. Members without a place in OpenAPI (title, annotations, `_meta`,
+//! icons, vendor keys, and the schema of a tool without arguments) stand under the operation's `x-mcp`.
 
 mod component;
 mod frame;

@@ -4,7 +4,7 @@
 //! An id is a function of the *set* of names, never of their order:
 //!
 //! - A name that fits as it is has first claim to its plain id.
-//! - A name that the contract (section 2.2) writes with `_` for its separators (`get-env` as
+//! - A name that mcpo 0.0.20 writes with `_` for its separators (`get-env` as
 //!   `tool_get_env_post`) gets the plain id as long as it is alone in wanting it.
 //! - Every other name (cut, cleaned, or beaten to its id) carries a short hash of its raw form.
 
@@ -32,7 +32,7 @@ pub(super) struct IdFormat {
 pub(super) enum Claim {
     /// The name needed no cleaning.
     Exact,
-    /// Cleaned in the way that the contract cleans.
+    /// Cleaned in the way that mcpo 0.0.20 cleans.
     Compatible,
     /// Must carry a hash.
     None,

@@ -66,7 +66,7 @@ impl Caller {
         self.principal.id().unwrap_or(server)
     }
 
-    /// The same caller out of its profile. Only for what the gateway's own tools do in its name.
+    /// The same caller out of its profile, for calls that the gateway's own tools make in its name.
     pub fn out_of_profile(&self) -> Self {
         Self { scope: self.reach.clone(), ..self.clone() }
     }

@@ -11,7 +11,7 @@ use super::tool::CatalogTool;
 use crate::config::lock::{LockedTool, ServerLock};
 use crate::config::{ServerConfig, ServerName};
 use crate::upstream::{Definition, ServerInfo, ToolList, Upstream};
-use selection::{RESERVED, ToolSelection};
+use selection::{OWN_PATHS, ToolSelection};
 
 /// Where a server's calls go.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl CatalogServer {
         )
     }
 
-    /// Takes over the unchanged tools of `before`, with what was compiled and learnt of them.
+    /// Takes over the unchanged tools of `before`, with their compiled schemas and progress habits.
     #[must_use]
     pub fn keeping(mut self, before: &Self) -> Self {
         for tool in self.tools.iter_mut().chain(&mut self.quarantined) {
@@ -110,7 +110,7 @@ impl CatalogServer {
 
     /// The tool that MCP lists show as `name`.
     pub fn tool_called(&self, name: &str) -> Option<&Arc<CatalogTool>> {
-        if RESERVED.contains(&name) {
+        if OWN_PATHS.contains(&name) {
             return self.tools.iter().find(|tool| &*tool.listed_name == name);
         }
         self.tool(name).filter(|tool| &*tool.listed_name == name)
@@ -123,7 +123,7 @@ impl CatalogServer {
 
     /// The quarantined tool with the exposed or listed name `name`.
     pub fn quarantined_tool(&self, name: &str) -> Option<&Arc<CatalogTool>> {
-        if RESERVED.contains(&name) {
+        if OWN_PATHS.contains(&name) {
             return self.quarantined.iter().find(|tool| &*tool.listed_name == name);
         }
         self.quarantined.get(self.position(name)?.checked_sub(self.tools.len())?)

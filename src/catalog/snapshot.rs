@@ -31,7 +31,7 @@ pub struct Catalog {
     exposed_names: ExposedNames,
 }
 
-/// A server of a snapshot, with what is made of its tools. Cheap to clone.
+/// A server of a snapshot, with the names and texts of its tools. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct CatalogEntry {
     pub server: Arc<CatalogServer>,
@@ -105,7 +105,7 @@ impl Catalog {
         &self.exposed_names
     }
 
-    /// The server called `name`, with what is made of its tools.
+    /// The server called `name`, with the names and texts of its tools.
     pub(super) fn entry(&self, name: &str) -> Option<CatalogEntry> {
         self.by_name.get(name).map(|&index| self.entry_at(index))
     }

@@ -42,8 +42,9 @@ pub struct CatalogTool {
 }
 
 impl CatalogTool {
-    /// Holds arguments to the tool's schema, which is compiled for the first of them. What takes long is computed for
-    /// `owner`.
+    /// Checks arguments against the tool's schema, which is compiled at the first check.
+    ///
+    /// Long checks are computed for `owner`.
     ///
     /// # Errors
     ///

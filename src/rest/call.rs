@@ -168,8 +168,8 @@ fn whole(bytes: Bytes) -> (Outcome, Response) {
     (Outcome::OK, ([(header::CONTENT_TYPE, CALL_RESULT)], bytes).into_response())
 }
 
-/// Reading a large result through costs more than passing it on, and only finds out what its reader finds
-/// out, too: it is held to being text in braces.
+/// Whether a result is an object. A large one only has to be text in braces: reading it through costs more than
+/// passing it on, and its reader finds other faults.
 fn is_object(bytes: &[u8]) -> bool {
     if bytes.len() < compute::LARGE {
         return serde_json::from_slice::<&RawValue>(bytes).is_ok_and(|raw| raw.get().starts_with('{'));

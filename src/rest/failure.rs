@@ -1,4 +1,4 @@
-//! The HTTP answer to a failed call: status, stable code and a plain sentence (product section 6).
+//! The HTTP answer to a failed call: status, stable code and a plain sentence.
 //!
 //! Every variant is named, so that a new kind of failure asks for a decision here.
 

@@ -2,7 +2,7 @@
 //!
 //! The validator counts no steps of its own, and no time-out could end it. So it is given values that count how often it
 //! looks at them, and that unwind it when it has looked too often, or when its recursion has taken too much stack. That
-//! holds for whatever the validator does, now and in its next version: nothing here knows a keyword.
+//! holds for every computation of the validator, now and in its next version: nothing here knows a keyword.
 
 mod meter;
 mod values;

@@ -63,13 +63,13 @@ impl BuildQueue {
         self.waiting.push(build);
     }
 
-    /// Takes one step; gives what is finished by it. When the future is dropped, the build whose step it is goes with it.
+    /// Takes one step, and returns the build that it finishes. Dropping the future drops the build of that step.
     pub async fn step(&mut self) -> Option<CatalogEntry> {
         let mut build = self.next()?;
         let (name, revision) = (build.upstream.name().clone(), build.revision());
         let step = move || {
             let began = Instant::now();
-            // Nothing is left half done by a panic: what is built is swapped in whole.
+            // A panic leaves nothing half done: a build is swapped in whole.
             let outcome = catch_unwind(AssertUnwindSafe(|| (build.step(), build)));
             (outcome, began.elapsed())
         };
@@ -129,7 +129,7 @@ fn left_of((had, at): (f64, Instant), now: Instant) -> f64 {
 }
 
 impl ServerBuild {
-    /// Begins to build `upstream` as `list` has it. What is as in `before` is taken over.
+    /// Begins to build `upstream` with the tools of `list`. Unchanged parts of `before` are taken over.
     pub fn new(
         upstream: Arc<Upstream>,
         list: Option<Arc<ToolList>>,
@@ -156,7 +156,7 @@ impl ServerBuild {
     fn begun(&mut self) -> (Arc<CatalogServer>, Arc<ServerNames>, Writing) {
         let before = self.before.take();
         let (server, names) = match &before {
-            // Only what it adds to documents is to be written anew.
+            // Only its texts for documents are written anew.
             Some(before) if before.server.revision == self.revision() => {
                 (before.server.clone(), before.names.clone())
             }

@@ -15,8 +15,8 @@ pub(super) enum Body {
     /// The schema names no argument: the operation documents no body (as in mcpo 0.0.20), and the schema
     /// goes into the operation's `x-mcp`.
     None,
-    /// Arguments may be given, though none has a name at the top (`additionalProperties`, a root `anyOf`): the
-    /// contract dropped them.
+    /// Arguments may be given, though none has a name at the top (`additionalProperties`, a root `anyOf`):
+    /// mcpo 0.0.20 dropped them.
     Optional,
     Required,
 }

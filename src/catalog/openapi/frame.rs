@@ -98,7 +98,7 @@ pub fn combined_document(combined: &CombinedDocument<'_>, tools: &SelectedTexts<
     document(head, tools)
 }
 
-/// The configured description and the contract's list of links to each server's page.
+/// The configured description and mcpo's list of links to each server's page.
 fn listing(combined: &CombinedDocument<'_>) -> String {
     let mut text = combined.document.description.clone();
     if !combined.servers.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder, Responses, ResponsesBuilder, Schema};
 
-/// The name of the security scheme, which is the contract's.
+/// The name of the security scheme, as in mcpo 0.0.20.
 pub(super) const BEARER: &str = "HTTPBearer";
 /// The name of the response and of the schema of all faults but validation errors.
 pub(super) const FAULT: &str = "Fault";
@@ -32,7 +32,7 @@ fn response(description: &str, schema: impl Into<RefOr<Schema>>) -> Response {
     ResponseBuilder::new().description(description).content("application/json", content).build()
 }
 
-/// FastAPI's validation error, which clients of the contract know, and the shape of all other faults.
+/// FastAPI's validation error, which clients of mcpo know, and the shape of all other faults.
 ///
 /// Not of utoipa's types: these write the keywords in another order than FastAPI.
 pub(super) static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {

@@ -18,7 +18,7 @@ use crate::catalog::namespace::{Namespace, fits};
 use crate::catalog::operation_id::clean;
 use crate::config::ServerName;
 
-/// The characters that may stand for others. What stands before the first of them in a pattern is matched as it is.
+/// The characters that may stand for others. The part of a pattern before the first of them is matched literally.
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
 /// Stands for a `_` that only `*` may be taken for: two characters, since `?` is one.
 const APART: &str = "\0\0";

@@ -17,7 +17,7 @@ use crate::upstream::Definition;
 use crate::upstream::tools::header_params::HeaderParam;
 
 /// Paths of the server itself: a tool of this name is exposed with a `_`.
-pub(super) const RESERVED: [&str; 3] = ["mcp", "docs", "openapi.json"];
+pub(super) const OWN_PATHS: [&str; 3] = ["mcp", "docs", "openapi.json"];
 /// Drifts of one list that are logged, each with its lines; further ones are counted.
 const MOST_LOGGED: usize = 100;
 
@@ -183,7 +183,7 @@ fn warn_of_unused(config: &ServerConfig, definitions: &[Definition]) {
 
 fn expose_hidden(tools: &mut [Arc<CatalogTool>], taken: &HashMap<Arc<str>, &str>) {
     for tool in tools {
-        if RESERVED.contains(&&*tool.listed_name) {
+        if OWN_PATHS.contains(&&*tool.listed_name) {
             let mut exposed = format!("{}_", tool.listed_name);
             while taken.contains_key(exposed.as_str()) {
                 exposed.push('_');

@@ -175,7 +175,7 @@ impl<'a> References<'a> {
             } else {
                 let target = self.root.pointer(&pointer).expect("resolve found it");
                 check(target, &pointer, &self.budget)?;
-                // What lies under an unknown keyword was not scanned as a schema yet.
+                // A target under an unknown keyword was not scanned as a schema yet.
                 let enclosing = self.enclosing_resource(&pointer).to_owned();
                 self.scan(target, &mut pointer.clone(), &enclosing)?;
                 part_of.insert(pointer.clone(), self.parts.len());
