@@ -23,7 +23,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use crate::catalog::{Caller, Catalog, CatalogServer};
+use crate::catalog::Caller;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::redirect;
@@ -66,7 +66,8 @@ pub async fn tools(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let server = visible(&web.gateway.catalog_builder().catalog(), &caller, &server)?.clone();
+    let server = web.gateway.catalog_builder().catalog().visible_server(&caller.scope, &server).cloned();
+    let server = server.ok_or_else(Problem::not_found)?;
     let owner = caller.principal.clone();
     let list = tools::list(server, caller, &headers).await?;
     Ok(until_taken(list, web.gateway.results(), &owner).await)
@@ -85,10 +86,6 @@ pub async fn server_manifest(
     head: Parts,
 ) -> Result<Response, Problem> {
     let catalog = web.gateway.catalog_builder().catalog();
-    manifest::manifest(&web.config, Some(visible(&catalog, &caller, &server)?), &head)
-}
-
-/// The server, if the caller may see it.
-fn visible<'a>(catalog: &'a Catalog, caller: &Caller, name: &str) -> Result<&'a Arc<CatalogServer>, Problem> {
-    catalog.visible_server(&caller.scope, name).ok_or_else(Problem::not_found)
+    let server = catalog.visible_server(&caller.scope, &server).ok_or_else(Problem::not_found)?;
+    manifest::manifest(&web.config, Some(server), &head)
 }

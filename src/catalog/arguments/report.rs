@@ -194,7 +194,11 @@ fn union<'c>(context: &'c [Vec<ValidationError<'static>>], error: &ValidationErr
         let of_branch: Vec<JsonType> =
             branch.iter().filter(|inner| here(inner)).flat_map(wanted_types).collect();
         if !of_branch.is_empty() {
-            types.extend(of_branch);
+            for kind in of_branch {
+                if !types.contains(&kind) {
+                    types.push(kind);
+                }
+            }
             continue;
         }
         if let [only] = branch.as_slice()
@@ -205,13 +209,6 @@ fn union<'c>(context: &'c [Vec<ValidationError<'static>>], error: &ValidationErr
         }
         branches.push(branch.as_slice());
     }
-    let mut seen = Vec::new();
-    types.retain(|kind| {
-        !seen.contains(kind) && {
-            seen.push(*kind);
-            true
-        }
-    });
     match branches.as_slice() {
         [] => Union::Types(types),
         [only] => Union::Branch(only),

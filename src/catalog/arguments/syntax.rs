@@ -57,21 +57,15 @@ impl SyntaxScanner<'_> {
         self.space();
         loop {
             match self.peek() {
-                Some(b'{') => {
+                Some(bracket @ (b'{' | b'[')) => {
                     self.at += 1;
                     self.space();
-                    if self.peek() != Some(b'}') {
-                        self.key()?;
-                        open.push(b'}');
-                        continue;
-                    }
-                    self.at += 1;
-                }
-                Some(b'[') => {
-                    self.at += 1;
-                    self.space();
-                    if self.peek() != Some(b']') {
-                        open.push(b']');
+                    let close = if bracket == b'{' { b'}' } else { b']' };
+                    if self.peek() != Some(close) {
+                        if bracket == b'{' {
+                            self.key()?;
+                        }
+                        open.push(close);
                         continue;
                     }
                     self.at += 1;

@@ -83,13 +83,8 @@ impl PatternScanner<'_> {
                 }
                 ')' => open.pop()?,
                 '[' => self.class()?,
-                '\\' => match self.rest.peek()? {
-                    'b' | 'B' => {
-                        self.rest.next();
-                        false
-                    }
-                    _ => self.escape().map(|_| true)?,
-                },
+                '\\' if self.rest.next_if(|next| matches!(next, 'b' | 'B')).is_some() => false,
+                '\\' => self.escape().map(|_| true)?,
                 '*' | '+' | '?' | '{' => {
                     if !can_repeat || next == '{' && !self.times()? {
                         return None;
@@ -164,17 +159,9 @@ impl PatternScanner<'_> {
     fn member(&mut self) -> Option<Option<Atom>> {
         Some(match self.rest.next()? {
             ']' => None,
-            '\\' => Some(match self.rest.peek()? {
-                '-' => {
-                    self.rest.next();
-                    Atom::One('-')
-                }
-                'b' => {
-                    self.rest.next();
-                    Atom::One('\u{8}')
-                }
-                _ => self.escape()?,
-            }),
+            '\\' if self.rest.next_if_eq(&'-').is_some() => Some(Atom::One('-')),
+            '\\' if self.rest.next_if_eq(&'b').is_some() => Some(Atom::One('\u{8}')),
+            '\\' => Some(self.escape()?),
             other => Some(Atom::One(other)),
         })
     }
