@@ -144,7 +144,7 @@ impl Startup {
     ) -> Result<Self, AppError> {
         let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
-        let keys = Keys::read(&config.auth, &namespace).await?;
+        let keys = Keys::read(&config, &namespace).await?;
         let upstream_set =
             UpstreamSet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
         let upstream_set = Arc::new(upstream_set.audited(audit));

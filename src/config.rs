@@ -36,6 +36,7 @@ pub mod problem;
 mod profiles;
 pub mod rate;
 mod reader;
+mod rights;
 mod schema;
 pub mod secret;
 mod secrets_digest;
@@ -43,12 +44,15 @@ mod section;
 mod server;
 mod settings;
 mod shares;
+mod sign_in;
 mod sources;
 mod tls;
 mod transport;
 
 pub use audit::AuditConfig;
-pub use auth::{ApiKeyConfig, AuthConfig, ProfileConfig};
+pub use auth::{
+    ApiKeyConfig, AuthConfig, IntrospectionClient, IssuerConfig, ProfileConfig, RightsConfig, UserConfig,
+};
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use gateway::Config;
 pub use key::Effect;

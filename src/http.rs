@@ -17,6 +17,7 @@ pub mod layers;
 pub mod listener;
 pub mod page;
 pub mod path_prefix;
+pub mod protected_resource;
 pub mod serve;
 pub mod taken;
 

@@ -32,7 +32,7 @@
 //! 6  app
 //! 5  rest | mcp | openai | web | signin (siblings never import each other)
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
-//! 3  catalog
+//! 3  catalog | issuer
 //! 2  upstream
 //! 1  config, memory_budget
 //! 0  compute, file, json, protocol, shares, sync, telemetry, metrics, shutdown, systemd, trace
@@ -66,6 +66,7 @@ pub mod config;
 pub mod file;
 pub mod gateway;
 pub mod http;
+pub mod issuer;
 pub mod json;
 pub mod mcp;
 pub mod memory_budget;

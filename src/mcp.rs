@@ -70,9 +70,9 @@ pub async fn answer(mcp: Arc<Mcp>, request: Request<Body>, endpoint: Endpoint) -
 }
 
 async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) -> Response {
-    let mut caller = match mcp.keys.admit(&head.headers, Access::Call) {
+    let mut caller = match mcp.keys.admit(&head.headers, Access::Call).await {
         Ok(caller) => caller,
-        Err(refusal) => return refused(refusal.problem().clone()),
+        Err(refusal) => return refused(mcp.challenge(refusal, &head)),
     };
     let principal = caller.principal.clone();
     match mcp.keys.in_profile_of(&caller, head.uri.query()) {

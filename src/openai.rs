@@ -73,7 +73,7 @@ impl OpenAi {
     async fn answer(&self, request: Request<Body>, route: &'static str) -> Response {
         let (head, body) = request.into_parts();
         let timer = self.gateway.metrics().http().request(head.method.as_str(), route);
-        let answer = match self.admit(&head) {
+        let answer = match self.admit(&head).await {
             Ok(caller) => {
                 let answered = match (route, &head.method) {
                     (TOOLS, &Method::GET | &Method::HEAD) => self.tools(&head, &caller).await,
@@ -90,8 +90,8 @@ impl OpenAi {
     }
 
     /// The caller, in the profile that the query names; the first one counts.
-    fn admit(&self, head: &Parts) -> Result<Caller, Box<Response>> {
-        let admitted = self.keys.admit(&head.headers, Access::Call);
+    async fn admit(&self, head: &Parts) -> Result<Caller, Box<Response>> {
+        let admitted = self.keys.admit(&head.headers, Access::Call).await;
         let caller = admitted.map_err(|refusal| Box::new(refusal.problem().clone().into_response()))?;
         match self.keys.in_profile_of(&caller, head.uri.query()) {
             Ok(in_profile) => Ok(in_profile.unwrap_or(caller)),

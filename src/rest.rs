@@ -66,23 +66,23 @@ pub async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response {
         Route::Tool { server, tool } if head.method == Method::POST => {
             call::call(&rest, &head, body, server.as_deref(), &tool).await
         }
-        route => other_than_call(&rest, &head, route).unwrap_or_else(|refusal| *refusal),
+        route => other_than_call(&rest, &head, route).await.unwrap_or_else(|refusal| *refusal),
     };
     timer.answered(answer.status().as_u16());
     answer
 }
 
-fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
+async fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Response, Refused> {
     if matches!(route, Route::NoOAuth) {
         return Ok(rest.no_oauth());
     }
     if rest.config.auth.strict {
         // Hides from a caller without a key whether a path exists.
-        admit(rest, head)?;
+        admit(rest, head).await?;
     }
     match route {
-        Route::Tool { server, tool } => Err(call::wrong_method(rest, head, server.as_deref(), &tool)),
-        Route::Moved { to } => rest.moved(head, &to),
+        Route::Tool { server, tool } => Err(call::wrong_method(rest, head, server.as_deref(), &tool).await),
+        Route::Moved { to } => rest.moved(head, &to).await,
         Route::ServerRoot { .. } if !matches!(head.method, Method::GET | Method::HEAD) => {
             Err(method_not_allowed("GET, HEAD").into())
         }
@@ -91,8 +91,8 @@ fn other_than_call(rest: &Rest, head: &Parts, route: Route<'_>) -> Result<Respon
 }
 
 /// The caller as one that reads documents.
-fn admit(rest: &Rest, head: &Parts) -> Result<Caller, Refused> {
-    let admitted = rest.keys.admit(&head.headers, Access::Document);
+async fn admit(rest: &Rest, head: &Parts) -> Result<Caller, Refused> {
+    let admitted = rest.keys.admit(&head.headers, Access::Document).await;
     admitted.map_err(|refusal| Refused::from(refusal.problem().clone()))
 }
 
@@ -107,13 +107,13 @@ impl From<Problem> for Refused {
 
 impl Rest {
     /// A path that is only missing or carrying a slash, when there is something behind it.
-    fn moved(&self, head: &Parts, to: &str) -> Result<Response, Refused> {
+    async fn moved(&self, head: &Parts, to: &str) -> Result<Response, Refused> {
         let exists = match self.paths.route(to, head.method == Method::POST) {
             Route::Tool { server, tool } if head.method != Method::POST || !tool.is_empty() => {
-                call::exists(self, head, server.as_deref(), &tool)
+                call::exists(self, head, server.as_deref(), &tool).await
             }
             Route::ServerRoot { server } | Route::Tool { server: Some(server), .. } => {
-                let caller = admit(self, head);
+                let caller = admit(self, head).await;
                 caller.is_ok_and(|caller| self.visible_server(&caller, &server).is_ok())
             }
             _ => false,

@@ -1,4 +1,4 @@
-//! Sign-in to servers with a browser: its start, its callback, and the metadata of the gateway as a client.
+//! Sign-in, by users and to servers with a browser: its start, its callback, and the metadata of the gateway as a client.
 //!
 //! | endpoint | answer |
 //! |---|---|
@@ -6,11 +6,13 @@
 //! | `POST /oauth/{server}/start` | begins: leads the browser to the authorization server, or names its address as JSON |
 //! | `GET /oauth/callback` | where the authorization server sends the browser back to |
 //! | `GET /oauth/client-metadata.json` | the document that describes the gateway as a client |
+//! | `GET /.well-known/oauth-protected-resource` | where users of issuers sign in ([`resource`]) |
 //!
 //! Addresses are made from `publicUrl` alone, never from a request's Host: a code that was sent to another address would open the
 //! server to it.
 
 mod page;
+pub mod resource;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::{method_not_allowed, redirect};
 use crate::http::auth::BASIC;
+use crate::http::protected_resource::ProtectedResources;
 use crate::http::{Access, Keys, Problem, json_answer};
 use crate::protocol::media_type::{self, JSON};
 use crate::upstream::oauth::sign_in::{
@@ -44,6 +47,7 @@ pub struct SignIn {
     keys: Arc<Keys>,
     config: Arc<Config>,
     oauth: Arc<OAuth>,
+    resources: ProtectedResources,
 }
 
 /// `GET /oauth/{server}/start`: asks whether to sign in.
@@ -53,7 +57,7 @@ pub async fn ask(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (own, _) = sign_in.starting(&headers, &server)?;
+    let (own, _) = sign_in.starting(&headers, &server).await?;
     if query.as_deref() != Some(HERE) && is_elsewhere(&own, &headers) {
         let start = sign_in.oauth.public(&format!("{}?{HERE}", start_path(&server)));
         return redirect(StatusCode::SEE_OTHER, &start.ok_or_else(no_public_url)?);
@@ -67,7 +71,7 @@ pub async fn begin(
     Path(server): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (own, authorizer) = sign_in.starting(&headers, &server)?;
+    let (own, authorizer) = sign_in.starting(&headers, &server).await?;
     let begun = authorizer.begin().await.map_err(|error| {
         tracing::warn!(mcp_server = %server, "a sign-in to {server} could not begin: {error}");
         cannot_begin(&error)
@@ -149,19 +153,25 @@ pub async fn client_document(State(sign_in): State<Arc<SignIn>>) -> Result<Respo
 
 impl SignIn {
     pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, oauth: Arc<OAuth>) -> Self {
-        Self { gateway, keys, config, oauth }
+        let resources = ProtectedResources::new(&config.listen, config.single);
+        Self { gateway, keys, config, oauth, resources }
     }
 
     /// The gateway's own address, and the sign-in to `server`, for a caller that may begin it.
-    fn starting(&self, headers: &HeaderMap, server: &str) -> Result<(String, Arc<Authorizer>), Problem> {
-        self.check_admin(headers)?;
+    async fn starting(
+        &self,
+        headers: &HeaderMap,
+        server: &str,
+    ) -> Result<(String, Arc<Authorizer>), Problem> {
+        self.check_admin(headers).await?;
         let (_, authorizer) = self.authorizer(server)?;
         Ok((self.oauth.public("").ok_or_else(no_public_url)?, authorizer))
     }
 
     /// Refuses a caller without the `admin` right.
-    fn check_admin(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let caller = self.keys.admit(headers, Access::Open).map_err(|refusal| refusal.problem().clone())?;
+    async fn check_admin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let caller =
+            self.keys.admit(headers, Access::Open).await.map_err(|refusal| refusal.problem().clone())?;
         if caller.admin {
             return Ok(());
         }

@@ -45,7 +45,7 @@ impl Web {
 
 /// `GET /`
 pub async fn page(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
-    files::page(!web.keys.is_empty(), &headers)
+    files::page(!web.keys.is_open(), &headers)
 }
 
 /// Leads from the path prefix without its slash to the page.

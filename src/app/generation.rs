@@ -45,14 +45,15 @@ impl Generation {
     /// When a host rule is bad; then nothing has happened.
     pub async fn build(
         config: Config,
-        keys: Keys,
+        mut keys: Keys,
         namespace: Arc<Namespace>,
         before: Option<(&Self, &Plan)>,
         upstream_set: &UpstreamSet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
+        keys.connect(upstream_set.issuers());
         let keys = Arc::new(keys);
-        HostRule::new(&config.listen, keys.is_empty())?;
+        HostRule::new(&config.listen, keys.is_open())?;
         let config = Arc::new(config);
         let upstreams = match before {
             Some((before, plan)) => upstream_set.reconcile(&config, plan, &before.upstreams),
@@ -80,7 +81,7 @@ impl Generation {
                 results: upstream_set.results().clone(),
             },
         ));
-        let keyless = keys.is_empty();
+        let keyless = keys.is_open();
         let room = BodyBudget::new(&config.limits);
         let shared = upstream_set.mcp().clone();
         let mcp = Arc::new(Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), shared));

@@ -58,7 +58,7 @@ impl InProcessGateway {
         let upstream_set = UpstreamSet::new(&config.limits, None, CancellationToken::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
-        let keys = Keys::new(&config.auth, &namespace)?;
+        let keys = Keys::new(&config.auth, None, &namespace)?;
         let (generation, served) =
             Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
         generation.start(None, &upstream_set);

@@ -88,7 +88,7 @@ impl Reloader {
         }
         let wanted = wanted.without_restart(&self.current.config);
         let namespace = Arc::new(Namespace::of(&wanted));
-        let keys = Keys::read(&wanted.auth, &namespace).await.map_err(|error| vec![error.to_string()])?;
+        let keys = Keys::read(&wanted, &namespace).await.map_err(|error| vec![error.to_string()])?;
         self.swap(wanted, keys, namespace, &plan).await.map_err(|error| vec![error.to_string()])
     }
 

@@ -32,6 +32,7 @@ use crate::http::admission::{admit, measure, name_key};
 use crate::http::answer::method_not_allowed;
 use crate::http::health::health;
 use crate::http::path_prefix::{PathPrefix, without_start};
+use crate::http::protected_resource::WELL_KNOWN;
 use crate::http::{Keys, Problem, Responder};
 use crate::mcp::{self, Mcp};
 use crate::metrics::HttpMetrics;
@@ -168,6 +169,7 @@ impl Rooms {
                 "/oauth/{server}/start",
                 self.read(Open, signin::ask).post(signin::begin).fallback(signin::not_allowed),
             )
+            .merge(self.resource_metadata())
             .with_state(self.sign_in.clone())
             .route_layer(from_fn_with_state(self.keys.clone(), name_key));
         let openai = axum::Router::new()
@@ -177,6 +179,17 @@ impl Rooms {
             .route("/v1/tools/call/", any(openai::call))
             .with_state(self.openai.clone());
         self.measured(open.merge(self.hidden(rest)).merge(web).merge(sign_in)).merge(openai)
+    }
+
+    /// Where users sign in; not there without users.
+    fn resource_metadata(&self) -> axum::Router<Arc<SignIn>> {
+        let metadata = || self.read(Open, signin::resource::metadata);
+        match self.keys.users().is_empty() {
+            true => axum::Router::new(),
+            false => axum::Router::new()
+                .route(WELL_KNOWN, metadata())
+                .route(&format!("{WELL_KNOWN}/{{*path}}"), metadata()),
+        }
     }
 
     /// The routes of each server, which are there behind the path prefix alone; not in single-server mode.

@@ -35,7 +35,7 @@ pub fn address(config: &Config, listener: &Listener, activated: bool) {
         [only] => tracing::info!("starting {only}"),
         several => tracing::info!("starting {} servers: {}", several.len(), several.join(", ")),
     }
-    if !config.auth.keys.is_empty() {
+    if !config.auth.is_open() {
         return;
     }
     for address in listener.tcp_addresses().iter().filter(|address| !address.ip().is_loopback()) {

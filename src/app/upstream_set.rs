@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::environment;
 use crate::config::plan::Action;
 use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
+use crate::issuer::IssuerRegistry;
 use crate::mcp;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
@@ -47,6 +48,8 @@ pub struct UpstreamSet {
     /// The servers of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
     audit: Option<Arc<Audit>>,
+    /// The issuers of users, with the keys that were read of them.
+    issuers: IssuerRegistry,
     closing: Arc<CancellationToken>,
 }
 
@@ -59,6 +62,7 @@ impl UpstreamSet {
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), file_lock.clone()));
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
+            issuers: IssuerRegistry::new(clients.clone()),
             surroundings: Arc::new(Surroundings {
                 clients,
                 oauth,
@@ -90,6 +94,10 @@ impl UpstreamSet {
     /// Cancelled when the gateway begins to stop.
     pub fn closing(&self) -> &Arc<CancellationToken> {
         &self.closing
+    }
+
+    pub fn issuers(&self) -> &IssuerRegistry {
+        &self.issuers
     }
 
     pub fn audit(&self) -> Option<&Arc<Audit>> {

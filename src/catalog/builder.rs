@@ -69,7 +69,7 @@ impl CatalogBuilder {
     ) -> Self {
         let known = before.map(|before| before.exposed_names().namespace());
         let namespace = known.filter(|known| **known == namespace).map_or(namespace, Arc::clone);
-        let wording = Wording { secured: !config.auth.keys.is_empty(), namespace };
+        let wording = Wording { secured: !config.auth.is_open(), namespace };
         let catalog_builder = Self {
             current: ArcSwap::default(),
             swapped: watch::Sender::new(()),

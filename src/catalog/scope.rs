@@ -6,13 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde_json::{Map, Value};
 
 use self::tool_patterns::ToolPatterns;
 use super::namespace::Namespace;
 use super::server::CatalogServer;
 use super::tool::CatalogTool;
 use crate::compute::Owner;
-use crate::config::{ProfileConfig, ServerName};
+use crate::config::{ProfileConfig, RateConfig, ServerName};
 use crate::shares::Principal;
 
 /// The servers and tools that a caller may see and call.
@@ -35,6 +36,10 @@ pub struct Caller {
     pub principal: Principal,
     /// Of its API key's value.
     pub fingerprint: Option<Fingerprint>,
+    /// The user whose token the request carries.
+    pub user: Option<Arc<User>>,
+    /// Of the user; those of a key are kept by its name.
+    pub limits: CallerLimits,
     /// The profile that the request itself asked for; that of the key is part of the scope anyway.
     pub profile: Option<Arc<str>>,
     /// The servers and tools that the caller sees, and can call by name.
@@ -48,6 +53,21 @@ pub struct Caller {
     pub admin: bool,
     /// May read the metrics, which name every server and tool.
     pub metrics: bool,
+}
+
+/// A user as an issuer describes it in a token.
+#[derive(Debug, PartialEq)]
+pub struct User {
+    /// The address of the issuer.
+    pub issuer: Arc<str>,
+    pub claims: Map<String, Value>,
+}
+
+/// How often a user may call, and how many calls it may have in flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallerLimits {
+    pub rate: Option<RateConfig>,
+    pub concurrency: Option<usize>,
 }
 
 /// The digest of a key's value, to detect that the key of this name has a new value.

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::auth::{ApiKeyConfig, ProfileConfig};
+use super::auth::{ApiKeyConfig, RightsConfig};
 use super::fields::{Fields, secret};
 use super::json_tree::JsonValue;
 use super::key;
@@ -12,8 +12,8 @@ use super::layers::Layers;
 use super::location::Location;
 use super::name::ServerName;
 use super::problem::Problems;
-use super::profiles::{self, ConfiguredNames};
-use super::rate;
+use super::profiles::ConfiguredNames;
+use super::rights;
 use super::secret::SecretText;
 use super::server::ServerConfig;
 use super::settings::Settings;
@@ -35,18 +35,18 @@ pub(super) fn collect(
     layers: &Layers,
     settings: &Settings,
     configured: &[ServerConfig],
-    profiles: &[ProfileConfig],
+    names: &mut ConfiguredNames,
+    profiles: &HashSet<&str>,
     problems: &mut Problems,
 ) -> Vec<ApiKeyConfig> {
     let mut keys: Vec<Option<(ApiKeyConfig, Location)>> = Vec::new();
     let mut indices: HashMap<String, usize> = HashMap::new();
     if let Some(key) = &settings.access.api_key {
         // The operator's one key opens everything, as in mcpo, and so it may see the reasons of faults too.
-        let key = ApiKeyConfig { admin: true, metrics: true, ..ApiKeyConfig::new(ONLY_KEY, key.clone()) };
+        let rights = RightsConfig { admin: true, metrics: true, ..RightsConfig::default() };
+        let key = ApiKeyConfig { rights, ..ApiKeyConfig::new(ONLY_KEY, key.clone()) };
         keys.push(Some((key, layers.location("apiKey"))));
     }
-    let mut names = ConfiguredNames::new(documents);
-    let profiles: HashSet<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     for document in documents {
         let Some((node, location)) = document.get("apiKeys") else { continue };
         let Some(entries) = Fields::new(node, location, problems) else { continue };
@@ -65,7 +65,7 @@ pub(super) fn collect(
                     secret(text, &location, problems).map(|key| ApiKeyConfig::new(name, key))
                 }
                 _ => Fields::new(node, location.clone(), problems)
-                    .and_then(|fields| named(name, &fields, &mut names, &profiles, problems)),
+                    .and_then(|fields| named(name, &fields, names, profiles, problems)),
             };
             let Some(key) = key.filter(|_| good_name) else { continue };
             if let Some(earlier) = indices.insert(key.name.clone(), keys.len()) {
@@ -76,9 +76,6 @@ pub(super) fn collect(
     }
     let keys: Vec<(ApiKeyConfig, Location)> = keys.into_iter().flatten().collect();
     check(&keys, configured, problems);
-    if keys.is_empty() {
-        open_gateway(layers, settings, problems);
-    }
     keys.into_iter().map(|(key, _)| key).collect()
 }
 
@@ -104,17 +101,8 @@ fn named(
     problems: &mut Problems,
 ) -> Option<ApiKeyConfig> {
     let key = key_text(fields, problems);
-    let rights = ApiKeyConfig {
-        servers: profiles::server_patterns(fields, names, problems),
-        profile: profiles::of_key(fields, profiles, problems),
-        read_only: fields.boolean("readOnly", problems).unwrap_or(false),
-        admin: fields.boolean("admin", problems).unwrap_or(false),
-        metrics: fields.boolean("metrics", problems).unwrap_or(false),
-        rate: rate::of_entry(fields, problems),
-        concurrency: fields.count("concurrency", problems),
-        ..ApiKeyConfig::new(name, SecretText::literal(""))
-    };
-    Some(ApiKeyConfig { key: key?, ..rights })
+    let rights = rights::of_entry(fields, names, profiles, problems);
+    Some(ApiKeyConfig { name: name.to_owned(), key: key?, rights })
 }
 
 fn check(keys: &[(ApiKeyConfig, Location)], servers: &[ServerConfig], problems: &mut Problems) {
@@ -167,7 +155,7 @@ fn passed(servers: &[ServerConfig]) -> HashMap<&str, Vec<&ServerName>> {
 }
 
 /// Warns of settings that are dangerous, or useless, when no key is configured.
-fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
+pub(super) fn open_gateway(layers: &Layers, settings: &Settings, problems: &mut Problems) {
     if settings.access.strict {
         problems.warning(
             &layers.location("strictAuth"),

@@ -1,4 +1,4 @@
-//! API keys and client profiles, as plain values.
+//! API keys, users and client profiles, as plain values.
 
 use super::rate::RateConfig;
 use super::secret::SecretText;
@@ -12,6 +12,21 @@ pub struct AuthConfig {
     pub strict: bool,
     /// Parts of the servers and tools that a client may choose to see; in the order of the file.
     pub profiles: Vec<ProfileConfig>,
+    /// The issuers whose users may call.
+    pub issuers: Vec<IssuerConfig>,
+}
+
+impl AuthConfig {
+    /// Whether calls need neither a key nor a user, because none are configured.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.issuers.is_empty()
+    }
+
+    /// What the keys and the users open, one for each entry.
+    pub fn rights(&self) -> impl Iterator<Item = &RightsConfig> {
+        let users = self.issuers.iter().flat_map(|issuer| &issuer.users);
+        self.keys.iter().map(|key| &key.rights).chain(users.map(|user| &user.rights))
+    }
 }
 
 /// A client profile: a part of the servers and tools for one kind of client.
@@ -31,15 +46,51 @@ pub struct ProfileConfig {
 pub struct ApiKeyConfig {
     pub name: String,
     pub key: SecretText,
+    pub rights: RightsConfig,
+}
+
+/// An authorization server outside whose access tokens are accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IssuerConfig {
+    /// Its identifier, as it stands in `iss` of its tokens.
+    pub issuer: String,
+    /// The values of which a token's `aud` must hold one; empty accepts the gateway's own addresses.
+    pub audience: Vec<String>,
+    /// The client that asks about opaque tokens; without it they are refused.
+    pub client: Option<IntrospectionClient>,
+    /// The first entry that matches a user gives its rights.
+    pub users: Vec<UserConfig>,
+}
+
+/// The gateway as a client of an issuer, for token introspection (RFC 7662).
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntrospectionClient {
+    pub id: String,
+    pub secret: SecretText,
+}
+
+/// The users that hold these claims, and what they open.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UserConfig {
+    /// All of them must be there, written as text; none matches every user. A list in a token must hold the value.
+    pub claims: Vec<(String, String)>,
+    pub rights: RightsConfig,
+}
+
+/// What an API key or a user opens, and how often.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RightsConfig {
     /// Server names or globs; `None` opens all servers.
     pub servers: Option<Vec<String>>,
-    /// The name of the profile that holds for every request of the key.
+    /// Globs over `SERVER_TOOL`, both names in full; `None` opens all tools of the servers.
+    pub tools: Option<Vec<String>>,
+    /// The name of the profile that holds for every request.
     pub profile: Option<String>,
     /// Only tools that are read-only (their `readOnlyHint`, or the server entry's `readOnlyTools`).
     pub read_only: bool,
     /// Sees URLs, stderr tails and full reasons in `/servers`.
     pub admin: bool,
-    /// Reads `/metrics`, which name every server and tool, also those that the key does not open. A key that opens all of them
+    /// Reads `/metrics`, which name every server and tool, also those that are not opened. A caller to whom all are open
     /// needs no such right.
     pub metrics: bool,
     /// How often it may call.
@@ -51,16 +102,6 @@ pub struct ApiKeyConfig {
 impl ApiKeyConfig {
     /// The key called `name` that opens every server to calls alone, without limits.
     pub fn new(name: &str, key: SecretText) -> Self {
-        Self {
-            name: name.to_owned(),
-            key,
-            servers: None,
-            profile: None,
-            read_only: false,
-            admin: false,
-            metrics: false,
-            rate: None,
-            concurrency: None,
-        }
+        Self { name: name.to_owned(), key, rights: RightsConfig::default() }
     }
 }

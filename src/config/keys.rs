@@ -249,6 +249,12 @@ pub(super) const MAPS: &[ConfigKey] = &[
         "API keys by name: the key alone, or an object with what it opens",
     ),
     ConfigKey::new(
+        "signIn",
+        ValueShape::Object(nested::SIGN_IN, &[]),
+        Effect::AtOnce,
+        "Users who sign in at an authorization server instead of showing an API key",
+    ),
+    ConfigKey::new(
         "profiles",
         ValueShape::Map(&[NAMED], &ValueShape::Object(nested::PROFILE, &[])),
         Effect::AtOnce,

@@ -1,5 +1,6 @@
 //! From sources to a [`Config`]: read, parse, layer and check, collecting every problem on the way.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::auth::AuthConfig;
@@ -10,10 +11,11 @@ use super::json_tree::{self, JsonNode};
 use super::layers::Layers;
 use super::location::Location;
 use super::problem::{ConfigProblem, Problems, Severity};
+use super::profiles::ConfiguredNames;
 use super::secret::SecretText;
 use super::settings;
 use super::sources::Sources;
-use super::{api_keys, dotenv, environment, keys, lock_entries, profiles};
+use super::{api_keys, dotenv, environment, keys, lock_entries, profiles, sign_in};
 
 /// A configuration that can be served, and what is odd about it.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
     }
     let context = EntryContext {
         defaults: settings.servers.clone(),
-        keyed: api_keys::are_wanted(&documents, &settings),
+        keyed: api_keys::are_wanted(&documents, &settings) || sign_in::is_wanted(&documents),
         home: variable("HOME", sources).map(str::to_owned),
     };
     let single = sources.single.as_ref().filter(|_| sources.files.is_empty());
@@ -86,10 +88,18 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         lock_entries::give(&mut servers, &settings.lock, &layers.location("lock.file"), problems);
     }
     let profiles = profiles::collect(&documents, problems);
-    let keys = api_keys::collect(&documents, &layers, &settings, &servers, &profiles, problems);
+    let mut names = ConfiguredNames::new(&documents);
+    let known: HashSet<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let keys = api_keys::collect(&documents, &layers, &settings, &servers, &mut names, &known, problems);
+    let has_public_url = settings.listen.public_url.is_some();
+    let issuers = sign_in::collect(&documents, &layers, has_public_url, &mut names, &known, problems);
+    let auth = AuthConfig { keys, strict: settings.access.strict, profiles, issuers };
+    if auth.is_open() {
+        api_keys::open_gateway(&layers, &settings, problems);
+    }
     Some(Config {
         listen: settings.listen,
-        auth: AuthConfig { keys, strict: settings.access.strict, profiles },
+        auth,
         limits: settings.limits,
         document: settings.document,
         log: settings.log,

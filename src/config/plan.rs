@@ -210,7 +210,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     // forgotten.
     let Config {
         listen,
-        auth: AuthConfig { keys, strict, profiles },
+        auth: AuthConfig { keys, strict, profiles, issuers },
         limits,
         document,
         log,
@@ -231,6 +231,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     let others = [
         (tls, tls_effect, old.listen.tls != listen.tls),
         ("apiKeys", keys_effect, old.auth.keys != *keys),
+        ("signIn", keys_effect, old.auth.issuers != *issuers),
         ("profiles", Effect::AtOnce, old.auth.profiles != *profiles),
         ("strictAuth", of("strictAuth"), old.auth.strict != *strict),
         ("exposedNameLength", of("exposedNameLength"), old.exposed_name_length != *exposed_name_length),

@@ -47,8 +47,17 @@ fn profile(
     problems: &mut Problems,
 ) -> ProfileConfig {
     fields.report_unknown("a profile", &key::names(nested::PROFILE), &["description"], problems);
-    let tools = fields.texts("tools", problems);
-    for (pattern, location) in tools.iter().flatten() {
+    ProfileConfig {
+        name: name.to_owned(),
+        servers: server_patterns(fields, names, problems),
+        tools: tool_patterns(fields, problems),
+    }
+}
+
+/// The list `tools` of a profile, a key or a user.
+pub(super) fn tool_patterns(fields: &Fields<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    let tools = fields.texts("tools", problems)?;
+    for (pattern, location) in &tools {
         if let Err(error) = Glob::new(pattern) {
             let message = format!("this is no pattern over tool names: {}", error.kind());
             problems.error(
@@ -58,11 +67,7 @@ fn profile(
             );
         }
     }
-    ProfileConfig {
-        name: name.to_owned(),
-        servers: server_patterns(fields, names, problems),
-        tools: tools.map(|list| list.into_iter().map(|(pattern, _)| pattern).collect()),
-    }
+    Some(tools.into_iter().map(|(pattern, _)| pattern).collect())
 }
 
 /// The list `servers` of a key or a profile: patterns, each of which is to match one of `names`.

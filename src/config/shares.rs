@@ -9,13 +9,16 @@ use crate::shares::Bounds;
 #[derive(Debug, Clone)]
 pub struct Shares {
     limits: LimitsConfig,
-    /// There is at most one key, so that no other caller can want anything.
+    /// There is at most one key and no user, so that no other caller can want anything.
     is_sole: bool,
 }
 
 impl Config {
     pub fn shares(&self) -> Shares {
-        Shares { limits: self.limits.clone(), is_sole: self.auth.keys.len() <= 1 }
+        Shares {
+            limits: self.limits.clone(),
+            is_sole: self.auth.keys.len() <= 1 && self.auth.issuers.is_empty(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Limits of calls: a rate and a concurrency for each API key, a concurrency for all, and a rate for each server.
+//! Limits of calls: a rate and a concurrency for each API key and user, a concurrency for all, and a rate for each server.
 //!
 //! Every call is checked here, so that no lock is taken: a rate is one atomic word (GCRA), calls in flight are another.
 //! Counts outlive a reload where the limit stays the same.
@@ -14,10 +14,13 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
+use crate::catalog::{Caller, CallerLimits};
 use crate::config::{Config, RateConfig};
 use crate::shares::{Bounds, Exceeded, Principal, Thing};
 use crate::sync::lock;
 
+/// Users whose limits are kept. Beyond, those without a call in flight are forgotten.
+const MOST_USERS: usize = 10_000;
 /// The `Retry-After` of a caller at its concurrency: the end of a call cannot be known.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -29,6 +32,8 @@ pub struct Limits {
     calls: Bounds,
     in_flight: Arc<AtomicUsize>,
     keys: HashMap<Box<str>, Allowance>,
+    /// Made with a user's first call; one that rests is forgotten when there are many.
+    users: papaya::HashMap<Principal, Arc<Allowance>>,
     servers: HashMap<Box<str>, Allowance>,
 }
 
@@ -68,7 +73,7 @@ pub struct EarlyPermit(Option<Mutex<Option<Permit>>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
     bound: LimitKind,
-    /// The entry's name.
+    /// The entry's name, or the user's.
     name: Box<str>,
     /// When to try again.
     pub retry_after: Duration,
@@ -79,6 +84,8 @@ enum LimitKind {
     Calls(Exceeded),
     KeyRate(RateConfig),
     KeyConcurrency(usize),
+    UserRate(RateConfig),
+    UserConcurrency(usize),
     ServerRate(RateConfig),
 }
 
@@ -87,7 +94,7 @@ impl Limits {
     pub fn new(config: &Config, before: Option<&Self>) -> Self {
         let keys = config.auth.keys.iter().map(|key| {
             let known = before.and_then(|before| before.keys.get(&*key.name));
-            (key.name.as_str().into(), Allowance::new(key.rate, key.concurrency, known))
+            (key.name.as_str().into(), Allowance::new(key.rights.rate, key.rights.concurrency, known))
         });
         let servers = config.servers.iter().filter(|server| server.rate.is_some()).map(|server| {
             let known = before.and_then(|before| before.servers.get(server.name.as_str()));
@@ -97,6 +104,7 @@ impl Limits {
             calls: config.shares().calls(),
             in_flight: before.map(|before| before.in_flight.clone()).unwrap_or_default(),
             keys: keys.collect(),
+            users: before.map(|before| before.users.clone()).unwrap_or_default(),
             servers: servers.collect(),
         }
     }
@@ -106,14 +114,35 @@ impl Limits {
     /// # Errors
     ///
     /// [`Limited`], which counted nothing against the limit that it names.
-    pub fn admit(&self, principal: &Principal) -> Result<Permit, Limited> {
-        let Some((name, limit)) = principal.key_name().and_then(|key| Some((key, self.keys.get(key)?)))
-        else {
-            return self.take_place(principal, None);
-        };
-        let permit = self.take_place(principal, Some(limit))?;
-        limit.take_call(name, LimitKind::KeyRate)?;
+    pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
+        let principal = &caller.principal;
+        if let Some(user) = principal.user() {
+            let limit = self.of_user(caller);
+            let permit = self.take_place(principal, Some(&limit))?;
+            limit.take_call(user, LimitKind::UserRate)?;
+            return Ok(permit);
+        }
+        let limit = principal.key_name().and_then(|key| Some((key, self.keys.get(key)?)));
+        let permit = self.take_place(principal, limit.map(|(_, limit)| limit))?;
+        if let Some((name, limit)) = limit {
+            limit.take_call(name, LimitKind::KeyRate)?;
+        }
         Ok(permit)
+    }
+
+    fn of_user(&self, caller: &Caller) -> Arc<Allowance> {
+        let CallerLimits { rate, concurrency } = caller.limits;
+        let users = self.users.pin();
+        let known = users.get(&caller.principal);
+        if let Some(known) = known.filter(|known| known.is_of(rate, concurrency)) {
+            return known.clone();
+        }
+        if users.len() >= MOST_USERS {
+            users.retain(|_, allowance| allowance.in_flight.load(Ordering::Relaxed) > 0);
+        }
+        let made = Arc::new(Allowance::new(rate, concurrency, known.map(|known| &**known)));
+        users.insert(caller.principal.clone(), made.clone());
+        made
     }
 
     fn take_place(&self, principal: &Principal, limit: Option<&Allowance>) -> Result<Permit, Limited> {
@@ -125,11 +154,13 @@ impl Limits {
         let permit = Permit { of_all, of_key };
         let limited = |bound| Limited {
             bound,
-            name: principal.key_name().unwrap_or_default().into(),
+            name: principal.user().or(principal.key_name()).unwrap_or_default().into(),
             retry_after: TRY_AGAIN,
         };
+        let at_most =
+            if principal.user().is_some() { LimitKind::UserConcurrency } else { LimitKind::KeyConcurrency };
         if let Some(most) = limit.and_then(|limit| limit.concurrency).filter(|most| held >= *most) {
-            return Err(limited(LimitKind::KeyConcurrency(most)));
+            return Err(limited(at_most(most)));
         }
         match self.calls.check(held, taken) {
             Ok(()) => Ok(permit),
@@ -180,6 +211,10 @@ impl Allowance {
         Self { rate, concurrency, in_flight }
     }
 
+    fn is_of(&self, rate: Option<RateConfig>, concurrency: Option<usize>) -> bool {
+        self.concurrency == concurrency && self.rate.as_ref().map(|rate| rate.config) == rate
+    }
+
     fn take_call(&self, name: &str, bound: impl FnOnce(RateConfig) -> LimitKind) -> Result<(), Limited> {
         let Some(rate) = &self.rate else { return Ok(()) };
         rate.limiter.check().map_err(|not_until| Limited {
@@ -203,8 +238,10 @@ impl Limited {
     /// The outcome's name in logs, and the stable code of the refusal.
     pub fn code(&self) -> &'static str {
         match &self.bound {
-            LimitKind::KeyRate(_) | LimitKind::ServerRate(_) => "rate_limited",
-            LimitKind::KeyConcurrency(_) | LimitKind::Calls(_) => "concurrency_limited",
+            LimitKind::KeyRate(_) | LimitKind::UserRate(_) | LimitKind::ServerRate(_) => "rate_limited",
+            LimitKind::KeyConcurrency(_) | LimitKind::UserConcurrency(_) | LimitKind::Calls(_) => {
+                "concurrency_limited"
+            }
         }
     }
 }
@@ -225,6 +262,16 @@ impl fmt::Display for Limited {
                  again when one has ended",
                 calls = if *limit == 1 { "call" } else { "calls" }
             ),
+            LimitKind::UserRate(rate) => write!(
+                formatter,
+                "the user `{name}` may make {rate} (`rate` of the entry in `users`); the next one is free in {seconds:.1} s"
+            ),
+            LimitKind::UserConcurrency(limit) => write!(
+                formatter,
+                "the user `{name}` may have {limit} {calls} in flight (`concurrency` of the entry in `users`), and has; \
+                 try again when one has ended",
+                calls = if *limit == 1 { "call" } else { "calls" }
+            ),
             LimitKind::ServerRate(rate) => write!(
                 formatter,
                 "it takes {rate} from all callers together (`mcpServers.{name}.rate`); the next one is free in \
@@ -235,121 +282,4 @@ impl fmt::Display for Limited {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::config::{ApiKeyConfig, SecretText, ServerConfig, ServerName, TransportConfig};
-
-    fn rate(calls: u32, per: u64) -> RateConfig {
-        let calls = NonZeroU32::new(calls).unwrap();
-        RateConfig::new(calls, Duration::from_secs(per), calls).unwrap()
-    }
-
-    fn config(key: Option<RateConfig>, concurrency: Option<usize>, server: Option<RateConfig>) -> Config {
-        let mut config = Config::default();
-        for name in ["busy", "calm"] {
-            config.auth.keys.push(ApiKeyConfig {
-                rate: key.filter(|_| name == "busy"),
-                concurrency: concurrency.filter(|_| name == "busy"),
-                ..ApiKeyConfig::new(name, SecretText::literal(name))
-            });
-        }
-        let name = ServerName::new("s").unwrap();
-        config.servers =
-            vec![ServerConfig { rate: server, ..ServerConfig::new(name, TransportConfig::Gateway) }];
-        config
-    }
-
-    fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Permit, Limited> {
-        let permit = limits.admit(&key.map(Principal::of_key).unwrap_or_default())?;
-        limits.admit_to(server)?;
-        Ok(permit)
-    }
-
-    #[test]
-    fn a_key_that_calls_too_often_is_told_when_to_come_again_and_others_are_not_touched() {
-        let limits = Limits::new(&config(Some(rate(2, 3600)), None, None), None);
-        for _ in 0..2 {
-            admit(&limits, Some("busy"), "s").unwrap();
-        }
-        let limited = admit(&limits, Some("busy"), "s").unwrap_err();
-        assert_eq!(limited.code(), "rate_limited");
-        let wait = limited.retry_after.as_secs();
-        assert!((1790..=1800).contains(&wait), "{wait}");
-        let told = limited.to_string();
-        assert!(told.contains("2 calls in 3600 s") && told.contains("`apiKeys.busy.rate`"), "{told}");
-        for caller in [Some("calm"), Some("unknown"), None] {
-            for _ in 0..10 {
-                admit(&limits, caller, "s").unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn a_servers_rate_is_for_all_callers_together_and_a_limited_key_uses_none_of_it() {
-        let limits = Limits::new(&config(Some(rate(1, 3600)), None, Some(rate(2, 3600))), None);
-        admit(&limits, Some("busy"), "s").unwrap();
-        for _ in 0..5 {
-            assert!(admit(&limits, Some("busy"), "s").unwrap_err().to_string().contains("apiKeys.busy"));
-        }
-        admit(&limits, Some("calm"), "s").unwrap();
-        let told = admit(&limits, None, "s").unwrap_err().to_string();
-        assert!(told.contains("`mcpServers.s.rate`"), "{told}");
-        admit(&limits, Some("calm"), "other").unwrap();
-    }
-
-    #[test]
-    fn calls_in_flight_are_counted_until_they_end() {
-        let limits = Limits::new(&config(None, Some(2), None), None);
-        let first = admit(&limits, Some("busy"), "s").unwrap();
-        let _second = admit(&limits, Some("busy"), "s").unwrap();
-        let limited = admit(&limits, Some("busy"), "s").unwrap_err();
-        assert_eq!((limited.code(), limited.retry_after), ("concurrency_limited", TRY_AGAIN));
-        assert!(limited.to_string().contains("`apiKeys.busy.concurrency`"), "{limited}");
-        drop(first);
-        admit(&limits, Some("busy"), "s").unwrap();
-    }
-
-    #[test]
-    fn one_keys_calls_leave_room_for_those_of_others_and_all_have_a_bound() {
-        let mut config = config(None, None, None);
-        config.limits.calls = 8;
-        let limits = Limits::new(&config, None);
-        let mut held: Vec<Permit> = (0..4).map(|_| admit(&limits, Some("busy"), "s").unwrap()).collect();
-        let limited = admit(&limits, Some("busy"), "s").unwrap_err();
-        assert_eq!(limited.code(), "concurrency_limited");
-        assert!(limited.to_string().contains("`limits.callsPerKey`"), "{limited}");
-        while let Ok(permit) = admit(&limits, Some("calm"), "s") {
-            held.push(permit);
-        }
-        assert_eq!(held.len(), 7, "the last ones are for those that have none");
-        held.push(admit(&limits, None, "s").unwrap_or_else(|limited| panic!("{limited}")));
-        let limited = admit(&limits, Some("calm"), "s").unwrap_err();
-        assert!(limited.to_string().contains("`limits.calls`"), "{limited}");
-        held.clear();
-        admit(&limits, Some("busy"), "s").unwrap();
-    }
-
-    #[test]
-    fn a_call_that_its_rate_refuses_holds_no_place() {
-        let limits = Limits::new(&config(Some(rate(1, 3600)), Some(1), None), None);
-        drop(admit(&limits, Some("busy"), "s").unwrap());
-        for _ in 0..3 {
-            assert_eq!(admit(&limits, Some("busy"), "s").unwrap_err().code(), "rate_limited");
-        }
-    }
-
-    #[test]
-    fn a_reload_keeps_what_was_counted_under_the_same_limit() {
-        let same = config(Some(rate(1, 3600)), Some(1), None);
-        let limits = Limits::new(&same, None);
-        let held = admit(&limits, Some("busy"), "s").unwrap();
-        let kept = Limits::new(&same, Some(&limits));
-        assert_eq!(admit(&kept, Some("busy"), "s").unwrap_err().code(), "concurrency_limited");
-        drop(held);
-        assert_eq!(admit(&kept, Some("busy"), "s").unwrap_err().code(), "rate_limited");
-        let other = Limits::new(&config(Some(rate(2, 3600)), Some(1), None), Some(&kept));
-        admit(&other, Some("busy"), "s").unwrap();
-    }
-}
+mod tests;

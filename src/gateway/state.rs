@@ -71,7 +71,7 @@ impl Gateway {
     ///
     /// [`Limited`].
     pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
-        self.counted(self.limits.admit(&caller.principal))
+        self.counted(self.limits.admit(caller))
     }
 
     /// Permits a call to `server`, with `permit` if the caller has one already.

@@ -18,7 +18,7 @@ pub async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match keys.admit(request.headers(), access) {
+    match keys.admit(request.headers(), access).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -29,7 +29,7 @@ pub async fn admit(
 
 /// Puts the name of the caller's key on the answer, for the log line of a refusal.
 pub async fn name_key(State(keys): State<Arc<Keys>>, request: Request, next: Next) -> Response {
-    let caller = keys.admit(request.headers(), Access::Open).ok();
+    let caller = keys.admit(request.headers(), Access::Open).await.ok();
     under_key(&caller.map(|caller| caller.principal).unwrap_or_default(), next.run(request).await)
 }
 

@@ -51,6 +51,12 @@ impl Problem {
         self
     }
 
+    /// The same without headers of its own.
+    pub fn without_headers(mut self) -> Self {
+        self.headers.clear();
+        self
+    }
+
     /// Adds `Retry-After`, in whole seconds.
     pub fn retry_after(self, seconds: u64) -> Self {
         self.with_header(header::RETRY_AFTER, HeaderValue::from(seconds))

@@ -7,6 +7,7 @@
 mod credentials;
 mod error;
 mod scopes;
+mod users;
 
 use std::sync::Arc;
 
@@ -17,14 +18,16 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::answer::Problem;
-use crate::catalog::{Caller, Fingerprint, Namespace, Scope};
-use crate::config::{ApiKeyConfig, AuthConfig};
+use crate::catalog::{Caller, CallerLimits, Fingerprint, Namespace, Scope};
+use crate::config::{ApiKeyConfig, AuthConfig, Config};
 use crate::file;
+use crate::issuer::{IssuerRegistry, TokenError};
 use crate::json::clip;
 use crate::shares::Principal;
 use credentials::Credentials;
 pub use error::KeysError;
-use scopes::{ScopeShape, Scopes};
+use scopes::Scopes;
+pub use users::{UserRefusal, Users};
 
 /// Asks for a user's name and a password. A header of its own: Chromium reads one scheme of each, the first, and only
 /// when nothing stands behind it (mcpo's `Bearer, Basic` asks for nothing there). The realm is a must (RFC 7617).
@@ -45,6 +48,7 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Keys {
     keys: Vec<ApiKey>,
+    users: Users,
     scopes: Scopes,
     anonymous: Caller,
     strict: bool,
@@ -64,70 +68,87 @@ pub const PROFILE: &str = "profile";
 
 /// A caller that was turned away; answers 401 or 403.
 #[derive(Debug, Clone)]
-pub struct Refusal(Problem);
+pub struct Refusal {
+    problem: Problem,
+    /// Of the bearer of a token.
+    user: Option<UserRefusal>,
+}
 
 impl Keys {
     /// As [`Keys::new`], with the secrets read apart from the threads that serve.
-    pub async fn read(config: &AuthConfig, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
-        let (config, namespace) = (config.clone(), namespace.clone());
-        file::apart(move || Self::new(&config, &namespace)).await?
+    pub async fn read(config: &Config, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
+        let (auth, namespace) = (config.auth.clone(), namespace.clone());
+        let base = config.listen.public_url.clone();
+        file::apart(move || Self::new(&auth, base.as_deref(), &namespace)).await?
     }
 
-    /// Reads every key's secret, and prepares the callers and their scopes over `namespace`.
+    /// Reads every key's secret, and prepares the callers and their scopes over `namespace`. `base` is the address under
+    /// which users know the gateway.
     ///
     /// May have to wait for files.
-    pub fn new(config: &AuthConfig, namespace: &Arc<Namespace>) -> Result<Self, KeysError> {
+    pub fn new(
+        config: &AuthConfig,
+        base: Option<&str>,
+        namespace: &Arc<Namespace>,
+    ) -> Result<Self, KeysError> {
         let mut scopes = Scopes::new(&config.profiles, namespace.clone());
         let mut keys: Vec<ApiKey> = Vec::with_capacity(config.keys.len());
         for entry in &config.keys {
-            let digest = digest_of(entry)?;
+            let digest = digest_of_key(entry)?;
             if let Some(same) = keys.iter().position(|key| key.digest == digest) {
                 return Err(KeysError::Same {
                     first: config.keys[same].name.clone(),
                     second: entry.name.clone(),
                 });
             }
-            let bad = |source| KeysError::Servers { name: entry.name.clone(), source };
-            let shape = ScopeShape::of(entry);
-            let reach = scopes.add(&shape).map_err(bad)?;
-            let scope = match &entry.profile {
-                None => reach.clone(),
-                Some(profile) => {
-                    let missing =
-                        || KeysError::Profile { name: entry.name.clone(), profile: profile.clone() };
-                    let shape = scopes.in_profile(&shape, profile).ok_or_else(missing)?;
-                    scopes.add(&shape).map_err(bad)?
-                }
-            };
+            let (scope, reach) = scopes.of(&entry.rights, || format!("API key `{}`", entry.name))?;
+            let rights = &entry.rights;
             let caller = Caller {
                 principal: Principal::of_key(&entry.name),
                 fingerprint: Some(Fingerprint(digest)),
+                user: None,
+                limits: CallerLimits::default(),
                 profile: None,
-                admin: entry.admin,
-                metrics: entry.metrics || scope.is_unlimited(),
+                admin: rights.admin,
+                metrics: rights.metrics || scope.is_unlimited(),
                 scope,
                 reach,
             };
             keys.push(ApiKey { digest, caller });
         }
-        let locked = !keys.is_empty() && (config.strict || scopes.of_keys().len() > 1);
+        let users = Users::new(&config.issuers, base, &mut scopes)?;
+        let locked = !config.is_open() && (config.strict || scopes.of_keys().len() > 1);
         let anonymous_scope = if locked { scopes.add_nothing() } else { scopes.everything() };
         let anonymous = Caller {
             principal: Principal::default(),
             fingerprint: None,
+            user: None,
+            limits: CallerLimits::default(),
             profile: None,
-            admin: keys.is_empty(),
+            admin: config.is_open(),
             metrics: anonymous_scope.is_unlimited(),
             scope: anonymous_scope.clone(),
             reach: anonymous_scope,
         };
         scopes.add_profiles()?;
-        Ok(Self { keys, scopes, anonymous, strict: config.strict, locked })
+        Ok(Self { keys, users, scopes, anonymous, strict: config.strict, locked })
     }
 
-    /// Whether no key is configured, so that everything is open (and the Host rule holds instead).
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+    /// Whether calls need neither a key nor a user, because none are configured.
+    ///
+    /// The Host rule holds instead.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.users.is_empty()
+    }
+
+    /// Has the issuers of users asked over the connections of `registry`.
+    pub fn connect(&mut self, registry: &IssuerRegistry) {
+        self.users.connect(registry);
+    }
+
+    /// The users of issuers.
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
     /// Every distinct scope of a key, in the order of [`Scope::index`]; documents are prebuilt for each. The first sees
@@ -164,30 +185,50 @@ impl Keys {
         Some(Caller { profile: Some(name), scope, ..caller.clone() })
     }
 
-    /// Identifies the caller by the request's head, or refuses it.
+    /// Identifies the caller by the request's head, or refuses it. Waits only for the issuer of a token that is new.
     ///
     /// On an open route a wrong key is no key: nothing is refused there.
-    pub fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Caller, Refusal> {
-        if self.keys.is_empty() {
+    pub async fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Caller, Refusal> {
+        if self.is_open() {
             return Ok(self.anonymous.clone());
         }
         let credentials = Credentials::read(headers);
-        if let Some(caller) = credentials.secret().and_then(|secret| self.find(secret)) {
+        let digest = credentials.secret().map(digest_of);
+        if let Some(caller) = digest.and_then(|digest| self.find(digest)) {
             return Ok(caller.clone());
         }
-        match access {
-            Access::Open => Ok(self.anonymous.clone()),
-            Access::Document if !self.locked => Ok(self.anonymous.clone()),
-            Access::Document | Access::Call => Err(self.refuse(&credentials, access)),
+        let mut refusal = None;
+        if let (Credentials::Bearer(token), Some(digest), false) =
+            (&credentials, digest, self.users.is_empty())
+        {
+            match Box::pin(self.users.caller(digest, token)).await {
+                Ok(caller) => return Ok(caller),
+                Err(refused) => refusal = Some(refused),
+            }
         }
+        match self.without_credentials(access) {
+            Some(caller) => Ok(caller),
+            None => Err(self.refuse(&credentials, access, refusal)),
+        }
+    }
+
+    /// The caller of a request that shows nothing, where such a one has `access`.
+    pub fn without_credentials(&self, access: Access) -> Option<Caller> {
+        let is_let_in = match access {
+            Access::Open => true,
+            Access::Document => !self.locked,
+            Access::Call => self.is_open(),
+        };
+        is_let_in.then(|| self.anonymous.clone())
     }
 
     /// `before`, a caller under an earlier configuration, with its rights under this one. `None` when its key or profile
     /// is gone, or its key has another value.
     pub fn again(&self, before: &Caller) -> Option<Caller> {
-        let caller = match before.fingerprint {
-            None => self.keys.is_empty().then(|| self.anonymous.clone()),
-            Some(_) => self.find_again(before).cloned(),
+        let caller = match (&before.user, before.fingerprint) {
+            (Some(user), _) => self.users.again(user),
+            (None, Some(_)) => self.find_again(before).cloned(),
+            (None, None) => self.without_credentials(Access::Call),
         }?;
         match &before.profile {
             None => Some(caller),
@@ -212,19 +253,17 @@ impl Keys {
     /// Whether a header may hold a key of this gateway, which must not be forwarded. With keys, `Authorization` always
     /// may, and a caller may repeat a key in any other header.
     pub fn is_own(&self, name: &HeaderName, value: &HeaderValue) -> bool {
-        if self.keys.is_empty() {
+        if self.is_open() {
             return false;
         }
         let value = value.as_bytes();
         let inner = Credentials::of(value);
-        name == header::AUTHORIZATION
-            || self.find(value.trim_ascii()).is_some()
-            || inner.secret().is_some_and(|secret| self.find(secret).is_some())
+        let is_key = |secret: &[u8]| self.find(digest_of(secret)).is_some();
+        name == header::AUTHORIZATION || is_key(value.trim_ascii()) || inner.secret().is_some_and(is_key)
     }
 
     /// Compares with every key and never stops early, so that the time does not reveal the key that matched.
-    fn find(&self, secret: &[u8]) -> Option<&Caller> {
-        let digest: [u8; 32] = Sha256::digest(secret).into();
+    fn find(&self, digest: [u8; 32]) -> Option<&Caller> {
         let none = u64::MAX;
         let mut found = none;
         for (index, key) in (0u64..).zip(&self.keys) {
@@ -233,41 +272,77 @@ impl Keys {
         usize::try_from(found).ok().and_then(|index| self.keys.get(index)).map(|key| &key.caller)
     }
 
-    fn refuse(&self, credentials: &Credentials, access: Access) -> Refusal {
+    fn refuse(&self, credentials: &Credentials, access: Access, user: Option<UserRefusal>) -> Refusal {
         let unauthenticated = |detail: &'static str| {
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
             let problem = problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             // A browser that opens a locked document can be asked for a password, which is the key.
             let both = self.strict || access == Access::Document;
-            Refusal(if both { problem.with_header(header::WWW_AUTHENTICATE, BASIC) } else { problem })
+            if both { problem.with_header(header::WWW_AUTHENTICATE, BASIC) } else { problem }
         };
-        let wrong = |detail: &'static str| Refusal(Problem::new(StatusCode::FORBIDDEN, "wrong_key", detail));
-        match credentials {
-            Credentials::Bearer(_) => wrong("Invalid API key"),
+        let wrong = |detail: &'static str| Problem::new(StatusCode::FORBIDDEN, "wrong_key", detail);
+        let problem = match credentials {
+            Credentials::Bearer(_) => match &user {
+                None | Some(UserRefusal::Token(TokenError::Unknown)) => wrong("Invalid API key"),
+                Some(refusal) => refusal.problem(),
+            },
             Credentials::Basic(_) if self.strict => wrong("Invalid credentials"),
             Credentials::BadBasic if self.strict => unauthenticated("Invalid Basic Authentication format"),
             Credentials::Other if self.strict => unauthenticated("Unsupported authorization method"),
             Credentials::Nothing | Credentials::Basic(_) | Credentials::BadBasic | Credentials::Other => {
                 unauthenticated("Missing or invalid Authorization header")
             }
-        }
+        };
+        Refusal { problem, user }
     }
 }
 
 impl Refusal {
     /// The answer to the caller.
     pub fn problem(&self) -> &Problem {
-        &self.0
+        &self.problem
+    }
+
+    /// The answer of an endpoint that tells clients where to sign in, at `metadata` and for `scopes`.
+    ///
+    /// RFC 9728 section 5.1 and RFC 6750 section 3.
+    pub fn challenge(self, metadata: &str, scopes: &str) -> Problem {
+        let mut challenge = format!("Bearer resource_metadata=\"{metadata}\"");
+        let (mut problem, error) = match (&self.user, self.problem.status()) {
+            (Some(UserRefusal::NoEntry | UserRefusal::Token(TokenError::Unreachable { .. })), _) => {
+                return self.problem;
+            }
+            (Some(UserRefusal::Scope(scope)), _) => {
+                challenge.push_str(&format!(", scope=\"{scope}\""));
+                (self.problem, Some("insufficient_scope"))
+            }
+            // Clients renew a token when they get a 401, and give up at a 403.
+            (_, StatusCode::FORBIDDEN) => {
+                let detail = self.problem.detail().to_owned();
+                (Problem::new(StatusCode::UNAUTHORIZED, self.problem.code(), detail), Some("invalid_token"))
+            }
+            _ => (self.problem.without_headers(), None),
+        };
+        if let Some(error) = error {
+            challenge.push_str(&format!(", error=\"{error}\""));
+        }
+        if error != Some("insufficient_scope") && !scopes.is_empty() {
+            challenge.push_str(&format!(", scope=\"{scopes}\""));
+        }
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            problem = problem.with_header(header::WWW_AUTHENTICATE, challenge);
+        }
+        problem
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        self.0.into_response()
+        self.problem.into_response()
     }
 }
 
-fn digest_of(entry: &ApiKeyConfig) -> Result<[u8; 32], KeysError> {
+fn digest_of_key(entry: &ApiKeyConfig) -> Result<[u8; 32], KeysError> {
     let secret = entry
         .key
         .blocking_resolve()
@@ -277,7 +352,11 @@ fn digest_of(entry: &ApiKeyConfig) -> Result<[u8; 32], KeysError> {
     if secret.is_empty() {
         return Err(KeysError::Empty { name: entry.name.clone() });
     }
-    Ok(Sha256::digest(secret.as_bytes()).into())
+    Ok(digest_of(secret.as_bytes()))
+}
+
+fn digest_of(secret: &[u8]) -> [u8; 32] {
+    Sha256::digest(secret).into()
 }
 
 #[cfg(test)]

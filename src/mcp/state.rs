@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,8 @@ use crate::catalog::definition::LoggedLines;
 use crate::config::{Config, Shares};
 use crate::gateway::Gateway;
 use crate::http::path_prefix::PathPrefix;
-use crate::http::{BodyBudget, Keys};
+use crate::http::protected_resource::ProtectedResources;
+use crate::http::{BodyBudget, Keys, Problem, Refusal};
 use crate::shares::{Bounds, Held, Ledger, Thing};
 use crate::upstream::Upstream;
 
@@ -28,6 +30,7 @@ pub struct Mcp {
     pub(super) keys: Arc<Keys>,
     pub(super) config: Arc<Config>,
     pub(super) prefixes: PathPrefix,
+    resources: ProtectedResources,
     /// For the bodies of requests that are not small.
     pub(super) bodies: BodyBudget,
     pub(super) shared: Arc<SharedState>,
@@ -48,7 +51,8 @@ impl Mcp {
         let prefixes = PathPrefix::new(&config.listen);
         let prompts = PromptNames::new(gateway.catalog_builder().namespace().clone());
         let shares = config.shares();
-        Self { gateway, keys, config, prefixes, bodies, shared, prompts, shares }
+        let resources = ProtectedResources::new(&config.listen, config.single);
+        Self { gateway, keys, config, prefixes, resources, bodies, shared, prompts, shares }
     }
 
     /// The endpoint at a raw path (percent-encoded, without query), if it is one.
@@ -73,6 +77,16 @@ impl Mcp {
         Some(Endpoint::One(server.into_owned()))
     }
 
+    /// The answer to a client that was refused: with users, it says where to sign in.
+    pub fn challenge(&self, refusal: Refusal, head: &Parts) -> Problem {
+        let users = self.keys.users();
+        if users.is_empty() {
+            return refusal.problem().clone();
+        }
+        let metadata = self.resources.metadata(head.uri.path(), &head.headers);
+        refusal.challenge(&metadata, &users.scopes().join(" "))
+    }
+
     /// Whether `caller` may know that the endpoint exists.
     pub fn is_visible(&self, caller: &Caller, endpoint: &Endpoint) -> bool {
         let catalog = self.gateway.catalog_builder().catalog();
@@ -83,7 +97,7 @@ impl Mcp {
 
     /// Whether there are no keys, so that all clients see the same.
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_open()
     }
 
     /// The connection to the server called `name`.

@@ -97,7 +97,7 @@ async fn prepare(
     tool: &str,
     began: Instant,
 ) -> Result<(CallContext, Target), Refused> {
-    let admitted = rest.keys.admit(&head.headers, Access::Call);
+    let admitted = rest.keys.admit(&head.headers, Access::Call).await;
     let caller = admitted.map_err(|refusal| Refused::new(refusal.into_response()))?;
     let mut context = CallContext::new(caller, correlation::origin(head));
     let server = server
@@ -179,16 +179,16 @@ fn is_object(bytes: &[u8]) -> bool {
 }
 
 /// The answer to another method than POST on a tool's path.
-pub fn wrong_method(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> Refused {
-    match exists(rest, head, server, tool) {
+pub async fn wrong_method(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> Refused {
+    match exists(rest, head, server, tool).await {
         true => method_not_allowed("POST").into(),
         false => Problem::not_found().into(),
     }
 }
 
 /// Whether the tool is known now. Tells a caller nothing that its documents do not tell.
-pub fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bool {
-    let Ok(caller) = rest.keys.admit(&head.headers, Access::Document) else { return false };
+pub async fn exists(rest: &Rest, head: &Parts, server: Option<&str>, tool: &str) -> bool {
+    let Ok(caller) = rest.keys.admit(&head.headers, Access::Document).await else { return false };
     let catalog = rest.gateway.catalog_builder().catalog();
     let server = match server {
         Some(server) => catalog.server(server),

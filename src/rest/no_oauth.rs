@@ -41,7 +41,7 @@ impl Rest {
 
     /// 404 in OAuth's shape (RFC 6749, section 5.2) beside `detail`.
     pub(super) fn no_oauth(&self) -> Response {
-        let sentence = match self.keys.is_empty() {
+        let sentence = match self.keys.is_open() {
             true => "This gateway has no OAuth: it asks for no sign-in and no API key",
             false => "This gateway has no OAuth: send an API key as `Authorization: Bearer KEY`",
         };

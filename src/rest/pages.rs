@@ -107,7 +107,7 @@ pub async fn initializer(
     headers: HeaderMap,
 ) -> Response {
     let is_prefixed = rest.paths.prefix.within_root(whole.path()).len() > uri.path().len();
-    let caller = rest.keys.admit(&headers, Access::Document).ok();
+    let caller = rest.keys.admit(&headers, Access::Document).await.ok();
     let documents = rest.documents_of(caller.as_ref(), is_prefixed);
     let links: Vec<DocumentLink<'_>> =
         documents.iter().map(|(name, url)| DocumentLink { name, url }).collect();
@@ -120,7 +120,7 @@ pub async fn server_docs(
     Path(server): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    rest.check_visible(&headers, &server)?;
+    rest.check_visible(&headers, &server).await?;
     Ok(swagger::page(&server, "../", &headers))
 }
 
@@ -130,7 +130,7 @@ pub async fn server_initializer(
     Path(server): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    rest.check_visible(&headers, &server)?;
+    rest.check_visible(&headers, &server).await?;
     // Relative to the page `/{server}/docs`, not to this script.
     let document = DocumentLink { name: &server, url: "openapi.json" };
     Ok(swagger::initializer(&[document], None, &headers))
@@ -166,8 +166,8 @@ impl Rest {
 
     /// Refuses a caller that may see documents, but not this server. A caller that may see none gets the empty page,
     /// and does not learn from it whether the server exists.
-    fn check_visible(&self, headers: &HeaderMap, server: &str) -> Result<(), Problem> {
-        match self.keys.admit(headers, Access::Document) {
+    async fn check_visible(&self, headers: &HeaderMap, server: &str) -> Result<(), Problem> {
+        match self.keys.admit(headers, Access::Document).await {
             Ok(caller) => self.visible_server(&caller, server).map(drop),
             Err(_) => Ok(()),
         }

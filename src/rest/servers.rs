@@ -76,8 +76,8 @@ fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
         public_url: rest.config.listen.public_url.as_deref(),
         path_prefix: &rest.config.listen.path_prefix,
         single: rest.config.single,
-        keys: !rest.keys.is_empty(),
-        open_documents: rest.keys.admit(&HeaderMap::new(), Access::Document).is_ok(),
+        keys: !rest.keys.is_open(),
+        open_documents: rest.keys.without_credentials(Access::Document).is_some(),
         key: caller.principal.key_name(),
         admin: caller.admin,
     }

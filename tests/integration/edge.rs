@@ -174,7 +174,7 @@ async fn a_client_that_leaves_cancels_its_request() {
 async fn a_key_is_asked_for_before_the_body_is_read() {
     async fn guarded(State(keys): State<Arc<Keys>>, request: axum::extract::Request) -> Response {
         let (parts, body): (_, Body) = request.into_parts();
-        if let Err(refusal) = keys.admit(&parts.headers, Access::Call) {
+        if let Err(refusal) = keys.admit(&parts.headers, Access::Call).await {
             return refusal.into_response();
         }
         let limits = LimitsConfig { body_bytes: 5, ..LimitsConfig::default() };
@@ -184,7 +184,8 @@ async fn a_key_is_asked_for_before_the_body_is_read() {
         }
     }
     let key = ApiKeyConfig::new("one", SecretText::literal("s3cr3t"));
-    let keys = Keys::new(&AuthConfig { keys: vec![key], ..AuthConfig::default() }, &Arc::default()).unwrap();
+    let auth = AuthConfig { keys: vec![key], ..AuthConfig::default() };
+    let keys = Keys::new(&auth, None, &Arc::default()).unwrap();
     let router = Router::new().route("/call", post(guarded)).with_state(Arc::new(keys));
     let running = Running::start(router, options()).await;
     let call = |headers: &str| format!("POST /call HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");

@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("gateway", 4),
     ("http", 4),
     ("catalog", 3),
+    ("issuer", 3),
     ("upstream", 2),
     ("config", 1),
     ("memory_budget", 1),

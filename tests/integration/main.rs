@@ -88,4 +88,5 @@ mod tool_overrides;
 mod trace_context;
 mod under_load;
 mod units;
+mod users;
 mod validation_budget;

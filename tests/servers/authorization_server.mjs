@@ -1,16 +1,18 @@
 // A real authorization server (oidc-provider) for the tests: anybody may sign in under any name, clients register
-// themselves, and resources are whatever MCP server a client names.
+// themselves, and resources are whatever MCP server a client names. Tokens name the user's group and address.
 //
-// Usage: node authorization_server.mjs PORT [--lifetime SECONDS] [--store FILE] [--quiet] [--kind KIND] [--query QUERY]
+// Usage: node authorization_server.mjs PORT [--lifetime SECONDS] [--store FILE] [--quiet] [--kind KIND] [--query QUERY] [--jwt]
 //
 // --lifetime N   access tokens live N seconds (default 3600)
 // --quiet        does not announce PKCE
 // --kind KIND    gives out tokens of this kind in place of Bearer
 // --query QUERY  the authorization endpoint has this query of its own
+// --jwt          access tokens are JWTs (RFC 9068), signed with another key after each start
 // --store FILE   keeps clients, grants and tokens there across restarts; without it all is forgotten
 //
 // Known clients: `robot` (secret `robot-secret`), `key-robot` (its public key in KEY_ROBOT_JWKS), and
 // `resource` (secret `resource-secret`), which may ask whether tokens are good.
+import crypto from "node:crypto";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -29,6 +31,7 @@ const { positionals, values } = parseArgs({
     quiet: { type: "boolean" },
     kind: { type: "string" },
     query: { type: "string" },
+    jwt: { type: "boolean" },
   },
 });
 const port = Number(positionals[0]);
@@ -98,6 +101,11 @@ if (process.env.KEY_ROBOT_JWKS) {
   });
 }
 
+function newKey() {
+  const { privateKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return { ...privateKey.export({ format: "jwk" }), kid: crypto.randomUUID(), use: "sig", alg: "RS256" };
+}
+
 const provider = new Provider(issuer, {
   adapter: Adapter,
   clients,
@@ -106,6 +114,10 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   rotateRefreshToken: true,
   ttl: { AccessToken: lifetime, ClientCredentials: lifetime, RefreshToken: 86400, Grant: 86400, Session: 86400 },
+  ...(values.jwt && { jwks: { keys: [newKey()] } }),
+  // The user `ops-ann` is in the group `ops`.
+  extraTokenClaims: (_context, token) =>
+    token.accountId && { groups: [token.accountId.split("-")[0]], email: `${token.accountId}@example.test` },
   findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   features: {
     devInteractions: { enabled: true },
@@ -117,7 +129,7 @@ const provider = new Provider(issuer, {
       useGrantedResource: () => true,
       getResourceServerInfo: (_context, resource) => {
         if (!resource.endsWith("/mcp")) throw new errors.InvalidTarget();
-        return { scope: "read write", audience: resource, accessTokenFormat: "opaque", accessTokenTTL: lifetime };
+        return { scope: "read write", audience: resource, accessTokenFormat: values.jwt ? "jwt" : "opaque", accessTokenTTL: lifetime };
       },
     },
   },

@@ -28,7 +28,7 @@ impl OpenApiSettings {
         Self {
             document: config.document.clone(),
             prefix: format!("{}{}", config.listen.root_path, config.listen.path_prefix),
-            secured: !config.auth.keys.is_empty(),
+            secured: !config.auth.is_open(),
             single: config.single,
         }
     }

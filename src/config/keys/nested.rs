@@ -1,7 +1,9 @@
 //! The keys of objects below the top: API keys, profiles, rates, and the parts of a server's entry.
 
 use super::super::defaults;
-use super::super::key::ValueShape::{Count, Either, List, Object, Rate, Seconds, Switch, Text, Word};
+use super::super::key::ValueShape::{
+    Count, Either, Lenient, List, Map, Object, Rate, Seconds, Switch, Text, Word,
+};
 use super::super::key::{ConfigKey, Effect, FILLED, HTTP, NAMED, SECRET, TEXT, ValueShape, words};
 use super::super::transport::GRANTS;
 
@@ -21,16 +23,63 @@ const fn at_once(name: &'static str, shape: ValueShape, doc: &'static str) -> Co
     ConfigKey::new(name, shape, Effect::AtOnce, doc)
 }
 
-/// One of `apiKeys`.
-pub const API_KEY: &[ConfigKey] = &[
-    at_once("key", API_KEY_TEXT, "The key that callers show, best as a reference such as `${file:/path}`"),
+/// What an API key or a user opens, and how often.
+const RIGHTS: [ConfigKey; 8] = [
     at_once("servers", GLOBS, "Globs over the servers that it opens; without, all"),
-    at_once("profile", TEXT, "The profile that holds for every request of the key"),
+    at_once(
+        "tools",
+        GLOBS,
+        "Globs over `SERVER_TOOL`, both names in full, that it opens; without, all tools of the servers",
+    ),
+    at_once("profile", TEXT, "The profile that holds for every request"),
     at_once("readOnly", Switch, "Opens only tools that are read-only"),
     at_once("admin", Switch, "Sees URLs, stderr tails and full reasons, and may sign in to servers"),
     at_once("metrics", Switch, "Reads `/metrics`, which name every server and tool"),
     at_once("rate", RATE_SHAPE, "How often it may call: `60/min`, or `calls`, `per` and `burst`"),
     at_once("concurrency", Count, "Calls in flight at one time; a further one is refused"),
+];
+
+/// One of `apiKeys`.
+pub const API_KEY: &[ConfigKey] = &before_rights(at_once(
+    "key",
+    API_KEY_TEXT,
+    "The key that callers show, best as a reference such as `${file:/path}`",
+));
+
+/// One of the `users` of an issuer.
+pub const USER: &[ConfigKey] = &before_rights(at_once(
+    "claims",
+    Map(&[NAMED], &Lenient(&TEXT)),
+    "Claims that a user must have, by name; a list in the token must hold the value; without, every user matches",
+));
+
+const fn before_rights(own: ConfigKey) -> [ConfigKey; 9] {
+    let [servers, tools, profile, read_only, admin, metrics, rate, concurrency] = RIGHTS;
+    [own, servers, tools, profile, read_only, admin, metrics, rate, concurrency]
+}
+
+/// `signIn`.
+pub const SIGN_IN: &[ConfigKey] = &[at_once(
+    "issuers",
+    List(&Object(ISSUER, &["issuer"])),
+    "Authorization servers whose access tokens open the gateway to their users",
+)];
+
+/// One of `issuers`.
+pub const ISSUER: &[ConfigKey] = &[
+    at_once("issuer", Text(&[HTTP]), "Its address, exactly as it stands in `iss` of its tokens"),
+    at_once(
+        "audience",
+        Either(&[TEXT, List(&TEXT)]),
+        "What stands in `aud` of tokens for this gateway; without, its own addresses under `publicUrl`",
+    ),
+    at_once("clientId", TEXT, "The gateway as its client, to ask about tokens that are no JWTs"),
+    at_once("clientSecret", SECRET_TEXT, "Secret of that client"),
+    at_once(
+        "users",
+        List(&Object(USER, &[])),
+        "What users open: the first entry whose claims a user has counts; without one the user is refused",
+    ),
 ];
 
 /// One of `profiles`.

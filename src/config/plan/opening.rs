@@ -1,16 +1,16 @@
 //! Reloads that would open to everyone what needs an API key now. They are refused: a file that was written half, or a
 //! slip in it, looks the same as the wish to have it so, and a restart makes the wish plain.
 
-use super::super::auth::AuthConfig;
+use super::super::auth::{AuthConfig, RightsConfig};
 
 /// What `wanted` would open that `running` does not, as a sentence.
 pub(super) fn refusal(running: &AuthConfig, wanted: &AuthConfig) -> Option<&'static str> {
-    if running.keys.is_empty() {
+    if running.is_open() {
         return None;
     }
-    if wanted.keys.is_empty() {
+    if wanted.is_open() {
         return Some(
-            "it would remove the last API key, and leave every tool open to anyone who reaches the port; keep a key, or \
+            "it would remove the last API key or issuer, and leave every tool open to anyone who reaches the port; keep a key, or \
              restart the gateway to open it",
         );
     }
@@ -24,8 +24,10 @@ pub(super) fn refusal(running: &AuthConfig, wanted: &AuthConfig) -> Option<&'sta
 
 /// Whether documents and pages need a key: in strict mode, or when some key does not see everything.
 fn hides_documents(auth: &AuthConfig) -> bool {
-    let mut keys = auth.keys.iter();
-    auth.strict || keys.any(|key| key.servers.is_some() || key.profile.is_some() || key.read_only)
+    let is_limited = |rights: &RightsConfig| {
+        rights.servers.is_some() || rights.tools.is_some() || rights.profile.is_some() || rights.read_only
+    };
+    auth.strict || auth.rights().any(is_limited)
 }
 
 #[cfg(test)]
@@ -36,10 +38,9 @@ mod tests {
     use crate::config::{ApiKeyConfig, SecretText};
 
     fn key(name: &str, servers: Option<&str>) -> ApiKeyConfig {
-        ApiKeyConfig {
-            servers: servers.map(|server| vec![server.to_owned()]),
-            ..ApiKeyConfig::new(name, SecretText::literal(name))
-        }
+        let servers = servers.map(|server| vec![server.to_owned()]);
+        let rights = RightsConfig { servers, ..RightsConfig::default() };
+        ApiKeyConfig { rights, ..ApiKeyConfig::new(name, SecretText::literal(name)) }
     }
 
     fn auth(keys: &[ApiKeyConfig], strict: bool) -> AuthConfig {

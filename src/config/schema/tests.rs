@@ -21,6 +21,10 @@ const UNSEEN: &[(&str, &str)] = &[
     ("is the name of the key given by `apiKey`", "across keys"),
     ("would hand it this key", "across keys"),
     ("there is no profile", "across keys"),
+    ("no token could be told to be for this gateway", "across keys"),
+    ("stand for one client", "across keys"),
+    ("would be read without TLS", "addresses are parsed"),
+    ("is named twice", "across elements"),
     ("is the new name of", "across keys"),
     ("a fixed `Authorization` beside `oauth`", "across keys"),
     ("needs a `clientId`, and a `clientSecret`", "across keys"),
@@ -120,11 +124,13 @@ fn the_recorded_schema_is_the_printed_one() {
 }
 
 /// The tables of `src/config/README.md`, and where their keys are in the schema.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 7] = [
     ("the gateway", "/properties"),
     ("a server", "/$defs/server/properties"),
     ("`oauth`", "/$defs/server/properties/oauth/anyOf/1/properties"),
     ("an API key", "/properties/apiKeys/additionalProperties/anyOf/1/properties"),
+    ("an issuer", "/properties/signIn/properties/issuers/items/properties"),
+    ("a user", "/properties/signIn/properties/issuers/items/properties/users/items/properties"),
     ("a profile", "/properties/profiles/additionalProperties/properties"),
 ];
 

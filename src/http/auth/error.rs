@@ -1,4 +1,4 @@
-//! Why the API keys of a configuration cannot be used.
+//! Why the API keys and users of a configuration cannot be used.
 
 use crate::config::SecretError;
 use crate::file::ApartError;
@@ -14,10 +14,12 @@ pub enum KeysError {
     Empty { name: String },
     #[error("API keys `{first}` and `{second}` have the same value; give each a value of its own")]
     Same { first: String, second: String },
-    #[error("API key `{name}`: `servers` has a bad pattern: {source}")]
-    Servers { name: String, source: globset::Error },
-    #[error("API key `{name}` names the profile `{profile}`, which does not exist; add it to `profiles`")]
-    Profile { name: String, profile: String },
+    #[error("{entry}: `servers` or `tools` has a bad pattern: {source}")]
+    Pattern { entry: String, source: globset::Error },
+    #[error("{entry} names the profile `{profile}`, which does not exist; add it to `profiles`")]
+    Profile { entry: String, profile: String },
+    #[error("`clientSecret` of the issuer {issuer}: {source}")]
+    Client { issuer: String, source: SecretError },
     #[error("profile `{name}`: `servers` or `tools` has a bad pattern: {source}")]
     ProfilePattern { name: String, source: globset::Error },
 }

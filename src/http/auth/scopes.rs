@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::error::KeysError;
 use crate::catalog::{Namespace, Scope};
-use crate::config::{ApiKeyConfig, ProfileConfig};
+use crate::config::{ProfileConfig, RightsConfig};
 
 /// The settings that make a scope.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ScopeShape {
+struct ScopeShape {
     /// Sorted server patterns of a key, `None` for all.
     servers: Option<Vec<String>>,
+    /// The same of its tool patterns.
+    tools: Option<Vec<String>>,
     read_only: bool,
     /// Sorted positions of the profiles that hold together.
     profiles: Vec<usize>,
@@ -30,16 +32,15 @@ pub struct Scopes {
 
 impl ScopeShape {
     /// Brings equal scopes to one form: `["*"]` is all servers, and order and repetition do not matter.
-    pub fn of(entry: &ApiKeyConfig) -> Self {
-        let servers =
-            entry.servers.as_ref().filter(|patterns| !patterns.iter().any(|pattern| pattern == "*"));
-        let servers = servers.map(|patterns| {
-            let mut patterns = patterns.clone();
+    fn of(rights: &RightsConfig) -> Self {
+        let patterns = |patterns: &Option<Vec<String>>| {
+            let mut patterns = patterns.clone().filter(|all| !all.iter().any(|pattern| pattern == "*"))?;
             patterns.sort();
             patterns.dedup();
-            patterns
-        });
-        Self { servers, read_only: entry.read_only, profiles: Vec::new() }
+            Some(patterns)
+        };
+        let (servers, tools) = (patterns(&rights.servers), patterns(&rights.tools));
+        Self { servers, tools, read_only: rights.read_only, profiles: Vec::new() }
     }
 }
 
@@ -59,15 +60,31 @@ impl Scopes {
         }
     }
 
-    /// The scope of a key. All of these come before [`Scopes::add_profiles`].
-    pub fn add(&mut self, shape: &ScopeShape) -> Result<Arc<Scope>, globset::Error> {
+    /// The scope of an entry with its profile, and without. `entry` names the entry for errors.
+    ///
+    /// All entries come before [`Scopes::add_profiles`].
+    pub fn of(
+        &mut self,
+        rights: &RightsConfig,
+        entry: impl Fn() -> String,
+    ) -> Result<(Arc<Scope>, Arc<Scope>), KeysError> {
+        let bad = |source| KeysError::Pattern { entry: entry(), source };
+        let shape = ScopeShape::of(rights);
+        let reach = self.add(&shape).map_err(bad)?;
+        let Some(profile) = &rights.profile else { return Ok((reach.clone(), reach)) };
+        let missing = || KeysError::Profile { entry: entry(), profile: profile.clone() };
+        let shape = self.in_profile(&shape, profile).ok_or_else(missing)?;
+        Ok((self.add(&shape).map_err(bad)?, reach))
+    }
+
+    fn add(&mut self, shape: &ScopeShape) -> Result<Arc<Scope>, globset::Error> {
         let scope = self.get_or_make(shape)?;
         self.of_keys = self.all.iter().map(|(_, scope)| scope.clone()).collect();
         Ok(scope)
     }
 
     /// `shape` with one more profile; `None` for an unknown profile.
-    pub fn in_profile(&self, shape: &ScopeShape, profile: &str) -> Option<ScopeShape> {
+    fn in_profile(&self, shape: &ScopeShape, profile: &str) -> Option<ScopeShape> {
         let position = self.profiles.iter().position(|(name, _)| &**name == profile)?;
         let mut shape = shape.clone();
         if let Err(place) = shape.profiles.binary_search(&position) {
@@ -78,7 +95,7 @@ impl Scopes {
 
     /// The scope of a caller that may see nothing.
     pub fn add_nothing(&mut self) -> Arc<Scope> {
-        let shape = ScopeShape { servers: Some(Vec::new()), read_only: true, profiles: Vec::new() };
+        let shape = ScopeShape { servers: Some(Vec::new()), read_only: true, ..ScopeShape::default() };
         self.add(&shape).expect("a scope without patterns is valid")
     }
 
@@ -127,8 +144,9 @@ impl Scopes {
         }
         let index = self.all.len();
         let mut scope = Scope::new(shape.servers.as_deref(), shape.read_only, index)?;
-        for &position in &shape.profiles {
-            let profile = &self.profiles[position].1;
+        let own = ProfileConfig { tools: shape.tools.clone(), ..ProfileConfig::default() };
+        let profiles = shape.profiles.iter().map(|&position| &self.profiles[position].1);
+        for profile in std::iter::once(&own).chain(profiles) {
             scope = scope.narrowed(profile, &self.namespace, index)?;
         }
         let scope = Arc::new(scope);

@@ -1,7 +1,9 @@
 //! The recordings' labels stand in the tables; where ours differs on purpose, a comment says so.
 
+use futures_util::FutureExt as _;
+
 use super::*;
-use crate::config::{ProfileConfig, SecretText};
+use crate::config::{ProfileConfig, RightsConfig, SecretText};
 
 /// In mcpo these are one header.
 const BOTH: &str = "Bearer; Basic realm=\"mcpo\", charset=\"UTF-8\"";
@@ -12,8 +14,12 @@ fn key(name: &str, key: &str) -> ApiKeyConfig {
     ApiKeyConfig::new(name, SecretText::literal(key))
 }
 
+fn with_rights(name: &str, rights: RightsConfig) -> ApiKeyConfig {
+    ApiKeyConfig { rights, ..key(name, name) }
+}
+
 fn keys(keys: Vec<ApiKeyConfig>, strict: bool) -> Keys {
-    Keys::new(&AuthConfig { keys, strict, ..AuthConfig::default() }, &Arc::default()).unwrap()
+    Keys::new(&AuthConfig { keys, strict, ..AuthConfig::default() }, None, &Arc::default()).unwrap()
 }
 
 fn head(authorization: Option<&str>) -> HeaderMap {
@@ -24,9 +30,14 @@ fn head(authorization: Option<&str>) -> HeaderMap {
     headers
 }
 
+/// Without issuers an admission waits for nothing.
+fn admitted(keys: &Keys, headers: &HeaderMap, access: Access) -> Result<Caller, Refusal> {
+    keys.admit(headers, access).now_or_never().expect("it waits for nothing")
+}
+
 /// Status, sentence and challenge of a refusal; 200 for a caller that was let in.
 async fn outcome(keys: &Keys, authorization: Option<&str>, access: Access) -> (u16, String, String) {
-    match keys.admit(&head(authorization), access) {
+    match keys.admit(&head(authorization), access).await {
         Ok(_) => (200, String::new(), String::new()),
         Err(refusal) => {
             let response = refusal.into_response();
@@ -102,7 +113,7 @@ async fn strict_refusals_are_mcpos_too() {
 #[tokio::test]
 async fn documents_are_open_until_strict_mode_or_a_limited_key_locks_them() {
     let mut limited = key("reader", "r");
-    limited.read_only = true;
+    limited.rights.read_only = true;
     for (keys, status, challenge) in [
         (keys(vec![key("one", "s")], false), 200, ""),
         (keys(vec![key("one", "s")], true), 401, BOTH),
@@ -120,32 +131,29 @@ async fn documents_are_open_until_strict_mode_or_a_limited_key_locks_them() {
 #[test]
 fn without_keys_anybody_is_admin_of_everything() {
     let keys = keys(vec![], true);
-    let caller = keys.admit(&head(None), Access::Call).unwrap();
-    assert!(
-        keys.is_empty() && caller.admin && caller.scope.is_unlimited() && caller.principal.is_anonymous()
-    );
+    let caller = admitted(&keys, &head(None), Access::Call).unwrap();
+    assert!(keys.is_open() && caller.admin && caller.scope.is_unlimited() && caller.principal.is_anonymous());
 }
 
 #[test]
 fn the_caller_is_the_key_it_presents_on_every_route() {
     let mut admin = key("admin", "a");
-    admin.admin = true;
+    admin.rights.admin = true;
     let keys = keys(vec![key("one", "o"), admin, key("three", "t")], false);
     for access in [Access::Open, Access::Document, Access::Call] {
-        let caller = keys.admit(&head(Some("Bearer a")), access).unwrap();
+        let caller = admitted(&keys, &head(Some("Bearer a")), access).unwrap();
         assert_eq!((caller.principal.key_name(), caller.admin), (Some("admin"), true));
-        let caller = keys.admit(&head(Some("Bearer t")), access).unwrap();
+        let caller = admitted(&keys, &head(Some("Bearer t")), access).unwrap();
         assert_eq!((caller.principal.key_name(), caller.admin), (Some("three"), false));
     }
-    assert!(!keys.admit(&head(None), Access::Open).unwrap().admin);
+    assert!(!admitted(&keys, &head(None), Access::Open).unwrap().admin);
 }
 
 #[test]
 fn equal_scopes_share_an_index_and_the_anonymous_scope_sees_nothing() {
-    let limited = |name: &str, servers: &[&str], read_only| ApiKeyConfig {
-        servers: Some(servers.iter().map(|server| (*server).to_owned()).collect()),
-        read_only,
-        ..key(name, name)
+    let limited = |name: &str, servers: &[&str], read_only| {
+        let servers = Some(servers.iter().map(|server| (*server).to_owned()).collect());
+        with_rights(name, RightsConfig { servers, read_only, ..RightsConfig::default() })
     };
     let keys = keys(
         vec![
@@ -157,11 +165,12 @@ fn equal_scopes_share_an_index_and_the_anonymous_scope_sees_nothing() {
         ],
         false,
     );
-    let index =
-        |name: &str| keys.admit(&head(Some(&format!("Bearer {name}"))), Access::Call).unwrap().scope.index;
+    let index = |name: &str| {
+        admitted(&keys, &head(Some(&format!("Bearer {name}"))), Access::Call).unwrap().scope.index
+    };
     assert_eq!(["all", "everything", "a", "b", "c"].map(index), [0, 0, 1, 1, 2]);
     assert_eq!(keys.scopes().iter().map(|scope| scope.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    let anonymous = keys.admit(&head(None), Access::Open).unwrap().scope;
+    let anonymous = admitted(&keys, &head(None), Access::Open).unwrap().scope;
     let server = crate::config::ServerName::new("x").unwrap();
     assert!(keys.scopes()[1].allows_server(&server));
     assert!(
@@ -176,18 +185,21 @@ fn two_authorization_headers_open_nothing() {
     let keys = keys(vec![key("one", "s")], false);
     let mut headers = head(Some("Bearer s"));
     headers.append(header::AUTHORIZATION, "Bearer s".parse().unwrap());
-    assert!(keys.admit(&headers, Access::Call).is_err());
+    assert!(admitted(&keys, &headers, Access::Call).is_err());
 }
 
 #[test]
 fn unusable_keys_stop_the_start_and_are_named() {
     let unusable = |keys: Vec<ApiKeyConfig>| {
-        Keys::new(&AuthConfig { keys, ..AuthConfig::default() }, &Arc::default()).unwrap_err().to_string()
+        Keys::new(&AuthConfig { keys, ..AuthConfig::default() }, None, &Arc::default())
+            .unwrap_err()
+            .to_string()
     };
     assert!(unusable(vec![key("blank", " \n")]).contains("`blank` is empty"));
     let same = unusable(vec![key("one", "s3cr3t"), key("two", "s3cr3t")]);
     assert!(same.contains("`one` and `two`") && !same.contains("s3cr3t"), "{same}");
-    let bad = ApiKeyConfig { servers: Some(vec!["a[".to_owned()]), ..key("glob", "g") };
+    let servers = Some(vec!["a[".to_owned()]);
+    let bad = with_rights("glob", RightsConfig { servers, ..RightsConfig::default() });
     assert!(unusable(vec![bad]).contains("`glob`"));
 }
 
@@ -224,17 +236,20 @@ fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
     let config = AuthConfig {
         keys: vec![
             key("all", "all"),
-            ApiKeyConfig { servers: Some(vec!["a".to_owned()]), ..key("a", "a") },
-            ApiKeyConfig { profile: Some("of-a".to_owned()), ..key("shown-a", "shown-a") },
+            with_rights("a", RightsConfig { servers: Some(vec!["a".to_owned()]), ..RightsConfig::default() }),
+            with_rights(
+                "shown-a",
+                RightsConfig { profile: Some("of-a".to_owned()), ..RightsConfig::default() },
+            ),
         ],
         profiles: vec![profile("of-a", &["a"]), profile("of-b", &["b"])],
         ..AuthConfig::default()
     };
-    let keys = Keys::new(&config, &Arc::default()).unwrap();
+    let keys = Keys::new(&config, None, &Arc::default()).unwrap();
     let in_profile = |name: &str, profile: Option<&str>| {
         let bearer = format!("Bearer {name}").parse().unwrap();
         let caller =
-            keys.admit(&HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]), Access::Call).unwrap();
+            admitted(&keys, &HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]), Access::Call).unwrap();
         keys.again(&Caller { profile: profile.map(Arc::from), ..caller })
     };
     let sees = |name: &str, profile: Option<&str>| {
@@ -255,8 +270,9 @@ fn a_profile_narrows_what_a_key_opens_and_never_widens_it() {
     assert_eq!(index("all", Some("of-a")), index("shown-a", None));
     assert!(index("all", Some("of-b")) >= keys.scopes().len() && keys.scope_count() > keys.scopes().len());
 
-    let missing = ApiKeyConfig { profile: Some("none".to_owned()), ..key("one", "k") };
+    let missing =
+        with_rights("one", RightsConfig { profile: Some("none".to_owned()), ..RightsConfig::default() });
     let config = AuthConfig { keys: vec![missing], ..AuthConfig::default() };
-    let error = Keys::new(&config, &Arc::default()).unwrap_err();
+    let error = Keys::new(&config, None, &Arc::default()).unwrap_err();
     assert!(error.to_string().contains("`one` names the profile `none`"), "{error}");
 }

@@ -37,6 +37,11 @@ impl Authorization {
         self.server.restart(self.port).await;
     }
 
+    /// The identifier of the authorization server.
+    pub fn issuer(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
     /// The entry of the MCP server, with this `oauth`.
     pub fn entry(&self, oauth: &Value) -> Value {
         json!({ "type": "http", "url": self.resource, "oauth": oauth })

@@ -138,7 +138,7 @@ fn a_key_of_digits_stays_text_in_every_layer() {
     let mut fixture = Fixture::new(&[]).environment(&[("MCPO_API_KEY", "0123")]);
     let key = |fixture: &Fixture| {
         let keys = fixture.load().unwrap().config.auth.keys;
-        assert_eq!((keys.len(), keys[0].name.as_str(), keys[0].admin), (1, "default", true));
+        assert_eq!((keys.len(), keys[0].name.as_str(), keys[0].rights.admin), (1, "default", true));
         keys[0].key.blocking_resolve().unwrap().expose_secret().to_owned()
     };
     assert_eq!(key(&fixture), "0123");
@@ -170,8 +170,10 @@ fn keys_are_named_scoped_and_told_apart() {
     .config
     .auth
     .keys;
-    let rights: Vec<_> =
-        keys.iter().map(|key| (key.name.as_str(), &key.servers, key.read_only, key.admin)).collect();
+    let rights: Vec<_> = keys
+        .iter()
+        .map(|key| (key.name.as_str(), &key.rights.servers, key.rights.read_only, key.rights.admin))
+        .collect();
     let scope = Some(vec!["ti*".to_owned()]);
     assert_eq!(
         rights,
@@ -216,6 +218,55 @@ fn keys_are_named_scoped_and_told_apart() {
 }
 
 #[test]
+fn issuers_have_users_with_claims_and_rights() {
+    let text = |sign_in: &str| format!(r#"{{{TIME}, "publicUrl": "https://g.test", "signIn": {sign_in}}}"#);
+    let auth = loaded(&text(
+        r#"{"issuers": [{"issuer": "https://id.test/realms/a", "audience": "one", "clientId": "g", "clientSecret": "s",
+            "users": [{"claims": {"groups": "ops", "level": "3"}, "admin": true}, {"tools": ["time_*"], "rate": "1/s"}]}]}"#,
+    ))
+    .config
+    .auth;
+    assert!(!auth.is_open() && auth.keys.is_empty());
+    let [issuer] = &auth.issuers[..] else { panic!("{auth:?}") };
+    let claims = [("groups".to_owned(), "ops".to_owned()), ("level".to_owned(), "3".to_owned())];
+    assert_eq!((&issuer.audience[..], &issuer.users[0].claims[..]), (&["one".to_owned()][..], &claims[..]));
+    assert!(issuer.users[0].rights.admin && issuer.client.is_some());
+    assert_eq!(issuer.users[1].rights.tools, Some(vec!["time_*".to_owned()]));
+    for (issuer, message) in [
+        (r#"{}"#, "issuers[0]\n  `issuer` is missing"),
+        (r#"{"issuer": "id.test"}"#, "issuers[0].issuer\n  this is no address of an issuer"),
+        (r#"{"issuer": "http://id.test"}"#, "would be read without TLS"),
+        (r#"{"issuer": "https://id.test", "clientId": "a"}"#, "stand for one client"),
+        (
+            r#"{"issuer": "https://id.test", "audience": 1}"#,
+            "issuers[0].audience\n  this must be a list of strings",
+        ),
+        (
+            r#"{"issuer": "https://id.test", "users": {}}"#,
+            "issuers[0].users\n  this must be a list of objects",
+        ),
+        (
+            r#"{"issuer": "https://id.test", "users": [{"claims": {"a": []}}]}"#,
+            "users[0].claims.a\n  this must be a string",
+        ),
+        (r#"{"issuer": "https://id.test"}, {"issuer": "https://id.test"}"#, "is named twice"),
+    ] {
+        let problem = refused(&text(&format!(r#"{{"issuers": [{issuer}]}}"#)));
+        assert!(problem.contains(message), "{issuer}: {problem}");
+    }
+    let nowhere =
+        refused(&format!(r#"{{{TIME}, "signIn": {{"issuers": [{{"issuer": "https://id.test"}}]}}}}"#));
+    assert!(nowhere.contains("neither `audience` nor `publicUrl` is set"), "{nowhere}");
+    for (sign_in, message) in [
+        (r#"{"issuers": []}"#, "names no issuer"),
+        (r#"{"issuers": [{"issuer": "https://id.test"}]}"#, "`users` is empty"),
+    ] {
+        let warnings = loaded(&text(sign_in)).warnings;
+        assert!(warnings.iter().any(|warning| warning.message.contains(message)), "{warnings:?}");
+    }
+}
+
+#[test]
 fn authorization_is_forwarded_only_while_no_key_is_configured() {
     for (settings, keyed) in [
         ("", false),
@@ -249,8 +300,8 @@ fn profiles_are_read_and_a_key_must_name_one_of_them() {
     let shown: Vec<_> =
         auth.profiles.iter().map(|one| (one.name.as_str(), one.servers.clone(), one.tools.clone())).collect();
     assert_eq!(shown, [("vscode", patterns("ti*"), patterns("time_*")), ("all", None, None)]);
-    assert_eq!(auth.keys[0].profile.as_deref(), Some("vscode"));
-    assert_eq!(auth.keys[1].profile, None);
+    assert_eq!(auth.keys[0].rights.profile.as_deref(), Some("vscode"));
+    assert_eq!(auth.keys[1].rights.profile, None);
     let problem = refused(&format!(
         r#"{{{TIME}, {profiles}, "apiKeys": {{"a": {{"key": "x", "profile": "vscod"}}}}}}"#
     ));

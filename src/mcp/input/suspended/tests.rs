@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::catalog::CallerLimits;
 use crate::mcp::input::active::InputChannel;
 use crate::upstream::connection::fake::Told;
 use crate::upstream::progress::queue;
@@ -10,6 +11,8 @@ fn key() -> RequestKey {
     let caller = Caller {
         principal: Principal::default(),
         fingerprint: None,
+        user: None,
+        limits: CallerLimits::default(),
         profile: None,
         scope: Arc::default(),
         reach: Arc::default(),

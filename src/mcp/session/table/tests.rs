@@ -1,4 +1,5 @@
 use super::*;
+use crate::catalog::CallerLimits;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -6,6 +7,8 @@ fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
     Caller {
         principal: key.map(Principal::of_key).unwrap_or_default(),
         fingerprint: None,
+        user: None,
+        limits: CallerLimits::default(),
         profile: profile.map(Arc::from),
         scope: Arc::default(),
         reach: Arc::default(),

@@ -1,0 +1,161 @@
+//! `signIn`: the issuers whose users may call.
+
+use std::collections::HashSet;
+
+use url::Url;
+
+use super::auth::{IntrospectionClient, IssuerConfig, UserConfig};
+use super::fields::{Fields, lenient_text, mismatch, secret};
+use super::json_tree::{JsonNode, JsonValue};
+use super::key;
+use super::keys::nested;
+use super::layers::Layers;
+use super::location::Location;
+use super::problem::Problems;
+use super::profiles::ConfiguredNames;
+use super::rights;
+
+/// Whether users of an issuer may call, as far as the files show.
+pub(super) fn is_wanted(documents: &[Fields<'_>]) -> bool {
+    documents.iter().any(|document| document.get("signIn").is_some())
+}
+
+/// The issuers of the last file that names some.
+pub(super) fn collect(
+    documents: &[Fields<'_>],
+    layers: &Layers,
+    has_public_url: bool,
+    names: &mut ConfiguredNames,
+    profiles: &HashSet<&str>,
+    problems: &mut Problems,
+) -> Vec<IssuerConfig> {
+    let Some((node, location)) = documents.iter().rev().find_map(|document| document.get("signIn")) else {
+        return Vec::new();
+    };
+    let Some(fields) = Fields::new(node, location, problems) else { return Vec::new() };
+    fields.report_unknown("`signIn`", &key::names(nested::SIGN_IN), &["description"], problems);
+    let mut issuers: Vec<IssuerConfig> = Vec::new();
+    for (node, location) in elements(&fields, "issuers", problems) {
+        let Some(fields) = Fields::new(node, location, problems) else { continue };
+        let Some(issuer) = issuer(&fields, names, profiles, problems) else { continue };
+        if issuers.iter().any(|earlier| earlier.issuer == issuer.issuer) {
+            let message = format!("the issuer {} is named twice", issuer.issuer);
+            problems.error(&fields.location, message, "put the users of both into one entry");
+        }
+        if issuer.audience.is_empty() && !has_public_url {
+            problems.error(
+                &fields.location,
+                "no token could be told to be for this gateway: neither `audience` nor `publicUrl` is set",
+                "set `publicUrl` to the address that users type, or `audience` to what stands in `aud` of the tokens",
+            );
+        }
+        issuers.push(issuer);
+    }
+    if issuers.is_empty() {
+        let location = layers.location("signIn");
+        problems.warning(
+            &location,
+            "`signIn` names no issuer, so no user can sign in",
+            "add one to `issuers`",
+        );
+    }
+    issuers
+}
+
+fn issuer(
+    fields: &Fields<'_>,
+    names: &mut ConfiguredNames,
+    profiles: &HashSet<&str>,
+    problems: &mut Problems,
+) -> Option<IssuerConfig> {
+    fields.report_unknown("an issuer", &key::names(nested::ISSUER), &["description"], problems);
+    let Some((issuer, location)) = fields.text("issuer", problems) else {
+        let fix = "add `\"issuer\": \"https://...\"`, exactly as it stands in `iss` of its tokens";
+        problems.error(&fields.location, "`issuer` is missing", fix);
+        return None;
+    };
+    let url =
+        Url::parse(issuer).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match url {
+        None => problems.error(
+            &location,
+            "this is no address of an issuer",
+            "write it exactly as it stands in `iss` of its tokens, with https://",
+        ),
+        Some(url) if url.scheme() == "http" && !is_loopback(&url) => problems.error(
+            &location,
+            "the keys of this issuer would be read without TLS, so that anyone on the way could sign tokens",
+            "name it with https://; http:// is for loopback addresses alone",
+        ),
+        Some(_) => {}
+    }
+    let users: Vec<UserConfig> = elements(fields, "users", problems)
+        .into_iter()
+        .filter_map(|(node, location)| {
+            let fields = Fields::new(node, location, problems)?;
+            fields.report_unknown("a user", &key::names(nested::USER), &["description"], problems);
+            let claims = claims(&fields, problems);
+            Some(UserConfig { claims, rights: rights::of_entry(&fields, names, profiles, problems) })
+        })
+        .collect();
+    if users.is_empty() {
+        problems.warning(
+            &fields.location,
+            "`users` is empty, so every user of this issuer is refused",
+            "add `\"users\": [{ \"claims\": { \"groups\": \"ops\" } }]`, or `[{}]` for every user",
+        );
+    }
+    Some(IssuerConfig {
+        issuer: issuer.to_owned(),
+        audience: audience(fields, problems),
+        client: client(fields, problems),
+        users,
+    })
+}
+
+/// One audience, or a list.
+fn audience(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+    match fields.get("audience").map(|(node, _)| &node.value) {
+        Some(JsonValue::Text(text)) => vec![text.clone()],
+        _ => fields.texts("audience", problems).into_iter().flatten().map(|(text, _)| text).collect(),
+    }
+}
+
+fn client(fields: &Fields<'_>, problems: &mut Problems) -> Option<IntrospectionClient> {
+    let id = fields.text("clientId", problems).map(|(id, _)| id.to_owned());
+    let text = fields.text("clientSecret", problems);
+    if id.is_some() != text.is_some() {
+        let message = "`clientId` and `clientSecret` stand for one client, and one of them is missing";
+        problems.error(&fields.location, message, "set both, or neither where all tokens are JWTs");
+    }
+    let (text, location) = text?;
+    Some(IntrospectionClient { id: id?, secret: secret(text, &location, problems)? })
+}
+
+fn claims(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, String)> {
+    let Some((node, location)) = fields.get("claims") else { return Vec::new() };
+    let Some(claims) = Fields::new(node, location, problems) else { return Vec::new() };
+    let values = claims.iter().filter_map(|(name, node, location)| {
+        Some((name.to_owned(), lenient_text(node, &location, problems)?))
+    });
+    values.collect()
+}
+
+/// The elements of the list `name`.
+fn elements<'a>(fields: &Fields<'a>, name: &str, problems: &mut Problems) -> Vec<(&'a JsonNode, Location)> {
+    let Some((node, location)) = fields.get(name) else { return Vec::new() };
+    let JsonValue::List(elements) = &node.value else {
+        return mismatch(&location, "a list of objects", node, problems).unwrap_or_default();
+    };
+    let places = elements.iter().enumerate();
+    places.map(|(index, element)| (element, location.element(index, element.position))).collect()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
