@@ -144,6 +144,12 @@ pub trait Connection: Send + Sync + 'static {
     }
 }
 
+impl std::fmt::Debug for dyn Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Connection")
+    }
+}
+
 /// A message beside our own requests on its way out.
 #[derive(Debug)]
 pub struct OutgoingMessage {

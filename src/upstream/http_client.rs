@@ -12,9 +12,11 @@ pub mod resolver;
 use std::io;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use http_body_util::Full;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, ResponseFuture};
@@ -55,6 +57,14 @@ impl HttpClient {
         }
         self.client.request(request)
     }
+}
+
+/// The header of basic authorization (RFC 7617).
+pub fn basic_authorization(user: &[u8], password: &[u8]) -> HeaderValue {
+    let pair = STANDARD.encode([user, b":", password].concat());
+    let mut header = HeaderValue::from_str(&format!("Basic {pair}")).expect("base64 is printable ASCII");
+    header.set_sensitive(true);
+    header
 }
 
 /// How long connections of a server are kept that are not used.
@@ -138,8 +148,10 @@ impl HttpClients {
             // The connector wants a configuration also where no connection has TLS.
             tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
         };
-        let connector =
-            ProxyConnector::new(QuickAckConnector::new(Resolver::new(within)), self.proxies.clone());
+        let connector = ProxyConnector {
+            direct: QuickAckConnector::new(Resolver::new(within)),
+            proxies: self.proxies.clone(),
+        };
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())

@@ -178,10 +178,12 @@ fn begins_a_member(text: &[u8]) -> bool {
 }
 
 /// The id in ASCII digits, if it is one of ours.
-fn own_id(digits: &[u8]) -> Option<u32> {
-    let further = |id: u32, digit: &u8| id.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
-    let id = digits.iter().try_fold(0, further)?;
-    (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
+pub fn own_id(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(is_own)
+}
+
+fn is_own(id: &u32) -> bool {
+    (FIRST_ID..=LAST_ID).contains(id)
 }
 
 /// The id in a JSON text: some servers send it back as a string, or as a fraction (`7.0`).
@@ -218,15 +220,14 @@ fn any_shape(message: &[u8]) -> Sorted {
     if method == Some(notification::PROGRESS) {
         let params =
             text("params").and_then(|params| serde_json::from_str::<ProgressParams<'_>>(params).ok());
-        let id = params.and_then(|params| number(params.progress_token.get()));
-        let id = id.filter(|id| (FIRST_ID..=LAST_ID).contains(id));
+        let id = params.and_then(|params| number(params.progress_token.get())).filter(is_own);
         return id.map_or(Sorted::Other, |id| Sorted::Progress { id });
     }
     if method == Some(exit_notice::METHOD) {
         let exit_notice = text("params").and_then(ExitNotice::parse);
         return exit_notice.map_or(Sorted::Other, Sorted::ExitNotice);
     }
-    let id = text("id").and_then(number).filter(|id| (FIRST_ID..=LAST_ID).contains(id));
+    let id = text("id").and_then(number).filter(is_own);
     match (id, text("error").filter(|error| *error != "null"), text("result")) {
         (Some(id), Some(error), _) => Sorted::Error { id, error: RpcError::lenient(error) },
         (Some(id), None, Some(result)) => {

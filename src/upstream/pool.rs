@@ -38,6 +38,7 @@ use crate::upstream::state::{NoConnection, TRY_AGAIN, Unavailable};
 pub struct ConnectionPool(Arc<PoolState>);
 
 /// The use of a dedicated connection by one call. While it lives, the connection is not ended for want of use.
+#[derive(Debug)]
 pub struct Lease {
     open: LeasedConnection,
     _use: UseGuard,
@@ -198,6 +199,7 @@ fn failed(reason: Arc<CloseReason>, at: Instant) -> NoConnection {
 }
 
 /// One call that uses a connection or waits for it.
+#[derive(Debug)]
 struct UseGuard(Arc<Usage>);
 
 impl Drop for UseGuard {
@@ -211,12 +213,6 @@ impl Deref for Lease {
 
     fn deref(&self) -> &Self::Target {
         &*self.open.connection
-    }
-}
-
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Lease").finish_non_exhaustive()
     }
 }
 

@@ -55,6 +55,7 @@ pub struct Upstream {
 }
 
 /// A connection for the time of one call.
+#[derive(Debug)]
 pub enum CallConnection {
     Shared(Arc<dyn Connection>),
     Dedicated(Lease),
@@ -68,15 +69,6 @@ impl std::ops::Deref for CallConnection {
             Self::Shared(connection) => &**connection,
             Self::Dedicated(lease) => &**lease,
         }
-    }
-}
-
-impl std::fmt::Debug for CallConnection {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Shared(_) => "Shared",
-            Self::Dedicated(_) => "Dedicated",
-        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 
@@ -69,15 +70,8 @@ impl MessageHandler for SharedHandler {
 }
 
 fn updated(message: &[u8]) -> Option<Arc<str>> {
-    #[derive(Deserialize)]
-    struct Notification {
-        params: Params,
-    }
-    #[derive(Deserialize)]
-    struct Params {
-        uri: Arc<str>,
-    }
-    serde_json::from_slice::<Notification>(message).ok().map(|notification| notification.params.uri)
+    let message: Value = serde_json::from_slice(message).ok()?;
+    message.pointer("/params/uri")?.as_str().map(Arc::from)
 }
 
 /// Handles a connection of one client, and relays to the request of that client that is open now.

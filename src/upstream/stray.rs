@@ -194,17 +194,13 @@ fn in_one_line(text: &str) -> Option<u32> {
         match key {
             "id" => id = id_in(rest),
             "method" => return None,
-            "result" | "error" => return id.or_else(|| last_id(text)),
+            "result" | "error" => {
+                return id.or_else(|| id_in(keys(text).filter(|(key, _)| *key == "id").last()?.1));
+            }
             _ => {}
         }
     }
     None
-}
-
-/// The id after a result.
-fn last_id(text: &str) -> Option<u32> {
-    let (_, rest) = keys(text).filter(|(key, _)| *key == "id").last()?;
-    id_in(rest)
 }
 
 #[cfg(test)]

@@ -67,14 +67,8 @@ impl Proxies {
 /// Connects directly, or through a proxy.
 #[derive(Debug, Clone)]
 pub struct ProxyConnector {
-    direct: QuickAckConnector,
-    proxies: Proxies,
-}
-
-impl ProxyConnector {
-    pub fn new(direct: QuickAckConnector, proxies: Proxies) -> Self {
-        Self { direct, proxies }
-    }
+    pub(super) direct: QuickAckConnector,
+    pub(super) proxies: Proxies,
 }
 
 /// A connection that a proxy stands in the way of.
@@ -101,7 +95,7 @@ impl Service<Uri> for ProxyConnector {
             return Box::pin(async move { direct.call(url).await.map_err(Into::into) });
         };
         Box::pin(async move {
-            let shown = crate::upstream::http_client::proxy::address(proxy.uri());
+            let shown = address(proxy.uri());
             through(&proxy, direct, url).await.map_err(|error| ThroughProxy { proxy: shown, error }.into())
         })
     }

@@ -3,13 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use serde::Deserialize;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
+use crate::upstream::http_client::basic_authorization;
 use crate::upstream::oauth::assertion;
 use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, OAuthError};
 use crate::upstream::oauth::token_store::token::Token;
@@ -46,15 +45,12 @@ impl Authorizer {
         let answer = answer.map_err(|error| failed(&error.to_string()))?;
         if !answer.status().is_success() {
             let status = answer.status().as_u16();
-            return Err(OAuthError::Protocol(match serde_json::from_slice::<TokenRefusal>(answer.body()) {
-                Ok(TokenRefusal { error, error_description: Some(words) }) => {
-                    format!("the authorization server refuses a token: {error}: {words}")
-                }
-                Ok(TokenRefusal { error, .. }) => {
-                    format!("the authorization server refuses a token: {error}")
-                }
-                Err(_) => format!("the authorization server refuses a token with HTTP status {status}"),
-            }));
+            let why = match serde_json::from_slice(answer.body()) {
+                Ok(TokenRefusal { error, error_description: Some(words) }) => format!(": {error}: {words}"),
+                Ok(TokenRefusal { error, .. }) => format!(": {error}"),
+                Err(_) => format!(" with HTTP status {status}"),
+            };
+            return Err(failed(&format!("the authorization server refuses a token{why}")));
         }
         // The error's own text could quote the token.
         let granted: Granted = serde_json::from_slice(answer.body())
@@ -110,21 +106,14 @@ impl Authorizer {
             if !basic && found.supports(METHODS, "client_secret_post") == Some(true) {
                 form.append_pair("client_id", id).append_pair("client_secret", &secret);
             } else {
-                authorization = Some(basic_header(id, &secret)?);
+                // Both halves are form-encoded first (RFC 6749, section 2.3.1).
+                let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+                authorization =
+                    Some(basic_authorization(encoded(id).as_bytes(), encoded(&secret).as_bytes()));
             }
         }
         Ok((form.finish(), authorization))
     }
-}
-
-/// RFC 6749, section 2.3.1: both halves are form-encoded first.
-fn basic_header(id: &str, secret: &str) -> Result<HeaderValue, OAuthError> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)));
-    let mut header = HeaderValue::from_str(&format!("Basic {pair}"))
-        .map_err(|_| OAuthError::Secret("the client's secret cannot stand in a header".into()))?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(super) enum ConnectOutcome {
 }
 
 /// The parts of a connection that calls need.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct LeasedConnection {
     pub(super) connection: Arc<dyn Connection>,
     pub(super) relay: Arc<Relay>,

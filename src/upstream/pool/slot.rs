@@ -56,7 +56,7 @@ pub(super) async fn keep_connection(
                 () = probing => {}
             }
             // Before the end is awaited: the next call gets a new connection.
-            place.leave();
+            place.forget(&mut place.pool.entries());
             dedicated.close(&place.pool.server).await;
         }
         Err(reason) => {
@@ -109,11 +109,7 @@ impl PoolSlot {
         Some(until)
     }
 
-    /// Lets the next call get a new connection, before this one has ended.
-    fn leave(&self) {
-        self.forget(&mut self.pool.entries());
-    }
-
+    /// Lets the next call get a new connection.
     fn forget(&self, entries: &mut PoolEntries) {
         if entries.by_key.get(&self.key).is_some_and(|entry| entry.serial == self.serial) {
             entries.by_key.remove(&self.key);

@@ -90,8 +90,9 @@ impl Usage {
     }
 }
 
-/// The unused ones of `entries` that may end to make room for one of `newcomer`, the first choice first: of the caller that
-/// has most, and of these the one that was unused for longest.
+/// The unused `entries` that may end to make room for one of `newcomer`, the best choice first.
+///
+/// That is the one that was unused for longest, of the caller that has most.
 pub fn evictable<'a, K: Ord + Copy>(
     entries: impl Iterator<Item = (K, &'a Principal, &'a Usage)> + Clone,
     bound: Bound,

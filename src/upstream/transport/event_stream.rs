@@ -34,7 +34,12 @@ pub struct EventStream {
 impl EventStream {
     /// Events for `owner`, within `bounds`.
     pub fn new(body: AnswerBody, bounds: &MessageBounds, owner: Principal) -> Self {
-        Self { body, parser: Parser::new(bounds.limit), intake: Intake::new(bounds), owner }
+        Self {
+            body,
+            parser: Parser { limit: bounds.limit, ..Parser::default() },
+            intake: Intake::new(bounds),
+            owner,
+        }
     }
 
     /// The same, which goes on with a stream whose last event was `last_id`.
@@ -81,83 +86,39 @@ impl EventStream {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Parser {
     buffer: BytesMut,
     searched: usize,
     name: Option<String>,
-    data: Data,
+    /// The data of the event being read: its first line as the slice it came in, and the others.
+    first_line: Option<Bytes>,
+    more_lines: Vec<u8>,
     last_id: Option<String>,
     retry: Option<Duration>,
     limit: usize,
-    /// No byte was looked at yet: a byte order mark may come.
-    is_at_start: bool,
+    /// Bytes were looked at, so that no byte order mark may come any more.
+    has_begun: bool,
     /// The last line ended with CR: LF right behind it belongs to that.
     ended_by_cr: bool,
 }
 
-/// The data of the event being read: one line is kept as the slice it came in.
-#[derive(Debug, Default)]
-enum Data {
-    #[default]
-    None,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Data {
-    fn len(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::One(line) => line.len(),
-            Self::Many(lines) => lines.len(),
-        }
-    }
-
-    fn push(&mut self, line: Bytes) {
-        *self = match std::mem::take(self) {
-            Self::None => Self::One(line),
-            Self::One(first) => {
-                let mut lines = BytesMut::from(&first[..]);
-                lines.extend_from_slice(b"\n");
-                lines.extend_from_slice(&line);
-                Self::Many(lines)
-            }
-            Self::Many(mut lines) => {
-                lines.extend_from_slice(b"\n");
-                lines.extend_from_slice(&line);
-                Self::Many(lines)
-            }
-        };
-    }
-
-    fn take(&mut self) -> Option<Bytes> {
-        match std::mem::take(self) {
-            Self::None => None,
-            Self::One(line) => Some(line),
-            Self::Many(lines) => Some(lines.freeze()),
-        }
-    }
-}
-
 impl Parser {
-    fn new(limit: usize) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            searched: 0,
-            name: None,
-            data: Data::None,
-            last_id: None,
-            retry: None,
-            limit,
-            is_at_start: true,
-            ended_by_cr: false,
-        }
+    fn data_length(&self) -> usize {
+        self.first_line.as_ref().map_or(0, Bytes::len) + self.more_lines.len()
+    }
+
+    /// Ends the event that is being read; `None` without data.
+    fn end_event(&mut self) -> Option<Event> {
+        let name = self.name.take();
+        let (first, more) = (self.first_line.take()?, std::mem::take(&mut self.more_lines));
+        let data = if more.is_empty() { first } else { [&first[..], &more].concat().into() };
+        (!data.is_empty()).then_some(Event { name, data })
     }
 
     /// Bytes of the event that is being read.
     fn held(&self) -> usize {
-        self.buffer.len() + self.data.len()
+        self.buffer.len() + self.data_length()
     }
 
     fn feed(&mut self, bytes: Bytes) {
@@ -172,11 +133,11 @@ impl Parser {
     }
 
     fn next(&mut self) -> Result<Option<Event>, RequestError> {
-        if self.is_at_start {
+        if !self.has_begun {
             if self.buffer.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(&self.buffer) {
                 return Ok(None);
             }
-            self.is_at_start = false;
+            self.has_begun = true;
             if self.buffer.starts_with(BYTE_ORDER_MARK) {
                 self.buffer.advance(BYTE_ORDER_MARK.len());
             }
@@ -197,14 +158,13 @@ impl Parser {
             }
             line.truncate(line.len() - 1);
             if line.is_empty() {
-                let name = self.name.take();
-                if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
-                    return Ok(Some(Event { name, data }));
+                match self.end_event() {
+                    Some(event) => return Ok(Some(event)),
+                    None => continue,
                 }
-                continue;
             }
             self.field(&line);
-            if self.data.len() > self.limit {
+            if self.data_length() > self.limit {
                 return Err(RequestError::TooLarge { limit: self.limit });
             }
         }
@@ -216,8 +176,7 @@ impl Parser {
         let line = self.buffer.split().freeze();
         self.searched = 0;
         self.field(&line);
-        let data = self.data.take().filter(|data| !data.is_empty())?;
-        Some(Event { name: self.name.take(), data })
+        self.end_event()
     }
 
     fn field(&mut self, line: &Bytes) {
@@ -228,7 +187,11 @@ impl Parser {
         }
         let value = line.slice(start..);
         match &line[..colon] {
-            b"data" => self.data.push(value),
+            b"data" if self.first_line.is_none() => self.first_line = Some(value),
+            b"data" => {
+                self.more_lines.push(b'\n');
+                self.more_lines.extend_from_slice(&value);
+            }
             b"event" => self.name = Some(String::from_utf8_lossy(&value).into_owned()),
             b"id" if !value.contains(&0) => {
                 self.last_id = Some(String::from_utf8_lossy(&value).into_owned());
@@ -247,6 +210,10 @@ impl Parser {
 mod tests {
     use super::*;
 
+    fn parser(limit: usize) -> Parser {
+        Parser { limit, ..Parser::default() }
+    }
+
     fn events(parser: &mut Parser, text: &str, chunk: usize) -> Vec<(Option<String>, String)> {
         let mut found = Vec::new();
         for bytes in text.as_bytes().chunks(chunk) {
@@ -263,7 +230,7 @@ mod tests {
         let text =
             ": hello\nid: 7\nretry: 250\ndata:\n\nevent: endpoint\r\ndata: /m\r\n\r\ndata: a\ndata:b\n\n";
         for chunk in [1, 2, 7, 1000] {
-            let mut parser = Parser::new(100);
+            let mut parser = parser(100);
             let found = events(&mut parser, text, chunk);
             assert_eq!(found, [(Some("endpoint".into()), "/m".into()), (None, "a\nb".into())]);
             assert_eq!(parser.last_id.as_deref(), Some("7"));
@@ -275,7 +242,7 @@ mod tests {
     fn lines_end_with_lf_cr_or_both_behind_a_byte_order_mark() {
         let text = "\u{feff}: hello\rdata: a\rdata: b\r\rdata: c\r\n\r\nevent: x\ndata: d\n\n: bye\rdata: \u{feff}e\r\r";
         for chunk in [1, 2, 3, 7, 1000] {
-            let found = events(&mut Parser::new(100), text, chunk);
+            let found = events(&mut parser(100), text, chunk);
             let data: Vec<&str> = found.iter().map(|(_, data)| data.as_str()).collect();
             assert_eq!(data, ["a\nb", "c", "d", "\u{feff}e"], "{chunk}");
         }
@@ -284,21 +251,21 @@ mod tests {
     #[test]
     fn an_event_without_its_blank_line_counts_at_the_end_of_the_stream() {
         for text in ["data: a", "data: a\n", "data: a\r"] {
-            let mut parser = Parser::new(100);
+            let mut parser = parser(100);
             assert!(events(&mut parser, text, 1).is_empty());
             assert_eq!(parser.rest().map(|event| event.data), Some(Bytes::from_static(b"a")), "{text:?}");
             assert_eq!(parser.rest(), None);
             assert_eq!(parser.next().unwrap(), None, "{text:?}");
         }
-        assert_eq!(Parser::new(100).rest(), None);
+        assert_eq!(parser(100).rest(), None);
     }
 
     #[test]
     fn an_event_over_the_limit_is_refused_before_it_is_whole() {
-        let mut parser = Parser::new(100);
+        let mut parser = parser(100);
         parser.feed(Bytes::from(format!("data: {}", "x".repeat(200))));
         assert!(matches!(parser.next(), Err(RequestError::TooLarge { limit: 100 })));
-        let mut parser = Parser::new(100);
+        let mut parser = parser(100);
         parser.feed(Bytes::from("data: 0123456789\n".repeat(20)));
         assert!(matches!(parser.next(), Err(RequestError::TooLarge { limit: 100 })));
     }

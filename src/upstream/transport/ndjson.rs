@@ -25,9 +25,7 @@ use crate::upstream::progress::Progress;
 use crate::upstream::request::Request;
 use crate::upstream::stray::FirstStray;
 use crate::upstream::transport::intake::MessageBounds;
-use crate::upstream::transport::ndjson::driver::{
-    LineDriver, Outbound, OutboundQueue, PendingRequest, QUEUE,
-};
+use crate::upstream::transport::ndjson::driver::{LineDriver, Outbound, PendingRequest, QUEUE};
 
 /// The near end of a connection.
 struct NdjsonConnection {
@@ -52,8 +50,8 @@ pub fn open<R, W, F: Future<Output = ()> + Send + 'static>(
     let (cancels, cancels_in) = mpsc::unbounded_channel();
     let (inbox, inbox_out) = connection::inbox();
     let end = Arc::new(CloseSignal::default());
-    let queued = OutboundQueue { commands: commands_in, cancels: cancels_in };
-    let driver = LineDriver::new(server, (reader, writer), queued, inbox, end.clone(), bounds);
+    let driver =
+        LineDriver::new(server, (reader, writer), (commands_in, cancels_in), inbox, end.clone(), bounds);
     let connection = NdjsonConnection {
         commands,
         cancels,

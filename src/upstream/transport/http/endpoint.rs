@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -20,7 +18,7 @@ use crate::shares::Principal;
 use crate::trace::TraceContext;
 use crate::upstream::error::{CloseReason, RequestError, StatusReason, chain};
 use crate::upstream::http_client::proxy::address;
-use crate::upstream::http_client::{HttpClient, HttpClients, RestTime};
+use crate::upstream::http_client::{HttpClient, HttpClients, RestTime, basic_authorization};
 use crate::upstream::identity::Identity;
 use crate::upstream::oauth::authorizer::Authorizer;
 use crate::upstream::surrogates;
@@ -273,12 +271,8 @@ fn parse_url(text: &str) -> Result<(Uri, Option<HeaderValue>), CloseReason> {
     }
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
     let (user, password) = (decoded(parsed.username()), decoded(parsed.password().unwrap_or_default()));
-    let credentials = (!user.is_empty() || !password.is_empty()).then(|| {
-        let pair = STANDARD.encode([&user[..], b":", &password].concat());
-        let mut value = HeaderValue::from_str(&format!("Basic {pair}")).expect("base64 is printable ASCII");
-        value.set_sensitive(true);
-        value
-    });
+    let is_named = !user.is_empty() || !password.is_empty();
+    let credentials = is_named.then(|| basic_authorization(&user, &password));
     // Neither can fail for an address with a host.
     let _removed = (parsed.set_username(""), parsed.set_password(None));
     let url = Uri::try_from(parsed.as_str()).map_err(|error| CloseReason::Url(error.to_string()))?;

@@ -40,12 +40,6 @@ pub(super) struct PendingRequest {
     pub(super) owner: Principal,
 }
 
-/// The queued messages and cancellations for the far end.
-pub(super) struct OutboundQueue {
-    pub(super) commands: mpsc::Receiver<Outbound>,
-    pub(super) cancels: mpsc::UnboundedReceiver<u32>,
-}
-
 /// While more than this waits to be written, nothing is added: the server is not reading.
 const HIGH_WATER: usize = 1 << 20;
 
@@ -64,7 +58,8 @@ pub struct LineDriver<R, W> {
     reader: R,
     /// `None` once closed: a server reads the end of its input as the wish that it ends.
     writer: Option<W>,
-    queued: OutboundQueue,
+    commands: mpsc::Receiver<Outbound>,
+    cancels: mpsc::UnboundedReceiver<u32>,
     inbox: Sender,
     pending: BTreeMap<u32, PendingRequest>,
     /// Messages for a server that does not read. A caller that leaves takes its message with it.
@@ -86,7 +81,7 @@ impl<R, W> LineDriver<R, W> {
     pub(super) fn new(
         server: &ServerName,
         (reader, writer): (R, W),
-        queued: OutboundQueue,
+        (commands, cancels): (mpsc::Receiver<Outbound>, mpsc::UnboundedReceiver<u32>),
         inbox: Sender,
         end: Arc<CloseSignal>,
         bounds: &MessageBounds,
@@ -95,7 +90,8 @@ impl<R, W> LineDriver<R, W> {
             server: server.clone(),
             reader,
             writer: Some(writer),
-            queued,
+            commands,
+            cancels,
             inbox,
             pending: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -156,13 +152,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                     }
                     self.give_up_garbled();
                 }
-                Some(id) = self.queued.cancels.recv() => {
+                Some(id) = self.cancels.recv() => {
                     self.cancel(id);
                 }
-                Some(command) = self.queued.commands.recv(), if may_take_more => {
+                Some(command) = self.commands.recv(), if may_take_more => {
                     self.waiting.push_back(command);
                     while self.waiting.len() < QUEUE
-                        && let Ok(command) = self.queued.commands.try_recv()
+                        && let Ok(command) = self.commands.try_recv()
                     {
                         self.waiting.push_back(command);
                     }
@@ -175,7 +171,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
     /// Writes what waits to be written, the last cancellations included. The caller bounds the wait for a server that does
     /// not read.
     pub async fn write_last(&mut self) {
-        while let Ok(id) = self.queued.cancels.try_recv() {
+        while let Ok(id) = self.cancels.try_recv() {
             self.cancel(id);
         }
         while !self.outgoing.is_empty() && write(&mut self.writer, &mut self.outgoing).await.is_ok() {}
@@ -190,8 +186,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
     /// Fails every open request with the reason of the end, which must be set. Later ones fail, too.
     pub fn fail_open_requests(&mut self) {
         let reason = self.end.reason();
-        self.queued.commands.close();
-        while let Some(command) = self.waiting.pop_front().or_else(|| self.queued.commands.try_recv().ok()) {
+        self.commands.close();
+        while let Some(command) = self.waiting.pop_front().or_else(|| self.commands.try_recv().ok()) {
             if let Outbound::Request { pending, .. } = command {
                 let _caller_left = pending.reply.send(Err(RequestError::NotSent(reason.clone())));
             }

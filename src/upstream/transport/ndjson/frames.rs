@@ -3,7 +3,7 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::upstream::message::{FIRST_ID, LAST_ID};
+use crate::upstream::message::own_id;
 use crate::upstream::surrogates;
 
 /// Room offered to each read; doubles while reads fill it, so that large answers take few reads.
@@ -186,13 +186,13 @@ fn id_at_the_end(line: &[u8]) -> Option<u32> {
 fn id_in(rest: &[u8]) -> Option<u32> {
     let rest = rest.trim_ascii_start();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let id: u32 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-    (FIRST_ID..=LAST_ID).contains(&id).then_some(id)
+    own_id(&rest[..digits])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::message::FIRST_ID;
 
     fn feed(frames: &mut Frames, bytes: &[u8]) -> Vec<Frame> {
         let mut found = Vec::new();
