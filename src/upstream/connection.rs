@@ -3,14 +3,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::ServerName;
 use crate::upstream::era_cache::EraCache;
@@ -33,66 +29,6 @@ pub fn inbox() -> (Sender, Receiver) {
 /// A larger message that answers no request is dropped: only the answer to `initialize` and small notifications are
 /// of use.
 const LARGEST: usize = 1 << 20;
-
-/// Our answers to a server's own requests that may be under way at one time; further ones are dropped. Without this a
-/// server that asks and does not read would fill the memory.
-pub const ANSWERS: usize = 64;
-/// How long such an answer may wait for a server that does not take it.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-
-/// The answers to a server's own requests that are under way over HTTP.
-#[derive(Debug)]
-pub struct Answers(Arc<Semaphore>);
-
-impl Default for Answers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(ANSWERS)))
-    }
-}
-
-impl Answers {
-    /// Sends an answer as [`Connection::tell`] does. `telling` is one of the `tasks` of the connection that lasts
-    /// until `end`.
-    pub fn tell(
-        &self,
-        server: &ServerName,
-        tasks: &TaskTracker,
-        end: Arc<CloseSignal>,
-        telling: impl Future<Output = Result<(), RequestError>> + Send + 'static,
-    ) {
-        if end.is_set() {
-            return;
-        }
-        let Ok(place) = self.0.clone().try_acquire_owned() else {
-            return tracing::debug!(mcp_server = %server, "{server}: an answer to a request of its own was dropped: too many are under way");
-        };
-        let server = server.clone();
-        tasks.spawn(async move {
-            let _place = place;
-            let told = end.token().run_until_cancelled(timeout(ANSWER_LIMIT, telling)).await;
-            if let Some(Err(_) | Ok(Err(_))) = told {
-                tracing::debug!(mcp_server = %server, "{server} did not take an answer to a request of its own");
-            }
-        });
-    }
-}
-
-/// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
-pub const LAST_MESSAGE_LIMIT: Duration = Duration::from_secs(2);
-
-/// Sends a cancellation over HTTP, as one of the `tasks` of the connection.
-pub fn cancel<T>(
-    server: &ServerName,
-    tasks: &TaskTracker,
-    sending: impl Future<Output = Result<T, RequestError>> + Send + 'static,
-) {
-    let server = server.clone();
-    tasks.spawn(async move {
-        if !matches!(timeout(LAST_MESSAGE_LIMIT, sending).await, Ok(Ok(_))) {
-            tracing::debug!(mcp_server = %server, "{server} was not told of a cancellation");
-        }
-    });
-}
 
 /// The id of `initialize`, which is below all of [`Connection::request`].
 pub const INITIALIZE_ID: u32 = 0;

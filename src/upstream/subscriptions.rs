@@ -34,14 +34,9 @@ impl Subscriptions {
     pub fn remove(&self, uri: &str) -> bool {
         let was_last = {
             let mut counts = lock(&self.counts);
-            match counts.get_mut(uri) {
-                Some(count) if *count > 1 => {
-                    *count -= 1;
-                    false
-                }
-                Some(_) => counts.remove(uri).is_some(),
-                None => false,
-            }
+            let Some(count) = counts.get_mut(uri) else { return false };
+            *count -= 1;
+            *count == 0 && counts.remove(uri).is_some()
         };
         if was_last {
             self.tell();

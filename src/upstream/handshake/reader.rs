@@ -35,7 +35,7 @@ pub struct HandshakeParams<'a> {
 
 /// Reads the messages of one connection that answer no [`Connection::request`].
 pub struct ServerReader {
-    connection: Arc<dyn Connection>,
+    pub(super) connection: Arc<dyn Connection>,
     handler: Arc<dyn MessageHandler>,
     inbox: Receiver,
 }
@@ -43,11 +43,6 @@ pub struct ServerReader {
 impl ServerReader {
     pub fn new(params: &HandshakeParams<'_>, opened: Opened) -> Self {
         Self { connection: opened.connection, handler: params.handler.clone(), inbox: opened.inbox }
-    }
-
-    /// The connection itself.
-    pub fn connection(&self) -> &Arc<dyn Connection> {
-        &self.connection
     }
 
     /// The answer to the message `id`. An error without an id counts as the answer, too: its server could not read

@@ -31,7 +31,7 @@ pub fn start_reader(
 ) -> (ReaderTask, ServerInfo) {
     let listener = SubscriptionListener {
         server: params.server.clone(),
-        connection: reader.connection().clone(),
+        connection: reader.connection.clone(),
         handler: params.handler.clone(),
         capabilities: info.capabilities.clone(),
         subscriptions: params.subscriptions,

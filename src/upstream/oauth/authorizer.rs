@@ -121,12 +121,6 @@ impl AuthorizationServer {
         let listed = self.metadata.additional_fields.get(key)?.as_array()?;
         Some(listed.iter().any(|listed| listed.as_str() == Some(value)))
     }
-
-    /// Whether it gives out refresh tokens for the scope `offline_access`.
-    pub fn offers_offline_access(&self) -> bool {
-        let scopes = self.metadata.scopes_supported.as_deref().unwrap_or_default();
-        scopes.iter().any(|scope| scope == "offline_access")
-    }
 }
 
 /// The sign-ins under way, by their state.

@@ -194,8 +194,11 @@ impl Authorizer {
             (true, true) => found.manager.select_initial_scopes(&[]).await,
         };
         scopes.extend(lacking);
-        if !scopes.is_empty() && found.offers_offline_access() {
-            scopes.push("offline_access".to_owned());
+        // Without this scope some authorization servers give out no refresh token.
+        let offline = "offline_access".to_owned();
+        let is_offered = found.metadata.scopes_supported.as_ref().is_some_and(|all| all.contains(&offline));
+        if !scopes.is_empty() && is_offered {
+            scopes.push(offline);
         }
         let mut seen = std::collections::HashSet::new();
         scopes.retain(|scope| seen.insert(scope.clone()));

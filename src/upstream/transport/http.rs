@@ -2,6 +2,7 @@
 
 mod cookies;
 pub mod endpoint;
+pub mod link;
 mod refusal;
 pub mod status;
 pub mod unpack;

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Uri};
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type};
@@ -18,7 +17,7 @@ use crate::shares::Principal;
 use crate::sync::lock;
 use crate::trace::TraceContext;
 use crate::upstream::connection::{
-    self, Answers, CloseSignal, Connection, HandshakeStep, INITIALIZE_ID, Opened, OutgoingMessage, RequestIds,
+    self, CloseSignal, Connection, HandshakeStep, INITIALIZE_ID, Opened, OutgoingMessage,
 };
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
@@ -30,20 +29,15 @@ use crate::upstream::request::{self, Request};
 use crate::upstream::stray;
 use crate::upstream::transport::event_stream::{Event, EventStream};
 use crate::upstream::transport::http::endpoint::{self, HttpEndpoint};
+use crate::upstream::transport::http::link::HttpLink;
 use crate::upstream::transport::http::status::AnsweredUrl;
 
 struct Sse {
-    endpoint: HttpEndpoint,
+    link: HttpLink,
     messages: Uri,
     /// Open requests. A lock, unlike on the other transports: answers come on another task, and a legacy
     /// transport is not worth a second design.
     pending: Mutex<HashMap<u32, PendingReply>>,
-    ids: RequestIds,
-    /// Always that of sessions: the transport is older than the other.
-    era: EraCache,
-    end: Arc<CloseSignal>,
-    tasks: TaskTracker,
-    answers: Answers,
 }
 
 struct SseConnection(Arc<Sse>);
@@ -82,17 +76,8 @@ pub async fn open(endpoint: HttpEndpoint) -> Result<Opened, CloseReason> {
     };
     let messages = resolve_endpoint(&stream, &address)?;
     let (inbox, inbox_out) = connection::inbox();
-    let shared = Arc::new(Sse {
-        endpoint,
-        messages,
-        pending: Mutex::default(),
-        ids: RequestIds::default(),
-        era: EraCache::default(),
-        end: Arc::default(),
-        tasks: TaskTracker::new(),
-        answers: Answers::default(),
-    });
-    shared.tasks.spawn(shared.clone().listen(events, inbox));
+    let shared = Arc::new(Sse { link: HttpLink::new(endpoint), messages, pending: Mutex::default() });
+    shared.link.tasks.spawn(shared.clone().listen(events, inbox));
     Ok(Opened { connection: Arc::new(SseConnection(shared)), inbox: inbox_out })
 }
 
@@ -127,10 +112,10 @@ impl Sse {
                 }
             }
         };
-        if let Some(reason) = self.end.token().run_until_cancelled(reading).await {
-            self.end.set(reason);
+        if let Some(reason) = self.link.end.token().run_until_cancelled(reading).await {
+            self.link.end.set(reason);
         }
-        let reason = self.end.reason();
+        let reason = self.link.end.reason();
         for (_, pending) in lock(&self.pending).drain() {
             let _caller_left = pending.reply.send(Err(RequestError::Lost(reason.clone())));
         }
@@ -148,11 +133,11 @@ impl Sse {
             }
             Sorted::Stray => match stray::answers(&message) {
                 Some(INITIALIZE_ID) => {
-                    let why = self.endpoint.no_json(&message).to_string();
-                    connection::offer(&self.endpoint.server, inbox, Reply::refusal(INITIALIZE_ID, &why));
+                    let why = self.link.endpoint.no_json(&message).to_string();
+                    connection::offer(&self.link.endpoint.server, inbox, Reply::refusal(INITIALIZE_ID, &why));
                     return;
                 }
-                Some(id) => (id, Err(self.endpoint.no_json(&message))),
+                Some(id) => (id, Err(self.link.endpoint.no_json(&message))),
                 None => return self.pass_on(message, inbox),
             },
             Sorted::Other | Sorted::ExitNotice(_) | Sorted::Echo { .. } => {
@@ -174,34 +159,30 @@ impl Sse {
             Progress::beside_newest(open, &message)
         };
         if !is_taken {
-            connection::offer(&self.endpoint.server, inbox, message);
+            connection::offer(&self.link.endpoint.server, inbox, message);
         }
     }
 
     async fn post(&self, message: Bytes, trace: Option<&TraceContext>) -> Result<(), RequestError> {
         let headers = trace.map(endpoint::trace_headers).unwrap_or_default();
-        let response = self.endpoint.send(Method::POST, &self.messages, &headers, message).await;
-        let response = response.inspect_err(|error| {
-            if let RequestError::NotSent(reason) = error {
-                self.end.set(reason.clone());
-            }
-        })?;
+        let response = self.link.endpoint.send(Method::POST, &self.messages, &headers, message).await;
+        let response = response.inspect_err(|error| self.link.heed(error))?;
         if !response.status().is_success() {
-            let (reason, body) = self.endpoint.refusal(response).await;
+            let (reason, body) = self.link.endpoint.refusal(response).await;
             let names_session = name_the_session(&body);
             if names_session && matches!(reason.status, 400 | 401 | 403 | 404 | 410 | 422 | 503) {
-                self.end.set(CloseReason::SessionLost);
+                self.link.end.set(CloseReason::SessionLost);
                 let ran_nothing = matches!(reason.status, 400 | 404 | 410 | 422);
                 return Err(RequestError::SessionLost { ran_nothing });
             }
             // Nothing takes our messages any more, though the stream is open.
             if reason.status == 404 {
-                self.end.set(CloseReason::Status(reason.clone()));
+                self.link.end.set(CloseReason::Status(reason.clone()));
             }
             return Err(RequestError::Status(reason));
         }
         // The answer itself comes on the stream; what stands here is only read to keep the connection.
-        self.endpoint.body(response, Principal::ANONYMOUS).await.map(drop)
+        self.link.endpoint.body(response, Principal::ANONYMOUS).await.map(drop)
     }
 }
 
@@ -212,8 +193,7 @@ impl Connection for SseConnection {
     }
 
     fn tell(&self, answer: Bytes) {
-        let telling = self.send(OutgoingMessage { message: answer, step: HandshakeStep::Other });
-        self.0.answers.tell(&self.0.endpoint.server, &self.0.tasks, self.0.end.clone(), telling);
+        self.0.link.respond(self.send(OutgoingMessage { message: answer, step: HandshakeStep::Other }));
     }
 
     fn request<'a>(
@@ -223,36 +203,32 @@ impl Connection for SseConnection {
     ) -> BoxFuture<'a, Result<Reply, RequestError>> {
         Box::pin(async move {
             let this = &self.0;
-            let id = this.ids.next();
+            let id = this.link.ids.next();
             let (reply, answer) = oneshot::channel();
             lock(&this.pending).insert(id, PendingReply { reply, progress });
-            if this.end.is_set() {
+            if this.link.end.is_set() {
                 lock(&this.pending).remove(&id);
-                return Err(RequestError::NotSent(this.end.reason()));
+                return Err(RequestError::NotSent(this.link.end.reason()));
             }
             let _open = SseCancelGuard { connection: this, id };
             this.post(Bytes::from(request.encode(id, Era::Sessions)), request.meta.trace).await?;
             match answer.await {
                 Ok(reply) => reply,
-                Err(_connection_gone) => Err(RequestError::Lost(this.end.reason())),
+                Err(_connection_gone) => Err(RequestError::Lost(this.link.end.reason())),
             }
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            self.0.end.set(CloseReason::Stopping);
-            self.0.tasks.close();
-            self.0.tasks.wait().await;
-        })
+        Box::pin(self.0.link.close())
     }
 
     fn end(&self) -> &CloseSignal {
-        &self.0.end
+        &self.0.link.end
     }
 
     fn era(&self) -> &EraCache {
-        &self.0.era
+        &self.0.link.era
     }
 }
 
@@ -265,13 +241,12 @@ struct SseCancelGuard<'a> {
 impl Drop for SseCancelGuard<'_> {
     fn drop(&mut self) {
         let was_open = lock(&self.connection.pending).remove(&self.id).is_some();
-        if !was_open || self.connection.end.is_set() {
+        if !was_open || self.connection.link.end.is_set() {
             return;
         }
         let connection = self.connection.clone();
         let message = Bytes::from(request::cancelled(self.id));
-        let sending = async move { connection.post(message, None).await };
-        connection::cancel(&self.connection.endpoint.server, &self.connection.tasks, sending);
+        self.connection.link.cancel(async move { connection.post(message, None).await });
     }
 }
 

@@ -12,26 +12,16 @@ mod streams;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use tokio_util::task::TaskTracker;
 
-use crate::upstream::connection::{Answers, Opened, RequestIds, inbox};
-use crate::upstream::era_cache::EraCache;
+use crate::upstream::connection::{Opened, inbox};
 use crate::upstream::transport::http::endpoint::HttpEndpoint;
+use crate::upstream::transport::http::link::HttpLink;
 use crate::upstream::transport::streamable_http::connection::StreamableConnection;
 use crate::upstream::transport::streamable_http::session::StreamableHttp;
 
 /// Prepares the connection; nothing is sent before the handshake.
 pub fn open(endpoint: HttpEndpoint) -> Opened {
     let (inbox, inbox_out) = inbox();
-    let shared = StreamableHttp {
-        endpoint,
-        session: ArcSwapOption::empty(),
-        inbox,
-        ids: RequestIds::default(),
-        era: EraCache::default(),
-        end: Arc::default(),
-        tasks: TaskTracker::new(),
-        answers: Answers::default(),
-    };
+    let shared = StreamableHttp { link: HttpLink::new(endpoint), session: ArcSwapOption::empty(), inbox };
     Opened { connection: Arc::new(StreamableConnection(Arc::new(shared))), inbox: inbox_out }
 }

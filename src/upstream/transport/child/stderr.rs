@@ -83,15 +83,12 @@ impl StderrRates {
     /// That of `server`, which goes on counting when the server is started again.
     pub fn of(&self, server: &ServerName, lines_a_second: usize) -> Arc<StderrRate> {
         let mut rates = lock(&self.0);
-        let wanted = StderrRate::new(lines_a_second);
-        match rates.get(server) {
-            Some(rate) if rate.lines_a_second == wanted.lines_a_second => rate.clone(),
-            _ => {
-                let rate = Arc::new(wanted);
-                rates.insert(server.clone(), rate.clone());
-                rate
-            }
+        let wanted = Arc::new(StderrRate::new(lines_a_second));
+        let rate = rates.entry(server.clone()).or_insert_with(|| wanted.clone());
+        if rate.lines_a_second != wanted.lines_a_second {
+            *rate = wanted;
         }
+        rate.clone()
     }
 }
 

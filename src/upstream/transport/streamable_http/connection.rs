@@ -9,15 +9,14 @@ use http::header::CONTENT_TYPE;
 
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, media_type};
-use crate::upstream::connection::{
-    self, CloseSignal, Connection, HandshakeStep, LAST_MESSAGE_LIMIT, OutgoingMessage,
-};
+use crate::upstream::connection::{CloseSignal, Connection, HandshakeStep, OutgoingMessage};
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
 use crate::upstream::request::{self, Request};
 use crate::upstream::transport::http::endpoint;
+use crate::upstream::transport::http::link::LAST_MESSAGE_LIMIT;
 use crate::upstream::transport::streamable_http::request_headers;
 use crate::upstream::transport::streamable_http::session::{Posted, StreamableHttp};
 
@@ -30,8 +29,7 @@ impl Connection for StreamableConnection {
     }
 
     fn tell(&self, answer: Bytes) {
-        let telling = self.send(OutgoingMessage { message: answer, step: HandshakeStep::Other });
-        self.0.answers.tell(&self.0.endpoint.server, &self.0.tasks, self.0.end.clone(), telling);
+        self.0.link.respond(self.send(OutgoingMessage { message: answer, step: HandshakeStep::Other }));
     }
 
     fn request<'a>(
@@ -41,13 +39,13 @@ impl Connection for StreamableConnection {
     ) -> BoxFuture<'a, Result<Reply, RequestError>> {
         Box::pin(async move {
             let this = &self.0;
-            if this.end.is_set() {
-                return Err(RequestError::NotSent(this.end.reason()));
+            if this.link.end.is_set() {
+                return Err(RequestError::NotSent(this.link.end.reason()));
             }
-            let (id, owner) = (this.ids.next(), request.meta.owner.clone());
+            let (id, owner) = (this.link.ids.next(), request.meta.owner.clone());
             let mut open = HttpCancelGuard { connection: this, id, answered: request.meta.quiet };
             let reply = async {
-                let era = this.era.current();
+                let era = this.link.era.current();
                 let mut headers = match era {
                     Era::Sessions => Vec::new(),
                     Era::Stateless => request_headers::headers(&request),
@@ -60,17 +58,17 @@ impl Connection for StreamableConnection {
                     Posted::Error(error) => return Ok(Reply::Error(error)),
                 };
                 if media_type::is(response.headers(), EVENT_STREAM) {
-                    let events = this.endpoint.events(response, owner.clone())?;
+                    let events = this.link.endpoint.events(response, owner.clone())?;
                     return this.answer_in_events(id, &owner, events, progress.as_deref()).await;
                 }
                 let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
-                let body = this.endpoint.body(response, &owner).await?;
+                let body = this.link.endpoint.body(response, &owner).await?;
                 match message::sort(&body) {
                     Sorted::Result { id: of, range } if of == id => Ok(Reply::Result(body.slice(range))),
                     Sorted::Error { id: of, error } if of == id => Ok(Reply::Error(error)),
                     _ => this
                         .answer_among(id, &body)
-                        .ok_or_else(|| this.endpoint.no_answer(status, kind.as_ref(), &body)),
+                        .ok_or_else(|| this.link.endpoint.no_answer(status, kind.as_ref(), &body)),
                 }
             };
             let mut reply = reply.await;
@@ -87,33 +85,32 @@ impl Connection for StreamableConnection {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             let this = &self.0;
-            this.end.set(CloseReason::Stopping);
+            this.link.end.set(CloseReason::Stopping);
             let session = this.session.swap(None);
             if let Some(session) = session.filter(|session| session.has_id)
-                && matches!(this.end.reason(), CloseReason::Stopping)
+                && matches!(this.link.end.reason(), CloseReason::Stopping)
             {
-                let url = this.endpoint.url();
-                let deleting = this.endpoint.send(Method::DELETE, &url, &session.headers, Bytes::new());
+                let url = this.link.endpoint.url();
+                let deleting = this.link.endpoint.send(Method::DELETE, &url, &session.headers, Bytes::new());
                 if !matches!(tokio::time::timeout(LAST_MESSAGE_LIMIT, deleting).await, Ok(Ok(_))) {
-                    let server = &this.endpoint.server;
+                    let server = &this.link.endpoint.server;
                     tracing::debug!(mcp_server = %server, "{server} was not told that the session ends");
                 }
             }
-            this.tasks.close();
-            this.tasks.wait().await;
+            this.link.close().await;
         })
     }
 
     fn end(&self) -> &CloseSignal {
-        &self.0.end
+        &self.0.link.end
     }
 
     fn era(&self) -> &EraCache {
-        &self.0.era
+        &self.0.link.era
     }
 
     fn mirrors_arguments(&self) -> bool {
-        self.0.era.current() == Era::Stateless
+        self.0.link.era.current() == Era::Stateless
     }
 }
 
@@ -127,13 +124,12 @@ struct HttpCancelGuard<'a> {
 impl Drop for HttpCancelGuard<'_> {
     fn drop(&mut self) {
         // Without sessions, the end of the answer's stream says it (2026-07-28, streamable HTTP, "Cancellation").
-        let is_told = self.connection.era.current() == Era::Stateless;
-        if self.answered || self.connection.end.is_set() || is_told {
+        let is_told = self.connection.link.era.current() == Era::Stateless;
+        if self.answered || self.connection.link.end.is_set() || is_told {
             return;
         }
         let connection = self.connection.clone();
         let message = Bytes::from(request::cancelled(self.id));
-        let sending = async move { connection.post(message, Vec::new(), None).await };
-        connection::cancel(&self.connection.endpoint.server, &self.connection.tasks, sending);
+        self.connection.link.cancel(async move { connection.post(message, Vec::new(), None).await });
     }
 }

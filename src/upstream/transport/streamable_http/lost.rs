@@ -30,7 +30,7 @@ impl StreamableHttp {
         }
         // Credentials that have run out are refused in the same way.
         if matches!(reason.status, 401 | 403) && !names_session {
-            self.end.set(CloseReason::Status(reason.clone()));
+            self.link.end.set(CloseReason::Status(reason.clone()));
             return Some(RequestError::Status(reason.clone()));
         }
         let ran_nothing = match reason.status {
@@ -38,7 +38,7 @@ impl StreamableHttp {
             400 | 410 | 422 => names_session,
             _ => false,
         };
-        self.end.set(CloseReason::SessionLost);
+        self.link.end.set(CloseReason::SessionLost);
         Some(RequestError::SessionLost { ran_nothing })
     }
 
@@ -47,7 +47,7 @@ impl StreamableHttp {
         if !name_the_session(error.message.as_bytes()) || self.knows_session().await {
             return None;
         }
-        self.end.set(CloseReason::SessionLost);
+        self.link.end.set(CloseReason::SessionLost);
         Some(RequestError::SessionLost { ran_nothing: true })
     }
 
@@ -55,8 +55,8 @@ impl StreamableHttp {
     pub(super) async fn knows_session(&self) -> bool {
         let session = self.session.load_full();
         let Some(session) = session.filter(|session| session.has_id) else { return true };
-        if self.end.is_set() {
-            return self.end.reason() != CloseReason::SessionLost;
+        if self.link.end.is_set() {
+            return self.link.end.reason() != CloseReason::SessionLost;
         }
         let pong = tokio::time::timeout(PING_LIMIT, self.pong(&session));
         !matches!(pong.await, Ok(Ok(false)))
@@ -64,24 +64,25 @@ impl StreamableHttp {
 
     /// Whether the answer to a ping shows that the server knows the session.
     async fn pong(&self, session: &HttpSession) -> Result<bool, RequestError> {
-        let ping = Request::other(method::PING, b"").encode(self.ids.next(), Era::Sessions);
-        let url = self.endpoint.url();
-        let response = self.endpoint.send(Method::POST, &url, &session.headers, Bytes::from(ping)).await?;
+        let ping = Request::other(method::PING, b"").encode(self.link.ids.next(), Era::Sessions);
+        let url = self.link.endpoint.url();
+        let response =
+            self.link.endpoint.send(Method::POST, &url, &session.headers, Bytes::from(ping)).await?;
         match response.status() {
             status if status.is_success() => {}
             // It says nothing of the session.
             StatusCode::TOO_MANY_REQUESTS => return Ok(true),
             _ => {
                 // Read, so that its connection can be used again.
-                self.endpoint.refusal(response).await;
+                self.link.endpoint.refusal(response).await;
                 return Ok(false);
             }
         }
         let answer = if media_type::is(response.headers(), EVENT_STREAM) {
-            let mut events = self.endpoint.events(response, Principal::default())?;
+            let mut events = self.link.endpoint.events(response, Principal::default())?;
             events.next().await?.map(|event| event.data).unwrap_or_default()
         } else {
-            self.endpoint.body(response, Principal::ANONYMOUS).await?
+            self.link.endpoint.body(response, Principal::ANONYMOUS).await?
         };
         Ok(match message::sort(&answer) {
             Sorted::Error { error, .. } => !name_the_session(error.message.as_bytes()),

@@ -11,34 +11,27 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 
 use crate::protocol::header::{LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
 use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::revision::WITH_SESSIONS;
 use crate::protocol::{Era, media_type};
 use crate::shares::Principal;
-use crate::upstream::connection::{self, Answers, CloseSignal, HandshakeStep, OutgoingMessage, RequestIds};
-use crate::upstream::era_cache::EraCache;
+use crate::upstream::connection::{self, HandshakeStep, OutgoingMessage};
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::message::{self, Reply, RpcError, Sorted};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::stray;
 use crate::upstream::transport::event_stream::Event;
-use crate::upstream::transport::http::endpoint::HttpEndpoint;
+use crate::upstream::transport::http::link::HttpLink;
 
 /// How long the first request may wait until the stream of server messages is open.
 pub(super) const LISTENING: Duration = Duration::from_millis(100);
 
 pub(super) struct StreamableHttp {
-    pub(super) endpoint: HttpEndpoint,
+    pub(super) link: HttpLink,
     pub(super) session: ArcSwapOption<HttpSession>,
     pub(super) inbox: Sender,
-    pub(super) ids: RequestIds,
-    pub(super) era: EraCache,
-    pub(super) end: Arc<CloseSignal>,
-    pub(super) tasks: TaskTracker,
-    pub(super) answers: Answers,
 }
 
 /// The outcome of a message.
@@ -69,24 +62,17 @@ impl StreamableHttp {
         if !more.is_empty() {
             headers.to_mut().extend(more);
         }
-        let url = self.endpoint.url();
-        let response = match self.endpoint.send(Method::POST, &url, &headers, message).await {
-            Ok(response) => response,
-            Err(error) => {
-                if let RequestError::NotSent(reason) = &error {
-                    self.end.set(reason.clone());
-                }
-                return Err(error);
-            }
-        };
-        let is_stateless = self.era.current() == Era::Stateless;
+        let url = self.link.endpoint.url();
+        let response = self.link.endpoint.send(Method::POST, &url, &headers, message).await;
+        let response = response.inspect_err(|error| self.link.heed(error))?;
+        let is_stateless = self.link.era.current() == Era::Stateless;
         if response.status().is_success() {
             if is_stateless && session.is_none() {
                 self.session.store(Some(Arc::default()));
             }
             return Ok(Posted::Answer(response));
         }
-        let (reason, body) = self.endpoint.refusal(response).await;
+        let (reason, body) = self.link.endpoint.refusal(response).await;
         if let Sorted::Error { id: of, error } = message::sort(&body)
             && is_stateless
             && Some(of) == id
@@ -105,13 +91,13 @@ impl StreamableHttp {
             _ => false,
         };
         if is_about_us {
-            self.end.set(CloseReason::Status(reason.clone()));
+            self.link.end.set(CloseReason::Status(reason.clone()));
         }
         Err(RequestError::Status(reason))
     }
 
     pub(super) fn to_inbox(&self, message: Bytes) {
-        connection::offer(&self.endpoint.server, &self.inbox, message);
+        connection::offer(&self.link.endpoint.server, &self.inbox, message);
     }
 
     /// Sends a message; what the server answers goes to the inbox.
@@ -124,9 +110,9 @@ impl StreamableHttp {
             }
             // It knows the session, and only has no use for being told so.
             Err(RequestError::Status(reason))
-                if outgoing.step == HandshakeStep::Initialized && !self.end.is_set() =>
+                if outgoing.step == HandshakeStep::Initialized && !self.link.end.is_set() =>
             {
-                let server = &self.endpoint.server;
+                let server = &self.link.endpoint.server;
                 tracing::warn!(mcp_server = %server, "{server} refuses `notifications/initialized`: {reason}");
                 self.listen_beside().await;
                 return Ok(());
@@ -135,7 +121,7 @@ impl StreamableHttp {
         };
         let session_id = response.headers().get(SESSION_ID).cloned();
         if media_type::is(response.headers(), EVENT_STREAM) {
-            let mut events = self.endpoint.events(response, Principal::default())?;
+            let mut events = self.link.endpoint.events(response, Principal::default())?;
             if outgoing.step == HandshakeStep::Initialize {
                 // The session must be known before the next message is sent.
                 while let Some(Event { name, data }) = events.next().await? {
@@ -144,7 +130,7 @@ impl StreamableHttp {
                         return Err(RequestError::NotSent(CloseReason::OtherTransport(why)));
                     }
                     if matches!(message::sort(&data), Sorted::Stray) && stray::answers(&data).is_some() {
-                        return Err(self.endpoint.no_json(&data));
+                        return Err(self.link.endpoint.no_json(&data));
                     }
                     let opened = self.open_session(&data, session_id.as_ref());
                     self.to_inbox(data);
@@ -155,8 +141,8 @@ impl StreamableHttp {
                 return Err(RequestError::Malformed("the stream ended before the answer".into()));
             }
             let this = self.clone();
-            self.tasks.spawn(async move {
-                let end = this.end.clone();
+            self.link.tasks.spawn(async move {
+                let end = this.link.end.clone();
                 let pump = async {
                     while let Ok(Some(Event { data, .. })) = events.next().await {
                         this.to_inbox(data);
@@ -166,11 +152,11 @@ impl StreamableHttp {
             });
         } else {
             let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
-            let body = self.endpoint.body(response, Principal::ANONYMOUS).await?;
+            let body = self.link.endpoint.body(response, Principal::ANONYMOUS).await?;
             let messages = message::each(&body);
             if outgoing.step == HandshakeStep::Initialize {
                 if !messages.iter().any(|message| Reply::read(message).is_some()) {
-                    return Err(self.endpoint.no_answer(status, kind.as_ref(), &body));
+                    return Err(self.link.endpoint.no_answer(status, kind.as_ref(), &body));
                 }
                 for message in &messages {
                     self.open_session(message, session_id.as_ref());
@@ -190,8 +176,8 @@ impl StreamableHttp {
     pub(super) async fn listen_beside(self: &Arc<Self>) {
         let this = self.clone();
         let (tell, listening) = oneshot::channel();
-        self.tasks.spawn(async move {
-            let end = this.end.clone();
+        self.link.tasks.spawn(async move {
+            let end = this.link.end.clone();
             end.token().run_until_cancelled(this.listen(tell)).await;
         });
         // A stream that is opened later could be taken for one that resumes a request.
@@ -238,6 +224,6 @@ impl StreamableHttp {
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             headers.push((LAST_EVENT_ID, id));
         }
-        self.endpoint.send(Method::GET, &self.endpoint.url(), &headers, Bytes::new()).await
+        self.link.endpoint.send(Method::GET, &self.link.endpoint.url(), &headers, Bytes::new()).await
     }
 }

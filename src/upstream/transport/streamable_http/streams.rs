@@ -32,7 +32,7 @@ impl StreamableHttp {
         let mut last_id: Option<String> = None;
         let mut wait = LISTEN_AGAIN;
         let mut listened = false;
-        let server = &self.endpoint.server;
+        let server = &self.link.endpoint.server;
         loop {
             let opened = self.get(last_id.as_deref()).await;
             if let Some(tell) = tell.take() {
@@ -47,7 +47,7 @@ impl StreamableHttp {
                         self.to_inbox(json_rpc::notification(notification::TOOLS_LIST_CHANGED).into());
                     }
                     listened = true;
-                    let Ok(mut events) = self.endpoint.events(response, Principal::default()) else {
+                    let Ok(mut events) = self.link.endpoint.events(response, Principal::default()) else {
                         return;
                     };
                     while let Ok(Some(Event { data, .. })) = events.next().await {
@@ -65,14 +65,14 @@ impl StreamableHttp {
                     let status = response.status().as_u16();
                     // Before the first stream a refusal only says that this path takes no GET.
                     if listened && !self.knows_session().await {
-                        self.end.set(CloseReason::SessionLost);
+                        self.link.end.set(CloseReason::SessionLost);
                     }
                     // 405: this server does not offer a stream; other refusals are no reason to insist.
                     tracing::debug!(mcp_server = %server, status, "{server} offers no event stream: {status}");
                     return;
                 }
                 Err(RequestError::NotSent(reason)) => {
-                    self.end.set(reason);
+                    self.link.end.set(reason);
                     return;
                 }
                 Err(error) => {
@@ -111,7 +111,7 @@ impl StreamableHttp {
                             }
                             Sorted::Stray if stray::answers(&data) == Some(id) => {
                                 self.drain(events);
-                                return Err(self.endpoint.no_json(&data));
+                                return Err(self.link.endpoint.no_json(&data));
                             }
                             Sorted::Progress { id: of } if of == id => {
                                 if let Some(progress) = progress {
@@ -130,14 +130,14 @@ impl StreamableHttp {
                         return Err(error);
                     }
                     Err(error) => {
-                        let server = &self.endpoint.server;
+                        let server = &self.link.endpoint.server;
                         tracing::debug!(mcp_server = %server, %error, "{server}: an answer stream broke");
                         break;
                     }
                 }
             }
             // Streams cannot be resumed without sessions.
-            let last_id = events.last_id().filter(|_| self.era.current() == Era::Sessions);
+            let last_id = events.last_id().filter(|_| self.link.era.current() == Era::Sessions);
             let Some(last_id) = last_id.map(str::to_owned) else {
                 return Err(RequestError::Lost(CloseReason::Broken(
                     "the stream ended before the answer".into(),
@@ -150,12 +150,14 @@ impl StreamableHttp {
             tokio::time::sleep(wait).await;
             let response = match self.get(Some(&last_id)).await {
                 Ok(response) if response.status().is_success() => response,
-                Ok(response) => return Err(RequestError::Status(self.endpoint.refusal(response).await.0)),
+                Ok(response) => {
+                    return Err(RequestError::Status(self.link.endpoint.refusal(response).await.0));
+                }
                 // The request itself was sent long ago, and may have been carried out.
                 Err(RequestError::NotSent(reason)) => return Err(RequestError::Lost(reason)),
                 Err(error) => return Err(error),
             };
-            events = self.endpoint.events(response, owner.clone())?.resumed(last_id);
+            events = self.link.endpoint.events(response, owner.clone())?.resumed(last_id);
         }
         Err(RequestError::Lost(CloseReason::Broken("the answer stream broke too often".into())))
     }
@@ -165,7 +167,7 @@ impl StreamableHttp {
         if events.is_at_end() {
             return;
         }
-        self.tasks.spawn(async move {
+        self.link.tasks.spawn(async move {
             let rest = async { while let Ok(Some(_)) = events.next().await {} };
             let _stream_stays_open = tokio::time::timeout(DRAIN, rest).await;
         });
