@@ -14,7 +14,7 @@ use crate::upstream::transport::http::endpoint::HttpEndpoint;
 
 /// Answers to a server's own requests that may be under way at one time; further ones are dropped. Without this a
 /// server that asks and does not read would fill the memory.
-pub const ANSWERS: usize = 64;
+const ANSWERS: usize = 64;
 /// How long such an answer may wait for a server that does not take it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long a message may take whose answer is not awaited: a cancellation, the end of a session.
