@@ -19,7 +19,7 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
-use crate::upstream::connector::Surroundings;
+use crate::upstream::connector::UpstreamContext;
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::supervisor::supervise;
 use crate::upstream::transport::child::stderr::StderrRates;
@@ -33,7 +33,7 @@ pub const SERVERS_END: Duration = Duration::from_secs(10);
 /// Owns the tasks of all servers.
 #[derive(Debug)]
 pub struct UpstreamSet {
-    surroundings: Arc<Surroundings>,
+    context: Arc<UpstreamContext>,
     changes: Arc<Changes>,
     /// The processes that serve one caller each.
     processes: Arc<Processes>,
@@ -63,7 +63,7 @@ impl UpstreamSet {
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
             issuers: IssuerRegistry::new(clients.clone()),
-            surroundings: Arc::new(Surroundings {
+            context: Arc::new(UpstreamContext {
                 clients,
                 oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
@@ -126,15 +126,15 @@ impl UpstreamSet {
 
     /// The memory that large results share.
     pub fn results(&self) -> &MemoryBudget {
-        &self.surroundings.results
+        &self.context.results
     }
 
     pub fn oauth(&self) -> &Arc<OAuth> {
-        &self.surroundings.oauth
+        &self.context.oauth
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.surroundings.metrics
+        &self.context.metrics
     }
 
     /// Ends everything that belongs to the servers.
@@ -153,8 +153,8 @@ impl UpstreamSet {
     pub fn reconcile(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
         let shares = config.shares();
         self.processes.share(shares.processes());
-        self.surroundings.limits.store(Arc::new(config.limits.clone()));
-        self.surroundings.results.resize(config.limits.results_bytes, config.limits.result_bytes);
+        self.context.limits.store(Arc::new(config.limits.clone()));
+        self.context.results.resize(config.limits.results_bytes, config.limits.result_bytes);
         self.oauth().set_public_url(config.listen.public_url.as_deref());
         let of_config = config.servers.iter().filter(|server| has_upstream(server));
         of_config
@@ -189,7 +189,7 @@ impl UpstreamSet {
         let directory = self.state_dir.as_deref();
         let kept = directory
             .map(|directory| ToolCache::new(directory, &upstream.config(), Arc::clone(&self.file_lock)));
-        self.tasks.spawn(supervise(upstream, self.surroundings.clone(), kept));
+        self.tasks.spawn(supervise(upstream, self.context.clone(), kept));
     }
 
     /// Ends `upstreams` once every token of `callers` is cancelled, or after `limit`, which cuts calls.

@@ -33,7 +33,7 @@ use crate::upstream::transport_detection::HttpTransport;
 
 /// The clients, limits and metrics that all supervisors share.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct UpstreamContext {
     pub clients: Arc<HttpClients>,
     pub oauth: Arc<OAuth>,
     /// `start_timeout`, `result_bytes` and `stderr_lines` count for each server from its next start on.
@@ -44,7 +44,7 @@ pub struct Surroundings {
     pub results: MemoryBudget,
 }
 
-impl Surroundings {
+impl UpstreamContext {
     /// Opens a connection to the server of `entry`, for `identity` if there is one, and sends nothing over it yet.
     /// Returns the stderr of a child process, too. `transport` counts where the entry leaves it open.
     pub(super) async fn open(
@@ -110,7 +110,7 @@ impl StartDeadline {
 /// Opens connections to one server, each for one identity.
 pub struct ServerConnector {
     pub(super) upstream: Weak<Upstream>,
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) context: Arc<UpstreamContext>,
 }
 
 impl ServerConnector {
@@ -120,7 +120,7 @@ impl ServerConnector {
         identity: &Identity,
         give_up: &CancellationToken,
     ) -> Result<DedicatedConnection, CloseReason> {
-        let deadline = StartDeadline::new(self.surroundings.limits.load().start_timeout);
+        let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
         let entry = Guard::into_inner(upstream.config());
         let over = |transport| self.open_over(transport, upstream, identity, give_up, deadline);
         upstream.http_transport.start(&entry.transport, over).await
@@ -137,7 +137,7 @@ impl ServerConnector {
     ) -> Result<DedicatedConnection, CloseReason> {
         let entry = Guard::into_inner(upstream.config());
         let name = &entry.name;
-        let connecting = self.surroundings.open(&entry, upstream.authorizer(), Some(identity), transport);
+        let connecting = self.context.open(&entry, upstream.authorizer(), Some(identity), transport);
         let opening = give_up.run_until_cancelled(deadline.bound("the connection", connecting)).await;
         let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;
         let connection = opened.connection.clone();

@@ -36,13 +36,13 @@ impl Pace {
 
 /// The announced changes of one list, at that pace.
 #[derive(Debug)]
-pub struct Paced<'a> {
+pub struct DebouncedChanges<'a> {
     told: &'a Notify,
     pace: Pace,
     due: Option<Instant>,
 }
 
-impl<'a> Paced<'a> {
+impl<'a> DebouncedChanges<'a> {
     pub fn new(told: &'a Notify) -> Self {
         Self { told, pace: Pace::default(), due: None }
     }
@@ -72,7 +72,7 @@ mod tests {
     /// How often a list is read within a minute whose server says that it has changed `every` so often.
     async fn readings(every: Duration) -> usize {
         let told = Notify::new();
-        let mut changes = Paced::new(&told);
+        let mut changes = DebouncedChanges::new(&told);
         let (began, mut count) = (Instant::now(), 0);
         let telling = async {
             loop {
@@ -105,7 +105,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_last_of_a_burst_is_seen_soon_and_the_next_change_after_a_rest_at_once() {
         let told = Notify::new();
-        let mut changes = Paced::new(&told);
+        let mut changes = DebouncedChanges::new(&told);
         for _ in 0..6 {
             told.notify_one();
             changes.next().await;

@@ -43,8 +43,8 @@ impl EraCache {
     }
 
     /// Holds the known era in doubt while a connection is tried. When that fails, the server is probed next time.
-    pub fn doubt(&self) -> Doubt<'_> {
-        Doubt { era: self, known: self.0.load(Ordering::Relaxed) }
+    pub fn guard(&self) -> EraGuard<'_> {
+        EraGuard { era: self, known: self.0.load(Ordering::Relaxed) }
     }
 
     fn forget(&self) {
@@ -54,14 +54,14 @@ impl EraCache {
 
 /// Forgets what was known of a server when it is dropped, unless it was dispelled before.
 #[derive(Debug)]
-pub struct Doubt<'a> {
+pub struct EraGuard<'a> {
     era: &'a EraCache,
     known: u8,
 }
 
-impl Doubt<'_> {
+impl EraGuard<'_> {
     /// Whether a try that failed so may have failed for the era in which the server was spoken to.
-    pub fn is_raised_by(&self, reason: &CloseReason) -> bool {
+    pub fn may_concern_era(&self, reason: &CloseReason) -> bool {
         match reason {
             // The question for its era is more than some servers with sessions bear.
             CloseReason::Exited { .. } | CloseReason::OutputClosed { .. } => self.known == NO_SESSIONS,
@@ -73,12 +73,12 @@ impl Doubt<'_> {
     }
 
     /// Keeps the known era.
-    pub fn dispel(self) {
+    pub fn keep(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for Doubt<'_> {
+impl Drop for EraGuard<'_> {
     fn drop(&mut self) {
         self.era.forget();
     }
@@ -100,7 +100,7 @@ mod tests {
         era.learn_from(STATELESS);
         assert_eq!(era.known(None), Some(Era::Stateless));
         assert_eq!(era.known(Some("2025-06-18")), Some(Era::Sessions));
-        drop(era.doubt());
+        drop(era.guard());
         era.learn_from("");
         assert_eq!(era.known(None), None);
         assert_eq!(era.known(Some(STATELESS)), Some(Era::Stateless));
@@ -116,9 +116,9 @@ mod tests {
         for (known, doubted) in [(Era::Sessions, [false, true, false]), (Era::Stateless, [true, true, false])]
         {
             era.learn(known);
-            let doubt = era.doubt();
-            assert_eq!([&ended, &refused, &away].map(|reason| doubt.is_raised_by(reason)), doubted);
-            doubt.dispel();
+            let guard = era.guard();
+            assert_eq!([&ended, &refused, &away].map(|reason| guard.may_concern_era(reason)), doubted);
+            guard.keep();
             assert_eq!(era.known(None), Some(known));
         }
     }

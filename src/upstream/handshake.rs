@@ -41,10 +41,10 @@ pub async fn negotiate(
     params: HandshakeParams<'_>,
     opened: Opened,
 ) -> Result<(ReaderTask, ServerInfo), CloseReason> {
-    let doubt = params.era.doubt();
+    let guard = params.era.guard();
     let negotiated = begin(params, opened).await;
-    if negotiated.as_ref().err().is_none_or(|reason| !doubt.is_raised_by(reason)) {
-        doubt.dispel();
+    if negotiated.as_ref().err().is_none_or(|reason| !guard.may_concern_era(reason)) {
+        guard.keep();
     }
     negotiated
 }

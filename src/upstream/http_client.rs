@@ -31,11 +31,11 @@ use crate::upstream::http_client::resolver::{AddressScope, Resolver};
 
 /// How long unused connections may be kept, one pool for each, in milliseconds. The shortest that is more than nothing
 /// serves servers that end theirs after a second.
-const RESTS: [u64; 10] = [0, 750, 1_500, 3_000, 4_000, 9_000, 14_000, 28_000, 45_000, 60_000];
+const IDLE_TIMEOUTS: [u64; 10] = [0, 750, 1_500, 3_000, 4_000, 9_000, 14_000, 28_000, 45_000, 60_000];
 /// The one for servers that do not say: many end theirs after 5 s without a word, and a request that meets the end is lost.
-const UNTOLD: RestTime = RestTime(4);
+const DEFAULT_IDLE_TIMEOUT: IdleTimeout = IdleTimeout(4);
 /// The time for HTTP/2, where a server names the requests that it has not seen.
-const LONGEST: RestTime = RestTime(RESTS.len() - 1);
+const LONGEST: IdleTimeout = IdleTimeout(IDLE_TIMEOUTS.len() - 1);
 /// Pings on HTTP/2 connections with open requests, and how long their answers may take.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,26 +69,26 @@ pub fn basic_authorization(user: &[u8], password: &[u8]) -> HeaderValue {
 
 /// How long connections of a server are kept that are not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestTime(usize);
+pub struct IdleTimeout(usize);
 
-impl Default for RestTime {
+impl Default for IdleTimeout {
     fn default() -> Self {
-        UNTOLD
+        DEFAULT_IDLE_TIMEOUT
     }
 }
 
-impl RestTime {
-    /// How long the connection of a response may rest: less than its `Keep-Alive: timeout`.
-    pub fn told_by(version: Version, headers: &HeaderMap) -> Self {
+impl IdleTimeout {
+    /// How long the connection of a response may idle: less than its `Keep-Alive: timeout`.
+    pub fn of_response(version: Version, headers: &HeaderMap) -> Self {
         if version == Version::HTTP_2 {
             return LONGEST;
         }
         let Some(told) = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?)) else {
-            return UNTOLD;
+            return DEFAULT_IDLE_TIMEOUT;
         };
         let told = told.saturating_mul(1_000);
         let safe = told.saturating_sub((told / 4).min(1_000));
-        Self(RESTS.iter().rposition(|rest| *rest <= safe).unwrap_or_default())
+        Self(IDLE_TIMEOUTS.iter().rposition(|idle| *idle <= safe).unwrap_or_default())
     }
 }
 
@@ -107,7 +107,7 @@ fn timeout_of(keep_alive: &str) -> Option<u64> {
 pub struct HttpClients {
     proxies: Proxies,
     /// For each time one without TLS and one with it.
-    unbounded: [[OnceCell<HttpClient>; 2]; RESTS.len()],
+    unbounded: [[OnceCell<HttpClient>; 2]; IDLE_TIMEOUTS.len()],
     /// The root certificates that TLS trusts.
     trust: OnceCell<ClientConfig>,
     /// The same for each scope.
@@ -120,19 +120,19 @@ impl HttpClients {
         Self { proxies, ..Self::default() }
     }
 
-    /// The client for `url` whose idle connections are kept for `rest`. Fails when the system's root certificates
+    /// The client for `url` whose idle connections are kept for `idle`. Fails when the system's root certificates
     /// cannot be read.
-    pub async fn client(&self, url: &Uri, rest: RestTime) -> io::Result<HttpClient> {
+    pub async fn client(&self, url: &Uri, idle: IdleTimeout) -> io::Result<HttpClient> {
         let is_secure = url.scheme_str() == Some("https");
-        let make = || self.make(is_secure, None, rest);
-        self.unbounded[rest.0][usize::from(is_secure)].get_or_try_init(make).await.cloned()
+        let make = || self.make(is_secure, None, idle);
+        self.unbounded[idle.0][usize::from(is_secure)].get_or_try_init(make).await.cloned()
     }
 
     /// A client for `url` that connects only to addresses within `scope`: a server named the `url`. Fails when the
     /// system's root certificates cannot be read.
     pub async fn bounded(&self, scope: AddressScope, url: &Uri) -> io::Result<HttpClient> {
         let is_secure = url.scheme_str() == Some("https");
-        let make = || self.make(is_secure, Some(scope), UNTOLD);
+        let make = || self.make(is_secure, Some(scope), DEFAULT_IDLE_TIMEOUT);
         self.bounded[scope as usize][usize::from(is_secure)].get_or_try_init(make).await.cloned()
     }
 
@@ -140,7 +140,7 @@ impl HttpClients {
         &self,
         is_secure: bool,
         within: Option<AddressScope>,
-        rest: RestTime,
+        idle: IdleTimeout,
     ) -> io::Result<HttpClient> {
         let tls = if is_secure {
             self.trust().await?
@@ -160,8 +160,8 @@ impl HttpClients {
             .timer(TokioTimer::new())
             .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_TIMEOUT)
-            .pool_idle_timeout(Duration::from_millis(RESTS[rest.0]))
-            .pool_max_idle_per_host(if rest.0 == 0 { 0 } else { IDLE_PER_HOST })
+            .pool_idle_timeout(Duration::from_millis(IDLE_TIMEOUTS[idle.0]))
+            .pool_max_idle_per_host(if idle.0 == 0 { 0 } else { IDLE_PER_HOST })
             .build(connector);
         Ok(HttpClient { client, proxies: self.proxies.clone() })
     }
@@ -203,9 +203,13 @@ mod tests {
             if let Some(told) = told {
                 headers.insert("keep-alive", HeaderValue::from_static(told));
             }
-            assert_eq!(RESTS[RestTime::told_by(Version::HTTP_11, &headers).0], milliseconds, "{told:?}");
-            assert_eq!(RestTime::told_by(Version::HTTP_2, &headers), LONGEST);
+            assert_eq!(
+                IDLE_TIMEOUTS[IdleTimeout::of_response(Version::HTTP_11, &headers).0],
+                milliseconds,
+                "{told:?}"
+            );
+            assert_eq!(IdleTimeout::of_response(Version::HTTP_2, &headers), LONGEST);
         }
-        assert_eq!(RESTS[UNTOLD.0], 4_000);
+        assert_eq!(IDLE_TIMEOUTS[DEFAULT_IDLE_TIMEOUT.0], 4_000);
     }
 }

@@ -323,7 +323,7 @@ impl Upstream {
         list.revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
         let list = Arc::new(list);
         self.tools.store(Some(list.clone()));
-        self.variants.doubt();
+        self.variants.forget_matching();
         self.changes.tell();
         list
     }

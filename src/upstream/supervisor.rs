@@ -14,7 +14,7 @@ use crate::metrics::ServerMetrics;
 use crate::protocol::method;
 use crate::upstream::backoff;
 use crate::upstream::connection::{Connection, Opened};
-use crate::upstream::connector::{self, ServerConnector, StartDeadline, Surroundings};
+use crate::upstream::connector::{self, ServerConnector, StartDeadline, UpstreamContext};
 use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
 use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask};
@@ -43,13 +43,12 @@ struct Live {
 }
 
 /// Keeps `upstream` running until it is retired. Returns when nothing of the server is left.
-pub async fn supervise(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<ToolCache>) {
+pub async fn supervise(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, kept: Option<ToolCache>) {
     let _failure = Failure(upstream.clone());
-    let connector =
-        ServerConnector { upstream: Arc::downgrade(&upstream), surroundings: surroundings.clone() };
+    let connector = ServerConnector { upstream: Arc::downgrade(&upstream), context: context.clone() };
     upstream.pool.start(Arc::new(connector));
     tokio::select! {
-        () = keep_running(upstream.clone(), surroundings, kept) => {}
+        () = keep_running(upstream.clone(), context, kept) => {}
         () = stay_signed_in(&upstream) => {}
     }
     if upstream.stop.is_cancelled() {
@@ -66,7 +65,7 @@ async fn stay_signed_in(upstream: &Upstream) {
 }
 
 /// The same for the shared connection alone.
-async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, kept: Option<ToolCache>) {
+async fn keep_running(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, kept: Option<ToolCache>) {
     if upstream.config().disabled {
         upstream.enter(Phase::Disabled, 0);
         return;
@@ -84,8 +83,8 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
             }
         }
     }
-    let metrics = surroundings.metrics.server(upstream.name().as_str());
-    let supervisor = Supervisor { upstream, surroundings, kept, metrics };
+    let metrics = context.metrics.server(upstream.name().as_str());
+    let supervisor = Supervisor { upstream, context, kept, metrics };
     let stop = supervisor.upstream.stop.clone();
     let mut failures = 0;
     let mut lost_sessions = 0;
@@ -152,7 +151,7 @@ async fn keep_running(upstream: Arc<Upstream>, surroundings: Arc<Surroundings>, 
 
 struct Supervisor {
     upstream: Arc<Upstream>,
-    surroundings: Arc<Surroundings>,
+    context: Arc<UpstreamContext>,
     kept: Option<ToolCache>,
     metrics: Arc<ServerMetrics>,
 }
@@ -193,7 +192,7 @@ impl Supervisor {
 
     /// One try: connection, handshake and tool list.
     async fn start(&self) -> Result<Live, CloseReason> {
-        let deadline = StartDeadline::new(self.surroundings.limits.load().start_timeout);
+        let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
         let config = Guard::into_inner(self.upstream.config());
         let over = |transport| self.start_over(transport, deadline);
         self.upstream.http_transport.start(&config.transport, over).await
@@ -268,6 +267,6 @@ impl Supervisor {
         let entry = Guard::into_inner(self.upstream.config());
         // The transport itself reports a secret that cannot be read.
         self.upstream.secrets.store(entry.transport.secrets_digest().await.ok().map(Arc::new));
-        self.surroundings.open(&entry, self.upstream.authorizer(), None, transport).await
+        self.context.open(&entry, self.upstream.authorizer(), None, transport).await
     }
 }

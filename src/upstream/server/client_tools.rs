@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::protocol::Era;
 use crate::upstream::changes::ChangeKind;
 use crate::upstream::connection::Connection;
-use crate::upstream::debounce::Paced;
+use crate::upstream::debounce::DebouncedChanges;
 use crate::upstream::identity::{ClientSide, Identity};
 use crate::upstream::info::ToolList;
 use crate::upstream::pool::Lease;
@@ -79,7 +79,7 @@ impl Upstream {
         relay: &Relay,
     ) {
         let Some(client) = identity.client() else { return };
-        let mut told = Paced::new(&relay.tools_changed);
+        let mut told = DebouncedChanges::new(&relay.tools_changed);
         let mut changes = self.changes.subscribe();
         let mut revision = self.list_revision();
         let is_plain =

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::upstream::changes::ChangeKind;
 use crate::upstream::connection::Connection;
-use crate::upstream::debounce::Paced;
+use crate::upstream::debounce::DebouncedChanges;
 use crate::upstream::error::CloseReason;
 use crate::upstream::info::ToolList;
 use crate::upstream::subscription_sync::SubscriptionSync;
@@ -20,9 +20,9 @@ impl Supervisor {
         self.keep(news).await;
         let mut followed = SubscriptionSync::new(self.upstream.subscriptions(), &*connection);
         let (name, changes) = (self.upstream.name(), &self.upstream.changes);
-        let mut tools = Paced::new(&changed.tools);
-        let mut prompts = Paced::new(&changed.prompts);
-        let mut resources = Paced::new(&changed.resources);
+        let mut tools = DebouncedChanges::new(&changed.tools);
+        let mut prompts = DebouncedChanges::new(&changed.prompts);
+        let mut resources = DebouncedChanges::new(&changed.resources);
         let reason = loop {
             tokio::select! {
                 reason = connection.end().wait() => break reason,
@@ -59,7 +59,7 @@ impl Supervisor {
     async fn list_again(&self, connection: &dyn Connection) {
         let name = self.upstream.name();
         let listing = list::list(name, connection, self.upstream.tools());
-        match timeout(self.surroundings.limits.load().start_timeout, listing).await {
+        match timeout(self.context.limits.load().start_timeout, listing).await {
             Ok(Ok(list)) => {
                 let news = self.upstream.publish(list);
                 match &news {

@@ -35,7 +35,7 @@ impl ToolVariants {
     }
 
     /// The shared list changed; forget which clients matched it.
-    pub fn doubt(&self) {
+    pub fn forget_matching(&self) {
         self.0.rcu(|known| {
             let differing = known.iter().filter(|(_, differ)| **differ);
             differing.map(|(capabilities, _)| (capabilities.clone(), true)).collect::<HashMap<_, _>>()
@@ -56,7 +56,7 @@ mod tests {
             assert_eq!(variants.differ(&asked), Some(differ));
         }
         variants.learn(&plain, false);
-        variants.doubt();
+        variants.forget_matching();
         assert_eq!((variants.differ(&asked), variants.differ(&plain)), (Some(true), None));
     }
 

@@ -18,7 +18,7 @@ use crate::shares::Principal;
 use crate::trace::TraceContext;
 use crate::upstream::error::{CloseReason, RequestError, StatusReason, chain};
 use crate::upstream::http_client::proxy::address;
-use crate::upstream::http_client::{HttpClient, HttpClients, RestTime, basic_authorization};
+use crate::upstream::http_client::{HttpClient, HttpClients, IdleTimeout, basic_authorization};
 use crate::upstream::identity::Identity;
 use crate::upstream::oauth::authorizer::Authorizer;
 use crate::upstream::surrogates;
@@ -50,7 +50,7 @@ pub struct HttpEndpoint {
     pub server: ServerName,
     clients: Arc<HttpClients>,
     /// The client that keeps connections as long as the server does.
-    client: ArcSwap<(RestTime, HttpClient)>,
+    client: ArcSwap<(IdleTimeout, HttpClient)>,
     pub(super) url: ArcSwap<Uri>,
     pub(super) headers: HeaderMap,
     cookies: Cookies,
@@ -93,15 +93,15 @@ impl HttpEndpoint {
         if let Some(authorizer) = context.authorizer {
             authorizer.prepare().await?;
         }
-        let (clients, rest) = (context.clients.clone(), RestTime::default());
-        let client = clients.client(&url, rest).await.map_err(|error| CloseReason::Connect {
+        let (clients, idle) = (context.clients.clone(), IdleTimeout::default());
+        let client = clients.client(&url, idle).await.map_err(|error| CloseReason::Connect {
             address: address(&url),
             error: format!("the system's root certificates cannot be read: {error}"),
         })?;
         Ok(Self {
             server: server.clone(),
             clients,
-            client: ArcSwap::from_pointee((rest, client)),
+            client: ArcSwap::from_pointee((idle, client)),
             url: ArcSwap::from_pointee(url),
             headers,
             cookies: Cookies::default(),
@@ -189,7 +189,7 @@ impl HttpEndpoint {
                 }
             })?;
             self.cookies.take(&url, response.headers());
-            self.heed_rest(&url, &response).await;
+            self.adopt_idle_timeout(&url, &response).await;
             match same_origin_redirect(&url, &response) {
                 Some(target) => {
                     // A temporary redirect is followed anew each time (RFC 9110, section 15.4.8).
@@ -209,12 +209,12 @@ impl HttpEndpoint {
     }
 
     /// Keeps connections from now on as long as this answer says that its server does.
-    async fn heed_rest(&self, url: &Uri, response: &Response<Incoming>) {
-        let rest = RestTime::told_by(response.version(), response.headers());
-        if self.client.load().0 != rest
-            && let Ok(client) = self.clients.client(url, rest).await
+    async fn adopt_idle_timeout(&self, url: &Uri, response: &Response<Incoming>) {
+        let idle = IdleTimeout::of_response(response.version(), response.headers());
+        if self.client.load().0 != idle
+            && let Ok(client) = self.clients.client(url, idle).await
         {
-            self.client.store(Arc::new((rest, client)));
+            self.client.store(Arc::new((idle, client)));
         }
     }
 
