@@ -70,7 +70,7 @@ pub trait Connection: Send + Sync + 'static {
     fn era(&self) -> &EraCache;
 
     /// The first line of the server that was not a message, as one of its last words.
-    fn stray_words(&self) -> Option<String> {
+    fn first_malformed_line(&self) -> Option<String> {
         None
     }
 

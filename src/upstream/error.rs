@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::shares::Exceeded;
 use crate::upstream::error_text::{WrongAnswer, cut_words};
 use crate::upstream::exit_notice::{ExitNotice, TAIL_LINES};
-use crate::upstream::stray::Garbled;
+use crate::upstream::malformed::Garbled;
 
 /// Why a request to a server failed.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -36,7 +36,7 @@ pub enum Sorted {
     /// A request with one of our ids: perhaps our own, written back.
     Echo { id: u32 },
     /// The line is not a JSON object, so it is not a message.
-    Stray,
+    NotJson,
     /// Every other message.
     Other,
 }
@@ -94,7 +94,7 @@ pub fn sort(message: &[u8]) -> Sorted {
         return Sorted::Result { id, range };
     }
     match any_shape(message) {
-        Sorted::Other | Sorted::Stray => Sorted::Result { id, range },
+        Sorted::Other | Sorted::NotJson => Sorted::Result { id, range },
         sorted => sorted,
     }
 }
@@ -213,7 +213,7 @@ struct ProgressParams<'a> {
 /// result that is null) does not hide the request.
 fn any_shape(message: &[u8]) -> Sorted {
     let Ok(members) = serde_json::from_slice::<HashMap<Cow<'_, str>, &RawValue>>(message) else {
-        return Sorted::Stray;
+        return Sorted::NotJson;
     };
     let text = |name: &str| members.get(name).map(|value| value.get());
     let method = text("method").map(|method| method.trim_matches('"'));

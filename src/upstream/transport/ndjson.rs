@@ -20,10 +20,10 @@ use crate::upstream::connection::{
 };
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::malformed::FirstMalformed;
 use crate::upstream::message::Reply;
 use crate::upstream::progress::Progress;
 use crate::upstream::request::Request;
-use crate::upstream::stray::FirstStray;
 use crate::upstream::transport::intake::MessageBounds;
 use crate::upstream::transport::ndjson::driver::{LineDriver, Outbound, PendingRequest, QUEUE};
 
@@ -33,7 +33,7 @@ struct NdjsonConnection {
     cancels: mpsc::UnboundedSender<u32>,
     ids: RequestIds,
     era: EraCache,
-    stray: FirstStray,
+    malformed: FirstMalformed,
     end: Arc<CloseSignal>,
     /// Serves the connection; joined by `close`, so that no process outlives its connection.
     task: Mutex<Option<JoinHandle<()>>>,
@@ -57,7 +57,7 @@ pub fn open<R, W, F: Future<Output = ()> + Send + 'static>(
         cancels,
         ids: RequestIds::default(),
         era: EraCache::default(),
-        stray: driver.first_stray(),
+        malformed: driver.first_malformed(),
         end: end.clone(),
         task: Mutex::new(Some(tokio::spawn(serve(driver, end)))),
     };
@@ -142,7 +142,7 @@ impl Connection for NdjsonConnection {
         &self.era
     }
 
-    fn stray_words(&self) -> Option<String> {
-        self.stray.get().cloned()
+    fn first_malformed_line(&self) -> Option<String> {
+        self.malformed.get().cloned()
     }
 }

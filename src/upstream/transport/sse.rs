@@ -22,11 +22,11 @@ use crate::upstream::connection::{
 use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::{CloseReason, RequestError};
 use crate::upstream::error_text::name_the_session;
+use crate::upstream::malformed;
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::Progress;
 use crate::upstream::request::{self, Request};
-use crate::upstream::stray;
 use crate::upstream::transport::event_stream::{Event, EventStream};
 use crate::upstream::transport::http::endpoint::{self, HttpEndpoint};
 use crate::upstream::transport::http::link::HttpLink;
@@ -131,7 +131,7 @@ impl Sse {
                 }
                 return;
             }
-            Sorted::Stray => match stray::answers(&message) {
+            Sorted::NotJson => match malformed::answers(&message) {
                 Some(INITIALIZE_ID) => {
                     let why = self.link.endpoint.no_json(&message).to_string();
                     connection::offer(&self.link.endpoint.server, inbox, Reply::refusal(INITIALIZE_ID, &why));

@@ -56,10 +56,10 @@ async fn serve_process(
     if timeout(EXIT_FOLLOWS, process.exited()).await.is_err() {
         // It lives on without an output: callers need not wait until it is made to end.
         let reason = CloseReason::OutputClosed { stderr: process.tail().lines() };
-        end.set(reason.or_words(driver.first_stray().get().cloned()));
+        end.set(reason.or_words(driver.first_malformed().get().cloned()));
         driver.fail_open_requests();
     }
-    end.set(process.end().await.or_words(driver.first_stray().get().cloned()));
+    end.set(process.end().await.or_words(driver.first_malformed().get().cloned()));
     driver.fail_open_requests();
 }
 
@@ -67,8 +67,8 @@ async fn serve_process(
 /// then its last stderr lines.
 pub fn last_words(connection: &dyn Connection, tail: Option<&StderrTail>) -> Arc<[String]> {
     let lines = tail.map(StderrTail::lines).unwrap_or_default();
-    match connection.stray_words() {
-        Some(stray) => std::iter::once(stray).chain(lines.iter().cloned()).collect(),
+    match connection.first_malformed_line() {
+        Some(line) => std::iter::once(line).chain(lines.iter().cloned()).collect(),
         None => lines,
     }
 }

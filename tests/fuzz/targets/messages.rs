@@ -107,7 +107,7 @@ fn of_a_server(bytes: &[u8]) {
                         | Sorted::Progress { .. }
                         | Sorted::ExitNotice(_)
                         | Sorted::Echo { .. }
-                        | Sorted::Stray
+                        | Sorted::NotJson
                         | Sorted::Other => {}
                     }
                 }

@@ -18,11 +18,11 @@ use crate::memory_budget::SMALL;
 use crate::shares::Principal;
 use crate::upstream::connection::{self, CloseSignal, HandshakeStep, INITIALIZE_ID, OutgoingMessage};
 use crate::upstream::error::RequestError;
+use crate::upstream::malformed::{FirstMalformed, Garbled, MalformedLines};
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::Progress;
 use crate::upstream::request;
-use crate::upstream::stray::{FirstStray, Garbled, Strays};
 use crate::upstream::transport::intake::{Intake, MessageBounds, PATIENCE};
 use crate::upstream::transport::ndjson::frames::{Frame, Frames};
 
@@ -66,7 +66,7 @@ pub struct LineDriver<R, W> {
     waiting: VecDeque<Outbound>,
     frames: Frames,
     intake: Intake,
-    strays: Strays,
+    malformed: MalformedLines,
     /// Answers that were garbled, and when their requests are given up; the oldest first.
     garbled: VecDeque<(Instant, u32, Garbled)>,
     /// Whether the server was sent `initialize`, whose answer is awaited beside those of `pending`.
@@ -97,7 +97,7 @@ impl<R, W> LineDriver<R, W> {
             waiting: VecDeque::new(),
             frames: Frames::new(bounds.limit),
             intake: Intake::new(bounds),
-            strays: Strays::default(),
+            malformed: MalformedLines::default(),
             garbled: VecDeque::new(),
             is_initializing: false,
             outgoing: BytesMut::new(),
@@ -107,8 +107,8 @@ impl<R, W> LineDriver<R, W> {
     }
 
     /// The first line of the server that was not a message.
-    pub fn first_stray(&self) -> FirstStray {
-        self.strays.first()
+    pub fn first_malformed(&self) -> FirstMalformed {
+        self.malformed.first()
     }
 }
 
@@ -262,9 +262,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                     }
                 }
                 Sorted::ExitNotice(notice) => self.end.set(notice.into()),
-                Sorted::Echo { id } if self.pending.contains_key(&id) => self.strays.note_echo(),
-                Sorted::Stray => {
-                    if let Some((id, garbled)) = self.strays.take(&message) {
+                Sorted::Echo { id } if self.pending.contains_key(&id) => self.malformed.note_echo(),
+                Sorted::NotJson => {
+                    if let Some((id, garbled)) = self.malformed.take(&message) {
                         self.suspect(id, garbled);
                     }
                 }
@@ -288,15 +288,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
 
     fn sorted(&mut self, message: &[u8]) -> Sorted {
         let sorted = message::sort(message);
-        if !matches!(sorted, Sorted::Stray) {
-            self.strays.interrupt();
+        if !matches!(sorted, Sorted::NotJson) {
+            self.malformed.interrupt();
         }
         sorted
     }
 
     /// Takes a message that is framed as language servers do, which ends without a newline.
     fn take_framed(&mut self) {
-        let Some((message, garbled)) = self.strays.framed(self.frames.rest()) else { return };
+        let Some((message, garbled)) = self.malformed.framed(self.frames.rest()) else { return };
         if let Some(id) = Reply::id(message) {
             self.suspect(id, garbled);
         }

@@ -19,9 +19,9 @@ use crate::protocol::{Era, media_type};
 use crate::shares::Principal;
 use crate::upstream::connection::{self, HandshakeStep, OutgoingMessage};
 use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::malformed;
 use crate::upstream::message::{self, Reply, RpcError, Sorted};
 use crate::upstream::message_queue::Sender;
-use crate::upstream::stray;
 use crate::upstream::transport::event_stream::Event;
 use crate::upstream::transport::http::link::HttpLink;
 
@@ -129,7 +129,8 @@ impl StreamableHttp {
                         let why = "it opens a stream of the older one; set `type` to `sse`".to_owned();
                         return Err(RequestError::NotSent(CloseReason::OtherTransport(why)));
                     }
-                    if matches!(message::sort(&data), Sorted::Stray) && stray::answers(&data).is_some() {
+                    if matches!(message::sort(&data), Sorted::NotJson) && malformed::answers(&data).is_some()
+                    {
                         return Err(self.link.endpoint.no_json(&data));
                     }
                     let opened = self.open_session(&data, session_id.as_ref());

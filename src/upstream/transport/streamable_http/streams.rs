@@ -9,9 +9,9 @@ use crate::protocol::media_type::EVENT_STREAM;
 use crate::protocol::{Era, json_rpc, media_type, notification};
 use crate::shares::Principal;
 use crate::upstream::error::{CloseReason, RequestError};
+use crate::upstream::malformed;
 use crate::upstream::message::{self, Reply, Sorted};
 use crate::upstream::progress::Progress;
-use crate::upstream::stray;
 use crate::upstream::transport::event_stream::{Event, EventStream};
 use crate::upstream::transport::streamable_http::session::StreamableHttp;
 
@@ -109,7 +109,7 @@ impl StreamableHttp {
                                 self.drain(events);
                                 return Ok(Reply::Error(error));
                             }
-                            Sorted::Stray if stray::answers(&data) == Some(id) => {
+                            Sorted::NotJson if malformed::answers(&data) == Some(id) => {
                                 self.drain(events);
                                 return Err(self.link.endpoint.no_json(&data));
                             }

@@ -8,9 +8,9 @@ fn found(text: &str) -> Vec<(u32, Garbling, String)> {
 }
 
 fn found_in(text: &[u8]) -> Vec<(u32, Garbling, String)> {
-    let mut strays = Strays::default();
+    let mut malformed = MalformedLines::default();
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let found = lines.filter_map(|line| strays.take(line));
+    let found = lines.filter_map(|line| malformed.take(line));
     found.map(|(id, Garbled { garbling, line })| (id, garbling, line.to_string())).collect()
 }
 
@@ -85,28 +85,28 @@ fn banners_logs_and_requests_that_are_shown_are_no_answers() {
 
 #[test]
 fn a_framed_message_is_found_when_all_of_it_is_there() {
-    let mut strays = Strays::default();
-    assert_eq!(strays.take(b"Content-Type: text"), None);
-    assert_eq!(strays.framed(b"{}"), None);
-    assert_eq!(strays.take(b"{\"a\": 1}content-length: 4"), None);
-    assert_eq!(strays.take(b"Content-Type: text"), None);
-    assert_eq!(strays.framed(b"{\"a"), None);
-    let (message, garbled) = strays.framed(b"{\"a\":1}").unwrap();
+    let mut malformed = MalformedLines::default();
+    assert_eq!(malformed.take(b"Content-Type: text"), None);
+    assert_eq!(malformed.framed(b"{}"), None);
+    assert_eq!(malformed.take(b"{\"a\": 1}content-length: 4"), None);
+    assert_eq!(malformed.take(b"Content-Type: text"), None);
+    assert_eq!(malformed.framed(b"{\"a"), None);
+    let (message, garbled) = malformed.framed(b"{\"a\":1}").unwrap();
     assert_eq!((message, garbled.garbling), (&b"{\"a\""[..], Garbling::Framed));
-    assert_eq!(strays.framed(b"{\"a\":1}"), None, "once");
-    strays.take(b"Content-Length: 2");
-    strays.interrupt();
-    assert_eq!(strays.framed(b"{}"), None, "a message came between");
+    assert_eq!(malformed.framed(b"{\"a\":1}"), None, "once");
+    malformed.take(b"Content-Length: 2");
+    malformed.interrupt();
+    assert_eq!(malformed.framed(b"{}"), None, "a message came between");
 }
 
 #[test]
-fn the_first_stray_line_is_kept_cut_and_readable() {
-    let mut strays = Strays::default();
-    let first = strays.first();
+fn the_first_malformed_line_is_kept_cut_and_readable() {
+    let mut malformed = MalformedLines::default();
+    let first = malformed.first();
     assert_eq!(first.get(), None);
-    strays.take(&[b"\x1b[2J\x1b[1mhello\x07 ", &[b'x'; 5000][..]].concat());
-    strays.take(b"second");
-    strays.note_echo();
+    malformed.take(&[b"\x1b[2J\x1b[1mhello\x07 ", &[b'x'; 5000][..]].concat());
+    malformed.take(b"second");
+    malformed.note_echo();
     let words = first.get().unwrap();
     assert!(words.starts_with("`hello\\u{7} xxx") && words.len() < 1100, "{words}");
 }

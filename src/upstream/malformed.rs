@@ -37,12 +37,12 @@ pub struct Garbled {
 }
 
 /// The first line of a server that was not a message, for the reason of a failed start.
-pub type FirstStray = Arc<OnceLock<String>>;
+pub type FirstMalformed = Arc<OnceLock<String>>;
 
 /// Reads lines that are not messages.
 #[derive(Debug, Default)]
-pub struct Strays {
-    first: FirstStray,
+pub struct MalformedLines {
+    first: FirstMalformed,
     block: Option<Block>,
     /// The length of the message that a header has announced.
     announced: Option<usize>,
@@ -70,8 +70,8 @@ pub fn answers(message: &[u8]) -> Option<u32> {
     in_one_line(&readable(message))
 }
 
-impl Strays {
-    pub fn first(&self) -> FirstStray {
+impl MalformedLines {
+    pub fn first(&self) -> FirstMalformed {
         self.first.clone()
     }
 
