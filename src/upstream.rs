@@ -6,6 +6,7 @@
 //! Imports go one way: `supervisor`, `connector`, `server`, `pool` and `handshake`, each above the next; `connector` above
 //! `transport`, which is above `oauth` and `http_client`; and all of them above messages, requests, tools and errors.
 
+mod availability;
 mod backoff;
 mod call_queue;
 mod changes;
@@ -30,7 +31,6 @@ mod question;
 pub(crate) mod request;
 mod server;
 mod server_messages;
-mod state;
 mod state_file;
 mod subscription_sync;
 mod subscriptions;
@@ -40,6 +40,7 @@ pub(crate) mod tools;
 pub mod transport;
 mod transport_detection;
 
+pub use availability::{NoConnection, Phase, Unavailable, UpstreamState};
 pub use changes::{ChangeKind, Changes, News};
 pub use connection::Connection;
 pub use error::{CloseReason, RequestError};
@@ -55,7 +56,6 @@ pub use question::{ANSWERED_WITHIN, Asking, Question};
 pub use request::{Request, RequestMeta};
 pub use server::{CallConnection, Upstream};
 pub use server_messages::{MessageHandler, Relay};
-pub use state::{NoConnection, Phase, Unavailable, UpstreamState};
 pub use state_file::FileLock;
 pub use subscriptions::Subscriptions;
 pub use tools::cache::ToolCache;

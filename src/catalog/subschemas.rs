@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-pub use crate::upstream::tools::schema_keyword::{Holds, holds};
+pub use crate::upstream::tools::subschemas::{Holds, holds};
 
 /// Real schemas are flatter, and a stack has an end.
 const DEEPEST: usize = 100;

@@ -26,8 +26,8 @@ use crate::upstream::subscriptions::Subscriptions;
 use crate::upstream::transport::child::stderr::{StderrRates, StderrTail};
 use crate::upstream::transport::http::endpoint::{HttpContext, HttpEndpoint};
 use crate::upstream::transport::intake::MessageBounds;
+use crate::upstream::transport::local;
 use crate::upstream::transport::sse;
-use crate::upstream::transport::stdio;
 use crate::upstream::transport::streamable_http;
 use crate::upstream::transport_detection::HttpTransport;
 
@@ -60,11 +60,11 @@ impl UpstreamContext {
         let (config, transport) = match &entry.transport {
             TransportConfig::Stdio(config) => {
                 let rate = self.stderr.of(name, self.limits.load().stderr_lines);
-                let (opened, tail) = stdio::open(name, config, rate, &bounds).await?;
+                let (opened, tail) = local::open_process(name, config, rate, &bounds).await?;
                 return Ok((opened, Some(tail)));
             }
             TransportConfig::Socket(config) => {
-                return Ok((stdio::open_socket(name, config, &bounds).await?, None));
+                return Ok((local::open_socket(name, config, &bounds).await?, None));
             }
             TransportConfig::StreamableHttp(config) => (config, HttpTransport::StreamableHttp),
             TransportConfig::Sse(config) => (config, HttpTransport::Sse),
@@ -174,7 +174,7 @@ pub(super) async fn failed(
     let has_ended = connection.end().is_set() && reason != CloseReason::Stopping;
     connection.close().await;
     let reason = if has_ended { connection.end().reason() } else { reason };
-    reason.with_stderr(stdio::last_words(connection, tail))
+    reason.with_stderr(local::last_words(connection, tail))
 }
 
 impl Connect for ServerConnector {

@@ -5,7 +5,7 @@
 mod declaration;
 pub mod reader;
 mod sessions;
-mod stateless;
+mod subscription_listener;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ async fn begin(params: HandshakeParams<'_>, opened: Opened) -> Result<(ReaderTas
         DetectedEra::Stateless(info) => {
             connection.era().learn(Era::Stateless);
             era.learn(Era::Stateless);
-            return Ok(stateless::start_reader(params, reader, *info));
+            return Ok(subscription_listener::start_reader(params, reader, *info));
         }
         DetectedEra::Initialized(info) => *info,
         DetectedEra::Sessions => {

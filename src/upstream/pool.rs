@@ -6,8 +6,8 @@
 
 pub mod connect;
 mod entries;
+mod lifecycle;
 pub mod processes;
-mod slot;
 pub mod usage;
 
 use std::collections::HashMap;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{DedicatedConfig, ServerName};
 use crate::shares::{Bounds, Exceeded, LogThrottle};
+use crate::upstream::availability::{NoConnection, TRY_AGAIN, Unavailable};
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
 use crate::upstream::identity::Identity;
@@ -28,11 +29,10 @@ use crate::upstream::pool::connect::Connect;
 use crate::upstream::pool::entries::{
     ConnectOutcome, IDENTITIES, LeasedConnection, PoolEntries, PoolEntry, PoolState,
 };
+use crate::upstream::pool::lifecycle::{Member, keep_connection};
 use crate::upstream::pool::processes::Processes;
-use crate::upstream::pool::slot::{PoolSlot, keep_connection};
 use crate::upstream::pool::usage::Usage;
 use crate::upstream::server_messages::Relay;
-use crate::upstream::state::{NoConnection, TRY_AGAIN, Unavailable};
 
 /// All dedicated connections of one server.
 pub struct ConnectionPool(Arc<PoolState>);
@@ -160,9 +160,9 @@ impl ConnectionPool {
         };
         entries.by_key.insert(key, entry);
         *entries.tended.entry(principal.clone()).or_default() += 1;
-        let place =
-            PoolSlot { pool: pool.clone(), key, serial, principal: principal.clone(), usage: usage.clone() };
-        pool.tasks.spawn(keep_connection(place, connector.clone(), identity.clone(), tell, closing));
+        let member =
+            Member { pool: pool.clone(), key, serial, principal: principal.clone(), usage: usage.clone() };
+        pool.tasks.spawn(keep_connection(member, connector.clone(), identity.clone(), tell, closing));
         Ok((UseGuard(usage), outcome))
     }
 

@@ -5,5 +5,5 @@ pub mod header_params;
 pub mod header_values;
 pub mod list;
 pub mod pages;
-pub mod schema_keyword;
+pub mod subschemas;
 pub mod variants;

@@ -4,9 +4,9 @@ pub mod child;
 mod event_stream;
 pub(crate) mod http;
 pub(crate) mod intake;
+pub(crate) mod local;
 mod ndjson;
 pub(crate) mod sse;
-pub(crate) mod stdio;
 pub(crate) mod streamable_http;
 
 pub use ndjson::frames;

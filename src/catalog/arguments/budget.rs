@@ -30,7 +30,7 @@ pub const STACK_BYTES: usize = 1 << 20;
 /// Nodes of a schema after every reference is written out. References let n lines mean 2^n checks of one value; large
 /// real schemas stay under a tenth of this.
 pub const NODES: u64 = 200_000;
-/// Subschemas inside one another, every reference written out.
+/// Holds inside one another, every reference written out.
 pub const NESTING: u64 = 256;
 /// Size of all regular expressions of a schema together.
 ///

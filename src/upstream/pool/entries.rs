@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::ServerName;
 use crate::shares::{Bound, Bounds, LogThrottle, Principal, Thing};
 use crate::sync::lock;
+use crate::upstream::availability::TRY_AGAIN;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
 use crate::upstream::identity::IdentityKey;
@@ -19,7 +20,6 @@ use crate::upstream::pool::connect::{Connect, LogLevel};
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::pool::usage::{Usage, evictable};
 use crate::upstream::server_messages::Relay;
-use crate::upstream::state::TRY_AGAIN;
 
 /// The resource that callers share here.
 pub(super) const IDENTITIES: Thing =

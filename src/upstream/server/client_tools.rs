@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::protocol::Era;
+use crate::upstream::availability::{NoConnection, Unavailable};
 use crate::upstream::changes::ChangeKind;
 use crate::upstream::connection::Connection;
 use crate::upstream::debounce::DebouncedChanges;
@@ -18,7 +19,6 @@ use crate::upstream::info::ToolList;
 use crate::upstream::pool::Lease;
 use crate::upstream::server::{CallConnection, Upstream};
 use crate::upstream::server_messages::{MessageHandler, Relay};
-use crate::upstream::state::{NoConnection, Unavailable};
 use crate::upstream::tools::header_params::HeaderParam;
 use crate::upstream::tools::list;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::upstream::availability::Phase;
 use crate::upstream::backoff;
 use crate::upstream::error::CloseReason;
 use crate::upstream::server::Upstream;
-use crate::upstream::state::Phase;
 
 /// Watches over `upstream` until it is dropped.
 pub(super) struct Failure(pub Arc<Upstream>);

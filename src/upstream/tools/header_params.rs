@@ -7,7 +7,7 @@ use http::HeaderName;
 use serde_json::{Map, Value};
 
 use crate::protocol::header::PARAM_PREFIX;
-use crate::upstream::tools::schema_keyword::{Holds, holds};
+use crate::upstream::tools::subschemas::{Holds, holds};
 
 const ANNOTATION: &str = "x-mcp-header";
 

@@ -20,7 +20,7 @@ use crate::upstream::transport::ndjson::driver::LineDriver;
 const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
 
 /// Starts the command and connects to its pipes; `rate` is that of its stderr in the log.
-pub async fn open(
+pub async fn open_process(
     server: &ServerName,
     config: &StdioConfig,
     rate: Arc<StderrRate>,

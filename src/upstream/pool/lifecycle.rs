@@ -8,16 +8,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::shares::Principal;
+use crate::upstream::availability::TRY_AGAIN;
 use crate::upstream::error::CloseReason;
 use crate::upstream::identity::{Identity, IdentityKey};
 use crate::upstream::pool::connect::{Connect, DedicatedConnection};
 use crate::upstream::pool::entries::{ConnectOutcome, LeasedConnection, PoolEntries, PoolState};
 use crate::upstream::pool::usage::Usage;
-use crate::upstream::state::TRY_AGAIN;
 
 /// Keeps one connection from its opening to its end.
 pub(super) async fn keep_connection(
-    place: PoolSlot,
+    member: Member,
     connector: Arc<dyn Connect>,
     identity: Identity,
     tell: watch::Sender<ConnectOutcome>,
@@ -27,8 +27,8 @@ pub(super) async fn keep_connection(
         tell.send_replace(ConnectOutcome::Failed { reason: Arc::new(reason), at: Instant::now() });
     };
     let admitting = async {
-        match &place.pool.processes {
-            Some(processes) => processes.admit(identity.principal(), &place.usage).await.map(Some),
+        match &member.pool.processes {
+            Some(processes) => processes.admit(identity.principal(), &member.usage).await.map(Some),
             None => Ok(None),
         }
     };
@@ -36,7 +36,7 @@ pub(super) async fn keep_connection(
         Some(Ok(process)) => process,
         Some(Err(exceeded)) => {
             // Not kept: a process may have become free when the next call comes.
-            drop(place);
+            drop(member);
             return tell_failure(CloseReason::AllInUse(Box::new(exceeded)));
         }
         None => return tell_failure(CloseReason::Stopping),
@@ -52,12 +52,12 @@ pub(super) async fn keep_connection(
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                () = place.serve(&dedicated, &identity, &closing) => {}
+                () = member.serve(&dedicated, &identity, &closing) => {}
                 () = probing => {}
             }
             // Before the end is awaited: the next call gets a new connection.
-            place.forget(&mut place.pool.entries());
-            dedicated.close(&place.pool.server).await;
+            member.forget(&mut member.pool.entries());
+            dedicated.close(&member.pool.server).await;
         }
         Err(reason) => {
             tell_failure(reason);
@@ -67,7 +67,7 @@ pub(super) async fn keep_connection(
 }
 
 /// The slot of a connection in the pool, until it is dropped.
-pub(super) struct PoolSlot {
+pub(super) struct Member {
     pub(super) pool: Arc<PoolState>,
     pub(super) key: IdentityKey,
     pub(super) serial: u64,
@@ -75,7 +75,7 @@ pub(super) struct PoolSlot {
     pub(super) usage: Arc<Usage>,
 }
 
-impl PoolSlot {
+impl Member {
     /// Returns when the connection has ended, is to end, or was unused for long enough.
     async fn serve(&self, dedicated: &DedicatedConnection, identity: &Identity, closing: &CancellationToken) {
         let mut session = identity.client().and_then(|client| client.ended.clone());
@@ -117,7 +117,7 @@ impl PoolSlot {
     }
 }
 
-impl Drop for PoolSlot {
+impl Drop for Member {
     fn drop(&mut self) {
         let mut entries = self.pool.entries();
         self.forget(&mut entries);
