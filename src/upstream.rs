@@ -1,6 +1,6 @@
 //! The live connections to the servers: one supervisor each, so that no server delays or harms another.
 //!
-//! [`Upstream`] is what the floors above see of a server: its state, its tools, and [`Upstream::ready`],
+//! [`Upstream`] is one server to the rest of the gateway: its state, its tools, and [`Upstream::ready`],
 //! which gives the connection for a call.
 //!
 //! Imports go one way: `supervisor`, `connector`, `server`, `pool` and `handshake`, each above the next; `connector` above

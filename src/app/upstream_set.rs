@@ -112,7 +112,7 @@ impl UpstreamSet {
     /// `upstreams` are the servers from now on.
     pub fn set_servers(&self, upstreams: Vec<Arc<Upstream>>) {
         self.current.store(Arc::new(upstreams));
-        self.changes.tell();
+        self.changes.signal();
     }
 
     /// Signals each change of a server's state or tools.

@@ -200,7 +200,7 @@ impl Sending<'_> {
             tokio::select! {
                 biased;
                 reply = &mut reply => break Some(reply),
-                Some(()) = OptionFuture::from(progress.as_ref().map(|progress| progress.told())) => {
+                Some(()) = OptionFuture::from(progress.as_ref().map(|progress| progress.reported())) => {
                     has_progress = true;
                     deadline.extend();
                 }

@@ -1,4 +1,4 @@
-//! The state of a server at one moment.
+//! Whether a server can take calls: its state at one moment, and why there is no connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,7 +18,7 @@ pub struct UpstreamState {
     pub failures: u32,
 }
 
-/// The four states of product section 5, and the end.
+/// The phases in the life of a server.
 #[derive(Debug, Clone)]
 pub enum Phase {
     /// A try is under way. `last` is why an earlier one failed.

@@ -109,7 +109,7 @@ impl Slots {
             Some((_, calls)) => drop(calls.insert(number, give)),
             None => queue.callers.push_back((principal.clone(), BTreeMap::from([(number, give)]))),
         }
-        // Told before it is looked again: a slot that is given back from now on is given to a call that waits.
+        // Counted before the slots are looked at again: from now on a slot that is given back goes to a call that waits.
         self.waiting.fetch_add(1, SeqCst);
         self.hand_out(queue);
         WaitingCall { slots: self, principal, number }

@@ -26,7 +26,7 @@ impl Default for Changes {
 
 impl Changes {
     /// Signals that a server's state or tool list changed.
-    pub fn tell(&self) {
+    pub fn signal(&self) {
         self.count.send_modify(|count| *count += 1);
     }
 
@@ -46,7 +46,7 @@ impl Changes {
     }
 }
 
-/// A change at a server, for clients that follow it.
+/// A change at a server, for clients that want its notifications.
 #[derive(Debug, Clone)]
 pub struct News {
     pub server: ServerName,

@@ -50,7 +50,7 @@ pub trait Connection: Send + Sync + 'static {
 
     /// Sends the answer to a request of the server's, without waiting until it is taken: nothing may wait where a question
     /// is dropped. It is lost when too many are under way already, or the server does not take it in time.
-    fn tell(&self, answer: Bytes);
+    fn respond(&self, answer: Bytes);
 
     /// Sends one of our requests and waits for its answer. `progress` gets each progress notification that belongs to
     /// it.

@@ -31,7 +31,7 @@ use crate::upstream::transport::sse;
 use crate::upstream::transport::streamable_http;
 use crate::upstream::transport_detection::HttpTransport;
 
-/// The clients, limits and metrics that all supervisors share.
+/// The clients, limits and metrics that the connections to all servers share.
 #[derive(Debug)]
 pub struct UpstreamContext {
     pub clients: Arc<HttpClients>,
@@ -149,7 +149,7 @@ impl ServerConnector {
             is_ordered: entry.transport.is_ordered(),
             handler: relay.clone(),
             capabilities: identity.client().map_or("{}", |client| &client.capabilities),
-            // Resources are followed over the shared connection.
+            // Subscriptions go over the shared connection.
             subscriptions: Arc::new(Subscriptions::default()),
         };
         let negotiating = deadline.bound(method::INITIALIZE, handshake::negotiate(params, opened));

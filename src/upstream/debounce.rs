@@ -34,17 +34,17 @@ impl Pace {
     }
 }
 
-/// The announced changes of one list, at that pace.
+/// The announced changes of one list, each burst as one.
 #[derive(Debug)]
 pub struct DebouncedChanges<'a> {
-    told: &'a Notify,
+    announced: &'a Notify,
     pace: Pace,
     due: Option<Instant>,
 }
 
 impl<'a> DebouncedChanges<'a> {
-    pub fn new(told: &'a Notify) -> Self {
-        Self { told, pace: Pace::default(), due: None }
+    pub fn new(announced: &'a Notify) -> Self {
+        Self { announced, pace: Pace::default(), due: None }
     }
 
     /// Waits until the list is to be read again. Nothing is lost when the future is dropped.
@@ -52,7 +52,7 @@ impl<'a> DebouncedChanges<'a> {
         let due = match self.due {
             Some(due) => due,
             None => {
-                self.told.notified().await;
+                self.announced.notified().await;
                 let now = Instant::now();
                 *self.due.insert(now + self.pace.wait(now))
             }
@@ -60,7 +60,7 @@ impl<'a> DebouncedChanges<'a> {
         sleep_until(due).await;
         // The reading covers all changes until now.
         use futures_util::FutureExt as _;
-        let _told_meanwhile = self.told.notified().now_or_never();
+        let _announced_meanwhile = self.announced.notified().now_or_never();
         self.due = None;
     }
 }
@@ -71,12 +71,12 @@ mod tests {
 
     /// How often a list is read within a minute whose server says that it has changed `every` so often.
     async fn readings(every: Duration) -> usize {
-        let told = Notify::new();
-        let mut changes = DebouncedChanges::new(&told);
+        let announced = Notify::new();
+        let mut changes = DebouncedChanges::new(&announced);
         let (began, mut count) = (Instant::now(), 0);
         let telling = async {
             loop {
-                told.notify_one();
+                announced.notify_one();
                 tokio::time::sleep(every).await;
             }
         };
@@ -104,19 +104,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_of_a_burst_is_seen_soon_and_the_next_change_after_a_rest_at_once() {
-        let told = Notify::new();
-        let mut changes = DebouncedChanges::new(&told);
+        let announced = Notify::new();
+        let mut changes = DebouncedChanges::new(&announced);
         for _ in 0..6 {
-            told.notify_one();
+            announced.notify_one();
             changes.next().await;
         }
         let soon = Instant::now();
-        told.notify_one();
+        announced.notify_one();
         changes.next().await;
         assert!(soon.elapsed() <= Duration::from_millis(320), "{:?}", soon.elapsed());
         tokio::time::sleep(Duration::from_mins(1)).await;
         let at_once = Instant::now();
-        told.notify_one();
+        announced.notify_one();
         changes.next().await;
         assert_eq!(at_once.elapsed(), SETTLE);
     }

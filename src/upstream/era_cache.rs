@@ -42,7 +42,7 @@ impl EraCache {
         }
     }
 
-    /// Holds the known era in doubt while a connection is tried. When that fails, the server is probed next time.
+    /// Guards the known era while a connection is tried. When that fails, the server is probed next time.
     pub fn guard(&self) -> EraGuard<'_> {
         EraGuard { era: self, known: self.0.load(Ordering::Relaxed) }
     }
@@ -52,7 +52,7 @@ impl EraCache {
     }
 }
 
-/// Forgets what was known of a server when it is dropped, unless it was dispelled before.
+/// Forgets the known era of a server when it is dropped, unless [`EraGuard::keep`] was called.
 #[derive(Debug)]
 pub struct EraGuard<'a> {
     era: &'a EraCache,
@@ -60,7 +60,7 @@ pub struct EraGuard<'a> {
 }
 
 impl EraGuard<'_> {
-    /// Whether a try that failed so may have failed for the era in which the server was spoken to.
+    /// Whether a try that ended for this reason may have failed for its era.
     pub fn may_concern_era(&self, reason: &CloseReason) -> bool {
         match reason {
             // The question for its era is more than some servers with sessions bear.

@@ -32,7 +32,7 @@ pub fn of_refusal(media_type: &str, body: &[u8]) -> Option<Arc<str>> {
         BodyKind::Text => text.to_owned(),
         BodyKind::Other => return None,
     };
-    let words = told(&words);
+    let words = one_line_words(&words);
     (!words.is_empty()).then(|| words.into())
 }
 
@@ -48,7 +48,7 @@ pub struct WrongAnswer {
 
 impl WrongAnswer {
     fn new(fault: impl Into<Cow<'static, str>>, words: Option<&str>) -> Self {
-        let words = words.map(told).filter(|words| !words.is_empty());
+        let words = words.map(one_line_words).filter(|words| !words.is_empty());
         Self { fault: fault.into(), words }
     }
 
@@ -109,7 +109,7 @@ pub fn cut_words(message: &str) -> String {
 }
 
 /// `words` on one line, cut.
-fn told(words: &str) -> String {
+fn one_line_words(words: &str) -> String {
     cut_words(&words.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 

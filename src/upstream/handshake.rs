@@ -88,7 +88,7 @@ async fn begin(params: HandshakeParams<'_>, opened: Opened) -> Result<(ReaderTas
     };
     connection.era().learn(Era::Sessions);
     era.learn(Era::Sessions);
-    sessions::tell_initialized(&*connection).await?;
+    sessions::send_initialized(&*connection).await?;
     Ok((ReaderTask::start(reader, std::future::pending()), info))
 }
 

@@ -1,9 +1,9 @@
 //! The pooled HTTP client towards servers.
 //!
 //! Two things set it apart from a stock client. Connections are kept (a call costs no handshake), and the
-//! kernel is told to acknowledge at once what it receives: a server that leaves Nagle's algorithm on holds
-//! back the second half of its answer until the first half is acknowledged, which a kept connection
-//! otherwise does 40 ms late (`tcp(7)`, `TCP_QUICKACK`).
+//! kernel acknowledges at once what it receives: a server that leaves Nagle's algorithm on holds back the
+//! second half of its answer until the first half is acknowledged, which a kept connection otherwise does
+//! 40 ms late (`tcp(7)`, `TCP_QUICKACK`).
 
 pub mod proxy;
 pub mod quick_ack;
@@ -83,11 +83,12 @@ impl IdleTimeout {
         if version == Version::HTTP_2 {
             return LONGEST;
         }
-        let Some(told) = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?)) else {
+        let Some(seconds) = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?))
+        else {
             return DEFAULT_IDLE_TIMEOUT;
         };
-        let told = told.saturating_mul(1_000);
-        let safe = told.saturating_sub((told / 4).min(1_000));
+        let seconds = seconds.saturating_mul(1_000);
+        let safe = seconds.saturating_sub((seconds / 4).min(1_000));
         Self(IDLE_TIMEOUTS.iter().rposition(|idle| *idle <= safe).unwrap_or_default())
     }
 }
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn connections_rest_for_less_than_their_server_keeps_them() {
-        for (told, milliseconds) in [
+        for (seconds, milliseconds) in [
             (None, 4_000),
             (Some("timeout=1"), 750),
             (Some("timeout=2"), 1_500),
@@ -200,13 +201,13 @@ mod tests {
             (Some("close"), 4_000),
         ] {
             let mut headers = HeaderMap::new();
-            if let Some(told) = told {
-                headers.insert("keep-alive", HeaderValue::from_static(told));
+            if let Some(seconds) = seconds {
+                headers.insert("keep-alive", HeaderValue::from_static(seconds));
             }
             assert_eq!(
                 IDLE_TIMEOUTS[IdleTimeout::of_response(Version::HTTP_11, &headers).0],
                 milliseconds,
-                "{told:?}"
+                "{seconds:?}"
             );
             assert_eq!(IdleTimeout::of_response(Version::HTTP_2, &headers), LONGEST);
         }

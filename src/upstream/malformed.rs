@@ -1,4 +1,4 @@
-//! Output of a server that is not a message: finds the answers among it.
+//! Malformed output of a server, which is not a message: finds the answers in it.
 //!
 //! Banners and logs among the messages are passed over, as every client does. But an answer may be garbled: with NaN
 //! in it, in another encoding, after a prompt or ANSI codes, over several lines, or framed as language servers do. No

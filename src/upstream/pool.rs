@@ -45,7 +45,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Hears what the server sends over the connection.
+    /// Relays the messages that the server sends over the connection by itself.
     pub fn relay(&self) -> &Arc<Relay> {
         &self.open.relay
     }

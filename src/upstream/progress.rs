@@ -25,7 +25,7 @@ pub fn queue() -> (Sender, Receiver) {
 /// The way of one request's progress.
 #[derive(Debug)]
 pub struct Progress {
-    told: Notify,
+    reported: Notify,
     paused: Notify,
     is_asked: bool,
     passed_on: Option<Sender>,
@@ -36,7 +36,7 @@ impl Default for Progress {
     /// Progress that only extends the deadline.
     fn default() -> Self {
         Self {
-            told: Notify::new(),
+            reported: Notify::new(),
             paused: Notify::new(),
             is_asked: true,
             passed_on: None,
@@ -58,9 +58,9 @@ impl Progress {
     }
 
     /// A notification of progress has come.
-    pub fn tell(&self, message: &Bytes) {
+    pub fn report(&self, message: &Bytes) {
         self.pass_on(message);
-        self.told.notify_one();
+        self.reported.notify_one();
     }
 
     /// The server closed the stream before the answer, and the stream is resumed later.
@@ -90,8 +90,8 @@ impl Progress {
     }
 
     /// Waits for the next sign of life.
-    pub async fn told(&self) {
-        self.told.notified().await;
+    pub async fn reported(&self) {
+        self.reported.notified().await;
     }
 
     fn pass_on(&self, message: &Bytes) {

@@ -79,7 +79,7 @@ impl Question {
     fn say(&mut self, outcome: &str) {
         self.is_answered = true;
         let message = json_rpc::answer(&self.id, outcome);
-        self.connection.tell(one_line_text(message).into());
+        self.connection.respond(one_line_text(message).into());
     }
 }
 
@@ -103,11 +103,11 @@ impl fmt::Debug for Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::connection::fake::Told;
+    use crate::upstream::connection::fake::RecordingConnection;
 
     #[tokio::test]
     async fn a_server_gets_one_answer_whatever_becomes_of_its_question() {
-        let connection = Told::new();
+        let connection = RecordingConnection::new();
         let (asking, mut asked) = watch::channel(Asking::default());
         let ask = |id| Question::new(connection.clone(), id, "roots/list", "{}").counted(&asking);
         let (first, second, third, fourth) = (ask("1"), ask(r#""two""#), ask("3"), ask("4"));

@@ -29,7 +29,7 @@ use crate::upstream::subscriptions::Subscriptions;
 use crate::upstream::tools::variants::ToolVariants;
 use crate::upstream::transport_detection::{HttpTransport, TransportCache};
 
-/// One server as the floors above see it.
+/// One server to the rest of the gateway.
 pub struct Upstream {
     name: ServerName,
     /// Swapped when a reload changes the gateway's own rules for the server.
@@ -272,7 +272,7 @@ impl Upstream {
         self.pool.share(shares.identities(config.dedicated.most));
     }
 
-    /// The resources that clients follow.
+    /// The resources that clients have subscribed to.
     pub fn subscriptions(&self) -> &Arc<Subscriptions> {
         &self.subscriptions
     }
@@ -285,7 +285,7 @@ impl Upstream {
     /// Tries the server at once, if it is unavailable.
     pub fn retry(&self) {
         self.wanted.notify_one();
-        self.changes.tell();
+        self.changes.signal();
     }
 
     /// Forgets wishes from before now: they were answered by the try that has just failed.
@@ -297,7 +297,7 @@ impl Upstream {
     pub(super) fn enter(&self, phase: Phase, failures: u32) {
         let next = self.state.borrow().followed_by(phase, failures);
         self.state.send_replace(next);
-        self.changes.tell();
+        self.changes.signal();
     }
 
     pub(super) fn connect(&self, connection: Arc<dyn Connection>) {
@@ -324,14 +324,14 @@ impl Upstream {
         let list = Arc::new(list);
         self.tools.store(Some(list.clone()));
         self.variants.forget_matching();
-        self.changes.tell();
+        self.changes.signal();
         list
     }
 
     pub(super) fn ready_line(&self, took: Duration) -> String {
-        let told =
+        let described =
             |list: Arc<ToolList>| (format!("{} {}", list.info.name, list.info.version), list.tools.len());
-        let (version, tools) = self.tools().map(told).unwrap_or_default();
+        let (version, tools) = self.tools().map(described).unwrap_or_default();
         format!("{} is ready: {version}, {tools} tools, after {:.1} s", self.name(), took.as_secs_f32())
     }
 }

@@ -86,7 +86,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// `handler` hears the connection from now on.
+    /// `handler` handles the messages of the connection from now on.
     pub fn attach(&self, handler: Arc<dyn MessageHandler>) {
         self.handler.store(Some(Arc::new(handler)));
     }
@@ -102,7 +102,7 @@ impl Relay {
     }
 
     /// Notifies the client that its tools changed.
-    pub(super) fn tell_tools_changed(&self) {
+    pub(super) fn notify_tools_changed(&self) {
         if let Some(handler) = &*self.handler.load() {
             let method = notification::TOOLS_LIST_CHANGED;
             handler.notification(method, &json_rpc::notification(method).into());

@@ -1,6 +1,6 @@
-//! Keeps the subscriptions of a server with sessions in step with the followed resources. A new connection subscribes
-//! to all of them; resources without a follower are unsubscribed. A session that begins to follow subscribes by
-//! itself before, to see a refusal; subscribing twice is harmless.
+//! Keeps the subscriptions of a server with sessions in step with those of the clients. A new connection subscribes to
+//! all of them; resources without a subscriber are unsubscribed. A client's session sends the first request to
+//! subscribe by itself, to see a refusal; a second one is harmless.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -18,23 +18,23 @@ use crate::upstream::subscriptions::Subscriptions;
 /// How long a server may take to answer; after that the next request is sent all the same.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// One connection's share of it.
+/// The subscriptions over one connection.
 pub struct SubscriptionSync<'a> {
     subscriptions: &'a Subscriptions,
     connection: &'a dyn Connection,
     changed: watch::Receiver<u64>,
     /// The subscriptions made over this connection.
-    told: BTreeSet<Arc<str>>,
+    subscribed: BTreeSet<Arc<str>>,
 }
 
 impl<'a> SubscriptionSync<'a> {
     pub fn new(subscriptions: &'a Subscriptions, connection: &'a dyn Connection) -> Self {
-        Self { subscriptions, connection, changed: subscriptions.changed(), told: BTreeSet::new() }
+        Self { subscriptions, connection, changed: subscriptions.changed(), subscribed: BTreeSet::new() }
     }
 
     /// Sends each change to the server. May be dropped at any time and called again: an unfinished request is sent
     /// once more.
-    pub async fn follow(&mut self) -> Infallible {
+    pub async fn run(&mut self) -> Infallible {
         // A stateless server has `subscriptions/listen` instead.
         if self.connection.era().current() == Era::Stateless {
             return std::future::pending().await;
@@ -42,15 +42,15 @@ impl<'a> SubscriptionSync<'a> {
         loop {
             self.changed.borrow_and_update();
             let now: BTreeSet<Arc<str>> = self.subscriptions.uris().into_iter().collect();
-            let begun: Vec<_> = now.difference(&self.told).cloned().collect();
-            let ended: Vec<_> = self.told.difference(&now).cloned().collect();
+            let begun: Vec<_> = now.difference(&self.subscribed).cloned().collect();
+            let ended: Vec<_> = self.subscribed.difference(&now).cloned().collect();
             for uri in begun {
-                self.tell(method::RESOURCES_SUBSCRIBE, &uri).await;
-                self.told.insert(uri);
+                self.request(method::RESOURCES_SUBSCRIBE, &uri).await;
+                self.subscribed.insert(uri);
             }
             for uri in ended {
-                self.tell(method::RESOURCES_UNSUBSCRIBE, &uri).await;
-                self.told.remove(&uri);
+                self.request(method::RESOURCES_UNSUBSCRIBE, &uri).await;
+                self.subscribed.remove(&uri);
             }
             if self.changed.changed().await.is_err() {
                 return std::future::pending().await;
@@ -58,7 +58,7 @@ impl<'a> SubscriptionSync<'a> {
         }
     }
 
-    async fn tell(&self, method: &str, uri: &str) {
+    async fn request(&self, method: &str, uri: &str) {
         let members = format!("\"uri\":{}", serde_json::Value::from(uri));
         let what = RequestKind::Other { method, members: members.as_bytes(), name: Some(uri) };
         match timeout(ANSWER_LIMIT, self.connection.request(Request::plain(what), None)).await {
@@ -72,15 +72,15 @@ impl<'a> SubscriptionSync<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::connection::fake::Told;
+    use crate::upstream::connection::fake::RecordingConnection;
 
     async fn for_a_moment(sync: &mut SubscriptionSync<'_>) {
-        let _dropped = timeout(Duration::from_millis(1), sync.follow()).await;
+        let _dropped = timeout(Duration::from_millis(1), sync.run()).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_not_told_to_its_end_is_told_again() {
-        let (subscriptions, connection) = (Subscriptions::default(), Told::new());
+        let (subscriptions, connection) = (Subscriptions::default(), RecordingConnection::new());
         let mut sync = SubscriptionSync::new(&subscriptions, &*connection);
         for_a_moment(&mut sync).await;
         assert!(connection.requests().is_empty());
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(connection.requests(), [asked.clone(), asked.clone()]);
         // A server that never answers holds up what comes after for a while alone.
         subscriptions.add("b");
-        let _dropped = timeout(ANSWER_LIMIT * 3, sync.follow()).await;
+        let _dropped = timeout(ANSWER_LIMIT * 3, sync.run()).await;
         let other = ("resources/subscribe".to_owned(), "b".to_owned());
         assert_eq!(connection.requests()[2..], [asked, other]);
         subscriptions.remove("a");

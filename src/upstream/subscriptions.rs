@@ -1,4 +1,4 @@
-//! The followed resources of one server, counted, so that the server is asked once for all followers.
+//! The subscribed resources of one server, counted, so that the server is asked once for all clients that subscribe.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::sync::lock;
 
-/// The followed resources of one server.
+/// The subscribed resources of one server, each with the number of its subscribers.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     counts: Mutex<BTreeMap<Arc<str>, usize>>,
@@ -16,7 +16,7 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Adds a follower of `uri`; true for the first.
+    /// Adds a subscriber of `uri`; true for the first.
     pub fn add(&self, uri: &str) -> bool {
         let is_first = {
             let mut counts = lock(&self.counts);
@@ -25,12 +25,12 @@ impl Subscriptions {
             *count == 1
         };
         if is_first {
-            self.tell();
+            self.signal();
         }
         is_first
     }
 
-    /// Removes a follower; true for the last.
+    /// Removes a subscriber; true for the last.
     pub fn remove(&self, uri: &str) -> bool {
         let was_last = {
             let mut counts = lock(&self.counts);
@@ -39,12 +39,12 @@ impl Subscriptions {
             *count == 0 && counts.remove(uri).is_some()
         };
         if was_last {
-            self.tell();
+            self.signal();
         }
         was_last
     }
 
-    /// The resources followed now.
+    /// The resources with a subscriber.
     pub fn uris(&self) -> Vec<Arc<str>> {
         lock(&self.counts).keys().cloned().collect()
     }
@@ -54,7 +54,7 @@ impl Subscriptions {
         self.changes.subscribe()
     }
 
-    fn tell(&self) {
+    fn signal(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 }

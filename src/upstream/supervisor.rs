@@ -89,7 +89,7 @@ async fn keep_running(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, ke
     let mut failures = 0;
     let mut lost_sessions = 0;
     let mut last = None;
-    let mut told = String::new();
+    let mut logged = String::new();
     // Whether it was started again at once since it was ready last.
     let mut is_spared = false;
     while !stop.is_cancelled() {
@@ -144,7 +144,7 @@ async fn keep_running(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, ke
         };
         failures += 1;
         let reason = Arc::new(reason);
-        supervisor.wait(&reason, failures, &mut told).await;
+        supervisor.wait(&reason, failures, &mut logged).await;
         last = Some(reason);
     }
 }
@@ -161,9 +161,9 @@ impl Supervisor {
         self.upstream.era.known(self.upstream.config().protocol.as_deref()).is_none()
     }
 
-    /// Waits for the next try: its time, a call that needs the server, or the end of the gateway. `told` is the
+    /// Waits for the next try: its time, a call that needs the server, or the end of the gateway. `logged` is the
     /// reason in the last log line.
-    async fn wait(&self, reason: &Arc<CloseReason>, failures: u32, told: &mut String) {
+    async fn wait(&self, reason: &Arc<CloseReason>, failures: u32, logged: &mut String) {
         let delay = match reason.needs_an_operator() {
             true => backoff::OPERATOR,
             false => backoff::delay(failures, backoff::random()),
@@ -173,9 +173,9 @@ impl Supervisor {
         // The first failures are news, later ones only when the reason changes: a flapping server must not fill the
         // log. The public form of a reason lacks details that differ each time, such as a process id on stderr.
         let public = reason.public();
-        if failures <= 3 || public != *told {
+        if failures <= 3 || public != *logged {
             tracing::warn!(mcp_server = %name, "{name} is unavailable: {reason}; next try in {:.1} s", delay.as_secs_f32());
-            *told = public;
+            *logged = public;
         } else {
             tracing::debug!(mcp_server = %name, failures, "{name} is still unavailable: {reason}");
         }

@@ -1,4 +1,4 @@
-//! A connection for tests, which takes what is told and never answers.
+//! A connection for tests, which records messages and answers no request.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use crate::upstream::request::Request;
 
 /// The messages sent over the connection so far.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct RecordingConnection {
     messages: Mutex<Vec<Bytes>>,
     /// The requests that were sent: method and name.
     requests: Mutex<Vec<(String, String)>>,
@@ -23,7 +23,7 @@ pub struct Told {
     era: EraCache,
 }
 
-impl Told {
+impl RecordingConnection {
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -38,13 +38,13 @@ impl Told {
     }
 }
 
-impl Connection for Told {
+impl Connection for RecordingConnection {
     fn send(&self, outgoing: OutgoingMessage) -> BoxFuture<'static, Result<(), RequestError>> {
-        self.tell(outgoing.message);
+        self.respond(outgoing.message);
         Box::pin(async { Ok(()) })
     }
 
-    fn tell(&self, message: Bytes) {
+    fn respond(&self, message: Bytes) {
         self.messages.lock().unwrap().push(message);
     }
 

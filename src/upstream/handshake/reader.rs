@@ -29,7 +29,7 @@ pub struct HandshakeParams<'a> {
     pub handler: Arc<dyn MessageHandler>,
     /// The JSON text of what the client behind the connection is capable of.
     pub capabilities: &'a str,
-    /// The resources that the connection's callers follow.
+    /// The resources that the connection's callers have subscribed to.
     pub subscriptions: Arc<Subscriptions>,
 }
 
@@ -105,7 +105,7 @@ impl ServerReader {
             method::INITIALIZE => return,
             _ => json_rpc::error(METHOD_NOT_FOUND, &format!("Method not found: {method}")),
         };
-        self.connection.tell(json_rpc::answer(id, outcome).into());
+        self.connection.respond(json_rpc::answer(id, outcome).into());
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn initialize(
 }
 
 /// Sends `notifications/initialized`. A server that refuses it may work all the same.
-pub async fn tell_initialized(connection: &dyn Connection) -> Result<(), CloseReason> {
+pub async fn send_initialized(connection: &dyn Connection) -> Result<(), CloseReason> {
     let message = json_rpc::notification(INITIALIZED).into();
     match connection.send(OutgoingMessage { message, step: HandshakeStep::Initialized }).await {
         Ok(()) => Ok(()),

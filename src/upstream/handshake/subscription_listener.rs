@@ -60,7 +60,7 @@ impl SubscriptionListener {
                 continue;
             }
             if !is_first {
-                // Whatever was missed while there was no subscription.
+                // Changes without a subscription were missed.
                 for method in LIST_CHANGED {
                     self.handler.notification(method, &json_rpc::notification(method).into());
                 }
@@ -84,7 +84,7 @@ impl SubscriptionListener {
                         Err(error) => tracing::debug!(mcp_server = %server, %error, "{server}: a subscription broke"),
                     }
                 }
-                // Other resources are followed now: a new subscription takes the place of this one.
+                // The subscribed resources changed: a new subscription takes the place of this one.
                 () = changed_or_never(&mut changed) => {
                     is_first = true;
                     continue;

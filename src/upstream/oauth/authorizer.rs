@@ -275,7 +275,7 @@ impl Authorizer {
     pub(super) fn want_sign_in(&self, scopes: Vec<String>) {
         if self.is_for_people() {
             self.wanted.store(Some(Arc::new(scopes)));
-            self.changes.tell();
+            self.changes.signal();
         }
     }
 

@@ -50,7 +50,7 @@ impl Authorizer {
                     failures = 0;
                     backoff::FIRST
                 }
-                // A call has just tried in vain, and told it.
+                // A call has just failed to refresh it, and has logged that.
                 Ok(None) => backoff::FIRST,
                 Err(_) => {
                     failures += 1;

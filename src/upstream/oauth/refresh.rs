@@ -82,11 +82,11 @@ impl Authorizer {
             // Some servers say so when they were shown no token at all.
             (StatusCode::FORBIDDEN, challenge) if used.is_none() => RefreshReason::Refused { challenge },
             (StatusCode::FORBIDDEN, Some(challenge)) => {
-                let told = WWWAuthenticateParams::parse(&challenge, url);
-                if !told.is_insufficient_scope() {
+                let challenged = WWWAuthenticateParams::parse(&challenge, url);
+                if !challenged.is_insufficient_scope() {
                     return Ok(None);
                 }
-                let scopes = told.scope.unwrap_or_default();
+                let scopes = challenged.scope.unwrap_or_default();
                 let scopes = scopes.split_whitespace().map(str::to_owned).collect();
                 RefreshReason::Narrow { challenge, scopes }
             }

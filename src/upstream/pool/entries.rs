@@ -103,7 +103,7 @@ impl PoolState {
 }
 
 impl PoolEntry {
-    /// Whether a call may use this, or has to be told what became of it.
+    /// Whether a call joins this connection, or gets the failure of its opening.
     pub(super) fn is_good(&self) -> bool {
         match &*self.outcome.borrow() {
             ConnectOutcome::Opening => true,

@@ -20,11 +20,11 @@ pub(super) async fn keep_connection(
     member: Member,
     connector: Arc<dyn Connect>,
     identity: Identity,
-    tell: watch::Sender<ConnectOutcome>,
+    outcome: watch::Sender<ConnectOutcome>,
     closing: CancellationToken,
 ) {
-    let tell_failure = |reason| {
-        tell.send_replace(ConnectOutcome::Failed { reason: Arc::new(reason), at: Instant::now() });
+    let fail = |reason| {
+        outcome.send_replace(ConnectOutcome::Failed { reason: Arc::new(reason), at: Instant::now() });
     };
     let admitting = async {
         match &member.pool.processes {
@@ -37,16 +37,16 @@ pub(super) async fn keep_connection(
         Some(Err(exceeded)) => {
             // Not kept: a process may have become free when the next call comes.
             drop(member);
-            return tell_failure(CloseReason::AllInUse(Box::new(exceeded)));
+            return fail(CloseReason::AllInUse(Box::new(exceeded)));
         }
-        None => return tell_failure(CloseReason::Stopping),
+        None => return fail(CloseReason::Stopping),
     };
     match connector.open(&identity, &closing).await {
         Ok(dedicated) => {
             let (connection, relay, log) = (&dedicated.connection, &dedicated.relay, &dedicated.log);
             let open =
                 LeasedConnection { connection: connection.clone(), relay: relay.clone(), log: log.clone() };
-            tell.send_replace(ConnectOutcome::Open(open));
+            outcome.send_replace(ConnectOutcome::Open(open));
             let probing = async {
                 connector.probe(&identity, &dedicated).await;
                 std::future::pending::<()>().await;
@@ -60,7 +60,7 @@ pub(super) async fn keep_connection(
             dedicated.close(&member.pool.server).await;
         }
         Err(reason) => {
-            tell_failure(reason);
+            fail(reason);
             closing.run_until_cancelled(sleep(TRY_AGAIN)).await;
         }
     }

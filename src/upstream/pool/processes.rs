@@ -20,7 +20,7 @@ const PROCESSES: Thing = Thing { setting: "processes", plural: "server processes
 #[derive(Debug)]
 pub struct Processes {
     state: Mutex<ProcessTable>,
-    /// Told when one has ended.
+    /// Notified when one has ended.
     ended: Notify,
     evictions: LogThrottle,
 }
@@ -120,8 +120,8 @@ impl ProcessTable {
         let serial = evictable(running, bound, newcomer).into_iter().find(is_ended)?;
         if let Some(left_out) = evictions.may_log() {
             let owner = &self.running[&serial].principal;
-            let told = self.bounds.eviction(bound, PROCESSES, left_out);
-            tracing::info!("a process of {owner} ends to make room for one of {newcomer} {told}");
+            let why = self.bounds.eviction(bound, PROCESSES, left_out);
+            tracing::info!("a process of {owner} ends to make room for one of {newcomer} {why}");
         }
         Some(serial)
     }

@@ -82,7 +82,7 @@ impl Connection for FakePoolConnection {
         Box::pin(async { Ok(()) })
     }
 
-    fn tell(&self, _: Bytes) {}
+    fn respond(&self, _: Bytes) {}
 
     fn request<'a>(
         &'a self,

@@ -79,7 +79,7 @@ impl Upstream {
         relay: &Relay,
     ) {
         let Some(client) = identity.client() else { return };
-        let mut told = DebouncedChanges::new(&relay.tools_changed);
+        let mut announced = DebouncedChanges::new(&relay.tools_changed);
         let mut changes = self.changes.subscribe();
         let mut revision = self.list_revision();
         let is_plain =
@@ -88,7 +88,7 @@ impl Upstream {
         loop {
             tokio::select! {
                 Some(()) = OptionFuture::from(due.map(sleep_until)) => {}
-                () = told.next() => {}
+                () = announced.next() => {}
                 Ok(()) = changes.changed() => {
                     let before = std::mem::replace(&mut revision, self.list_revision());
                     // The shared list changed, so the list of this client may have changed, too.
@@ -127,7 +127,7 @@ impl Upstream {
         let list = Arc::new(list);
         relay.own_tools.store(differ.then(|| list.clone()));
         if is_news {
-            relay.tell_tools_changed();
+            relay.notify_tools_changed();
             self.changes.announce(self.name(), ChangeKind::ToolsOf(client.alike));
         }
         list

@@ -31,7 +31,7 @@ impl Supervisor {
                     break reason;
                 }
                 () = self.upstream.stop.cancelled() => break CloseReason::Stopping,
-                never = followed.follow() => match never {},
+                never = followed.run() => match never {},
                 () = prompts.next() => changes.announce(name, ChangeKind::Prompts),
                 () = resources.next() => changes.announce(name, ChangeKind::Resources),
                 () = tools.next() => {

@@ -1,4 +1,4 @@
-//! The transports that speak lines: a child process (stdio) and a Unix socket.
+//! The transports on this machine, which both speak lines: a child process (stdio) and a Unix socket.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -89,7 +89,7 @@ impl Connection for NdjsonConnection {
         })
     }
 
-    fn tell(&self, answer: Bytes) {
+    fn respond(&self, answer: Bytes) {
         let answer = OutgoingMessage { message: answer, step: HandshakeStep::Other };
         if self.commands.try_send(Outbound::Send(answer)).is_err() {
             tracing::debug!("an answer to a request of a server's own was dropped: the server does not read");

@@ -127,7 +127,7 @@ impl Sse {
             Sorted::Error { id, error } => (id, Ok(Reply::Error(error))),
             Sorted::Progress { id } => {
                 if let Some(PendingReply { progress: Some(progress), .. }) = lock(&self.pending).get(&id) {
-                    progress.tell(&message);
+                    progress.report(&message);
                 }
                 return;
             }
@@ -150,7 +150,7 @@ impl Sse {
         }
     }
 
-    /// A message that answers nothing: to the newest request that wants to hear it, or to the inbox.
+    /// Passes on a message that answers no request: to the newest request that wants log messages, or to the inbox.
     fn pass_on(&self, message: Bytes, inbox: &Sender) {
         let is_taken = {
             let pending = lock(&self.pending);
@@ -192,7 +192,7 @@ impl Connection for SseConnection {
         Box::pin(async move { this.post(outgoing.message, None).await })
     }
 
-    fn tell(&self, answer: Bytes) {
+    fn respond(&self, answer: Bytes) {
         self.0.link.respond(self.send(OutgoingMessage { message: answer, step: HandshakeStep::Other }));
     }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::upstream::connection::fake::Told;
+use crate::upstream::connection::fake::RecordingConnection;
 use crate::upstream::message_queue;
 
 fn client(capabilities: &str) -> Arc<SessionClient> {
@@ -40,7 +40,7 @@ async fn a_question_leaves_on_the_newest_way_and_its_answer_finds_back() {
     assert!(messages.recv().await.is_some() && newest.recv().await.is_none());
 }
 
-fn asked(number: usize, link: &Arc<Told>) -> Question {
+fn asked(number: usize, link: &Arc<RecordingConnection>) -> Question {
     Question::new(link.clone(), &number.to_string(), "roots/list", "{}")
 }
 
@@ -50,7 +50,7 @@ async fn next(messages: &mut Receiver) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
-    let (client, link) = (client(r#"{"roots":{}}"#), Told::new());
+    let (client, link) = (client(r#"{"roots":{}}"#), RecordingConnection::new());
     let (_stream, mut messages) = client.stream();
     MessageHandler::request(&*client, asked(7, &link)).unwrap();
     let question = next(&mut messages).await;
@@ -70,7 +70,8 @@ async fn a_question_without_an_answer_is_refused_in_time_and_withdrawn() {
 
 #[tokio::test]
 async fn a_question_too_many_is_refused_and_takes_no_other_ones_place() {
-    let (client, link, other) = (client(r#"{"roots":{}}"#), Told::new(), Told::new());
+    let (client, link, other) =
+        (client(r#"{"roots":{}}"#), RecordingConnection::new(), RecordingConnection::new());
     let (to, mut messages) = message_queue::channel(2 * UNANSWERED, 1 << 20);
     let _way = client.request(to);
     for number in 0..=UNANSWERED {
@@ -88,7 +89,8 @@ async fn a_question_too_many_is_refused_and_takes_no_other_ones_place() {
 
 #[tokio::test]
 async fn a_server_withdraws_its_own_question_alone() {
-    let (client, link, other) = (client(r#"{"roots":{}}"#), Told::new(), Told::new());
+    let (client, link, other) =
+        (client(r#"{"roots":{}}"#), RecordingConnection::new(), RecordingConnection::new());
     let (_stream, mut messages) = client.stream();
     MessageHandler::request(&*client, asked(1, &link)).unwrap();
     MessageHandler::request(&*client, asked(1, &other)).unwrap();
@@ -117,7 +119,7 @@ async fn a_result_that_wants_input_does_not_wait_for_ever() {
 
 #[tokio::test]
 async fn the_questions_to_a_client_that_leaves_are_refused() {
-    let (client, link) = (client(r#"{"roots":{}}"#), Told::new());
+    let (client, link) = (client(r#"{"roots":{}}"#), RecordingConnection::new());
     let (_stream, _messages) = client.stream();
     MessageHandler::request(&*client, asked(1, &link)).unwrap();
     client.leave();

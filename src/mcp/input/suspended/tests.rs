@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::catalog::CallerLimits;
 use crate::mcp::input::active::InputChannel;
-use crate::upstream::connection::fake::Told;
+use crate::upstream::connection::fake::RecordingConnection;
 use crate::upstream::progress::queue;
 use crate::upstream::{MessageHandler, Question};
 
@@ -49,7 +49,7 @@ async fn for_ever() -> Finished {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
-    let (suspended, link) = (Arc::<SuspendedRequests>::default(), Told::new());
+    let (suspended, link) = (Arc::<SuspendedRequests>::default(), RecordingConnection::new());
     let began = Instant::now();
     let result = outcome(&suspended, for_ever(), async |handler| {
         for number in 0..400 {
@@ -69,7 +69,7 @@ async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn the_questions_of_one_round_are_bounded_in_number_and_in_bytes() {
-    let (suspended, link) = (Arc::<SuspendedRequests>::default(), Told::new());
+    let (suspended, link) = (Arc::<SuspendedRequests>::default(), RecordingConnection::new());
     for (params, taken) in [("{}".to_owned(), 64), (format!("{{\"a\":\"{}\"}}", "a".repeat(300 << 10)), 3)] {
         let before = link.messages().len();
         let result = outcome(&suspended, for_ever(), async |handler| {
@@ -91,7 +91,7 @@ async fn the_questions_of_one_round_are_bounded_in_number_and_in_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_ends_while_questions_are_gathered_is_not_held_up() {
-    let (suspended, link) = (Arc::<SuspendedRequests>::default(), Told::new());
+    let (suspended, link) = (Arc::<SuspendedRequests>::default(), RecordingConnection::new());
     let work = async {
         sleep(Duration::from_millis(30)).await;
         Finished::Result(Bytes::from_static(b"\"done\""))

@@ -5,7 +5,7 @@
 //! server. The kernel takes the end of the *thread* that started the child for the end of the parent, so one thread
 //! starts all children and lives as long as the process.
 //!
-//! The child also asks to be the first that the kernel kills when memory runs out, so that its parent can tell of it.
+//! The child also asks to be the first that the kernel kills when memory runs out, so that its parent can report it.
 //!
 //! Not reached are processes that the child starts itself (their input ends, which most heed), and programs that gain
 //! privileges when they are started, for which the kernel forgets the request.

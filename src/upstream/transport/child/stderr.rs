@@ -28,7 +28,7 @@ const MEAN_LENGTH: u32 = 1000;
 /// Beyond this, in lines a second, there is nothing to hold back.
 const FASTEST: usize = 100_000;
 /// The shortest time between two log lines about skipped lines.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const LOG_EVERY: Duration = Duration::from_secs(1);
 /// Skipped bytes after which reading rests, and how long it rests.
 const PACE: (usize, Duration) = (64 << 10, Duration::from_millis(4));
 
@@ -104,11 +104,11 @@ pub(super) async fn log(
     let mut left_out = LeftOut::new(&server, &rate);
     loop {
         let reading = line.read(&mut reader);
-        let read = match left_out.tell_at {
+        let read = match left_out.log_at {
             Some(at) => match timeout_at(at, reading).await {
                 Ok(read) => read,
                 Err(_) => {
-                    left_out.tell();
+                    left_out.log();
                     continue;
                 }
             },
@@ -175,7 +175,7 @@ impl StderrLine {
     }
 }
 
-/// Lines above the rate; told when they are dropped, too.
+/// Counts the lines above the rate. The count is logged when this is dropped, too.
 struct LeftOut<'a> {
     server: &'a ServerName,
     rate: &'a StderrRate,
@@ -183,12 +183,12 @@ struct LeftOut<'a> {
     bytes: usize,
     /// Of the bytes, those since reading rested.
     unrested: usize,
-    tell_at: Option<Instant>,
+    log_at: Option<Instant>,
 }
 
 impl<'a> LeftOut<'a> {
     fn new(server: &'a ServerName, rate: &'a StderrRate) -> Self {
-        Self { server, rate, lines: 0, bytes: 0, unrested: 0, tell_at: None }
+        Self { server, rate, lines: 0, bytes: 0, unrested: 0, log_at: None }
     }
 
     async fn add(&mut self, bytes: usize) {
@@ -196,8 +196,8 @@ impl<'a> LeftOut<'a> {
         self.bytes += bytes;
         self.unrested += bytes;
         let now = Instant::now();
-        if now >= *self.tell_at.get_or_insert(now + TELL_EVERY) {
-            self.tell();
+        if now >= *self.log_at.get_or_insert(now + LOG_EVERY) {
+            self.log();
         }
         let (most, rest) = PACE;
         if self.unrested >= most {
@@ -206,18 +206,18 @@ impl<'a> LeftOut<'a> {
         }
     }
 
-    fn tell(&mut self) {
+    fn log(&mut self) {
         let (server, lines, bytes, rate) = (self.server, self.lines, self.bytes, self.rate.lines_a_second);
         if lines > 0 {
             tracing::info!(target: "mcpo::server", mcp_server = %server, mcp_stream = "stderr", "{server}: {lines} lines ({bytes} bytes) left out: its stderr is logged at {rate} lines a second");
         }
-        (self.lines, self.bytes, self.tell_at) = (0, 0, None);
+        (self.lines, self.bytes, self.log_at) = (0, 0, None);
     }
 }
 
 impl Drop for LeftOut<'_> {
     fn drop(&mut self) {
-        self.tell();
+        self.log();
     }
 }
 

@@ -209,7 +209,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
     fn cancel(&mut self, id: u32) {
         if self.pending.remove(&id).is_none() {
             let is_it = |command: &Outbound| matches!(command, Outbound::Request { id: of, .. } if *of == id);
-            // The server never hears of it.
+            // The server never gets it.
             self.waiting.retain(|command| !is_it(command));
         } else if self.writer.is_some() {
             self.outgoing.extend_from_slice(&request::cancelled(id));
@@ -223,7 +223,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                 self.outgoing.extend_from_slice(&message);
                 self.outgoing.extend_from_slice(b"\n");
             }
-            // The caller may have left while its request waited here; then the server never hears of it.
+            // The caller may have left while its request waited here; then the server never gets it.
             Outbound::Request { pending, .. } if pending.reply.is_closed() => {}
             Outbound::Request { id, line, pending } => {
                 self.outgoing.extend_from_slice(&line);
@@ -258,7 +258,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                 Sorted::Error { id, error } => self.answer(id, Ok(Reply::Error(error))),
                 Sorted::Progress { id } => {
                     if let Some(PendingRequest { progress: Some(progress), .. }) = self.pending.get(&id) {
-                        progress.tell(&message);
+                        progress.report(&message);
                     }
                 }
                 Sorted::ExitNotice(notice) => self.end.set(notice.into()),

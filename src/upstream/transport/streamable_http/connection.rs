@@ -28,7 +28,7 @@ impl Connection for StreamableConnection {
         Box::pin(self.0.clone().send(outgoing))
     }
 
-    fn tell(&self, answer: Bytes) {
+    fn respond(&self, answer: Bytes) {
         self.0.link.respond(self.send(OutgoingMessage { message: answer, step: HandshakeStep::Other }));
     }
 
@@ -94,7 +94,7 @@ impl Connection for StreamableConnection {
                 let deleting = this.link.endpoint.send(Method::DELETE, &url, &session.headers, Bytes::new());
                 if !matches!(tokio::time::timeout(LAST_MESSAGE_LIMIT, deleting).await, Ok(Ok(_))) {
                     let server = &this.link.endpoint.server;
-                    tracing::debug!(mcp_server = %server, "{server} was not told that the session ends");
+                    tracing::debug!(mcp_server = %server, "the end of the session could not be sent to {server}");
                 }
             }
             this.link.close().await;
@@ -124,8 +124,8 @@ struct HttpCancelGuard<'a> {
 impl Drop for HttpCancelGuard<'_> {
     fn drop(&mut self) {
         // Without sessions, the end of the answer's stream says it (2026-07-28, streamable HTTP, "Cancellation").
-        let is_told = self.connection.link.era.current() == Era::Stateless;
-        if self.answered || self.connection.link.end.is_set() || is_told {
+        let ends_by_stream = self.connection.link.era.current() == Era::Stateless;
+        if self.answered || self.connection.link.end.is_set() || ends_by_stream {
             return;
         }
         let connection = self.connection.clone();

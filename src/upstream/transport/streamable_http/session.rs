@@ -108,7 +108,7 @@ impl StreamableHttp {
             Ok(Posted::Error(_)) => {
                 return Err(RequestError::Malformed("it answers a message that asks for nothing".into()));
             }
-            // It knows the session, and only has no use for being told so.
+            // The server knows the session, and refuses the notification alone.
             Err(RequestError::Status(reason))
                 if outgoing.step == HandshakeStep::Initialized && !self.link.end.is_set() =>
             {

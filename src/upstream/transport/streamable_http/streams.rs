@@ -115,7 +115,7 @@ impl StreamableHttp {
                             }
                             Sorted::Progress { id: of } if of == id => {
                                 if let Some(progress) = progress {
-                                    progress.tell(&data);
+                                    progress.report(&data);
                                 }
                             }
                             _ if progress.is_some_and(|progress| progress.beside(&data)) => {}
