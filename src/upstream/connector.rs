@@ -126,7 +126,7 @@ impl ServerConnector {
         upstream.http_transport.start(&entry.transport, over).await
     }
 
-    /// The same over one transport, where there is a choice.
+    /// One try over `transport`.
     async fn open_over(
         &self,
         transport: HttpTransport,

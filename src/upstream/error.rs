@@ -70,7 +70,7 @@ pub struct StatusReason {
 }
 
 impl StatusReason {
-    /// The same about one request in the midst of others: what is wrong need not be the configuration.
+    /// The text about one request of many. It names no setting, since other requests succeed.
     fn of_a_request(&self) -> String {
         match (&self.words, self.status) {
             (Some(_), 400..=428 | 430..) => {
@@ -216,7 +216,7 @@ impl CloseReason {
         }
     }
 
-    /// The same reason with the server's last stderr lines, where the variant can carry them.
+    /// This reason with the server's last stderr lines, where the variant can carry them.
     #[must_use]
     pub fn with_stderr(mut self, lines: Arc<[String]>) -> Self {
         match &mut self {
@@ -226,7 +226,7 @@ impl CloseReason {
         self
     }
 
-    /// The same reason with these words, where a process that ended has left none on its stderr.
+    /// This reason with these words, where a process that ended has left none on its stderr.
     #[must_use]
     pub fn or_words(mut self, words: Option<String>) -> Self {
         if let Self::Exited { stderr, .. } | Self::OutputClosed { stderr } = &mut self
@@ -237,7 +237,7 @@ impl CloseReason {
         self
     }
 
-    /// The same reason without anything that the server itself has written.
+    /// This reason without anything that the server itself has written.
     #[must_use]
     pub fn without_words(&self) -> Self {
         let mut reason = self.clone().with_stderr(Arc::default());

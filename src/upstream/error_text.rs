@@ -90,7 +90,7 @@ fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<&RawValue>(text).is_ok()
 }
 
-/// As much of a body as words are looked for in.
+/// The part of a body that is searched for words.
 fn beginning(body: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(&body[..body.len().min(AMONG)])
 }
@@ -265,7 +265,7 @@ mod tests {
         }
         let latin = WrongAnswer::of_body(200, JSON, b"{\"t\":\"gr\xfcn\"}").to_string();
         assert_eq!(latin, "its answer is no JSON: {\"t\":\"gr\u{fffd}n\"}");
-        // Of a long answer the beginning alone is shown, and all of it is judged.
+        // A long answer is judged as a whole, and only its beginning is shown.
         let long = serde_json::json!([{ "t": "x".repeat(2 * AMONG) }]).to_string();
         let long = WrongAnswer::of_body(200, JSON, long.as_bytes());
         assert_eq!(long.fault, "it answers with JSON that answers no request");

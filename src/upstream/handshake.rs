@@ -96,7 +96,7 @@ async fn begin(params: HandshakeParams<'_>, opened: Opened) -> Result<(ReaderTas
 enum DetectedEra {
     Stateless(Box<ServerInfo>),
     Sessions,
-    /// The same, and it has answered `initialize` already.
+    /// A server with sessions that has answered `initialize` already.
     Initialized(Box<ServerInfo>),
 }
 

@@ -107,11 +107,11 @@ fn timeout_of(keep_alive: &str) -> Option<u64> {
 #[derive(Debug, Default)]
 pub struct HttpClients {
     proxies: Proxies,
-    /// For each time one without TLS and one with it.
+    /// For each idle timeout one without TLS and one with it.
     unbounded: [[OnceCell<HttpClient>; 2]; IDLE_TIMEOUTS.len()],
     /// The root certificates that TLS trusts.
     trust: OnceCell<ClientConfig>,
-    /// The same for each scope.
+    /// For each scope one without TLS and one with it.
     bounded: [[OnceCell<HttpClient>; 2]; 3],
 }
 

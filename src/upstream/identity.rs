@@ -100,7 +100,7 @@ impl Identity {
         Some(Self { key: digest.finalize().into(), principal: principal.clone(), headers, client: None })
     }
 
-    /// The same for `client`; without any headers when there is no `base`.
+    /// The identity of `base` for one `client`; without any headers when there is no `base`.
     pub fn of_client(base: Option<&Self>, client: &ClientSide) -> Self {
         let mut digest = Sha256::new();
         digest.update(client.key);

@@ -46,7 +46,7 @@ impl Question {
         Self { connection, id: id.into(), method: method.into(), params, asking: None, is_answered: false }
     }
 
-    /// The same, which counts in `asking` until it is answered.
+    /// Counts the question in `asking` until it is answered.
     #[must_use]
     pub fn counted(mut self, asking: &watch::Sender<Asking>) -> Self {
         asking.send_modify(|asking| asking.open += 1);

@@ -71,7 +71,7 @@ impl<'a> Request<'a> {
         Self { what, meta: RequestMeta::default() }
     }
 
-    /// The same, without a cancellation when the answer is no longer awaited.
+    /// This request without a cancellation when the answer is no longer awaited.
     pub fn quiet(self) -> Self {
         Self { meta: RequestMeta { quiet: true, ..self.meta }, ..self }
     }

@@ -47,9 +47,9 @@ pub struct Upstream {
     pub(super) http_transport: Arc<TransportCache>,
     pub(super) variants: ToolVariants,
     pub(super) subscriptions: Arc<Subscriptions>,
-    /// Of the secrets that the last try read.
+    /// The digest of the secrets that the last try read.
     pub(super) secrets: ArcSwapOption<SecretsDigest>,
-    /// Of a server that is signed in to.
+    /// `None` for a server without OAuth.
     authorizer: Option<Arc<Authorizer>>,
     pub(super) stop: CancellationToken,
 }

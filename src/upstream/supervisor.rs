@@ -64,7 +64,7 @@ async fn stay_signed_in(upstream: &Upstream) {
     authorizer.refresh_ahead(|| upstream.wanted.notify_one()).await;
 }
 
-/// The same for the shared connection alone.
+/// Keeps the shared connection running. Returns when the server is disabled or retired.
 async fn keep_running(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, kept: Option<ToolCache>) {
     if upstream.config().disabled {
         upstream.enter(Phase::Disabled, 0);
@@ -198,7 +198,7 @@ impl Supervisor {
         self.upstream.http_transport.start(&config.transport, over).await
     }
 
-    /// The same over one transport, where there is a choice.
+    /// One try over `transport`.
     async fn start_over(
         &self,
         transport: HttpTransport,

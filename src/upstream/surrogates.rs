@@ -14,7 +14,7 @@ const REPLACEMENT: &[u8; 4] = b"fffd";
 const HIGH_FIRST: u16 = 0xd800;
 const HIGH_LAST: u16 = 0xdbff;
 
-/// The same text without halves; it is copied only where there is one and it is held elsewhere, too.
+/// `text` without halves. It is copied only where it has one and is held elsewhere, too.
 pub fn mended(text: Bytes) -> Bytes {
     if first_half(&text, 0).is_none() {
         return text;

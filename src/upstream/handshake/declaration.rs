@@ -44,7 +44,7 @@ impl Declaration {
         })
     }
 
-    /// The same of a server that is spoken to in `revision`.
+    /// The info of a server that is spoken to in `revision`.
     pub fn info(self, revision: &str) -> ServerInfo {
         let text =
             |key: &str| self.implementation.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

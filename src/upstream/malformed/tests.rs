@@ -2,7 +2,7 @@ use super::*;
 
 const ID: u32 = 1 << 30;
 
-/// What a connection that wrote these lines is found to have answered.
+/// The requests that these lines of a server are found to answer.
 fn found(text: &str) -> Vec<(u32, Garbling, String)> {
     found_in(text.as_bytes())
 }

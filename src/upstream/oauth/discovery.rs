@@ -30,7 +30,7 @@ impl Authorizer {
         Ok(secret.expose_secret().to_owned())
     }
 
-    /// The same of a text that there may be.
+    /// The secret of an optional setting.
     pub(super) async fn secret_of(&self, text: Option<&SecretText>) -> Result<Option<String>, OAuthError> {
         match text {
             Some(text) => Ok(Some(self.secret(text).await?)),

@@ -319,7 +319,7 @@ const OURS: [&str; 8] = [
     "resource",
 ];
 
-/// Of what is said twice, what the gateway says, which stands last, counts: the authorization endpoint may have a query of
+/// Of a repeated parameter the last one counts, which is the gateway's: the authorization endpoint may have a query of
 /// its own, and must choose neither the `state` nor where the browser comes back to (RFC 6749, section 3.1).
 ///
 /// The `resource` becomes the one that is `published`.

@@ -79,7 +79,7 @@ impl PoolState {
     /// Lets one more of `newcomer` fit, after the end of another if need be.
     pub(super) fn make_room(&self, entries: &mut PoolEntries, newcomer: &Principal) -> Result<(), Bound> {
         let PoolEntries { bounds, tended, by_key, .. } = entries;
-        // Those that are just ending count too, so that a caller that changes its headers with each call cannot make
+        // Connections that are just ending count, too, so that a caller that changes its headers with each call cannot make
         // ever more of them.
         if tended.get(newcomer).is_some_and(|count| *count >= bounds.each.saturating_mul(2)) {
             return Err(Bound::Each);

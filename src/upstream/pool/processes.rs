@@ -189,7 +189,7 @@ mod tests {
         let processes = sharing(4, 3);
         let mut held: Vec<_> =
             ["few", "many", "many", "x"].map(|name| start(&processes, name).unwrap().unwrap()).into();
-        // That of `few` was unused for longest, and `many` has most.
+        // The process of `few` was unused for longest, and `many` has most.
         for (_, usage) in &held {
             usage.leave();
         }

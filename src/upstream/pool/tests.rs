@@ -28,9 +28,9 @@ struct Server {
     opened: AtomicUsize,
     closed: Arc<AtomicUsize>,
     given_up: AtomicUsize,
-    /// What one try takes.
+    /// How long one try takes.
     takes: Duration,
-    /// What the end of a connection takes.
+    /// How long the end of a connection takes.
     farewell: Duration,
     refuses: Mutex<Option<CloseReason>>,
 }
@@ -244,7 +244,7 @@ async fn a_status_refuses_one_caller_and_says_which_it_was() {
     assert!(matches!(refused, Err(NoConnection::Refused(told)) if told == status));
     *server.refuses.lock().unwrap() = None;
     assert!(pool.lease(&user("b")).await.is_ok());
-    // What failed is forgotten by itself.
+    // A failed connection is forgotten by itself.
     sleep(TRY_AGAIN + MOMENT).await;
     assert_eq!(connections(&pool), 1);
 }

@@ -29,7 +29,7 @@ struct UsageState {
 }
 
 impl Usage {
-    /// That of a connection which one call waits for; it ends by `closing`.
+    /// The usage of a connection that one call waits for; the connection ends by `closing`.
     pub fn new(closing: CancellationToken) -> Arc<Self> {
         let state = UsageState { users: 1, at: Instant::now(), is_over: false };
         Arc::new(Self { state: Mutex::new(state), closing })

@@ -45,7 +45,7 @@ pub enum InvalidAnnotation {
 }
 
 impl HeaderParam {
-    /// Those of a tool, in the order of its schema; hardly any tool has one.
+    /// The header parameters of a tool, in the order of its schema; hardly any tool has one.
     ///
     /// # Errors
     ///

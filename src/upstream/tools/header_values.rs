@@ -54,7 +54,7 @@ impl<'de> Visitor<'de> for Seek<'_, '_> {
             match self.paths.below.get(&*key) {
                 Some(paths) => {
                     let value = members.next_value::<&RawValue>()?;
-                    // Of equal keys the last counts.
+                    // The last of several equal keys counts.
                     paths.forget(self.found);
                     paths.take(value.get(), self.found).map_err(A::Error::custom)?;
                 }

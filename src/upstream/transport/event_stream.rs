@@ -1,6 +1,6 @@
 //! Server-sent events, read incrementally and bounded (HTML standard, section 9.2).
 //!
-//! Of ready-made parsers none bounds an event, and all copy its data; an answer of a megabyte is one event.
+//! The ready-made parsers bound no event, and copy its data; an answer of a megabyte is one event.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl EventStream {
         }
     }
 
-    /// The same, which goes on with a stream whose last event was `last_id`.
+    /// This stream as one that goes on behind the event `last_id`.
     #[must_use]
     pub fn resumed(mut self, last_id: String) -> Self {
         self.parser.last_id = Some(last_id);

@@ -31,7 +31,7 @@ async fn a_sign_in_lives_ten_minutes() {
         tokio::time::advance(Duration::from_secs(minutes * 60)).await;
         assert_eq!(sign_ins.take(state, Some("mine")).is_ok(), counts, "{state}");
     }
-    // What is over is not kept.
+    // A sign-in that is over is not kept.
     sign_ins.add("next".into(), open("mine").await);
     assert_eq!(lock(&sign_ins.0).len(), 1);
 }

@@ -176,7 +176,7 @@ impl TokenStore {
         self.place.store(place, Ordering::Relaxed);
     }
 
-    /// The same store beside `other`, which is of another entry and writes the same file.
+    /// This store beside `other`, which is of another entry and writes the same file.
     #[must_use]
     pub fn sharing_file_with(self, other: &Self) -> Self {
         Self { owner: other.owner.clone(), ..self }

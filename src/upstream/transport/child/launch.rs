@@ -28,7 +28,7 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 pub const COMMAND: &str = "start-child";
 /// How likely the kernel kills a process when memory runs out: from -1000 to 1000, in thousandths of the memory.
 const KILL_SCORE: &str = "/proc/self/oom_score_adj";
-/// What a child adds to its parent's.
+/// The score that a child adds to its parent's.
 const KILLED_BEFORE_PARENT: i32 = 500;
 /// The exit status of a child that could not become its server, as that of a shell.
 const NOT_STARTED: u8 = 127;

@@ -80,7 +80,7 @@ impl StderrRate {
 }
 
 impl StderrRates {
-    /// That of `server`, which goes on counting when the server is started again.
+    /// The rate of `server`, which goes on counting when the server is started again.
     pub fn of(&self, server: &ServerName, lines_a_second: usize) -> Arc<StderrRate> {
         let mut rates = lock(&self.0);
         let wanted = Arc::new(StderrRate::new(lines_a_second));
@@ -181,7 +181,7 @@ struct LeftOut<'a> {
     rate: &'a StderrRate,
     lines: u64,
     bytes: usize,
-    /// Of the bytes, those since reading rested.
+    /// The bytes since reading rested.
     unrested: usize,
     log_at: Option<Instant>,
 }

@@ -39,7 +39,7 @@ const REDIRECTS: usize = 3;
 #[derive(Debug, Clone, Copy)]
 pub struct HttpContext<'a> {
     pub clients: &'a Arc<HttpClients>,
-    /// Of a server that is signed in to.
+    /// `None` for a server without OAuth.
     pub authorizer: Option<&'a Arc<Authorizer>>,
 }
 
@@ -55,7 +55,7 @@ pub struct HttpEndpoint {
     pub(super) headers: HeaderMap,
     cookies: Cookies,
     authorizer: Option<Arc<Authorizer>>,
-    /// Of its answers.
+    /// The bounds on its answers.
     pub bounds: MessageBounds,
 }
 

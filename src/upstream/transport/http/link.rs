@@ -1,4 +1,4 @@
-//! What the connections over both HTTP transports have in common.
+//! The common part of a connection over either HTTP transport.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the head of an HTTP response says: its address, its media type, and the meaning of its status.
+//! The head of an HTTP response: its address, its media type, and the meaning of its status.
 
 use std::time::{Duration, SystemTime};
 

@@ -42,7 +42,7 @@ impl StreamableHttp {
         Some(RequestError::SessionLost { ran_nothing })
     }
 
-    /// The same for a request that is answered by this error, with status 200.
+    /// The error when an answer with status 200 and this error means a lost session.
     pub(super) async fn lost_by_error(&self, error: &RpcError) -> Option<RequestError> {
         if !name_the_session(error.message.as_bytes()) || self.knows_session().await {
             return None;

@@ -13,7 +13,7 @@ use crate::upstream::request::Request;
 
 const VERSION: HeaderValue = HeaderValue::from_static(STATELESS);
 
-/// Those of one request.
+/// The headers of one request.
 pub fn headers(request: &Request<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(3 + request.meta.headers.len());
     headers.push((PROTOCOL_VERSION, VERSION));
