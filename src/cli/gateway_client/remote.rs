@@ -14,7 +14,7 @@ use crate::cli::command_error::CommandError;
 use crate::cli::messages;
 use crate::cli::request::{GatewayRequest, GatewayResponse};
 use crate::cli::target::Address;
-use crate::upstream::http_client::{HttpClients, RestTime};
+use crate::upstream::http_client::{HttpClients, IdleTimeout};
 
 /// How long an answer may take, other than that of a call.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -102,7 +102,7 @@ impl Remote {
                 let uri = Uri::try_from(&address).map_err(|error| failed(error.to_string()))?;
                 let client = self
                     .clients
-                    .client(&uri, RestTime::default())
+                    .client(&uri, IdleTimeout::default())
                     .await
                     .map_err(|error| failed(error.to_string()))?;
                 let request =

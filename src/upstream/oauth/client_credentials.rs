@@ -106,23 +106,29 @@ impl Authorizer {
             if !basic && found.supports(METHODS, "client_secret_post") == Some(true) {
                 form.append_pair("client_id", id).append_pair("client_secret", &secret);
             } else {
-                // Both halves are form-encoded first (RFC 6749, section 2.3.1).
-                let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                authorization =
-                    Some(basic_authorization(encoded(id).as_bytes(), encoded(&secret).as_bytes()));
+                authorization = Some(basic_header(id, &secret));
             }
         }
         Ok((form.finish(), authorization))
     }
 }
 
+/// RFC 6749, section 2.3.1: both halves are form-encoded first.
+fn basic_header(id: &str, secret: &str) -> HeaderValue {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    basic_authorization(encoded(id).as_bytes(), encoded(secret).as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
     fn the_halves_of_basic_are_encoded_so_that_a_colon_parts_them() {
-        let header = basic_header("a:b", "p w/ü").unwrap();
+        let header = basic_header("a:b", "p w/ü");
         let encoded = header.to_str().unwrap().strip_prefix("Basic ").unwrap();
         let text = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
         assert_eq!(text, "a%3Ab:p+w%2F%C3%BC");

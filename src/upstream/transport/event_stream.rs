@@ -210,7 +210,7 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn parser(limit: usize) -> Parser {
+    fn limited(limit: usize) -> Parser {
         Parser { limit, ..Parser::default() }
     }
 
@@ -230,7 +230,7 @@ mod tests {
         let text =
             ": hello\nid: 7\nretry: 250\ndata:\n\nevent: endpoint\r\ndata: /m\r\n\r\ndata: a\ndata:b\n\n";
         for chunk in [1, 2, 7, 1000] {
-            let mut parser = parser(100);
+            let mut parser = limited(100);
             let found = events(&mut parser, text, chunk);
             assert_eq!(found, [(Some("endpoint".into()), "/m".into()), (None, "a\nb".into())]);
             assert_eq!(parser.last_id.as_deref(), Some("7"));
@@ -242,7 +242,7 @@ mod tests {
     fn lines_end_with_lf_cr_or_both_behind_a_byte_order_mark() {
         let text = "\u{feff}: hello\rdata: a\rdata: b\r\rdata: c\r\n\r\nevent: x\ndata: d\n\n: bye\rdata: \u{feff}e\r\r";
         for chunk in [1, 2, 3, 7, 1000] {
-            let found = events(&mut parser(100), text, chunk);
+            let found = events(&mut limited(100), text, chunk);
             let data: Vec<&str> = found.iter().map(|(_, data)| data.as_str()).collect();
             assert_eq!(data, ["a\nb", "c", "d", "\u{feff}e"], "{chunk}");
         }
@@ -251,21 +251,21 @@ mod tests {
     #[test]
     fn an_event_without_its_blank_line_counts_at_the_end_of_the_stream() {
         for text in ["data: a", "data: a\n", "data: a\r"] {
-            let mut parser = parser(100);
+            let mut parser = limited(100);
             assert!(events(&mut parser, text, 1).is_empty());
             assert_eq!(parser.rest().map(|event| event.data), Some(Bytes::from_static(b"a")), "{text:?}");
             assert_eq!(parser.rest(), None);
             assert_eq!(parser.next().unwrap(), None, "{text:?}");
         }
-        assert_eq!(parser(100).rest(), None);
+        assert_eq!(limited(100).rest(), None);
     }
 
     #[test]
     fn an_event_over_the_limit_is_refused_before_it_is_whole() {
-        let mut parser = parser(100);
+        let mut parser = limited(100);
         parser.feed(Bytes::from(format!("data: {}", "x".repeat(200))));
         assert!(matches!(parser.next(), Err(RequestError::TooLarge { limit: 100 })));
-        let mut parser = parser(100);
+        let mut parser = limited(100);
         parser.feed(Bytes::from("data: 0123456789\n".repeat(20)));
         assert!(matches!(parser.next(), Err(RequestError::TooLarge { limit: 100 })));
     }

@@ -30,11 +30,11 @@ async fn asked(status: u16) -> Vec<String> {
         }
     });
     let clients = Arc::new(HttpClients::default());
-    let client = clients.client(&url, RestTime::default()).await.unwrap();
+    let client = clients.client(&url, IdleTimeout::default()).await.unwrap();
     let endpoint = HttpEndpoint {
         server: ServerName::new("s").unwrap(),
         clients,
-        client: ArcSwap::from_pointee((RestTime::default(), client)),
+        client: ArcSwap::from_pointee((IdleTimeout::default(), client)),
         url: ArcSwap::from_pointee(url),
         headers: HeaderMap::new(),
         cookies: Cookies::default(),
