@@ -25,7 +25,7 @@ use super::token::{AcceptedToken, Audience, Claims, IntrospectionSecret, accepte
 use crate::protocol::media_type::JSON;
 use crate::upstream::HttpClients;
 use crate::upstream::error::chain;
-use crate::upstream::http_client::RestTime;
+use crate::upstream::http_client::IdleTimeout;
 
 /// How long an answer of an issuer may take, and how large it may be, in bytes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -265,7 +265,8 @@ impl Issuer {
         question: Option<(&IntrospectionSecret, String)>,
     ) -> Result<T, String> {
         let uri = Uri::try_from(url.as_str()).map_err(|error| error.to_string())?;
-        let client = self.clients.client(&uri, RestTime::default()).await.map_err(|error| chain(&error))?;
+        let client =
+            self.clients.client(&uri, IdleTimeout::default()).await.map_err(|error| chain(&error))?;
         let mut request = Request::builder().uri(uri).header(header::ACCEPT, JSON);
         let mut body = Bytes::new();
         if let Some((client, form)) = question {
