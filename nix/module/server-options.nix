@@ -23,7 +23,8 @@ let
   ofLocal = onlyWhere (!remote) "of a server that this machine runs and that has no `url`";
   ofRemote = onlyWhere remote "of a remote server (`url`)";
 
-  # Each is asked for those before it, and `url` for all.
+  # Each is asked for those before it, and `url` for all. `types.attrTag` would say the same, but it takes a set of one
+  # member, and `args`, `secrets` and `headers` stand beside the way.
   ways = [
     "command"
     "package"

@@ -42,7 +42,7 @@ with subtest("however fast instances die, systemd does not close the socket"):
     connect += " curl -s --max-time 5 --unix-socket /run/mcpo-servers/time.sock http://server/"
     before = int(miranda.succeed("systemctl show -P NAccepted mcpo-server-time.socket"))
     assert miranda.succeed("systemctl show -P TriggerLimitIntervalUSec mcpo-server-time.socket").strip() == "0"
-    miranda.succeed(f"for lane in 1 2 3 4; do (for round in $(seq 15); do {connect}; done) & done; wait")
+    miranda.succeed(f"for lane in 1 2 3 4; do (for round in $(seq 15); do {connect}; done) & done; wait", timeout=120)
     assert int(miranda.succeed("systemctl show -P NAccepted mcpo-server-time.socket")) >= before + 60
     miranda.succeed("systemctl is-active mcpo-server-time.socket")
 
