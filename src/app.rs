@@ -22,12 +22,12 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::catalog::Namespace;
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Loaded, Sources, environment};
 use crate::gateway::Configuration;
 use crate::gateway::configuration::{self, LoadFailed};
 use crate::http::{Keys, Listener, Served, serve};
 use crate::shutdown::Shutdown;
-use crate::systemd::InheritedSocket;
+use crate::systemd::{InheritedSocket, Notifier};
 use crate::telemetry::LogOutput;
 use crate::telemetry::audit::AuditWriter;
 pub use audit::AuditError;
@@ -74,16 +74,14 @@ pub async fn run(
     let Startup { upstream_set, audit_writer: _audit_writer, generation, served, seen, listener } = started?;
     let certificate = listener.certificate().cloned();
     if let Some(certificate) = &certificate {
-        upstream_set.metrics().serves_certificate(certificate.expires());
+        upstream_set.shared.metrics.serves_certificate(certificate.expires());
     }
     startup_log::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
     shutdown.will_drain(generation.config.limits.drain);
     generation.start(None, &upstream_set);
-    upstream_set
-        .tasks()
-        .spawn(startup_log::servers(generation.upstreams.clone(), upstream_set.stop().clone()));
+    upstream_set.tasks.spawn(startup_log::servers(generation.upstreams.clone(), upstream_set.stop.clone()));
 
     let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));
     if sources.hot_reload {
@@ -94,13 +92,14 @@ pub async fn run(
             reload.clone(),
             shutdown.token().clone(),
         );
-        upstream_set.tasks().spawn(following);
+        upstream_set.tasks.spawn(following);
     }
     let ending = generation.config.limits.drain + SERVERS_END;
     let known = upstream_set.clone();
     let servers = move || known.servers().to_vec();
+    let notifier = Notifier::new(environment::notify_socket());
     let (service_manager, responder) =
-        ServiceManager::start(servers, upstream_set.changes(), shutdown.clone(), ending);
+        ServiceManager::start(notifier, servers, &upstream_set.changes, shutdown.clone(), ending);
     let reloader = Reloader {
         upstream_set: upstream_set.clone(),
         certificate,
@@ -109,7 +108,7 @@ pub async fn run(
         current: generation,
         earlier: Vec::new(),
         lock_file,
-        reloads: service_manager.reloads().clone(),
+        reloads: service_manager.reloads.clone(),
     };
     let reloading = tokio::spawn(reloader.run(reload, shutdown.clone()));
     serve(listener, serving, shutdown, responder).await;
@@ -145,9 +144,9 @@ impl Startup {
         let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config, &namespace).await?;
+        let closing = shutdown.token().clone();
         let upstream_set =
-            UpstreamSet::new(&config.limits, config.state_dir.clone(), shutdown.token().clone());
-        let upstream_set = Arc::new(upstream_set.audited(audit));
+            Arc::new(UpstreamSet::new(&config.limits, config.state_dir.clone(), audit, closing));
         let (generation, served) =
             Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
         let tls = generation.config.listen.tls.as_ref();

@@ -1,4 +1,4 @@
-//! The command line: what may be typed, as [`Sources`] for the configuration, and the commands for operators.
+//! The command line: the flags, as [`Sources`] for the configuration, and the commands for operators.
 //!
 //! [`parse`] gives an [`Invocation`] or a usage error; `main` serves and runs servers, [`run_command`] does the rest.
 //! Flags are those of mcpo (as in mcpo 0.0.20): `-h` is the host, and the help is `--help`.
@@ -41,29 +41,27 @@ use crate::app::run_server::Assignment;
 use crate::config::{self, Overrides, Purpose, SingleServer, Sources};
 use crate::upstream::transport::child::launch::StartChild;
 use arguments::{
-    CallArguments, CheckArguments, CommandLine, LockArguments, OpenApiArguments, PlanArguments,
+    CallArguments, CheckArguments, CommandLine, LockArguments, OpenApiArguments, PlanArguments, PlanOptions,
     ServeArguments, Subcommand, TargetArguments, ToolsArguments, UnitsArguments,
 };
 use call::CallQuery;
 use command_error::CommandError;
 use lock::LockTask;
 use output::Output;
-use plan::PlanOptions;
 use query::{Query, QueryCommand};
 use target::{Address, QueryTarget};
-use tools::ToolsQuery;
 use usage::{headers, usage, variable};
 
-/// What to run, as the command line has it.
+/// The task that the command line names.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Serve what these sources configure.
+    /// Serve the configuration of these sources.
     Serve(Sources),
-    /// Become a server of the gateway that called.
+    /// Become a server of the calling gateway.
     StartChild(StartChild),
     /// Run one server behind a socket.
     RunServer(Assignment),
-    /// Anything that ends by itself.
+    /// Run a command that ends by itself.
     Command(Box<Command>),
 }
 
@@ -76,13 +74,13 @@ pub enum Command {
     CheckLock(Sources, QueryCommand),
     /// Send a query to a gateway.
     Query(QueryCommand),
-    /// Show what leads from one configuration to another.
+    /// Show the changes from one configuration to another.
     Compare { old: Sources, new: Sources, options: PlanOptions },
     /// Print the JSON Schema of a configuration file.
     Schema,
     /// Print a completion script.
     Completions(Shell),
-    /// Write the units of what these sources configure.
+    /// Write the units of the configuration of these sources.
     Units { sources: Sources, to: PathBuf, apply: bool },
 }
 
@@ -122,9 +120,7 @@ fn interpret(
         }
         Some(Subcommand::StartChild(child)) => return Ok(Invocation::StartChild(child.into())),
         Some(Subcommand::RunServer(server)) => {
-            return run_server::assignment(server)
-                .map(Invocation::RunServer)
-                .map_err(|(kind, text)| clap::Error::raw(kind, text));
+            return run_server::assignment(server).map(Invocation::RunServer);
         }
         Some(Subcommand::Check(check)) => check_command(check, environment)?,
         Some(Subcommand::Lock(lock)) => Command::Query(lock_query(lock, environment)?),
@@ -133,39 +129,23 @@ fn interpret(
         Some(Subcommand::Units(UnitsArguments { config, to, apply })) => {
             Command::Units { sources: files(config), to, apply }
         }
-        Some(Subcommand::Tools(tools)) => Command::Query(tools_query(tools, environment)?),
+        Some(Subcommand::Tools(ToolsArguments { query, target })) => {
+            let target = target_of(target, query.server.as_deref(), environment)?;
+            Command::Query(QueryCommand { target, query: Query::Tools(query) })
+        }
         Some(Subcommand::Call(call)) => Command::Query(call_query(call, environment)?),
-        Some(Subcommand::OpenApi(openapi)) => Command::Query(openapi_query(openapi, environment)?),
+        Some(Subcommand::OpenApi(OpenApiArguments { server, target })) => {
+            let target = target_of(target, server.as_deref(), environment)?;
+            Command::Query(QueryCommand { target, query: Query::OpenApi { server } })
+        }
         Some(Subcommand::Plan(plan)) => plan_command(plan, &environment)?,
     };
     Ok(Invocation::Command(Box::new(command)))
 }
 
-/// Runs `command`, and writes to the standard error what went wrong; gives the exit code.
+/// Runs `command`, and writes its error to the standard error; gives the exit code.
 pub fn run_command(command: Command) -> u8 {
-    let output = Output::standard();
-    let outcome = match command {
-        Command::Check(sources) => {
-            check::run(&sources, &mut io::stdout(), &mut io::stderr()).map_err(CommandError::from)
-        }
-        Command::CheckLock(sources, query) => {
-            match check::run(&sources, &mut io::stdout(), &mut io::stderr()) {
-                Ok(exit::SUCCESS) => query.run(output),
-                done => done.map_err(CommandError::from),
-            }
-        }
-        Command::Query(query) => query.run(output),
-        Command::Compare { old, new, options } => plan::compare(&old, &new, options, output),
-        Command::Schema => output
-            .json(config::schema().to_string().as_bytes())
-            .map(|()| exit::SUCCESS)
-            .map_err(CommandError::from),
-        Command::Completions(shell) => {
-            output.text(&completions::script(shell)).map(|()| exit::SUCCESS).map_err(CommandError::from)
-        }
-        Command::Units { sources, to, apply } => units::run(sources, &to, apply, output),
-    };
-    outcome.unwrap_or_else(|error| {
+    execute(command, Output::standard()).unwrap_or_else(|error| {
         match &error {
             // The blocks of a configuration's problems begin with `error:` themselves.
             CommandError::Configuration(problems) => eprintln!("{}", output::shown(problems)),
@@ -178,22 +158,32 @@ pub fn run_command(command: Command) -> u8 {
     })
 }
 
-/// Files alone: the verdict on them holds wherever they are taken.
-fn files(files: Vec<PathBuf>) -> Sources {
-    Sources { purpose: Purpose::Check, files, ..Sources::default() }
+fn execute(command: Command, output: Output) -> Result<u8, CommandError> {
+    match command {
+        Command::Check(sources) => Ok(check::run(&sources, &mut io::stdout(), &mut io::stderr())?),
+        Command::CheckLock(sources, query) => {
+            match check::run(&sources, &mut io::stdout(), &mut io::stderr())? {
+                exit::SUCCESS => query.run(output),
+                code => Ok(code),
+            }
+        }
+        Command::Query(query) => query.run(output),
+        Command::Compare { old, new, options } => plan::compare(&old, &new, options, output),
+        Command::Schema => {
+            output.json(config::schema().to_string().as_bytes())?;
+            Ok(exit::SUCCESS)
+        }
+        Command::Completions(shell) => {
+            output.text(&completions::script(shell))?;
+            Ok(exit::SUCCESS)
+        }
+        Command::Units { sources, to, apply } => units::run(sources, &to, apply, output),
+    }
 }
 
-fn tools_query(
-    tools: ToolsArguments,
-    environment: Vec<(String, String)>,
-) -> Result<QueryCommand, clap::Error> {
-    let target = QueryTarget::new(tools.target, environment)?;
-    no_name_beside_a_command(&target, tools.server.as_deref())?;
-    let is_command = target.is_command();
-    Ok(QueryCommand {
-        target,
-        query: Query::Tools(ToolsQuery { server: tools.server, json: tools.json, is_command }),
-    })
+/// Files alone: the verdict on them must not depend on the environment.
+fn files(files: Vec<PathBuf>) -> Sources {
+    Sources { purpose: Purpose::Check, files, ..Sources::default() }
 }
 
 fn check_command(check: CheckArguments, environment: Vec<(String, String)>) -> Result<Command, clap::Error> {
@@ -210,25 +200,20 @@ fn check_command(check: CheckArguments, environment: Vec<(String, String)>) -> R
 
 fn lock_query(lock: LockArguments, environment: Vec<(String, String)>) -> Result<QueryCommand, clap::Error> {
     let LockArguments { server, file, target } = lock;
-    let target = QueryTarget::new(target, environment)?;
-    no_name_beside_a_command(&target, server.as_deref())?;
-    let task = LockTask { server, file, writes: true };
-    Ok(QueryCommand { target: target.without_lock(), query: Query::Lock(task) })
+    let target = target_of(target, server.as_deref(), environment)?.without_lock();
+    Ok(QueryCommand { target, query: Query::Lock(LockTask { server, file, writes: true }) })
 }
 
-fn openapi_query(
-    openapi: OpenApiArguments,
+/// The target of a command that takes the name of a `server`.
+fn target_of(
+    arguments: TargetArguments,
+    server: Option<&str>,
     environment: Vec<(String, String)>,
-) -> Result<QueryCommand, clap::Error> {
-    let target = QueryTarget::new(openapi.target, environment)?;
-    no_name_beside_a_command(&target, openapi.server.as_deref())?;
-    Ok(QueryCommand { target, query: Query::OpenApi { server: openapi.server } })
-}
-
-fn no_name_beside_a_command(target: &QueryTarget, server: Option<&str>) -> Result<(), clap::Error> {
+) -> Result<QueryTarget, clap::Error> {
+    let target = QueryTarget::new(arguments, environment)?;
     match server.filter(|_| target.is_command()) {
         Some(_) => Err(usage("what follows `--` is the only server: leave the name of a SERVER out")),
-        None => Ok(()),
+        None => Ok(target),
     }
 }
 
@@ -244,8 +229,7 @@ fn call_query(call: CallArguments, environment: Vec<(String, String)>) -> Result
 }
 
 fn plan_command(plan: PlanArguments, environment: &[(String, String)]) -> Result<Command, clap::Error> {
-    let PlanArguments { config, against, exit_code, json, gateway } = plan;
-    let options = PlanOptions { json, exit_code };
+    let PlanArguments { config, against, options, gateway } = plan;
     if !config.is_empty() {
         return Ok(Command::Compare { old: files(against), new: files(config), options });
     }
@@ -294,8 +278,7 @@ fn serve_sources(
 
 fn overrides(serve: &ServeArguments) -> Overrides {
     let mut overrides = Overrides::default();
-    let path =
-        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
     overrides.set("host", "--host", serve.host.clone());
     overrides.set("port", "--port", serve.port);
     overrides.set("apiKey", "--api-key", serve.api_key.clone());

@@ -51,7 +51,7 @@ impl Generation {
         upstream_set: &UpstreamSet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
-        keys.connect(upstream_set.issuers());
+        keys.connect(&upstream_set.issuers);
         let keys = Arc::new(keys);
         HostRule::new(&config.listen, keys.is_open())?;
         let config = Arc::new(config);
@@ -60,7 +60,7 @@ impl Generation {
             None => upstream_set.reconcile(&config, &Plan::default(), &[]),
         };
         let shown = before.map(|(before, _)| Guard::into_inner(before.catalog_builder.catalog()));
-        let (all, of_all, changes) = (config.clone(), upstreams.clone(), upstream_set.changes().clone());
+        let (all, of_all, changes) = (config.clone(), upstreams.clone(), upstream_set.changes.clone());
         let scope_count = keys.scope_count();
         // A server whose rules have changed has all of its tools taken into the catalog anew.
         let first = move || {
@@ -75,18 +75,18 @@ impl Generation {
             configuration,
             limits.clone(),
             Lasting {
-                metrics: upstream_set.metrics().clone(),
-                audit: upstream_set.audit().cloned(),
-                closing: upstream_set.closing().clone(),
-                results: upstream_set.results().clone(),
+                metrics: upstream_set.shared.metrics.clone(),
+                audit: upstream_set.audit.clone(),
+                closing: upstream_set.closing.clone(),
+                results: upstream_set.shared.results.clone(),
             },
         ));
         let keyless = keys.is_open();
         let room = BodyBudget::new(&config.limits);
-        let shared = upstream_set.mcp().clone();
+        let shared = upstream_set.mcp.clone();
         let mcp = Arc::new(Mcp::new(gateway.clone(), keys.clone(), config.clone(), room.clone(), shared));
-        let oauth = upstream_set.oauth().clone();
-        let metrics = upstream_set.metrics().http().clone();
+        let oauth = upstream_set.shared.oauth.clone();
+        let metrics = upstream_set.shared.metrics.http().clone();
         let router = Router::new(Rooms {
             mcp: mcp.clone(),
             openai: Arc::new(OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone())),
@@ -98,7 +98,7 @@ impl Generation {
             metrics: metrics.clone(),
         });
         let edge = Edge::new(router, &config.listen, keyless)?.counted_with(metrics);
-        let ended = upstream_set.stop().child_token();
+        let ended = upstream_set.stop.child_token();
         let served =
             Served { edge, options: ServeOptions::from(&config.limits), ended: ended.clone().drop_guard() };
         Ok((Self { config, upstreams, catalog_builder, mcp, limits, ended }, served))
@@ -106,10 +106,10 @@ impl Generation {
 
     /// Starts the servers that `before` does not run already, and keeps the catalog up to date.
     pub fn start(&self, before: Option<&Self>, upstream_set: &UpstreamSet) {
-        upstream_set.metrics().http().limit_connections(self.config.limits.connections);
+        upstream_set.shared.metrics.http().limit_connections(self.config.limits.connections);
         upstream_set.set_servers(self.upstreams.clone());
-        upstream_set.tasks().spawn(self.catalog_builder.clone().run(self.ended.clone()));
-        upstream_set.mcp().serve(self.mcp.clone());
+        upstream_set.tasks.spawn(self.catalog_builder.clone().run(self.ended.clone()));
+        upstream_set.mcp.serve(self.mcp.clone());
         for upstream in &self.upstreams {
             if !before.is_some_and(|before| before.uses(upstream)) {
                 upstream_set.start(upstream.clone());

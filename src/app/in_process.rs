@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::AppError;
 use super::generation::Generation;
-use super::upstream_set::UpstreamSet;
+use super::upstream_set::{self, SERVERS_END, UpstreamSet};
 use crate::catalog::Namespace;
 use crate::config::{AuthConfig, Config, Sources, TransportConfig};
 use crate::gateway::Configuration;
@@ -55,7 +55,7 @@ impl InProcessGateway {
             });
             config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
         }
-        let upstream_set = UpstreamSet::new(&config.limits, None, CancellationToken::new());
+        let upstream_set = UpstreamSet::new(&config.limits, None, None, CancellationToken::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::new(&config.auth, None, &namespace)?;
@@ -67,11 +67,7 @@ impl InProcessGateway {
 
     /// Waits until the first try of each server has ended, well or not; `limits.startTimeout` bounds each.
     pub async fn settled(&self) {
-        for upstream in &self.generation.upstreams {
-            let mut state = upstream.watch();
-            // The sender lives in the upstream, which is held here.
-            let _never_closed = state.wait_for(|state| state.is_settled()).await;
-        }
+        upstream_set::settled(&self.generation.upstreams).await;
     }
 
     /// Answers one request as a port would.
@@ -89,8 +85,7 @@ impl InProcessGateway {
     /// Ends the servers and waits for it; `shutdown` may cut the waiting short.
     pub async fn end(self, shutdown: &Shutdown) {
         drop(self.served);
-        let limit = super::upstream_set::SERVERS_END;
-        if shutdown.drain(limit, self.upstream_set.end()).await.is_none() {
+        if shutdown.drain(SERVERS_END, self.upstream_set.end()).await.is_none() {
             tracing::warn!("some servers did not end in time; their processes are killed");
         }
     }

@@ -43,13 +43,13 @@ impl Reloader {
         while stop.run_until_cancelled(wanted.notified()).await.is_some() {
             tracing::info!("reloading the configuration");
             self.reloads.begun();
-            if let Some(audit) = self.upstream_set.audit() {
+            if let Some(audit) = &self.upstream_set.audit {
                 audit.reopen();
             }
             // Files may take their time, and the end does not wait for them.
             let reloading = async { (self.reload().await, self.renew_certificate().await) };
             let Some((reloaded, renewed)) = stop.run_until_cancelled(reloading).await else { return };
-            self.upstream_set.metrics().reloaded(reloaded.is_ok() && renewed.is_ok());
+            self.upstream_set.shared.metrics.reloaded(reloaded.is_ok() && renewed.is_ok());
             if let Err(problem) = &renewed {
                 tracing::error!("{problem}; the certificate from before is served");
             }
@@ -98,7 +98,7 @@ impl Reloader {
             return Ok(());
         };
         if certificate.renew(files).await.map_err(|error| error.to_string())? {
-            self.upstream_set.metrics().serves_certificate(certificate.expires());
+            self.upstream_set.shared.metrics.serves_certificate(certificate.expires());
             tracing::info!("new connections get the new TLS certificate");
         }
         Ok(())

@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::status_line::StatusLine;
-use crate::config::environment;
 use crate::shutdown::Shutdown;
 use crate::systemd::liveness::liveness;
 use crate::systemd::{LivenessResponder, Notifier, Probe, Watchdog, watchdog_interval};
@@ -24,7 +23,8 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Notifies the service manager of the gateway's state.
 #[derive(Debug)]
 pub struct ServiceManager {
-    reloads: Reloads,
+    /// Announces reloads.
+    pub reloads: Reloads,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
     watchdog: Option<Watchdog>,
@@ -54,19 +54,12 @@ impl Reloads {
 }
 
 impl ServiceManager {
-    /// Starts the notifications. `servers` gives the servers of the moment, of which `changes` announces every change;
-    /// `ending` is how long the gateway takes to stop at most. READY is sent when the accept loop answers its
-    /// first [`LivenessResponder`], which is the caller's to hand to the loop. Needs a tokio runtime.
+    /// Starts the notifications, inside a tokio runtime.
+    ///
+    /// `servers` gives the servers of the moment, of which `changes` announces every change; `ending` is the longest time
+    /// that the gateway takes to stop. READY is sent when the accept loop first answers by the [`LivenessResponder`],
+    /// which the caller hands to the loop.
     pub fn start(
-        servers: impl Fn() -> Vec<Arc<Upstream>> + Send + 'static,
-        changes: &Changes,
-        shutdown: Shutdown,
-        ending: Duration,
-    ) -> (Self, LivenessResponder) {
-        Self::with_notifier(Notifier::new(environment::notify_socket()), servers, changes, shutdown, ending)
-    }
-
-    fn with_notifier(
         notifier: Notifier,
         servers: impl Fn() -> Vec<Arc<Upstream>> + Send + 'static,
         changes: &Changes,
@@ -94,11 +87,6 @@ impl ServiceManager {
         (Self { reloads, stop, task, watchdog }, responder)
     }
 
-    /// The handle by which a reload is announced.
-    pub fn reloads(&self) -> &Reloads {
-        &self.reloads
-    }
-
     /// Ends the task and the watchdog's thread, and returns when they have.
     pub async fn end(mut self) {
         self.stop.cancel();
@@ -114,12 +102,13 @@ impl ServiceManager {
     }
 }
 
-/// The feeding thread, when the service manager watches. A gateway that cannot be watched still serves.
+/// Starts the feeding thread, when the service manager asks for it. Without the thread, the gateway still serves.
 fn watchdog(notifier: &Notifier, probe: Probe) -> Option<Watchdog> {
     let interval = watchdog_interval().filter(|_| notifier.is_wanted())?;
-    match Watchdog::start(interval, notifier.clone(), probe, Handle::current()) {
+    let (period, notifier) = (interval / 3, notifier.clone());
+    match Watchdog::start(period, move || notifier.alive(), probe, Handle::current()) {
         Ok(watchdog) => {
-            tracing::debug!("the watchdog of the service manager is fed every {:?}", interval / 3);
+            tracing::debug!("the watchdog of the service manager is fed every {period:?}");
             Some(watchdog)
         }
         Err(error) => {
@@ -212,33 +201,28 @@ mod tests {
         );
         let shutdown = Shutdown::new();
         let servers = move || vec![server.clone()];
-        let (manager, mut responder) = ServiceManager::with_notifier(
-            notifier,
-            servers,
-            &changes,
-            shutdown.clone(),
-            Duration::from_secs(1),
-        );
+        let (manager, mut responder) =
+            ServiceManager::start(notifier, servers, &changes, shutdown.clone(), Duration::from_secs(1));
         let early = tokio::time::timeout(Duration::from_millis(50), socket.readable()).await;
         assert!(early.is_err(), "told before the accept loop has turned");
         responder.respond().await;
         assert_eq!(received(&socket).await, "READY=1\nSTATUS=0 of 1 servers ready; time: starting\n");
 
-        manager.reloads().begun();
+        manager.reloads.begun();
         let begun = received(&socket).await;
         assert!(
             begun.starts_with("RELOADING=1\nMONOTONIC_USEC=") && begun.ends_with("STATUS=reloading\n"),
             "{begun}"
         );
-        manager.reloads().ended(Some("line 3 is wrong"));
+        manager.reloads.ended(Some("line 3 is wrong"));
         assert_eq!(received(&socket).await, "READY=1\nSTATUS=the last reload failed: line 3 is wrong\n");
         let expected =
             "STATUS=0 of 1 servers ready; the last reload failed: line 3 is wrong; time: starting\n";
         assert_eq!(received(&socket).await, expected);
 
         // A good one takes the note away, also where the servers are as they were before.
-        manager.reloads().begun();
-        manager.reloads().ended(None);
+        manager.reloads.begun();
+        manager.reloads.ended(None);
         assert!(received(&socket).await.starts_with("RELOADING=1\n"));
         assert_eq!(received(&socket).await, "READY=1\nSTATUS=reloaded\n");
         assert_eq!(received(&socket).await, "STATUS=0 of 1 servers ready; time: starting\n");

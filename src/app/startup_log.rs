@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::status_line::StatusLine;
+use super::upstream_set::settled;
 use crate::config::{Config, TransportConfig};
 use crate::http::Listener;
 use crate::upstream::Upstream;
@@ -49,14 +50,7 @@ pub fn address(config: &Config, listener: &Listener, activated: bool) {
 /// Logs a summary once the first try of every server has ended, well or not.
 pub async fn servers(upstreams: Vec<Arc<Upstream>>, stop: CancellationToken) {
     let began = Instant::now();
-    let outcomes = async {
-        for upstream in &upstreams {
-            let mut state = upstream.watch();
-            // The sender lives in the upstream, which is held here.
-            let _never_closed = state.wait_for(|state| state.is_settled()).await;
-        }
-    };
-    if upstreams.is_empty() || stop.run_until_cancelled(outcomes).await.is_none() {
+    if upstreams.is_empty() || stop.run_until_cancelled(settled(&upstreams)).await.is_none() {
         return;
     }
     let line =

@@ -33,37 +33,47 @@ pub const SERVERS_END: Duration = Duration::from_secs(10);
 /// Owns the tasks of all servers.
 #[derive(Debug)]
 pub struct UpstreamSet {
-    context: Arc<UpstreamContext>,
-    changes: Arc<Changes>,
+    pub shared: Arc<UpstreamContext>,
+    /// Signals each change of a server's state or tools.
+    pub changes: Arc<Changes>,
     /// The processes that serve one caller each.
     processes: Arc<Processes>,
     state_dir: Option<PathBuf>,
     file_lock: FileLock,
-    tasks: TaskTracker,
+    /// The tasks that end with the servers.
+    pub tasks: TaskTracker,
     /// Calls that go on without their clients; they end when the gateway begins to stop.
     calls: TaskTracker,
-    stop: CancellationToken,
+    /// Ends everything that belongs to the servers.
+    pub stop: CancellationToken,
     /// The state of MCP sessions, which outlives configurations.
-    mcp: Arc<mcp::SharedState>,
+    pub mcp: Arc<mcp::SharedState>,
     /// The servers of the configuration that is served now.
     current: ArcSwap<Vec<Arc<Upstream>>>,
-    audit: Option<Arc<Audit>>,
+    /// The audit trail of all calls.
+    pub audit: Option<Arc<Audit>>,
+    /// Cancelled when the gateway begins to stop.
+    pub closing: Arc<CancellationToken>,
     /// The issuers of users, with the keys that were read of them.
-    issuers: IssuerRegistry,
-    closing: Arc<CancellationToken>,
+    pub issuers: IssuerRegistry,
 }
 
 impl UpstreamSet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
     /// `closing` is cancelled when the gateway begins to stop.
-    pub fn new(limits: &LimitsConfig, state_dir: Option<PathBuf>, closing: CancellationToken) -> Self {
+    pub fn new(
+        limits: &LimitsConfig,
+        state_dir: Option<PathBuf>,
+        audit: Option<Arc<Audit>>,
+        closing: CancellationToken,
+    ) -> Self {
         let (clients, file_lock) =
             (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), FileLock::default());
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), file_lock.clone()));
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
             issuers: IssuerRegistry::new(clients.clone()),
-            context: Arc::new(UpstreamContext {
+            shared: Arc::new(UpstreamContext {
                 clients,
                 oauth,
                 limits: ArcSwap::from_pointee(limits.clone()),
@@ -81,27 +91,8 @@ impl UpstreamSet {
             calls,
             stop: CancellationToken::new(),
             current: ArcSwap::default(),
-            audit: None,
+            audit,
         }
-    }
-
-    /// The same with an audit trail of all calls.
-    #[must_use]
-    pub fn audited(self, audit: Option<Arc<Audit>>) -> Self {
-        Self { audit, ..self }
-    }
-
-    /// Cancelled when the gateway begins to stop.
-    pub fn closing(&self) -> &Arc<CancellationToken> {
-        &self.closing
-    }
-
-    pub fn issuers(&self) -> &IssuerRegistry {
-        &self.issuers
-    }
-
-    pub fn audit(&self) -> Option<&Arc<Audit>> {
-        self.audit.as_ref()
     }
 
     /// The servers of the configuration that is served now.
@@ -115,49 +106,18 @@ impl UpstreamSet {
         self.changes.signal();
     }
 
-    /// Signals each change of a server's state or tools.
-    pub fn changes(&self) -> &Arc<Changes> {
-        &self.changes
-    }
-
-    pub fn mcp(&self) -> &Arc<mcp::SharedState> {
-        &self.mcp
-    }
-
-    /// The memory that large results share.
-    pub fn results(&self) -> &MemoryBudget {
-        &self.context.results
-    }
-
-    pub fn oauth(&self) -> &Arc<OAuth> {
-        &self.context.oauth
-    }
-
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.context.metrics
-    }
-
-    /// Ends everything that belongs to the servers.
-    pub fn stop(&self) -> &CancellationToken {
-        &self.stop
-    }
-
-    /// The tasks that end with the servers.
-    pub fn tasks(&self) -> &TaskTracker {
-        &self.tasks
-    }
-
     /// The servers of `config` in its order: kept ones of `running`, and new ones that are not started.
     ///
     /// Changed rules are taken up at once.
     pub fn reconcile(&self, config: &Config, plan: &Plan, running: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
         let shares = config.shares();
         self.processes.share(shares.processes());
-        self.context.limits.store(Arc::new(config.limits.clone()));
-        self.context.results.resize(config.limits.results_bytes, config.limits.result_bytes);
-        self.oauth().set_public_url(config.listen.public_url.as_deref());
-        let of_config = config.servers.iter().filter(|server| has_upstream(server));
-        of_config
+        self.shared.limits.store(Arc::new(config.limits.clone()));
+        self.shared.results.resize(config.limits.results_bytes, config.limits.result_bytes);
+        self.shared.oauth.set_public_url(config.listen.public_url.as_deref());
+        let has_upstream = |server: &&ServerConfig| !matches!(server.transport, TransportConfig::Gateway);
+        let entries = config.servers.iter().filter(has_upstream);
+        entries
             .map(|server| {
                 let known = running.iter().find(|known| *known.name() == server.name);
                 let upstream = match (plan.action(&server.name), known) {
@@ -172,7 +132,7 @@ impl UpstreamSet {
                             server.clone(),
                             changes,
                             stop,
-                            self.oauth(),
+                            &self.shared.oauth,
                             &self.processes,
                             known.map(|known| &**known),
                         )
@@ -189,7 +149,7 @@ impl UpstreamSet {
         let directory = self.state_dir.as_deref();
         let kept = directory
             .map(|directory| ToolCache::new(directory, &upstream.config(), Arc::clone(&self.file_lock)));
-        self.tasks.spawn(supervise(upstream, self.context.clone(), kept));
+        self.tasks.spawn(supervise(upstream, self.shared.clone(), kept));
     }
 
     /// Ends `upstreams` once every token of `callers` is cancelled, or after `limit`, which cuts calls.
@@ -211,20 +171,25 @@ impl UpstreamSet {
 
     /// Ends all servers, and waits for it.
     pub async fn end(&self) {
-        // Their servers hear of it before they end.
+        // A server learns that its call was cancelled before the server itself ends.
         self.calls.close();
         if tokio::time::timeout(CALLS_END, self.calls.wait()).await.is_err() {
             tracing::debug!("calls without a client did not end in time; they end with their servers");
         }
         self.stop.cancel();
         self.tasks.close();
-        let ended = async { tokio::join!(self.tasks.wait(), self.oauth().end()) };
+        let ended = async { tokio::join!(self.tasks.wait(), self.shared.oauth.end()) };
         if tokio::time::timeout(SERVERS_END, ended).await.is_err() {
             tracing::warn!("some servers did not end in time; their processes are killed with the gateway");
         }
     }
 }
 
-fn has_upstream(server: &ServerConfig) -> bool {
-    !matches!(server.transport, TransportConfig::Gateway)
+/// Waits until the first try of each server has ended, well or not.
+pub async fn settled(upstreams: &[Arc<Upstream>]) {
+    for upstream in upstreams {
+        let mut state = upstream.watch();
+        // The sender lives in the upstream, which is held here.
+        let _never_closed = state.wait_for(|state| state.is_settled()).await;
+    }
 }

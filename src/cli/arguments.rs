@@ -11,7 +11,7 @@ use super::run_server::RunServerArguments;
 use crate::upstream::transport::child::launch::{self, StartChild};
 pub(super) use operator::{
     CallArguments, CheckArguments, CompletionsArguments, GatewayArguments, LockArguments, OpenApiArguments,
-    PlanArguments, SchemaArguments, TargetArguments, ToolsArguments, UnitsArguments,
+    PlanArguments, PlanOptions, SchemaArguments, TargetArguments, ToolsArguments, ToolsQuery, UnitsArguments,
 };
 
 const EXAMPLES: &str = "\

@@ -62,7 +62,7 @@ async fn ask(
     call: &CallQuery,
     arguments: Bytes,
 ) -> Result<GatewayResponse, CommandError> {
-    let path = client.root().path(call.server.as_deref(), &call.tool);
+    let path = client.root.path(call.server.as_deref(), &call.tool);
     let accept = if call.raw { CALL_RESULT } else { JSON };
     client.send(GatewayRequest::call(path, accept, arguments)).await
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::exit;
+use super::output::counted;
 use crate::config::{self, Config, ConfigProblem, Severity, Sources, TransportConfig};
 
 /// Checks what `sources` name; problems go to `problems_to`, the verdict on a good one to `verdict_to`.
@@ -41,12 +42,8 @@ pub fn print(problems: &[ConfigProblem], to: &mut impl Write) -> io::Result<()> 
 fn summary(config: &Config) -> String {
     let described = config.servers.iter().map(|server| {
         let transport = match &server.transport {
-            TransportConfig::Stdio(_) => "stdio",
-            TransportConfig::StreamableHttp(_) => "streamable-http",
-            TransportConfig::Sse(_) => "sse",
-            TransportConfig::Http(_) => "http",
-            TransportConfig::Socket(_) => "socket",
             TransportConfig::Gateway => "built in",
+            other => other.name(),
         };
         let state = if server.disabled { ", disabled" } else { "" };
         format!("{} ({transport}{state})", server.name)
@@ -54,9 +51,4 @@ fn summary(config: &Config) -> String {
     let list = described.collect::<Vec<_>>().join(", ");
     let separator = if list.is_empty() { "" } else { ": " };
     format!("ok: {}{separator}{list}", counted(config.servers.len(), "server"))
-}
-
-fn counted(count: usize, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
 }

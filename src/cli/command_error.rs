@@ -3,11 +3,12 @@
 use std::io;
 
 use super::exit;
+use crate::config::Problem;
 
 /// Why a command failed; its text is for the standard error.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// What was typed cannot be meant.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -19,6 +20,13 @@ pub enum CommandError {
     Interrupted,
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
+}
+
+impl From<Vec<Problem>> for CommandError {
+    fn from(problems: Vec<Problem>) -> Self {
+        let blocks: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Self::Configuration(blocks.join("\n"))
+    }
 }
 
 impl CommandError {

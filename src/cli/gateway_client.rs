@@ -21,7 +21,7 @@ pub struct GatewayClient {
     backend: Backend,
     /// Where the gateway's own paths start; empty, or without a slash at the end.
     base: String,
-    root: ToolRoot,
+    pub root: ToolRoot,
 }
 
 /// Where the tools are.
@@ -39,7 +39,7 @@ enum Backend {
 }
 
 impl GatewayClient {
-    /// The door to a running gateway. Nothing is sent yet.
+    /// The client of a running gateway. Nothing is sent yet.
     ///
     /// # Errors
     ///
@@ -101,10 +101,6 @@ impl GatewayClient {
         matches!(self.backend, Backend::Remote(_))
     }
 
-    pub fn root(&self) -> &ToolRoot {
-        &self.root
-    }
-
     /// A path of the gateway itself, such as `servers`.
     pub fn own_path(&self, name: &str) -> String {
         format!("{}/{name}", self.base)
@@ -155,7 +151,7 @@ impl GatewayClient {
     /// What a failed answer means, for the operator.
     pub fn failure(&self, answer: &GatewayResponse) -> CommandError {
         let key = match &self.backend {
-            Backend::Remote(remote) => remote.key_source(),
+            Backend::Remote(remote) => remote.key_source,
             Backend::InProcess(_) => None,
         };
         CommandError::Failed(messages::failure(answer, &self.name(), key))
@@ -180,7 +176,7 @@ impl GatewayClient {
     /// What the gateway is called in messages.
     pub fn name(&self) -> String {
         match &self.backend {
-            Backend::Remote(remote) => format!("{}{}", remote.origin(), self.base),
+            Backend::Remote(remote) => format!("{}{}", remote.origin, self.base),
             Backend::InProcess(_) => "this process".to_owned(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::command_error::CommandError;
 use super::gateway_client::GatewayClient;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::replace::replace;
 use super::{exit, messages};
 use crate::catalog::drift::{self, Drift, shown};
@@ -74,7 +74,9 @@ pub async fn run(client: &GatewayClient, task: &LockTask, output: Output) -> Res
     new.extend(told.servers.into_iter().filter(|(server, _)| is_meant(server)));
     let changes = changes(&kept, &new);
     if task.writes {
-        write(file, ToolsLock::new(new.clone()).text().as_bytes())?;
+        replace(file, ToolsLock::new(new.clone()).text().as_bytes()).map_err(|error| {
+            CommandError::Failed(format!("{} cannot be written: {error}", file.display()))
+        })?;
     }
     let mut text: String = gone.keys().map(|server| format!("{}: {GONE}\n", shown(server))).collect();
     if is_first {
@@ -114,10 +116,6 @@ fn verdict(differing: usize, is_first: bool, writes: bool) -> String {
     }
 }
 
-fn counted(count: usize, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Writes which of the servers that are meant did not answer, and what holds for them. Gives whether all did.
 fn complain(told: &LockStatus, old: &BTreeMap<String, ServerLock>, is_meant: impl Fn(&str) -> bool) -> bool {
     let mut complete = true;
@@ -149,9 +147,4 @@ fn changes<'a>(
         drift::between(old, new).into_iter().map(|drift| (server.as_str(), drift)).collect::<Vec<_>>()
     };
     servers.into_iter().flat_map(of_server).collect()
-}
-
-fn write(file: &Path, text: &[u8]) -> Result<(), CommandError> {
-    let written = replace(file, text);
-    written.map_err(|error| CommandError::Failed(format!("{} cannot be written: {error}", file.display())))
 }

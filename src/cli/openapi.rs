@@ -40,8 +40,8 @@ pub async fn run(
 }
 
 async fn ask(client: &GatewayClient, server: Option<&str>) -> Result<GatewayResponse, CommandError> {
-    let path = match (client.root(), server) {
-        (ToolRoot::Servers(_), Some(server)) => client.root().path(Some(server), "openapi.json"),
+    let path = match (&client.root, server) {
+        (ToolRoot::Servers(_), Some(server)) => client.root.path(Some(server), "openapi.json"),
         _ => client.own_path("openapi.json"),
     };
     client.send(GatewayRequest::get(path)).await

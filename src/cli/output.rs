@@ -133,6 +133,12 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
+/// A number of things: `1 tool`, `2 tools`.
+pub fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 /// As [`shown`], on one line.
 pub fn on_one_line(text: &str) -> String {
     shown(text).split_whitespace().collect::<Vec<_>>().join(" ")

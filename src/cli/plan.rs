@@ -1,20 +1,13 @@
-//! `mcpo plan`: what a reload would change, of a running gateway or between two files.
+//! `mcpo plan`: the changes that a reload would make, of a running gateway or between two files.
 
 use serde_json::{Value, json};
 
+use super::arguments::PlanOptions;
 use super::command_error::CommandError;
 use super::gateway_client::GatewayClient;
 use super::output::{Output, shown};
-use super::{check, exit, messages};
-use crate::config::{self, Config, Plan, Sources};
-
-/// How a plan is shown.
-#[derive(Debug, Clone, Copy)]
-pub struct PlanOptions {
-    pub json: bool,
-    /// Changes have an exit code of their own.
-    pub exit_code: bool,
-}
+use super::{exit, messages};
+use crate::config::{self, Plan, Sources};
 
 /// Compares the configurations of two sets of files; gives the exit code.
 ///
@@ -27,27 +20,14 @@ pub fn compare(
     options: PlanOptions,
     output: Output,
 ) -> Result<u8, CommandError> {
-    let (old, new) = (load(old), load(new));
-    let (old, new) = match (old, new) {
-        (Ok(old), Ok(new)) => (old, new),
+    let plan = match (config::load(old), config::load(new)) {
+        (Ok(old), Ok(new)) => Plan::between(&old.config, &new.config, &[]),
         (old, new) => {
-            let texts: Vec<String> = [old.err(), new.err()].into_iter().flatten().collect();
-            return Err(CommandError::Configuration(texts.join("\n")));
+            let problems = [old.err(), new.err()].into_iter().flatten().flatten();
+            return Err(problems.collect::<Vec<_>>().into());
         }
     };
-    let plan = Plan::between(&old, &new, &[]);
     show(&plan.to_string(), &json!(plan), !plan.is_empty(), options, output)
-}
-
-fn load(sources: &Sources) -> Result<Config, String> {
-    match config::load(sources) {
-        Ok(loaded) => Ok(loaded.config),
-        Err(problems) => {
-            let mut text = Vec::new();
-            check::print(&problems, &mut text).expect("memory can be written");
-            Err(String::from_utf8_lossy(&text).trim_end().to_owned())
-        }
-    }
 }
 
 /// Asks the running gateway; gives the exit code.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::arguments::{PlanOptions, ToolsQuery};
 use super::call::{self, CallQuery};
 use super::command_error::CommandError;
 use super::gateway_client::GatewayClient;
 use super::lock::{self, LockTask};
 use super::output::Output;
-use super::plan::{self, PlanOptions};
+
 use super::target::{InProcess, QueryTarget};
-use super::tools::{self, ToolsQuery};
-use super::{check, openapi};
-use crate::config::{self, Loaded};
+
+use super::{check, openapi, plan, tools};
+use crate::config;
 use crate::shutdown::{Shutdown, Signals};
 use crate::telemetry::{LogOutput, Telemetry};
 
@@ -75,7 +76,7 @@ impl QueryRun {
     async fn send(&self, client: &mut GatewayClient) -> Result<u8, CommandError> {
         let Self { query, arguments, is_command, output } = self;
         match query {
-            Query::Tools(query) => tools::run(client, query, *output).await,
+            Query::Tools(query) => tools::run(client, query, *is_command, *output).await,
             Query::Call(call) => call::run(client, call, arguments.clone(), *output).await,
             Query::OpenApi { server } => openapi::run(client, server.as_deref(), *is_command, *output).await,
             Query::Plan(options) => plan::run(client, *options, *output).await,
@@ -85,7 +86,7 @@ impl QueryRun {
 
     /// Asks servers that live as long as the query takes.
     async fn in_process(mut self, in_process: InProcess) -> Result<u8, CommandError> {
-        let loaded = load(&in_process)?;
+        let loaded = config::load(&in_process.sources)?;
         if let Query::Lock(task) = &mut self.query {
             task.file = task.file.take().or_else(|| loaded.config.lock_file.clone());
         }
@@ -123,12 +124,4 @@ impl QueryRun {
             Query::Plan(_) => None,
         }
     }
-}
-
-/// Reads the configuration. Every problem of it is one error.
-fn load(in_process: &InProcess) -> Result<Loaded, CommandError> {
-    config::load(&in_process.sources).map_err(|problems| {
-        let blocks: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        CommandError::Configuration(blocks.join("\n"))
-    })
 }

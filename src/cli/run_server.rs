@@ -1,12 +1,12 @@
-//! `mcpo run-server`: reads its command line, and runs it in the form that a unit needs.
+//! `mcpo run-server`: reads its command line, and runs the server in the form that a unit needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use clap::error::ErrorKind;
 
 use super::exit;
+use super::usage::usage;
 use crate::app::run_server::{self, Assignment, Isolation};
 use crate::config::{SecretText, ServerName, StdioConfig, environment};
 use crate::telemetry::{LogOutput, Telemetry};
@@ -23,14 +23,14 @@ Example, of a unit:
   ExecStart=mcpo run-server --secret TOKEN=token -- mcp-server-time")]
 pub(super) struct RunServerArguments {
     /// Name of the server in the log [default: the name of the command]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = ServerName::new)]
+    name: Option<ServerName>,
     /// Give the credential CREDENTIAL (LoadCredential= of the unit) to the server as VARIABLE; repeatable
-    #[arg(long, value_name = "VARIABLE=CREDENTIAL")]
-    secret: Vec<String>,
+    #[arg(long, value_name = "VARIABLE=CREDENTIAL", value_parser = credential)]
+    secret: Vec<SecretVariable>,
     /// Give PATH, a file with a secret (`%d/CREDENTIAL` in a unit), to the server as VARIABLE; repeatable
-    #[arg(long, value_name = "VARIABLE=PATH")]
-    secret_file: Vec<String>,
+    #[arg(long, value_name = "VARIABLE=PATH", value_parser = file)]
+    secret_file: Vec<SecretVariable>,
     /// Refuse to run as root or as the gateway's user, with new privileges, or without a system call filter
     #[arg(long)]
     require_isolation: bool,
@@ -45,12 +45,32 @@ pub(super) struct RunServerArguments {
     command: Vec<String>,
 }
 
-/// What is to be run.
+/// A variable that is given as `VARIABLE=VALUE`, and the text that stands for its secret.
+type SecretVariable = (String, SecretText);
+
+fn credential(pair: &str) -> Result<SecretVariable, String> {
+    variable(pair, |name| format!("${{credential:{name}}}"))
+}
+
+fn file(pair: &str) -> Result<SecretVariable, String> {
+    variable(pair, str::to_owned)
+}
+
+fn variable(pair: &str, text: impl Fn(&str) -> String) -> Result<SecretVariable, String> {
+    let (variable, value) = pair
+        .split_once('=')
+        .filter(|(variable, value)| !variable.is_empty() && !value.is_empty())
+        .ok_or("the variable, `=` and its value are needed")?;
+    let text = SecretText::parse(&text(value)).map_err(|error| error.to_string())?;
+    Ok((variable.to_owned(), text))
+}
+
+/// The server of the command line.
 ///
 /// # Errors
 ///
-/// A usage error as clap's kind and text.
-pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, (ErrorKind, String)> {
+/// When the command without a `--name` cannot name a server.
+pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, clap::Error> {
     let RunServerArguments {
         name,
         secret,
@@ -61,39 +81,22 @@ pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, (E
         mut command,
     } = arguments;
     let program = command.remove(0);
-    let spoken = name.unwrap_or_else(|| {
-        PathBuf::from(&program).file_name().unwrap_or_default().to_string_lossy().into_owned()
-    });
-    let wrong = |text: String| (ErrorKind::ValueValidation, text);
-    let name = ServerName::new(&spoken).map_err(|error| wrong(format!("--name: {error}")))?;
-    let split = |pair: &str, form: &str| {
-        pair.split_once('=')
-            .filter(|(variable, value)| !variable.is_empty() && !value.is_empty())
-            .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
-            .ok_or_else(|| wrong(format!("{form}, and `{pair}` is not that")))
+    let file_name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+    let name = match name {
+        Some(name) => name,
+        None => ServerName::new(&file_name).map_err(|error| usage(&format!("--name: {error}")))?,
     };
-    let secrets = secret.iter().map(|pair| {
-        let (variable, credential) = split(pair, "--secret takes VARIABLE=CREDENTIAL")?;
-        let reference = SecretText::parse(&format!("${{credential:{credential}}}"));
-        Ok((variable, reference.map_err(|error| wrong(format!("--secret {pair}: {error}")))?))
-    });
-    let mut env = secrets.collect::<Result<Vec<_>, _>>()?;
-    let mut secret_files = Vec::new();
-    for pair in &secret_file {
-        let (variable, path) = split(pair, "--secret-file takes VARIABLE=PATH")?;
-        let text =
-            SecretText::parse(&path).map_err(|error| wrong(format!("--secret-file {pair}: {error}")))?;
-        env.push((variable, text));
-        secret_files.push(PathBuf::from(path));
-    }
+    let secret_files =
+        secret_file.iter().filter_map(|(_, path)| path.as_literal().map(PathBuf::from)).collect();
     // The unit's environment was made for this server alone.
     let pass_env = environment::variables().into_iter().map(|(name, _)| name).collect();
+    let env = [secret, secret_file].concat();
     let command = StdioConfig { command: program, args: command, env, pass_env, ..StdioConfig::default() };
     let isolation = Isolation { confined: require_isolation, no_network, internet_only };
     Ok(Assignment { name, command, secret_files, isolation })
 }
 
-/// Runs it to its end.
+/// Runs the server to its end.
 pub fn run(assignment: Assignment, form: LogOutput) -> ExitCode {
     let identifier = format!("mcpo-server-{}", assignment.name);
     let telemetry = match Telemetry::start(&identifier, "info", form) {
@@ -126,9 +129,9 @@ mod tests {
         arguments: RunServerArguments,
     }
 
-    fn read(words: &[&str]) -> Result<Assignment, (ErrorKind, String)> {
+    fn read(words: &[&str]) -> Result<Assignment, clap::Error> {
         let line = Line::try_parse_from(std::iter::once("x").chain(words.iter().copied()));
-        assignment(line.map_err(|error| (error.kind(), error.to_string()))?.arguments)
+        assignment(line?.arguments)
     }
 
     #[test]
@@ -153,7 +156,7 @@ mod tests {
             (&["--name", "docs", "--", "x"], "--name"),
             (&["--no-network"], "COMMAND"),
         ] {
-            let (_, text) = read(words).unwrap_err();
+            let text = read(words).unwrap_err().to_string();
             assert!(text.contains(part), "{text}");
         }
     }

@@ -106,7 +106,7 @@ impl ServerState {
 /// When the gateway does not show it, or has another server only.
 pub async fn look_around(client: &mut GatewayClient, server: Option<&str>) -> Result<bool, CommandError> {
     let is_elsewhere = client.locate_tools().await?;
-    if client.is_remote() && matches!(client.root(), ToolRoot::Single(_)) {
+    if client.is_remote() && matches!(client.root, ToolRoot::Single(_)) {
         // The path has no name of a server there: a wrong name would call the tool all the same.
         ServerList::ask(client).await?.server(server)?;
     }

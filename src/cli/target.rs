@@ -103,14 +103,6 @@ impl QueryTarget {
         self
     }
 
-    /// The longest wait that was asked for.
-    pub fn timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Gateway(address) => address.timeout,
-            Self::InProcess(in_process) => in_process.timeout,
-        }
-    }
-
     /// Whether there is one server only, without a name to call it by.
     pub fn is_command(&self) -> bool {
         matches!(self, Self::InProcess(in_process) if in_process.sources.single.is_some())

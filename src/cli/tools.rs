@@ -1,7 +1,7 @@
-//! `mcpo tools`: the servers, their state, and their tools with what they take.
+//! `mcpo tools`: the servers, their state, and their tools with arguments.
 //!
-//! States come from `GET /servers`, definitions from `GET /openapi.json`, which holds all of what a server says
-//! of a tool.
+//! States come from `GET /servers`, definitions from `GET /openapi.json`, which holds the whole
+//! definition of a tool.
 
 mod definition;
 mod listing;
@@ -10,27 +10,24 @@ mod table;
 
 use serde_json::Value;
 
+use super::arguments::ToolsQuery;
 use super::command_error::CommandError;
 use super::gateway_client::{GatewayClient, tool_name};
 use super::output::Output;
 use super::server_list::ServerList;
 use listing::{ShownServer, ShownTool};
 
-/// What is to be shown.
-#[derive(Debug)]
-pub struct ToolsQuery {
-    pub server: Option<String>,
-    pub json: bool,
-    /// There is one server only, which is meant without being named.
-    pub is_command: bool,
-}
-
-/// Prints what `query` asks for; gives the exit code.
+/// Prints the servers of `query` with their tools; gives the exit code. With `is_command`, there is one server only.
 ///
 /// # Errors
 ///
 /// When the gateway cannot be asked, or there is no such server.
-pub async fn run(client: &GatewayClient, query: &ToolsQuery, output: Output) -> Result<u8, CommandError> {
+pub async fn run(
+    client: &GatewayClient,
+    query: &ToolsQuery,
+    is_command: bool,
+    output: Output,
+) -> Result<u8, CommandError> {
     // The document waits for servers that are starting; so their states are asked for after it.
     let document = client.json("openapi.json").await?;
     let list = ServerList::ask(client).await?;
@@ -46,7 +43,7 @@ pub async fn run(client: &GatewayClient, query: &ToolsQuery, output: Output) -> 
         true => output.json(json(&servers).to_string().as_bytes())?,
         false => output.text(&table::table(&servers, output.width))?,
     }
-    Ok(list.complain(server, server.is_some() || query.is_command))
+    Ok(list.complain(server, server.is_some() || is_command))
 }
 
 /// Puts the tools of `document` to their servers. Without tags it is a single server's.

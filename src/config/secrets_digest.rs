@@ -3,12 +3,14 @@
 //! A file of a secret is changed without the configuration being: a reload must notice. Only a digest is
 //! remembered, and only in memory.
 
+use std::path::Path;
+
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::dotenv;
 use super::secret::{SecretError, SecretText};
-use super::transport::{HttpConfig, OAuthConfig, TransportConfig};
+use super::transport::{HttpConfig, TransportConfig};
 use crate::file;
 
 /// Stands for the values of all secrets of one entry, and of those in its `envFile`.
@@ -31,54 +33,46 @@ impl TransportConfig {
 
     /// Whether [`TransportConfig::secrets_digest`] touches files.
     fn reads_files(&self) -> bool {
-        match self {
-            Self::Stdio(config) => config.reads_files(),
-            Self::StreamableHttp(HttpConfig { url, headers, oauth })
-            | Self::Sse(HttpConfig { url, headers, oauth })
-            | Self::Http(HttpConfig { url, headers, oauth }) => {
-                url.reads_files()
-                    || headers.iter().any(|(_, value)| value.reads_files())
-                    || oauth.as_ref().into_iter().flat_map(lasting).any(SecretText::reads_files)
-            }
-            Self::Socket(_) | Self::Gateway => false,
-        }
+        self.env_file().is_some() || self.secrets().iter().any(|(_, value)| value.reads_files())
     }
 
     fn digest(&self) -> Result<SecretsDigest, SecretError> {
         let mut digest = Digest::default();
-        match self {
-            Self::Stdio(config) => {
-                for (name, value) in config.given_env.iter().chain(&config.env) {
-                    digest.add(name.as_bytes());
-                    digest.read(value)?;
-                }
-                if let Some(path) = config.env_file.as_ref().filter(|path| !file::is_pipe(path)) {
-                    for (name, value) in dotenv::read_at_start(path)? {
-                        digest.add(name.as_bytes());
-                        digest.add(value.as_bytes());
-                    }
-                }
+        for (name, value) in self.secrets() {
+            digest.add(name.as_bytes());
+            match value.reads_pipe() {
+                true => digest.add(b""),
+                false => digest.add(value.blocking_resolve()?.expose_secret().as_bytes()),
             }
-            Self::StreamableHttp(HttpConfig { url, headers, oauth })
-            | Self::Sse(HttpConfig { url, headers, oauth })
-            | Self::Http(HttpConfig { url, headers, oauth }) => {
-                digest.read(url)?;
-                for (name, value) in headers {
-                    digest.add(name.as_bytes());
-                    digest.read(value)?;
-                }
-                oauth.iter().flat_map(lasting).try_for_each(|secret| digest.read(secret))?;
+        }
+        if let Some(path) = self.env_file().filter(|path| !file::is_pipe(path)) {
+            for (name, value) in dotenv::read_at_start(path)? {
+                digest.add(name.as_bytes());
+                digest.add(value.as_bytes());
             }
-            Self::Socket(_) | Self::Gateway => {}
         }
         Ok(SecretsDigest(digest.0.finalize().into()))
     }
-}
 
-/// The secrets of a sign-in that stay what they are: an assertion is another one every few minutes, and read anew for
-/// each token.
-fn lasting(oauth: &OAuthConfig) -> impl Iterator<Item = &SecretText> {
-    [&oauth.client_secret, &oauth.private_key].into_iter().flatten()
+    fn env_file(&self) -> Option<&Path> {
+        match self {
+            Self::Stdio(stdio) => stdio.env_file.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The secrets that last, by the name of their variable or header. An assertion of a workload is another one every
+    /// few minutes, and read anew for each token.
+    fn secrets(&self) -> Vec<(&str, &SecretText)> {
+        if let Self::Stdio(stdio) = self {
+            let variables = stdio.given_env.iter().chain(&stdio.env);
+            return variables.map(|(name, value)| (name.as_str(), value)).collect();
+        }
+        let Some(HttpConfig { url, headers, oauth }) = self.http() else { return Vec::new() };
+        let proofs = oauth.iter().flat_map(|oauth| [&oauth.client_secret, &oauth.private_key]).flatten();
+        let others = std::iter::once(url).chain(proofs).map(|value| ("", value));
+        others.chain(headers.iter().map(|(name, value)| (name.as_str(), value))).collect()
+    }
 }
 
 #[derive(Default)]
@@ -89,13 +83,6 @@ impl Digest {
     fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes.len().to_le_bytes());
         self.0.update(bytes);
-    }
-
-    fn read(&mut self, secret: &SecretText) -> Result<(), SecretError> {
-        if !secret.reads_pipe() {
-            self.add(secret.blocking_resolve()?.expose_secret().as_bytes());
-        }
-        Ok(())
     }
 }
 

@@ -40,6 +40,26 @@ pub enum TransportConfig {
 }
 
 impl TransportConfig {
+    /// The name of the transport in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stdio(_) => "stdio",
+            Self::StreamableHttp(_) => "streamable-http",
+            Self::Sse(_) => "sse",
+            Self::Http(_) => "http",
+            Self::Socket(_) => "socket",
+            Self::Gateway => "gateway",
+        }
+    }
+
+    /// The remote server, when it is reached over HTTP.
+    pub fn http(&self) -> Option<&HttpConfig> {
+        match self {
+            Self::StreamableHttp(http) | Self::Sse(http) | Self::Http(http) => Some(http),
+            Self::Stdio(_) | Self::Socket(_) | Self::Gateway => None,
+        }
+    }
+
     /// Whether requests and answers share one channel, which the server reads in order.
     pub fn is_ordered(&self) -> bool {
         matches!(self, Self::Stdio(_) | Self::Socket(_))
@@ -70,8 +90,18 @@ pub struct HttpConfig {
     pub oauth: Option<OAuthConfig>,
 }
 
+impl HttpConfig {
+    /// Every text that may refer to secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretText> {
+        let proofs =
+            self.oauth.iter().flat_map(|oauth| [&oauth.client_secret, &oauth.private_key, &oauth.assertion]);
+        let headers = self.headers.iter().map(|(_, value)| value);
+        std::iter::once(&self.url).chain(headers).chain(proofs.flatten())
+    }
+}
+
 /// OAuth 2.1 towards one remote server.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OAuthConfig {
     pub grant: OAuthGrant,
     /// A client that was registered by hand; without one the gateway registers itself.
@@ -92,8 +122,9 @@ pub struct OAuthConfig {
 }
 
 /// The grant by which a token is obtained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OAuthGrant {
+    #[default]
     /// A person signs in with a browser; the token then serves all callers of the gateway.
     AuthorizationCode,
     /// The gateway signs in as itself.

@@ -175,7 +175,7 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
         failures: state.failures,
         transport: match server.upstream().and_then(|upstream| upstream.http_transport()) {
             Some(found) if matches!(transport, Some(TransportConfig::Http(_))) => found.name(),
-            _ => transport.map_or("gateway", name_of),
+            _ => transport.map_or("gateway", TransportConfig::name),
         },
         location: transport.filter(|_| caller.admin).and_then(location_of),
         required: entry.as_ref().is_some_and(|entry| entry.required),
@@ -195,17 +195,6 @@ fn drift_of(server: &CatalogServer) -> Vec<DriftStatus> {
     let is_quarantined = |drift: &Drift| server.quarantined.iter().any(|tool| *tool.name == *drift.tool);
     let drift = server.drift.iter();
     drift.map(|drift| DriftStatus { drift: drift.clone(), quarantined: is_quarantined(drift) }).collect()
-}
-
-fn name_of(transport: &TransportConfig) -> &'static str {
-    match transport {
-        TransportConfig::Stdio(_) => "stdio",
-        TransportConfig::StreamableHttp(_) => "streamable-http",
-        TransportConfig::Sse(_) => "sse",
-        TransportConfig::Http(_) => "http",
-        TransportConfig::Socket(_) => "socket",
-        TransportConfig::Gateway => "gateway",
-    }
 }
 
 /// The command without its arguments, or scheme, host and port: arguments, paths and queries can hold

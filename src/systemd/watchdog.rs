@@ -1,8 +1,7 @@
 //! Feeds the service manager's watchdog for as long as the gateway works.
 //!
-//! A thread of its own asks, so that it can still report what is stuck when nothing on the runtime runs any more. It
-//! asks two things at once: the accept loop, and a task spawned afresh. Without both answers it feeds nothing, and
-//! the manager restarts the unit.
+//! A thread of its own asks, so that a stuck runtime is still reported. It asks the accept loop and a new task at once.
+//! Without both answers it feeds nothing, and the service manager restarts the unit.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -12,7 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::liveness::Probe;
-use super::notify::Notifier;
 
 /// The watchdog interval of the service manager, if it watches this process.
 ///
@@ -36,22 +34,14 @@ enum Stuck {
 }
 
 impl Watchdog {
-    /// Feeds at a third of `interval`. `accept_loop` asks the loop that takes new connections, `runtime` is
-    /// where calls run.
+    /// Calls `feed` once a `period` while the gateway works.
+    ///
+    /// `accept_loop` probes the loop that takes new connections; calls run on `runtime`.
     ///
     /// # Errors
     ///
     /// When the system gives no thread.
     pub fn start(
-        interval: Duration,
-        notifier: Notifier,
-        accept_loop: Probe,
-        runtime: Handle,
-    ) -> io::Result<Self> {
-        Self::run(interval / 3, move || notifier.alive(), accept_loop, runtime)
-    }
-
-    fn run(
         period: Duration,
         feed: impl Fn() + Send + 'static,
         accept_loop: Probe,
@@ -147,7 +137,7 @@ mod tests {
         let feed = move || {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        (Watchdog::run(PERIOD, feed, probe, Handle::current()).unwrap(), fed)
+        (Watchdog::start(PERIOD, feed, probe, Handle::current()).unwrap(), fed)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,11 +21,8 @@ Examples:
   mcpo tools -- uvx mcp-server-time        starts this command, without a gateway"
 )]
 pub struct ToolsArguments {
-    /// Only this server
-    pub server: Option<String>,
-    /// Print the servers and their tools' whole definitions as JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub query: ToolsQuery,
     #[command(flatten)]
     pub target: TargetArguments,
 }
@@ -92,12 +89,8 @@ pub struct PlanArguments {
     /// The configuration that is served until then; repeatable like --config
     #[arg(long, value_name = "OLD", requires = "config")]
     pub against: Vec<PathBuf>,
-    /// Exit with 3 when something would change
-    #[arg(long)]
-    pub exit_code: bool,
-    /// Print the plan as JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub options: PlanOptions,
     #[command(flatten)]
     pub gateway: GatewayArguments,
 }
@@ -173,6 +166,27 @@ pub struct UnitsArguments {
     /// Also have systemd read them, and reload or restart the gateway as the changes need
     #[arg(long)]
     pub apply: bool,
+}
+
+/// The servers to show, and the form.
+#[derive(Debug, Args)]
+pub struct ToolsQuery {
+    /// Only this server
+    pub server: Option<String>,
+    /// Print the servers and their tools' whole definitions as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PlanOptions {
+    /// Exit with 3 when something would change
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A gateway that runs.

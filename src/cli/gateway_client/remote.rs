@@ -22,10 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A gateway over HTTP, with the key for it.
 pub struct Remote {
     clients: HttpClients,
-    origin: String,
+    pub origin: String,
     /// `Authorization`, marked so that nothing prints it.
     authorization: Option<HeaderValue>,
-    key_source: Option<&'static str>,
+    /// The flag or variable that the key came from.
+    pub key_source: Option<&'static str>,
     timeout: Option<Duration>,
 }
 
@@ -58,15 +59,6 @@ impl Remote {
             key_source: address.key.as_ref().map(|key| key.source),
             timeout: address.timeout,
         })
-    }
-
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// The flag or variable that the key came from.
-    pub fn key_source(&self) -> Option<&'static str> {
-        self.key_source
     }
 
     /// Sends one request; follows no redirect, which could carry the key elsewhere.

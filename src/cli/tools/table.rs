@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::output::on_one_line;
+use super::super::output::{counted, on_one_line};
 use super::listing::{ShownServer, ShownTool};
 use super::signature::signature;
 
@@ -26,7 +26,7 @@ fn block(server: &ShownServer, width: Option<usize>) -> String {
     facts.extend(server.state.text("version").map(|version| format!("version {version}")));
     let count = server.tools.len();
     if count > 0 || server.state.is_ready() {
-        facts.push(format!("{count} tool{}", if count == 1 { "" } else { "s" }));
+        facts.push(counted(count, "tool"));
     }
     let mut text = on_one_line(&format!("{}: {}", server.state.name, facts.join(", ")));
     text.push('\n');

@@ -1,4 +1,4 @@
-//! What the gateway's own units are told: the sockets of its servers, its credentials, its address.
+//! Drop-ins of the gateway's own units: the sockets of its servers, its credentials, its address.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,30 +6,29 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::lines::credential;
-use crate::config::{Config, HttpConfig, ListenConfig, SecretText, TransportConfig};
+use crate::config::{Config, HttpConfig, ListenConfig, SecretText};
 
-/// How much longer than the calls in flight the gateway's end may take, in seconds.
+/// Seconds that the gateway's end may take after its last call.
 const AFTER_DRAIN: u64 = 10;
 
-/// The units that the gateway starts with.
-pub(super) fn dependencies(sockets: &[&str]) -> String {
-    let sockets = sockets.join(" ");
+/// The units that the gateway starts with: `sockets`, with blanks between.
+pub(super) fn dependencies(sockets: &str) -> String {
     match sockets.is_empty() {
         true => "[Unit]\n".to_owned(),
         false => format!("[Unit]\nWants={sockets}\nAfter={sockets}\n"),
     }
 }
 
-/// What the service is given.
+/// The limits and credentials of the gateway's service.
 pub(super) fn service(config: &Config, credentials: &Path) -> String {
     let mut text = format!("[Service]\nTimeoutStopSec={}\n", config.limits.drain.as_secs() + AFTER_DRAIN);
     let own = config.auth.keys.iter().map(|key| &key.key);
     let own = own.chain(config.audit.iter().filter_map(|audit| audit.secret.as_ref()));
-    // By name: whether the gateway cannot do without it. One server's missing secret must not keep the others from
-    // starting; an empty text stands in, and that server says what is missing.
+    // By name: whether the gateway needs it to start. One server's missing secret must not keep the others from
+    // starting; an empty text takes its place, and that server's error names the missing file.
     let mut names: BTreeMap<&str, bool> = BTreeMap::new();
-    let of_servers =
-        config.servers.iter().filter(|server| !server.disabled).flat_map(|server| secrets(&server.transport));
+    let remote = config.servers.iter().filter(|server| !server.disabled);
+    let of_servers = remote.filter_map(|server| server.transport.http()).flat_map(HttpConfig::secrets);
     names.extend(of_servers.flat_map(SecretText::credential_names).map(|name| (name, false)));
     names.extend(own.flat_map(SecretText::credential_names).map(|name| (name, true)));
     for (name, needed) in names {
@@ -46,18 +45,6 @@ pub(super) fn service(config: &Config, credentials: &Path) -> String {
         text.push_str("LogRateLimitIntervalSec=0\n");
     }
     text
-}
-
-/// The secrets of a remote server.
-fn secrets(transport: &TransportConfig) -> Vec<&SecretText> {
-    let (TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http) | TransportConfig::Http(http)) =
-        transport
-    else {
-        return Vec::new();
-    };
-    let HttpConfig { url, headers, oauth } = http;
-    let proofs = oauth.iter().flat_map(|oauth| [&oauth.client_secret, &oauth.private_key, &oauth.assertion]);
-    std::iter::once(url).chain(headers.iter().map(|(_, value)| value)).chain(proofs.flatten()).collect()
 }
 
 /// Where the gateway's socket listens.

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Text, a number or a boolean by the name of the directive; or a list, which takes a line for each.
 type Directives = BTreeMap<String, Value>;
 
-/// What the units are denied; the NixOS module reads the same file.
+/// The directives that restrict the units; the NixOS module reads the same file.
 #[derive(Debug, Deserialize)]
 struct Hardening {
     everywhere: Directives,
@@ -24,7 +24,7 @@ static HARDENING: LazyLock<Hardening> = LazyLock::new(|| {
         .expect("the file is part of the program")
 });
 
-/// What a server is denied, with or without the network.
+/// The restrictions of a server, with or without the network.
 pub(super) fn of_server(network: bool) -> String {
     let network = &HARDENING.network[if network { "all" } else { "none" }];
     lines([&HARDENING.everywhere, &HARDENING.server, network])
@@ -35,10 +35,8 @@ fn lines<const N: usize>(sets: [&Directives; N]) -> String {
     let mut text = String::new();
     for (name, value) in sets.into_iter().flatten() {
         for value in value.as_array().map_or(slice::from_ref(value), Vec::as_slice) {
-            match value.as_str() {
-                Some(value) => text.push_str(&format!("{name}={value}\n")),
-                None => text.push_str(&format!("{name}={value}\n")),
-            }
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text.push_str(&format!("{name}={value}\n"));
         }
     }
     text

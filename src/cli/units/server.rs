@@ -3,21 +3,24 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::files::UnitFile;
 use super::lines::{argument, credential, of_server, variable};
-use super::{SOCKETS, UnitFile};
 use crate::config::{ServerConfig, StdioConfig, TransportConfig, UnitConfig};
 
-/// Programs that fetch what they run.
+/// The folder of the servers' sockets; the packaged unit of the gateway names it, too.
+const SOCKETS: &str = "/run/mcpo-servers";
+
+/// Programs that download the program that they run.
 const RUNNERS: [&str; 5] = ["npx", "uvx", "bunx", "pnpx", "pipx"];
 
 /// Ends of names of variables whose values are secrets.
 const SECRETS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PAT"];
 
-/// Both units; none for a server that is elsewhere.
+/// Both units; empty for a server without a command.
 ///
 /// # Errors
 ///
-/// What keeps the server from running in a unit.
+/// The faults that keep the server from running in a unit.
 pub(super) fn render(
     server: &ServerConfig,
     program: &Path,
@@ -65,7 +68,7 @@ fn service(
     let runner =
         Path::new(&stdio.command).file_name().is_some_and(|name| RUNNERS.iter().any(|known| name == *known));
     let (network, cache) = (network.unwrap_or(runner), cache.unwrap_or(runner));
-    let secrets = secrets(server, stdio, credentials)?;
+    let variables = variables(server, stdio, credentials)?;
     let home = if *state { format!("/var/lib/{name}") } else { "/tmp".to_owned() };
     let directory = stdio.cwd.as_ref().map_or_else(|| home.clone(), |path| path.display().to_string());
 
@@ -77,7 +80,7 @@ fn service(
     if !network {
         start.push_str(" --no-network");
     }
-    for (variable, _) in &secrets.loaded {
+    for (variable, _) in &variables.loaded {
         start.push_str(&format!(" --secret {}", argument(&format!("{variable}={variable}"))));
     }
     start.push_str(" --");
@@ -118,10 +121,10 @@ fn service(
     if *state {
         let _ = writeln!(text, "StateDirectory={name}\nStateDirectoryMode=0700");
     }
-    secrets.plain.iter().for_each(|(name, value)| text.push_str(&variable(name, value)));
-    for (variable, line) in &secrets.loaded {
+    variables.plain.iter().for_each(|(name, value)| text.push_str(&variable(name, value)));
+    for (variable, line) in &variables.loaded {
         text.push_str(line);
-        // So that a missing file is told to the gateway as the reason: a unit without its credential runs nothing.
+        // A unit without its credential runs nothing; with an empty one, the gateway gets the missing file as the reason.
         let _ = writeln!(text, "SetCredential={variable}:\\n");
     }
     text.push_str(&of_server(network));
@@ -133,39 +136,43 @@ fn title(server: &ServerConfig) -> String {
     server.name.as_str().replace('%', "%%").replace(char::is_control, " ")
 }
 
-/// The variables of a server: those that may be seen, and the lines that load the others.
+/// The variables of a server: those that every user may see, and the lines that load the others.
+#[derive(Default)]
 struct Variables {
     plain: Vec<(String, String)>,
     loaded: Vec<(String, String)>,
 }
 
-fn secrets(server: &ServerConfig, stdio: &StdioConfig, credentials: &Path) -> Result<Variables, Vec<String>> {
-    let mut variables = Variables { plain: Vec::new(), loaded: Vec::new() };
+fn variables(
+    server: &ServerConfig,
+    stdio: &StdioConfig,
+    credentials: &Path,
+) -> Result<Variables, Vec<String>> {
+    let mut variables = Variables::default();
     let mut faults = Vec::new();
     let mut refuse = |key: &str, why: &str| {
         faults.push(format!("mcpServers.{}.{key}: {why}", server.name));
     };
     for (name, value) in &stdio.env {
-        let key = format!("env.{name}");
         let is_secret = SECRETS.iter().any(|end| name.to_ascii_uppercase().ends_with(end));
-        if let Some(file) = value.as_file() {
-            variables.loaded.push((name.clone(), format!("LoadCredential={name}:{}\n", file.display())));
-        } else if let Some(known) = value.as_credential() {
-            variables.loaded.push((name.clone(), credential(name, known, credentials)));
-        } else {
-            match value.as_literal() {
-                Some(text) if !is_secret || text.is_empty() => {
-                    variables.plain.push((name.clone(), text.to_owned()))
-                }
-                Some(_) => refuse(
-                    &key,
-                    "every user of the machine could read this secret in the unit; write it into a file, and `${credential:NAME}` here",
-                ),
-                None => refuse(
-                    &key,
-                    "a unit is given a secret as a whole; write `${credential:NAME}` or `${file:/path}` and nothing beside it",
-                ),
+        let line = match (value.as_file(), value.as_credential()) {
+            (Some(file), _) => Some(format!("LoadCredential={name}:{}\n", file.display())),
+            (None, Some(known)) => Some(credential(name, known, credentials)),
+            (None, None) => None,
+        };
+        match (line, value.as_literal()) {
+            (Some(line), _) => variables.loaded.push((name.clone(), line)),
+            (None, Some(text)) if !is_secret || text.is_empty() => {
+                variables.plain.push((name.clone(), text.to_owned()));
             }
+            (None, Some(_)) => refuse(
+                &format!("env.{name}"),
+                "every user of the machine could read this secret in the unit; write it into a file, and `${credential:NAME}` here",
+            ),
+            (None, None) => refuse(
+                &format!("env.{name}"),
+                "a unit is given a secret as a whole; write `${credential:NAME}` or `${file:/path}` and nothing beside it",
+            ),
         }
     }
     if stdio.env_file.is_some() {

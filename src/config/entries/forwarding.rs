@@ -36,7 +36,7 @@ pub(super) fn of_entry(
         form_of_mcpo(fields, name, &mut rules, problems);
     }
     let (at, transport) = (rules.at?, transport?);
-    let Some(fixed) = fixed_headers(transport) else {
+    let Some(http) = transport.http() else {
         problems.slip(
             &at,
             "this server is not reached over HTTP, so there are no headers in which anything could go along",
@@ -44,6 +44,8 @@ pub(super) fn of_entry(
         );
         return None;
     };
+    let fixed: Vec<HeaderPattern> =
+        http.headers.iter().filter_map(|(name, _)| HeaderPattern::parse(name)).collect();
     let mut allowed = rules.allowed;
     allowed.retain(|(pattern, location)| is_useful(pattern, location, &fixed, context, problems));
     if allowed.is_empty() {
@@ -101,16 +103,6 @@ fn patterns(
         }
     });
     Some(patterns.collect())
-}
-
-/// The names of the entry's own headers; `None` for what is not reached over HTTP.
-fn fixed_headers(transport: &TransportConfig) -> Option<Vec<HeaderPattern>> {
-    match transport {
-        TransportConfig::StreamableHttp(http) | TransportConfig::Sse(http) | TransportConfig::Http(http) => {
-            Some(http.headers.iter().filter_map(|(name, _)| HeaderPattern::parse(name)).collect())
-        }
-        TransportConfig::Stdio(_) | TransportConfig::Socket(_) | TransportConfig::Gateway => None,
-    }
 }
 
 /// Whether a pattern can let anything through, with a word on what it does not do or should not.

@@ -6,16 +6,15 @@ use super::super::fields::{Fields, mismatch, secret};
 use super::super::json_tree::JsonValue;
 use super::super::key;
 use super::super::keys::nested;
-use super::super::location::Location;
 use super::super::nearest::nearest;
 use super::super::problem::Problems;
 use super::super::secret::SecretText;
 use super::super::transport::{GRANTS, OAuthConfig, OAuthGrant, TransportConfig};
 
-/// What mcpo has there and a gateway has no use for.
+/// Keys of mcpo that a gateway does not need.
 const FOREIGN: &[&str] = &["server_url", "storage_type", "callback_port", "use_loopback", "client_metadata"];
 
-/// Puts what the entry asks for into its transport.
+/// Puts the `oauth` of the entry into its transport.
 pub(super) fn of_entry(
     fields: &Fields<'_>,
     transport: Option<&mut TransportConfig>,
@@ -24,7 +23,7 @@ pub(super) fn of_entry(
     let Some((node, location)) = fields.get("oauth") else { return };
     let config = match &node.value {
         JsonValue::Boolean(false) => return,
-        JsonValue::Boolean(true) => Some(signed_in()),
+        JsonValue::Boolean(true) => Some(OAuthConfig::default()),
         JsonValue::Object(_) => {
             let Some(members) = Fields::new(node, location.clone(), problems) else { return };
             // Other clients write an empty object for "nothing special".
@@ -57,20 +56,6 @@ pub(super) fn of_entry(
                 "remove it",
             );
         }
-    }
-}
-
-fn signed_in() -> OAuthConfig {
-    OAuthConfig {
-        grant: OAuthGrant::AuthorizationCode,
-        client_id: None,
-        client_secret: None,
-        private_key: None,
-        assertion: None,
-        scopes: Vec::new(),
-        client_metadata_url: None,
-        issuer: None,
-        assume_pkce: false,
     }
 }
 
@@ -176,29 +161,20 @@ fn is_scope(text: &str) -> bool {
 
 fn address(members: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<String> {
     let (written, location) = members.text(name, problems)?;
-    match check_address(name, written, &location, problems) {
-        true => Some(written.to_owned()),
-        false => None,
-    }
-}
-
-fn check_address(name: &str, written: &str, location: &Location, problems: &mut Problems) -> bool {
     let url = Url::parse(written).ok().filter(|url| url.has_host());
     // The document's address is the client's name, and RFC 7591bis lets it be https with a path only.
-    let good = url.is_some_and(|url| match name {
-        "clientMetadataUrl" => url.scheme() == "https" && url.path() != "/",
-        _ => matches!(url.scheme(), "http" | "https"),
-    });
-    if !good {
-        let fix = match name {
-            "clientMetadataUrl" => {
-                "write the https address of the document, such as https://mcp.example.org/oauth/client-metadata.json"
-            }
-            _ => {
-                "write the issuer as the authorization server names itself, such as https://login.example.org"
-            }
-        };
-        problems.error(location, format!("this cannot be the `{name}`"), fix);
+    let (is_good, fix) = match name {
+        "clientMetadataUrl" => (
+            url.is_some_and(|url| url.scheme() == "https" && url.path() != "/"),
+            "write the https address of the document, such as https://mcp.example.org/oauth/client-metadata.json",
+        ),
+        _ => (
+            url.is_some_and(|url| matches!(url.scheme(), "http" | "https")),
+            "write the issuer as the authorization server names itself, such as https://login.example.org",
+        ),
+    };
+    if !is_good {
+        problems.error(&location, format!("this cannot be the `{name}`"), fix);
     }
-    good
+    is_good.then(|| written.to_owned())
 }

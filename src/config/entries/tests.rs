@@ -17,7 +17,7 @@ pub(super) fn context(keyed: bool) -> EntryContext {
 }
 
 /// Reads `{"mcpServers": {"a": entry}}` of `/etc/mcpo/c.json`.
-fn read(entry: &str) -> (Option<ServerConfig>, Vec<String>) {
+pub(super) fn read(entry: &str) -> (Option<ServerConfig>, Vec<String>) {
     let mut problems = Problems::new(Purpose::Serve);
     let path = Path::new("/etc/mcpo/c.json");
     let text = format!(r#"{{"mcpServers": {{"a": {entry}}}}}"#);

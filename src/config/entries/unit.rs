@@ -1,4 +1,4 @@
-//! `unit` of an entry: what the unit of a server may use, and the socket of that unit in place of the command.
+//! `unit` of an entry: the resources of the server's unit, and the socket of that unit in place of the command.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::super::problem::Problems;
 use super::super::server::UnitConfig;
 use super::super::transport::{SocketConfig, TransportConfig};
 
-/// What the unit of an entry may use.
+/// The resources that the unit of an entry may use.
 pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> UnitConfig {
     let mut unit = UnitConfig::default();
     let Some((node, location)) = fields.get("unit") else { return unit };
@@ -21,10 +21,10 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> UnitConf
     unit.cache = members.boolean("cache", problems);
     unit.state = members.boolean("state", problems).unwrap_or(false);
     if let Some((memory, location)) = members.text("memoryMax", problems) {
-        let digits = memory.trim_end_matches(['K', 'M', 'G', 'T']);
-        if memory.len() - digits.len() > 1 || digits.starts_with('0') || !is_number(digits) {
+        if !is_memory(memory) {
             let message = format!("`{memory}` is no amount of memory, and systemd would set no limit");
-            problems.error(&location, message, "write a number of bytes, such as \"512M\" or \"2G\"");
+            let fix = "write a size such as \"512M\" or \"1.5G\", a part of the machine's memory such as \"25%\", or \"infinity\"";
+            problems.error(&location, message, fix);
         }
         unit.memory_max = memory.to_owned();
     }
@@ -32,11 +32,20 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> UnitConf
     unit
 }
 
-fn is_number(digits: &str) -> bool {
-    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+/// Whether systemd reads `text` as a limit of memory. The schema has the same as a pattern (`MEMORY`).
+fn is_memory(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    let is_whole = |text: &str| is_digits(text) && !text.starts_with('0');
+    if let Some(percent) = text.strip_suffix('%') {
+        return is_whole(percent) && percent.parse().is_ok_and(|percent: u8| percent <= 100);
+    }
+    match text.strip_suffix(['K', 'M', 'G', 'T']).map(|size| size.split_once('.').unwrap_or((size, "0"))) {
+        Some((whole, fraction)) => is_whole(whole) && is_digits(fraction),
+        None => text == "infinity" || is_whole(text),
+    }
 }
 
-/// Puts the socket of the server's unit in place of its command. What the unit runs then shows in `revision` alone.
+/// Puts the socket of the server's unit in place of its command. A change of the unit then shows in `revision` alone.
 pub(super) fn behind_socket(
     name: &ServerName,
     transport: &mut TransportConfig,
@@ -50,4 +59,28 @@ pub(super) fn behind_socket(
     *revision = Some(format!("{:016x}", hasher.finish()));
     *transport =
         TransportConfig::Socket(SocketConfig { path: sockets.join(format!("{}.sock", name.in_units())) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+
+    #[test]
+    fn a_limit_of_memory_is_what_systemd_reads() {
+        let read =
+            |memory: &str| read(&format!(r#"{{"command": "x", "unit": {{"memoryMax": "{memory}"}}}}"#));
+        for memory in ["512M", "1.5G", "25%", "100%", "infinity", "536870912", "2T"] {
+            let (server, problems) = read(memory);
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(server.unwrap().unit.memory_max, memory);
+        }
+        for memory in
+            ["", "lots", "0", "0M", "101%", "%", "1.5", "1.M", ".5G", "12 M", "1GB", "Infinity", "-1"]
+        {
+            let (_, problems) = read(memory);
+            assert!(problems.len() == 1, "{memory}: {problems:?}");
+            let named = format!("mcpServers.a.unit.memoryMax\n  `{memory}` is no amount of memory");
+            assert!(problems[0].contains(&named), "{problems:?}");
+        }
+    }
 }

@@ -141,13 +141,10 @@ fn stdio<T: PartialEq>(old: &ServerConfig, new: &ServerConfig, part: fn(&StdioCo
 }
 
 fn http<T: PartialEq>(old: &ServerConfig, new: &ServerConfig, part: fn(&HttpConfig) -> &T) -> bool {
-    match (&old.transport, &new.transport) {
-        (TransportConfig::StreamableHttp(old), TransportConfig::StreamableHttp(new))
-        | (TransportConfig::Sse(old), TransportConfig::Sse(new))
-        | (TransportConfig::Http(old), TransportConfig::Http(new)) => {
-            let HttpConfig { url: _, headers: _, oauth: _ } = new;
-            part(old) != part(new)
-        }
-        _ => false,
-    }
+    // Another transport is a change of `type`.
+    let is_same_type = discriminant(&old.transport) == discriminant(&new.transport);
+    old.transport.http().zip(new.transport.http()).is_some_and(|(old, new)| {
+        let HttpConfig { url: _, headers: _, oauth: _ } = new;
+        is_same_type && part(old) != part(new)
+    })
 }

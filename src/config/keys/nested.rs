@@ -106,10 +106,10 @@ pub const OVERRIDE: &[ConfigKey] = &[
     at_once("title", TEXT, "Another title"),
 ];
 
-/// How much memory, as systemd reads it.
-pub const MEMORY: &str = r"^[1-9][0-9]*[KMGT]?$";
+/// A limit of memory as systemd reads it: `512M`, `1.5G`, `25%` of the machine's, or `infinity`.
+pub const MEMORY: &str = r"^(?:[1-9][0-9]*(?:\.[0-9]+)?[KMGT]|[1-9][0-9]*|(?:[1-9][0-9]?|100)%|infinity)$";
 
-/// What the unit of a server may use.
+/// The resources that the unit of a server may use.
 pub const UNIT: &[ConfigKey] = &[
     reconnects(
         "network",
@@ -122,7 +122,7 @@ pub const UNIT: &[ConfigKey] = &[
         "It has a cache that lasts; without, it has when its command is `npx` or `uvx`",
     ),
     reconnects("state", Switch, "It has a directory that lasts, which is its home"),
-    reconnects("memoryMax", Text(&[MEMORY]), "Memory of one instance, above which it is killed")
+    reconnects("memoryMax", Text(&[MEMORY]), "Memory of one instance, above which it is killed: `512M`, `1.5G`, `25%` of the machine's, or `infinity`")
         .or(|| defaults::MEMORY_MAX.into()),
     reconnects("tasksMax", Count, "Processes and threads of one instance").or(|| defaults::TASKS_MAX.into()),
 ];
