@@ -3,7 +3,7 @@
 use std::io;
 
 use super::exit;
-use crate::config::Problem;
+use crate::config::ConfigProblem;
 
 /// Why a command failed; its text is for the standard error.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +22,8 @@ pub enum CommandError {
     Output(#[from] io::Error),
 }
 
-impl From<Vec<Problem>> for CommandError {
-    fn from(problems: Vec<Problem>) -> Self {
+impl From<Vec<ConfigProblem>> for CommandError {
+    fn from(problems: Vec<ConfigProblem>) -> Self {
         let blocks: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Self::Configuration(blocks.join("\n"))
     }
