@@ -41,7 +41,7 @@ def cursor():
 
 def told(since, match, words):
     """The first entry after a cursor that matches and has these words."""
-    command = f"journalctl --quiet --output=json --after-cursor='{since}' {match} --grep='{words}' | grep --max-count=1 ."
+    command = f"journalctl --quiet --output=json --cursor='{since}' {match} --grep='{words}' | grep --max-count=1 ."
     entry = json.loads(miranda.wait_until_succeeds(command))
     return entry["MESSAGE"], int(entry["__REALTIME_TIMESTAMP"]) / 1e6
 
@@ -95,6 +95,57 @@ with subtest("a server that takes too much memory is killed at its limit, and th
 
 with subtest("it comes back, and neither the gateway nor its neighbour noticed"):
     miranda.wait_until_succeeds(call("time", "pid"))
+    assert untouched() == before
+
+with subtest("a server that starts processes without end is stopped at its limit of tasks, and the log says so"):
+    since = cursor()
+    outcome = json.loads(miranda.succeed(call("time", "fork")))
+    assert "Resource temporarily unavailable" in outcome, outcome
+    tasks = limits(instance("time"))["pids.current"]
+    assert tasks == "128", tasks
+    _, rejected = told(since, "-k", "fork rejected by pids controller")
+    _, said = told(since, "-t mcpo-server-time", "its limit of 128 tasks \\(`tasksMax`\\) refuses it a new process")
+    print(f"     tasks: {outcome}; stopped at {tasks}; its log said why after {said - rejected:.2f} s", flush=True)
+    assert untouched() == before
+
+with subtest("its end is told with that limit, and leaves no process"):
+    group = miranda.show(f"'{instance('time')}'", "ControlGroup")
+    miranda.succeed(f"kill -KILL {json.loads(miranda.succeed(call('time', 'pid')))}")
+    words = "killed by signal 9, after its limit of 128 tasks \\(`tasksMax`\\) had refused it a new process"
+    told(since, "-u mcpo.service", words)
+    miranda.wait_until_succeeds(f"test ! -e '/sys/fs/cgroup{group}'")
+    miranda.wait_until_succeeds(ready(2))
+
+with subtest("servers that keep to their own limits are held to the tasks of all together"):
+    slice = miranda.show(f"'{instance('time')}'", "Slice")
+    assert limits(slice)["pids.max"] == "4096", limits(slice)
+    # Fewer, so that two servers reach them: one all of its own, the other what is left.
+    miranda.succeed(f"systemctl set-property --runtime {slice} TasksMax=160")
+    since = cursor()
+    for server in ["context7", "time"]:
+        miranda.succeed(call(server, "fork"))
+    counts = [limits(unit)["pids.current"] for unit in [instance("context7"), slice]]
+    assert counts == ["128", "160"], counts
+    told(since, "-t mcpo-server-time", f"the limit of 160 tasks of `{slice}` refuses it a new process")
+    print(f"     {slice}: stopped at {counts[1]} tasks, 128 of them in one server", flush=True)
+    assert untouched() == before
+    miranda.succeed(f"systemctl set-property --runtime {slice} TasksMax=4096")
+
+with subtest("servers that keep to their own limits are held to the memory of all together"):
+    together = limits(slice)["memory.max"]
+    room = int(together) // MB
+    # Each has less than its own limit, and the kernel picks the larger one.
+    smaller, larger = room - 440, 500
+    assert 0 < smaller < 400, room
+    since = cursor()
+    miranda.succeed(call("context7", "eat", f'{{"megabytes": {smaller}}}'))
+    refused = miranda.fail(call("time", "eat", f'{{"megabytes": {larger}}}'))
+    assert f"the memory limit of {room} MB of `{slice}`" in refused, refused
+    victim, size, died = killed(since)
+    _, said = told(since, "-u mcpo.service", f"killed by the memory limit of {room} MB of `{slice}`")
+    assert victim == "python3" and smaller < size < larger, (victim, size)
+    print(f"     {slice}: killed at {size} MB, {room} MB for all; the gateway said why after {said - died:.2f} s", flush=True)
+    miranda.wait_until_succeeds(ready(2))
     assert untouched() == before
 
 with subtest("a server that takes too much at each start is shown with the reason"):
