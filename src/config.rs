@@ -51,7 +51,8 @@ mod transport;
 
 pub use audit::AuditConfig;
 pub use auth::{
-    ApiKeyConfig, AuthConfig, IntrospectionClient, IssuerConfig, ProfileConfig, RightsConfig, UserConfig,
+    ApiKeyConfig, AuthConfig, IntrospectionClient, IssuerConfig, OpenWebUiConfig, ProfileConfig,
+    RightsConfig, UserConfig,
 };
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use gateway::Config;

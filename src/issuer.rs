@@ -10,4 +10,6 @@ mod token;
 
 pub use error::TokenError;
 pub use server::{Issuer, IssuerRegistry};
-pub use token::{AcceptedToken, Audience, Claims, IntrospectionSecret, issuer_of};
+pub use token::{
+    AcceptedToken, Audience, Claims, IntrospectionSecret, SharedSecret, claims_by_secret, issuer_of,
+};

@@ -17,6 +17,7 @@ use super::rights;
 use super::secret::SecretText;
 use super::server::ServerConfig;
 use super::settings::Settings;
+use super::sign_in;
 use super::transport::TransportConfig;
 
 /// The name of the key given by `--api-key`, `MCPO_API_KEY` or `apiKey`.
@@ -102,7 +103,11 @@ fn named(
 ) -> Option<ApiKeyConfig> {
     let key = key_text(fields, problems);
     let rights = rights::of_entry(fields, names, profiles, problems);
-    Some(ApiKeyConfig { name: name.to_owned(), key: key?, rights })
+    let open_webui = fields.get("openWebUi").and_then(|(node, location)| {
+        let fields = Fields::new(node, location, problems)?;
+        sign_in::open_webui(&fields, names, profiles, problems)
+    });
+    Some(ApiKeyConfig { name: name.to_owned(), key: key?, rights, open_webui })
 }
 
 fn check(keys: &[(ApiKeyConfig, Location)], servers: &[ServerConfig], problems: &mut Problems) {

@@ -24,7 +24,8 @@ impl AuthConfig {
 
     /// What the keys and the users open, one for each entry.
     pub fn rights(&self) -> impl Iterator<Item = &RightsConfig> {
-        let users = self.issuers.iter().flat_map(|issuer| &issuer.users);
+        let behind_keys = self.keys.iter().filter_map(|key| Some(&key.open_webui.as_ref()?.users));
+        let users = self.issuers.iter().map(|issuer| &issuer.users).chain(behind_keys).flatten();
         self.keys.iter().map(|key| &key.rights).chain(users.map(|user| &user.rights))
     }
 }
@@ -47,6 +48,17 @@ pub struct ApiKeyConfig {
     pub name: String,
     pub key: SecretText,
     pub rights: RightsConfig,
+    /// The users behind it, when it is the key of an Open WebUI.
+    pub open_webui: Option<OpenWebUiConfig>,
+}
+
+/// The users of an Open WebUI, which it names in a signed header.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenWebUiConfig {
+    /// Its `FORWARD_USER_INFO_HEADER_JWT_SECRET`.
+    pub secret: SecretText,
+    /// The first entry that matches a user gives its rights.
+    pub users: Vec<UserConfig>,
 }
 
 /// An authorization server outside whose access tokens are accepted.
@@ -102,6 +114,6 @@ pub struct RightsConfig {
 impl ApiKeyConfig {
     /// The key called `name` that opens every server to calls alone, without limits.
     pub fn new(name: &str, key: SecretText) -> Self {
-        Self { name: name.to_owned(), key, rights: RightsConfig::default() }
+        Self { name: name.to_owned(), key, rights: RightsConfig::default(), open_webui: None }
     }
 }

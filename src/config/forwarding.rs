@@ -83,7 +83,7 @@ const ABOUT_THE_USER: &[&str] = &[
 ];
 
 /// Credentials: no wildcard takes them in.
-const ONLY_IN_FULL: &[&str] = &["authorization", "x-forwarded-access-token"];
+const ONLY_IN_FULL: &[&str] = &["authorization", "x-forwarded-access-token", "x-openwebui-user-jwt"];
 
 impl ForwardingConfig {
     /// Whether a header of this name goes along.

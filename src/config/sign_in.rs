@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::auth::{IntrospectionClient, IssuerConfig, UserConfig};
+use super::auth::{IntrospectionClient, IssuerConfig, OpenWebUiConfig, UserConfig};
 use super::fields::{Fields, lenient_text, mismatch, secret};
 use super::json_tree::{JsonNode, JsonValue};
 use super::key;
@@ -89,15 +89,7 @@ fn issuer(
         ),
         Some(_) => {}
     }
-    let users: Vec<UserConfig> = elements(fields, "users", problems)
-        .into_iter()
-        .filter_map(|(node, location)| {
-            let fields = Fields::new(node, location, problems)?;
-            fields.report_unknown("a user", &key::names(nested::USER), &["description"], problems);
-            let claims = claims(&fields, problems);
-            Some(UserConfig { claims, rights: rights::of_entry(&fields, names, profiles, problems) })
-        })
-        .collect();
+    let users = users(fields, names, profiles, problems);
     if users.is_empty() {
         problems.warning(
             &fields.location,
@@ -111,6 +103,39 @@ fn issuer(
         client: client(fields, problems),
         users,
     })
+}
+
+/// `openWebUi` of an API key.
+pub(super) fn open_webui(
+    fields: &Fields<'_>,
+    names: &mut ConfiguredNames,
+    profiles: &HashSet<&str>,
+    problems: &mut Problems,
+) -> Option<OpenWebUiConfig> {
+    fields.report_unknown("`openWebUi`", &key::names(nested::OPEN_WEBUI), &["description"], problems);
+    let users = users(fields, names, profiles, problems);
+    let Some((text, location)) = fields.text("secret", problems) else {
+        let fix = "add `\"secret\"`: the value of FORWARD_USER_INFO_HEADER_JWT_SECRET of the Open WebUI";
+        problems.error(&fields.location, "`secret` is missing", fix);
+        return None;
+    };
+    Some(OpenWebUiConfig { secret: secret(text, &location, problems)?, users })
+}
+
+/// The list `users`.
+fn users(
+    fields: &Fields<'_>,
+    names: &mut ConfiguredNames,
+    profiles: &HashSet<&str>,
+    problems: &mut Problems,
+) -> Vec<UserConfig> {
+    let users = elements(fields, "users", problems).into_iter().filter_map(|(node, location)| {
+        let fields = Fields::new(node, location, problems)?;
+        fields.report_unknown("a user", &key::names(nested::USER), &["description"], problems);
+        let claims = claims(&fields, problems);
+        Some(UserConfig { claims, rights: rights::of_entry(&fields, names, profiles, problems) })
+    });
+    users.collect()
 }
 
 /// One audience, or a list.

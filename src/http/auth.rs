@@ -6,7 +6,9 @@
 
 mod credentials;
 mod error;
+mod open_webui;
 mod scopes;
+mod user_entries;
 mod users;
 
 use std::sync::Arc;
@@ -26,8 +28,10 @@ use crate::json::clip;
 use crate::shares::Principal;
 use credentials::Credentials;
 pub use error::KeysError;
+use open_webui::OpenWebUiUsers;
 use scopes::Scopes;
-pub use users::{UserRefusal, Users};
+use user_entries::UserRefusal;
+pub use users::Users;
 
 /// Asks for a user's name and a password. A header of its own: Chromium reads one scheme of each, the first, and only
 /// when nothing stands behind it (mcpo's `Bearer, Basic` asks for nothing there). The realm is a must (RFC 7617).
@@ -61,6 +65,8 @@ pub struct Keys {
 struct ApiKey {
     digest: [u8; 32],
     caller: Caller,
+    /// The users behind it, with rights of their own.
+    users: Option<OpenWebUiUsers>,
 }
 
 /// The parameter of a query that names a profile.
@@ -114,7 +120,7 @@ impl Keys {
                 scope,
                 reach,
             };
-            keys.push(ApiKey { digest, caller });
+            keys.push(ApiKey { digest, caller, users: OpenWebUiUsers::new(entry, &mut scopes)? });
         }
         let users = Users::new(&config.issuers, base, &mut scopes)?;
         let locked = !config.is_open() && (config.strict || scopes.of_keys().len() > 1);
@@ -194,8 +200,14 @@ impl Keys {
         }
         let credentials = Credentials::read(headers);
         let digest = credentials.secret().map(digest_of);
-        if let Some(caller) = digest.and_then(|digest| self.find(digest)) {
-            return Ok(caller.clone());
+        if let Some(key) = digest.and_then(|digest| self.find(digest)) {
+            let user = key.users.as_ref().and_then(|users| users.caller(headers, &key.caller));
+            return match (user, access) {
+                (None, _) => Ok(key.caller.clone()),
+                (Some(Err(refusal)), Access::Document | Access::Call) => Err(Refusal::of_user(refusal)),
+                (Some(Err(_)), Access::Open) => Ok(self.anonymous.clone()),
+                (Some(Ok(caller)), _) => Ok(caller),
+            };
         }
         let mut refusal = None;
         if let (Credentials::Bearer(token), Some(digest), false) =
@@ -226,8 +238,12 @@ impl Keys {
     /// is gone, or its key has another value.
     pub fn again(&self, before: &Caller) -> Option<Caller> {
         let caller = match (&before.user, before.fingerprint) {
-            (Some(user), _) => self.users.again(user),
-            (None, Some(_)) => self.find_again(before).cloned(),
+            (Some(user), None) => self.users.again(user),
+            (Some(user), Some(_)) => {
+                let key = self.find_again(before)?;
+                key.users.as_ref()?.again(user, &key.caller)
+            }
+            (None, Some(_)) => self.find_again(before).map(|key| key.caller.clone()),
             (None, None) => self.without_credentials(Access::Call),
         }?;
         match &before.profile {
@@ -242,12 +258,12 @@ impl Keys {
         ended.filter_map(|key| key.caller.principal.key_name()).collect()
     }
 
-    /// The caller of the same key with the same value.
-    fn find_again(&self, before: &Caller) -> Option<&Caller> {
-        let is_same = |caller: &&Caller| {
-            caller.principal == before.principal && caller.fingerprint == before.fingerprint
-        };
-        self.keys.iter().map(|key| &key.caller).find(is_same)
+    /// The same key with the same value.
+    fn find_again(&self, before: &Caller) -> Option<&ApiKey> {
+        self.keys.iter().find(|key| {
+            key.caller.principal.key_name() == before.principal.key_name()
+                && key.caller.fingerprint == before.fingerprint
+        })
     }
 
     /// Whether a header may hold a key of this gateway, which must not be forwarded. With keys, `Authorization` always
@@ -263,13 +279,13 @@ impl Keys {
     }
 
     /// Compares with every key and never stops early, so that the time does not reveal the key that matched.
-    fn find(&self, digest: [u8; 32]) -> Option<&Caller> {
+    fn find(&self, digest: [u8; 32]) -> Option<&ApiKey> {
         let none = u64::MAX;
         let mut found = none;
         for (index, key) in (0u64..).zip(&self.keys) {
             found.conditional_assign(&index, key.digest.ct_eq(&digest));
         }
-        usize::try_from(found).ok().and_then(|index| self.keys.get(index)).map(|key| &key.caller)
+        usize::try_from(found).ok().and_then(|index| self.keys.get(index))
     }
 
     fn refuse(&self, credentials: &Credentials, access: Access, user: Option<UserRefusal>) -> Refusal {
@@ -298,6 +314,10 @@ impl Keys {
 }
 
 impl Refusal {
+    fn of_user(user: UserRefusal) -> Self {
+        Self { problem: user.problem(), user: Some(user) }
+    }
+
     /// The answer to the caller.
     pub fn problem(&self) -> &Problem {
         &self.problem

@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use crate::config::ListenConfig;
 
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("ETag, Mcp-Session-Id, Retry-After, X-Mcpo-Error, X-Request-Id");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "ETag, Mcp-Session-Id, Retry-After, WWW-Authenticate, X-Mcpo-Error, X-Request-Id",
+);
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const STAR: HeaderValue = HeaderValue::from_static("*");
 const VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(any[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert_eq!(
             any[header::ACCESS_CONTROL_EXPOSE_HEADERS],
-            "ETag, Mcp-Session-Id, Retry-After, X-Mcpo-Error, X-Request-Id"
+            "ETag, Mcp-Session-Id, Retry-After, WWW-Authenticate, X-Mcpo-Error, X-Request-Id"
         );
         let listed = Cors::new(&listen(&["https://Chat.example/"]), true);
         let ours = marked(&listed, "https://chat.example");

@@ -1,5 +1,6 @@
 //! The MCP endpoints as protected resources of OAuth (RFC 9728): their addresses, and where their metadata is.
 
+use http::uri::Authority;
 use http::{HeaderMap, header};
 
 use super::path_prefix::PathPrefix;
@@ -55,13 +56,15 @@ impl ProtectedResources {
             return url.trim_end_matches('/').to_owned();
         }
         let scheme = if self.is_secure { "https" } else { "http" };
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        format!("{scheme}://{host}")
+        let host = headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        format!("{scheme}://{}", host.as_ref().map_or("localhost", Authority::as_str))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -81,6 +84,11 @@ mod tests {
         }
         for path in ["/time/mcp", "/tools/time/docs", "/tools/a/b/mcp", "/tools//mcp", "s", "/tools"] {
             assert_eq!(resource(path), None, "{path}");
+        }
+        let local = ProtectedResources::new(&ListenConfig::default(), false);
+        for (host, base) in [("a.test:8000", "http://a.test:8000"), ("a\", error=\"", "http://localhost")] {
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(local.resource(WELL_KNOWN, &headers).as_deref(), Some(base));
         }
         let metadata = format!("https://a.test/root{WELL_KNOWN}/tools/time/mcp");
         assert_eq!(resources.metadata("/root/tools/time/mcp/", &none), metadata);

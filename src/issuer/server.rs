@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use url::{Url, form_urlencoded};
 
 use super::error::TokenError;
@@ -34,6 +35,8 @@ const ANSWER_BYTES: usize = 1 << 20;
 const KEYS_AGE: Duration = Duration::from_secs(600);
 /// The shortest time between two readings of keys: tokens with invented key ids must not become requests.
 const KEYS_PAUSE: Duration = Duration::from_secs(10);
+/// Questions about tokens that an issuer gets at one time: tokens that are made up must not flood it.
+const QUESTIONS: usize = 16;
 /// How long an opaque token is taken for active without asking again.
 const ACTIVE_FOR: Duration = Duration::from_secs(30);
 
@@ -53,6 +56,7 @@ pub struct Issuer {
     published: ArcSwapOption<Published>,
     /// When it was last asked for its keys; locked while it is asked.
     asked: tokio::sync::Mutex<Option<Instant>>,
+    questions: Semaphore,
 }
 
 /// What an issuer publishes of itself.
@@ -83,6 +87,7 @@ impl IssuerRegistry {
                 clients: self.clients.clone(),
                 published: ArcSwapOption::empty(),
                 asked: tokio::sync::Mutex::default(),
+                questions: Semaphore::new(QUESTIONS),
             })
         };
         issuers.entry(address.to_owned()).or_insert_with(make).clone()
@@ -129,6 +134,8 @@ impl Issuer {
         let Some(endpoint) = &published.introspection else {
             return Err(self.unreachable("its metadata names no `introspection_endpoint`"));
         };
+        let waiting = tokio::time::timeout(ANSWER_LIMIT, self.questions.acquire()).await;
+        let _question = waiting.map_err(|_| self.unreachable("it is asked about too many tokens"))?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("token", token)
             .append_pair("token_type_hint", "access_token")

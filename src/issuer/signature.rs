@@ -6,6 +6,7 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::signature::{Error, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
+use ring::hmac;
 use ring::signature as schemes;
 use ring::signature::{RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 
@@ -41,6 +42,7 @@ struct RingVerifier {
 }
 
 enum Scheme {
+    Hmac,
     Rsa(&'static RsaParameters),
     Curve(&'static dyn VerificationAlgorithm),
 }
@@ -59,6 +61,8 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
         Algorithm::PS512 => (Scheme::Rsa(&schemes::RSA_PSS_2048_8192_SHA512), AlgorithmFamily::Rsa),
         Algorithm::ES256 => (Scheme::Curve(&schemes::ECDSA_P256_SHA256_FIXED), AlgorithmFamily::Ec),
         Algorithm::ES384 => (Scheme::Curve(&schemes::ECDSA_P384_SHA384_FIXED), AlgorithmFamily::Ec),
+        // Only for a secret that was shared for it: `ACCEPTED` does not have it.
+        Algorithm::HS256 => (Scheme::Hmac, AlgorithmFamily::Hmac),
         Algorithm::EdDSA => (Scheme::Curve(&schemes::ED25519), AlgorithmFamily::Ed),
         _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
     };
@@ -76,6 +80,9 @@ impl Verifier<Vec<u8>> for RingVerifier {
             }
             (Scheme::Curve(scheme), DecodingKeyKind::SecretOrDer(key)) => {
                 UnparsedPublicKey::new(*scheme, key).verify(message, signature)
+            }
+            (Scheme::Hmac, DecodingKeyKind::SecretOrDer(secret)) => {
+                hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, secret), message, signature)
             }
             _ => return Err(Error::new()),
         };

@@ -1,16 +1,17 @@
 //! One access token: its header, its claims, and the checks that need no issuer.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::TokenError;
-use super::signature::ACCEPTED;
+use super::signature::{self, ACCEPTED};
 
 /// How far the clocks of a gateway and an issuer may differ, in seconds.
 const LEEWAY: u64 = 30;
@@ -35,6 +36,23 @@ pub struct Audience(pub Vec<String>);
 pub struct IntrospectionSecret {
     pub id: String,
     pub secret: SecretString,
+}
+
+/// A secret that an issuer shares with the gateway.
+pub struct SharedSecret(DecodingKey);
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+impl SharedSecret {
+    /// `None` for an empty one.
+    pub fn new(secret: &str) -> Option<Self> {
+        signature::install();
+        DecodingKey::from_secret(secret.as_bytes()).ok().filter(|_| !secret.is_empty()).map(Self)
+    }
 }
 
 /// The issuer that a JWT names, before anything of it is checked; `None` for a token that is no JWT.
@@ -83,18 +101,7 @@ pub fn claims_of(
     validation.validate_aud = false;
     validation.set_issuer(&[issuer]);
     validation.set_required_spec_claims(&["exp", "iss"]);
-    let claims = decode::<Claims>(token, key, &validation).map_err(|error| match error.kind() {
-        ErrorKind::ExpiredSignature => TokenError::Expired,
-        ErrorKind::ImmatureSignature => TokenError::NotYet,
-        ErrorKind::InvalidIssuer => TokenError::Unknown,
-        ErrorKind::InvalidAlgorithm => TokenError::Algorithm(format!("{:?}", header.alg)),
-        ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) => {
-            TokenError::Claim(claim.clone())
-        }
-        ErrorKind::InvalidSignature => TokenError::Signature,
-        _ => TokenError::Malformed,
-    })?;
-    let claims = claims.claims;
+    let claims = decoded(token, key, &validation)?;
     // Claims of OpenID's ID token, which is for the client alone.
     if header.typ.as_ref().is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"))
         && ["nonce", "at_hash", "c_hash"].iter().any(|claim| claims.contains_key(*claim))
@@ -104,13 +111,44 @@ pub fn claims_of(
     accepted(claims, audience)
 }
 
+/// The claims of a JWT that `issuer` signed with a secret which it shares with the gateway (HS256).
+pub fn claims_by_secret(token: &str, secret: &SharedSecret, issuer: &str) -> Result<Claims, TokenError> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.leeway = LEEWAY;
+    validation.validate_nbf = true;
+    validation.validate_aud = false;
+    validation.set_issuer(&[issuer]);
+    validation.set_required_spec_claims(&["exp", "iss"]);
+    let claims = decoded(token, &secret.0, &validation)?;
+    subject_of(&claims)?;
+    Ok(claims)
+}
+
+fn decoded(token: &str, key: &DecodingKey, validation: &Validation) -> Result<Claims, TokenError> {
+    let decoded = decode::<Claims>(token, key, validation).map_err(|error| match error.kind() {
+        ErrorKind::ExpiredSignature => TokenError::Expired,
+        ErrorKind::ImmatureSignature => TokenError::NotYet,
+        ErrorKind::InvalidIssuer => TokenError::Unknown,
+        ErrorKind::InvalidAlgorithm => TokenError::Algorithm("of its header".to_owned()),
+        ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) => {
+            TokenError::Claim(claim.clone())
+        }
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        _ => TokenError::Malformed,
+    })?;
+    Ok(decoded.claims)
+}
+
+/// The user, as its issuer names it.
+fn subject_of(claims: &Claims) -> Result<&str, TokenError> {
+    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    subject.ok_or_else(|| TokenError::Claim("sub".to_owned()))
+}
+
 /// `claims` for this audience.
 pub fn accepted(claims: Claims, audience: &Audience) -> Result<AcceptedToken, TokenError> {
     audience.check(claims.get("aud"))?;
-    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
-    if subject.is_none() {
-        return Err(TokenError::Claim("sub".to_owned()));
-    }
+    subject_of(&claims)?;
     let seconds = claims.get("exp").and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
     let until = seconds
         .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?));

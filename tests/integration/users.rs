@@ -17,7 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::support::authorization::Authorization;
 use crate::support::client::Answer;
 use crate::support::fake_http::{FakeHttp, Says};
-use crate::support::{Gateway, free_port, provisioned};
+use crate::support::{Ask, Gateway, free_port, provisioned};
 
 const AUDIENCE: &str = "https://gateway.test";
 
@@ -141,10 +141,14 @@ async fn call(gateway: &Gateway, server: &str, token: &str) -> Answer {
 
 /// Opens a session at the endpoint of all servers with `token`.
 async fn open(gateway: &Gateway, token: &str) -> Answer {
+    open_ask(gateway, token).send().await
+}
+
+fn open_ask(gateway: &Gateway, token: &str) -> Ask {
     let who = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": who });
     let ask = gateway.ask("POST", "/mcp").json(&message).header("Authorization", &format!("Bearer {token}"));
-    ask.header("Accept", "application/json, text/event-stream").send().await
+    ask.header("Accept", "application/json, text/event-stream")
 }
 
 #[tokio::test]
@@ -313,6 +317,71 @@ async fn metadata_is_there_for_each_endpoint_and_tells_nothing_of_the_servers() 
     let none = without.ask("GET", "/.well-known/oauth-protected-resource").send().await;
     assert_eq!((none.status, none.header("x-mcpo-error")), (404, Some("no_oauth")));
     assert_eq!(open(&without, "wrong").await.status, 403);
+}
+
+/// A token as Open WebUI 0.12 makes it for each request.
+fn of_open_webui(secret: &str, user: &str, role: &str, expires: i64) -> String {
+    let claims = json!({
+        "sub": user, "email": format!("{user}@example.test"), "name": user, "role": role, "iss": "open-webui",
+        "iat": seconds_from_now(0), "exp": seconds_from_now(expires),
+    });
+    let text = unsigned("", &json!({ "alg": "HS256", "typ": "JWT" }), &claims);
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), text.as_bytes());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+#[tokio::test]
+async fn users_behind_the_key_of_an_open_webui_are_told_apart_by_its_signed_header() {
+    let [one, two] = servers().await;
+    let users = json!([
+        { "claims": { "role": "admin" } },
+        { "claims": { "role": "user" }, "servers": ["two"], "rate": "2/hour" },
+    ]);
+    let key = json!({ "key": "k", "servers": ["one"], "openWebUi": { "secret": "shared", "users": users } });
+    let gateway = Gateway::with(json!({
+        "mcpServers": { "one": one.entry(), "two": two.entry() }, "apiKeys": { "open-webui": key },
+    }));
+    let gateway = gateway.flag("--api-key", "key-of-ops").flag("--log-format", "json").start().await;
+    gateway.ready(&["one", "two"]).await;
+    let call = async |server: &str, token: &str| {
+        let ask = gateway.ask("POST", &format!("/{server}/t")).json(&json!({}));
+        ask.header("Authorization", "Bearer k").header("X-OpenWebUI-User-Jwt", token).send().await
+    };
+    let token = |user: &str, role: &str| of_open_webui("shared", user, role, 300);
+    call("one", &token("ann", "admin")).await.ok();
+    assert_eq!(call("one", &token("bob", "user")).await.status, 404);
+    for _ in 0..2 {
+        call("two", &token("bob", "user")).await.ok();
+    }
+    assert_eq!(call("two", &token("bob", "user")).await.status, 429);
+    call("two", &token("cid", "user")).await.ok();
+    gateway.logged(r#""api_key_name":"open-webui","user":"bob@example.test""#).await;
+    for (token, why) in [
+        (of_open_webui("shared", "ann", "admin", -60), "it has expired"),
+        (of_open_webui("other", "ann", "admin", 300), "its signature is wrong"),
+        (token("eve", "pending"), "no entry of `users`"),
+        ("nothing".to_owned(), "cannot be read"),
+    ] {
+        let refused = call("one", &token).await;
+        assert_eq!(refused.status, 403, "{why}: {}", refused.text());
+        assert!(refused.text().contains(why), "{why}: {}", refused.text());
+    }
+    // Without the header the key has its own rights.
+    let alone =
+        gateway.ask("POST", "/one/t").json(&json!({})).header("Authorization", "Bearer k").send().await;
+    alone.ok();
+
+    // Another token of the same user is the same user, and another user is not.
+    let open = open_ask(&gateway, "k").header("X-OpenWebUI-User-Jwt", &token("ann", "admin")).send().await;
+    let session = open.header("mcp-session-id").expect("a session").to_owned();
+    let ping = async |token: String| {
+        let ask = gateway.ask("POST", "/mcp").json(&json!({ "jsonrpc": "2.0", "id": 2, "method": "ping" }));
+        let ask = ask.header("Authorization", "Bearer k").header("X-OpenWebUI-User-Jwt", &token);
+        let ask = ask.header("Accept", "application/json, text/event-stream");
+        ask.header("Mcp-Session-Id", &session).send().await.status
+    };
+    assert_eq!(ping(of_open_webui("shared", "ann", "admin", 400)).await, 200);
+    assert_eq!(ping(token("bob", "user")).await, 404);
 }
 
 /// A client of an SDK that is led to sign in.

@@ -40,22 +40,39 @@ const RIGHTS: [ConfigKey; 8] = [
 ];
 
 /// One of `apiKeys`.
-pub const API_KEY: &[ConfigKey] = &before_rights(at_once(
-    "key",
-    API_KEY_TEXT,
-    "The key that callers show, best as a reference such as `${file:/path}`",
-));
+pub const API_KEY: &[ConfigKey] = &with_rights::<2, 10>([
+    at_once("key", API_KEY_TEXT, "The key that callers show, best as a reference such as `${file:/path}`"),
+    at_once(
+        "openWebUi",
+        Object(OPEN_WEBUI, &["secret"]),
+        "The users of the Open WebUI whose key it is, in place of the key's own rights",
+    ),
+]);
+
+/// `openWebUi` of an API key.
+pub const OPEN_WEBUI: &[ConfigKey] = &[
+    at_once("secret", SECRET_TEXT, "What Open WebUI has as `FORWARD_USER_INFO_HEADER_JWT_SECRET`"),
+    at_once("users", USERS, "What its users open, as the `users` of an issuer"),
+];
+
+const USERS: ValueShape = List(&Object(USER, &[]));
 
 /// One of the `users` of an issuer.
-pub const USER: &[ConfigKey] = &before_rights(at_once(
+pub const USER: &[ConfigKey] = &with_rights::<1, 9>([at_once(
     "claims",
     Map(&[NAMED], &Lenient(&TEXT)),
     "Claims that a user must have, by name; a list in the token must hold the value; without, every user matches",
-));
+)]);
 
-const fn before_rights(own: ConfigKey) -> [ConfigKey; 9] {
-    let [servers, tools, profile, read_only, admin, metrics, rate, concurrency] = RIGHTS;
-    [own, servers, tools, profile, read_only, admin, metrics, rate, concurrency]
+/// The keys of an entry, with those of its rights.
+const fn with_rights<const OWN: usize, const ALL: usize>(own: [ConfigKey; OWN]) -> [ConfigKey; ALL] {
+    let mut all = [own[0]; ALL];
+    let mut index = 0;
+    while index < ALL {
+        all[index] = if index < OWN { own[index] } else { RIGHTS[index - OWN] };
+        index += 1;
+    }
+    all
 }
 
 /// `signIn`.
@@ -77,7 +94,7 @@ pub const ISSUER: &[ConfigKey] = &[
     at_once("clientSecret", SECRET_TEXT, "Secret of that client"),
     at_once(
         "users",
-        List(&Object(USER, &[])),
+        USERS,
         "What users open: the first entry whose claims a user has counts; without one the user is refused",
     ),
 ];

@@ -18,6 +18,8 @@ pub enum KeysError {
     Pattern { entry: String, source: globset::Error },
     #[error("{entry} names the profile `{profile}`, which does not exist; add it to `profiles`")]
     Profile { entry: String, profile: String },
+    #[error("`openWebUi.secret` of the API key `{name}` is empty")]
+    EmptySecret { name: String },
     #[error("`clientSecret` of the issuer {issuer}: {source}")]
     Client { issuer: String, source: SecretError },
     #[error("profile `{name}`: `servers` or `tools` has a bad pattern: {source}")]

@@ -192,6 +192,8 @@ fn keys_are_named_scoped_and_told_apart() {
         (r#"{"a": {"key": "x", "servers": ["[time"]}}"#, "apiKeys.a.servers[0]\n  this is no pattern"),
         (r#"{"a": "${env:}"}"#, "apiKeys.a\n  `${env:}` names nothing"),
         (r#"{"": "x"}"#, "a key needs a name"),
+        (r#"{"a": {"key": "x", "openWebUi": {}}}"#, "apiKeys.a.openWebUi\n  `secret` is missing"),
+        (r#"{"a": {"key": "x", "openWebUi": {"secret": "s", "users": 1}}}"#, "this must be a list of objects"),
         (r#"{"a": 42}"#, "apiKeys.a\n  this must be an object, but it is a number"),
     ] {
         let problem = refused(&format!(r#"{{{TIME}, "apiKeys": {keys}}}"#));
