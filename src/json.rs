@@ -1,11 +1,13 @@
 //! Reading and changing JSON text from outside; unchanged parts keep their bytes.
 
+mod claims;
 mod edits;
 mod first;
 mod members;
 mod splices;
 mod text;
 
+pub use claims::{claim, claim_text};
 pub use edits::{Edits, PathSegment};
 pub use first::First;
 pub use members::{Members, member};

@@ -60,7 +60,7 @@ pub struct Caller {
 pub struct User {
     /// The address of the issuer.
     pub issuer: Arc<str>,
-    pub claims: Map<String, Value>,
+    pub claims: Arc<Map<String, Value>>,
 }
 
 /// How often a user may call, and how many calls it may have in flight.

@@ -3,7 +3,12 @@
 //! Pure. The rules know names only: what a value may be is the caller's affair, except that the gateway's
 //! own keys never leave it, which the floor that knows the keys sees to.
 
+mod claims;
+
 use http::HeaderName;
+use serde_json::{Map, Value};
+
+pub use claims::ClaimText;
 
 /// What the entry of one server lets through (`forwardHeaders`, or mcpo's `client_header_forwarding`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +17,8 @@ pub struct ForwardingConfig {
     pub allowed: Vec<HeaderPattern>,
     /// Names that never go along: mcpo's `blacklist`, and the fixed `headers` of the entry.
     pub withheld: Vec<HeaderPattern>,
+    /// Headers from the verified claims of a user. A caller's own header of such a name is withheld.
+    pub claims: Vec<(HeaderName, ClaimText)>,
 }
 
 /// A header's name, in which `*` stands for any characters. Case does not matter.
@@ -93,6 +100,14 @@ impl ForwardingConfig {
             && self.allowed.iter().any(|pattern| pattern.allows(name))
             && !self.withheld.iter().any(|pattern| pattern.matches(name))
     }
+
+    /// The headers from the `claims` of a user that are there.
+    pub fn of_user<'a>(
+        &'a self,
+        claims: &'a Map<String, Value>,
+    ) -> impl Iterator<Item = (HeaderName, String)> {
+        self.claims.iter().filter_map(|(name, text)| Some((name.clone(), text.of(claims)?)))
+    }
 }
 
 impl HeaderPattern {
@@ -101,6 +116,11 @@ impl HeaderPattern {
         let filled = text.replace('*', "x");
         HeaderName::from_bytes(filled.as_bytes()).ok()?;
         Some(Self(text.to_ascii_lowercase()))
+    }
+
+    /// The name, where it has no wildcard.
+    pub fn name(&self) -> Option<HeaderName> {
+        HeaderName::from_bytes(self.0.as_bytes()).ok().filter(|_| !self.0.contains('*'))
     }
 
     /// Why no header that this matches can ever be forwarded; `None` when some can.

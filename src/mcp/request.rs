@@ -68,7 +68,7 @@ impl RequestContext {
         let servers = self.endpoint.servers(&catalog, &self.caller);
         let entries: Vec<_> =
             servers.filter_map(|server| Some(Arc::clone(&server.upstream()?.config()))).collect();
-        let forwarded = forwarded(&self.mcp.keys, &self.head.headers, &entries);
+        let forwarded = forwarded(&self.mcp.keys, &self.caller, &self.head.headers, &entries);
         CallContext { forwarded, ..self.call_context() }
     }
 

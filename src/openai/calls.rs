@@ -109,7 +109,7 @@ impl OpenAi {
             Err(error) => return ToolOutput::error(self.not_found(caller, &call.name, &error).await),
         };
         let entries = self.gateway.forwarding_entries(&target);
-        let forwarded = forwarded(&self.keys, &head.headers, &entries);
+        let forwarded = forwarded(&self.keys, caller, &head.headers, &entries);
         let context = CallContext { forwarded, ..context.clone() };
         let classify = |result: Bytes| match read(&result) {
             Some(output) if output.is_error => (Outcome::TOOL_ERROR, Ok(output)),

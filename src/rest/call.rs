@@ -111,7 +111,8 @@ async fn prepare(
     let target = named
         .found(rest.gateway.find(&context.caller, server, tool).await)
         .map_err(|error| Refused::new(failure::find(server, &error, &context.caller)))?;
-    context.forwarded = forwarded(&rest.keys, &head.headers, &rest.gateway.forwarding_entries(&target));
+    context.forwarded =
+        forwarded(&rest.keys, &context.caller, &head.headers, &rest.gateway.forwarding_entries(&target));
     Ok((context, target))
 }
 

@@ -7,16 +7,21 @@ use std::sync::Arc;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ForwardingConfig;
 use crate::shares::Principal;
 
-/// Headers of one request that may go along to some server; each server's own rules choose from them. Cheap to
-/// clone.
+/// Headers of one request that may go along to some server, and the claims of its user.
+///
+/// Each server's own rules choose from them. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct CallerHeaders(Option<Arc<HeaderMap>>);
+pub struct CallerHeaders {
+    headers: Option<Arc<HeaderMap>>,
+    claims: Option<Arc<Map<String, Value>>>,
+}
 
 /// The identity of one call: the headers that go to a server, and the client that the server may ask. Calls of equal
 /// identities may share a session of that server, others never do. Cheap to clone.
@@ -66,29 +71,40 @@ impl CallerHeaders {
                 taken.append(name.clone(), value);
             }
         }
-        Self((!taken.is_empty()).then(|| Arc::new(taken)))
+        Self { headers: (!taken.is_empty()).then(|| Arc::new(taken)), claims: None }
+    }
+
+    /// With the verified claims of the user.
+    pub fn of_user(self, claims: Option<Arc<Map<String, Value>>>) -> Self {
+        Self { claims, ..self }
     }
 
     /// Whether there is nothing that could go along.
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.headers.is_none() && self.claims.is_none()
     }
 }
 
 impl Identity {
     /// The headers that `rules` let through; `None` when there are none.
     pub fn new(rules: &ForwardingConfig, principal: &Principal, headers: &CallerHeaders) -> Option<Self> {
-        let headers = headers.0.as_deref()?;
-        let mut names: Vec<&HeaderName> = headers.keys().filter(|name| rules.allows(name)).collect();
-        if names.is_empty() {
+        let mut pairs: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        for (name, value) in headers.headers.iter().flat_map(|headers| headers.iter()) {
+            if rules.allows(name) {
+                pairs.push((name.clone(), value.clone()));
+            }
+        }
+        for (name, text) in headers.claims.iter().flat_map(|claims| rules.of_user(claims)) {
+            let Ok(mut value) = HeaderValue::try_from(text) else { continue };
+            value.set_sensitive(true);
+            pairs.push((name, value));
+        }
+        if pairs.is_empty() {
             return None;
         }
-        names.sort_unstable_by_key(|name| name.as_str());
-        let pairs = names.into_iter().flat_map(|name| {
-            // The order of values under one name may mean something, so it stays.
-            headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
-        });
-        let headers: Arc<[(HeaderName, HeaderValue)]> = pairs.collect();
+        // The order of values under one name may mean something, so it stays.
+        pairs.sort_by(|one, other| one.0.as_str().cmp(other.0.as_str()));
+        let headers: Arc<[(HeaderName, HeaderValue)]> = pairs.into();
         let mut digest = Sha256::new();
         for (name, value) in &*headers {
             for bytes in [name.as_str().as_bytes(), value.as_bytes()] {
@@ -135,7 +151,7 @@ impl Identity {
 
 impl fmt::Debug for CallerHeaders {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.iter().flat_map(|headers| headers.keys())).finish()
+        formatter.debug_set().entries(self.headers.iter().flat_map(|headers| headers.keys())).finish()
     }
 }
 
@@ -152,7 +168,7 @@ mod tests {
 
     fn rules(allowed: &[&str]) -> ForwardingConfig {
         let allowed = allowed.iter().map(|pattern| HeaderPattern::parse(pattern).unwrap()).collect();
-        ForwardingConfig { allowed, withheld: Vec::new() }
+        ForwardingConfig { allowed, withheld: Vec::new(), claims: Vec::new() }
     }
 
     fn caller(pairs: &[(&str, &str)]) -> CallerHeaders {

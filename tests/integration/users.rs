@@ -319,6 +319,30 @@ async fn metadata_is_there_for_each_endpoint_and_tells_nothing_of_the_servers() 
     assert_eq!(open(&without, "wrong").await.status, 403);
 }
 
+#[tokio::test]
+async fn a_server_gets_claims_of_the_user_in_headers_that_no_caller_can_forge() {
+    let key = Key::new("1");
+    let issuer = ScriptedIssuer::start(&[&key]).await;
+    let server = FakeHttp::start(|_| None).await;
+    let mut entry = server.entry();
+    entry["forwardHeaders"] = json!({ "X-User": "${user.email}", "X-Groups": "of ${user.groups}" });
+    let gateway = Gateway::with(json!({
+        "mcpServers": { "one": entry },
+        "signIn": { "issuers": [{ "issuer": issuer.address(), "audience": AUDIENCE, "users": [{}] }] },
+    }));
+    let gateway = gateway.flag("--api-key", "key-of-ops").start().await;
+    gateway.ready(&["one"]).await;
+    let of = |user: &str, more: Value| key.token(&json!({}), &issuer.claims(user, &more));
+    for token in [of("ann", json!({ "groups": ["a", "b"] })), of("bob", json!({})), "key-of-ops".to_owned()] {
+        let ask =
+            gateway.ask("POST", "/one/t").json(&json!({})).header("X-User", "eve").header("X-Groups", "all");
+        ask.header("Authorization", &format!("Bearer {token}")).send().await.ok();
+    }
+    let calls: Vec<_> = server.came().into_iter().filter(|came| came.asks() == "tools/call").collect();
+    let seen: Vec<_> = calls.iter().map(|came| (came.header("x-user"), came.header("x-groups"))).collect();
+    assert_eq!(seen, [("ann@example.test", "of a,b"), ("bob@example.test", ""), ("", "")]);
+}
+
 /// A token as Open WebUI 0.12 makes it for each request.
 fn of_open_webui(secret: &str, user: &str, role: &str, expires: i64) -> String {
     let claims = json!({

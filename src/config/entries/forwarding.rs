@@ -1,8 +1,9 @@
 //! `forwardHeaders`, and mcpo's `client_header_forwarding` (as in mcpo 0.0.20), which mcpo itself reads and
 //! then never acts on.
 
-use super::super::fields::Fields;
-use super::super::forwarding::{ForwardingConfig, HeaderPattern};
+use super::super::fields::{Fields, mismatch};
+use super::super::forwarding::{ClaimText, ForwardingConfig, HeaderPattern};
+use super::super::json_tree::{JsonNode, JsonValue};
 use super::super::key;
 use super::super::keys::nested;
 use super::super::location::Location;
@@ -27,7 +28,15 @@ pub(super) fn of_entry(
     problems: &mut Problems,
 ) -> Option<ForwardingConfig> {
     let mut rules = ForwardingRules::default();
+    let mut claims = Vec::new();
     for name in ["forwardHeaders", "forward_headers"] {
+        if let Some((node, location)) = fields.get(name)
+            && let JsonValue::Object(_) = node.value
+        {
+            claims.extend(of_claims(node, location.clone(), problems));
+            rules.at.get_or_insert(location);
+            continue;
+        }
         let Some(patterns) = patterns(fields, name, problems) else { continue };
         rules.at = rules.at.or_else(|| fields.get(name).map(|(_, location)| location));
         rules.allowed.extend(patterns);
@@ -48,12 +57,41 @@ pub(super) fn of_entry(
         http.headers.iter().filter_map(|(name, _)| HeaderPattern::parse(name)).collect();
     let mut allowed = rules.allowed;
     allowed.retain(|(pattern, location)| is_useful(pattern, location, &fixed, context, problems));
-    if allowed.is_empty() {
+    claims.retain(|(pattern, _, location)| is_useful(pattern, location, &fixed, context, problems));
+    if allowed.is_empty() && claims.is_empty() {
         return None;
     }
     let mut withheld = rules.withheld;
     withheld.extend(fixed);
-    Some(ForwardingConfig { allowed: allowed.into_iter().map(|(pattern, _)| pattern).collect(), withheld })
+    withheld.extend(claims.iter().map(|(pattern, ..)| pattern.clone()));
+    let claims = claims.into_iter().filter_map(|(pattern, text, _)| Some((pattern.name()?, text)));
+    let allowed = allowed.into_iter().map(|(pattern, _)| pattern).collect();
+    Some(ForwardingConfig { allowed, withheld, claims: claims.collect() })
+}
+
+/// Headers from claims of the user, by their names.
+fn of_claims(
+    node: &JsonNode,
+    location: Location,
+    problems: &mut Problems,
+) -> Vec<(HeaderPattern, ClaimText, Location)> {
+    let Some(members) = Fields::new(node, location, problems) else { return Vec::new() };
+    let headers = members.iter().filter_map(|(name, node, location)| {
+        let JsonValue::Text(text) = &node.value else {
+            return mismatch(&location, "a string", node, problems);
+        };
+        let Some(pattern) = HeaderPattern::parse(name).filter(|pattern| pattern.name().is_some()) else {
+            problems.error(&location, "this is no name of a header", "write one such as X-User");
+            return None;
+        };
+        let Some(claims) = ClaimText::parse(text) else {
+            let fix = "write a claim such as `${user.email}`; a fixed text belongs in `headers`";
+            problems.error(&location, "this names no claim of a user", fix);
+            return None;
+        };
+        Some((pattern, claims, location))
+    });
+    headers.collect()
 }
 
 fn form_of_mcpo(fields: &Fields<'_>, name: &str, rules: &mut ForwardingRules, problems: &mut Problems) {

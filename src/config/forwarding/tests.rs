@@ -2,7 +2,7 @@ use super::*;
 
 fn rules(allowed: &[&str], withheld: &[&str]) -> ForwardingConfig {
     let patterns = |texts: &[&str]| texts.iter().map(|text| HeaderPattern::parse(text).unwrap()).collect();
-    ForwardingConfig { allowed: patterns(allowed), withheld: patterns(withheld) }
+    ForwardingConfig { allowed: patterns(allowed), withheld: patterns(withheld), claims: Vec::new() }
 }
 
 fn allows(rules: &ForwardingConfig, name: &str) -> bool {

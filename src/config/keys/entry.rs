@@ -11,7 +11,7 @@ use super::super::key::ValueShape::{
 use super::super::key::{ConfigKey, Effect, FILLED, NAMED, SECRET, TEXT, ValueShape, words};
 use super::super::server::ServerConfig;
 use super::super::transport::{HttpConfig, StdioConfig, TRANSPORT_TYPES, TransportConfig};
-use super::nested::{FORWARDING, GLOBS, HEADER_PATTERNS, OAUTH, OVERRIDE, RATE_SHAPE, UNIT};
+use super::nested::{FORWARDED, FORWARDING, GLOBS, OAUTH, OVERRIDE, RATE_SHAPE, UNIT};
 
 /// Whether a part of an entry has another value in the second one.
 pub type Differs = fn(&ServerConfig, &ServerConfig) -> bool;
@@ -109,9 +109,9 @@ pub const ENTRY: &[(ConfigKey, Differs)] = &[
         |old, new| old.concurrency != new.concurrency),
     rule("rate", RATE_SHAPE, "How often it may be called, by all callers together",
         |old, new| old.rate != new.rate),
-    rule("forwardHeaders", HEADER_PATTERNS, "Headers of callers that go along",
+    rule("forwardHeaders", FORWARDED, "Headers of callers that go along, or headers by name from claims: `${user.email}`",
         |old, new| old.forwarding != new.forwarding),
-    spelling("forward_headers", "forwardHeaders", HEADER_PATTERNS),
+    spelling("forward_headers", "forwardHeaders", FORWARDED),
     spelling("client_header_forwarding", "forwardHeaders", Object(FORWARDING, &[])),
     spelling("clientHeaderForwarding", "forwardHeaders", Object(FORWARDING, &[])),
 ];

@@ -147,6 +147,15 @@ pub const UNIT: &[ConfigKey] = &[
 /// Patterns over names of headers.
 pub const HEADER_PATTERNS: ValueShape = List(&Text(&[r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"]));
 
+/// `forwardHeaders`: patterns, or texts with claims of a user by the names of headers.
+pub const FORWARDED: ValueShape = Either(&[
+    HEADER_PATTERNS,
+    Map(
+        &[r"^[!#$%&'+.^_`|~0-9A-Za-z-]+$"],
+        &Text(&[r"^(?:[^$]|\$(?!\{))*(?:\$\{user\.[^}]+\}(?:[^$]|\$(?!\{))*)+$"]),
+    ),
+]);
+
 /// mcpo's form of `forwardHeaders`.
 pub const FORWARDING: &[ConfigKey] = &[
     at_once("enabled", Switch, "Whether headers are forwarded"),

@@ -53,6 +53,6 @@ impl OpenWebUiUsers {
 
     /// `user`, known under an earlier configuration, with its rights under this one.
     pub fn again(&self, user: &User, key: &Caller) -> Option<Caller> {
-        self.entries.caller_of(user.claims.clone(), Some(key)).ok()
+        self.entries.caller_of((*user.claims).clone(), Some(key)).ok()
     }
 }

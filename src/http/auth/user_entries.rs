@@ -11,7 +11,7 @@ use crate::catalog::{Caller, CallerLimits, User};
 use crate::config::{RightsConfig, UserConfig};
 use crate::http::answer::Problem;
 use crate::issuer::{Claims, TokenError};
-use crate::json::clip;
+use crate::json::{claim, clip};
 use crate::shares::{Principal, UserName};
 use crate::telemetry::text::visible;
 
@@ -83,7 +83,7 @@ impl UserEntries {
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
         let name =
             UserName { id: format!("{} {subject}", self.issuer).into(), shown: shown_name(&claims).into() };
-        let user = Arc::new(User { issuer: self.issuer.clone(), claims });
+        let user = Arc::new(User { issuer: self.issuer.clone(), claims: Arc::new(claims) });
         let key_name = key.and_then(|key| key.principal.key_name());
         Ok(Caller {
             principal: Principal::of_user(key_name, name),
@@ -146,11 +146,7 @@ impl UserEntry {
 /// Whether the claim `name` is `value`, or a list that holds it. `a.b` is the member `b` of `a` where no claim has the
 /// whole name.
 fn holds(claims: &Claims, name: &str, value: &str) -> bool {
-    let nested = || {
-        let (first, rest) = name.split_once('.')?;
-        rest.split('.').try_fold(claims.get(first)?, |value, name| value.get(name))
-    };
-    match claims.get(name).or_else(nested) {
+    match claim(claims, name) {
         Some(Value::Array(items)) => items.iter().any(|item| is(item, value)),
         // RFC 6749 section 3.3: scopes are one text with spaces.
         Some(Value::String(text)) if name == "scope" => text.split(' ').any(|scope| scope == value),

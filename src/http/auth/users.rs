@@ -106,7 +106,7 @@ impl Users {
     /// `before`, a user under an earlier configuration, with its rights under this one.
     pub fn again(&self, user: &User) -> Option<Caller> {
         let users = self.issuers.iter().find(|users| users.entries.issuer == user.issuer)?;
-        users.entries.caller_of(user.claims.clone(), None).ok()
+        users.entries.caller_of((*user.claims).clone(), None).ok()
     }
 
     async fn accepted(&self, token: &[u8]) -> Result<(&IssuerUsers, AcceptedToken), TokenError> {

@@ -89,7 +89,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         }
     };
     let entries = request.mcp.gateway.forwarding_entries(&target);
-    context.forwarded = forwarded(&request.mcp.keys, &request.head.headers, &entries);
+    context.forwarded = forwarded(&request.mcp.keys, &request.caller, &request.head.headers, &entries);
     let meta = meta_for_server(params.meta, context.origin.trace.is_some());
     let owner = request.caller.owner(target.server.name.as_str());
     let arguments = target.tool.read_texts(owner, request.slice(text)).await;

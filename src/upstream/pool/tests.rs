@@ -121,7 +121,7 @@ fn user(name: &str) -> Identity {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-user"), HeaderValue::from_str(name).unwrap());
     let allowed = vec![HeaderPattern::parse("X-User").unwrap()];
-    let rules = ForwardingConfig { allowed, withheld: Vec::new() };
+    let rules = ForwardingConfig { allowed, withheld: Vec::new(), claims: Vec::new() };
     Identity::new(&rules, &Principal::default(), &CallerHeaders::collect(&headers, |_, _| true)).unwrap()
 }
 

@@ -193,7 +193,10 @@ fn keys_are_named_scoped_and_told_apart() {
         (r#"{"a": "${env:}"}"#, "apiKeys.a\n  `${env:}` names nothing"),
         (r#"{"": "x"}"#, "a key needs a name"),
         (r#"{"a": {"key": "x", "openWebUi": {}}}"#, "apiKeys.a.openWebUi\n  `secret` is missing"),
-        (r#"{"a": {"key": "x", "openWebUi": {"secret": "s", "users": 1}}}"#, "this must be a list of objects"),
+        (
+            r#"{"a": {"key": "x", "openWebUi": {"secret": "s", "users": 1}}}"#,
+            "this must be a list of objects",
+        ),
         (r#"{"a": 42}"#, "apiKeys.a\n  this must be an object, but it is a number"),
     ] {
         let problem = refused(&format!(r#"{{{TIME}, "apiKeys": {keys}}}"#));
@@ -286,6 +289,27 @@ fn authorization_is_forwarded_only_while_no_key_is_configured() {
         assert_eq!(forwarding.allows(&name("authorization")), !keyed, "{settings}");
         assert!(forwarding.allows(&name("x-a")));
         assert_eq!((server.dedicated.most, server.dedicated.idle), (3, Duration::from_millis(1500)));
+    }
+}
+
+#[test]
+fn headers_from_claims_have_names_and_name_claims() {
+    let text = |rules: &str| {
+        format!(
+            r#"{{"mcpServers": {{"s": {{"type": "http", "url": "http://h", "forwardHeaders": {rules}}}}}}}"#
+        )
+    };
+    let config = loaded(&text(r#"{"X-User": "${user.email}"}"#)).config;
+    let rules = config.servers[0].forwarding.clone().unwrap();
+    assert!(rules.claims[0].0 == "x-user" && !rules.allows(&http::HeaderName::from_static("x-user")));
+    for (rules, message) in [
+        (r#"{"X-User": "ann"}"#, "forwardHeaders.X-User\n  this names no claim of a user"),
+        (r#"{"X-User": "${env:A}"}"#, "this names no claim of a user"),
+        (r#"{"X-*": "${user.email}"}"#, "this is no name of a header"),
+        (r#"{"X-User": 1}"#, "this must be a string"),
+    ] {
+        let problem = refused(&text(rules));
+        assert!(problem.contains(message), "{rules}: {problem}");
     }
 }
 
