@@ -66,6 +66,8 @@ impl Desk {
 fn directives(text: &str) -> BTreeSet<String> {
     const OF_NIXOS: [&str; 5] =
         ["Environment=\"LOCALE_ARCHIVE", "Environment=\"PATH=", "Environment=\"TZDIR", "X-", "#"];
+    let own = env!("CARGO_BIN_EXE_mcpo");
+    let text = text.replace(&Value::from(own).to_string(), own).replace(own, "/bin/mcpo");
     let lines =
         text.lines().filter(|line| !line.is_empty() && !OF_NIXOS.iter().any(|start| line.starts_with(start)));
     lines.map(plain).collect()

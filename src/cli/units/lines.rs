@@ -47,6 +47,15 @@ pub(super) fn argument(text: &str) -> String {
     quoted(&text.replace('$', "$$"))
 }
 
+/// The program of a command, in quotes where its path has a blank. systemd expands no `$` there.
+pub(super) fn executable(path: &Path) -> String {
+    let path = path.display().to_string();
+    match path.contains(char::is_whitespace) {
+        true => quoted(&path),
+        false => path.replace('%', "%%"),
+    }
+}
+
 /// One variable of `Environment=`, in which `$` is a plain character.
 pub(super) fn variable(name: &str, value: &str) -> String {
     format!("Environment={}\n", quoted(&format!("{name}={value}")))

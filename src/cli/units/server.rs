@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::files::UnitFile;
-use super::lines::{argument, credential, of_server, variable};
+use super::lines::{argument, credential, executable, of_server, variable};
 use crate::config::{ServerConfig, StdioConfig, TransportConfig, UnitConfig};
 
 /// The folder of the servers' sockets; the packaged unit of the gateway names it, too.
@@ -74,7 +74,7 @@ fn service(
 
     let mut start = format!(
         "{} run-server --name {} --require-isolation",
-        program.display(),
+        executable(program),
         argument(server.name.as_str())
     );
     if !network {
