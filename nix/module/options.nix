@@ -225,7 +225,7 @@ in
       };
       description = ''
         The gateway's own settings that have no option here, as they stand beside `mcpServers` in its configuration
-        file: `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`,
+        file: `signIn`, `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`,
         `exposedNameLength`, `pathPrefix`, `rootPath`, `name`, `description` and `version`. They end up in the
         world-readable store, so secrets are only referred to. `mcpo check` reads them when the system is built, and an unknown key fails the build with the
         nearest known one.
@@ -252,6 +252,7 @@ in
       lib.optional
         (
           cfg.apiKeys == { }
+          && !(cfg.settings ? signIn)
           && (
             cfg.nginx.virtualHost != null
             || !builtins.elem cfg.host [

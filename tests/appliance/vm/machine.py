@@ -87,7 +87,7 @@ class VirtualMachine(driver.Machine):
             (self.folder / name).mkdir()
         self._fill(self.folder / "root")
         binds = {**self.binds, "/opt/mcpo-tests/appliance": HERE.parent}
-        (self.folder / "binds").write_text("".join(f"{source} {path}\n" for path, source in binds.items()))
+        (self.folder / "binds").write_text("".join(f"{source}\t{path}\n" for path, source in binds.items()))
         share = "security_model=none,readonly=on,multidevs=remap"
         self.began = time.monotonic()
         self.container = subprocess.Popen(
