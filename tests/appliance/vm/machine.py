@@ -20,7 +20,7 @@ import driver
 HERE = Path(__file__).resolve().parent
 KERNEL = HERE.parent.parent / ".work/vm"
 # However busy the host is: what takes longer hangs.
-HANG_LIMIT = 3600
+HANG_LIMIT = 900
 # How much longer things take in it than in a container, by its own clock.
 SLOWNESS = 4
 # Three quarters of it, which the units give to all servers together, are less than two servers at their own limits.
