@@ -72,6 +72,7 @@ pub use secrets_digest::SecretsDigest;
 pub use section::SettingChange;
 pub use server::{DedicatedConfig, ServerConfig, ToolOverride, UnitConfig};
 pub use shares::Shares;
+pub use sign_in::is_loopback;
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 pub use tls::TlsConfig;
 pub use transport::{HttpConfig, OAuthConfig, OAuthGrant, SocketConfig, StdioConfig, TransportConfig};

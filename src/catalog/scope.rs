@@ -81,6 +81,22 @@ impl fmt::Debug for Fingerprint {
 }
 
 impl Caller {
+    /// A caller that sees everything, without rights beside.
+    #[cfg(test)]
+    pub fn of_test(principal: Principal) -> Self {
+        Self {
+            principal,
+            fingerprint: None,
+            user: None,
+            limits: CallerLimits::default(),
+            profile: None,
+            scope: Arc::default(),
+            reach: Arc::default(),
+            admin: false,
+            metrics: false,
+        }
+    }
+
     /// The owner of long computations for this caller: its user or key, else `server`.
     pub fn owner<'a>(&'a self, server: &'a str) -> Owner<'a> {
         self.principal.id().unwrap_or(server)

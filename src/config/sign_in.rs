@@ -176,7 +176,8 @@ fn elements<'a>(fields: &Fields<'a>, name: &str, problems: &mut Problems) -> Vec
     places.map(|(index, element)| (element, location.element(index, element.position))).collect()
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL names this machine: a loopback address, `localhost`, or a name below it.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

@@ -11,6 +11,7 @@ mod scopes;
 mod user_entries;
 mod users;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -107,18 +108,11 @@ impl Keys {
                     second: entry.name.clone(),
                 });
             }
-            let (scope, reach) = scopes.of(&entry.rights, || format!("API key `{}`", entry.name))?;
-            let rights = &entry.rights;
+            let rights = scopes.caller(&entry.rights, || format!("API key `{}`", entry.name))?;
             let caller = Caller {
                 principal: Principal::of_key(&entry.name),
                 fingerprint: Some(Fingerprint(digest)),
-                user: None,
-                limits: CallerLimits::default(),
-                profile: None,
-                admin: rights.admin,
-                metrics: rights.metrics || scope.is_unlimited(),
-                scope,
-                reach,
+                ..rights
             };
             keys.push(ApiKey { digest, caller, users: OpenWebUiUsers::new(entry, &mut scopes)? });
         }
@@ -254,7 +248,10 @@ impl Keys {
 
     /// The names of the keys that `next` does not have, or has with another value.
     pub fn ended_by(&self, next: &Self) -> Vec<&str> {
-        let ended = self.keys.iter().filter(|key| next.find_again(&key.caller).is_none());
+        let digests: HashMap<_, _> =
+            next.keys.iter().map(|key| (key.caller.principal.key_name(), key.digest)).collect();
+        let has_ended = |key: &&ApiKey| digests.get(&key.caller.principal.key_name()) != Some(&key.digest);
+        let ended = self.keys.iter().filter(has_ended);
         ended.filter_map(|key| key.caller.principal.key_name()).collect()
     }
 

@@ -22,6 +22,20 @@ impl PathPrefix {
         }
     }
 
+    /// The servers of the MCP endpoint at a path without the root path.
+    ///
+    /// `Some(None)` are all, else it is the raw name of one; `None` is no endpoint.
+    /// A slash at its end makes no difference. The endpoints of servers need the path prefix.
+    pub fn mcp_endpoint<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
+        let inside = self.within_prefix(path);
+        let is_root = |path: &str| matches!(path, "/mcp" | "/mcp/");
+        if is_root(path) || inside.is_some_and(is_root) {
+            return Some(None);
+        }
+        let (server, rest) = inside?.strip_prefix('/')?.split_once('/')?;
+        (matches!(rest, "mcp" | "mcp/") && !server.is_empty()).then_some(Some(server))
+    }
+
     /// The path prefix; empty when none is configured.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -39,15 +39,12 @@ impl ProtectedResources {
     /// It does not depend on the servers that there are, which strangers must not learn.
     pub fn resource(&self, path: &str, headers: &HeaderMap) -> Option<String> {
         let path = self.paths.within_root(path).strip_prefix(WELL_KNOWN)?;
-        let path = if path.is_empty() { path } else { self.paths.within_root(path).trim_end_matches('/') };
-        let inside = self.paths.within_prefix(path);
-        let is_one = |path: &str| {
-            let server = path.strip_prefix('/').and_then(|path| path.strip_suffix("/mcp"));
-            !self.is_single && server.is_some_and(|server| !server.is_empty() && !server.contains('/'))
+        let path = self.paths.within_root(path).trim_end_matches('/');
+        let is_resource = match self.paths.mcp_endpoint(path) {
+            Some(server) => server.is_none() || !self.is_single,
+            None => path.is_empty(),
         };
-        let is_endpoint =
-            path.is_empty() || path == "/mcp" || inside.is_some_and(|path| path == "/mcp" || is_one(path));
-        is_endpoint.then(|| format!("{}{path}", self.base(headers)))
+        is_resource.then(|| format!("{}{path}", self.base(headers)))
     }
 
     /// The gateway's own address: `publicUrl`, else the one that the client used.

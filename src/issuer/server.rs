@@ -5,10 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Uri, header};
+use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
@@ -26,7 +24,7 @@ use super::token::{AcceptedToken, Audience, Claims, IntrospectionSecret, accepte
 use crate::protocol::media_type::JSON;
 use crate::upstream::HttpClients;
 use crate::upstream::error::chain;
-use crate::upstream::http_client::IdleTimeout;
+use crate::upstream::http_client::{IdleTimeout, basic_authorization};
 
 /// How long an answer of an issuer may take, and how large it may be, in bytes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -74,7 +72,6 @@ impl std::fmt::Debug for Published {
 
 impl IssuerRegistry {
     pub fn new(clients: Arc<HttpClients>) -> Self {
-        signature::install();
         Self { clients, issuers: Mutex::default() }
     }
 
@@ -82,6 +79,7 @@ impl IssuerRegistry {
     pub fn issuer(&self, address: &str) -> Arc<Issuer> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
+            signature::install();
             Arc::new(Issuer {
                 address: address.to_owned(),
                 clients: self.clients.clone(),
@@ -244,15 +242,15 @@ impl Issuer {
 
     async fn keys(&self, url: &Url) -> Result<Vec<Jwk>, String> {
         #[derive(Deserialize)]
-        struct Keys {
+        struct KeySet {
             keys: Vec<Value>,
         }
-        let keys: Keys = self.ask(url, None).await.map_err(|reason| format!("{url}: {reason}"))?;
+        let set: KeySet = self.ask(url, None).await.map_err(|reason| format!("{url}: {reason}"))?;
         let is_for_signatures = |key: &Jwk| {
             key.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
         };
         // A key of a kind that is not known must not hide the others.
-        let keys = keys.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+        let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         Ok(keys.filter(is_for_signatures).collect())
     }
 
@@ -279,10 +277,8 @@ impl Issuer {
         if let Some((client, form)) = question {
             // RFC 6749 section 2.3.1: both parts are encoded as in a form before they are joined.
             let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-            let pair = format!("{}:{}", part(&client.id), part(client.secret.expose_secret()));
-            let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
-                .map_err(|error| error.to_string())?;
-            value.set_sensitive(true);
+            let (id, secret) = (part(&client.id), part(client.secret.expose_secret()));
+            let value = basic_authorization(id.as_bytes(), secret.as_bytes());
             request = request.method(Method::POST).header(header::AUTHORIZATION, value);
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
             body = form.into();

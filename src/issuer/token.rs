@@ -58,11 +58,11 @@ impl SharedSecret {
 /// The issuer that a JWT names, before anything of it is checked; `None` for a token that is no JWT.
 pub fn issuer_of(token: &str) -> Option<String> {
     #[derive(Deserialize)]
-    struct Named {
+    struct IssuerClaim {
         iss: String,
     }
     decode_header(token).ok()?;
-    Some(insecure_decode_claims::<Named>(token).ok()?.iss)
+    Some(insecure_decode_claims::<IssuerClaim>(token).ok()?.iss)
 }
 
 /// The header of a JWT whose algorithm and type are accepted.
@@ -94,14 +94,7 @@ pub fn claims_of(
     issuer: &str,
     audience: &Audience,
 ) -> Result<AcceptedToken, TokenError> {
-    let mut validation = Validation::new(header.alg);
-    validation.leeway = LEEWAY;
-    validation.validate_nbf = true;
-    // Compared below: an issuer may write one text or a list, and an audience may be a pattern.
-    validation.validate_aud = false;
-    validation.set_issuer(&[issuer]);
-    validation.set_required_spec_claims(&["exp", "iss"]);
-    let claims = decoded(token, key, &validation)?;
+    let claims = decoded(token, key, header.alg, issuer)?;
     // Claims of OpenID's ID token, which is for the client alone.
     if header.typ.as_ref().is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"))
         && ["nonce", "at_hash", "c_hash"].iter().any(|claim| claims.contains_key(*claim))
@@ -113,19 +106,21 @@ pub fn claims_of(
 
 /// The claims of a JWT that `issuer` signed with a secret which it shares with the gateway (HS256).
 pub fn claims_by_secret(token: &str, secret: &SharedSecret, issuer: &str) -> Result<Claims, TokenError> {
-    let mut validation = Validation::new(Algorithm::HS256);
+    let claims = decoded(token, &secret.0, Algorithm::HS256, issuer)?;
+    subject_of(&claims)?;
+    Ok(claims)
+}
+
+/// The claims of a JWT of `issuer` that `key` signed, in its time. The audience is for the caller to compare: an issuer may
+/// write one text or a list, and an audience may be a pattern.
+fn decoded(token: &str, key: &DecodingKey, algorithm: Algorithm, issuer: &str) -> Result<Claims, TokenError> {
+    let mut validation = Validation::new(algorithm);
     validation.leeway = LEEWAY;
     validation.validate_nbf = true;
     validation.validate_aud = false;
     validation.set_issuer(&[issuer]);
     validation.set_required_spec_claims(&["exp", "iss"]);
-    let claims = decoded(token, &secret.0, &validation)?;
-    subject_of(&claims)?;
-    Ok(claims)
-}
-
-fn decoded(token: &str, key: &DecodingKey, validation: &Validation) -> Result<Claims, TokenError> {
-    let decoded = decode::<Claims>(token, key, validation).map_err(|error| match error.kind() {
+    let decoded = decode::<Claims>(token, key, &validation).map_err(|error| match error.kind() {
         ErrorKind::ExpiredSignature => TokenError::Expired,
         ErrorKind::ImmatureSignature => TokenError::NotYet,
         ErrorKind::InvalidIssuer => TokenError::Unknown,

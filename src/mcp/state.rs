@@ -59,22 +59,17 @@ impl Mcp {
     ///
     /// A slash at its end makes no difference. The endpoints of servers need the path prefix.
     pub fn endpoint(&self, raw: &str) -> Option<Endpoint> {
-        let path = self.prefixes.within_root(raw);
-        let inside = self.prefixes.within_prefix(path);
-        let is_root = |path: &str| matches!(path, "/mcp" | "/mcp/");
-        if is_root(path) || inside.is_some_and(is_root) {
-            return Some(if self.config.single {
-                Endpoint::One(self.gateway.catalog_builder().catalog().only_server()?.name.to_string())
-            } else {
-                Endpoint::All
-            });
+        match (self.prefixes.mcp_endpoint(self.prefixes.within_root(raw))?, self.config.single) {
+            (None, false) => Some(Endpoint::All),
+            (None, true) => {
+                let catalog = self.gateway.catalog_builder().catalog();
+                Some(Endpoint::One(catalog.only_server()?.name.to_string()))
+            }
+            (Some(server), false) => {
+                Some(Endpoint::One(percent_decode_str(server).decode_utf8().ok()?.into_owned()))
+            }
+            (Some(_), true) => None,
         }
-        let (server, rest) = inside?.strip_prefix('/')?.split_once('/')?;
-        if self.config.single || !matches!(rest, "mcp" | "mcp/") || server.is_empty() {
-            return None;
-        }
-        let server = percent_decode_str(server).decode_utf8().ok()?;
-        Some(Endpoint::One(server.into_owned()))
     }
 
     /// The answer to a client that was refused: with users, it says where to sign in.

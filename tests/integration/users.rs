@@ -1,143 +1,20 @@
 //! Users of issuers: they call with their access tokens, within their rights, under their names.
 
-use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+mod issuer;
+mod sdk;
+
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::support::authorization::Authorization;
+use self::issuer::{AUDIENCE, Key, ScriptedIssuer, call, seconds_from_now, servers, unsigned};
 use crate::support::client::Answer;
-use crate::support::fake_http::{FakeHttp, Says};
-use crate::support::{Ask, Gateway, free_port, provisioned};
-
-const AUDIENCE: &str = "https://gateway.test";
-
-/// An issuer that publishes the keys which it is given, and is away when it has none.
-struct ScriptedIssuer {
-    http: FakeHttp,
-    keys: Arc<Mutex<Vec<Value>>>,
-    servers: [FakeHttp; 2],
-}
-
-/// A key of an issuer under a `kid`.
-struct Key {
-    pair: EcdsaKeyPair,
-    kid: &'static str,
-}
-
-impl Key {
-    fn new(kid: &'static str) -> Self {
-        let random = SystemRandom::new();
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random);
-        Self { pair: pair.unwrap(), kid }
-    }
-
-    fn public(&self) -> Value {
-        let point = self.pair.public_key().as_ref();
-        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
-        json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid, "x": x, "y": y })
-    }
-
-    /// A token with these claims, and with `header` in place of parts of its header.
-    fn token(&self, header: &Value, claims: &Value) -> String {
-        let text = unsigned(self.kid, header, claims);
-        let signature = self.pair.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
-        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-}
-
-fn unsigned(kid: &str, header: &Value, claims: &Value) -> String {
-    let mut whole = json!({ "alg": "ES256", "typ": "at+jwt", "kid": kid });
-    whole.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}", part(&whole), part(claims))
-}
-
-fn seconds_from_now(seconds: i64) -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    i64::try_from(now).unwrap() + seconds
-}
-
-impl ScriptedIssuer {
-    async fn start(keys: &[&Key]) -> Self {
-        let published = Arc::new(Mutex::new(keys.iter().map(|key| key.public()).collect::<Vec<_>>()));
-        let known = published.clone();
-        let http = FakeHttp::start(move |came| {
-            let keys = known.lock().unwrap().clone();
-            let issuer = format!("http://{}", came.header("host"));
-            Some(match came.path.as_str() {
-                _ if keys.is_empty() => Says::new(503, "text/plain", "away"),
-                "/.well-known/oauth-authorization-server" => {
-                    Says::json(200, &json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") }))
-                }
-                "/keys" => Says::json(200, &json!({ "keys": keys })),
-                _ => Says::new(404, "text/plain", "no"),
-            })
-        });
-        Self { http: http.await, keys: published, servers: servers().await }
-    }
-
-    fn publish(&self, keys: &[&Key]) {
-        *self.keys.lock().unwrap() = keys.iter().map(|key| key.public()).collect();
-    }
-
-    fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.http.port)
-    }
-
-    fn asked_for_keys(&self) -> usize {
-        self.http.came().iter().filter(|came| came.path == "/keys").count()
-    }
-
-    /// The claims of a good token of `user`, with `more` in place of some.
-    fn claims(&self, user: &str, more: &Value) -> Value {
-        let mut claims = json!({
-            "iss": self.address(), "sub": user, "aud": AUDIENCE, "exp": seconds_from_now(600),
-            "iat": seconds_from_now(0), "client_id": "test", "jti": "1", "email": format!("{user}@example.test"),
-        });
-        for (name, value) in more.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        claims
-    }
-
-    async fn gateway(&self, users: Value) -> Gateway {
-        let [one, two] = &self.servers;
-        let issuers = json!([{ "issuer": self.address(), "audience": AUDIENCE, "users": users }]);
-        let gateway = Gateway::with(json!({
-            "mcpServers": { "one": one.entry(), "two": two.entry() },
-            "signIn": { "issuers": issuers },
-        }));
-        let gateway = gateway.flag("--api-key", "key-of-ops").start().await;
-        for server in ["one", "two"] {
-            crate::support::until(Duration::from_secs(30), "the server is ready", async || {
-                (call(&gateway, server, "key-of-ops").await.status == 200).then_some(())
-            })
-            .await;
-        }
-        gateway
-    }
-}
-
-/// Two servers with the tool `t`.
-async fn servers() -> [FakeHttp; 2] {
-    [FakeHttp::start(|_| None).await, FakeHttp::start(|_| None).await]
-}
-
-async fn call(gateway: &Gateway, server: &str, token: &str) -> Answer {
-    let ask = gateway.ask("POST", &format!("/{server}/t")).json(&json!({}));
-    ask.header("Authorization", &format!("Bearer {token}")).send().await
-}
+use crate::support::fake_http::FakeHttp;
+use crate::support::{Ask, Gateway, until};
 
 /// Opens a session at the endpoint of all servers with `token`.
 async fn open(gateway: &Gateway, token: &str) -> Answer {
@@ -269,12 +146,12 @@ async fn keys_rotate_and_are_kept_while_their_issuer_is_away() {
     assert!(away.header("retry-after").is_some() && away.text().contains("503"), "{}", away.text());
 
     issuer.publish(&[&first]);
-    crate::support::until(Duration::from_secs(30), "the issuer is asked again", async || {
+    until(Duration::from_secs(30), "the issuer is asked again", async || {
         (call(&gateway, "one", &token(&first, "ann")).await.status == 200).then_some(())
     })
     .await;
     issuer.publish(&[&second]);
-    crate::support::until(Duration::from_secs(30), "the new key is known", async || {
+    until(Duration::from_secs(30), "the new key is known", async || {
         (call(&gateway, "one", &token(&second, "bob")).await.status == 200).then_some(())
     })
     .await;
@@ -406,83 +283,4 @@ async fn users_behind_the_key_of_an_open_webui_are_told_apart_by_its_signed_head
     };
     assert_eq!(ping(of_open_webui("shared", "ann", "admin", 400)).await, 200);
     assert_eq!(ping(token("bob", "user")).await, 404);
-}
-
-/// A client of an SDK that is led to sign in.
-struct SdkClient {
-    _child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-}
-
-impl SdkClient {
-    fn start(program: &Path, script: &str, words: &[&str]) -> Self {
-        let script = provisioned::root().join("tests/clients").join(script);
-        let mut command = Command::new(program);
-        command.arg(script).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { input: child.stdin.take().unwrap(), output, _child: child }
-    }
-
-    /// Has it call the tool once more.
-    async fn call(&mut self) -> Value {
-        self.input.write_all(b"\n").await.unwrap();
-        let line = tokio::time::timeout(Duration::from_secs(60), self.output.next_line()).await;
-        serde_json::from_str(&line.expect("it answers in time").unwrap().expect("it prints its result"))
-            .unwrap()
-    }
-}
-
-/// A client that knows the address alone signs in once, renews by itself, and outlives a restart of the issuer, which
-/// signs with another key from then on.
-async fn signs_in_by_the_address_alone(program: &Path, script: &str, options: &[&str], client: Value) {
-    let store = tempfile::tempdir().unwrap();
-    let file = store.path().join("store.json");
-    let options = [&["--lifetime", "3", "--store", file.to_str().unwrap()], options].concat();
-    let Some(mut authorization) = Authorization::start(&options, &[]).await else { return };
-    let ([one, two], port) = (servers().await, free_port());
-    let mut issuer = json!({
-        "issuer": authorization.issuer(),
-        "users": [{ "claims": { "groups": "ops" } }, { "claims": { "groups": "home" }, "servers": ["two"] }],
-    });
-    for (name, value) in client.as_object().unwrap() {
-        issuer[name] = value.clone();
-    }
-    let gateway = Gateway::with(json!({
-        "mcpServers": { "one": one.entry(), "two": two.entry() },
-        "publicUrl": format!("http://localhost:{port}"),
-        "signIn": { "issuers": [issuer] },
-    }));
-    let gateway = gateway.port(port).start().await;
-    let url = format!("http://localhost:{port}/mcp");
-    let client = |user| SdkClient::start(program, script, &[&url, "two_t", "{}", user]);
-    let (mut ann, mut bob) = (client("ops-ann"), client("home-bob"));
-    let (of_ann, of_bob) = (ann.call().await, bob.call().await);
-    let has_one = |found: &Value| found["tools"].as_array().unwrap().contains(&json!("one_t"));
-    assert!(has_one(&of_ann) && !has_one(&of_bob), "{of_ann} {of_bob}");
-    gateway.logged("two/t ok").await;
-    gateway.logged("by ops-ann@example.test").await;
-    gateway.logged("by home-bob@example.test").await;
-    authorization.restart().await;
-    let renewals = ann.call().await["renewals"].as_u64().unwrap();
-    let renewed = crate::support::until(Duration::from_secs(90), "a token was renewed", async || {
-        let found = ann.call().await;
-        (found["renewals"].as_u64().unwrap() > renewals).then_some(found)
-    });
-    assert_eq!(renewed.await["sign_ins"], json!(1));
-    assert_eq!(bob.call().await["sign_ins"], json!(1));
-}
-
-#[tokio::test]
-async fn the_python_sdk_signs_in_by_the_address_alone() {
-    let Some(python) = provisioned::python() else { return };
-    signs_in_by_the_address_alone(&python, "mcp_sdk_oauth.py", &["--jwt"], json!({})).await;
-}
-
-#[tokio::test]
-async fn the_typescript_sdk_signs_in_by_the_address_alone_with_tokens_that_only_their_issuer_reads() {
-    let (Some(node), Some(_)) = (provisioned::newer_node(), provisioned::conformance()) else { return };
-    let client = json!({ "clientId": "resource", "clientSecret": "resource-secret" });
-    signs_in_by_the_address_alone(&node, "mcp_sdk_oauth.mjs", &[], client).await;
 }

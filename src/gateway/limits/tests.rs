@@ -25,22 +25,8 @@ fn config(key: Option<RateConfig>, concurrency: Option<usize>, server: Option<Ra
     config
 }
 
-fn caller(principal: Principal) -> Caller {
-    Caller {
-        principal,
-        fingerprint: None,
-        user: None,
-        limits: CallerLimits::default(),
-        profile: None,
-        scope: Arc::default(),
-        reach: Arc::default(),
-        admin: false,
-        metrics: false,
-    }
-}
-
 fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Permit, Limited> {
-    let permit = limits.admit(&caller(key.map(Principal::of_key).unwrap_or_default()))?;
+    let permit = limits.admit(&Caller::of_test(key.map(Principal::of_key).unwrap_or_default()))?;
     limits.admit_to(server)?;
     Ok(permit)
 }
@@ -70,7 +56,7 @@ fn a_user_has_limits_of_its_own_which_a_reload_keeps() {
     let user = |name: &str, calls| {
         let name = UserName { id: name.into(), shown: name.into() };
         let limits = CallerLimits { rate: Some(rate(calls, 3600)), concurrency: Some(1) };
-        Caller { limits, ..caller(Principal::of_user(Some("busy"), name)) }
+        Caller { limits, ..Caller::of_test(Principal::of_user(Some("busy"), name)) }
     };
     let held = limits.admit(&user("a", 2)).unwrap();
     let told = limits.admit(&user("a", 2)).unwrap_err().to_string();

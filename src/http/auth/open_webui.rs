@@ -48,11 +48,11 @@ impl OpenWebUiUsers {
         let claims = token.ok_or(TokenError::Malformed);
         let claims = claims.and_then(|token| claims_by_secret(token.trim(), &self.secret, ISSUER));
         let claims = claims.map_err(UserRefusal::Token);
-        Some(claims.and_then(|claims| self.entries.caller_of(claims, Some(key))))
+        Some(claims.and_then(|claims| self.entries.admit(claims, Some(key))))
     }
 
     /// `user`, known under an earlier configuration, with its rights under this one.
     pub fn again(&self, user: &User, key: &Caller) -> Option<Caller> {
-        self.entries.caller_of((*user.claims).clone(), Some(key)).ok()
+        self.entries.caller_of(&user.claims, Some(key))
     }
 }

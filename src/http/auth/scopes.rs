@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::KeysError;
-use crate::catalog::{Namespace, Scope};
+use crate::catalog::{Caller, CallerLimits, Namespace, Scope};
 use crate::config::{ProfileConfig, RightsConfig};
+use crate::shares::Principal;
 
 /// The settings that make a scope.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,10 +61,26 @@ impl Scopes {
         }
     }
 
-    /// The scope of an entry with its profile, and without. `entry` names the entry for errors.
+    /// A caller with these rights, still without a name. `entry` names their entry for errors.
     ///
     /// All entries come before [`Scopes::add_profiles`].
-    pub fn of(
+    pub fn caller(&mut self, rights: &RightsConfig, entry: impl Fn() -> String) -> Result<Caller, KeysError> {
+        let (scope, reach) = self.of(rights, entry)?;
+        Ok(Caller {
+            principal: Principal::default(),
+            fingerprint: None,
+            user: None,
+            limits: CallerLimits::default(),
+            profile: None,
+            admin: rights.admin,
+            metrics: rights.metrics || scope.is_unlimited(),
+            scope,
+            reach,
+        })
+    }
+
+    /// The scope of an entry with its profile, and without.
+    fn of(
         &mut self,
         rights: &RightsConfig,
         entry: impl Fn() -> String,

@@ -63,34 +63,46 @@ impl UserEntries {
     /// The caller whom the first entry that matches `claims` gives its rights.
     ///
     /// `key` is the caller of the API key that stands beside.
-    pub fn caller_of(&self, claims: Claims, key: Option<&Caller>) -> Result<Caller, UserRefusal> {
-        let Some(entry) = self.entries.iter().find(|entry| entry.missing(&claims).is_none()) else {
-            let names: Vec<&str> = claims.keys().map(String::as_str).collect();
-            let missing = self.entries.iter().filter_map(|entry| entry.missing(&claims));
-            let refusal = missing.into_iter().find_map(|missing| match missing[..] {
-                [("scope", scope)] => Some(UserRefusal::Scope(scope.to_owned())),
-                _ => None,
-            });
-            tracing::info!(
-                target: "mcpo::refusal",
-                "the user {} of {} is refused, because no entry of `users` matches; its token has the claims {}",
-                shown_name(&claims),
-                self.issuer,
-                visible(clip(&names.join(", "), 1000))
-            );
-            return Err(refusal.unwrap_or(UserRefusal::NoEntry));
-        };
+    ///
+    /// # Errors
+    ///
+    /// When none matches, which the log says with the names of the claims.
+    pub fn admit(&self, claims: Claims, key: Option<&Caller>) -> Result<Caller, UserRefusal> {
+        let claims = Arc::new(claims);
+        self.caller_of(&claims, key).ok_or_else(|| self.refuse(&claims))
+    }
+
+    /// As [`UserEntries::admit`], for claims that were admitted under an earlier configuration.
+    pub fn caller_of(&self, claims: &Arc<Claims>, key: Option<&Caller>) -> Option<Caller> {
+        let entry = self.entries.iter().find(|entry| entry.missing(claims).is_none())?;
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
         let name =
-            UserName { id: format!("{} {subject}", self.issuer).into(), shown: shown_name(&claims).into() };
-        let user = Arc::new(User { issuer: self.issuer.clone(), claims: Arc::new(claims) });
+            UserName { id: format!("{} {subject}", self.issuer).into(), shown: shown_name(claims).into() };
+        let user = Arc::new(User { issuer: self.issuer.clone(), claims: claims.clone() });
         let key_name = key.and_then(|key| key.principal.key_name());
-        Ok(Caller {
+        Some(Caller {
             principal: Principal::of_user(key_name, name),
             fingerprint: key.and_then(|key| key.fingerprint),
             user: Some(user),
             ..entry.caller.clone()
         })
+    }
+
+    fn refuse(&self, claims: &Claims) -> UserRefusal {
+        let names: Vec<&str> = claims.keys().map(String::as_str).collect();
+        tracing::info!(
+            target: "mcpo::refusal",
+            "the user {} of {} is refused, because no entry of `users` matches; its token has the claims {}",
+            shown_name(claims),
+            self.issuer,
+            visible(clip(&names.join(", "), 1000))
+        );
+        let mut missing = self.entries.iter().filter_map(|entry| entry.missing(claims));
+        let scope = missing.find_map(|missing| match missing[..] {
+            [("scope", scope)] => Some(UserRefusal::Scope(scope.to_owned())),
+            _ => None,
+        });
+        scope.unwrap_or(UserRefusal::NoEntry)
     }
 }
 
@@ -119,19 +131,9 @@ impl UserRefusal {
 
 impl UserEntry {
     fn new(config: &UserConfig, scopes: &mut Scopes, place: &dyn Fn() -> String) -> Result<Self, KeysError> {
-        let (scope, reach) = scopes.of(&config.rights, place)?;
         let RightsConfig { rate, concurrency, .. } = config.rights;
-        let caller = Caller {
-            principal: Principal::default(),
-            fingerprint: None,
-            user: None,
-            limits: CallerLimits { rate, concurrency },
-            profile: None,
-            admin: config.rights.admin,
-            metrics: config.rights.metrics || scope.is_unlimited(),
-            scope,
-            reach,
-        };
+        let limits = CallerLimits { rate, concurrency };
+        let caller = Caller { limits, ..scopes.caller(&config.rights, place)? };
         Ok(Self { claims: config.claims.clone(), caller })
     }
 

@@ -98,7 +98,7 @@ impl Users {
             return Ok(caller.clone());
         }
         let (users, token) = self.accepted(token).await.map_err(UserRefusal::Token)?;
-        let caller = users.entries.caller_of(token.claims, None)?;
+        let caller = users.entries.admit(token.claims, None)?;
         self.remember(digest, caller.clone(), token.until.min(SystemTime::now() + TRUSTED_FOR));
         Ok(caller)
     }
@@ -106,7 +106,7 @@ impl Users {
     /// `before`, a user under an earlier configuration, with its rights under this one.
     pub fn again(&self, user: &User) -> Option<Caller> {
         let users = self.issuers.iter().find(|users| users.entries.issuer == user.issuer)?;
-        users.entries.caller_of((*user.claims).clone(), None).ok()
+        users.entries.caller_of(&user.claims, None)
     }
 
     async fn accepted(&self, token: &[u8]) -> Result<(&IssuerUsers, AcceptedToken), TokenError> {

@@ -15,6 +15,7 @@ use rmcp::transport::auth::{
 };
 use url::{Host, Url, form_urlencoded};
 
+use crate::config::is_loopback;
 use crate::sync::lock;
 use crate::upstream::error::chain;
 use crate::upstream::http_client::HttpClients;
@@ -114,13 +115,9 @@ impl MetadataClient {
                 "`{shown}` lies further inside than the server that names it, and is not asked"
             ));
         }
-        let local = match (literal, url.host_str()) {
-            (Some(address), _) => address.is_loopback(),
-            (None, name) => name.is_some_and(|name| name == "localhost" || name.ends_with(".localhost")),
-        };
         match url.scheme() {
             "https" => Ok(()),
-            "http" if local || self.plain => Ok(()),
+            "http" if is_loopback(url) || self.plain => Ok(()),
             _ => Err(format!("`{shown}` is not https, so nothing is asked there and no secret goes there")),
         }
     }

@@ -1,24 +1,13 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::catalog::CallerLimits;
 use crate::mcp::input::active::InputChannel;
 use crate::upstream::connection::fake::RecordingConnection;
 use crate::upstream::progress::queue;
 use crate::upstream::{MessageHandler, Question};
 
 fn key() -> RequestKey {
-    let caller = Caller {
-        principal: Principal::default(),
-        fingerprint: None,
-        user: None,
-        limits: CallerLimits::default(),
-        profile: None,
-        scope: Arc::default(),
-        reach: Arc::default(),
-        admin: false,
-        metrics: false,
-    };
+    let caller = Caller::of_test(Principal::default());
     RequestKey::new(&caller, None, "tools/call", &Members::default())
 }
 

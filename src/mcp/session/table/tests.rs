@@ -1,20 +1,10 @@
 use super::*;
-use crate::catalog::CallerLimits;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
-    Caller {
-        principal: key.map(Principal::of_key).unwrap_or_default(),
-        fingerprint: None,
-        user: None,
-        limits: CallerLimits::default(),
-        profile: profile.map(Arc::from),
-        scope: Arc::default(),
-        reach: Arc::default(),
-        admin: false,
-        metrics: false,
-    }
+    let caller = Caller::of_test(key.map(Principal::of_key).unwrap_or_default());
+    Caller { profile: profile.map(Arc::from), ..caller }
 }
 
 fn at(server: &str) -> Endpoint {
