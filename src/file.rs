@@ -17,7 +17,7 @@ use rustix::fs::OFlags;
 
 pub use apart::{ApartError, apart, touch};
 use pipe::too_long;
-pub use replace::{replace, replace_durably};
+pub use replace::{create_durably, replace, replace_durably};
 
 /// Reads the regular file or pipe at `path`, of at most `longest` bytes. Blocks: a caller that serves others goes by
 /// [`apart`].

@@ -35,7 +35,7 @@
 //! 3  catalog | issuer
 //! 2  upstream
 //! 1  config, memory_budget
-//! 0  compute, file, json, protocol, shares, sync, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, protocol, seal, shares, sync, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
 //! # Invariants
@@ -74,6 +74,7 @@ pub mod metrics;
 pub mod openai;
 pub mod protocol;
 pub mod rest;
+pub mod seal;
 pub mod shares;
 pub mod shutdown;
 pub mod signin;

@@ -24,6 +24,22 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     touch(path, || write(path, bytes, true))
 }
 
+/// Writes the file at `path` as [`replace_durably`] does, unless there is one: that one stays.
+///
+/// Of several processes that create it at once, one succeeds, and no reader finds half a file.
+pub fn create_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}-{:?}", std::process::id(), std::thread::current().id()));
+    let draft = Path::new(&draft);
+    replace_durably(draft, bytes)?;
+    let linked = touch(path, || std::fs::hard_link(draft, path));
+    let removed = touch(draft, || std::fs::remove_file(draft));
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => removed,
+        linked => linked.and(removed),
+    }
+}
+
 fn write(path: &Path, bytes: &[u8], durably: bool) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
