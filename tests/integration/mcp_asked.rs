@@ -174,6 +174,27 @@ async fn call_tool_passes_on_what_a_real_stateless_server_asks_in_either_era() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_between_two_calls_is_not_answered_in_the_place_of_the_client() {
+    let Some(everything) = provisioned::node_entry("mcp-server-everything") else { return };
+    let gateway = Gateway::serving(json!({ "s": everything })).start().await;
+    gateway.listed(&["s"]).await;
+    let call = |params: &Value| {
+        stateless_able(gateway.ask("POST", "/s/mcp"), &json!({ "roots": {} }), "tools/call", params)
+    };
+    call(&json!({ "name": "echo", "arguments": { "message": "hello" } })).send().await.ok();
+    // The server asks for roots by itself, some time after its start, and would keep an empty list.
+    gateway.logged("Failed to request roots from client").await;
+    let mut params = json!({ "name": "get-roots-list" });
+    let result = call(&params).send().await.ok()["result"].clone();
+    let (key, question) = result["inputRequests"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(question["method"], "roots/list", "{result}");
+    params["requestState"] = result["requestState"].clone();
+    params["inputResponses"][key] = json!({ "roots": [{ "uri": "file:///home/ada", "name": "Ada" }] });
+    let answer = call(&params).send().await.ok();
+    assert!(text(&answer["result"]).contains("file:///home/ada"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_session_that_changes_its_level_keeps_its_connection() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::config::ServerName;
-use crate::protocol::error_code::METHOD_NOT_FOUND;
+use crate::protocol::error_code::{INTERNAL_ERROR, METHOD_NOT_FOUND};
 use crate::protocol::{json_rpc, method};
 use crate::upstream::connection::{Connection, Opened};
 use crate::upstream::era_cache::EraCache;
@@ -38,11 +38,18 @@ pub struct ServerReader {
     pub(super) connection: Arc<dyn Connection>,
     handler: Arc<dyn MessageHandler>,
     inbox: Receiver,
+    /// Whether the client behind the connection can be asked during its requests.
+    is_askable: bool,
 }
 
 impl ServerReader {
     pub fn new(params: &HandshakeParams<'_>, opened: Opened) -> Self {
-        Self { connection: opened.connection, handler: params.handler.clone(), inbox: opened.inbox }
+        Self {
+            connection: opened.connection,
+            handler: params.handler.clone(),
+            inbox: opened.inbox,
+            is_askable: params.capabilities != "{}",
+        }
     }
 
     /// The answer to the message `id`. An error without an id counts as the answer, too: its server could not read
@@ -95,9 +102,13 @@ impl ServerReader {
         }
     }
 
-    /// Answers a request that no client can be asked.
+    /// Answers a request that no client can be asked now.
     fn answer(&self, id: &str, method: &str) {
         let outcome = match method {
+            // Any result would be taken for the client's own, and kept.
+            _ if self.is_askable && method::OF_SERVERS.contains(&method) => {
+                json_rpc::error(INTERNAL_ERROR, "the client has no request open, so it cannot be asked now")
+            }
             method::PING => r#""result":{}"#.to_owned(),
             method::ROOTS_LIST => r#""result":{"roots":[]}"#.to_owned(),
             method::ELICITATION_CREATE => r#""result":{"action":"decline"}"#.to_owned(),
