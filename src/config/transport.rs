@@ -119,6 +119,8 @@ pub struct OAuthConfig {
     pub issuer: Option<String>,
     /// Whether an authorization server without announced PKCE is taken to have it.
     pub assume_pkce: bool,
+    /// Whether tokens are bound to a key of the gateway (DPoP); `None` leaves it to the server.
+    pub dpop: Option<bool>,
 }
 
 /// The grant by which a token is obtained.

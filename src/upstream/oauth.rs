@@ -17,10 +17,11 @@ mod assertion;
 pub mod authorizer;
 mod client_credentials;
 mod discovery;
+pub mod dpop;
 mod metadata_client;
 mod proactive_refresh;
 mod refresh;
 pub mod sign_in;
-mod token_store;
+pub mod token_store;
 
 pub use authorizer::{Authorizer, CALLBACK, OAuth, OAuthError};

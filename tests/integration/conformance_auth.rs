@@ -12,18 +12,11 @@ use crate::support::provisioned;
 use crate::support::starter::Starter;
 
 /// What does not pass, and why. A line that is no longer needed fails the test, too.
-const REMAINING: &[(&str, &str)] = &[
-    (
-        "auth/enterprise-managed-authorization",
-        "an extension: it exchanges the identity token of a person's own session, and a sign-in of the gateway serves \
+const REMAINING: &[(&str, &str)] = &[(
+    "auth/enterprise-managed-authorization",
+    "an extension: it exchanges the identity token of a person's own session, and a sign-in of the gateway serves \
          all its callers",
-    ),
-    (
-        "auth/dpop",
-        "an extension: tokens are bearer tokens here, and rmcp makes no proofs of possession either",
-    ),
-    ("auth/dpop-nonce", "the same extension, with a nonce of the server"),
-];
+)];
 
 /// Scenarios that run at one time.
 const AT_ONCE: usize = 3;

@@ -70,6 +70,7 @@ fn settings(members: &Fields<'_>, problems: &mut Problems) -> Option<OAuthConfig
         client_metadata_url: address(members, "clientMetadataUrl", problems),
         issuer: address(members, "issuer", problems),
         assume_pkce: assumes_pkce(members, problems),
+        dpop: members.boolean("dpop", problems),
     };
     let has = |key: &str| members.get(key).is_some();
     let proofs = usize::from(has("clientSecret")) + usize::from(has("privateKey"));

@@ -186,4 +186,9 @@ pub const OAUTH: &[ConfigKey] = &[
     reconnects("issuer", Text(&[HTTP]), "The only authorization server that may be used"),
     reconnects("pkce", PKCE, "`assume` where the authorization server has PKCE and does not announce it")
         .or(|| "announced".into()),
+    reconnects(
+        "dpop",
+        Switch,
+        "Whether tokens are bound to a key of the gateway (DPoP); without, as the server asks",
+    ),
 ];

@@ -7,6 +7,8 @@ use oauth2::HttpResponse;
 use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
+use crate::upstream::oauth::dpop;
+
 type JsonObject = Map<String, Value>;
 
 /// Members of metadata that hold a string, and those that hold a list of strings.
@@ -98,6 +100,21 @@ pub fn refuses_resource(response: &HttpResponse) -> bool {
         || !OTHER_ERRORS.contains(&error)
             && (error.contains("resource")
                 || text("error_description").to_ascii_lowercase().contains("resource"))
+}
+
+/// Whether a token endpoint refuses a request for its nonce alone (RFC 9449, section 8).
+pub fn wants_nonce(response: &HttpResponse) -> bool {
+    let error = object(response.body()).and_then(|mut members| members.remove("error"));
+    response.status().is_client_error() && error.is_some_and(|error| error == dpop::USE_NONCE)
+}
+
+/// Whether a server's metadata say that it takes only bound tokens (DPoP).
+///
+/// RFC 9728, section 2.
+pub fn wants_bound(response: &HttpResponse) -> bool {
+    let members = object(response.body()).filter(|_| response.status().is_success());
+    members
+        .is_some_and(|members| members.get("dpop_bound_access_tokens_required") == Some(&Value::Bool(true)))
 }
 
 /// Removes members from a metadata document that are null or of a wrong type. A string in place of a list becomes a

@@ -10,10 +10,13 @@ use ring::signature::{
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long a proof counts; it is used at once. In seconds.
 const LIFETIME: u64 = 60;
+
+/// Why nothing can be signed.
+pub const NO_RANDOM: &str = "the system gives no random numbers";
 
 /// Keys that sign, by the name of their algorithm (RFC 7518).
 enum SigningKey {
@@ -35,17 +38,12 @@ pub fn sign(pem: &str, id: &str, audience: &str) -> Result<String, String> {
         SigningKey::EdDsa(_) => "EdDSA",
         SigningKey::Rs256(_) => "RS256",
     };
-    let broken = |_| "the system gives no random numbers".to_owned();
-    let mut nonce = [0; 16];
-    random.fill(&mut nonce).map_err(broken)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let broken = |_| NO_RANDOM.to_owned();
+    let now = now();
     let claims = json!({
-        "iss": id, "sub": id, "aud": audience, "iat": now, "exp": now + LIFETIME,
-        "jti": URL_SAFE_NO_PAD.encode(nonce),
+        "iss": id, "sub": id, "aud": audience, "iat": now, "exp": now + LIFETIME, "jti": unguessable()?,
     });
-    let header = json!({ "alg": algorithm, "typ": "JWT" });
-    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&claims));
+    let signed = unsigned(&json!({ "alg": algorithm, "typ": "JWT" }), &claims);
     let signature = match &key {
         SigningKey::Es256(key) => key.sign(&random, signed.as_bytes()).map_err(broken)?.as_ref().to_vec(),
         SigningKey::EdDsa(key) => key.sign(signed.as_bytes()).as_ref().to_vec(),
@@ -56,6 +54,24 @@ pub fn sign(pem: &str, id: &str, audience: &str) -> Result<String, String> {
         }
     };
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// The part of a JWT that is signed.
+pub(super) fn unsigned(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+/// Another text each time.
+pub(super) fn unguessable() -> Result<String, String> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NO_RANDOM.to_owned())?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// In seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 fn read(pem: &str, random: &SystemRandom) -> Result<SigningKey, String> {

@@ -11,6 +11,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 use crate::upstream::http_client::basic_authorization;
 use crate::upstream::oauth::assertion;
 use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, OAuthError};
+use crate::upstream::oauth::dpop;
 use crate::upstream::oauth::token_store::token::Token;
 
 /// Where the ways are listed in which clients may prove themselves.
@@ -55,11 +56,13 @@ impl Authorizer {
         // The error's own text could quote the token.
         let granted: Granted = serde_json::from_slice(answer.body())
             .map_err(|_| failed("the authorization server's answer is no token"))?;
-        if !granted.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(failed("the authorization server gives out another kind of token than `Bearer`"));
+        if !self.store.can_use(&granted.token_type) {
+            return Err(failed(self.store.wanted_type()));
         }
+        let is_bound = granted.token_type.eq_ignore_ascii_case(dpop::SCHEME);
+        let prover = if is_bound { self.store.prover() } else { None };
         let lifetime = granted.expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let token = Token::new(&granted.access_token, asked, lifetime);
+        let token = Token::new(&granted.access_token, asked, lifetime, prover);
         token.ok_or_else(|| failed("the authorization server's token cannot stand in a header"))
     }
 

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::config::SecretText;
 use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, CALLBACK, OAuthError};
+use crate::upstream::oauth::dpop;
 use crate::upstream::oauth::metadata_client::{MetadataClient, RmcpHttpClient};
 use crate::upstream::oauth::sign_in::with_secret;
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
@@ -68,9 +69,22 @@ impl Authorizer {
                 found.metadata
             }
         };
+        let is_challenged = challenge.is_some_and(dpop::is_challenge);
+        let bound = is_challenged || http.wants_bound() || self.store.is_bound();
+        if self.config.dpop.unwrap_or(bound) {
+            http.bind_to(self.store.key().map_err(OAuthError::Protocol)?);
+        }
         manager.set_metadata(metadata.clone());
         let resource = http.published(resource(&mut manager, url).await);
-        Ok(AuthorizationServer { manager, metadata, http, resource })
+        let found = AuthorizationServer { manager, metadata, http, resource };
+        if found.http.thumbprint().is_some()
+            && found.supports("dpop_signing_alg_values_supported", dpop::ALGORITHM) == Some(false)
+        {
+            let text = "the authorization server takes no proofs with ES256 (`dpop_signing_alg_values_supported`), so that \
+                        tokens cannot be bound to a key (`oauth.dpop`)";
+            return Err(OAuthError::Protocol(text.to_owned()));
+        }
+        Ok(found)
     }
 
     async fn manager(

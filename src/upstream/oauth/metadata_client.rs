@@ -2,7 +2,7 @@
 //! for rmcp (`answers`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use crate::upstream::http_client::HttpClients;
 use crate::upstream::http_client::proxy::address;
 use crate::upstream::http_client::resolver::AddressScope;
 use crate::upstream::oauth::answers;
+use crate::upstream::oauth::dpop::{DPOP, DpopKey, Prover};
 
 /// How long one answer may take, and how large it may be, in bytes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
@@ -46,6 +47,10 @@ pub struct MetadataClient {
     documents: Mutex<Documents>,
     /// The authorization server refuses requests with a `resource`.
     without_resource: AtomicBool,
+    /// Makes the proofs for the token endpoint, where tokens are bound to a key.
+    prover: OnceLock<Prover>,
+    /// The server takes only tokens that are bound to a key.
+    wants_bound: AtomicBool,
 }
 
 /// The metadata documents seen so far.
@@ -75,6 +80,8 @@ impl MetadataClient {
             server: url.clone(),
             documents: Mutex::default(),
             without_resource: AtomicBool::new(false),
+            prover: OnceLock::new(),
+            wants_bound: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +100,21 @@ impl MetadataClient {
             Some(published) if said == self.server.as_str() => published.clone(),
             _ => said,
         }
+    }
+
+    /// Has tokens bound to `key` from now on.
+    pub fn bind_to(&self, key: Arc<DpopKey>) {
+        let _first_key_stays = self.prover.set(Prover::new(key));
+    }
+
+    /// The thumbprint of the key that tokens are bound to.
+    pub fn thumbprint(&self) -> Option<String> {
+        Some(self.prover.get()?.shared_key().thumbprint())
+    }
+
+    /// Whether the server's metadata say that it takes only tokens that are bound to a key.
+    pub fn wants_bound(&self) -> bool {
+        self.wants_bound.load(Ordering::Relaxed)
     }
 
     /// Whether this may be asked, or a browser be sent there.
@@ -156,7 +178,11 @@ impl MetadataClient {
     }
 
     fn document(&self, response: HttpResponse) -> HttpResponse {
-        let (response, published) = answers::with_own_resource(answers::of_metadata(response), &self.server);
+        let response = answers::of_metadata(response);
+        if answers::wants_bound(&response) {
+            self.wants_bound.store(true, Ordering::Relaxed);
+        }
+        let (response, published) = answers::with_own_resource(response, &self.server);
         if published.is_some() {
             lock(&self.documents).resource = published;
         }
@@ -171,11 +197,11 @@ impl MetadataClient {
     ) -> Result<HttpResponse, OAuthHttpClientError> {
         self.check(&Url::parse(&head.uri.to_string())?)?;
         let whole = !self.without_resource.load(Ordering::Relaxed);
-        let answer = answers::of_token_endpoint(self.once(head, self.form(form, whole)).await?);
+        let answer = answers::of_token_endpoint(self.once_proven(head, self.form(form, whole)).await?);
         if !whole || !answers::refuses_resource(&answer) {
             return Ok(answer);
         }
-        let second = answers::of_token_endpoint(self.once(head, self.form(form, false)).await?);
+        let second = answers::of_token_endpoint(self.once_proven(head, self.form(form, false)).await?);
         if second.status().is_success() {
             self.without_resource.store(true, Ordering::Relaxed);
             return Ok(second);
@@ -198,6 +224,29 @@ impl MetadataClient {
             }
         }
         written.finish().into()
+    }
+
+    /// One request with a proof, where tokens are bound to a key, and another one when the proof lacks a nonce (RFC 9449,
+    /// section 8).
+    async fn once_proven(
+        &self,
+        head: &http::request::Parts,
+        body: Bytes,
+    ) -> Result<HttpResponse, OAuthHttpClientError> {
+        let Some(prover) = self.prover.get() else { return self.once(head, body).await };
+        let proven = || -> Result<_, String> {
+            let mut head = head.clone();
+            head.headers.insert(DPOP, prover.proof(&head.method, &head.uri, None)?);
+            Ok(head)
+        };
+        let answer = self.once(&proven()?, body.clone()).await?;
+        let is_new = prover.take_nonce(answer.headers());
+        if !is_new || !answers::wants_nonce(&answer) {
+            return Ok(answer);
+        }
+        let answer = self.once(&proven()?, body).await?;
+        prover.take_nonce(answer.headers());
+        Ok(answer)
     }
 
     async fn once(

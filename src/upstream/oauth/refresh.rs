@@ -11,6 +11,7 @@ use tokio::sync::MutexGuard;
 use crate::config::OAuthGrant;
 use crate::upstream::error::CloseReason;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuthError, REFRESH_LIMIT, RefreshState};
+use crate::upstream::oauth::dpop;
 use crate::upstream::oauth::token_store::token::Token;
 
 /// How soon after a failure a token that is still good is not renewed again.
@@ -28,18 +29,18 @@ pub(super) enum RefreshReason {
 }
 
 impl Authorizer {
-    /// The header for the next request; `None` while there is no token. A request without one finds out where to get
-    /// it. Takes no lock, and waits only for a token that is about to expire.
+    /// The token for the next request; `None` while there is none. A request without one finds out where to get it. Takes
+    /// no lock, and waits only for a token that is about to expire.
     ///
     /// # Errors
     ///
     /// The token has expired and no other could be got.
-    pub async fn authorization(self: &Arc<Self>) -> Result<Option<HeaderValue>, CloseReason> {
+    pub async fn authorization(self: &Arc<Self>) -> Result<Option<Arc<Token>>, CloseReason> {
         let Some(token) = &*self.store.token() else { return Ok(None) };
         if !token.is_due() {
-            return Ok(Some(token.header.clone()));
+            return Ok(Some(token.clone()));
         }
-        self.renewed_before_expiry(token).await.map(|token| Some(token.header.clone()))
+        self.renewed_before_expiry(token).await.map(Some)
     }
 
     /// A fresh token in place of `token`, which is due. While that one is still good it comes back at once, so that
@@ -63,7 +64,7 @@ impl Authorizer {
         Ok(token.clone())
     }
 
-    /// The header to try again with after the server refused `used`; `None` when the refusal stands.
+    /// The token to try again with after the server refused `used`; `None` when the refusal stands.
     ///
     /// # Errors
     ///
@@ -72,12 +73,15 @@ impl Authorizer {
         self: &Arc<Self>,
         status: StatusCode,
         challenges: Vec<String>,
-        used: Option<&HeaderValue>,
-    ) -> Result<Option<HeaderValue>, CloseReason> {
+        used: Option<&Token>,
+    ) -> Result<Option<Arc<Token>>, CloseReason> {
         let url = self.address().await.map_err(|error| self.reason(error))?;
-        let bearer =
-            challenges.into_iter().find(|text| text.trim_start().to_ascii_lowercase().starts_with("bearer"));
-        let reason = match (status, bearer) {
+        let is_bearer = |text: &String| text.trim_start().to_ascii_lowercase().starts_with("bearer");
+        let (bearer, mut rest): (Vec<_>, Vec<_>) = challenges.into_iter().partition(is_bearer);
+        rest.retain(|text| dpop::is_challenge(text));
+        let bound = used.map(|used| used.prover().is_some()).or(self.config.dpop).unwrap_or(false);
+        let ours = if bound { [rest, bearer] } else { [bearer, rest] };
+        let reason = match (status, ours.into_iter().flatten().next()) {
             (StatusCode::UNAUTHORIZED, challenge) => RefreshReason::Refused { challenge },
             // Some servers say so when they were shown no token at all.
             (StatusCode::FORBIDDEN, challenge) if used.is_none() => RefreshReason::Refused { challenge },
@@ -92,8 +96,8 @@ impl Authorizer {
             }
             _ => return Ok(None),
         };
-        let renewed = self.renew(reason, used.cloned()).await.map_err(|error| self.reason(error))?;
-        Ok(renewed.map(|token| token.header.clone()))
+        let used = used.map(|used| used.header.clone());
+        self.renew(reason, used).await.map_err(|error| self.reason(error))
     }
 
     /// The reason of a server that refuses a token which was issued for this very request.

@@ -152,6 +152,10 @@ impl Authorizer {
             // Without it OpenID Connect gives no refresh token (Core, section 11).
             url.query_pairs_mut().append_pair("prompt", "consent");
         }
+        if let Some(thumbprint) = found.http.thumbprint() {
+            // The code is good for the key alone, too (RFC 9449, section 10).
+            url.query_pairs_mut().append_pair("dpop_jkt", &thumbprint);
+        }
         keep_ours(&mut url, |resource| found.http.published(resource));
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
         let state = state.ok_or_else(|| OAuthError::Protocol("a sign-in without a state".into()))?;

@@ -37,9 +37,8 @@ impl CredentialStore for RmcpCredentialStore {
 
     async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
         let granted = credentials.token_response.as_ref();
-        if granted.is_some_and(|granted| !granted.token_type().as_ref().eq_ignore_ascii_case("bearer")) {
-            let text = "the authorization server gives out another kind of token than `Bearer`";
-            return Err(AuthError::TokenExchangeFailed(text.to_owned()));
+        if granted.is_some_and(|granted| !self.store.can_use(granted.token_type().as_ref())) {
+            return Err(AuthError::TokenExchangeFailed(self.store.wanted_type().to_owned()));
         }
         self.store.keep(credentials, self.brought.clone()).await;
         Ok(())

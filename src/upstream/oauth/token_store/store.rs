@@ -23,6 +23,7 @@ use crate::config::{HttpConfig, OAuthGrant, ServerName};
 use crate::file;
 use crate::sync::lock;
 
+use crate::upstream::oauth::dpop::{self, DpopKey, Prover};
 use crate::upstream::oauth::token_store::token::Token;
 use crate::upstream::state_file::{FileLock, StateFile, digest};
 
@@ -47,6 +48,9 @@ struct StoredSignIn {
     /// Only of a client that the gateway registered itself.
     client: Option<ClientRegistration>,
     credentials: Option<StoredCredentials>,
+    /// The private key that tokens are bound to, of [`DpopKey::to_text`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop: Option<String>,
 }
 
 /// The tokens of one server, in memory and on disk.
@@ -60,6 +64,10 @@ pub struct TokenStore {
     loaded: OnceCell<()>,
     record: Mutex<StoredSignIn>,
     token: ArcSwapOption<Token>,
+    /// Makes the proofs of tokens that are bound to the key of the record.
+    prover: ArcSwapOption<Prover>,
+    /// Whether tokens must be bound, or must not; `None` leaves it to the server.
+    dpop: Option<bool>,
     /// Permits one refresh at a time.
     refreshing: tokio::sync::Mutex<()>,
     /// Signals each change of the token; holds the number of the current refresh lease.
@@ -88,13 +96,18 @@ impl TokenStore {
     pub fn new(directory: Option<&Path>, server: &ServerName, http: &HttpConfig, lock: FileLock) -> Self {
         let file = directory.map(|directory| StateFile::new(directory, server, lock));
         let oauth = http.oauth.as_ref();
-        let entry = digest(format!(
+        let dpop = oauth.and_then(|oauth| oauth.dpop);
+        let mut entry = format!(
             "{:?} {:?} {:?} {:?}",
             http.url,
             http.url.as_literal(),
             oauth.map(|oauth| oauth.grant != OAuthGrant::AuthorizationCode),
             oauth.map(|oauth| (&oauth.client_id, &oauth.issuer)),
-        ));
+        );
+        if let Some(dpop) = dpop {
+            entry.push_str(&format!(" dpop {dpop}"));
+        }
+        let entry = digest(entry);
         let record = Mutex::new(StoredSignIn { entry, ..StoredSignIn::default() });
         Self {
             server: server.clone(),
@@ -104,6 +117,8 @@ impl TokenStore {
             loaded: OnceCell::new(),
             record,
             token: ArcSwapOption::empty(),
+            prover: ArcSwapOption::empty(),
+            dpop,
             refreshing: tokio::sync::Mutex::default(),
             lease_number: watch::Sender::new(0),
         }
@@ -129,6 +144,9 @@ impl TokenStore {
         };
         let mut record = lock(&self.record);
         if kept.entry == record.entry {
+            if let Some(key) = kept.dpop.as_deref().and_then(DpopKey::from_text) {
+                self.prover.store(Some(Arc::new(Prover::new(Arc::new(key)))));
+            }
             self.publish(kept.credentials.as_ref());
             *record = kept;
         }
@@ -141,7 +159,8 @@ impl TokenStore {
             // A file that is damaged may name any time.
             let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(received));
             let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
-            Token::new(answer.access_token().secret(), since, answer.expires_in())
+            let prover = if is_bound(stored) { Some(self.prover.load_full()?) } else { None };
+            Token::new(answer.access_token().secret(), since, answer.expires_in(), prover)
         });
         self.replace(token.map(Arc::new));
     }
@@ -217,6 +236,50 @@ impl TokenStore {
         lock(&self.record).credentials.clone()
     }
 
+    /// Makes the proofs of tokens; `None` before [`TokenStore::key`].
+    pub fn prover(&self) -> Option<Arc<Prover>> {
+        self.prover.load_full()
+    }
+
+    /// The key that tokens are bound to, which is kept with the next tokens.
+    ///
+    /// # Errors
+    ///
+    /// None can be made.
+    pub fn key(&self) -> Result<Arc<DpopKey>, String> {
+        let mut record = lock(&self.record);
+        if let Some(prover) = self.prover() {
+            return Ok(prover.shared_key());
+        }
+        let key = Arc::new(DpopKey::generate()?);
+        record.dpop = Some(key.to_text());
+        self.prover.store(Some(Arc::new(Prover::new(key.clone()))));
+        Ok(key)
+    }
+
+    /// Whether the kept tokens are bound to the key.
+    pub fn is_bound(&self) -> bool {
+        lock(&self.record).credentials.as_ref().is_some_and(is_bound)
+    }
+
+    /// Whether a token of this type can be used.
+    pub fn can_use(&self, token_type: &str) -> bool {
+        match token_type.eq_ignore_ascii_case(dpop::SCHEME) {
+            true => self.prover.load().is_some(),
+            false => token_type.eq_ignore_ascii_case("bearer") && self.dpop != Some(true),
+        }
+    }
+
+    /// Why a token cannot be used for its type.
+    pub fn wanted_type(&self) -> &'static str {
+        match self.dpop {
+            Some(true) => {
+                "the authorization server gives out another kind of token than `DPoP`, which `oauth.dpop` wants"
+            }
+            Some(false) | None => "the authorization server gives out another kind of token than `Bearer`",
+        }
+    }
+
     /// Keeps new tokens, with the issuer and the client that they belong to if a sign-in `brought` them.
     pub async fn keep(
         &self,
@@ -269,6 +332,12 @@ impl TokenStore {
         let Err(error) = written.await.unwrap_or_else(|error| Err(io::Error::other(error))) else { return };
         tracing::error!(mcp_server = %self.server, %error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
     }
+}
+
+/// Whether the tokens are bound to a key.
+fn is_bound(stored: &StoredCredentials) -> bool {
+    let answer = stored.token_response.as_ref();
+    answer.is_some_and(|answer| answer.token_type().as_ref().eq_ignore_ascii_case(dpop::SCHEME))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::upstream::http_client::proxy::address;
 use crate::upstream::http_client::{HttpClient, HttpClients, IdleTimeout, basic_authorization};
 use crate::upstream::identity::Identity;
 use crate::upstream::oauth::authorizer::Authorizer;
+use crate::upstream::oauth::dpop;
+use crate::upstream::oauth::token_store::token::Token;
 use crate::upstream::surrogates;
 use crate::upstream::transport::event_stream::EventStream;
 use crate::upstream::transport::http::cookies::Cookies;
@@ -127,14 +129,14 @@ impl HttpEndpoint {
             return self.send_with(method, url, extra, body, None).await;
         };
         let token = authorizer.authorization().await.map_err(RequestError::NotSent)?;
-        let response = self.send_with(method.clone(), url, extra, body.clone(), token.as_ref()).await?;
+        let response = self.send_proven(method.clone(), url, extra, body.clone(), token.as_deref()).await?;
         let status = response.status();
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Ok(response);
         }
         let challenges = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
         let challenges = challenges.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-        let renewed = authorizer.refused(status, challenges, token.as_ref()).await;
+        let renewed = authorizer.refused(status, challenges, token.as_deref()).await;
         let Some(renewed) = renewed.map_err(RequestError::NotSent)? else {
             if authorizer.sign_in_link().is_some() {
                 let words = "an administrator of the gateway has to sign in to it again, for more rights";
@@ -145,11 +147,34 @@ impl HttpEndpoint {
             }
             return Ok(response);
         };
-        let response = self.send_with(method, url, extra, body, Some(&renewed)).await?;
+        let response = self.send_proven(method, url, extra, body, Some(&renewed)).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(RequestError::NotSent(authorizer.refused_again())),
             _ => Ok(response),
         }
+    }
+
+    /// One request, and another one when the server refuses its proof for the nonce alone (RFC 9449, section 9).
+    async fn send_proven(
+        &self,
+        method: Method,
+        url: &Uri,
+        extra: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+        token: Option<&Token>,
+    ) -> Result<Response<Incoming>, RequestError> {
+        let Some(prover) = token.and_then(Token::prover) else {
+            return self.send_with(method, url, extra, body, token).await;
+        };
+        let response = self.send_with(method.clone(), url, extra, body.clone(), token).await?;
+        let is_new = prover.take_nonce(response.headers());
+        if !is_new || response.status() != StatusCode::UNAUTHORIZED || !dpop::wants_nonce(response.headers())
+        {
+            return Ok(response);
+        }
+        let response = self.send_with(method, url, extra, body, token).await?;
+        prover.take_nonce(response.headers());
+        Ok(response)
     }
 
     async fn send_with(
@@ -158,7 +183,7 @@ impl HttpEndpoint {
         url: &Uri,
         extra: &[(HeaderName, HeaderValue)],
         body: Bytes,
-        token: Option<&HeaderValue>,
+        token: Option<&Token>,
     ) -> Result<Response<Incoming>, RequestError> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
@@ -173,7 +198,11 @@ impl HttpEndpoint {
                 request.headers_mut().insert(name, value.clone());
             }
             if let Some(token) = token {
-                request.headers_mut().insert(AUTHORIZATION, token.clone());
+                let failed = |text| RequestError::NotSent(CloseReason::OAuth(text));
+                if let Some(proof) = token.proof(&method, &url).map_err(failed)? {
+                    request.headers_mut().insert(dpop::DPOP, proof);
+                }
+                request.headers_mut().insert(AUTHORIZATION, token.header.clone());
             }
             if let Some(cookies) = self.cookies.header(&url, self.headers.get(COOKIE)) {
                 request.headers_mut().insert(COOKIE, cookies);
