@@ -2,8 +2,10 @@
 //!
 //! Shares are counted by user, else by API key, in all profiles together; all callers without either are one.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,13 +25,39 @@ struct Party {
     user: Option<UserName>,
 }
 
-/// A user as an issuer of tokens names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A user as an issuer of tokens names it. Two of them are equal when their `id` is: people change their names.
+#[derive(Debug, Clone)]
 pub struct UserName {
     /// The issuer and its own name of the user: no two users share it.
     pub id: Box<str>,
     /// The name that people know, for the log; users may share it.
     pub shown: Box<str>,
+}
+
+impl PartialEq for UserName {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for UserName {}
+
+impl PartialOrd for UserName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UserName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id.cmp(&other.id)
+    }
+}
+
+impl Hash for UserName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
 }
 
 impl Principal {
@@ -54,6 +82,11 @@ impl Principal {
     /// The name of its user that people know.
     pub fn user(&self) -> Option<&str> {
         Some(&self.0.as_ref()?.user.as_ref()?.shown)
+    }
+
+    /// The issuer and its own name of the user.
+    pub fn user_id(&self) -> Option<&str> {
+        Some(&self.0.as_ref()?.user.as_ref()?.id)
     }
 
     /// The user or key as one text, by which turns are counted; `None` for callers without either.
@@ -292,6 +325,18 @@ mod tests {
             (0..9).map(|name| ledger.take(&key(&name.to_string()), bounds).unwrap()).collect();
         let told = ledger.take(&key("b"), bounds).unwrap_err().to_string();
         assert!(told.contains("(`limits.listeners`)"), "{told}");
+    }
+
+    #[test]
+    fn a_user_with_another_name_is_the_same_user() {
+        let user = |id: &str, shown: &str| {
+            Principal::of_user(Some("k"), UserName { id: id.into(), shown: shown.into() })
+        };
+        let ledger = Ledger::new(LISTENERS);
+        let bounds = Bounds { all: 10, each: 1 };
+        let _held = ledger.take(&user("1", "ada@a.test"), bounds).unwrap();
+        assert!(ledger.take(&user("1", "ada@b.test"), bounds).is_err());
+        assert!(ledger.take(&user("2", "ada@a.test"), bounds).is_ok());
     }
 
     #[test]

@@ -17,7 +17,9 @@ impl Config {
     pub fn shares(&self) -> Shares {
         Shares {
             limits: self.limits.clone(),
-            is_sole: self.auth.keys.len() <= 1 && self.auth.issuers.is_empty(),
+            is_sole: self.auth.keys.len() <= 1
+                && self.auth.keys.iter().all(|key| key.open_webui.is_none())
+                && self.auth.issuers.is_empty(),
         }
     }
 }
