@@ -20,6 +20,7 @@ pub mod environment;
 mod fields;
 pub mod forwarding;
 mod gateway;
+pub mod isolation;
 mod json_tree;
 mod key;
 mod keys;
@@ -56,6 +57,7 @@ pub use auth::{
 };
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use gateway::Config;
+pub use isolation::CallerIsolation;
 pub use key::Effect;
 pub use keys::{DocumentConfig, LimitsConfig, ListenConfig, LogConfig, PerKeyConfig};
 pub use load::{Loaded, load};

@@ -67,6 +67,7 @@ let
         // optionalAttrs (server.headers != { }) { headers = mapAttrs (header name) server.headers; }
         // optionalAttrs (server.oauth != null) { oauth = oauth name server.oauth; }
     )
+    // optionalAttrs (server.isolation != "shared") { inherit (server) isolation; }
     // limits server
     // server.settings;
 
@@ -77,6 +78,12 @@ let
       inherit (key) readOnly admin metrics;
     }
     // given { inherit (key) servers profile; }
+    // optionalAttrs (key.openWebUi != null) {
+      openWebUi = {
+        inherit (key.openWebUi) users;
+        secret = "\${credential:${names.openWebUiCredential name}}";
+      };
+    }
     // limits key;
 
   tls =

@@ -41,6 +41,11 @@ in
       id = names.keyCredential name;
       inherit (key) file;
     }) cfg.apiKeys
+    ++ mapAttrsToList (name: key: {
+      option = "services.mcpo-gateway.apiKeys.${escapeNixIdentifier name}.openWebUi.secret.file";
+      id = names.openWebUiCredential name;
+      inherit (key.openWebUi.secret) file;
+    }) (filterAttrs (_: key: key.openWebUi != null) cfg.apiKeys)
     ++ mapAttrsToList (id: file: {
       option = "services.mcpo-gateway.credentials.${escapeNixIdentifier id}";
       inherit id file;

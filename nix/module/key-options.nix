@@ -18,6 +18,36 @@ in
         `systemctl restart mcpo`.
       '';
     };
+    openWebUi = mkOption {
+      type = types.nullOr (
+        types.submodule {
+          options = {
+            secret.file = mkOption {
+              type = secretPath;
+              example = "/run/secrets/open-webui-jwt";
+              description = "File with the value that Open WebUI has as `FORWARD_USER_INFO_HEADER_JWT_SECRET`.";
+            };
+            users = mkOption {
+              type = types.listOf (types.attrsOf types.anything);
+              default = [ ];
+              example = [
+                { claims.role = "admin"; }
+                {
+                  claims.role = "user";
+                  rate = "60/min";
+                }
+              ];
+              description = ''
+                What its users open: the first entry whose `claims` a user has counts; beside them, as in a key,
+                `servers`, `tools`, `profile`, `readOnly`, `admin`, `metrics`, `rate` and `concurrency`.
+              '';
+            };
+          };
+        }
+      );
+      default = null;
+      description = "The users of the Open WebUI whose key it is, in place of the key's own rights.";
+    };
     servers = mkOption {
       type = types.nullOr (types.listOf types.str);
       default = null;

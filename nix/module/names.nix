@@ -42,6 +42,7 @@ rec {
 
   headerCredential = server: header: "header-${sanitize server}-${sanitize header}";
   keyCredential = key: "key-${sanitize key}";
+  openWebUiCredential = key: "open-webui-${sanitize key}";
   # `member` is `clientSecret` or `privateKey`.
   oauthCredential = member: server: "oauth-${member}-${sanitize server}";
   auditCredential = "audit-secret";

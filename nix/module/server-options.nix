@@ -179,6 +179,22 @@ in
       '';
     };
 
+    isolation = mkOption {
+      type = types.enum [
+        "shared"
+        "key"
+        "user"
+        "session"
+      ];
+      default = "shared";
+      example = "user";
+      description = ''
+        Which callers share an instance of this server (a session, of a remote one): all, those of one API key, one user,
+        or one MCP session. `''${caller}` in `args` and `env` (`"\''${caller}"` in Nix) is a name of the caller that is safe
+        in paths, such as `/var/lib/mcpo-server-memory/''${caller}/memory.jsonl` with `state`.
+      '';
+    };
+
     memoryMax = mkOption {
       type = size;
       default = "512M";
@@ -288,6 +304,7 @@ in
             "socket"
             "concurrency"
             "rate"
+            "isolation"
           ];
         };
       };

@@ -70,6 +70,7 @@ let
       [
         "${lib.getExe' cfg.package "mcpo"} run-server --name ${names.escapeArgument name} --require-isolation"
       ]
+      ++ lib.optional (server.isolation != "shared") "--isolated"
       ++ lib.optional (server.network == false) "--no-network"
       ++ lib.optional (server.network == "internet") "--internet-only"
       ++ map (variable: "--secret ${names.escapeArgument "${variable}=${variable}"}") (

@@ -8,6 +8,7 @@
 mod control_group;
 mod isolation;
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +21,18 @@ use tokio::sync::Notify;
 
 use crate::config::{ServerName, StdioConfig, defaults};
 use crate::shutdown::{Shutdown, Signals};
-use crate::upstream::CloseReason;
 use crate::upstream::exit_notice::ExitNotice;
-use crate::upstream::transport::child::Process;
 use crate::upstream::transport::child::stderr::StderrRate;
+use crate::upstream::transport::child::{Process, caller_directories};
+use crate::upstream::{CloseReason, caller_notice};
 use control_group::ControlGroup;
 pub use isolation::Isolation;
 
 /// How long the exit notice may take: a gateway that does not read must not keep the unit.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the name of the caller may take, which the gateway sends at once.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server to run, and the isolation it needs.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Assignment {
     pub command: StdioConfig,
     /// Files of secrets that the server reads itself; each must be there.
     pub secret_files: Vec<PathBuf>,
+    /// The gateway names the caller first, whom the command is for.
+    pub is_for_one_caller: bool,
     pub isolation: Isolation,
 }
 
@@ -85,7 +91,7 @@ async fn serve(
     socket: &OwnedFd,
     group: &ControlGroup,
 ) -> Result<CloseReason, String> {
-    let Assignment { name, command, secret_files, isolation } = assignment;
+    let Assignment { name, command, secret_files, is_for_one_caller, isolation } = assignment;
     isolation.check(socket).map_err(|missing| missing.to_string())?;
     secret_files.iter().try_for_each(|file| holds_a_secret(file))?;
     let copy = || socket.try_clone().map_err(|error| error.to_string());
@@ -95,12 +101,22 @@ async fn serve(
     let shutdown = Shutdown::new();
     let signalled = tokio::spawn(signals.forward(shutdown.clone(), Arc::new(Notify::new())));
     // Files of secrets may take their time, and the end does not wait for them.
-    let starting = Process::spawn_on(name, command, rate, copy()?);
+    let socket = copy()?;
+    let starting = async {
+        let mut command = Cow::Borrowed(command);
+        if *is_for_one_caller {
+            let caller = named_caller(&socket).await?;
+            command = Cow::Owned(
+                caller_directories::command_for(&command, &caller).await.map_err(|error| explain(&error))?,
+            );
+        }
+        Process::spawn_on(name, &command, rate, socket).await.map_err(|error| explain(&error))
+    };
     let starting = shutdown.token().run_until_cancelled(starting);
     let Some(started) = starting.await else {
         return Err("it was told to end before it was started".to_owned());
     };
-    let process = started.map_err(|error| explain(&error))?;
+    let process = started?;
     tokio::select! {
         () = process.exited() => {}
         _ = hung_up.wait() => tracing::debug!(mcp_server = %name, "the gateway closed the connection"),
@@ -110,6 +126,33 @@ async fn serve(
     let reason = process.end().await;
     signalled.abort();
     Ok(reason)
+}
+
+/// The caller that the gateway names in its first message, which is taken off the socket and nothing behind it.
+async fn named_caller(socket: &OwnedFd) -> Result<String, String> {
+    let unread = |error: &dyn std::fmt::Display| format!("the caller cannot be read: {error}");
+    set_socket_timeout(socket, Timeout::Recv, Some(CALLER_TIMEOUT)).map_err(|error| unread(&error))?;
+    let socket = socket.try_clone().map_err(|error| unread(&error))?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut line = Vec::new();
+        let mut byte = [0_u8];
+        while line.len() < caller_notice::LONGEST && !line.ends_with(b"\n") {
+            // A byte at a time: what follows is for the server.
+            if rustix::net::recv(&socket, &mut byte, rustix::net::RecvFlags::empty())?.0 == 0 {
+                break;
+            }
+            line.push(byte[0]);
+        }
+        set_socket_timeout(&socket, Timeout::Recv, None)?;
+        Ok::<_, rustix::io::Errno>(line)
+    });
+    let line = reading.await.map_err(|error| unread(&error))?.map_err(|error| unread(&error))?;
+    let caller = caller_notice::parse(&line).map(str::to_owned);
+    caller.ok_or_else(|| {
+        "the gateway does not say for which caller it is; `isolation` of its entry and `--isolated` of this unit go \
+         together"
+            .to_owned()
+    })
 }
 
 /// A descriptor that becomes ready when the other end is closed, and not with every message: those are read by

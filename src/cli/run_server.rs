@@ -8,7 +8,7 @@ use clap::Args;
 use super::exit;
 use super::usage::usage;
 use crate::app::run_server::{self, Assignment, Isolation};
-use crate::config::{SecretText, ServerName, StdioConfig, environment};
+use crate::config::{SecretText, ServerName, StdioConfig, environment, isolation};
 use crate::telemetry::{LogOutput, Telemetry};
 
 /// Run one stdio server behind the socket that a service manager accepted for it
@@ -31,6 +31,13 @@ pub(super) struct RunServerArguments {
     /// Give PATH, a file with a secret (`%d/CREDENTIAL` in a unit), to the server as VARIABLE; repeatable
     #[arg(long, value_name = "VARIABLE=PATH", value_parser = file)]
     secret_file: Vec<SecretVariable>,
+    /// Run the server for the caller that the gateway names (`isolation` of its entry): `${caller}` stands for it in the command
+    /// and its environment
+    #[arg(long)]
+    isolated: bool,
+    /// Run the server in this directory, which is made for the caller where `${caller}` stands in it
+    #[arg(long, value_name = "PATH")]
+    directory: Option<PathBuf>,
     /// Refuse to run as root or as the gateway's user, with new privileges, or without a system call filter
     #[arg(long)]
     require_isolation: bool,
@@ -75,6 +82,8 @@ pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, cl
         name,
         secret,
         secret_file,
+        isolated,
+        directory,
         require_isolation,
         no_network,
         internet_only,
@@ -89,11 +98,20 @@ pub(super) fn assignment(arguments: RunServerArguments) -> Result<Assignment, cl
     let secret_files =
         secret_file.iter().filter_map(|(_, path)| path.as_literal().map(PathBuf::from)).collect();
     // The unit's environment was made for this server alone.
-    let pass_env = environment::variables().into_iter().map(|(name, _)| name).collect();
-    let env = [secret, secret_file].concat();
-    let command = StdioConfig { command: program, args: command, env, pass_env, ..StdioConfig::default() };
+    let variables = environment::variables();
+    let mut env = [secret, secret_file].concat();
+    let mut cwd = directory;
+    if isolated {
+        command = command.iter().map(|word| isolation::read(word)).collect();
+        cwd = cwd.map(|path| PathBuf::from(isolation::read(&path.to_string_lossy())));
+        let named = variables.iter().filter(|(_, value)| value.contains("${caller}"));
+        env.extend(named.map(|(name, value)| (name.clone(), SecretText::literal(&isolation::read(value)))));
+    }
+    let pass_env = variables.into_iter().map(|(name, _)| name).collect();
+    let command =
+        StdioConfig { command: program, args: command, env, pass_env, cwd, ..StdioConfig::default() };
     let isolation = Isolation { confined: require_isolation, no_network, internet_only };
-    Ok(Assignment { name, command, secret_files, isolation })
+    Ok(Assignment { name, command, secret_files, is_for_one_caller: isolated, isolation })
 }
 
 /// Runs the server to its end.
@@ -141,10 +159,25 @@ mod tests {
         let assignment = read(&words).unwrap();
         assert_eq!((assignment.name.as_str(), assignment.command.command.as_str()), ("time", "/bin/x"));
         assert_eq!(assignment.command.args, ["--no-network"]);
+        assert!(!assignment.is_for_one_caller);
         assert_eq!(assignment.isolation, Isolation { no_network: true, ..Isolation::default() });
         assert_eq!(assignment.command.env[0].0, "TOKEN");
         assert!(assignment.command.env[0].1.is_secret());
         assert_eq!(read(&["--", "/opt/mcp-x"]).unwrap().name.as_str(), "mcp-x");
+    }
+
+    #[test]
+    fn the_caller_stands_in_the_words_of_an_isolated_server_alone() {
+        let words = ["--directory", "/w/${caller}", "--", "x", "/a/${caller}", "$${caller}"];
+        let plain = read(&words).unwrap().command;
+        assert_eq!(plain.for_caller("me").args, ["/a/${caller}", "$${caller}"]);
+        let isolated = read(&[&["--isolated"], &words[..]].concat()).unwrap();
+        let filled = isolated.command.for_caller("me");
+        assert!(isolated.is_for_one_caller);
+        assert_eq!(
+            (filled.args, filled.cwd),
+            (vec!["/a/me".to_owned(), "${caller}".to_owned()], Some("/w/me".into()))
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod context;
 mod forwarding;
+mod isolation;
 mod known;
 mod oauth;
 mod overrides;
@@ -161,6 +162,7 @@ fn entry(
     let rate = rate::of_entry(fields, problems);
     let protocol = protocol(fields, transport.as_ref(), problems);
     let revision = fields.text("revision", problems).map(|(text, _)| text.to_owned());
+    let isolation = isolation::of_entry(fields, transport.as_ref(), problems);
     let unit = unit::of_entry(fields, problems);
     let forwarding = forwarding::of_entry(fields, transport.as_ref(), context, problems);
     if required && disabled {
@@ -189,6 +191,7 @@ fn entry(
         rate,
         protocol,
         revision,
+        isolation,
         unit,
         dedicated: DedicatedConfig {
             most: context.defaults.identities,

@@ -185,6 +185,7 @@ fn changed_keys(old: &ServerConfig, new: &ServerConfig) -> (Vec<&'static str>, V
         rate: _,
         protocol: _,
         revision: _,
+        isolation: _,
         unit: _,
         dedicated: _,
         forwarding: _,

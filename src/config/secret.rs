@@ -59,6 +59,20 @@ impl SecretText {
         }
     }
 
+    /// Whether `mark` stands in its literal parts.
+    pub(super) fn has_text(&self, mark: &str) -> bool {
+        self.parts.iter().any(|part| matches!(part, TemplatePart::Literal(text) if text.contains(mark)))
+    }
+
+    /// The text with `value` for each `mark` in its literal parts.
+    pub(super) fn filled(&self, mark: &str, value: &str) -> Self {
+        let parts = self.parts.iter().map(|part| match part {
+            TemplatePart::Literal(text) => TemplatePart::Literal(text.replace(mark, value)),
+            TemplatePart::Reference(reference) => TemplatePart::Reference(reference.clone()),
+        });
+        Self { parts: parts.collect() }
+    }
+
     /// The one credential that the whole text is, by its name.
     pub fn as_credential(&self) -> Option<&str> {
         match self.parts.as_slice() {

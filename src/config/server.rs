@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::defaults;
 use super::forwarding::ForwardingConfig;
+use super::isolation::CallerIsolation;
 use super::lock::LockConfig;
 use super::name::ServerName;
 use super::rate::RateConfig;
@@ -39,6 +40,8 @@ pub struct ServerConfig {
     /// Any text that stands for what the entry does not show, such as the program behind a `socket`. When it differs, a
     /// reload connects anew.
     pub revision: Option<String>,
+    /// Which callers share its process or session.
+    pub isolation: CallerIsolation,
     /// What its unit may use, where it has one.
     pub unit: UnitConfig,
     /// Bounds the connections that serve one caller each.
@@ -104,6 +107,7 @@ impl ServerConfig {
             rate: None,
             protocol: None,
             revision: None,
+            isolation: CallerIsolation::default(),
             unit: UnitConfig::default(),
             dedicated: DedicatedConfig { most: defaults::IDENTITIES, idle: defaults::IDENTITY_IDLE },
             forwarding: None,

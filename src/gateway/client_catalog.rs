@@ -43,7 +43,7 @@ impl Gateway {
         upstream: &Arc<Upstream>,
         client: &Client,
     ) -> Option<Arc<CatalogServer>> {
-        let identity = upstream.identity(&context.caller.principal, &context.forwarded);
+        let identity = context.identity_at(upstream);
         let list = upstream.known_tools_for(identity.as_ref(), &client.side)?;
         Some(catalog_server(upstream, list).await)
     }
@@ -56,7 +56,7 @@ impl Gateway {
         client: &Client,
     ) -> Result<Option<Arc<CatalogServer>>, FindError> {
         let after = self.timeout_of(upstream);
-        let identity = upstream.identity(&context.caller.principal, &context.forwarded);
+        let identity = context.identity_at(upstream);
         let opens = upstream.would_open(identity.as_ref(), &client.side);
         let admit = || self.admitted(context, upstream.name(), None);
         let _permit = opens.then(admit).transpose().map_err(FindError::Limited)?;

@@ -52,6 +52,10 @@ fn snapshot(server: &CatalogServer) -> ServerSnapshot {
         drifted: config.lock.is_some().then_some(server.drift.len()),
         failures: state.failures,
         concurrency: Some(config.concurrency),
+        isolated: config
+            .isolation
+            .is_on()
+            .then(|| upstream.holders().iter().map(|holding| holding.connections).sum()),
         token_expires: upstream.authorizer().and_then(|authorizer| authorizer.token_ends()),
     }
 }

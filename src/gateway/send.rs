@@ -74,7 +74,7 @@ impl Gateway {
     ) -> Result<Reply, CallError> {
         let _permit = self.admitted(context, upstream.name(), permit).map_err(CallError::Limited)?;
         let principal = context.caller.principal.clone();
-        let identity = upstream.identity(&principal, &context.forwarded);
+        let identity = context.identity_at(upstream);
         let identity = identity.as_ref();
         let client = outgoing.client.as_ref().map(|client| &client.side);
         let after = self.timeout_of(upstream);

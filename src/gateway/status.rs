@@ -11,11 +11,11 @@ use super::configuration::seconds;
 use super::state::Gateway;
 use crate::catalog::drift::Drift;
 use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
-use crate::config::TransportConfig;
 use crate::config::lock::ServerLock;
+use crate::config::{CallerIsolation, TransportConfig};
 use crate::metrics::CallSummary;
 use crate::telemetry::text::visible;
-use crate::upstream::{Phase, UpstreamState};
+use crate::upstream::{CallerHolding, Phase, UpstreamState};
 
 /// How long a new snapshot is waited for.
 const SNAPSHOT: Duration = Duration::from_secs(1);
@@ -61,9 +61,32 @@ pub struct ServerStatus {
     pub tools: Vec<String>,
     /// The summary of all calls of these tools, of every caller.
     pub calls: CallSummary,
+    /// Which callers share a process or session of the server; left out where all do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CallerIsolation>,
+    /// Processes or sessions of an isolated server that serve one caller each, now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolated: Option<usize>,
+    /// The callers that have them, for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<HolderStatus>,
     /// Tools that are not as they were locked, for keys with the `admin` right.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftStatus>,
+}
+
+/// A caller of an isolated server.
+#[derive(Debug, Serialize)]
+pub struct HolderStatus {
+    /// What `${caller}` stands for.
+    pub caller: String,
+    /// The name of its API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its processes or sessions.
+    pub connections: usize,
 }
 
 /// The tools that can be locked.
@@ -164,6 +187,8 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
     };
     let authorizer = server.upstream().and_then(|upstream| upstream.authorizer());
     let tools = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
+    let isolation = entry.as_ref().map(|entry| entry.isolation).filter(|isolation| isolation.is_on());
+    let holdings = server.upstream().map(|upstream| upstream.holders()).unwrap_or_default();
     ServerStatus {
         name: server.name.to_string(),
         state: state.name(),
@@ -187,8 +212,23 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
         protocol: server.info.as_ref().map(|info| info.protocol.clone()).filter(|text| !text.is_empty()),
         tools: tools.map(|tool| tool.exposed_name.to_string()).collect(),
         calls,
+        isolation,
+        isolated: isolation.map(|_| holdings.iter().map(|holding| holding.connections).sum()),
+        holders: match isolation.filter(|_| caller.admin) {
+            Some(isolation) => holdings.iter().map(|holding| holder(holding, isolation)).collect(),
+            None => Vec::new(),
+        },
         drift: if caller.admin { drift_of(server) } else { Vec::new() },
     }
+}
+
+fn holder(holding: &CallerHolding, isolation: CallerIsolation) -> HolderStatus {
+    let CallerHolding { caller, principal, connections } = holding;
+    let key = principal.key_name().map(str::to_owned);
+    // Where keys are kept apart, the user is one of those that share it.
+    let is_of_key = isolation == CallerIsolation::Key && key.is_some();
+    let user = principal.user().filter(|_| !is_of_key).map(str::to_owned);
+    HolderStatus { caller: caller.to_string(), key, user, connections: *connections }
 }
 
 fn drift_of(server: &CatalogServer) -> Vec<DriftStatus> {

@@ -19,9 +19,11 @@ pub fn any_sends(mcp: &Mcp, caller: &Caller, endpoint: &Endpoint, kind: &str, wh
     infos.any(|info| sends(info, kind, what))
 }
 
-/// Whether clients can subscribe to the server's resources.
+/// Whether clients can subscribe to the server's resources. Subscriptions go over the connection that all share, so that an
+/// isolated server has none: its callers' resources are elsewhere.
 pub fn offers_subscriptions(upstream: &Upstream) -> bool {
-    upstream.tools().is_some_and(|list| sends(&list.info, "resources", "subscribe"))
+    !upstream.isolation().is_on()
+        && upstream.tools().is_some_and(|list| sends(&list.info, "resources", "subscribe"))
 }
 
 fn sends(info: &ServerInfo, kind: &str, what: &str) -> bool {

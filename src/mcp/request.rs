@@ -14,7 +14,7 @@ use super::response::fault::Fault;
 use super::session::state::Session;
 use super::state::Mcp;
 use crate::catalog::Caller;
-use crate::config::ServerName;
+use crate::config::{CallerIsolation, ServerConfig, ServerName};
 use crate::gateway::{CallContext, EarlyPermit, NamedCall};
 use crate::http::{correlation, forwarded};
 use crate::json::member;
@@ -56,7 +56,12 @@ impl RequestContext {
 
     /// The request as the gateway and the log know it.
     pub fn call_context(&self) -> CallContext {
-        CallContext::new(self.caller.clone(), correlation::origin(&self.head))
+        let context = CallContext::new(self.caller.clone(), correlation::origin(&self.head));
+        let by_session = |server: &ServerConfig| server.isolation == CallerIsolation::Session;
+        if !self.mcp.config.servers.iter().any(by_session) {
+            return context;
+        }
+        CallContext { session: self.session().map(|session| session.client.as_caller()), ..context }
     }
 
     /// [`Self::call_context`] with the caller's headers for any server of the endpoint.

@@ -36,6 +36,8 @@ pub struct ServerSnapshot {
     pub failures: u32,
     /// Calls that may run at one time; `None` for the gateway's own tools.
     pub concurrency: Option<usize>,
+    /// Processes or sessions that serve one caller each, of an isolated server.
+    pub isolated: Option<usize>,
     /// When the OAuth token that is in use ends; `None` without one.
     pub token_expires: Option<SystemTime>,
 }
@@ -54,7 +56,7 @@ pub(super) fn register(registry: &Registry, snapshot: &Snapshot) -> prometheus::
 /// The gauges of one server with their help; without a value there is no series.
 type ServerGauge = (&'static str, &'static str, fn(&ServerSnapshot) -> Option<i64>);
 
-const SERVER_GAUGES: [ServerGauge; 6] = [
+const SERVER_GAUGES: [ServerGauge; 7] = [
     ("mcpo_server_required", "1 when `/ready` waits for the server.", |server| Some(server.required.into())),
     ("mcpo_server_tools", "Tools that are offered of the server.", |server| Some(whole(server.tools))),
     ("mcpo_tools_drifted", "Tools that are not as they were locked: changed, new, or gone.", |server| {
@@ -67,6 +69,11 @@ const SERVER_GAUGES: [ServerGauge; 6] = [
         "mcpo_server_concurrency_limit",
         "Calls to the server that may run at one time (`concurrency`); further ones wait.",
         |server| server.concurrency.map(whole),
+    ),
+    (
+        "mcpo_isolated_connections",
+        "Processes or sessions of an isolated server that serve one caller each.",
+        |server| server.isolated.map(whole),
     ),
     (
         "mcpo_oauth_token_expiry_timestamp_seconds",

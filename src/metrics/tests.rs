@@ -122,6 +122,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         drifted: Some(2),
         failures: 2,
         concurrency: Some(64),
+        isolated: (name == "a").then_some(4),
         token_expires: (name == "a").then(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_900)),
     };
     let servers = vec![server("a", "unavailable"), server("b\"\n", "ready")];
@@ -133,6 +134,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         r#"mcpo_server_unavailable_reason{error_type="exited",mcp_server="a"} 1"#,
         r#"mcpo_server_concurrency_limit{mcp_server="a"} 64"#,
         r#"mcpo_server_tools{mcp_server="a"} 3"#,
+        r#"mcpo_isolated_connections{mcp_server="a"} 4"#,
         r#"mcpo_oauth_token_expiry_timestamp_seconds{mcp_server="a"} 1700000000"#,
         "mcpo_runtime_tasks 5",
         "mcpo_log_lines_dropped_total 7",

@@ -18,6 +18,7 @@ use crate::upstream::handshake;
 use crate::upstream::handshake::reader::HandshakeParams;
 use crate::upstream::http_client::HttpClients;
 use crate::upstream::identity::Identity;
+use crate::upstream::isolation;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
 use crate::upstream::pool::connect::{Connect, DedicatedConnection, LogLevel};
 use crate::upstream::server::Upstream;
@@ -57,14 +58,18 @@ impl UpstreamContext {
         let context = HttpContext { clients: &self.clients, authorizer };
         let name = &entry.name;
         let bounds = MessageBounds { limit: self.limits.load().result_bytes, room: self.results.clone() };
+        let caller = entry.isolation.is_on().then(|| {
+            let caller = identity.and_then(|identity| identity.caller());
+            caller.map_or(isolation::GATEWAY, |caller| &*caller.name)
+        });
         let (config, transport) = match &entry.transport {
             TransportConfig::Stdio(config) => {
                 let rate = self.stderr.of(name, self.limits.load().stderr_lines);
-                let (opened, tail) = local::open_process(name, config, rate, &bounds).await?;
+                let (opened, tail) = local::open_process(name, config, caller, rate, &bounds).await?;
                 return Ok((opened, Some(tail)));
             }
             TransportConfig::Socket(config) => {
-                return Ok((local::open_socket(name, config, &bounds).await?, None));
+                return Ok((local::open_socket(name, config, caller, &bounds).await?, None));
             }
             TransportConfig::StreamableHttp(config) => (config, HttpTransport::StreamableHttp),
             TransportConfig::Sse(config) => (config, HttpTransport::Sse),

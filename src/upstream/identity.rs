@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ForwardingConfig;
 use crate::shares::Principal;
+use crate::upstream::isolation::IsolatedCaller;
 
 /// Headers of one request that may go along to some server, and the claims of its user.
 ///
@@ -32,6 +33,8 @@ pub struct Identity {
     principal: Principal,
     headers: Arc<[(HeaderName, HeaderValue)]>,
     client: Option<ClientSide>,
+    /// Of an isolated server.
+    caller: Option<IsolatedCaller>,
 }
 
 /// A client that needs a connection of its own. The server may ask it something, or it wants the log messages of its
@@ -113,7 +116,18 @@ impl Identity {
                 digest.update(bytes);
             }
         }
-        Some(Self { key: digest.finalize().into(), principal: principal.clone(), headers, client: None })
+        let (key, principal) = (digest.finalize().into(), principal.clone());
+        Some(Self { key, principal, headers, client: None, caller: None })
+    }
+
+    /// The identity of `base` at an isolated server, which serves `caller` apart from all others.
+    pub fn of_caller(base: Option<Self>, caller: IsolatedCaller, principal: &Principal) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(&*caller.name);
+        digest.update(base.as_ref().map(Self::key).unwrap_or_default());
+        let headers = base.map_or_else(|| Arc::from([]), |base| base.headers);
+        let (key, principal) = (digest.finalize().into(), principal.clone());
+        Self { key, principal, headers, client: None, caller: Some(caller) }
     }
 
     /// The identity of `base` for one `client`; without any headers when there is no `base`.
@@ -125,12 +139,24 @@ impl Identity {
         digest.update(&*client.capabilities);
         let headers = base.map_or_else(|| Arc::from([]), |base| base.headers.clone());
         let principal = client.principal.clone();
-        Self { key: digest.finalize().into(), principal, headers, client: Some(client.clone()) }
+        let caller = base.and_then(|base| base.caller.clone());
+        Self { key: digest.finalize().into(), principal, headers, client: Some(client.clone()), caller }
     }
 
     /// The client behind the calls.
     pub fn client(&self) -> Option<&ClientSide> {
         self.client.as_ref()
+    }
+
+    /// The caller that an isolated server keeps apart.
+    pub fn caller(&self) -> Option<&IsolatedCaller> {
+        self.caller.as_ref()
+    }
+
+    /// Cancelled when no further call can have this identity, as its session has ended.
+    pub fn ended(&self) -> Option<&CancellationToken> {
+        let of_client = self.client.as_ref().and_then(|client| client.ended.as_ref());
+        of_client.or_else(|| self.caller.as_ref()?.ended.as_ref())
     }
 
     /// The principal that its connection counts for: that of the caller that opens it.

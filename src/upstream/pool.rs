@@ -6,11 +6,12 @@
 
 pub mod connect;
 mod entries;
+mod header_churn;
 mod lifecycle;
 pub mod processes;
 pub mod usage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{DedicatedConfig, ServerName};
-use crate::shares::{Bounds, Exceeded, LogThrottle};
+use crate::shares::{Bounds, Exceeded, LogThrottle, Principal};
 use crate::upstream::availability::{NoConnection, TRY_AGAIN, Unavailable};
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
@@ -29,6 +30,7 @@ use crate::upstream::pool::connect::Connect;
 use crate::upstream::pool::entries::{
     ConnectOutcome, IDENTITIES, LeasedConnection, PoolEntries, PoolEntry, PoolState,
 };
+use crate::upstream::pool::header_churn::HeaderChurn;
 use crate::upstream::pool::lifecycle::{Member, keep_connection};
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::pool::usage::Usage;
@@ -36,6 +38,16 @@ use crate::upstream::server_messages::Relay;
 
 /// All dedicated connections of one server.
 pub struct ConnectionPool(Arc<PoolState>);
+
+/// The open connections that serve one caller of an isolated server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerHolding {
+    /// What `${caller}` stands for.
+    pub caller: Arc<str>,
+    /// The party that one of them was opened for.
+    pub principal: Principal,
+    pub connections: usize,
+}
 
 /// The use of a dedicated connection by one call. While it lives, the connection is not ended for want of use.
 #[derive(Debug)]
@@ -65,6 +77,7 @@ impl ConnectionPool {
             idle: config.idle,
             tended: HashMap::new(),
             by_key: HashMap::new(),
+            churn: HeaderChurn::default(),
             serials: 0,
             closed: false,
         };
@@ -132,7 +145,9 @@ impl ConnectionPool {
         }
         if let Some(entry) = entries.by_key.get_mut(&key) {
             if entry.is_good() && entry.usage.join() {
-                return Ok((UseGuard(entry.usage.clone()), entry.outcome.clone()));
+                let joined = (UseGuard(entry.usage.clone()), entry.outcome.clone());
+                entries.churn.reused(identity.principal());
+                return Ok(joined);
             }
             entry.usage.cut();
             entries.by_key.remove(&key);
@@ -147,6 +162,7 @@ impl ConnectionPool {
                 bounds,
             })))
         })?;
+        entries.note_opening(&pool.server, identity);
         entries.serials += 1;
         let serial = entries.serials;
         let (tell, outcome) = watch::channel(ConnectOutcome::Opening);
@@ -155,6 +171,7 @@ impl ConnectionPool {
         let entry = PoolEntry {
             serial,
             principal: principal.clone(),
+            caller: identity.caller().map(|caller| caller.name.clone()),
             usage: usage.clone(),
             outcome: outcome.clone(),
         };
@@ -164,6 +181,18 @@ impl ConnectionPool {
             Member { pool: pool.clone(), key, serial, principal: principal.clone(), usage: usage.clone() };
         pool.tasks.spawn(keep_connection(member, connector.clone(), identity.clone(), tell, closing));
         Ok((UseGuard(usage), outcome))
+    }
+
+    /// The callers of an isolated server that have open connections, sorted by their names.
+    pub fn holders(&self) -> Vec<CallerHolding> {
+        let mut holders: BTreeMap<Arc<str>, CallerHolding> = BTreeMap::new();
+        for entry in self.0.entries().by_key.values().filter(|entry| entry.is_open()) {
+            let Some(caller) = &entry.caller else { continue };
+            let (caller, principal) = (caller.clone(), entry.principal.clone());
+            let new = CallerHolding { caller: caller.clone(), principal, connections: 0 };
+            holders.entry(caller).or_insert(new).connections += 1;
+        }
+        holders.into_values().collect()
     }
 
     /// The relay of the connection of `identity`, if that is open now. Opens none.

@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{SecretsDigest, ServerConfig, ServerName, Shares};
+use crate::config::{CallerIsolation, SecretsDigest, ServerConfig, ServerName, Shares};
 use crate::protocol::Era;
 use crate::shares::{Bounds, Principal};
 use crate::upstream::availability::{NoConnection, Phase, TRY_AGAIN, Unavailable, UpstreamState};
@@ -22,9 +22,10 @@ use crate::upstream::era_cache::EraCache;
 use crate::upstream::error::CloseReason;
 use crate::upstream::identity::{CallerHeaders, ClientSide, Identity};
 use crate::upstream::info::ToolList;
+use crate::upstream::isolation::{CallerSession, IsolatedCaller};
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
 use crate::upstream::pool::processes::Processes;
-use crate::upstream::pool::{ConnectionPool, Lease};
+use crate::upstream::pool::{CallerHolding, ConnectionPool, Lease};
 use crate::upstream::subscriptions::Subscriptions;
 use crate::upstream::tools::variants::ToolVariants;
 use crate::upstream::transport_detection::{HttpTransport, TransportCache};
@@ -32,6 +33,8 @@ use crate::upstream::transport_detection::{HttpTransport, TransportCache};
 /// One server to the rest of the gateway.
 pub struct Upstream {
     name: ServerName,
+    /// A change of it replaces the server.
+    isolation: CallerIsolation,
     /// Swapped when a reload changes the gateway's own rules for the server.
     config: ArcSwap<ServerConfig>,
     state: watch::Sender<UpstreamState>,
@@ -96,6 +99,7 @@ impl Upstream {
         let authorizer = Authorizer::of(&config, oauth, changes.clone());
         Arc::new(Self {
             name: config.name.clone(),
+            isolation: config.isolation,
             config: ArcSwap::from_pointee(config),
             state,
             connection: ArcSwapOption::empty(),
@@ -204,12 +208,35 @@ impl Upstream {
         }
     }
 
-    /// The headers of a caller that this server gets; `None` when there are none.
-    pub fn identity(&self, principal: &Principal, headers: &CallerHeaders) -> Option<Identity> {
-        if headers.is_empty() {
-            return None;
+    /// Which callers share its connection.
+    pub fn isolation(&self) -> CallerIsolation {
+        self.isolation
+    }
+
+    /// The callers of an isolated server that have connections now.
+    pub fn holders(&self) -> Vec<CallerHolding> {
+        if self.isolation.is_on() { self.pool.holders() } else { Vec::new() }
+    }
+
+    /// The identity of a call; `None` when it goes over the connection that all share.
+    ///
+    /// It has the headers of the caller that this server gets, and the caller itself where the server is isolated.
+    pub fn identity(
+        &self,
+        principal: &Principal,
+        session: Option<&CallerSession>,
+        headers: &CallerHeaders,
+    ) -> Option<Identity> {
+        let of_headers = || {
+            if headers.is_empty() {
+                return None;
+            }
+            Identity::new(self.config().forwarding.as_ref()?, principal, headers)
+        };
+        match IsolatedCaller::of(self.isolation, principal, session) {
+            None => of_headers(),
+            Some(caller) => Some(Identity::of_caller(of_headers(), caller, principal)),
         }
-        Identity::new(self.config().forwarding.as_ref()?, principal, headers)
     }
 
     /// The connection for a call: the shared one, or the one of `identity`, which no other identity uses. A `client`

@@ -32,6 +32,7 @@ mod http_transfer;
 mod http_upstreams;
 mod identities;
 mod isolation;
+mod kept_apart;
 mod limits;
 mod lists_at_once;
 mod logs;

@@ -149,6 +149,49 @@ async fn the_server_gets_its_credentials_and_not_what_systemd_keeps_there() {
 }
 
 #[tokio::test]
+async fn each_caller_of_an_isolated_server_has_an_instance_that_knows_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("${caller}/work");
+    let state = folder.path().join("${caller}/state/x");
+    let environment = [("STATE", state.to_str().unwrap()), ("PLAIN", "$${caller}")];
+    let unit = SocketUnit::start(&["--isolated", "--directory", directory.to_str().unwrap()], &environment);
+    let mut entry = unit.entry();
+    entry["isolation"] = "key".into();
+    let keys = json!({ "one": "key-of-one", "two": "key-of-two" });
+    let gateway = Gateway::with(json!({ "mcpServers": { "a": entry }, "apiKeys": keys }));
+    let gateway = gateway.flag("--api-key", "key-of-ops").start().await;
+    gateway.listed(&["a"]).await;
+    let of = async |key: &str| {
+        let ask = |tool: &str| {
+            gateway
+                .ask("POST", tool)
+                .json(&json!({}))
+                .header("Authorization", &format!("Bearer key-of-{key}"))
+        };
+        let pid = ask("/a/pid").send().await.ok().as_i64().unwrap();
+        let seen = ask("/a/environment").send().await.ok();
+        assert_eq!(seen["PLAIN"], "${caller}", "{seen}");
+        let state = PathBuf::from(seen["STATE"].as_str().unwrap());
+        let own = state.parent().unwrap().parent().unwrap().to_owned();
+        assert!(state.parent().unwrap().is_dir(), "{}", state.display());
+        assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), own.join("work"));
+        (pid, own)
+    };
+    let (one, two) = (of("one").await, of("two").await);
+    assert!(one.0 != two.0 && one.1 != two.1, "{one:?} {two:?}");
+    assert_eq!(of("one").await, one);
+    assert!(folder.path().join("gateway").is_dir(), "the gateway reads the tools as a caller of its own");
+}
+
+#[tokio::test]
+async fn a_unit_for_one_caller_and_an_entry_without_isolation_do_not_go_together() {
+    let unit = SocketUnit::start(&["--isolated"], &[]);
+    let gateway = Gateway::serving(json!({ "a": unit.entry() })).start().await;
+    let server = gateway.in_state("a", "unavailable").await;
+    assert!(server["reason"].as_str().unwrap().contains("does not say for which caller"), "{server}");
+}
+
+#[tokio::test]
 async fn what_was_taken_away_from_the_unit_is_the_reason_and_the_server_is_not_run() {
     let empty = tempfile::tempdir().unwrap();
     std::fs::write(empty.path().join("token"), "\n").unwrap();

@@ -193,6 +193,24 @@ fn secrets_arrive_as_credentials_and_systemd_expands_nothing_else() {
 }
 
 #[test]
+fn the_unit_of_an_isolated_server_puts_in_the_caller_when_it_knows_it() {
+    let desk = Desk::new(&json!({ "mcpServers": { "a": {
+        "command": "x", "args": ["/a/${caller}", "$${caller}"], "cwd": "/w/${caller}", "isolation": "user",
+        "env": { "STATE": "/s/${caller}/x", "TEXT": "$${caller}" },
+    } } }));
+    desk.written();
+    let unit = desk.unit("mcpo-server-a@.service");
+    for line in [
+        r#" run-server --name "a" --require-isolation --isolated --directory "/w/$${caller}" --no-network -- "x" "/a/$${caller}" "$$$${caller}""#,
+        r#"Environment="STATE=/s/${caller}/x""#,
+        r#"Environment="TEXT=$${caller}""#,
+        "WorkingDirectory=/tmp",
+    ] {
+        assert!(unit.lines().any(|found| found.ends_with(line)), "{line}\n{unit}");
+    }
+}
+
+#[test]
 fn what_cannot_run_in_a_unit_is_refused_with_its_fix() {
     for (server, says) in [
         (

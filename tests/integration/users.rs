@@ -221,9 +221,9 @@ async fn a_server_gets_claims_of_the_user_in_headers_that_no_caller_can_forge() 
 }
 
 /// A token as Open WebUI 0.12 makes it for each request.
-fn of_open_webui(secret: &str, user: &str, role: &str, expires: i64) -> String {
+pub fn of_open_webui(secret: &str, (user, mail): (&str, &str), role: &str, expires: i64) -> String {
     let claims = json!({
-        "sub": user, "email": format!("{user}@example.test"), "name": user, "role": role, "iss": "open-webui",
+        "sub": user, "email": mail, "name": user, "role": role, "iss": "open-webui",
         "iat": seconds_from_now(0), "exp": seconds_from_now(expires),
     });
     let text = unsigned("", &json!({ "alg": "HS256", "typ": "JWT" }), &claims);
@@ -248,7 +248,8 @@ async fn users_behind_the_key_of_an_open_webui_are_told_apart_by_its_signed_head
         let ask = gateway.ask("POST", &format!("/{server}/t")).json(&json!({}));
         ask.header("Authorization", "Bearer k").header("X-OpenWebUI-User-Jwt", token).send().await
     };
-    let token = |user: &str, role: &str| of_open_webui("shared", user, role, 300);
+    let token =
+        |user: &str, role: &str| of_open_webui("shared", (user, &format!("{user}@example.test")), role, 300);
     call("one", &token("ann", "admin")).await.ok();
     assert_eq!(call("one", &token("bob", "user")).await.status, 404);
     for _ in 0..2 {
@@ -258,8 +259,8 @@ async fn users_behind_the_key_of_an_open_webui_are_told_apart_by_its_signed_head
     call("two", &token("cid", "user")).await.ok();
     gateway.logged(r#""api_key_name":"open-webui","user":"bob@example.test""#).await;
     for (token, why) in [
-        (of_open_webui("shared", "ann", "admin", -60), "it has expired"),
-        (of_open_webui("other", "ann", "admin", 300), "its signature is wrong"),
+        (of_open_webui("shared", ("ann", "ann@example.test"), "admin", -60), "it has expired"),
+        (of_open_webui("other", ("ann", "ann@example.test"), "admin", 300), "its signature is wrong"),
         (token("eve", "pending"), "no entry of `users`"),
         ("nothing".to_owned(), "cannot be read"),
     ] {
@@ -281,6 +282,6 @@ async fn users_behind_the_key_of_an_open_webui_are_told_apart_by_its_signed_head
         let ask = ask.header("Accept", "application/json, text/event-stream");
         ask.header("Mcp-Session-Id", &session).send().await.status
     };
-    assert_eq!(ping(of_open_webui("shared", "ann", "admin", 400)).await, 200);
+    assert_eq!(ping(of_open_webui("shared", ("ann", "ann@example.test"), "admin", 400)).await, 200);
     assert_eq!(ping(token("bob", "user")).await, 404);
 }

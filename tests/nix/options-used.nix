@@ -13,6 +13,10 @@ let
             rate = "60/min";
             concurrency = 4;
             profile = "small";
+            openWebUi = {
+              secret.file = "/run/secrets/open-webui-jwt";
+              users = [ { claims.role = "user"; } ];
+            };
           };
           odd = {
             file = "/run/secrets/odd";
@@ -48,6 +52,7 @@ let
               per = 1;
             };
             concurrency = 2;
+            isolation = "user";
           };
           machine = {
             url = "https://a.example.org/mcp";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::files::UnitFile;
 use super::lines::{argument, credential, executable, of_server, variable};
-use crate::config::{ServerConfig, StdioConfig, TransportConfig, UnitConfig};
+use crate::config::{ServerConfig, StdioConfig, TransportConfig, UnitConfig, isolation};
 
 /// The folder of the servers' sockets; the packaged unit of the gateway names it, too.
 const SOCKETS: &str = "/run/mcpo-servers";
@@ -70,13 +70,24 @@ fn service(
     let (network, cache) = (network.unwrap_or(runner), cache.unwrap_or(runner));
     let variables = variables(server, stdio, credentials)?;
     let home = if *state { format!("/var/lib/{name}") } else { "/tmp".to_owned() };
-    let directory = stdio.cwd.as_ref().map_or_else(|| home.clone(), |path| path.display().to_string());
+    let is_isolated = server.isolation.is_on();
+    // A word as `run-server` reads it, which puts in the caller.
+    let word = |text: &str| argument(&if is_isolated { isolation::written(text) } else { text.to_owned() });
+    let cwd = stdio.cwd.as_ref().map(|path| path.display().to_string());
+    let (own, cwd) = if is_isolated { (cwd, None) } else { (None, cwd) };
+    let directory = cwd.as_ref().unwrap_or(&home);
 
     let mut start = format!(
         "{} run-server --name {} --require-isolation",
         executable(program),
         argument(server.name.as_str())
     );
+    if is_isolated {
+        start.push_str(" --isolated");
+    }
+    if let Some(directory) = own {
+        start.push_str(&format!(" --directory {}", word(&directory)));
+    }
     if !network {
         start.push_str(" --no-network");
     }
@@ -84,8 +95,8 @@ fn service(
         start.push_str(&format!(" --secret {}", argument(&format!("{variable}={variable}"))));
     }
     start.push_str(" --");
-    for word in std::iter::once(&stdio.command).chain(&stdio.args) {
-        start.push_str(&format!(" {}", argument(word)));
+    for text in std::iter::once(&stdio.command).chain(&stdio.args) {
+        start.push_str(&format!(" {}", word(text)));
     }
 
     let mut text = format!(
@@ -163,7 +174,8 @@ fn variables(
         match (line, value.as_literal()) {
             (Some(line), _) => variables.loaded.push((name.clone(), line)),
             (None, Some(text)) if !is_secret || text.is_empty() => {
-                variables.plain.push((name.clone(), text.to_owned()));
+                let text = if server.isolation.is_on() { isolation::written(text) } else { text.to_owned() };
+                variables.plain.push((name.clone(), text));
             }
             (None, Some(_)) => refuse(
                 &format!("env.{name}"),

@@ -1,10 +1,11 @@
 //! The words of a command in a file: which placeholders are replaced here, and which belong to other clients.
 //!
 //! `~/` at the beginning and `${userHome}` anywhere are the home directory of the user that the gateway runs as; `$${` is a
-//! literal `${`. References to secrets are not read here: command lines can be seen by every user of the machine.
+//! literal `${`. `${caller}` stands for the caller of an isolated server. References to secrets are not read here: command lines can be seen by every user of the machine.
 
 use std::path::Path;
 
+use super::super::isolation::{MARK, PLACEHOLDER};
 use super::super::location::Location;
 use super::super::problem::Problems;
 
@@ -17,19 +18,24 @@ const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "busybox"
 pub(super) struct Words<'a> {
     home: Option<&'a str>,
     of_shell: bool,
+    /// The server is isolated, so that the words may name the caller.
+    is_isolated: bool,
 }
 
 impl<'a> Words<'a> {
     /// Without `home`, as `mcpo check` has none, what stands for it stays as it is written.
-    pub fn of(command: Option<&str>, home: Option<&'a str>) -> Self {
+    pub fn of(command: Option<&str>, home: Option<&'a str>, is_isolated: bool) -> Self {
         let name = command.and_then(|command| Path::new(command).file_name()).and_then(|name| name.to_str());
-        Self { home, of_shell: name.is_some_and(|name| SHELLS.contains(&name)) }
+        Self { home, of_shell: name.is_some_and(|name| SHELLS.contains(&name)), is_isolated }
     }
 
     /// The word as the program gets it; a placeholder of another client stays, and is reported.
     pub fn read(self, word: &str, location: &Location, problems: &mut Problems) -> String {
         let mut read = String::with_capacity(word.len());
         let (mut rest, mut homes, mut reported) = (word, None, false);
+        if word.contains('\0') {
+            problems.error(location, "a word of a command cannot hold a zero byte", "remove `\\u0000`");
+        }
         if word.starts_with("~/") {
             homes = Some("~/");
             read.push_str(self.home.unwrap_or("~"));
@@ -54,6 +60,7 @@ impl<'a> Words<'a> {
                     homes = Some("${userHome}");
                     read.push_str(home.unwrap_or(reference));
                 }
+                _ if self.is_isolated && reference == PLACEHOLDER => read.push_str(MARK),
                 (inner, _) => {
                     read.push_str(reference);
                     let is_own = self.of_shell && is_variable(inner);
@@ -79,12 +86,17 @@ impl<'a> Words<'a> {
 
 fn report(inner: &str, location: &Location, problems: &mut Problems) {
     let is_secret = ["env:", "file:", "credential:"].iter().any(|kind| inner.starts_with(kind));
-    let why = if is_secret {
+    let is_caller = inner == "caller";
+    let why = if is_caller {
+        "stands for the callers that `isolation` keeps apart, and all share this server"
+    } else if is_secret {
         "is not read here, since every user of the machine can see the words of a command"
     } else {
         "is not replaced: it stands for something that another client knows"
     };
-    let fix = if is_secret {
+    let fix = if is_caller {
+        "add `\"isolation\": \"user\"`; in `env`, `args` and `cwd` it then stands for the caller"
+    } else if is_secret {
         "put it into `env`, and have the server take it from that variable"
     } else {
         "write the value itself, or put it into `env` as `${env:NAME}`; `$${` is a literal `${`"
@@ -127,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_home_directory_is_put_in_its_place_with_a_word() {
-        let words = Words::of(Some("npx"), Some("/home/me"));
+        let words = Words::of(Some("npx"), Some("/home/me"), false);
         for (word, expected) in [
             ("~/notes", "/home/me/notes"),
             ("${userHome}/x", "/home/me/x"),
@@ -140,14 +152,14 @@ mod tests {
                 problems[0].starts_with("warning") && problems[0].contains("home directory"),
                 "{problems:?}"
             );
-            let (unread, problems) = read(Words::of(None, None), word);
+            let (unread, problems) = read(Words::of(None, None, false), word);
             assert_eq!((unread.as_str(), problems.len()), (word, 1));
         }
     }
 
     #[test]
     fn what_stands_for_nothing_stays_without_a_word() {
-        let words = Words::of(Some("npx"), Some("/home/me"));
+        let words = Words::of(Some("npx"), Some("/home/me"), false);
         for (word, expected) in [
             ("~", "~"),
             ("~other/x", "~other/x"),
@@ -165,7 +177,7 @@ mod tests {
 
     #[test]
     fn placeholders_of_other_clients_and_secrets_are_told_with_the_place_for_them() {
-        let words = Words::of(Some("npx"), Some("/home/me"));
+        let words = Words::of(Some("npx"), Some("/home/me"), false);
         for (word, why) in [
             ("${workspaceFolder}/x", "another client knows"),
             ("${input:token}", "another client knows"),
@@ -183,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_shell_has_variables_of_its_own() {
-        let words = Words::of(Some("/bin/sh"), Some("/home/me"));
+        let words = Words::of(Some("/bin/sh"), Some("/home/me"), false);
         assert_eq!(read(words, "exec x ${TOKEN:-none}").1.len(), 1);
         assert_eq!(read(words, "exec x ${TOKEN}"), ("exec x ${TOKEN}".to_owned(), Vec::new()));
         assert_eq!(read(words, "cd ${workspaceFolder}").1.len(), 1);

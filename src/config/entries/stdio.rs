@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use super::super::environment;
 use super::super::fields::{Fields, lenient_text, mismatch, secret};
+use super::super::isolation::marked;
 use super::super::json_tree::JsonValue;
 use super::super::problem::Problems;
 use super::super::secret::SecretText;
 use super::super::transport::{StdioConfig, TransportConfig};
 use super::context::{object, warn_unused};
+use super::isolation;
 use super::placeholders::{self, Words};
 
 /// The transport of an entry whose `command` is to be run.
@@ -18,6 +20,7 @@ pub(super) fn transport(
     problems: &mut Problems,
 ) -> Option<TransportConfig> {
     warn_unused(fields, &["headers"], "a stdio server", problems);
+    let is_isolated = isolation::is_on(fields);
     let command = match fields.text("command", problems) {
         Some((command, location)) if command.trim().is_empty() => {
             problems.error(&location, "the command is empty", "write the program to run");
@@ -27,7 +30,7 @@ pub(super) fn transport(
             if fields.get("args").is_none() {
                 placeholders::warn_of_line(command, &location, problems);
             }
-            Some(Words::of(None, home).read(command, &location, problems))
+            Some(Words::of(None, home, false).read(command, &location, problems))
         }
         None => {
             if fields.get("command").is_none() {
@@ -40,7 +43,7 @@ pub(super) fn transport(
             None
         }
     };
-    let words = Words::of(command.as_deref(), home);
+    let words = Words::of(command.as_deref(), home, is_isolated);
     let args = args(fields, words, problems);
     let env = env(fields, problems);
     let env_file = env_file(fields, problems);
@@ -60,7 +63,7 @@ pub(super) fn transport(
 /// Reads what an entry has of a command, for the problems in it.
 pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
     fields.text("command", problems);
-    args(fields, Words::of(None, None), problems);
+    args(fields, Words::of(None, None, isolation::is_on(fields)), problems);
     env(fields, problems);
     env_file(fields, problems);
     pass_env(fields, problems);
@@ -69,7 +72,11 @@ pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
 
 fn cwd(fields: &Fields<'_>, home: Option<&str>, problems: &mut Problems) -> Option<PathBuf> {
     let (path, location) = fields.text("cwd", problems)?;
-    Some(location.directory().join(Words::of(None, home).read(path, &location, problems)))
+    Some(
+        location
+            .directory()
+            .join(Words::of(None, home, isolation::is_on(fields)).read(path, &location, problems)),
+    )
 }
 
 fn args(fields: &Fields<'_>, words: Words<'_>, problems: &mut Problems) -> Vec<String> {
@@ -99,6 +106,7 @@ fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)
         if text.contains('\0') {
             problems.error(&location, "a variable cannot hold a zero byte", "remove `\\u0000`");
         }
+        let text = if isolation::is_on(fields) { marked(&text) } else { text };
         if let Some(value) = secret(&text, &location, problems) {
             env.push((name.to_owned(), value));
         }

@@ -4,6 +4,7 @@
 
 use std::mem::discriminant;
 
+use super::super::isolation::ISOLATIONS;
 use super::super::key::ValueShape::{
     AnyCase, Anything, Count, Either, Lenient, List, Map, Object, PassedVariable, Revision, Seconds, Switch,
     Text, Word,
@@ -17,9 +18,15 @@ use super::nested::{FORWARDED, FORWARDING, GLOBS, OAUTH, OVERRIDE, RATE_SHAPE, U
 pub type Differs = fn(&ServerConfig, &ServerConfig) -> bool;
 
 const TYPES: [&str; 8] = words(&TRANSPORT_TYPES);
+const LEVELS: [&str; 4] = words(&ISOLATIONS);
 const COMMAND: ValueShape = Text(&[FILLED]);
-const ARGUMENTS: ValueShape = List(&Lenient(&TEXT));
-const ENV: ValueShape = Map(&[r"^[^=\x00]+$"], &Lenient(&Text(&[SECRET, r"^[^\x00]*$"])));
+const ARGUMENTS: ValueShape = List(&Lenient(&Text(&[WORD])));
+/// A word of a command.
+const WORD: &str = r"^[^\x00]*$";
+const ENV: ValueShape = Map(&[r"^[^=\x00]+$"], &Lenient(&Text(&[VARIABLE, WORD])));
+/// As [`SECRET`], with `${caller}`, which the entry must have an `isolation` for.
+const VARIABLE: &str =
+    r"^(?:\$\$\{|\$\{(?:env:[^=\x00}]+|file:[^}]+|credential:[^/\x00}]+|caller)\}|\$(?!\$?\{)|[^$])*$";
 const URL: ValueShape = Text(&[SECRET, r"\$\{|^\s*[Hh][Tt][Tt][Pp][Ss]?:"]);
 /// Control characters are found in values without references.
 const HEADER_VALUE: ValueShape = Text(&[SECRET, r"\$\{|^[^\x00-\x08\x0A-\x1F\x7F]*$"]);
@@ -70,8 +77,11 @@ pub const ENTRY: &[(ConfigKey, Differs)] = &[
         |old, new| stdio(old, new, |stdio| &stdio.env_file)),
     connection("passEnv", List(&PassedVariable), "Variables of the gateway that it gets",
         |old, new| stdio(old, new, |stdio| &stdio.pass_env)),
-    connection("cwd", TEXT, "Its working directory",
+    connection("cwd", Text(&[WORD]), "Its working directory",
         |old, new| stdio(old, new, |stdio| &stdio.cwd)),
+    connection("isolation", Word(&LEVELS),
+        "Which callers share its process or session: `shared`, `key`, `user` or `session`; `${caller}` tells them apart",
+        |old, new| old.isolation != new.isolation),
     connection("unit", Object(UNIT, &[]), "What its unit may use, where `mcpo units` writes one",
         |old, new| old.unit != new.unit),
     connection("url", URL, "Address of a server over HTTP",

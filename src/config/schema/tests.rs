@@ -33,6 +33,7 @@ const UNSEEN: &[(&str, &str)] = &[
     ("is for the grant", "across keys"),
     ("both stand here", "across keys"),
     ("no clock can count this rate", "across keys"),
+    ("`${caller}`", "across keys"),
     ("is no pattern over", "globs are parsed"),
 ];
 

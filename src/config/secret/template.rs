@@ -41,6 +41,11 @@ impl SecretSyntaxError {
     pub fn fix(&self) -> String {
         match self {
             Self::Unclosed => "close it with `}`, or write `$${` for a literal `${`".to_owned(),
+            Self::Unknown(inner) if inner == "caller" => {
+                "write `${caller}` in `env`, `args` or `cwd` of a server with `isolation`, or `$${caller}` for the \
+                 literal text"
+                    .to_owned()
+            }
             Self::Unknown(inner) if !inner.contains(':') => {
                 format!("write `${{env:{inner}}}` for that variable, or `$${{{inner}}}` for the literal text")
             }

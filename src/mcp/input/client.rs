@@ -26,7 +26,7 @@ use crate::shares::Principal;
 use crate::sync::lock;
 use crate::upstream::message_queue::{Receiver, Sender};
 use crate::upstream::progress::queue;
-use crate::upstream::{ANSWERED_WITHIN, ClientSide, Connection, MessageHandler, Question};
+use crate::upstream::{ANSWERED_WITHIN, CallerSession, ClientSide, Connection, MessageHandler, Question};
 
 /// The capabilities of clients that servers can use.
 const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
@@ -93,6 +93,11 @@ impl SessionClient {
             numbers: AtomicU64::new(1),
             this: this.clone(),
         })
+    }
+
+    /// The session as the caller of a server that keeps sessions apart.
+    pub fn as_caller(&self) -> CallerSession {
+        CallerSession { key: self.key, ended: self.ended.clone() }
     }
 
     /// The client as servers see it; `None` when it needs no connection of its own.

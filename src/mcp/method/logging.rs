@@ -45,8 +45,7 @@ pub async fn set_level(
     client.set_log_level(level.into());
     let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
     let (context, is_all) = (request.forwarding_context(), request.endpoint == Endpoint::All);
-    let principal = request.caller.principal.clone();
-    let identity = |upstream: &Upstream| upstream.identity(&principal, &context.forwarded);
+    let identity = |upstream: &Upstream| context.identity_at(upstream);
     let concerned: Vec<Arc<Upstream>> = {
         let catalog = request.mcp.gateway.catalog_builder().catalog();
         let servers = request.endpoint.servers(&catalog, &request.caller);

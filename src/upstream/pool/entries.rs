@@ -15,8 +15,9 @@ use crate::sync::lock;
 use crate::upstream::availability::TRY_AGAIN;
 use crate::upstream::connection::Connection;
 use crate::upstream::error::CloseReason;
-use crate::upstream::identity::IdentityKey;
+use crate::upstream::identity::{Identity, IdentityKey};
 use crate::upstream::pool::connect::{Connect, LogLevel};
+use crate::upstream::pool::header_churn::HeaderChurn;
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::pool::usage::{Usage, evictable};
 use crate::upstream::server_messages::Relay;
@@ -43,6 +44,7 @@ pub(super) struct PoolEntries {
     /// Connections of each caller that have not ended yet.
     pub(super) tended: HashMap<Principal, usize>,
     pub(super) by_key: HashMap<IdentityKey, PoolEntry>,
+    pub(super) churn: HeaderChurn,
     pub(super) serials: u64,
     pub(super) closed: bool,
 }
@@ -51,6 +53,8 @@ pub(super) struct PoolEntry {
     /// Separates this connection from an earlier one of the same identity.
     pub(super) serial: u64,
     pub(super) principal: Principal,
+    /// The name of the caller, of an isolated server.
+    pub(super) caller: Option<Arc<str>>,
     pub(super) usage: Arc<Usage>,
     pub(super) outcome: watch::Receiver<ConnectOutcome>,
 }
@@ -102,7 +106,26 @@ impl PoolState {
     }
 }
 
+impl PoolEntries {
+    /// Notes that a connection of `identity` is opened, and logs the headers that differ with each call.
+    pub(super) fn note_opening(&mut self, server: &ServerName, identity: &Identity) {
+        let principal = identity.principal();
+        for header in self.churn.opened(principal, identity.headers()) {
+            tracing::warn!(
+                mcp_server = %server,
+                "{server}: the header `{header}` differs with each call of {principal}, and each value opens a connection \
+                 of its own; take it out of `forwardHeaders` of this server, unless it says who calls"
+            );
+        }
+    }
+}
+
 impl PoolEntry {
+    /// Whether its connection is open.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&*self.outcome.borrow(), ConnectOutcome::Open(open) if !open.connection.end().is_set())
+    }
+
     /// Whether a call joins this connection, or gets the failure of its opening.
     pub(super) fn is_good(&self) -> bool {
         match &*self.outcome.borrow() {

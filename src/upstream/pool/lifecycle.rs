@@ -78,7 +78,7 @@ pub(super) struct Member {
 impl Member {
     /// Returns when the connection has ended, is to end, or was unused for long enough.
     async fn serve(&self, dedicated: &DedicatedConnection, identity: &Identity, closing: &CancellationToken) {
-        let mut session = identity.client().and_then(|client| client.ended.clone());
+        let mut session = identity.ended().cloned();
         let mut look_again = Instant::now() + self.pool.entries().idle;
         loop {
             tokio::select! {

@@ -1,6 +1,7 @@
 //! A server as a child process: started in a group of its own, its stderr logged, and ended with everything that it
 //! started. `local` ends it ([`Process::end`]) when its connection is closed; `launch` makes it end with a killed gateway.
 
+pub mod caller_directories;
 pub mod launch;
 pub mod stderr;
 

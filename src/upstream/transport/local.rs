@@ -1,17 +1,21 @@
 //! The transports on this machine, which both speak lines: a child process (stdio) and a Unix socket.
 
+use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use crate::config::{ServerName, SocketConfig, StdioConfig};
+use crate::upstream::caller_notice;
 use crate::upstream::connection::{CloseSignal, Connection, Opened};
 use crate::upstream::error::CloseReason;
-use crate::upstream::transport::child::Process;
 use crate::upstream::transport::child::stderr::{StderrRate, StderrTail};
+use crate::upstream::transport::child::{Process, caller_directories};
 use crate::upstream::transport::intake::MessageBounds;
 use crate::upstream::transport::ndjson;
 use crate::upstream::transport::ndjson::driver::LineDriver;
@@ -19,14 +23,21 @@ use crate::upstream::transport::ndjson::driver::LineDriver;
 /// A process that ends closes its output at the same moment; how long either may lag behind.
 const EXIT_FOLLOWS: Duration = Duration::from_millis(100);
 
-/// Starts the command and connects to its pipes; `rate` is that of its stderr in the log.
+/// Starts the command and connects to its pipes.
+///
+/// An isolated server is started for `caller`; `rate` is that of its stderr in the log.
 pub async fn open_process(
     server: &ServerName,
     config: &StdioConfig,
+    caller: Option<&str>,
     rate: Arc<StderrRate>,
     bounds: &MessageBounds,
 ) -> Result<(Opened, StderrTail), CloseReason> {
-    let (process, pipes) = Process::spawn(server, config, rate).await?;
+    let config = match caller {
+        Some(caller) => Cow::Owned(caller_directories::command_for(config, caller).await?),
+        None => Cow::Borrowed(config),
+    };
+    let (process, pipes) = Process::spawn(server, &config, rate).await?;
     let tail = process.tail();
     let serve = |driver, end| serve_process(server.clone(), driver, process, end);
     Ok((ndjson::open(server, pipes, bounds, serve), tail))
@@ -74,15 +85,24 @@ pub fn last_words(connection: &dyn Connection, tail: Option<&StderrTail>) -> Arc
 }
 
 /// Connects to a Unix socket that speaks the framing of stdio.
+///
+/// The first line names the `caller` of an isolated server.
 pub async fn open_socket(
     server: &ServerName,
     config: &SocketConfig,
+    caller: Option<&str>,
     bounds: &MessageBounds,
 ) -> Result<Opened, CloseReason> {
     let address = config.path.display().to_string();
-    let stream = UnixStream::connect(&config.path)
-        .await
-        .map_err(|error| CloseReason::Connect { address, error: error.to_string() })?;
+    let failed = |error: io::Error| CloseReason::Connect { address, error: error.to_string() };
+    let connecting = async {
+        let mut stream = UnixStream::connect(&config.path).await?;
+        if let Some(caller) = caller {
+            stream.write_all(caller_notice::encode(caller).as_bytes()).await?;
+        }
+        Ok(stream)
+    };
+    let stream = connecting.await.map_err(failed)?;
     let serve = |mut driver: LineDriver<_, _>, end: Arc<CloseSignal>| async move {
         tokio::select! {
             outcome = driver.serve() => end.set(match outcome {

@@ -22,6 +22,7 @@ export class ServerView {
     this.signIn = element("div", { class: "sign-in", hidden: true });
     this.notice = element("div", { class: "notice", hidden: true }, this.reason, this.next, this.signIn);
     this.drift = element("section", { class: "notice drift", hidden: true });
+    this.holders = element("details", { class: "raw holders", hidden: true });
     this.facts = element("dl", { class: "facts" });
     this.factValues = new Map();
     this.links = element("div", { class: "addresses" });
@@ -40,6 +41,7 @@ export class ServerView {
       this.notice,
       this.drift,
       this.facts,
+      this.holders,
       this.links,
       element("section", { "aria-labelledby": "tools" }, this.toolsHeading, this.filterBox, this.found, this.tools),
       this.connect.node,
@@ -64,6 +66,8 @@ export class ServerView {
     this.fact("Failed", failures(server.calls));
     this.fact("Latency, mean", latency(server.calls));
     this.fact("95 % within", server.calls.p95Ms == null ? "–" : duration(server.calls.p95Ms));
+    if (server.isolation) this.fact("Of their own", `${plural(server.isolated, ...apart(server))}, one for each ${server.isolation}`, "long");
+    this.updateHolders(server.holders ?? []);
     if (server.required) this.fact("Required", "yes: /ready waits for it", "long");
     if (server.location) this.fact(server.transport === "stdio" ? "Command" : "Address", server.location, "long");
     this.updateLinks(server);
@@ -101,6 +105,19 @@ export class ServerView {
     const here = start.origin === location.origin;
     const button = here ? element("button", { type: "button", class: "primary", on: { click: () => begin(start, button, problem) } }, "Sign in") : gateway.isWeb(start) && element("a", { class: "button primary", href: start.href, rel: "noopener" }, "Sign in");
     this.signIn.replaceChildren(...[explained, button, problem].filter(Boolean));
+  }
+
+  /** The callers of an isolated server that have a process or session now. */
+  updateHolders(holders) {
+    const signature = JSON.stringify(holders);
+    if (signature === this.holdersOf) return;
+    this.holdersOf = signature;
+    show(this.holders, holders.length > 0);
+    const line = ({ caller, key, user, connections }) => {
+      const names = [user && `user ${user}`, key && `key ${key}`].filter(Boolean).join(", ") || "callers without a key";
+      return element("p", {}, `${names}${connections > 1 ? ` (${count(connections)})` : ""}: `, element("code", {}, caller));
+    };
+    this.holders.replaceChildren(element("summary", {}, "Held by"), ...holders.map(line));
   }
 
   /** The tools that are not as they were locked, each with what differs. */
@@ -191,6 +208,11 @@ export class ServerView {
     item.node.querySelector("summary").focus();
     item.node.scrollIntoView({ block: "start" });
   }
+}
+
+/** What an isolated server has for each of its callers. */
+function apart(server) {
+  return ["stdio", "socket"].includes(server.transport) ? ["process", "processes"] : ["session"];
 }
 
 /** Leads to the authorization server, or says why not. */

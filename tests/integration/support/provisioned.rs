@@ -1,7 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `schemathesis`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `schemathesis`, `playwright`.
 
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,11 @@ pub fn newer_node() -> Option<PathBuf> {
 /// Whether there is a Chromium to drive.
 pub fn browser() -> bool {
     !std::env::var("MCPO_TESTS_SKIP").unwrap_or_default().split(',').any(|name| name == "browser")
+}
+
+/// The MCP server of Playwright, which wants a Chromium.
+pub fn playwright() -> Option<PathBuf> {
+    file("playwright", "playwright/node_modules/.bin/playwright-mcp").filter(|_| browser())
 }
 
 /// Configuration entry of the time server.
