@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::config::TransportConfig;
 use crate::metrics::ServerMetrics;
-use crate::protocol::method;
+use crate::protocol::{Era, method};
 use crate::upstream::availability::Phase;
 use crate::upstream::backoff;
 use crate::upstream::connection::{Connection, Opened};
@@ -108,6 +108,7 @@ async fn keep_running(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, ke
                 supervisor.upstream.connect(live.connection.clone());
                 supervisor.upstream.enter(Phase::Ready, 0);
                 tracing::info!(mcp_server = %supervisor.upstream.name(), "{}", supervisor.upstream.ready_line(began.elapsed()));
+                supervisor.warn_of_missing_sessions(&*live.connection);
                 let reason = supervisor.watch(live).await;
                 supervisor.upstream.disconnect();
                 let by_us = reason == CloseReason::Stopping;
@@ -159,6 +160,18 @@ struct Supervisor {
 impl Supervisor {
     fn is_asked_its_era(&self) -> bool {
         self.upstream.era.known(self.upstream.config().protocol.as_deref()).is_none()
+    }
+
+    /// Says that callers are not kept apart by a server over HTTP that knows no sessions.
+    fn warn_of_missing_sessions(&self, connection: &dyn Connection) {
+        let (name, has_channel) = (self.upstream.name(), self.upstream.config().transport.is_ordered());
+        if self.upstream.isolation().is_on() && !has_channel && connection.era().current() == Era::Stateless {
+            tracing::warn!(
+                mcp_server = %name,
+                "{name} speaks a revision without sessions, so that `isolation` gives its callers nothing of their own; it \
+                 could tell them apart by `forwardHeaders` alone"
+            );
+        }
     }
 
     /// Waits for the next try: its time, a call that needs the server, or the end of the gateway. `logged` is the

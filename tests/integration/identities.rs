@@ -64,6 +64,22 @@ async fn callers_never_share_a_session_over_sse() {
 }
 
 #[tokio::test]
+async fn a_forwarded_header_that_differs_with_each_call_is_told_of_once() {
+    let Some(python) = provisioned::python() else { return };
+    let server = Server::start(&python, "streamable-http").await;
+    let gateway = Gateway::serving(json!({ "s": server.entry(&["X-User", "X-Token"]) })).start().await;
+    gateway.listed(&["s"]).await;
+    for number in 0..20 {
+        whoami(&gateway, &[("X-User", "ada"), ("X-Token", &format!("token-{number}"))]).await;
+    }
+    gateway.logged("the header `x-token` differs with each call of a caller without a key").await;
+    gateway.logged("take it out of `forwardHeaders` of this server").await;
+    let log = gateway.log();
+    assert_eq!(log.matches("differs with each call").count(), 1, "{log}");
+    assert!(!log.contains("token-1"), "a value stands in the log");
+}
+
+#[tokio::test]
 async fn when_all_connections_are_in_use_the_call_is_told_which_limit_it_met() {
     let Some(python) = provisioned::python() else { return };
     let server = Server::start(&python, "streamable-http").await;
