@@ -1,4 +1,4 @@
-//! What the operator asked for, as plain values: no I/O happens here except in [`load`], [`secret`] and
+//! The operator's configuration as plain values: no I/O happens here except in [`load`], [`secret`] and
 //! [`environment`], which are the only readers of files and of `std::env`.
 //!
 //! Parse, validate, resolve secrets, build and bind are five separate steps. This module holds the outcome

@@ -61,7 +61,7 @@ fn read_of_kind(
     })
 }
 
-/// What the system knows of the file at `path`. Blocks as [`read`] does.
+/// The system's data about the file at `path`. Blocks as [`read`] does.
 pub fn metadata(path: &Path) -> io::Result<Metadata> {
     touch(path, || fs::metadata(path))
 }

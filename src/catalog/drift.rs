@@ -28,7 +28,7 @@ pub struct Drift {
     /// The server's own name for it.
     pub tool: String,
     pub change: DriftKind,
-    /// What differs, a line each; `-` was locked, `+` is now.
+    /// The differences, a line each; `-` was locked, `+` is now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diff: Vec<String>,
 }

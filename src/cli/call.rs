@@ -19,13 +19,13 @@ pub use words::arguments;
 /// Asks for the server's own `CallToolResult`.
 const CALL_RESULT: &str = "application/vnd.mcp.call-result+json";
 
-/// What is to be called.
+/// The target of the call.
 #[derive(Debug)]
 pub struct CallQuery {
     /// `None` where there is one server only.
     pub server: Option<String>,
     pub tool: String,
-    /// What was typed behind the tool.
+    /// The words behind the tool.
     pub words: Vec<String>,
     pub raw: bool,
 }

@@ -139,7 +139,7 @@ impl GatewayClient {
     ///
     /// # Errors
     ///
-    /// What a failed answer means, for the operator.
+    /// The meaning of a failed answer, for the operator.
     pub fn expect_json(&self, answer: &GatewayResponse) -> Result<Value, CommandError> {
         if !answer.status.is_success() {
             return Err(self.failure(answer));
@@ -148,7 +148,7 @@ impl GatewayClient {
             .map_err(|_| CommandError::Failed(messages::no_gateway(&self.name())))
     }
 
-    /// What a failed answer means, for the operator.
+    /// The meaning of a failed answer, for the operator.
     pub fn failure(&self, answer: &GatewayResponse) -> CommandError {
         let key = match &self.backend {
             Backend::Remote(remote) => remote.key_source,
@@ -173,7 +173,7 @@ impl GatewayClient {
         Ok(is_elsewhere)
     }
 
-    /// What the gateway is called in messages.
+    /// The gateway's name in messages.
     pub fn name(&self) -> String {
         match &self.backend {
             Backend::Remote(remote) => format!("{}{}", remote.origin, self.base),

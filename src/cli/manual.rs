@@ -99,7 +99,7 @@ fn about(command: &Command) -> String {
     text(&command.get_about().map(ToString::to_string).unwrap_or_default())
 }
 
-/// What follows the options, with its columns.
+/// The part after the options, with its columns.
 fn after(command: &Command) -> String {
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut page = String::new();

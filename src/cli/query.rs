@@ -43,7 +43,7 @@ impl QueryCommand {
     ///
     /// When the gateway cannot be asked, or answers with a failure.
     pub fn run(self, output: Output) -> Result<u8, CommandError> {
-        // What is typed is read first: nothing is started for a slip.
+        // The words are read first: nothing is started for a slip.
         let arguments = match &self.query {
             Query::Call(call) => call::arguments(&call.words)?,
             _ => Bytes::new(),

@@ -22,7 +22,7 @@ impl AuthConfig {
         self.keys.is_empty() && self.issuers.is_empty()
     }
 
-    /// What the keys and the users open, one for each entry.
+    /// The rights of the keys and the users, one for each entry.
     pub fn rights(&self) -> impl Iterator<Item = &RightsConfig> {
         let behind_keys = self.keys.iter().filter_map(|key| Some(&key.open_webui.as_ref()?.users));
         let users = self.issuers.iter().map(|issuer| &issuer.users).chain(behind_keys).flatten();
@@ -89,7 +89,7 @@ pub struct UserConfig {
     pub rights: RightsConfig,
 }
 
-/// What an API key or a user opens, and how often.
+/// The rights of an API key or a user, and their rates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RightsConfig {
     /// Server names or globs; `None` opens all servers.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Of one of several keys: more than a team's editors and agents have open.
 pub const SESSIONS_PER_KEY: usize = 1000;
-/// What a talkative server says while it works; ten seconds of it may come at once, for a long trace.
+/// The output of a talkative server at work; ten seconds of it may come at once, for a long trace.
 pub const STDERR_LINES: usize = 100;
 /// Calls in flight per server: more than any model asks for at once, few enough for a small server.
 pub const CONCURRENCY: usize = 64;

@@ -45,7 +45,7 @@ pub struct ProxyVariables {
     pub https: String,
     /// For both, where the one above says nothing.
     pub all: String,
-    /// What is asked directly.
+    /// The hosts that are asked directly.
     pub no: String,
 }
 

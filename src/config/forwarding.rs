@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 pub use claims::ClaimText;
 
-/// What the entry of one server lets through (`forwardHeaders`, or mcpo's `client_header_forwarding`).
+/// The headers that the entry of one server lets through (`forwardHeaders`, or mcpo's `client_header_forwarding`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardingConfig {
     /// Names that go along.
@@ -32,7 +32,7 @@ const PROXY: &str = "only a proxy on the way may say it, and a server would take
 const PROTOCOL: &str = "the gateway speaks MCP with the server itself";
 const CALL: &str = "it differs with each call, and each caller's values get a session of their own";
 
-/// What is never forwarded, and why; `*` ends a prefix.
+/// The headers that are never forwarded, and why; `*` ends a prefix.
 const NEVER: &[(&str, &str)] = &[
     ("host", ADDRESS),
     ("x-http-method-override", ADDRESS),
@@ -80,7 +80,7 @@ const NEVER: &[(&str, &str)] = &[
     ("x-b3-*", CALL),
 ];
 
-/// What authenticating proxies say of the user, under a prefix that is otherwise about the way.
+/// Headers in which authenticating proxies name the user, under a prefix that is otherwise about the way.
 const ABOUT_THE_USER: &[&str] = &[
     "x-forwarded-user",
     "x-forwarded-email",

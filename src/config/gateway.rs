@@ -34,7 +34,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// What `mcpo` without arguments serves: the built-in server alone, open, on loopback.
+    /// The configuration of `mcpo` without arguments: the built-in server alone, open, on loopback.
     fn default() -> Self {
         let name =
             ServerName::new(defaults::BUILTIN_NAME).expect("the built-in server's name is not reserved");

@@ -23,7 +23,7 @@ pub(super) struct JsonNode {
     pub value: JsonValue,
 }
 
-/// What a value is. Numbers are kept as written.
+/// The kind of a value. Numbers are kept as written.
 #[derive(Debug, Clone)]
 pub(super) enum JsonValue {
     Null,
@@ -43,7 +43,7 @@ pub(super) struct JsonMember {
 }
 
 impl JsonNode {
-    /// What this value is, for messages, which never quote the value itself.
+    /// The kind of this value, for messages, which never quote the value itself.
     pub fn kind(&self) -> &'static str {
         match self.value {
             JsonValue::Null => "null",

@@ -9,7 +9,7 @@ pub(super) struct ConfigKey {
     /// Its name in its object; a setting of the gateway has its group before it: `tls.key`.
     pub name: &'static str,
     pub shape: ValueShape,
-    /// What counts without the key, as JSON; `null` without a default.
+    /// The value that counts without the key, as JSON; `null` without a default.
     pub default: fn() -> Value,
     pub effect: Effect,
     pub stability: Stability,
@@ -53,7 +53,7 @@ pub(super) enum Stability {
     Unstable,
 }
 
-/// What may stand at a key. `null` counts as absent everywhere.
+/// The values that may stand at a key. `null` counts as absent everywhere.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ValueShape {
     /// Anything: the key is accepted and has no effect.

@@ -81,7 +81,7 @@ section! {
 }
 
 section! {
-    /// What is kept and shown of tools.
+    /// The limits on tools that are kept and shown.
     pub(super) struct ToolSettings {
         state_dir: Option<PathBuf> = None, "stateDir" PATH Restart Stable
             "Directory of tool lists and tokens; empty for none [default: the user's or the unit's]";
@@ -148,7 +148,7 @@ section! {
             "Lines of one server's stderr that are logged in a second; ten seconds' worth may come at once";
     }
     also {
-        /// What one key may hold of these, of the identities and of the calls in flight of each server.
+        /// The part that one key may hold of these, of the identities and of the calls in flight of each server.
         per_key: PerKeyConfig = PerKeyConfig::default();
     }
 }
@@ -174,7 +174,7 @@ section! {
 }
 
 section! {
-    /// What an entry of `mcpServers` starts from.
+    /// The defaults of an entry of `mcpServers`.
     pub(super) struct ServerDefaults {
         concurrency: usize = defaults::CONCURRENCY, "limits.concurrency" COUNT AtOnce Stable
             "Calls in flight to a server that does not say otherwise";
@@ -223,7 +223,7 @@ section! {
 }
 
 section! {
-    /// What the combined document says of itself.
+    /// The head of the combined document.
     pub struct DocumentConfig {
         // All as mcpo.
         name: String = "MCP OpenAPI Proxy".to_owned(), "name" TEXT AtOnce Stable

@@ -18,7 +18,7 @@ use crate::json::hex;
 /// The version of the file's form.
 const VERSION: u64 = 1;
 
-/// What the definitions of all tools may take together, in bytes.
+/// The most bytes that the definitions of all tools may take together.
 const LONGEST: u64 = 256 << 20;
 
 /// The members of a definition that are locked: all that a model or a person is shown. The rest (`_meta`, icons) says
@@ -53,7 +53,7 @@ pub struct LockedTool {
     pub definition: Map<String, Value>,
 }
 
-/// What happens to a tool that is not as it was locked.
+/// The fate of a tool that is not as it was locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DriftPolicy {
     /// It is served, and the log says what has changed.
@@ -67,7 +67,7 @@ pub enum DriftPolicy {
 pub(super) const DRIFT_POLICIES: [(&str, DriftPolicy); 2] =
     [("warn", DriftPolicy::Warn), ("quarantine", DriftPolicy::Quarantine)];
 
-/// What holds for one server.
+/// The rules for one server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LockConfig {
     pub drift: DriftPolicy,

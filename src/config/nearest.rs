@@ -2,7 +2,7 @@
 
 /// How like a candidate must be.
 const LIKE_ENOUGH: f64 = 0.82;
-/// What [`nearest`] may compare, in pairs of characters: both sides may be a stranger's, and each pair of names costs the
+/// The most that [`nearest`] may compare, in pairs of characters: both sides may be a stranger's, and each pair of names costs the
 /// product of their lengths.
 const MOST_PAIRS: usize = 4 << 20;
 

@@ -1,4 +1,4 @@
-//! What a reload would do: the difference between two configurations, in words for the operator.
+//! The effects of a reload: the difference between two configurations, in words for the operator.
 //!
 //! Pure. The plan names servers and keys and never a value, since any value may be a secret. What a reload does
 //! about a key stands in the table of keys; those that the plan names together are listed here.
@@ -35,7 +35,7 @@ pub struct Plan {
     pub refused: Option<&'static str>,
 }
 
-/// What happens to one server.
+/// The change of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerChange {
     pub name: String,
@@ -60,7 +60,7 @@ pub enum Action {
 }
 
 impl Plan {
-    /// What it takes to come from `running` to `wanted`. `rotated` are running servers whose secrets have
+    /// The changes from `running` to `wanted`. `rotated` are running servers whose secrets have
     /// other values now, though their entries may read the same.
     pub fn between(running: &Config, wanted: &Config, rotated: &[ServerName]) -> Self {
         let refused = opening::refusal(&running.auth, &wanted.auth);
@@ -96,7 +96,7 @@ impl Plan {
         self.servers.is_empty() && self.settings.is_empty()
     }
 
-    /// What happens to the server `name`; `None` for one that stays as it is.
+    /// The change of the server `name`; `None` for one that stays as it is.
     pub fn action(&self, name: &ServerName) -> Option<Action> {
         self.servers.iter().find(|change| change.name == name.as_str()).map(|change| change.action)
     }
@@ -207,7 +207,7 @@ fn by_name(config: &Config) -> HashMap<&ServerName, &ServerConfig> {
 
 /// The settings that differ, those that count first come first.
 fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingChange> {
-    // What has one name in the plan for several keys, or is no setting; taken apart by name, so that nothing new is
+    // The members that have one name in the plan for several keys, or are no settings; taken apart by name, so that nothing new is
     // forgotten.
     let Config {
         listen,

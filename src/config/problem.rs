@@ -34,7 +34,7 @@ pub struct ConfigProblem {
     /// `mcpServers.time.command`, or the flag or variable at fault; may be empty for a whole file.
     pub key_path: String,
     pub message: String,
-    /// What the operator can do about it.
+    /// The remedy, for the operator.
     pub fix: String,
 }
 

@@ -110,7 +110,7 @@ pub(super) struct ConfiguredNames {
 
 /// Comparisons of patterns with names in all. A pattern beyond is not looked up, and so is not called a slip.
 const COMPARISONS: usize = 1_000_000;
-/// What it costs to prepare a pattern for comparisons, in comparisons.
+/// The cost to prepare a pattern for comparisons, in comparisons.
 const PREPARATION: usize = 1_000;
 
 impl ConfiguredNames {

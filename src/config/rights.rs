@@ -1,4 +1,4 @@
-//! What an entry of `apiKeys` or of `users` opens, and how often.
+//! The rights that an entry of `apiKeys` or of `users` gives, and their rates.
 
 use std::collections::HashSet;
 

@@ -42,7 +42,7 @@ pub struct ServerConfig {
     pub revision: Option<String>,
     /// Which callers share its process or session.
     pub isolation: CallerIsolation,
-    /// What its unit may use, where it has one.
+    /// The limits of its unit, where it has one.
     pub unit: UnitConfig,
     /// Bounds the connections that serve one caller each.
     pub dedicated: DedicatedConfig,
@@ -50,7 +50,7 @@ pub struct ServerConfig {
     pub forwarding: Option<ForwardingConfig>,
 }
 
-/// What the unit of a server with a command may use.
+/// The limits of the unit of a server with a command.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnitConfig {
     /// The network; `None` when the command decides.

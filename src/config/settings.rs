@@ -11,7 +11,7 @@ use super::secret::SecretText;
 use super::section::SettingGroup as _;
 use super::tls::TlsConfig;
 
-/// What the layers say, apart from servers and named keys.
+/// The settings of the layers, apart from servers and named keys.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub listen: ListenConfig,

@@ -1,4 +1,4 @@
-//! What each caller may hold of what all callers share, as the settings and the number of keys have it.
+//! The part of the common resources that each caller may hold, as the settings and the number of keys have it.
 
 use super::defaults;
 use super::gateway::Config;

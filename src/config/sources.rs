@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use figment::value::Value;
 
-/// What the outcome is for.
+/// The purpose of the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Purpose {
     /// A gateway is to start: slips that mcpo tolerates are warnings.

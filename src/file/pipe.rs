@@ -1,6 +1,6 @@
 //! Reads pipes and named pipes to their end, within a time.
 //!
-//! What an unnamed pipe holds can be read once. `<(command)` of a shell is one, and what it stands for is read at every
+//! The text in an unnamed pipe can be read once. `<(command)` of a shell is one, and its text is read at every
 //! reload and at every start of a server; so what it held is remembered.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The file system of unnamed pipes (`PIPEFS_MAGIC` of Linux).
 const UNNAMED: i64 = 0x5049_5045;
 
-/// What unnamed pipes held, by their number.
+/// The texts of unnamed pipes, by their number.
 static HELD: LazyLock<Mutex<HashMap<u64, Vec<u8>>>> = LazyLock::new(Mutex::default);
 
 /// Reads `pipe`, which was opened without blocking.

@@ -167,7 +167,7 @@ impl CallFailure for CallError {
             Self::Link(RequestError::SessionLost { .. }) => "session_lost",
             Self::Link(RequestError::Status(_)) => "upstream_status",
             Self::Link(RequestError::TooLarge { .. }) => "result_too_large",
-            Self::Link(RequestError::NoRoom { .. }) => "results_too_many",
+            Self::Link(RequestError::OverBudget { .. }) => "results_too_many",
             Self::Link(
                 RequestError::Garbled(_) | RequestError::WrongAnswer(_) | RequestError::Malformed(_),
             ) => "protocol_fault",
@@ -222,7 +222,7 @@ mod tests {
             RequestError::SessionLost { ran_nothing: true },
             RequestError::Status(StatusReason { status: 500, ..StatusReason::default() }),
             RequestError::TooLarge { limit: 1 },
-            RequestError::NoRoom { after: Duration::ZERO },
+            RequestError::OverBudget { after: Duration::ZERO },
             RequestError::Malformed(String::new()),
         ];
         let others = [CallError::Unavailable(unavailable), CallError::Deadline { after: Duration::ZERO }];

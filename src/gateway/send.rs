@@ -132,7 +132,7 @@ impl Gateway {
                 }
                 RequestError::Status(_)
                 | RequestError::TooLarge { .. }
-                | RequestError::NoRoom { .. }
+                | RequestError::OverBudget { .. }
                 | RequestError::Garbled(_)
                 | RequestError::WrongAnswer(_)
                 | RequestError::Malformed(_) => false,

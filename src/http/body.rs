@@ -47,7 +47,7 @@ pub enum BodyError {
          `limits.bodiesBytes` sets this limit",
         .after.as_secs_f32()
     )]
-    NoRoom { after: Duration },
+    OverBudget { after: Duration },
     #[error(
         "the request body came too slowly while others waited for room: {received} bytes within {:.1} s, and from {} \
          bytes a second on none is ended; the gateway's `limits.bodiesBytes` sets how many it holds",
@@ -105,7 +105,7 @@ pub async fn read_body_if<E: From<BodyError>>(
     // A body that does not say how long it is may become as long as any.
     let most = if announced > 0 { announced } else { limit };
     let granted = timeout_at(coming.until(), budget.reserve(owner, most)).await;
-    let mut share = granted.map_err(|_| BodyError::NoRoom { after: coming.pause })?;
+    let mut share = granted.map_err(|_| BodyError::OverBudget { after: coming.pause })?;
     let bytes = coming.rest(&mut body, first, announced, &share).await?;
     BodyBudget::shrink(&mut share, bytes.len());
     Ok((bytes, Some(share)))
@@ -187,7 +187,7 @@ impl From<BodyError> for Problem {
             BodyError::TooSlow { .. } | BodyError::InTheWay { .. } => {
                 (StatusCode::REQUEST_TIMEOUT, "body_too_slow")
             }
-            BodyError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "bodies_too_many"),
+            BodyError::OverBudget { .. } => (StatusCode::SERVICE_UNAVAILABLE, "bodies_too_many"),
             BodyError::Broken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
         };
         let problem = Problem::new(status, code, error.to_string());
@@ -334,13 +334,13 @@ mod tests {
     async fn a_large_body_that_is_not_allowed_is_not_read_and_a_small_one_is() {
         let limits = limits(1 << 20);
         let budget = BodyBudget::new(&limits);
-        let refuse = || Err(BodyError::NoRoom { after: Duration::ZERO });
+        let refuse = || Err(BodyError::OverBudget { after: Duration::ZERO });
         let read =
             async |body| super::read_body_if(body, &limits, &budget, Principal::ANONYMOUS, refuse).await;
         let (small, share) = read(pieces(&[b"sma", b"ll"])).await.unwrap();
         assert_eq!((small.as_ref(), share.is_none()), (b"small".as_ref(), true));
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; SMALL + 1]))]);
         let body = Body::from_stream(first.chain(stream::poll_fn(|_| panic!("read after the refusal"))));
-        assert!(matches!(read(body).await, Err(BodyError::NoRoom { .. })));
+        assert!(matches!(read(body).await, Err(BodyError::OverBudget { .. })));
     }
 }

@@ -57,7 +57,7 @@ pub struct Issuer {
     questions: Semaphore,
 }
 
-/// What an issuer publishes of itself.
+/// The metadata and keys that an issuer publishes.
 struct Published {
     keys: Vec<Jwk>,
     introspection: Option<Url>,
@@ -158,9 +158,9 @@ impl Issuer {
         }
     }
 
-    /// What the issuer publishes, read again unless `is_good` holds of what is known.
+    /// The issuer's metadata and keys, read again unless `is_good` holds of the known ones.
     ///
-    /// What is known stays when the issuer is away, or was asked a moment ago.
+    /// The known ones stay when the issuer is away, or was asked a moment ago.
     async fn published(&self, is_good: impl Fn(&Published) -> bool) -> Result<Arc<Published>, TokenError> {
         let good = || self.published.load_full().filter(|published| is_good(published));
         if let Some(published) = good() {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::catalog::definition::{self, Defined, Findings, Flaw, Wrong};
 use crate::json::Members;
 use crate::protocol::method;
-use crate::upstream::tools::pages::{ListEntry, ListRoom, Page};
+use crate::upstream::tools::pages::{ListBudget, ListEntry, Page};
 
 /// A kind of list, with its names in the protocol and in the log.
 #[derive(Debug, PartialEq)]
@@ -105,7 +105,7 @@ pub fn readable<'a>(
 pub fn readable_page(kind: &ListKind, page: Bytes, findings: &mut Findings) -> serde_json::Result<Bytes> {
     let read = Page::read(&page, kind.member)?;
     let (mut entries, mut is_changed) = (Vec::new(), false);
-    let over = read.each(&mut ListRoom::default(), |entry| {
+    let over = read.each(&mut ListBudget::default(), |entry| {
         let readable = readable(kind, entry, findings);
         is_changed |= !matches!(readable, Some((Cow::Borrowed(_), _)));
         let Some((text, own)) = readable else { return };

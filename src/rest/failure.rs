@@ -40,7 +40,7 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
                 }
                 RequestError::Status(_) => (StatusCode::BAD_GATEWAY, "server_status"),
                 RequestError::TooLarge { .. } => (StatusCode::BAD_GATEWAY, "result_too_large"),
-                RequestError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
+                RequestError::OverBudget { .. } => (StatusCode::SERVICE_UNAVAILABLE, "results_too_many"),
                 RequestError::Garbled(_) | RequestError::WrongAnswer(_) | RequestError::Malformed(_) => {
                     (StatusCode::BAD_GATEWAY, "protocol_fault")
                 }

@@ -121,7 +121,7 @@ mod tests {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What `src="..."` and `href="..."` name, in order.
+    /// The targets of `src="..."` and `href="..."`, in order.
     fn links(html: &str) -> Vec<&str> {
         let parts = html.split(['"']).collect::<Vec<_>>();
         let pairs = parts.windows(2).filter(|pair| pair[0].ends_with("src=") || pair[0].ends_with("href="));

@@ -38,7 +38,7 @@ impl Notifier {
         Self(Arc::new(Inner { socket, failed: AtomicBool::new(false) }))
     }
 
-    /// Whether somebody listens.
+    /// Whether a service manager listens.
     pub fn is_wanted(&self) -> bool {
         self.0.socket.is_some()
     }

@@ -57,7 +57,7 @@ impl UpstreamContext {
     ) -> Result<(Opened, Option<StderrTail>), CloseReason> {
         let context = HttpContext { clients: &self.clients, authorizer };
         let name = &entry.name;
-        let bounds = MessageBounds { limit: self.limits.load().result_bytes, room: self.results.clone() };
+        let bounds = MessageBounds { limit: self.limits.load().result_bytes, budget: self.results.clone() };
         let caller = entry.isolation.is_on().then(|| {
             let caller = identity.and_then(|identity| identity.caller());
             caller.map_or(isolation::GATEWAY, |caller| &*caller.name)

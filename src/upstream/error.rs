@@ -33,7 +33,7 @@ pub enum RequestError {
          (limits.resultsBytes)",
         .after.as_secs_f32()
     )]
-    NoRoom { after: Duration },
+    OverBudget { after: Duration },
     /// The server's answer is not a valid message.
     #[error("{0}")]
     Garbled(Garbled),

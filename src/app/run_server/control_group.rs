@@ -138,7 +138,7 @@ impl CgroupEvents {
     }
 }
 
-/// What `file` says of `key`; 0 where the kernel has no such file.
+/// The value of `key` in `file`; 0 where the kernel has no such file.
 fn count(folder: &Path, file: &str, key: &str) -> u64 {
     let text = read_to_string(folder.join(file)).unwrap_or_default();
     let values = text.lines().filter_map(|line| line.split_once(' '));

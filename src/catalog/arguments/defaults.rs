@@ -200,7 +200,7 @@ mod tests {
     use super::{DefaultPlan, Edits};
     use serde_json::{Value, json};
 
-    /// What comes out of value and text alike; `None` without a plan or without a change.
+    /// The result, the same from value and text; `None` without a plan or without a change.
     fn filled(schema: Value, arguments: Value) -> Option<Value> {
         let plan = DefaultPlan::of(&schema, |_, _| true)?;
         let (mut value, mut edits) = (arguments.clone(), Edits::default());

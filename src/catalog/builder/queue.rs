@@ -199,7 +199,7 @@ mod tests {
         let name = ServerName::new("new").unwrap();
         let all = || names.iter().chain([&name]);
         assert_eq!(had.least(all(), now), Some(3), "one that had nothing is next");
-        // What was long ago does not count.
+        // Old entries do not count.
         let later = now + 60 * HALF_LIFE;
         had.add(&names[2], STEP * 5, later);
         assert_ne!(next(&had, later).as_str(), "quiet");

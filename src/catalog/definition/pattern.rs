@@ -100,7 +100,7 @@ impl PatternScanner<'_> {
         open.is_empty().then_some(())
     }
 
-    /// What follows an opening parenthesis; whether the group may be repeated.
+    /// The text after an opening parenthesis; whether the group may be repeated.
     fn group(&mut self) -> Option<bool> {
         if self.rest.next_if_eq(&'?').is_none() {
             return Some(true);

@@ -36,7 +36,7 @@ pub fn signature(schema: &Value) -> Vec<String> {
     arguments
 }
 
-/// What a value may be, as a programmer would write it.
+/// The type of a value, as a programmer would write it.
 fn kind(schema: &Value, root: &Value, depth: usize) -> String {
     let Some(members) = schema.as_object() else { return "any".to_owned() };
     if let Some(target) = members.get("$ref").and_then(Value::as_str) {

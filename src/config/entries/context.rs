@@ -1,11 +1,11 @@
-//! What surrounds an entry: the gateway's settings, and members that several readers share.
+//! The context of an entry: the gateway's settings, and members that several readers share.
 
 use super::super::fields::{Fields, mismatch};
 use super::super::json_tree::JsonValue;
 use super::super::keys::ServerDefaults;
 use super::super::problem::Problems;
 
-/// What the gateway's own settings say to every entry.
+/// The gateway's own settings that count for every entry.
 #[derive(Debug)]
 pub struct EntryContext {
     pub defaults: ServerDefaults,

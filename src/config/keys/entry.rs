@@ -126,7 +126,7 @@ pub const ENTRY: &[(ConfigKey, Differs)] = &[
     spelling("clientHeaderForwarding", "forwardHeaders", Object(FORWARDING, &[])),
 ];
 
-/// What differs in an entry though no key of it does.
+/// The differences of an entry that stand at no key of it.
 pub const BESIDE: &[(&str, Effect, Differs)] = &[
     ("--env-path", Effect::ServerReplaced, |old, new| stdio(old, new, |stdio| &stdio.given_env)),
     ("tools in the lock", Effect::AtOnce, |old, new| old.lock != new.lock),

@@ -23,7 +23,7 @@ const fn at_once(name: &'static str, shape: ValueShape, doc: &'static str) -> Co
     ConfigKey::new(name, shape, Effect::AtOnce, doc)
 }
 
-/// What an API key or a user opens, and how often.
+/// The rights of an API key or a user, and their rates.
 const RIGHTS: [ConfigKey; 8] = [
     at_once("servers", GLOBS, "Globs over the servers that it opens; without, all"),
     at_once(
@@ -116,7 +116,7 @@ pub const RATE: &[ConfigKey] = &[
     at_once("burst", Count, "How many of them may be saved up and made at once; without, all"),
 ];
 
-/// What is shown of a tool in place of what its server says.
+/// The texts of a tool that replace those of its server.
 pub const OVERRIDE: &[ConfigKey] = &[
     at_once("name", Text(&[NAMED]), "Another name"),
     at_once("description", TEXT, "Another description"),

@@ -3,7 +3,7 @@
 
 use super::super::auth::{AuthConfig, RightsConfig};
 
-/// What `wanted` would open that `running` does not, as a sentence.
+/// The access that `wanted` would open and `running` does not, as a sentence.
 pub(super) fn refusal(running: &AuthConfig, wanted: &AuthConfig) -> Option<&'static str> {
     if running.is_open() {
         return None;

@@ -37,7 +37,7 @@ pub enum SecretSyntaxError {
 }
 
 impl SecretSyntaxError {
-    /// What the operator can do about it.
+    /// The remedy, for the operator.
     pub fn fix(&self) -> String {
         match self {
             Self::Unclosed => "close it with `}`, or write `$${` for a literal `${`".to_owned(),

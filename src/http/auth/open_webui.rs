@@ -15,7 +15,7 @@ use crate::issuer::{SharedSecret, TokenError, claims_by_secret};
 
 /// The header with the user's token.
 const USER_JWT: HeaderName = HeaderName::from_static("x-openwebui-user-jwt");
-/// What Open WebUI calls itself in `iss`.
+/// The name of Open WebUI in `iss`.
 const ISSUER: &str = "open-webui";
 
 /// The users of one Open WebUI.

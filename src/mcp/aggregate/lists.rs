@@ -21,7 +21,7 @@ use crate::mcp::request::{RequestContext, kept};
 use crate::mcp::response::fault::Fault;
 use crate::mcp::stateless_result::{LIST_TTL, cache_members};
 use crate::protocol::{Era, error_code};
-use crate::upstream::tools::pages::{ListRoom, Page, TooLong};
+use crate::upstream::tools::pages::{ListBudget, Page, TooLong};
 use crate::upstream::{Freshness, Upstream};
 
 /// How long a list waits for a server.
@@ -35,7 +35,7 @@ struct ServerEntries {
     pages: Vec<Bytes>,
     entries: Vec<ListedEntry>,
     names: HashSet<Arc<str>>,
-    room: ListRoom,
+    budget: ListBudget,
     freshness: Freshness,
     /// The faults of the entries.
     findings: Findings,
@@ -177,7 +177,7 @@ impl ServerEntries {
             pages: Vec::new(),
             entries: Vec::new(),
             names: HashSet::new(),
-            room: ListRoom::for_request(),
+            budget: ListBudget::for_request(),
             freshness: Freshness::default(),
             findings: Findings::default(),
         }
@@ -191,10 +191,10 @@ impl ServerEntries {
     }
 
     fn add(&mut self, page: &[u8]) -> Result<AfterPage, Fault> {
-        let Self { kind, entries, names, room, freshness, findings, pages: _ } = self;
+        let Self { kind, entries, names, budget, freshness, findings, pages: _ } = self;
         let page =
             Page::read(page, kind.member).map_err(|_| Fault::internal("the server's answer is no list"))?;
-        let over = page.each(room, |entry| {
+        let over = page.each(budget, |entry| {
             let Some((text, own)) = list_entries::readable(kind, entry, findings) else { return };
             let own = Arc::<str>::from(own);
             if names.insert(own.clone()) {

@@ -91,7 +91,7 @@ impl Fault {
 
     /// A list that got no share of the memory for results within `after`, with 503.
     pub fn no_room(after: Duration) -> Self {
-        let message = RequestError::NoRoom { after }.to_string();
+        let message = RequestError::OverBudget { after }.to_string();
         let fault = Self::new(SERVER_ERROR, message).at(Status::Always(StatusCode::SERVICE_UNAVAILABLE));
         Self { refusal: Some(("results_too_many", TRY_AGAIN)), ..fault }
     }

@@ -17,9 +17,9 @@ use crate::upstream::info::{Definition, Freshness, ServerInfo, ToolList};
 use crate::upstream::message::Reply;
 use crate::upstream::request::{Request, RequestKind};
 use crate::upstream::tools::header_params::{HeaderParam, InvalidAnnotation};
-use crate::upstream::tools::pages::{ListEntry, ListRoom, Page, TooLong};
+use crate::upstream::tools::pages::{ListBudget, ListEntry, Page, TooLong};
 
-/// Reads all pages of `tools/list`, as far as [`ListRoom`] allows. An entry that is not a tool (no object, no name)
+/// Reads all pages of `tools/list`, as far as [`ListBudget`] allows. An entry that is not a tool (no object, no name)
 /// is skipped with a warning, so that the good ones stay; so is one whose `x-mcp-header` is invalid, where the server
 /// may ask for headers. A tool that equals its version in `known`, the list before, is the very same. The list says
 /// of its server what `known` does, but for the freshness.
@@ -77,7 +77,7 @@ pub async fn list(
 struct ListReader {
     tools: Vec<Definition>,
     freshness: Freshness,
-    room: ListRoom,
+    budget: ListBudget,
     known: Option<Arc<ToolList>>,
     /// Where the next tool is looked for in `known`.
     next_known: usize,
@@ -115,12 +115,12 @@ impl ListReader {
             format!("its answer is no {what} (line {}, column {})", error.line(), error.column())
         })?;
         self.freshness = self.freshness.and(page.freshness);
-        let mut room = std::mem::take(&mut self.room);
-        let over = page.each(&mut room, |entry| match self.tool(entry) {
+        let mut budget = std::mem::take(&mut self.budget);
+        let over = page.each(&mut budget, |entry| match self.tool(entry) {
             Ok(tool) => self.tools.push(tool),
             Err(why) => self.skipped.get_or_insert((why, 0)).1 += 1,
         });
-        self.room = room;
+        self.budget = budget;
         Ok(match (over, page.next) {
             (Some(bound), _) => NextPage::TooLong(bound),
             (None, Some(next)) => NextPage::Page(next),

@@ -26,7 +26,7 @@ const FURTHER: usize = 160;
 
 /// How much of a list is read, over all of its pages, and how much was.
 #[derive(Debug)]
-pub struct ListRoom {
+pub struct ListBudget {
     bounds: Amount,
     taken: Amount,
 }
@@ -52,13 +52,13 @@ pub enum TooLong {
     Pages(usize),
 }
 
-impl Default for ListRoom {
+impl Default for ListBudget {
     fn default() -> Self {
         Self::of(1)
     }
 }
 
-impl ListRoom {
+impl ListBudget {
     /// A quarter: for a list that is read from all servers at once for one request, and is not kept.
     pub fn for_request() -> Self {
         Self::of(4)
@@ -74,17 +74,17 @@ impl ListRoom {
         Self { bounds, taken: Amount::default() }
     }
 
-    /// Takes the room of one page.
+    /// Takes the share of one page.
     ///
     /// # Errors
     ///
-    /// There is no room left.
+    /// The budget is spent.
     fn take_page(&mut self) -> Result<(), TooLong> {
         self.taken.pages += 1;
         if self.taken.pages > self.bounds.pages { Err(TooLong::Pages(self.bounds.pages)) } else { Ok(()) }
     }
 
-    /// Takes the room of an entry. A large one is not held, and takes only its place.
+    /// Takes the share of an entry. A large one is not held, and takes only its place.
     ///
     /// # Errors
     ///
@@ -184,11 +184,11 @@ impl<'a> Page<'a> {
         })
     }
 
-    /// Gives `take` each entry that fits into `room`. Returns the bound that this page exceeds.
-    pub fn each(&self, room: &mut ListRoom, take: impl FnMut(ListEntry<'a>)) -> Option<TooLong> {
-        let mut over = room.take_page().err();
+    /// Gives `take` each entry that fits into `budget`. Returns the bound that this page exceeds.
+    pub fn each(&self, budget: &mut ListBudget, take: impl FnMut(ListEntry<'a>)) -> Option<TooLong> {
+        let mut over = budget.take_page().err();
         if over.is_none() {
-            let visitor = EntryVisitor { room, take, over: &mut over };
+            let visitor = EntryVisitor { budget, take, over: &mut over };
             // It is valid JSON: the only error is our own, which ends the reading, or that an empty list is written as null.
             let _ended = serde_json::Deserializer::from_str(self.entries).deserialize_seq(visitor);
         }
@@ -197,7 +197,7 @@ impl<'a> Page<'a> {
 }
 
 struct EntryVisitor<'r, F> {
-    room: &'r mut ListRoom,
+    budget: &'r mut ListBudget,
     take: F,
     over: &'r mut Option<TooLong>,
 }
@@ -211,7 +211,7 @@ impl<'de, F: FnMut(ListEntry<'de>)> Visitor<'de> for EntryVisitor<'_, F> {
 
     fn visit_seq<S: SeqAccess<'de>>(mut self, mut list: S) -> Result<(), S::Error> {
         while let Some(entry) = list.next_element::<&'de RawValue>()? {
-            match self.room.take(entry.get()) {
+            match self.budget.take(entry.get()) {
                 Ok(entry) => (self.take)(entry),
                 Err(bound) => {
                     *self.over = Some(bound);
@@ -249,7 +249,7 @@ mod tests {
     fn read(page: &str) -> (usize, Option<TooLong>) {
         let mut count = 0;
         let over =
-            Page::read(page.as_bytes(), "tools").unwrap().each(&mut ListRoom::default(), |_| count += 1);
+            Page::read(page.as_bytes(), "tools").unwrap().each(&mut ListBudget::default(), |_| count += 1);
         (count, over)
     }
 
@@ -259,7 +259,7 @@ mod tests {
             r#" {"x":[1],"tools":[ {"a" : 1.50},7,null ],"nextCursor":"n","ttlMs":9,"cacheScope":"private"}"#;
         let page = Page::read(text.as_bytes(), "tools").unwrap();
         let mut entries = Vec::new();
-        assert_eq!(page.each(&mut ListRoom::default(), |entry| entries.push(entry)), None);
+        assert_eq!(page.each(&mut ListBudget::default(), |entry| entries.push(entry)), None);
         assert_eq!(entries, [r#"{"a" : 1.50}"#, "7", "null"].map(ListEntry::Text));
         assert_eq!(page.next.as_deref(), Some("n"));
         assert_eq!(page.freshness, Freshness { ttl: Some(9), is_private: true });
@@ -291,7 +291,7 @@ mod tests {
         let page = format!(r#"{{"tools":[1{},2]}}"#, format!(",{large}").repeat(9));
         let mut entries = Vec::new();
         let page = Page::read(page.as_bytes(), "tools").unwrap();
-        assert_eq!(page.each(&mut ListRoom::default(), |entry| entries.push(entry)), None);
+        assert_eq!(page.each(&mut ListBudget::default(), |entry| entries.push(entry)), None);
         assert_eq!(entries.len(), 11);
         assert_eq!(
             (entries[0], entries[1], entries[10]),
@@ -300,10 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn room_is_that_of_all_pages_together() {
+    fn the_budget_is_that_of_all_pages_together() {
         let page = Page::read(br#"{"tools":[]}"#, "tools").unwrap();
-        let mut room = ListRoom::default();
-        let pages = std::iter::repeat_with(|| page.each(&mut room, |_| {})).position(|over| over.is_some());
+        let mut budget = ListBudget::default();
+        let pages = std::iter::repeat_with(|| page.each(&mut budget, |_| {})).position(|over| over.is_some());
         assert_eq!(pages, Some(MOST_PAGES));
     }
 

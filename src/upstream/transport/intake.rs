@@ -20,34 +20,34 @@ const STEP: usize = 256 << 10;
 pub struct MessageBounds {
     /// The largest message, in bytes.
     pub limit: usize,
-    pub room: MemoryBudget,
+    pub budget: MemoryBudget,
 }
 
 /// The room of the message that is being read; what it has it gives back with the message.
 #[derive(Debug)]
 pub struct Intake {
-    room: MemoryBudget,
+    budget: MemoryBudget,
     share: Option<Reservation>,
 }
 
 impl Intake {
     pub fn new(bounds: &MessageBounds) -> Self {
-        Self { room: bounds.room.clone(), share: None }
+        Self { budget: bounds.budget.clone(), share: None }
     }
 
     /// Waits until a message of `owner` may have `bytes`. Nothing is lost when the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`RequestError::NoRoom`]; then the message has no room any more.
+    /// [`RequestError::OverBudget`]; then the message has no room any more.
     pub async fn reach(&mut self, owner: &Principal, bytes: usize) -> Result<(), RequestError> {
         if bytes <= SMALL {
             return Ok(());
         }
-        let share = self.share.get_or_insert_with(|| self.room.empty_reservation(owner));
+        let share = self.share.get_or_insert_with(|| self.budget.empty_reservation(owner));
         if timeout(PATIENCE, share.grow(bytes.next_multiple_of(STEP))).await.is_err() {
             self.share = None;
-            return Err(RequestError::NoRoom { after: PATIENCE });
+            return Err(RequestError::OverBudget { after: PATIENCE });
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Intake {
         if message.len() <= SMALL {
             return message;
         }
-        let mut share = share.unwrap_or_else(|| self.room.empty_reservation(owner));
+        let mut share = share.unwrap_or_else(|| self.budget.empty_reservation(owner));
         share.shrink(message.len());
         share.grow_now(message.len());
         Arc::new(share).held_by(message)

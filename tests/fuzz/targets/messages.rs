@@ -95,7 +95,7 @@ fn of_a_server(bytes: &[u8]) {
         frames.space().extend_from_slice(piece);
         while let Some(frame) = frames.next_frame() {
             match frame {
-                Frame::NoRoom { .. } => unreachable!("no line is given up here"),
+                Frame::OverBudget { .. } => unreachable!("no line is given up here"),
                 Frame::TooLong { ids, limit } => assert!(ids.len() <= 2 && limit == LIMIT),
                 Frame::Message(message) => {
                     assert!(message.len() <= LIMIT && !message.contains(&b'\n'));

@@ -281,7 +281,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LineDriver<R, W> {
                     self.answer(id, Err(RequestError::TooLarge { limit }));
                 }
             }
-            Frame::NoRoom { id } => self.answer(id, Err(RequestError::NoRoom { after: PATIENCE })),
+            Frame::OverBudget { id } => self.answer(id, Err(RequestError::OverBudget { after: PATIENCE })),
         }
         self.intake.forget();
     }

@@ -32,7 +32,7 @@ pub enum Frame {
         limit: usize,
     },
     /// A line for which there was no room, with the id that its end names.
-    NoRoom {
+    OverBudget {
         id: u32,
     },
 }
@@ -41,7 +41,7 @@ pub enum Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SkipCause {
     TooLong,
-    NoRoom,
+    OverBudget,
 }
 
 /// The read buffer of one connection.
@@ -103,7 +103,7 @@ impl Frames {
                     (Some(id), SkipCause::TooLong) => {
                         return Some(Frame::TooLong { ids: vec![id], limit: self.limit });
                     }
-                    (Some(id), SkipCause::NoRoom) => return Some(Frame::NoRoom { id }),
+                    (Some(id), SkipCause::OverBudget) => return Some(Frame::OverBudget { id }),
                     (None, _) => continue,
                 }
             }
@@ -153,7 +153,7 @@ impl Frames {
 
     /// Skips the unfinished line, for lack of room.
     pub fn give_up(&mut self) {
-        self.skip(SkipCause::NoRoom);
+        self.skip(SkipCause::OverBudget);
     }
 
     /// Skips the rest of a line; the id that its start names.
@@ -269,7 +269,7 @@ mod tests {
         assert!(frames.buffer.len() <= KEPT && frames.unfinished().is_none());
         let end = format!("{}\",\"jsonrpc\":\"2.0\",\"id\":{FIRST_ID}}}\nok\n", "y".repeat(900));
         let found = feed(&mut frames, end.as_bytes());
-        assert_eq!(found, [Frame::NoRoom { id: FIRST_ID }, Frame::Message("ok".into())]);
+        assert_eq!(found, [Frame::OverBudget { id: FIRST_ID }, Frame::Message("ok".into())]);
     }
 
     #[test]

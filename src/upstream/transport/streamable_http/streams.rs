@@ -126,7 +126,7 @@ impl StreamableHttp {
                         closed = true;
                         break;
                     }
-                    Err(error @ (RequestError::TooLarge { .. } | RequestError::NoRoom { .. })) => {
+                    Err(error @ (RequestError::TooLarge { .. } | RequestError::OverBudget { .. })) => {
                         return Err(error);
                     }
                     Err(error) => {

@@ -39,7 +39,7 @@ async fn asked(status: u16) -> Vec<String> {
         headers: HeaderMap::new(),
         cookies: Cookies::default(),
         authorizer: None,
-        bounds: MessageBounds { limit: 1 << 10, room: MemoryBudget::new(1 << 20, 1 << 10) },
+        bounds: MessageBounds { limit: 1 << 10, budget: MemoryBudget::new(1 << 20, 1 << 10) },
     };
     for _ in 0..2 {
         let answer = endpoint.send(Method::GET, &endpoint.url(), &[], Bytes::new()).await.unwrap();
