@@ -140,6 +140,7 @@ in
       "a b" = remote;
       fetched = {
         npx = "@scope/server@1.0.0-rc.1";
+        memoryMax = "infinity";
         path = [ { outPath = "/nix/store/00000000000000000000000000000000-git"; } ];
       };
       python = {
