@@ -105,7 +105,7 @@ async fn look(files: Vec<PathBuf>, before: Vec<Seen>) -> Vec<Seen> {
     match file::apart(looking).await {
         Ok(seen) => seen,
         Err(error) => {
-            tracing::debug!(%error, "the files of the configuration cannot be looked at: {error}");
+            tracing::debug!(%error, "the files of the configuration cannot be looked at");
             before
         }
     }

@@ -112,7 +112,7 @@ fn watchdog(notifier: &Notifier, probe: Probe) -> Option<Watchdog> {
             Some(watchdog)
         }
         Err(error) => {
-            tracing::error!(%error, "the thread that feeds the watchdog cannot be started: {error}");
+            tracing::error!(%error, "the thread that feeds the watchdog cannot be started");
             None
         }
     }

@@ -330,7 +330,7 @@ impl TokenStore {
         let path = file.path.clone();
         let written = file::apart(move || file::replace_durably(&path, &bytes.map_err(io::Error::other)?));
         let Err(error) = written.await.unwrap_or_else(|error| Err(io::Error::other(error))) else { return };
-        tracing::error!(mcp_server = %self.server, %error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory: {error}", self.server);
+        tracing::error!(mcp_server = %self.server, %error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory", self.server);
     }
 }
 
