@@ -79,7 +79,8 @@ pub async fn run(
     startup_log::address(&generation.config, &listener, activated);
 
     let serving = Arc::new(ArcSwap::from_pointee(served));
-    shutdown.will_drain(generation.config.limits.drain);
+    let limits = &generation.config.limits;
+    shutdown.will_take(limits.leave, limits.drain);
     generation.start(None, &upstream_set);
     upstream_set.tasks.spawn(startup_log::servers(generation.upstreams.clone(), upstream_set.stop.clone()));
 
@@ -94,7 +95,7 @@ pub async fn run(
         );
         upstream_set.tasks.spawn(following);
     }
-    let ending = generation.config.limits.drain + SERVERS_END;
+    let ending = generation.config.limits.leave + generation.config.limits.drain + SERVERS_END;
     let known = upstream_set.clone();
     let servers = move || known.servers().to_vec();
     let notifier = Notifier::new(environment::notify_socket());
@@ -144,9 +145,8 @@ impl Startup {
         let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config, &namespace).await?;
-        let closing = shutdown.token().clone();
         let upstream_set =
-            Arc::new(UpstreamSet::new(&config.limits, config.state_dir.clone(), audit, closing));
+            Arc::new(UpstreamSet::new(&config.limits, config.state_dir.clone(), audit, shutdown));
         let (generation, served) =
             Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
         let tls = generation.config.listen.tls.as_ref();

@@ -1,4 +1,5 @@
-//! The end of the process: a first signal asks all tasks to stop, a second one cuts short what is left.
+//! The end of the process: a first signal asks all tasks to stop, after the time that balancers need to look elsewhere;
+//! a second one cuts short what is left.
 //!
 //! [`Shutdown`] is handed to the owners of tasks; [`Signals`] turns SIGTERM and SIGINT into its two steps, and SIGHUP
 //! into a request to reload. [`Guard`] keeps a thread free for them, so that the process ends even when all its
@@ -14,16 +15,20 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// The time beside the drain that the end may take, in milliseconds: some seconds each for servers and logs.
 const ENDING: u64 = 13_000;
 
-/// The two steps of ending. Clones are the same shutdown.
+/// The steps of ending. Clones are the same shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    leaving: CancellationToken,
     stop: CancellationToken,
     cut: CancellationToken,
+    /// Milliseconds from the first signal to the request to stop.
+    leave: Arc<AtomicU64>,
     /// Milliseconds that calls in flight may go on.
     drain: Arc<AtomicU64>,
 }
@@ -53,14 +58,20 @@ impl Shutdown {
         Self::default()
     }
 
+    /// Says that the end comes near, while everything is served on.
+    fn announce(&self) {
+        self.leaving.cancel();
+    }
+
     /// Asks all tasks to stop: nothing new begins, and running calls are drained.
     pub fn request(&self) {
+        self.announce();
         self.stop.cancel();
     }
 
     /// Ends the draining: what still runs is cancelled. Implies [`Shutdown::request`].
     pub fn cut_short(&self) {
-        self.stop.cancel();
+        self.request();
         self.cut.cancel();
     }
 
@@ -74,9 +85,16 @@ impl Shutdown {
         &self.stop
     }
 
-    /// Calls in flight are given `limit` when the end is asked for.
-    pub fn will_drain(&self, limit: Duration) {
-        self.drain.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Cancelled once the end is announced: new clients are better served elsewhere.
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
+    /// The end is announced `leave` before it is asked for, and calls in flight are given `drain` from then on.
+    pub fn will_take(&self, leave: Duration, drain: Duration) {
+        for (kept, time) in [(&self.leave, leave), (&self.drain, drain)] {
+            kept.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
     }
 
     /// Resolves when everything must have ended.
@@ -153,10 +171,18 @@ impl Signals {
 
     /// Forwards the first signal to end as a request, the second as a cut, and then ends.
     ///
-    /// They are [`Shutdown::request`] and [`Shutdown::cut_short`]; each SIGHUP until then notifies `reload`. The
-    /// caller owns the task that this runs in.
+    /// They are [`Shutdown::request`], after the time to leave, which another signal ends, and
+    /// [`Shutdown::cut_short`]; each SIGHUP until then notifies `reload`. The caller owns the task that this runs in.
     pub async fn forward(mut self, shutdown: Shutdown, reload: Arc<Notify>) {
-        let name = self.next(&reload).await;
+        let mut name = self.next(&reload).await;
+        shutdown.announce();
+        let leave = Duration::from_millis(shutdown.leave.load(Ordering::Relaxed));
+        if !leave.is_zero() {
+            tracing::info!("{name} received: the port closes in {leave:?}; another signal closes it at once");
+            if let Ok(another) = timeout(leave, self.next(&reload)).await {
+                name = another;
+            }
+        }
         tracing::info!("{name} received: draining calls in flight; another signal stops at once");
         shutdown.request();
         let name = self.next(&reload).await;

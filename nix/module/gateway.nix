@@ -29,9 +29,12 @@ let
   # What systemd has had since 253: `systemctl reload` waits for the end of the reload.
   notifiesReload = lib.versionAtLeast config.systemd.package.version "253";
   underVarLib = lib.hasPrefix "/var/lib/" (toString cfg.stateDir);
-  # Above the gateway's own deadline for calls in flight, which is 20 seconds unless it is set.
+  # Above the gateway's own deadlines: to leave, none unless it is set, and for calls in flight, 20 seconds.
   stopAfter =
-    builtins.ceil (if cfg.settings.limits.drain == null then 20 else cfg.settings.limits.drain) + 10;
+    let
+      seconds = value: default: builtins.ceil (if value == null then default else value);
+    in
+    seconds cfg.settings.limits.leave 0 + seconds cfg.settings.limits.drain 20 + 10;
 in
 {
   config = lib.mkIf cfg.enable {

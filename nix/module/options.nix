@@ -205,6 +205,12 @@ in
                 example = 60;
                 description = "Seconds that calls in flight have when the gateway ends; `null` leaves it at 20.";
               };
+              leave = mkOption {
+                type = types.nullOr types.numbers.nonnegative;
+                default = null;
+                example = 3;
+                description = "Seconds that `/ready` says no before the port closes when the gateway ends, for a balancer in front; `null` leaves it at 0.";
+              };
               identities = mkOption {
                 type = types.nullOr types.ints.unsigned;
                 default = null;

@@ -78,6 +78,7 @@ impl Generation {
                 metrics: upstream_set.shared.metrics.clone(),
                 audit: upstream_set.audit.clone(),
                 closing: upstream_set.closing.clone(),
+                leaving: upstream_set.leaving.clone(),
                 results: upstream_set.shared.results.clone(),
             },
         ));

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
-use tokio_util::sync::CancellationToken;
 
 use super::error::AppError;
 use super::generation::Generation;
@@ -55,7 +54,7 @@ impl InProcessGateway {
             });
             config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
         }
-        let upstream_set = UpstreamSet::new(&config.limits, None, None, CancellationToken::new());
+        let upstream_set = UpstreamSet::new(&config.limits, None, None, &Shutdown::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::new(&config.auth, None, &namespace)?;

@@ -55,7 +55,8 @@ impl Reloader {
             }
             match reloaded {
                 Ok(()) => {
-                    shutdown.will_drain(self.current.config.limits.drain);
+                    let limits = &self.current.config.limits;
+                    shutdown.will_take(limits.leave, limits.drain);
                     self.configuration.loaded();
                     self.reloads.ended(renewed.err().as_deref());
                     tracing::info!("the new configuration is served");

@@ -134,10 +134,10 @@ impl<S: Fn() -> Vec<Arc<Upstream>> + Send> StatusSender<S> {
         self.sent = self.line();
         self.notifier.ready(&self.sent);
         tokio::select! {
-            () = shutdown.requested() => {}
+            () = shutdown.leaving().cancelled() => {}
             () = self.follow() => {}
         }
-        shutdown.requested().await;
+        shutdown.leaving().cancelled().await;
         self.notifier.stopping("stopping: calls in flight are drained", ending);
     }
 

@@ -17,6 +17,7 @@ use crate::issuer::IssuerRegistry;
 use crate::mcp;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::connector::UpstreamContext;
@@ -54,18 +55,19 @@ pub struct UpstreamSet {
     pub audit: Option<Arc<Audit>>,
     /// Cancelled when the gateway begins to stop.
     pub closing: Arc<CancellationToken>,
+    /// Cancelled when the end is announced.
+    pub leaving: CancellationToken,
     /// The issuers of users, with the keys that were read of them.
     pub issuers: IssuerRegistry,
 }
 
 impl UpstreamSet {
     /// No server yet. `state_dir` keeps tool lists across restarts.
-    /// `closing` is cancelled when the gateway begins to stop.
     pub fn new(
         limits: &LimitsConfig,
         state_dir: Option<PathBuf>,
         audit: Option<Arc<Audit>>,
-        closing: CancellationToken,
+        shutdown: &Shutdown,
     ) -> Self {
         let (clients, file_lock) =
             (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), FileLock::default());
@@ -85,8 +87,9 @@ impl UpstreamSet {
             processes: Arc::default(),
             state_dir,
             file_lock,
-            mcp: Arc::new(mcp::SharedState::new(closing.clone(), calls.clone())),
-            closing: Arc::new(closing),
+            mcp: Arc::new(mcp::SharedState::new(shutdown.token().clone(), calls.clone())),
+            closing: Arc::new(shutdown.token().clone()),
+            leaving: shutdown.leaving().clone(),
             tasks,
             calls,
             stop: CancellationToken::new(),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 pub use claims::ClaimText;
 
-/// The headers that the entry of one server lets through (`forwardHeaders`, or mcpo's `client_header_forwarding`).
+/// The headers that one server gets (`forwardHeaders`, or mcpo's `client_header_forwarding`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardingConfig {
     /// Names that go along.

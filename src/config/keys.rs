@@ -127,6 +127,9 @@ section! {
         // Below the 90 seconds after which systemd kills, and what most calls need.
         drain: Duration = Duration::from_secs(20), "limits.drain" SECONDS AtOnce Stable
             "How long calls in flight may go on after the gateway was told to stop";
+        // A balancer that asks each second and wants three refusals needs three.
+        leave: Duration = Duration::ZERO, "limits.leave" SECONDS AtOnce Stable
+            "How long `/ready` says no before the port closes, after the gateway was told to stop";
         // A session costs a kilobyte; a client that lost its own opens another in one round trip.
         sessions: usize = 10_000, "limits.sessions" COUNT AtOnce Stable
             "MCP sessions of clients at one time; beyond it one of the caller with most ends, the one that rested longest";

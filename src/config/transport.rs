@@ -77,7 +77,7 @@ pub struct StdioConfig {
     /// Variables of the gateway's own environment that the child gets besides the short allow-list.
     pub pass_env: Vec<String>,
     pub cwd: Option<PathBuf>,
-    /// The variables that `-e` and `--env-path` give to every child; weaker than `env_file`, `pass_env` and `env`.
+    /// Variables of `-e` and `--env-path` for every child; weaker than `env_file`, `pass_env` and `env`.
     pub given_env: Vec<(String, SecretText)>,
 }
 

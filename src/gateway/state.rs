@@ -35,6 +35,8 @@ pub struct Lasting {
     pub audit: Option<Arc<Audit>>,
     /// Cancelled when the gateway begins to stop.
     pub closing: Arc<CancellationToken>,
+    /// Cancelled when the end is announced, a while before.
+    pub leaving: CancellationToken,
     /// The memory that large results take together, until their clients have them.
     pub results: MemoryBudget,
 }

@@ -161,11 +161,11 @@ impl Gateway {
         })
     }
 
-    /// Whether every server marked `required` is ready.
-    pub fn required_servers_are_ready(&self) -> bool {
+    /// Whether every server marked `required` is ready, and no end is announced.
+    pub fn is_ready(&self) -> bool {
         let mut required =
             self.catalog_builder().upstreams().iter().filter(|upstream| upstream.config().required);
-        required.all(|upstream| upstream.state().is_ready())
+        !self.lasting.leaving.is_cancelled() && required.all(|upstream| upstream.state().is_ready())
     }
 }
 

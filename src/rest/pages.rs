@@ -20,7 +20,7 @@ use crate::protocol::media_type::JSON;
 
 /// `GET /ready`
 pub async fn ready(State(rest): State<Arc<Rest>>) -> Response {
-    match rest.gateway.required_servers_are_ready() {
+    match rest.gateway.is_ready() {
         true => json(StatusCode::OK, &json!({ "status": "ready" })),
         false => json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "not ready" })),
     }

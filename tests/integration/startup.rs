@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::operator::mcpo;
-use crate::support::{Gateway, servers};
+use crate::support::{Gateway, servers, until};
 
 #[tokio::test]
 async fn the_port_answers_before_slow_servers_are_ready() {
@@ -35,6 +36,24 @@ async fn required_servers_decide_whether_the_gateway_is_ready() {
     gateway.in_state("bad", "unavailable").await;
     assert_eq!(gateway.get("/ready").await.status, 503);
     assert_eq!(gateway.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_gateway_that_leaves_is_not_ready_and_serves_on_until_its_time_is_over() {
+    let config = json!({ "mcpServers": { "s": servers::scripted(&[]) }, "limits": { "leave": 600 } });
+    let mut gateway = Gateway::with(config).start().await;
+    gateway.ready(&["s"]).await;
+    assert_eq!(gateway.get("/ready").await.status, 200);
+    gateway.signal(Signal::SIGTERM);
+    until(Duration::from_secs(10), "it is not ready", async || {
+        (gateway.get("/ready").await.status == 503).then_some(())
+    })
+    .await;
+    // Each on a connection of its own.
+    gateway.post("/s/pid", &json!({})).await.ok();
+    assert_eq!(gateway.get("/health").await.status, 200);
+    // Another signal ends the wait.
+    assert!(gateway.stop().await.success());
 }
 
 #[tokio::test]

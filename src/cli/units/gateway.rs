@@ -21,7 +21,8 @@ pub(super) fn dependencies(sockets: &str) -> String {
 
 /// The limits and credentials of the gateway's service.
 pub(super) fn service(config: &Config, credentials: &Path) -> String {
-    let mut text = format!("[Service]\nTimeoutStopSec={}\n", config.limits.drain.as_secs() + AFTER_DRAIN);
+    let until_last_call = (config.limits.leave + config.limits.drain).as_secs();
+    let mut text = format!("[Service]\nTimeoutStopSec={}\n", until_last_call + AFTER_DRAIN);
     let own = config.auth.keys.iter().map(|key| &key.key);
     let own = own.chain(config.audit.iter().filter_map(|audit| audit.secret.as_ref()));
     // By name: whether the gateway needs it to start. One server's missing secret must not keep the others from
