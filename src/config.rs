@@ -52,8 +52,8 @@ mod transport;
 
 pub use audit::AuditConfig;
 pub use auth::{
-    ApiKeyConfig, AuthConfig, IntrospectionClient, IssuerConfig, OpenWebUiConfig, ProfileConfig,
-    RightsConfig, UserConfig,
+    ApiKeyConfig, AuthConfig, IntrospectionClient, IssuerConfig, KeySignInConfig, OpenWebUiConfig,
+    ProfileConfig, RightsConfig, UserConfig,
 };
 pub use forwarding::{ForwardingConfig, HeaderPattern};
 pub use gateway::Config;
@@ -74,7 +74,7 @@ pub use secrets_digest::SecretsDigest;
 pub use section::SettingChange;
 pub use server::{DedicatedConfig, ServerConfig, ToolOverride, UnitConfig};
 pub use shares::Shares;
-pub use sign_in::is_loopback;
+pub use sign_in::{LONGEST_TOKEN_LIFETIME, is_loopback};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 pub use tls::TlsConfig;
 pub use transport::{HttpConfig, OAuthConfig, OAuthGrant, SocketConfig, StdioConfig, TransportConfig};

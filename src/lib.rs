@@ -32,7 +32,7 @@
 //! 6  app
 //! 5  rest | mcp | openai | web | signin (siblings never import each other)
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
-//! 3  catalog | issuer
+//! 3  catalog | issuer | authorization_server
 //! 2  upstream
 //! 1  config, memory_budget
 //! 0  compute, file, json, protocol, seal, shares, sync, telemetry, metrics, shutdown, systemd, trace
@@ -59,6 +59,7 @@
 //!   results read as raw JSON take 0.14 us and 134 us. The gateway's CPU of a whole small call is about 16 us.
 
 pub mod app;
+pub mod authorization_server;
 pub mod catalog;
 pub mod cli;
 pub mod compute;

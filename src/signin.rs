@@ -6,13 +6,21 @@
 //! | `POST /oauth/{server}/start` | begins: leads the browser to the authorization server, or names its address as JSON |
 //! | `GET /oauth/callback` | where the authorization server sends the browser back to |
 //! | `GET /oauth/client-metadata.json` | the document that describes the gateway as a client |
-//! | `GET /.well-known/oauth-protected-resource` | where users of issuers sign in ([`resource`]) |
+//! | `GET /.well-known/oauth-protected-resource` | where users sign in ([`resource`]) |
+//! | `GET /.well-known/oauth-authorization-server`, `openid-configuration` | the gateway's own authorization server ([`server`]) |
+//! | `GET /oauth/authorize` | its page, which asks for an API key ([`authorize`]) |
+//! | `POST /oauth/authorize` | the answer of a person |
+//! | `POST /oauth/register`, `/oauth/token`, `/oauth/revoke` | for clients ([`server`]) |
 //!
 //! Addresses are made from `publicUrl` alone, never from a request's Host: a code that was sent to another address would open the
 //! server to it.
 
+pub mod authorize;
+mod form;
+mod key_page;
 mod page;
 pub mod resource;
+pub mod server;
 
 use std::sync::Arc;
 
@@ -28,7 +36,7 @@ use crate::gateway::Gateway;
 use crate::http::answer::{method_not_allowed, redirect};
 use crate::http::auth::BASIC;
 use crate::http::protected_resource::ProtectedResources;
-use crate::http::{Access, Keys, Problem, json_answer};
+use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
 use crate::protocol::media_type::{self, JSON};
 use crate::upstream::oauth::sign_in::{
     AuthorizationCallback, AuthorizationRequest, CLIENT_DOCUMENT, LIFETIME, SignInError, application,
@@ -36,6 +44,7 @@ use crate::upstream::oauth::sign_in::{
 };
 use crate::upstream::oauth::{CALLBACK, OAuthError};
 use crate::upstream::{Authorizer, OAuth, Upstream};
+use form::{FormReader, cookie_of};
 
 /// Says that the browser was led to the gateway's own address already.
 const HERE: &str = "here";
@@ -48,6 +57,7 @@ pub struct SignIn {
     config: Arc<Config>,
     oauth: Arc<OAuth>,
     resources: ProtectedResources,
+    forms: FormReader,
 }
 
 /// `GET /oauth/{server}/start`: asks whether to sign in.
@@ -152,9 +162,17 @@ pub async fn client_document(State(sign_in): State<Arc<SignIn>>) -> Result<Respo
 }
 
 impl SignIn {
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<Keys>, config: Arc<Config>, oauth: Arc<OAuth>) -> Self {
+    /// `bodies` is the memory that large bodies share on all routes.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        keys: Arc<Keys>,
+        config: Arc<Config>,
+        oauth: Arc<OAuth>,
+        bodies: BodyBudget,
+    ) -> Self {
         let resources = ProtectedResources::new(&config.listen, config.single);
-        Self { gateway, keys, config, oauth, resources }
+        let forms = FormReader::new(&config.limits, bodies);
+        Self { gateway, keys, config, oauth, resources, forms }
     }
 
     /// The gateway's own address, and the sign-in to `server`, for a caller that may begin it.
@@ -243,12 +261,6 @@ fn cookie(own: &str, begun: &AuthorizationRequest) -> HeaderValue {
     let text =
         format!("{name}={secret}; Path={path}{CALLBACK}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).expect("a cookie is printable ASCII, as a URL's path is")
-}
-
-fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
 }
 
 #[cfg(test)]

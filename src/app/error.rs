@@ -3,6 +3,7 @@
 use super::audit::AuditError;
 use crate::http::host::HostRuleError;
 use crate::http::{KeysError, ListenError};
+use crate::seal::{SealError, SecretFileError};
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -15,4 +16,8 @@ pub enum AppError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error("sign-ins cannot be sealed: {0}")]
+    Secret(#[from] SecretFileError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }

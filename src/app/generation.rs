@@ -51,7 +51,8 @@ impl Generation {
         upstream_set: &UpstreamSet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
-        keys.connect(&upstream_set.issuers);
+        let own = upstream_set.authorization_server(config.auth.key_sign_in.as_ref()).await?;
+        keys.connect(&upstream_set.issuers, own);
         let keys = Arc::new(keys);
         HostRule::new(&config.listen, keys.is_open())?;
         let config = Arc::new(config);
@@ -91,7 +92,13 @@ impl Generation {
         let router = Router::new(Rooms {
             mcp: mcp.clone(),
             openai: Arc::new(OpenAi::new(gateway.clone(), keys.clone(), config.clone(), room.clone())),
-            sign_in: Arc::new(SignIn::new(gateway.clone(), keys.clone(), config.clone(), oauth)),
+            sign_in: Arc::new(SignIn::new(
+                gateway.clone(),
+                keys.clone(),
+                config.clone(),
+                oauth,
+                room.clone(),
+            )),
             web: Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone())),
             rest: Arc::new(Rest::new(gateway, keys.clone(), config.clone(), room)),
             keys,

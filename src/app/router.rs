@@ -19,12 +19,13 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use crate::authorization_server::ServerPaths;
 use crate::config::Config;
 use crate::config::name::RESERVED;
 use crate::http::Access::{self, Call, Document, Open};
@@ -38,7 +39,7 @@ use crate::mcp::{self, Mcp};
 use crate::metrics::HttpMetrics;
 use crate::openai::{self, OpenAi};
 use crate::rest::{self, Rest, pages, servers};
-use crate::signin::{self, SignIn};
+use crate::signin::{self, SignIn, authorize, server};
 use crate::web::{self, Web};
 
 /// The handlers under one configuration, and the state of their middleware.
@@ -170,6 +171,7 @@ impl Rooms {
                 self.read(Open, signin::ask).post(signin::begin).fallback(signin::not_allowed),
             )
             .merge(self.resource_metadata())
+            .merge(self.authorization_server())
             .with_state(self.sign_in.clone())
             .route_layer(from_fn_with_state(self.keys.clone(), name_key));
         let openai = axum::Router::new()
@@ -190,6 +192,29 @@ impl Rooms {
                 .route(WELL_KNOWN, metadata())
                 .route(&format!("{WELL_KNOWN}/{{*path}}"), metadata()),
         }
+    }
+
+    /// The gateway's own authorization server; not there unless a configuration wants it.
+    fn authorization_server(&self) -> axum::Router<Arc<SignIn>> {
+        if self.keys.users().own().is_none() {
+            return axum::Router::new();
+        }
+        let below = |path: &str| format!("{path}/{{*path}}");
+        let (metadata, openid) = (|| self.read(Open, server::metadata), || self.read(Open, server::openid));
+        let to_clients = |handler: MethodRouter<Arc<SignIn>>| handler.fallback(server::not_allowed);
+        axum::Router::new()
+            .route(ServerPaths::METADATA, metadata())
+            .route(&below(ServerPaths::METADATA), metadata())
+            .route(ServerPaths::OPENID, openid())
+            .route(&below(ServerPaths::OPENID), openid())
+            .route(ServerPaths::KEYS, self.read(Open, server::keys))
+            .route(
+                ServerPaths::AUTHORIZE,
+                get(authorize::ask).post(authorize::answer).fallback(signin::not_allowed),
+            )
+            .route(ServerPaths::REGISTER, to_clients(post(server::register)))
+            .route(ServerPaths::TOKEN, to_clients(post(server::token)))
+            .route(ServerPaths::REVOKE, to_clients(post(server::revoke)))
     }
 
     /// The routes of each server, which are there behind the path prefix alone; not in single-server mode.

@@ -7,20 +7,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::error::AppError;
+use crate::authorization_server::{ClientDocuments, SignInServer};
 use crate::config::environment;
 use crate::config::plan::Action;
-use crate::config::{Config, LimitsConfig, Plan, ServerConfig, TransportConfig};
+use crate::config::{Config, KeySignInConfig, LimitsConfig, Plan, ServerConfig, TransportConfig};
 use crate::issuer::IssuerRegistry;
 use crate::mcp;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
+use crate::seal::SealSecrets;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
 use crate::upstream::connector::UpstreamContext;
+use crate::upstream::http_client::resolver::AddressScope;
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::supervisor::supervise;
 use crate::upstream::transport::child::stderr::StderrRates;
@@ -59,6 +64,8 @@ pub struct UpstreamSet {
     pub leaving: CancellationToken,
     /// The issuers of users, with the keys that were read of them.
     pub issuers: IssuerRegistry,
+    /// Where API keys are typed in, once a configuration has wanted it.
+    authorization_server: OnceCell<Arc<SignInServer>>,
 }
 
 impl UpstreamSet {
@@ -75,6 +82,7 @@ impl UpstreamSet {
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
             issuers: IssuerRegistry::new(clients.clone()),
+            authorization_server: OnceCell::new(),
             shared: Arc::new(UpstreamContext {
                 clients,
                 oauth,
@@ -96,6 +104,34 @@ impl UpstreamSet {
             current: ArcSwap::default(),
             audit,
         }
+    }
+
+    /// The gateway's own authorization server under `config`.
+    ///
+    /// # Errors
+    ///
+    /// When the secret in the state directory is of no use.
+    pub async fn authorization_server(
+        &self,
+        config: Option<&KeySignInConfig>,
+    ) -> Result<Option<Arc<SignInServer>>, AppError> {
+        let Some(config) = config else { return Ok(None) };
+        let open = async || {
+            let state_dir = self.state_dir.as_deref();
+            let secrets = match state_dir {
+                Some(folder) => SealSecrets::kept_in(folder).await?,
+                None => SealSecrets::of_this_process()?,
+            };
+            let scope = match environment::reads_client_documents_on_loopback() {
+                true => AddressScope::Loopback,
+                false => AddressScope::Public,
+            };
+            let documents = ClientDocuments::new(self.shared.clients.clone(), scope);
+            Ok::<_, AppError>(Arc::new(SignInServer::open(&secrets, documents, state_dir).await))
+        };
+        let server = self.authorization_server.get_or_try_init(open).await?;
+        server.set_lifetime(config.token_lifetime);
+        Ok(Some(server.clone()))
     }
 
     /// The servers of the configuration that is served now.

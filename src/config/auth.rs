@@ -1,5 +1,7 @@
 //! API keys, users and client profiles, as plain values.
 
+use std::time::Duration;
+
 use super::rate::RateConfig;
 use super::secret::SecretText;
 
@@ -14,6 +16,15 @@ pub struct AuthConfig {
     pub profiles: Vec<ProfileConfig>,
     /// The issuers whose users may call.
     pub issuers: Vec<IssuerConfig>,
+    /// The gateway's own authorization server, where API keys are typed in.
+    pub key_sign_in: Option<KeySignInConfig>,
+}
+
+/// The gateway's own authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySignInConfig {
+    /// How long an access token lasts.
+    pub token_lifetime: Duration,
 }
 
 impl AuthConfig {

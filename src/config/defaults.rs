@@ -36,3 +36,6 @@ pub const BUILTIN_NAME: &str = "gateway";
 pub const MEMORY_MAX: &str = "512M";
 /// Processes and threads of such an instance: Node has eleven threads, and a browser a hundred.
 pub const TASKS_MAX: usize = 128;
+
+/// How long an access token of the gateway lasts: a client that was robbed of one loses it soon.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(600);

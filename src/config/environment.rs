@@ -86,6 +86,13 @@ pub fn notify_socket() -> Option<OsString> {
     env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
 }
 
+/// Whether documents of clients are read from this machine, too.
+///
+/// A switch for the tests alone, since any client may name an address.
+pub fn reads_client_documents_on_loopback() -> bool {
+    env::var_os("TEST_ONLY_MCPO_LOOPBACK_CLIENT_DOCUMENTS").is_some_and(|value| value == "1")
+}
+
 pub(super) fn state_directory_from(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     if let Some(directories) = variable("STATE_DIRECTORY") {
         return env::split_paths(&directories).next();

@@ -91,9 +91,9 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
     let mut names = ConfiguredNames::new(&documents);
     let known: HashSet<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     let keys = api_keys::collect(&documents, &layers, &settings, &servers, &mut names, &known, problems);
-    let has_public_url = settings.listen.public_url.is_some();
-    let issuers = sign_in::collect(&documents, &layers, has_public_url, &mut names, &known, problems);
-    let auth = AuthConfig { keys, strict: settings.access.strict, profiles, issuers };
+    let has = (settings.listen.public_url.is_some(), !keys.is_empty());
+    let (issuers, key_sign_in) = sign_in::collect(&documents, &layers, has, &mut names, &known, problems);
+    let auth = AuthConfig { keys, strict: settings.access.strict, profiles, issuers, key_sign_in };
     if auth.is_open() {
         api_keys::open_gateway(&layers, &settings, problems);
     }

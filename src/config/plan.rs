@@ -211,7 +211,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     // forgotten.
     let Config {
         listen,
-        auth: AuthConfig { keys, strict, profiles, issuers },
+        auth: AuthConfig { keys, strict, profiles, issuers, key_sign_in },
         limits,
         document,
         log,
@@ -232,7 +232,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     let others = [
         (tls, tls_effect, old.listen.tls != listen.tls),
         ("apiKeys", keys_effect, old.auth.keys != *keys),
-        ("signIn", keys_effect, old.auth.issuers != *issuers),
+        ("signIn", keys_effect, old.auth.issuers != *issuers || old.auth.key_sign_in != *key_sign_in),
         ("profiles", Effect::AtOnce, old.auth.profiles != *profiles),
         ("strictAuth", of("strictAuth"), old.auth.strict != *strict),
         ("exposedNameLength", of("exposedNameLength"), old.exposed_name_length != *exposed_name_length),

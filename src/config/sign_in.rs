@@ -1,10 +1,12 @@
-//! `signIn`: the issuers whose users may call.
+//! `signIn`: the issuers whose users may call, and the gateway's own authorization server.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use url::Url;
 
-use super::auth::{IntrospectionClient, IssuerConfig, OpenWebUiConfig, UserConfig};
+use super::auth::{IntrospectionClient, IssuerConfig, KeySignInConfig, OpenWebUiConfig, UserConfig};
+use super::defaults;
 use super::fields::{Fields, lenient_text, mismatch, secret};
 use super::json_tree::{JsonNode, JsonValue};
 use super::key;
@@ -20,19 +22,24 @@ pub(super) fn is_wanted(documents: &[Fields<'_>]) -> bool {
     documents.iter().any(|document| document.get("signIn").is_some())
 }
 
-/// The issuers of the last file that names some.
+/// The longest time that an access token may last, in seconds.
+pub const LONGEST_TOKEN_LIFETIME: u64 = 86_400;
+
+/// The ways of users in the last file that names some: issuers, and the gateway's own authorization server.
+///
+/// `has_keys` says whether there is a key that could be typed in.
 pub(super) fn collect(
     documents: &[Fields<'_>],
     layers: &Layers,
-    has_public_url: bool,
+    (has_public_url, has_keys): (bool, bool),
     names: &mut ConfiguredNames,
     profiles: &HashSet<&str>,
     problems: &mut Problems,
-) -> Vec<IssuerConfig> {
-    let Some((node, location)) = documents.iter().rev().find_map(|document| document.get("signIn")) else {
-        return Vec::new();
+) -> (Vec<IssuerConfig>, Option<KeySignInConfig>) {
+    let found = documents.iter().rev().find_map(|document| document.get("signIn"));
+    let Some(fields) = found.and_then(|(node, location)| Fields::new(node, location, problems)) else {
+        return (Vec::new(), None);
     };
-    let Some(fields) = Fields::new(node, location, problems) else { return Vec::new() };
     fields.report_unknown("`signIn`", &key::names(nested::SIGN_IN), &["description"], problems);
     let mut issuers: Vec<IssuerConfig> = Vec::new();
     for (node, location) in elements(&fields, "issuers", problems) {
@@ -51,15 +58,31 @@ pub(super) fn collect(
         }
         issuers.push(issuer);
     }
-    if issuers.is_empty() {
+    let key_sign_in = key_sign_in(&fields, has_keys, problems);
+    if issuers.is_empty() && key_sign_in.is_none() {
         let location = layers.location("signIn");
         problems.warning(
             &location,
             "`signIn` names no issuer, so no user can sign in",
-            "add one to `issuers`",
+            "add one to `issuers`, or set `apiKeys` to true",
         );
     }
-    issuers
+    (issuers, key_sign_in)
+}
+
+/// `apiKeys` of `signIn`.
+fn key_sign_in(fields: &Fields<'_>, has_keys: bool, problems: &mut Problems) -> Option<KeySignInConfig> {
+    let is_on = fields.boolean("apiKeys", problems).unwrap_or(false);
+    if is_on && !has_keys {
+        problems.error(
+            &fields.location,
+            "there is no API key that could be typed in",
+            "add one to `apiKeys` at the top of the file, or take `apiKeys` out of `signIn`",
+        );
+    }
+    let lifetime = fields.seconds("tokenLifetime", problems).unwrap_or(defaults::TOKEN_LIFETIME);
+    let lifetime = lifetime.max(Duration::from_secs(1)).min(Duration::from_secs(LONGEST_TOKEN_LIFETIME));
+    is_on.then_some(KeySignInConfig { token_lifetime: lifetime })
 }
 
 fn issuer(

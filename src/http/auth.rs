@@ -7,6 +7,7 @@
 mod credentials;
 mod error;
 mod open_webui;
+mod own_tokens;
 mod scopes;
 mod user_entries;
 mod users;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::answer::Problem;
+use crate::authorization_server::{ACCESS_PREFIX, SignInServer};
 use crate::catalog::{Caller, CallerLimits, Fingerprint, Namespace, Scope};
 use crate::config::{ApiKeyConfig, AuthConfig, Config};
 use crate::file;
@@ -141,9 +143,9 @@ impl Keys {
         self.keys.is_empty() && self.users.is_empty()
     }
 
-    /// Has the issuers of users asked over the connections of `registry`.
-    pub fn connect(&mut self, registry: &IssuerRegistry) {
-        self.users.connect(registry);
+    /// Has the issuers asked over the connections of `registry`, and takes the tokens of `own`.
+    pub fn connect(&mut self, registry: &IssuerRegistry, own: Option<Arc<SignInServer>>) {
+        self.users.connect(registry, own);
     }
 
     /// The users of issuers.
@@ -207,7 +209,15 @@ impl Keys {
         if let (Credentials::Bearer(token), Some(digest), false) =
             (&credentials, digest, self.users.is_empty())
         {
-            match Box::pin(self.users.caller(digest, token)).await {
+            if let Some(caller) = self.users.remembered(&digest) {
+                return Ok(caller);
+            }
+            let own = self.caller_of_own(digest, token);
+            let checked = match own {
+                Some(own) => own,
+                None => Box::pin(self.users.caller(digest, token)).await,
+            };
+            match checked {
                 Ok(caller) => return Ok(caller),
                 Err(refused) => refusal = Some(refused),
             }
@@ -271,7 +281,9 @@ impl Keys {
         }
         let value = value.as_bytes();
         let inner = Credentials::of(value);
-        let is_key = |secret: &[u8]| self.find(digest_of(secret)).is_some();
+        let is_key = |secret: &[u8]| {
+            self.find(digest_of(secret)).is_some() || secret.starts_with(ACCESS_PREFIX.as_bytes())
+        };
         name == header::AUTHORIZATION || is_key(value.trim_ascii()) || inner.secret().is_some_and(is_key)
     }
 

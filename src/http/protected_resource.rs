@@ -2,6 +2,7 @@
 
 use http::uri::Authority;
 use http::{HeaderMap, header};
+use url::Url;
 
 use super::path_prefix::PathPrefix;
 use crate::config::ListenConfig;
@@ -47,8 +48,19 @@ impl ProtectedResources {
         is_resource.then(|| format!("{}{path}", self.base(headers)))
     }
 
+    /// Whether `address` is the gateway's own, or one below it.
+    pub fn is_own(&self, address: &str, headers: &HeaderMap) -> bool {
+        let (Ok(address), Ok(base)) = (Url::parse(address), Url::parse(&self.base(headers))) else {
+            return false;
+        };
+        let path = address.path().strip_prefix(base.path().trim_end_matches('/'));
+        address.origin() == base.origin()
+            && path.is_some_and(|path| path.is_empty() || path.starts_with('/'))
+            && address.fragment().is_none()
+    }
+
     /// The gateway's own address: `publicUrl`, else the one that the client used.
-    fn base(&self, headers: &HeaderMap) -> String {
+    pub fn base(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {
             return url.trim_end_matches('/').to_owned();
         }
@@ -86,6 +98,18 @@ mod tests {
         for (host, base) in [("a.test:8000", "http://a.test:8000"), ("a\", error=\"", "http://localhost")] {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
             assert_eq!(local.resource(WELL_KNOWN, &headers).as_deref(), Some(base));
+        }
+        for (address, is_own) in [
+            ("https://a.test/root", true),
+            ("https://A.test:443/root/", true),
+            ("https://a.test/root/tools/time/mcp?profile=x", true),
+            ("https://a.test/rooted", false),
+            ("http://a.test/root", false),
+            ("https://a.test.evil.test/root", false),
+            ("https://a.test/root#x", false),
+            ("mcp", false),
+        ] {
+            assert_eq!(resources.is_own(address, &none), is_own, "{address}");
         }
         let metadata = format!("https://a.test/root{WELL_KNOWN}/tools/time/mcp");
         assert_eq!(resources.metadata("/root/tools/time/mcp/", &none), metadata);

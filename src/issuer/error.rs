@@ -23,6 +23,8 @@ pub enum TokenError {
     NotAccess,
     #[error("the claim `{0}` is missing or has another form than the specification says")]
     Claim(String),
+    #[error("its sign-in has ended: the client signed out, or its API key is gone or has another value")]
+    Ended,
     #[error("its issuer says that it is not active")]
     Inactive,
     /// Nothing is wrong with the token as far as is known.

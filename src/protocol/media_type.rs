@@ -4,6 +4,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// One message, and every other JSON body. Sent without a charset, as LobeChat wants it.
 pub const JSON: &str = "application/json";
+/// A form of HTML.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 /// Server-sent events, one for each message.
 pub const EVENT_STREAM: &str = "text/event-stream";
 

@@ -13,6 +13,7 @@ const STYLE: &str = "\
     :root { color-scheme: light dark; }\
     body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto; padding: 0 1.25rem; }\
     h1 { font-size: 1.4rem; }\
+    input { font: inherit; padding: .5rem; width: 100%; box-sizing: border-box; }\
     button { font: inherit; padding: .6rem 1.2rem; border-radius: .5rem; border: 1px solid; cursor: pointer; }";
 
 /// Asks whether to sign in to `server`; `start` is the address that begins it.
@@ -49,8 +50,8 @@ pub fn failed(status: StatusCode, why: &str) -> Response {
     page(status, "Not signed in", &body, "no-referrer")
 }
 
-/// `title` and `body` are markup.
-fn page(status: StatusCode, title: &str, body: &str, referrer: &'static str) -> Response {
+/// A page; `title` and `body` are markup.
+pub fn page(status: StatusCode, title: &str, body: &str, referrer: &'static str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

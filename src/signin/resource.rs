@@ -19,10 +19,12 @@ pub async fn metadata(
 ) -> Result<Response, Problem> {
     let resource = sign_in.resources.resource(uri.path(), &headers).ok_or_else(Problem::not_found)?;
     let users = sign_in.keys.users();
+    let own = users.own().map(|_| sign_in.resources.base(&headers));
+    let servers: Vec<&str> = own.as_deref().into_iter().chain(users.issuers()).collect();
     let mut document = json!({
         "resource": resource,
         "resource_name": sign_in.config.document.name,
-        "authorization_servers": users.issuers().collect::<Vec<_>>(),
+        "authorization_servers": servers,
         "bearer_methods_supported": ["header"],
     });
     let scopes = users.scopes();

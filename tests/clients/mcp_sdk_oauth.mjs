@@ -36,8 +36,11 @@ async function signIn(address) {
     };
     let answer = await ask();
     if (answer.status === 200) {
-      const login = (await answer.text()).includes('name="login"');
-      answer = await ask(login ? { prompt: "login", login: user, password: "any" } : { prompt: "consent" });
+      const page = await answer.text();
+      const request = /name="request" value="([^"]*)"/.exec(page)?.[1]; // the gateway's own page
+      if (request) next = new URL("authorize", next).toString();
+      const login = page.includes('name="login"');
+      answer = await ask(request ? { request, key: user } : login ? { prompt: "login", login: user, password: "any" } : { prompt: "consent" });
     }
     next = new URL(answer.headers.get("location"), next).toString();
   }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The official Python SDK as a client that knows nothing but the address of an MCP endpoint: it is led to an
-authorization server, registers itself, signs in as a user, and calls a tool for each line of its input.
+authorization server, registers itself, signs in as a user (at the gateway's own page: with an API key), and calls a tool
+for each line of its input.
 
     mcp_sdk_oauth.py URL TOOL ARGUMENTS USER
 
@@ -8,6 +9,7 @@ For each call it prints what it got as JSON, with the number of sign-ins and of 
 """
 import asyncio
 import json
+import re
 import sys
 from http.cookiejar import CookieJar
 from urllib.parse import parse_qs, urljoin, urlparse
@@ -56,7 +58,11 @@ class Person:
                     self.result = AuthorizationCodeResult(code=query["code"], state=query.get("state"), iss=query.get("iss"))
                     return
                 answer = await browser.get(url)
-                if answer.status_code == 200:
+                if answer.status_code == 200 and 'name="key"' in answer.text:  # the gateway's own page
+                    form = {"request": re.search('name="request" value="([^"]*)"', answer.text)[1], "key": self.user}
+                    url = urljoin(url, "authorize")
+                    answer = await browser.post(url, data=form)
+                elif answer.status_code == 200:
                     login = 'name="login"' in answer.text
                     form = {"prompt": "login", "login": self.user, "password": "any"} if login else {"prompt": "consent"}
                     answer = await browser.post(url, data=form)

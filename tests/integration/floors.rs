@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("http", 4),
     ("catalog", 3),
     ("issuer", 3),
+    ("authorization_server", 3),
     ("upstream", 2),
     ("config", 1),
     ("memory_budget", 1),

@@ -60,6 +60,7 @@ mod odd_schemas;
 mod odd_servers;
 mod open_webui;
 mod openai_form;
+mod own_sign_in;
 mod own_tools;
 mod rates;
 mod readme;

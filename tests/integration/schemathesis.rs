@@ -50,3 +50,27 @@ async fn what_is_served_is_what_the_documents_say_and_only_tools_fail() {
     }
     gateway.ready(&["time", "everything", "memory"]).await;
 }
+
+/// The endpoints of the gateway's own authorization server, which no document of the gateway describes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_endpoints_of_sign_in_answer_as_they_say_whatever_comes() {
+    let Some(schemathesis) = provisioned::schemathesis() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({ "mcpServers": {}, "signIn": { "apiKeys": true } });
+    let gateway = Gateway::with(config).flag("--api-key", "k3y").start().await;
+    let mut command = Command::new(&schemathesis);
+    command
+        .arg("run")
+        .arg(provisioned::root().join("tests/openapi/sign_in.json"))
+        .args(["--url", &format!("http://{}", gateway.address)])
+        .args(["--checks", "all", "--exclude-checks", "positive_data_acceptance,negative_data_rejection"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"])
+        .args(["--warnings", "off", "--continue-on-failure", "--request-timeout", "20", "--no-color"])
+        .current_dir(folder.path())
+        .kill_on_drop(true);
+    let run = tokio::time::timeout(Duration::from_secs(120), command.output()).await;
+    let output = run.expect("it is done within two minutes").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("No issues found"), "{said}");
+}

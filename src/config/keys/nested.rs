@@ -76,11 +76,24 @@ const fn with_rights<const OWN: usize, const ALL: usize>(own: [ConfigKey; OWN]) 
 }
 
 /// `signIn`.
-pub const SIGN_IN: &[ConfigKey] = &[at_once(
-    "issuers",
-    List(&Object(ISSUER, &["issuer"])),
-    "Authorization servers whose access tokens open the gateway to their users",
-)];
+pub const SIGN_IN: &[ConfigKey] = &[
+    at_once(
+        "issuers",
+        List(&Object(ISSUER, &["issuer"])),
+        "Authorization servers whose access tokens open the gateway to their users",
+    ),
+    at_once(
+        "apiKeys",
+        Switch,
+        "The gateway is an authorization server itself, where people type in an API key",
+    ),
+    at_once(
+        "tokenLifetime",
+        Seconds,
+        "How long access tokens of the gateway last, at most a day; clients renew them",
+    )
+    .or(|| defaults::TOKEN_LIFETIME.as_secs().into()),
+];
 
 /// One of `issuers`.
 pub const ISSUER: &[ConfigKey] = &[

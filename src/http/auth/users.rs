@@ -8,6 +8,7 @@ use papaya::HashMap;
 use super::error::KeysError;
 use super::scopes::Scopes;
 use super::user_entries::{UserEntries, UserRefusal};
+use crate::authorization_server::SignInServer;
 use crate::catalog::{Caller, User};
 use crate::config::IssuerConfig;
 use crate::issuer::{
@@ -25,8 +26,19 @@ const TOKEN_LENGTH: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Users {
     issuers: Vec<IssuerUsers>,
+    /// The gateway's own authorization server, whose users are API keys.
+    own: Option<Arc<SignInServer>>,
     /// By the digest of a token. A token is checked once, and again when it ends.
-    known: HashMap<[u8; 32], (Caller, SystemTime)>,
+    known: HashMap<[u8; 32], KnownToken>,
+}
+
+/// A token that was good when it was checked.
+#[derive(Debug)]
+struct KnownToken {
+    caller: Caller,
+    until: SystemTime,
+    /// The revocations of the gateway's own server until then.
+    revocations: u64,
 }
 
 #[derive(Debug)]
@@ -59,18 +71,25 @@ impl Users {
                 entries,
             })
         });
-        Ok(Self { issuers: issuers.collect::<Result<_, _>>()?, known: HashMap::new() })
+        Ok(Self { issuers: issuers.collect::<Result<_, _>>()?, own: None, known: HashMap::new() })
     }
 
-    /// Has the issuers asked over the connections of `registry`.
-    pub fn connect(&mut self, registry: &IssuerRegistry) {
+    /// Has the issuers asked over the connections of `registry`, and takes the tokens of `own`.
+    pub fn connect(&mut self, registry: &IssuerRegistry, own: Option<Arc<SignInServer>>) {
+        self.own = own;
         for users in &mut self.issuers {
             users.issuer = Some(registry.issuer(&users.entries.issuer));
         }
     }
 
+    /// Whether there is nowhere to sign in.
     pub fn is_empty(&self) -> bool {
-        self.issuers.is_empty()
+        self.issuers.is_empty() && self.own.is_none()
+    }
+
+    /// The gateway's own authorization server.
+    pub fn own(&self) -> Option<&Arc<SignInServer>> {
+        self.own.as_ref()
     }
 
     /// The addresses of all issuers.
@@ -86,21 +105,29 @@ impl Users {
         scopes
     }
 
-    /// The bearer of `token`, whose digest is `digest`.
+    /// The bearer of `token`, whose digest is `digest` and which is not remembered.
     ///
     /// # Errors
     ///
     /// Why it is refused.
     pub async fn caller(&self, digest: [u8; 32], token: &[u8]) -> Result<Caller, UserRefusal> {
-        if let Some((caller, until)) = self.known.pin().get(&digest)
-            && SystemTime::now() < *until
-        {
-            return Ok(caller.clone());
-        }
         let (users, token) = self.accepted(token).await.map_err(UserRefusal::Token)?;
         let caller = users.entries.admit(token.claims, None)?;
-        self.remember(digest, caller.clone(), token.until.min(SystemTime::now() + TRUSTED_FOR));
+        let until = token.until.min(SystemTime::now() + TRUSTED_FOR);
+        self.remember(digest, caller.clone(), until, self.revocations());
         Ok(caller)
+    }
+
+    /// The bearer of a token with this digest, if it was checked and has not ended since.
+    pub fn remembered(&self, digest: &[u8; 32]) -> Option<Caller> {
+        let known = self.known.pin();
+        let token = known.get(digest)?;
+        let is_good = SystemTime::now() < token.until && token.revocations == self.revocations();
+        is_good.then(|| token.caller.clone())
+    }
+
+    fn revocations(&self) -> u64 {
+        self.own.as_ref().map_or(0, |own| own.revocations())
     }
 
     /// `before`, a user under an earlier configuration, with its rights under this one.
@@ -132,16 +159,16 @@ impl Users {
         Err(refusal)
     }
 
-    fn remember(&self, digest: [u8; 32], caller: Caller, until: SystemTime) {
+    pub fn remember(&self, digest: [u8; 32], caller: Caller, until: SystemTime, revocations: u64) {
         let known = self.known.pin();
         if known.len() >= REMEMBERED {
             let now = SystemTime::now();
-            known.retain(|_, (_, until)| now < *until);
+            known.retain(|_, token| now < token.until);
             if known.len() >= REMEMBERED {
                 known.clear();
             }
         }
-        known.insert(digest, (caller, until));
+        known.insert(digest, KnownToken { caller, until, revocations });
     }
 }
 

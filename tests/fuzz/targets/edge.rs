@@ -1,7 +1,8 @@
 //! Any bytes on a connection of a whole gateway: its accept loop, Host and Origin rules, keys, bodies and routes, REST
 //! and MCP, with the built-in server behind them.
 //!
-//! The first byte chooses between a gateway without keys (rules for Host) and one with keys (and scopes). A panic of
+//! The first byte chooses between a gateway without keys (rules for Host) and one with keys (and scopes), at whose page
+//! they can be typed in. A panic of
 //! any thread ends the run.
 
 #![no_main]
@@ -18,7 +19,8 @@ use mcpo::systemd::InheritedSocket;
 use mcpo::telemetry::LogOutput;
 use serde_json::{Value, json};
 
-static GATEWAYS: LazyLock<[SocketAddr; 2]> = LazyLock::new(|| [start(json!({})), start(keys())]);
+static GATEWAYS: LazyLock<[SocketAddr; 2]> =
+    LazyLock::new(|| [start(json!({}), json!({})), start(keys(), json!({ "apiKeys": true }))]);
 
 fn keys() -> Value {
     json!({
@@ -28,10 +30,14 @@ fn keys() -> Value {
     })
 }
 
-fn start(keys: Value) -> SocketAddr {
+fn start(keys: Value, sign_in: Value) -> SocketAddr {
     let folder = tempfile::tempdir().expect("a folder for the configuration can be made");
     let file = folder.path().join("config.json");
-    let text = json!({ "mcpServers": { "gateway": { "builtin": "gateway" } }, "apiKeys": keys, "stateDir": "" });
+    let servers = json!({ "gateway": { "builtin": "gateway" } });
+    let mut text = json!({ "mcpServers": servers, "apiKeys": keys, "stateDir": "" });
+    if sign_in != json!({}) {
+        text["signIn"] = sign_in;
+    }
     std::fs::write(&file, text.to_string()).expect("the configuration can be written");
     let sources = Sources { files: vec![file], ..Sources::default() };
     let loaded = config::load(&sources).expect("the configuration is good");

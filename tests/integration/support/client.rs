@@ -76,6 +76,12 @@ impl Ask {
         self.header("Content-Type", "application/json").body(body.to_string())
     }
 
+    /// With a form of HTML.
+    pub fn form(self, pairs: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.header("Content-Type", "application/x-www-form-urlencoded").body(body)
+    }
+
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self

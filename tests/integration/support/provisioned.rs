@@ -1,7 +1,7 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `schemathesis`, `playwright`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `mcp-remote`, `schemathesis`, `playwright`.
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,11 @@ pub fn python() -> Option<PathBuf> {
 pub fn authorization() -> Option<PathBuf> {
     file("authorization", "authorization/node_modules/oidc-provider/package.json")?;
     python()
+}
+
+/// The script of `mcp-remote`, for [`newer_node`].
+pub fn mcp_remote() -> Option<PathBuf> {
+    file("mcp-remote", "mcp-remote/node_modules/mcp-remote/dist/proxy.js")
 }
 
 /// The interpreter that has the Python SDK 1.x.

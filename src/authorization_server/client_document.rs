@@ -1,0 +1,187 @@
+//! Clients whose id is the address of a document that describes them (OAuth Client ID Metadata Documents).
+//!
+//! A stranger chooses the address. So it must be https and public, redirects are not followed, the document is small and
+//! must come soon, few are read at one time, and what was read is remembered for a while, refusals too.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use url::{Host, Url};
+
+use super::client::OAuthClient;
+use crate::protocol::media_type::{self, JSON};
+use crate::sync::lock;
+use crate::upstream::HttpClients;
+use crate::upstream::error::chain;
+use crate::upstream::http_client::resolver::AddressScope;
+
+/// The longest document, in bytes.
+const LONGEST: usize = 5 * 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Documents that are read at one time.
+const AT_ONCE: usize = 8;
+/// Documents that are remembered, and how long: one that was good, and one that was not.
+const REMEMBERED: usize = 256;
+const GOOD_FOR: Duration = Duration::from_secs(600);
+const BAD_FOR: Duration = Duration::from_secs(10);
+/// The longest address, in bytes.
+const ADDRESS_LENGTH: usize = 512;
+
+/// Reads the documents of clients.
+#[derive(Debug)]
+pub struct ClientDocuments {
+    clients: Arc<HttpClients>,
+    /// [`AddressScope::Loopback`] in tests alone, then also without TLS.
+    scope: AddressScope,
+    known: Mutex<HashMap<String, (Option<OAuthClient>, Instant)>>,
+    reading: Semaphore,
+}
+
+#[derive(Deserialize)]
+struct ClientDocument {
+    client_id: String,
+    client_name: Option<String>,
+    redirect_uris: Vec<String>,
+}
+
+impl ClientDocuments {
+    pub fn new(clients: Arc<HttpClients>, scope: AddressScope) -> Self {
+        Self { clients, scope, known: Mutex::default(), reading: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Whether `id` is the address of a document.
+    pub fn is_address(id: &str) -> bool {
+        id.starts_with("https://") || id.starts_with("http://")
+    }
+
+    /// The client that the document at `id` describes. The log says why there is none.
+    pub async fn client(&self, id: &str) -> Option<OAuthClient> {
+        let url = self.checked(id)?;
+        let now = Instant::now();
+        if let Some((known, until)) = lock(&self.known).get(id)
+            && now < *until
+        {
+            return known.clone();
+        }
+        let Ok(_turn) = self.reading.try_acquire() else {
+            tracing::warn!("the document of a client is not read, because {AT_ONCE} are being read already");
+            return None;
+        };
+        let late = |_| Err(format!("it did not come within {} s", PATIENCE.as_secs()));
+        let read = tokio::time::timeout(PATIENCE, self.read(&url)).await.unwrap_or_else(late);
+        let found = read.and_then(|document| described(id, &url, document));
+        if let Err(why) = &found {
+            let host = url.host_str().unwrap_or_default();
+            tracing::warn!("the document of a client at {host} cannot be used: {why}");
+        }
+        let found = found.ok();
+        let until = now + if found.is_some() { GOOD_FOR } else { BAD_FOR };
+        let mut known = lock(&self.known);
+        if known.len() >= REMEMBERED {
+            known.retain(|_, (_, until)| now < *until);
+        }
+        if known.len() < REMEMBERED {
+            known.insert(id.to_owned(), (found.clone(), until));
+        }
+        found
+    }
+
+    /// The address, if it may be asked. Readers of addresses differ, so it must be written as it is read.
+    fn checked(&self, id: &str) -> Option<Url> {
+        let url = Url::parse(id).ok().filter(|url| id.len() <= ADDRESS_LENGTH && url.as_str() == id)?;
+        let literal = match url.host()? {
+            Host::Ipv4(address) => Some(address.into()),
+            Host::Ipv6(address) => Some(address.into()),
+            Host::Domain(_) => None,
+        };
+        let is_plain = url.scheme() == "http" && self.scope == AddressScope::Loopback;
+        let is_good = (url.scheme() == "https" || is_plain)
+            && url.path() != "/"
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && literal.is_none_or(|address| self.scope.allows(address));
+        is_good.then_some(url)
+    }
+
+    async fn read(&self, url: &Url) -> Result<ClientDocument, String> {
+        let uri = Uri::try_from(url.as_str()).map_err(|error| error.to_string())?;
+        let client = self.clients.bounded(self.scope, &uri).await.map_err(|error| chain(&error))?;
+        let request = Request::builder().uri(uri).header(header::ACCEPT, JSON).body(Full::new(Bytes::new()));
+        let response = client.request(request.map_err(|error| error.to_string())?).await;
+        let response = response.map_err(|error| chain(&error))?;
+        if response.status() != http::StatusCode::OK {
+            return Err(format!("it answered {}", response.status()));
+        }
+        if !media_type::is(response.headers(), JSON) {
+            return Err(format!("it is not of the type {JSON}"));
+        }
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|_| format!("it is longer than {LONGEST} bytes, or was cut off"))?.to_bytes();
+        serde_json::from_slice(&body).map_err(|error| format!("it is not the JSON of a client: {error}"))
+    }
+}
+
+/// The client of a document. Its name is its own claim, so the host that vouches for it stands beside.
+fn described(id: &str, url: &Url, document: ClientDocument) -> Result<OAuthClient, String> {
+    if document.client_id != id {
+        return Err("its `client_id` is not its address".to_owned());
+    }
+    let mut client = OAuthClient::new(document.client_name.as_deref(), document.redirect_uris)
+        .map_err(|error| error.to_string())?;
+    client.name = format!("{} ({})", client.name, url.host_str().unwrap_or_default());
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_with_a_path_are_asked() {
+        let documents = ClientDocuments::new(Arc::default(), AddressScope::Public);
+        for id in ["https://a.test/c.json", "https://a.test:8443/x/y?z=1", "https://203.0.113.1/c"] {
+            assert!(documents.checked(id).is_some(), "{id}");
+        }
+        for id in [
+            "http://a.test/c",
+            "https://a.test",
+            "https://a.test/",
+            "https://a.test/c#x",
+            "https://u@a.test/c",
+            "https://a.test/x/../c",
+            "https://127.0.0.1/c",
+            "https://[::1]/c",
+            "https://10.0.0.1/c",
+            "https://169.254.169.254/c",
+            "https://[::ffff:10.0.0.1]/c",
+            "https://2130706433/c",
+            "https:a.test/c",
+            "file:///c",
+            "HTTPS://a.test/c",
+        ] {
+            assert!(documents.checked(id).is_none(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_document_speaks_for_its_own_address_alone() {
+        let url = Url::parse("https://a.test/c").unwrap();
+        let document = |client_id: &str| ClientDocument {
+            client_id: client_id.to_owned(),
+            client_name: Some("Client".to_owned()),
+            redirect_uris: vec!["https://a.test/cb".to_owned()],
+        };
+        assert_eq!(
+            described(url.as_str(), &url, document("https://a.test/c")).unwrap().name,
+            "Client (a.test)"
+        );
+        assert!(described(url.as_str(), &url, document("https://b.test/c")).is_err());
+    }
+}

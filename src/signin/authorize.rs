@@ -1,0 +1,169 @@
+//! `/oauth/authorize`: a client leads a person's browser here, and the person lets it in with an API key.
+//!
+//! **Threats.** The page is the one place where people type keys, and anybody may register a client. So the browser is
+//! led to an address only after a person has answered, and only to one that the client has registered; the form is bound to
+//! its request and to the browser that asked for it (a cookie that no other site's form brings along); no page may frame it;
+//! and wrong keys are slowed down.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Extension, RawQuery, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use url::Url;
+
+use super::SignIn;
+use super::form::cookie_of;
+use super::key_page::{self, KeyQuestion};
+use crate::authorization_server::{
+    Guess, PENDING_FOR, Parameters, RequestFault, ServerPaths, SignInRequest, SignInServer, host_of,
+};
+use crate::http::answer::whole_seconds;
+use crate::http::{Peer, Problem};
+use crate::json::{clip, hex};
+use crate::protocol::media_type::FORM;
+use crate::seal::SealError;
+
+/// The cookies of open pages: each request has one of its own, so that two pages do not disturb each other.
+const COOKIE: &str = "mcpo-authorize-";
+
+/// `GET /oauth/authorize`: the page.
+pub async fn ask(
+    State(sign_in): State<Arc<SignIn>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let server = sign_in.own_server()?;
+    let issuer = sign_in.resources.base(&headers);
+    let request = match sign_in.requested(server, &query.unwrap_or_default(), &issuer, &headers).await {
+        Ok(request) => request,
+        Err(RequestFault::Untrusted(why)) => return Ok(key_page::refused(why, None)),
+        Err(RequestFault::Client { why, back }) => {
+            return Ok(key_page::refused(why, Some((host_of(&back).as_str(), back.as_str()))));
+        }
+    };
+    let (form, secret) = server.pend(request.clone()).map_err(unsealed)?;
+    let mut response = sign_in.question(&request, &form, &issuer, None);
+    response.headers_mut().append(header::SET_COOKIE, cookie(&issuer, &secret));
+    Ok(response)
+}
+
+/// `POST /oauth/authorize`: the person's answer.
+pub async fn answer(
+    State(sign_in): State<Arc<SignIn>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let server = sign_in.own_server()?;
+    let (head, body) = sign_in.forms.read(request, FORM).await?;
+    let form = Parameters::read(&body).unwrap_or_default();
+    let (sealed, key) = (form.get("request").unwrap_or_default(), form.get("key").unwrap_or_default());
+    let Some(pending) = server.pending(sealed) else {
+        let why = "the page was open for more than ten minutes, or is not one of this gateway; begin again in the program";
+        return Ok(key_page::refused(why, None));
+    };
+    let cookie = cookie_of(&head.headers, &cookie_name(&pending.secret)).unwrap_or_default();
+    if !bool::from(cookie.as_bytes().ct_eq(pending.secret.as_bytes())) || is_foreign(&head.headers) {
+        let why = "the answer does not come from the browser that the page was made for; allow cookies for it, and \
+                   begin again in the program";
+        return Ok(key_page::refused(why, None));
+    }
+    let (issuer, request) = (sign_in.resources.base(&head.headers), &pending.request);
+    let client = clip(&request.client_name, 64);
+    let found = server.guesses.guess(peer, Instant::now(), || sign_in.keys.key_of_value(key));
+    let refusal = match found {
+        Guess::Right(key) => {
+            let code = server.code(request, key).map_err(unsealed)?;
+            return led_to(&request.answered(&issuer, &code));
+        }
+        Guess::Wrong => {
+            tracing::warn!(%peer, "a wrong API key was typed in for the client `{client}`, from {peer}");
+            (StatusCode::FORBIDDEN, "wrong_key", "This is not an API key of the gateway.".to_owned())
+        }
+        Guess::TooMany(wait) => {
+            tracing::warn!(%peer, "an API key was typed in too soon after wrong ones, and not looked at; from {peer}");
+            let seconds = whole_seconds(wait);
+            let why = format!("There were too many wrong keys from your address. Try again in {seconds} s.");
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", why)
+        }
+    };
+    let (status, code, why) = refusal;
+    Ok(sign_in.question(request, sealed, &issuer, Some((status, code, why.as_str()))))
+}
+
+impl SignIn {
+    /// What a client asks for in `query`.
+    async fn requested(
+        &self,
+        server: &SignInServer,
+        query: &str,
+        issuer: &str,
+        headers: &HeaderMap,
+    ) -> Result<SignInRequest, RequestFault> {
+        let parameters = Parameters::read(query.as_bytes());
+        let parameters =
+            parameters.ok_or(RequestFault::Untrusted("a parameter of the request stands twice"))?;
+        let id = parameters.get("client_id").unwrap_or_default();
+        let client = server.client(id).await.ok_or(RequestFault::Untrusted(
+            "it is not known here: its registration has ended, or the document that describes it cannot be read",
+        ))?;
+        let is_own = |resource: &str| self.resources.is_own(resource, headers);
+        SignInRequest::new(&parameters, id, &client, issuer, is_own)
+    }
+
+    fn question(
+        &self,
+        request: &SignInRequest,
+        form: &str,
+        issuer: &str,
+        refusal: Option<(StatusCode, &'static str, &str)>,
+    ) -> Response {
+        let question = KeyQuestion {
+            gateway: &self.config.document.name,
+            client: &request.client_name,
+            host: &host_of(&request.redirect_uri),
+            form,
+            declined: &request.declined(issuer),
+        };
+        key_page::question(&question, refusal)
+    }
+}
+
+/// Whether a browser says that another site sends the form.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+fn led_to(address: &str) -> Result<Response, Problem> {
+    let location = HeaderValue::from_str(address).map_err(|_| Problem::not_found())?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+fn cookie_name(secret: &str) -> String {
+    format!("{COOKIE}{}", &hex(&Sha256::digest(secret))[..16])
+}
+
+/// For this page alone: it comes along from no other site, and no script sees it.
+fn cookie(issuer: &str, secret: &str) -> HeaderValue {
+    let url = Url::parse(issuer).ok();
+    let path = url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default();
+    let secure = if url.as_ref().is_some_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
+    let (name, authorize) = (cookie_name(secret), ServerPaths::AUTHORIZE);
+    let text = format!(
+        "{name}={secret}; Path={path}{authorize}; Max-Age={PENDING_FOR}; HttpOnly; SameSite=Strict{secure}"
+    );
+    HeaderValue::from_str(&text).expect("a cookie is printable ASCII, as a URL's path is")
+}
+
+fn unsealed(error: SealError) -> Problem {
+    tracing::error!("a sign-in cannot go on: {error}");
+    Problem::internal()
+}
