@@ -10,6 +10,7 @@
 //! | `GET /.well-known/oauth-authorization-server`, `openid-configuration` | the gateway's own authorization server ([`server`]) |
 //! | `GET /oauth/authorize` | its page, which asks for an API key ([`authorize`]) |
 //! | `POST /oauth/authorize` | the answer of a person |
+//! | `POST`, `DELETE /oauth/page` | signs a browser in at the status page and Swagger UI, and out ([`page_cookie`]) |
 //! | `POST /oauth/register`, `/oauth/token`, `/oauth/revoke` | for clients ([`server`]) |
 //!
 //! Addresses are made from `publicUrl` alone, never from a request's Host: a code that was sent to another address would open the
@@ -19,8 +20,10 @@ pub mod authorize;
 mod form;
 mod key_page;
 mod page;
+pub mod page_cookie;
 pub mod resource;
 pub mod server;
+mod typed_key;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::{method_not_allowed, redirect};
 use crate::http::auth::BASIC;
+use crate::http::page::cookie_of;
 use crate::http::protected_resource::ProtectedResources;
 use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
 use crate::protocol::media_type::{self, JSON};
@@ -44,7 +48,7 @@ use crate::upstream::oauth::sign_in::{
 };
 use crate::upstream::oauth::{CALLBACK, OAuthError};
 use crate::upstream::{Authorizer, OAuth, Upstream};
-use form::{FormReader, cookie_of};
+use form::FormReader;
 
 /// Says that the browser was led to the gateway's own address already.
 const HERE: &str = "here";

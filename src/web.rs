@@ -8,7 +8,8 @@
 //! | `GET /servers/lobechat.json`, `/servers/{server}/lobechat.json` | plugin manifests for LobeChat ([`manifest`]) |
 //!
 //! The page fetches its data like any client: `GET /servers` again and again with the last entity tag, and
-//! `POST /{server}/{tool}` to try a tool, with the key that was typed into it. Links are relative to the page, so
+//! `POST /{server}/{tool}` to try a tool, with the key that was typed into it. With `signIn.apiKeys` a cookie opens what it
+//! reads, and calls still need the key. Links are relative to the page, so
 //! that a path prefix, a root path or a proxy changes nothing.
 
 mod files;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::redirect;
 use crate::http::{Keys, Problem, until_taken};
+use files::PageAccess;
 
 /// The pages for people under one configuration.
 #[derive(Debug)]
@@ -45,7 +47,12 @@ impl Web {
 
 /// `GET /`
 pub async fn page(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
-    files::page(!web.keys.is_open(), &headers)
+    let access = match (web.keys.is_open(), web.keys.users().own()) {
+        (true, _) => PageAccess::Open,
+        (false, None) => PageAccess::Key,
+        (false, Some(_)) => PageAccess::SignIn,
+    };
+    files::page(access, &headers)
 }
 
 /// Leads from the path prefix without its slash to the page.

@@ -39,7 +39,7 @@ use crate::mcp::{self, Mcp};
 use crate::metrics::HttpMetrics;
 use crate::openai::{self, OpenAi};
 use crate::rest::{self, Rest, pages, servers};
-use crate::signin::{self, SignIn, authorize, server};
+use crate::signin::{self, SignIn, authorize, page_cookie, server};
 use crate::web::{self, Web};
 
 /// The handlers under one configuration, and the state of their middleware.
@@ -211,6 +211,10 @@ impl Rooms {
             .route(
                 ServerPaths::AUTHORIZE,
                 get(authorize::ask).post(authorize::answer).fallback(signin::not_allowed),
+            )
+            .route(
+                ServerPaths::PAGE,
+                post(page_cookie::open).delete(page_cookie::close).fallback(page_cookie::not_allowed),
             )
             .route(ServerPaths::REGISTER, to_clients(post(server::register)))
             .route(ServerPaths::TOKEN, to_clients(post(server::token)))

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::token::LEEWAY;
 use crate::config::LONGEST_TOKEN_LIFETIME;
 use crate::file;
 use crate::sync::lock;
@@ -231,7 +232,7 @@ impl Grants {
         let of_crowded = self.grants.iter().filter(|(_, grant)| grant.key == crowded);
         let id = of_crowded.min_by_key(|(_, grant)| grant.renewed)?.0.clone();
         // Its access token is short, but ends with it.
-        self.revoked.insert(id.clone(), now + LONGEST_TOKEN_LIFETIME);
+        self.revoked.insert(id.clone(), now + LONGEST_TOKEN_LIFETIME + LEEWAY);
         self.grants.remove(&id)
     }
 }

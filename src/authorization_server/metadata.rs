@@ -11,6 +11,7 @@ impl ServerPaths {
     pub const TOKEN: &str = "/oauth/token";
     pub const REGISTER: &str = "/oauth/register";
     pub const REVOKE: &str = "/oauth/revoke";
+    pub const PAGE: &str = "/oauth/page";
     pub const KEYS: &str = "/oauth/keys";
     pub const METADATA: &str = "/.well-known/oauth-authorization-server";
     pub const OPENID: &str = "/.well-known/openid-configuration";

@@ -18,11 +18,12 @@ use super::error::GrantError;
 use super::grants::{Begun, GrantStore, Rotation};
 use super::holder::{KeyIdentity, TokenHolder, check_resource, digest};
 use super::key_guesses::KeyGuesses;
+use super::page_session::{PAGE_FOR, PageSession};
 use super::parameters::Parameters;
 use super::request::{PENDING_FOR, PendingPage, SignInRequest};
 use super::sealing::{now, opened, sealed};
 use super::token::{
-    ACCESS_PREFIX, AcceptedAccess, AccessEnd, AccessToken, REFRESH_PREFIX, RefreshToken, TokenAnswer,
+    ACCESS_PREFIX, AcceptedAccess, AccessEnd, AccessToken, LEEWAY, REFRESH_PREFIX, RefreshToken, TokenAnswer,
 };
 use crate::config::LONGEST_TOKEN_LIFETIME;
 use crate::json::hex;
@@ -37,6 +38,7 @@ pub struct SignInServer {
     codes: Sealer,
     access: Sealer,
     refresh: Sealer,
+    pages: Sealer,
     grants: GrantStore,
     /// How long an access token lasts, in seconds.
     lifetime: AtomicU64,
@@ -54,6 +56,7 @@ impl SignInServer {
             codes: secrets.sealer("oauth code"),
             access: secrets.sealer("oauth access token"),
             refresh: secrets.sealer("oauth refresh token"),
+            pages: secrets.sealer("page cookie"),
             grants: GrantStore::open(state_dir, now()).await,
             lifetime: AtomicU64::new(0),
             guesses: KeyGuesses::default(),
@@ -235,7 +238,7 @@ impl SignInServer {
     /// New tokens of the sign-in.
     fn tokens(&self, holder: TokenHolder, generation: u64) -> Result<TokenAnswer, GrantError> {
         let (expires_in, scope) = (self.lifetime(), holder.scope.clone());
-        let access = AccessToken { holder: holder.clone(), until: now() + expires_in };
+        let access = AccessToken { holder: holder.clone(), until: now() + expires_in + LEEWAY };
         Ok(TokenAnswer {
             access_token: sealed(&self.access, ACCESS_PREFIX, &access)?,
             token_type: "Bearer",
@@ -243,6 +246,17 @@ impl SignInServer {
             refresh_token: sealed(&self.refresh, REFRESH_PREFIX, &RefreshToken { holder, generation })?,
             scope,
         })
+    }
+
+    /// The cookie of a browser in which `key` was typed in; it opens the pages and what they show.
+    pub fn page_cookie(&self, key: KeyIdentity) -> Result<String, SealError> {
+        sealed(&self.pages, "", &PageSession { key, until: now() + PAGE_FOR })
+    }
+
+    /// The API key behind the cookie of a page.
+    pub fn key_of_page(&self, cookie: &str) -> Option<KeyIdentity> {
+        let session: PageSession = opened(&self.pages, "", cookie)?;
+        (now() < session.until).then_some(session.key)
     }
 
     /// Ends the sign-in of a token, at the wish of its bearer (RFC 7009). Any other text is ignored.
@@ -262,7 +276,7 @@ impl SignInServer {
     /// Ends a sign-in with all of its tokens.
     async fn end(&self, grant: &str) {
         // An access token of just now may last so long.
-        self.grants.revoke(grant, now() + self.lifetime().max(LONGEST_TOKEN_LIFETIME)).await;
+        self.grants.revoke(grant, now() + LONGEST_TOKEN_LIFETIME + LEEWAY).await;
     }
 
     /// What the access token `token` stands for. `None` for any other text.

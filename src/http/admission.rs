@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, header};
 
 use super::auth::{Access, Keys};
 use super::layers::under_key;
@@ -12,16 +13,21 @@ use crate::metrics::HttpMetrics;
 
 /// Refuses a request without the key that `access` asks for, before its body is read.
 ///
+/// It is for what people read: the cookie of a page counts here.
 /// The handler finds the [`Caller`](crate::catalog::Caller) as an extension.
 pub async fn admit(
     State((keys, access)): State<(Arc<Keys>, Access)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match keys.admit(request.headers(), access).await {
-        Ok(caller) => {
+    match keys.admit_reader(request.headers(), access).await {
+        Ok((caller, by_cookie)) => {
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let mut answer = next.run(request).await;
+            if by_cookie {
+                answer.headers_mut().append(header::VARY, HeaderValue::from_static("Cookie"));
+            }
+            answer
         }
         Err(refusal) => refusal.into_response(),
     }

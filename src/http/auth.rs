@@ -32,6 +32,7 @@ use crate::shares::Principal;
 use credentials::Credentials;
 pub use error::KeysError;
 use open_webui::OpenWebUiUsers;
+pub use own_tokens::SEC_FETCH_SITE;
 use scopes::Scopes;
 use user_entries::UserRefusal;
 pub use users::Users;

@@ -107,7 +107,7 @@ pub async fn initializer(
     headers: HeaderMap,
 ) -> Response {
     let is_prefixed = rest.paths.prefix.within_root(whole.path()).len() > uri.path().len();
-    let caller = rest.keys.admit(&headers, Access::Document).await.ok();
+    let caller = rest.keys.admit_reader(&headers, Access::Document).await.ok().map(|(caller, _)| caller);
     let documents = rest.documents_of(caller.as_ref(), is_prefixed);
     let links: Vec<DocumentLink<'_>> =
         documents.iter().map(|(name, url)| DocumentLink { name, url }).collect();
@@ -167,8 +167,8 @@ impl Rest {
     /// Refuses a caller that may see documents, but not this server. A caller that may see none gets the empty page,
     /// and does not learn from it whether the server exists.
     async fn check_visible(&self, headers: &HeaderMap, server: &str) -> Result<(), Problem> {
-        match self.keys.admit(headers, Access::Document).await {
-            Ok(caller) => self.visible_server(&caller, server).map(drop),
+        match self.keys.admit_reader(headers, Access::Document).await {
+            Ok((caller, _)) => self.visible_server(&caller, server).map(drop),
             Err(_) => Ok(()),
         }
     }

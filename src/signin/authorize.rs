@@ -6,22 +6,21 @@
 //! and wrong keys are slowed down.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use url::Url;
 
 use super::SignIn;
-use super::form::cookie_of;
 use super::key_page::{self, KeyQuestion};
+use super::page_cookie::{cookie, is_foreign};
+use super::typed_key::KeyRefusal;
 use crate::authorization_server::{
-    Guess, PENDING_FOR, Parameters, RequestFault, ServerPaths, SignInRequest, SignInServer, host_of,
+    PENDING_FOR, Parameters, RequestFault, ServerPaths, SignInRequest, SignInServer, host_of,
 };
-use crate::http::answer::whole_seconds;
+use crate::http::page::cookie_of;
 use crate::http::{Peer, Problem};
 use crate::json::{clip, hex};
 use crate::protocol::media_type::FORM;
@@ -47,7 +46,10 @@ pub async fn ask(
     };
     let (form, secret) = server.pend(request.clone()).map_err(unsealed)?;
     let mut response = sign_in.question(&request, &form, &issuer, None);
-    response.headers_mut().append(header::SET_COOKIE, cookie(&issuer, &secret));
+    response.headers_mut().append(
+        header::SET_COOKIE,
+        cookie(&issuer, &cookie_name(&secret), &secret, ServerPaths::AUTHORIZE, PENDING_FOR),
+    );
     Ok(response)
 }
 
@@ -73,25 +75,15 @@ pub async fn answer(
     }
     let (issuer, request) = (sign_in.resources.base(&head.headers), &pending.request);
     let client = clip(&request.client_name, 64);
-    let found = server.guesses.guess(peer, Instant::now(), || sign_in.keys.key_of_value(key));
-    let refusal = match found {
-        Guess::Right(key) => {
+    match sign_in.typed_key(server, peer, key, &format!("the client `{client}`")) {
+        Ok(key) => {
             let code = server.code(request, key).map_err(unsealed)?;
-            return led_to(&request.answered(&issuer, &code));
+            led_to(&request.answered(&issuer, &code))
         }
-        Guess::Wrong => {
-            tracing::warn!(%peer, "a wrong API key was typed in for the client `{client}`, from {peer}");
-            (StatusCode::FORBIDDEN, "wrong_key", "This is not an API key of the gateway.".to_owned())
+        Err(KeyRefusal { status, code, why }) => {
+            Ok(sign_in.question(request, sealed, &issuer, Some((status, code, why.as_str()))))
         }
-        Guess::TooMany(wait) => {
-            tracing::warn!(%peer, "an API key was typed in too soon after wrong ones, and not looked at; from {peer}");
-            let seconds = whole_seconds(wait);
-            let why = format!("There were too many wrong keys from your address. Try again in {seconds} s.");
-            (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses", why)
-        }
-    };
-    let (status, code, why) = refusal;
-    Ok(sign_in.question(request, sealed, &issuer, Some((status, code, why.as_str()))))
+    }
 }
 
 impl SignIn {
@@ -132,11 +124,6 @@ impl SignIn {
     }
 }
 
-/// Whether a browser says that another site sends the form.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
-}
-
 fn led_to(address: &str) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(address).map_err(|_| Problem::not_found())?;
     let headers = [
@@ -151,19 +138,7 @@ fn cookie_name(secret: &str) -> String {
     format!("{COOKIE}{}", &hex(&Sha256::digest(secret))[..16])
 }
 
-/// For this page alone: it comes along from no other site, and no script sees it.
-fn cookie(issuer: &str, secret: &str) -> HeaderValue {
-    let url = Url::parse(issuer).ok();
-    let path = url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default();
-    let secure = if url.as_ref().is_some_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
-    let (name, authorize) = (cookie_name(secret), ServerPaths::AUTHORIZE);
-    let text = format!(
-        "{name}={secret}; Path={path}{authorize}; Max-Age={PENDING_FOR}; HttpOnly; SameSite=Strict{secure}"
-    );
-    HeaderValue::from_str(&text).expect("a cookie is printable ASCII, as a URL's path is")
-}
-
-fn unsealed(error: SealError) -> Problem {
+pub(super) fn unsealed(error: SealError) -> Problem {
     tracing::error!("a sign-in cannot go on: {error}");
     Problem::internal()
 }

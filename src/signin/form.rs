@@ -1,9 +1,9 @@
-//! What browsers and clients of the authorization server send: small forms, and cookies.
+//! What browsers and clients of the authorization server send: small forms and JSON.
 
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 
 use crate::config::LimitsConfig;
 use crate::http::{BodyBudget, BodyError, Problem, read_body};
@@ -48,11 +48,4 @@ impl FormReader {
             error => Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", error.to_string()),
         })
     }
-}
-
-/// The value of the cookie `name`.
-pub fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
 }

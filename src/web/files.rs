@@ -23,11 +23,13 @@ const IMAGE: &str = "image/svg+xml";
 /// The attribute of the page for a gateway without keys; replaced when keys are configured.
 const NO_KEYS: &str = "data-keys=\"none\"";
 const KEYS: &str = "data-keys=\"required\"";
+/// The same where the browser can be signed in.
+const SIGN_IN: &str = "data-keys=\"sign-in\"";
 
-/// The page of a gateway without keys, and with keys.
-static PAGES: LazyLock<[PageFile; 2]> = LazyLock::new(|| {
+/// The page of a gateway without keys, with keys, and with sign-in.
+static PAGES: LazyLock<[PageFile; 3]> = LazyLock::new(|| {
     let text = include_str!("page/page.html");
-    [NO_KEYS, KEYS].map(|keys| PageFile::new(HTML, text.replace(NO_KEYS, keys)))
+    [NO_KEYS, KEYS, SIGN_IN].map(|keys| PageFile::new(HTML, text.replace(NO_KEYS, keys)))
 });
 
 static FILES: LazyLock<[(&str, PageFile); 9]> = LazyLock::new(|| {
@@ -45,9 +47,19 @@ static FILES: LazyLock<[(&str, PageFile); 9]> = LazyLock::new(|| {
     ]
 });
 
-/// The page. `keys`: it asks for one before it asks the gateway for anything.
-pub fn page(keys: bool, request: &HeaderMap) -> Response {
-    PAGES[usize::from(keys)].answer(&POLICY, request)
+/// How the page comes to its data.
+#[derive(Debug, Clone, Copy)]
+pub enum PageAccess {
+    Open,
+    /// It asks for a key before it asks the gateway for anything.
+    Key,
+    /// The browser may be signed in already.
+    SignIn,
+}
+
+/// The page.
+pub fn page(access: PageAccess, request: &HeaderMap) -> Response {
+    PAGES[access as usize].answer(&POLICY, request)
 }
 
 /// A file of the page; 404 for every other name.

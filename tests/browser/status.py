@@ -9,11 +9,13 @@
     status.py keyboard BASE_URL              from the address bar to an answered call without a mouse
     status.py sign-in BASE_URL --key KEY --limited KEY --name NAME
                                              from a server that waits for a sign-in to a call of it, by the page's button
+    status.py page-sign-in BASE_URL --key KEY
+                                             signed in for reading in other tabs and in Swagger UI, and out again
     status.py phone BASE_URL                 nothing wider than 360 pixels, and contrast as WCAG AA has it, light and dark
 
 `servers` wants the servers `time` (mcp-server-time), `broken` (ends with `no licence`), `hostile` (a tool named as markup,
 one with a quote), and `mortal` (scripted_server.py --unless FILE). `key` wants `time` and `hidden`, of which the limited key
-sees the first. `sign-in` wants the server `person`, and a limited key without the right `admin`. Exits 0 when all holds and the browser's console has no complaint, a violation of the
+sees the first. `sign-in` wants the server `person`, and a limited key without the right `admin`. `page-sign-in` wants a gateway with `signIn.apiKeys`, and the server `two`. Exits 0 when all holds and the browser's console has no complaint, a violation of the
 Content-Security-Policy among them; else 1, saying what was wrong.
 """
 
@@ -334,9 +336,39 @@ def phone(browser, options):
     return wrong
 
 
+def page_sign_in(browser, options):
+    wrong = []
+    browser.open(options.base + "/")
+    browser.wait_for("#key-form:not([hidden]) #key:focus")
+    browser.type("#key", options.key)
+    browser.press("Enter")
+    in_state(browser, "two", "Ready")
+    until(lambda: browser.run("return localStorage.length"), "the browser is signed in")
+    if browser.run("return document.cookie"):
+        wrong.append("a script sees the cookie")
+    if options.key in browser.run("return JSON.stringify(localStorage)"):
+        wrong.append("the key is kept for all tabs")
+    # As in another tab, which has a storage of its own.
+    browser.run("sessionStorage.clear()")
+    browser.open(options.base + "/")
+    in_state(browser, "two", "Ready")
+    browser.open(options.base + "/docs")
+    text_of(browser, "#swagger-ui", "/two/t")
+    browser.expected.append("/servers - Failed to load resource: the server responded with a status of 401")
+    browser.open(options.base + "/")
+    in_state(browser, "two", "Ready")
+    browser.click("#forget")
+    browser.wait_for("#key-form:not([hidden])")
+    browser.open(options.base + "/")
+    browser.wait_for("#key-form:not([hidden])")
+    asked = "return fetch('servers').then((answer) => answer.status)"
+    until(lambda: browser.run(asked) == 401, "the browser is signed out")
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "drift": drift, "keyboard": keyboard, "phone": phone}
+    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "page-sign-in": page_sign_in, "drift": drift, "keyboard": keyboard, "phone": phone}
     parser.add_argument("scene", choices=scenes)
     parser.add_argument("base", metavar="BASE_URL")
     parser.add_argument("--down", help="while this file exists, `mortal` cannot start")

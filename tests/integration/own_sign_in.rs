@@ -2,6 +2,7 @@
 
 mod attacks;
 mod clients;
+mod pages;
 mod person;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,6 @@
 //! The page for people: its files and their headers, what it is told and may be told, and the page itself in a browser.
 
-mod browser;
+pub mod browser;
 mod manifests;
 mod newcomer;
 

@@ -1,12 +1,41 @@
 //! Access tokens of the gateway's own authorization server: each is good for the API key that was typed in for it.
 
+use http::{HeaderMap, HeaderValue, header};
+
 use super::user_entries::UserRefusal;
-use super::{Keys, digest_of};
-use crate::authorization_server::{AccessEnd, KeyIdentity};
+use super::{Access, Keys, Refusal, digest_of};
+use crate::authorization_server::{AccessEnd, KeyIdentity, PAGE_COOKIE};
 use crate::catalog::Caller;
+use crate::http::page::cookie_of;
 use crate::issuer::TokenError;
 
+/// Says where the page is that has a browser send a request.
+pub const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
 impl Keys {
+    /// As [`Keys::admit`], for a request that reads a page or what a page shows: there the cookie of a browser counts, too,
+    /// when the request brings no credentials. Whether it did is told beside.
+    ///
+    /// The cookie comes along from no other site (`SameSite=Strict`); a browser that says where a request comes from is
+    /// held to it, since another port of this host is the same site.
+    pub async fn admit_reader(&self, headers: &HeaderMap, access: Access) -> Result<(Caller, bool), Refusal> {
+        match self.reader_by_cookie(headers) {
+            Some(caller) => Ok((caller, true)),
+            None => Ok((self.admit(headers, access).await?, false)),
+        }
+    }
+
+    fn reader_by_cookie(&self, headers: &HeaderMap) -> Option<Caller> {
+        let own = self.users.own()?;
+        let is_foreign = |site: &HeaderValue| site != "same-origin" && site != "none";
+        if headers.contains_key(header::AUTHORIZATION) || headers.get(SEC_FETCH_SITE).is_some_and(is_foreign)
+        {
+            return None;
+        }
+        let key = own.key_of_page(&cookie_of(headers, PAGE_COOKIE)?)?;
+        self.caller_of_key(&key).cloned()
+    }
+
     /// The caller with such a token, whose digest is `digest`; `None` for any other text.
     pub(super) fn caller_of_own(
         &self,

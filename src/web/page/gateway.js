@@ -1,9 +1,13 @@
 // What the page knows of the gateway: the list of servers, asked for again and again, and the tools of each.
 //
 // The key is kept for this tab only, and goes nowhere but into the Authorization header of requests to the
-// gateway that served the page. Nothing is cached, and remembered passwords are never sent along.
+// gateway that served the page. Nothing is cached, and remembered passwords are never sent along. Where the gateway signs
+// browsers in, it also gives a cookie for the key, which opens what the page reads, in other tabs, too, and no call. No
+// script sees that cookie; the browser only remembers until when it has one.
 
 const KEY = "mcpo-key";
+const SIGNED_IN = "mcpo-signed-in-until";
+const SIGNED_IN_FOR = 12 * 3600 * 1000;
 const PAUSE = 2000;
 const LONGEST_PAUSE = 10_000;
 const PATIENCE = 10_000;
@@ -21,7 +25,9 @@ let again = false;
 /** The newest list, as `GET /servers` has it. */
 export let listing = null;
 
-export const needsKey = document.documentElement.dataset.keys === "required";
+const access = document.documentElement.dataset.keys;
+export const needsKey = access !== "none";
+export const signsIn = access === "sign-in";
 
 export function key() {
   return sessionStorage.getItem(KEY);
@@ -31,19 +37,37 @@ export function key() {
 export function start(all) {
   listeners = all;
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && (key() || !needsKey)) refresh();
+    if (!document.hidden && (key() || !needsKey || isSignedIn())) refresh();
   });
-  if (needsKey && !key()) listeners.onKey("");
+  if (needsKey && !key() && !isSignedIn()) listeners.onKey("");
   else refresh();
 }
 
-export function useKey(text) {
+export async function useKey(text) {
   sessionStorage.setItem(KEY, text);
   forgetAll();
+  if (signsIn) await signIn(text);
   refresh();
 }
 
+function isSignedIn() {
+  return signsIn && Number(localStorage.getItem(SIGNED_IN)) > Date.now();
+}
+
+/** What goes wrong here the next question tells, too. */
+async function signIn(text) {
+  const until = Date.now() + SIGNED_IN_FOR;
+  const answer = await session("POST", { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key: text }) });
+  if (answer?.ok) localStorage.setItem(SIGNED_IN, String(until));
+}
+
+function session(method, options = {}) {
+  return fetch(new URL("oauth/page", here), { ...options, method, credentials: "same-origin", cache: "no-store", redirect: "error", keepalive: true }).catch(() => null);
+}
+
 export function forgetKey() {
+  if (isSignedIn()) session("DELETE");
+  localStorage.removeItem(SIGNED_IN);
   sessionStorage.removeItem(KEY);
   forgetAll();
   clearTimeout(timer);
@@ -97,6 +121,7 @@ async function once() {
   }
   if (response.status === 401 || response.status === 403) {
     sessionStorage.removeItem(KEY);
+    localStorage.removeItem(SIGNED_IN);
     forgetAll();
     listeners.onKey(asked ? `The gateway does not take this key: ${sentence(body)}.` : "");
     return false;
@@ -119,7 +144,7 @@ async function once() {
 function send(url, options = {}) {
   const headers = new Headers(options.headers);
   if (key()) headers.set("Authorization", `Bearer ${key()}`);
-  return fetch(url, { ...options, headers, credentials: "omit", cache: "no-store", redirect: "error" });
+  return fetch(url, { ...options, headers, credentials: isSignedIn() ? "same-origin" : "omit", cache: "no-store", redirect: "error" });
 }
 
 /** What an error's body says. */
@@ -151,6 +176,7 @@ export function tools(server) {
 
 /** Calls a tool as any client does. Gives the status, how long it took, the content's type, and its text. */
 export async function call(server, tool, args, signal) {
+  if (signsIn && !key()) throw new Error("A call needs the key in this tab: forget the key above, and type it in.");
   const began = performance.now();
   const response = await send(pageBase() + serverPath(server) + `/${segment(tool)}`, {
     method: "POST",

@@ -71,6 +71,10 @@ function tellChanges(servers) {
   if (changes.length) announce(changes.join(". "));
 }
 
+if (gateway.signsIn) {
+  setText(document.getElementById("key-help"), "This browser may then read for twelve hours. For calls, the key stays in this tab until you close it. It is sent to this gateway only.");
+}
+
 gateway.start({
   onListing(listing) {
     show(keyForm, false);
