@@ -77,4 +77,6 @@ pub use shares::Shares;
 pub use sign_in::{LONGEST_TOKEN_LIFETIME, is_loopback};
 pub use sources::{Overrides, Purpose, SingleServer, Sources};
 pub use tls::TlsConfig;
-pub use transport::{HttpConfig, OAuthConfig, OAuthGrant, SocketConfig, StdioConfig, TransportConfig};
+pub use transport::{
+    HttpConfig, IdentityProviderConfig, OAuthConfig, OAuthGrant, SocketConfig, StdioConfig, TransportConfig,
+};

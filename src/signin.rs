@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `GET /oauth/{server}/start` | a page that asks whether to sign in; for `admin` keys, also as the password of Basic |
 //! | `POST /oauth/{server}/start` | begins: leads the browser to the authorization server, or names its address as JSON |
+//! | `POST /oauth/{server}/user` | has the browser prove its user at an issuer (`user_proof`) |
+//! | `GET /oauth/user/callback` | where that issuer sends the browser back to |
+//! | `POST /oauth/{server}/sign-out` | ends the caller's own sign-in, at a server where each user has one |
 //! | `GET /oauth/callback` | where the authorization server sends the browser back to |
 //! | `GET /oauth/client-metadata.json` | the document that describes the gateway as a client |
 //! | `GET /.well-known/oauth-protected-resource` | where users sign in ([`resource`]) |
@@ -17,38 +20,45 @@
 //! server to it.
 
 pub mod authorize;
+mod cookie;
 mod form;
 mod key_page;
 mod page;
 pub mod page_cookie;
 pub mod resource;
 pub mod server;
+mod starting;
 mod typed_key;
+mod user_proof;
 
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
+use self::cookie::{cookie, set_cookie};
+use self::starting::Starting;
+use self::user_proof::{ProvenRequest, UserProofs};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::answer::{method_not_allowed, redirect};
-use crate::http::auth::BASIC;
 use crate::http::page::cookie_of;
 use crate::http::protected_resource::ProtectedResources;
-use crate::http::{Access, BodyBudget, Keys, Problem, json_answer};
+use crate::http::{BodyBudget, Keys, Problem, json_answer};
 use crate::protocol::media_type::{self, JSON};
+use crate::upstream::OAuth;
 use crate::upstream::oauth::sign_in::{
-    AuthorizationCallback, AuthorizationRequest, CLIENT_DOCUMENT, LIFETIME, SignInError, application,
-    cookie_name,
+    AuthorizationCallback, CLIENT_DOCUMENT, SignInError, application, cookie_name,
 };
 use crate::upstream::oauth::{CALLBACK, OAuthError};
-use crate::upstream::{Authorizer, OAuth, Upstream};
 use form::FormReader;
+
+/// Says that the user has an API key.
+const BY_KEY: &str = "key";
 
 /// Says that the browser was led to the gateway's own address already.
 const HERE: &str = "here";
@@ -62,6 +72,7 @@ pub struct SignIn {
     oauth: Arc<OAuth>,
     resources: ProtectedResources,
     forms: FormReader,
+    proofs: UserProofs,
 }
 
 /// `GET /oauth/{server}/start`: asks whether to sign in.
@@ -71,12 +82,24 @@ pub async fn ask(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (own, _) = sign_in.starting(&headers, &server).await?;
+    let starting = sign_in.starting(&headers, &server).await;
+    let issuers: Vec<_> = sign_in.keys.users().of_browsers().collect();
+    let own = sign_in.oauth.public("");
+    if let (Err(problem), Some(own), false) = (&starting, &own, issuers.is_empty())
+        && problem.status() == StatusCode::UNAUTHORIZED
+        && !headers.contains_key(header::AUTHORIZATION)
+        && query.as_deref() != Some(BY_KEY)
+        && sign_in.has_own_sign_ins()
+    {
+        return Ok(page::strangers(&server, &format!("{own}/oauth/{}", segment(&server)), &issuers));
+    }
+    let Starting { own, authorizer, user } = starting?;
     if query.as_deref() != Some(HERE) && is_elsewhere(&own, &headers) {
         let start = sign_in.oauth.public(&format!("{}?{HERE}", start_path(&server)));
         return redirect(StatusCode::SEE_OTHER, &start.ok_or_else(no_public_url)?);
     }
-    Ok(page::question(&server, &format!("{own}{}", start_path(&server))))
+    let user = user.map(|user| (user, authorizer.has_tokens()));
+    Ok(page::question(&server, &format!("{own}/oauth/{}", segment(&server)), user.as_ref()))
 }
 
 /// `POST /oauth/{server}/start`: begins the sign-in.
@@ -85,20 +108,74 @@ pub async fn begin(
     Path(server): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (own, authorizer) = sign_in.starting(&headers, &server).await?;
-    let begun = authorizer.begin().await.map_err(|error| {
-        tracing::warn!(mcp_server = %server, "a sign-in to {server} could not begin: {error}");
-        cannot_begin(&error)
-    })?;
-    let cookie = cookie(&own, &begun);
-    let mut response = match media_type::is_accepted(&headers, JSON) {
-        true => json_answer(StatusCode::OK, json!({ "authorizationUrl": begun.url }).to_string().into()),
-        // The form's `POST` becomes a `GET`.
-        false => redirect(StatusCode::SEE_OTHER, &begun.url)?,
-    };
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let Starting { own, authorizer, .. } = sign_in.starting(&headers, &server).await?;
+    sign_in.lead(&headers, &server, &own, &authorizer).await
+}
+
+/// `POST /oauth/{server}/user?issuer=NUMBER`: has the browser prove its user at that issuer.
+pub async fn prove(
+    State(sign_in): State<Arc<SignIn>>,
+    Path(server): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let own = sign_in.oauth.public("").ok_or_else(no_public_url)?;
+    let query = query.unwrap_or_default();
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    let issuer = pairs.iter().find(|(name, _)| name == "issuer").and_then(|(_, value)| value.parse().ok());
+    let (Some(issuer), true) = (issuer, sign_in.has_own_sign_ins()) else { return Err(Problem::not_found()) };
+    let signs_out = pairs.iter().any(|(name, _)| name == "sign-out");
+    let begun =
+        sign_in.proofs.begin(&sign_in.keys, &own, issuer, ProvenRequest { server, signs_out }).await?;
+    let mut response = redirect(StatusCode::SEE_OTHER, &begun.url)?;
+    set_cookie(&mut response, cookie(&own, user_proof::CALLBACK, &begun));
     Ok(response)
+}
+
+/// `GET /oauth/user/callback`: ends the proof, and goes on with what the user wants.
+pub async fn proven(
+    State(sign_in): State<Arc<SignIn>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let own = sign_in.oauth.public("").ok_or_else(no_public_url)?;
+    let returned = AuthorizationCallback::of(query.as_deref());
+    let secret = cookie_of(&headers, &cookie_name(&returned.state));
+    let parts = (&*returned.state, returned.code.as_deref(), returned.issuer.as_deref());
+    let proven = sign_in.proofs.finish(&sign_in.keys, &own, parts, secret.as_deref()).await;
+    let (caller, ProvenRequest { server, signs_out }) = match proven {
+        Ok(proven) => proven,
+        Err(problem) => return Ok(page::failed(problem.status(), problem.detail())),
+    };
+    let Starting { authorizer, .. } = sign_in.starting_for(&caller, &server).await?;
+    if signs_out {
+        sign_in.end(&server, &authorizer).await?;
+        return Ok(page::signed_out(&server));
+    }
+    sign_in.lead(&headers, &server, &own, &authorizer).await
+}
+
+/// `POST /oauth/{server}/sign-out`: ends the sign-in of the caller alone.
+pub async fn sign_out(
+    State(sign_in): State<Arc<SignIn>>,
+    Path(server): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Starting { own, authorizer, user } = sign_in.starting(&headers, &server).await?;
+    if user.is_none() {
+        let sentence =
+            "A sign-in to this server serves all callers of the gateway; withdraw the gateway's access there";
+        return Err(Problem::new(StatusCode::CONFLICT, "not_own_sign_in", sentence));
+    }
+    sign_in.end(&server, &authorizer).await?;
+    match media_type::is_accepted(&headers, JSON) {
+        true => Ok(json_answer(StatusCode::OK, json!({ "signedOut": server }).to_string().into())),
+        false => redirect(StatusCode::SEE_OTHER, &format!("{own}{}", start_path(&server))),
+    }
+}
+
+/// `GET /oauth/{server}/sign-out`, and any other method there.
+pub async fn only_post() -> Problem {
+    method_not_allowed("POST")
 }
 
 /// Any other method at `/oauth/{server}/start`.
@@ -112,16 +189,7 @@ pub async fn callback(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let mut returned = AuthorizationCallback::default();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        match &*name {
-            "state" => returned.state = value.into_owned(),
-            "code" => returned.code = Some(value.into_owned()),
-            "iss" => returned.issuer = Some(value.into_owned()),
-            "error" => returned.error = Some(value.into_owned()),
-            _ => {}
-        }
-    }
+    let returned = AuthorizationCallback::of(query.as_deref());
     let name = cookie_name(&returned.state);
     let secret = cookie_of(&headers, &name);
     match sign_in.oauth.sign_ins().finish(returned, secret.as_deref()).await {
@@ -131,7 +199,7 @@ pub async fn callback(
                 upstream.retry();
             }
             let home = sign_in.oauth.public(&format!("/#/{}", segment(server))).unwrap_or_default();
-            page::done(server, &sign_in.config.document.name, &home)
+            page::done(server, &sign_in.config.document.name, &home, authorizer.user().is_some())
         }
         Err(error) => {
             tracing::warn!("a sign-in came to nothing: {error}");
@@ -176,50 +244,7 @@ impl SignIn {
     ) -> Self {
         let resources = ProtectedResources::new(&config.listen, config.single);
         let forms = FormReader::new(&config.limits, bodies);
-        Self { gateway, keys, config, oauth, resources, forms }
-    }
-
-    /// The gateway's own address, and the sign-in to `server`, for a caller that may begin it.
-    async fn starting(
-        &self,
-        headers: &HeaderMap,
-        server: &str,
-    ) -> Result<(String, Arc<Authorizer>), Problem> {
-        self.check_admin(headers).await?;
-        let (_, authorizer) = self.authorizer(server)?;
-        Ok((self.oauth.public("").ok_or_else(no_public_url)?, authorizer))
-    }
-
-    /// Refuses a caller without the `admin` right.
-    async fn check_admin(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let caller =
-            self.keys.admit(headers, Access::Open).await.map_err(|refusal| refusal.problem().clone())?;
-        if caller.admin {
-            return Ok(());
-        }
-        if !caller.principal.is_anonymous() {
-            let sentence =
-                "A sign-in serves all callers of the gateway, and is for keys with the `admin` right";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "needs_admin", sentence));
-        }
-        // A browser asks for a user's name and a password, which is the key.
-        let sentence = "Give an API key with the `admin` right; in a browser, as the password";
-        let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", sentence);
-        Err(problem.with_header(header::WWW_AUTHENTICATE, BASIC))
-    }
-
-    /// The server and the sign-in to it.
-    fn authorizer(&self, server: &str) -> Result<(Arc<Upstream>, Arc<Authorizer>), Problem> {
-        let upstreams = self.gateway.catalog_builder().upstreams();
-        let upstream = upstreams.iter().find(|upstream| upstream.name().as_str() == server);
-        let upstream = upstream.ok_or_else(Problem::not_found)?;
-        match upstream.authorizer().filter(|authorizer| authorizer.is_for_people()) {
-            Some(authorizer) => Ok((upstream.clone(), authorizer.clone())),
-            None => {
-                let sentence = "This server needs no sign-in: its entry has no `oauth` with the grant authorization_code";
-                Err(Problem::new(StatusCode::NOT_FOUND, "no_sign_in", sentence))
-            }
-        }
+        Self { gateway, keys, config, oauth, resources, forms, proofs: UserProofs::default() }
     }
 }
 
@@ -235,18 +260,6 @@ fn no_public_url() -> Problem {
     Problem::new(StatusCode::CONFLICT, "no_public_url", OAuthError::NoPublicUrl.to_string())
 }
 
-/// Only administrators get here, so the sentence may say why.
-fn cannot_begin(error: &OAuthError) -> Problem {
-    let status = match error {
-        OAuthError::NoPublicUrl => return no_public_url(),
-        OAuthError::Secret(_) | OAuthError::Url(_) => StatusCode::CONFLICT,
-        OAuthError::OtherIssuer { .. } | OAuthError::Protocol(_) | OAuthError::SignIn => {
-            StatusCode::BAD_GATEWAY
-        }
-    };
-    Problem::new(status, "sign_in_failed", format!("The sign-in cannot begin: {error}"))
-}
-
 /// Whether a browser has the page from another host than `own`, so that a cookie set here would not come back there.
 fn is_elsewhere(own: &str, headers: &HeaderMap) -> bool {
     let Ok(own) = Url::parse(own) else { return false };
@@ -255,31 +268,11 @@ fn is_elsewhere(own: &str, headers: &HeaderMap) -> bool {
     here.is_some_and(|here| here.origin() != own.origin())
 }
 
-/// For the callback alone, out of reach of scripts, and sent along when another site leads back to it.
-fn cookie(own: &str, begun: &AuthorizationRequest) -> HeaderValue {
-    let url = Url::parse(own).ok();
-    let path = url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default();
-    let secure = if url.as_ref().is_some_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
-    let seconds = LIFETIME.as_secs();
-    let (name, secret) = (&begun.cookie, &begun.secret);
-    let text =
-        format!("{name}={secret}; Path={path}{CALLBACK}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::from_str(&text).expect("a cookie is printable ASCII, as a URL's path is")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderValue;
 
-    #[test]
-    fn the_cookie_is_for_the_callback_alone_and_secure_where_the_gateway_is() {
-        let begun = AuthorizationRequest { url: String::new(), cookie: "c".into(), secret: "s".into() };
-        let text = |own: &str| cookie(own, &begun).to_str().unwrap().to_owned();
-        let plain = "c=s; Path=/oauth/callback; Max-Age=600; HttpOnly; SameSite=Lax";
-        assert_eq!(text("http://a.test:1"), plain);
-        let secure = "c=s; Path=/tools/oauth/callback; Max-Age=600; HttpOnly; SameSite=Lax; Secure";
-        assert_eq!(text("https://a.test/tools"), secure);
-    }
+    use super::*;
 
     #[test]
     fn another_host_than_the_public_one_is_elsewhere() {

@@ -47,6 +47,7 @@ in
         `publicUrl`), or the gateway proves by itself who it is (`client_credentials`, which wants `clientId`, and
         `clientSecret` or `privateKey`). The grant `jwt_bearer` is for `settings.oauth`, since the file of its
         `assertion` is read anew for each token, which a credential cannot be.
+        Exchanges of tokens and tokens of each user (`per`) are for `settings.oauth`, too.
       '';
     };
     clientId =

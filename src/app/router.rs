@@ -170,6 +170,9 @@ impl Rooms {
                 "/oauth/{server}/start",
                 self.read(Open, signin::ask).post(signin::begin).fallback(signin::not_allowed),
             )
+            .route("/oauth/user/callback", self.read(Open, signin::proven))
+            .route("/oauth/{server}/user", any(signin::only_post).post(signin::prove))
+            .route("/oauth/{server}/sign-out", any(signin::only_post).post(signin::sign_out))
             .merge(self.resource_metadata())
             .merge(self.authorization_server())
             .with_state(self.sign_in.clone())

@@ -9,7 +9,7 @@ use super::isolation::CallerIsolation;
 use super::lock::LockConfig;
 use super::name::ServerName;
 use super::rate::RateConfig;
-use super::transport::TransportConfig;
+use super::transport::{OAuthGrant, TransportConfig};
 
 /// One entry of `mcpServers`.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +90,12 @@ pub struct ToolOverride {
 }
 
 impl ServerConfig {
+    /// Whether the token of a caller's user is exchanged for one of this server.
+    pub fn exchanges_tokens(&self) -> bool {
+        let oauth = self.transport.http().and_then(|http| http.oauth.as_ref());
+        oauth.is_some_and(|oauth| oauth.per_user && oauth.grant == OAuthGrant::TokenExchange)
+    }
+
     /// A server reached by `transport`, with the default for everything else.
     pub fn new(name: ServerName, transport: TransportConfig) -> Self {
         Self {

@@ -95,8 +95,10 @@ impl HttpConfig {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretText> {
         let proofs =
             self.oauth.iter().flat_map(|oauth| [&oauth.client_secret, &oauth.private_key, &oauth.assertion]);
+        let provider = self.oauth.iter().filter_map(|oauth| oauth.identity_provider.as_ref());
+        let provider = provider.flat_map(|provider| [&provider.client_secret, &provider.private_key]);
         let headers = self.headers.iter().map(|(_, value)| value);
-        std::iter::once(&self.url).chain(headers).chain(proofs.flatten())
+        std::iter::once(&self.url).chain(headers).chain(proofs.chain(provider).flatten())
     }
 }
 
@@ -109,8 +111,16 @@ pub struct OAuthConfig {
     pub client_secret: Option<SecretText>,
     /// A private key in PEM (PKCS#8) that authenticates the client, in place of a secret.
     pub private_key: Option<SecretText>,
-    /// The token of this workload that is exchanged for one of the server; read anew each time.
+    /// The token that is exchanged for one of the server; read anew each time.
     pub assertion: Option<SecretText>,
+    /// The type of the token that is exchanged (RFC 8693, section 3); `None` where the grant knows it.
+    pub subject_type: Option<String>,
+    /// The name that the authorization server knows the server by, for a token exchange.
+    pub audience: Option<String>,
+    /// Where the grant `id_jag` gets its assertions.
+    pub identity_provider: Option<IdentityProviderConfig>,
+    /// Each user of the gateway has tokens of its own, and so a session of its own at the server.
+    pub per_user: bool,
     /// Scopes to ask for; empty asks for those that the server names.
     pub scopes: Vec<String>,
     /// Where the document stands that describes the gateway as a client (client-id metadata).
@@ -123,6 +133,16 @@ pub struct OAuthConfig {
     pub dpop: Option<bool>,
 }
 
+/// The identity provider that vouches for users at other authorization servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdentityProviderConfig {
+    pub issuer: String,
+    /// The gateway as its client.
+    pub client_id: String,
+    pub client_secret: Option<SecretText>,
+    pub private_key: Option<SecretText>,
+}
+
 /// The grant by which a token is obtained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OAuthGrant {
@@ -133,14 +153,21 @@ pub enum OAuthGrant {
     ClientCredentials,
     /// The gateway presents an assertion about its workload (RFC 7523, section 2.1).
     JwtBearer,
+    /// The gateway exchanges another token (RFC 8693), such as the caller's own.
+    TokenExchange,
+    /// The gateway has an identity provider vouch for a user (enterprise-managed authorization).
+    IdJag,
 }
 
 /// Every spelling of a grant.
-pub(super) const GRANTS: [(&str, OAuthGrant); 4] = [
+pub(super) const GRANTS: [(&str, OAuthGrant); 7] = [
     ("authorization_code", OAuthGrant::AuthorizationCode),
     ("client_credentials", OAuthGrant::ClientCredentials),
     ("jwt_bearer", OAuthGrant::JwtBearer),
     ("urn:ietf:params:oauth:grant-type:jwt-bearer", OAuthGrant::JwtBearer),
+    ("token_exchange", OAuthGrant::TokenExchange),
+    ("urn:ietf:params:oauth:grant-type:token-exchange", OAuthGrant::TokenExchange),
+    ("id_jag", OAuthGrant::IdJag),
 ];
 
 /// A Unix socket that speaks the framing of stdio.

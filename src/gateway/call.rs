@@ -156,8 +156,11 @@ impl Gateway {
     pub fn forwarding_entries(&self, target: &Target) -> Vec<Arc<ServerConfig>> {
         let of = |upstream: &Arc<Upstream>| Guard::into_inner(upstream.config());
         match &target.server.source {
-            ServerSource::Upstream(upstream) if upstream.config().forwarding.is_none() => Vec::new(),
-            ServerSource::Upstream(upstream) => vec![of(upstream)],
+            ServerSource::Upstream(upstream) => {
+                let config = upstream.config();
+                let wants_any = config.forwarding.is_some() || config.exchanges_tokens();
+                if wants_any { vec![of(upstream)] } else { Vec::new() }
+            }
             ServerSource::Gateway => {
                 let catalog = self.catalog_builder.catalog();
                 catalog.servers.iter().filter_map(|server| server.upstream()).map(of).collect()

@@ -156,6 +156,40 @@ impl CallError {
     }
 }
 
+/// Where a user signs in to a server, when that is all that is missing.
+pub trait MissingSignIn {
+    /// The address to open.
+    fn sign_in(&self) -> Option<&str>;
+}
+
+impl MissingSignIn for Unavailable {
+    fn sign_in(&self) -> Option<&str> {
+        match self.reason.as_deref() {
+            Some(CloseReason::UserSignIn { link }) => Some(link),
+            _ => None,
+        }
+    }
+}
+
+impl MissingSignIn for CallError {
+    fn sign_in(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(unavailable) => unavailable.sign_in(),
+            Self::Link(RequestError::NotSent(CloseReason::UserSignIn { link })) => Some(link),
+            _ => None,
+        }
+    }
+}
+
+impl MissingSignIn for FindError {
+    fn sign_in(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(unavailable) => unavailable.sign_in(),
+            _ => None,
+        }
+    }
+}
+
 impl CallFailure for CallError {
     fn outcome(&self) -> &'static str {
         match self {

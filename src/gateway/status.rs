@@ -15,6 +15,7 @@ use crate::config::lock::ServerLock;
 use crate::config::{CallerIsolation, TransportConfig};
 use crate::metrics::CallSummary;
 use crate::telemetry::text::visible;
+use crate::upstream::oauth::users::user_of;
 use crate::upstream::{CallerHolding, Phase, UpstreamState};
 
 /// How long a new snapshot is waited for.
@@ -30,9 +31,14 @@ pub struct ServerStatus {
     /// Why the server is not ready. In full for keys with the `admin` right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The link to sign in to the server, while it waits for that; for keys with the `admin` right.
+    /// The link to sign in to the server, while it waits for that.
+    ///
+    /// For keys with the `admin` right, and for each caller where each has a sign-in of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,
+    /// Whether each caller has a sign-in of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own_sign_in: bool,
     /// When the state began, in seconds since 1970.
     ///
     /// Tries do not change it while the server is down.
@@ -185,7 +191,14 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
         Phase::Unavailable { retry_at, .. } => Some(retry_at.saturating_duration_since(Instant::now())),
         _ => None,
     };
-    let authorizer = server.upstream().and_then(|upstream| upstream.authorizer());
+    let upstream = server.upstream();
+    let sign_in = match upstream.and_then(|upstream| upstream.users()) {
+        Some(users) => users.sign_in_link(&user_of(&caller.principal)),
+        None => upstream
+            .and_then(|upstream| upstream.authorizer())
+            .filter(|_| caller.admin)
+            .and_then(|authorizer| authorizer.sign_in_link()),
+    };
     let tools = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
     let isolation = entry.as_ref().map(|entry| entry.isolation).filter(|isolation| isolation.is_on());
     let holdings = server.upstream().map(|upstream| upstream.holders()).unwrap_or_default();
@@ -193,7 +206,8 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
         name: server.name.to_string(),
         state: state.name(),
         reason,
-        sign_in: authorizer.filter(|_| caller.admin).and_then(|authorizer| authorizer.sign_in_link()),
+        sign_in,
+        own_sign_in: upstream.is_some_and(|upstream| upstream.users().is_some()),
         since: seconds(state.since),
         next_retry_seconds: next_retry.map(|wait| wait.as_secs()),
         next_retry_at: next_retry.map(|wait| seconds(SystemTime::now() + wait)),

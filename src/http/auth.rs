@@ -30,6 +30,7 @@ use crate::issuer::{IssuerRegistry, TokenError};
 use crate::json::clip;
 use crate::shares::Principal;
 use credentials::Credentials;
+pub(crate) use credentials::bearer_of;
 pub use error::KeysError;
 use open_webui::OpenWebUiUsers;
 pub use own_tokens::SEC_FETCH_SITE;

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -61,6 +61,8 @@ pub struct Issuer {
 struct Published {
     keys: Vec<Jwk>,
     introspection: Option<Url>,
+    authorization: Option<Url>,
+    token: Option<Url>,
     read: Instant,
 }
 
@@ -158,6 +160,38 @@ impl Issuer {
         }
     }
 
+    /// Where a browser signs its user in.
+    ///
+    /// # Errors
+    ///
+    /// The issuer cannot be asked, or has no such page.
+    pub async fn authorization_endpoint(&self) -> Result<Url, TokenError> {
+        let published = self.published(|_| true).await?;
+        let endpoint = published.authorization.clone();
+        endpoint.ok_or_else(|| self.unreachable("its metadata names no `authorization_endpoint`"))
+    }
+
+    /// The access token for the code of a browser; `form` is the request of `client` but for its secret.
+    ///
+    /// # Errors
+    ///
+    /// The issuer cannot be asked, or does not take the code.
+    pub async fn exchange(
+        &self,
+        client: &IntrospectionSecret,
+        form: String,
+    ) -> Result<SecretString, TokenError> {
+        #[derive(Deserialize)]
+        struct Granted {
+            access_token: String,
+        }
+        let published = self.published(|_| true).await?;
+        let endpoint = published.token.as_ref();
+        let endpoint = endpoint.ok_or_else(|| self.unreachable("its metadata names no `token_endpoint`"))?;
+        let granted = self.ask::<Granted>(endpoint, Some((client, form))).await;
+        granted.map(|granted| granted.access_token.into()).map_err(|reason| self.unreachable(&reason))
+    }
+
     /// The issuer's metadata and keys, read again unless `is_good` holds of the known ones.
     ///
     /// The known ones stay when the issuer is away, or was asked a moment ago.
@@ -215,6 +249,8 @@ impl Issuer {
             issuer: String,
             jwks_uri: Option<String>,
             introspection_endpoint: Option<String>,
+            authorization_endpoint: Option<String>,
+            token_endpoint: Option<String>,
         }
         let mut reasons = Vec::new();
         for url in metadata_addresses(&self.address) {
@@ -233,9 +269,14 @@ impl Issuer {
                 None => Vec::new(),
                 Some(address) => self.keys(&self.own(address)?).await?,
             };
-            let introspection =
-                metadata.introspection_endpoint.map(|address| self.own(&address)).transpose()?;
-            return Ok(Published { keys, introspection, read: Instant::now() });
+            let own = |address: Option<String>| address.map(|address| self.own(&address)).transpose();
+            return Ok(Published {
+                keys,
+                introspection: own(metadata.introspection_endpoint)?,
+                authorization: own(metadata.authorization_endpoint)?,
+                token: own(metadata.token_endpoint)?,
+                read: Instant::now(),
+            });
         }
         Err(reasons.join("; "))
     }

@@ -2,6 +2,7 @@
 
 pub mod fault;
 pub mod finished;
+pub mod sign_in;
 pub mod single_event;
 pub mod sse;
 pub mod stream;

@@ -14,6 +14,9 @@ pub const SESSION_NOT_FOUND: i64 = -32001;
 /// The era of sessions; the stateless era has [`INVALID_PARAMS`] for it (2026-07-28, schema).
 pub const RESOURCE_NOT_FOUND: i64 = -32002;
 
+/// The client has to open an address first (2025-11-25, schema, `URLElicitationRequiredError`).
+pub const URL_ELICITATION_REQUIRED: i64 = -32042;
+
 /// This code and the next two are of the schema of 2026-07-28.
 pub const HEADER_MISMATCH: i64 = -32020;
 pub const MISSING_CLIENT_CAPABILITY: i64 = -32021;

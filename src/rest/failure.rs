@@ -11,16 +11,22 @@ use serde_json::json;
 use super::{problem, result};
 use crate::catalog::Caller;
 use crate::config::ServerName;
-use crate::gateway::error::unavailable_for;
+use crate::gateway::error::{MissingSignIn as _, unavailable_for};
 use crate::gateway::{CallError, FindError, Limited};
 use crate::http::answer::{coded_answer, whole_seconds};
 use crate::http::{Problem, error_answer, json_answer};
 use crate::upstream::error::StatusReason;
 use crate::upstream::{RequestError, RpcError, Unavailable};
 
+/// The scheme of a sign-in at the address in the body; RFC 9110, section 11.6.1 wants a challenge with each 401.
+const SIGN_IN: &str = "SignIn realm=\"server\"";
+
 /// A call that got no answer.
 pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response {
     let name = server.as_str();
+    if let Some(link) = error.sign_in() {
+        return sign_in(name, link);
+    }
     match error {
         CallError::Arguments(faults) => {
             coded_answer(StatusCode::UNPROCESSABLE_ENTITY, "bad_arguments", problem::body(faults))
@@ -56,6 +62,9 @@ pub fn call(server: &ServerName, error: &CallError, caller: &Caller) -> Response
 
 /// A tool that was not found.
 pub fn find(server: &str, error: &FindError, caller: &Caller) -> Response {
+    if let Some(link) = error.sign_in() {
+        return sign_in(server, link);
+    }
     match error {
         FindError::Server | FindError::Tool => Problem::not_found().into_response(),
         FindError::Quarantined(_) => {
@@ -79,6 +88,14 @@ pub fn rpc(error: &RpcError) -> Response {
 /// An answer of the server that breaks the protocol.
 pub fn protocol(message: &str) -> Response {
     error_answer(StatusCode::BAD_GATEWAY, "protocol_fault", &json!({ "message": message }))
+}
+
+/// A caller that has to sign in to the server at `link`: no credentials of the request can stand for that.
+fn sign_in(server: &str, link: &str) -> Response {
+    let message = format!("{server}: you have not signed in to this server; open {link}");
+    let body = json!({ "message": message, "signIn": link });
+    let response = error_answer(StatusCode::UNAUTHORIZED, "sign_in_needed", &body);
+    ([(header::WWW_AUTHENTICATE, HeaderValue::from_static(SIGN_IN))], response).into_response()
 }
 
 fn limited_answer(server: &str, limited: &Limited) -> Response {

@@ -142,7 +142,16 @@ impl ServerConnector {
     ) -> Result<DedicatedConnection, CloseReason> {
         let entry = Guard::into_inner(upstream.config());
         let name = &entry.name;
-        let connecting = self.context.open(&entry, upstream.authorizer(), Some(identity), transport);
+        let authorizer = match (identity.user(), upstream.users()) {
+            (Some(user), Some(users)) => {
+                let own = users.of(user);
+                // An earlier run may have kept the user's tokens.
+                own.load().await;
+                Some(own)
+            }
+            _ => upstream.authorizer(),
+        };
+        let connecting = self.context.open(&entry, authorizer.as_ref(), Some(identity), transport);
         let opening = give_up.run_until_cancelled(deadline.bound("the connection", connecting)).await;
         let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;
         let connection = opened.connection.clone();

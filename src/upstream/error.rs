@@ -144,6 +144,9 @@ pub enum CloseReason {
     /// The server needs a sign-in with a browser; `link` is where an administrator of the gateway begins.
     #[error("it waits for a sign-in: open {link}")]
     SignIn { link: String },
+    /// The server needs a sign-in of each user with a browser, which begins at `link`.
+    #[error("each user has to sign in to it: open {link}")]
+    UserSignIn { link: String },
     /// Every connection or process that may serve the caller alone is in use.
     #[error("{0}")]
     AllInUse(Box<Exceeded>),
@@ -193,6 +196,9 @@ impl CloseReason {
             Self::SignIn { .. } => {
                 ("sign_in", "it waits for an administrator of the gateway to sign in to it".into())
             }
+            Self::UserSignIn { link } => {
+                ("sign_in", format!("you have not signed in to it: open {link}").into())
+            }
             Self::AllInUse(_) => ("all_in_use", self.to_string().into()),
             Self::Stopping => ("stopping", self.to_string().into()),
         }
@@ -200,7 +206,7 @@ impl CloseReason {
 
     /// Whether only an operator can help: credentials or configuration have to change.
     pub fn needs_an_operator(&self) -> bool {
-        self.refuses_us() || matches!(self, Self::SignIn { .. })
+        self.refuses_us() || matches!(self, Self::SignIn { .. } | Self::UserSignIn { .. })
     }
 
     /// Whether the server refuses the credentials, as far as its status says.

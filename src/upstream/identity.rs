@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ use crate::upstream::isolation::IsolatedCaller;
 pub struct CallerHeaders {
     headers: Option<Arc<HeaderMap>>,
     claims: Option<Arc<Map<String, Value>>>,
+    /// The token by which the user is known, for servers where it is exchanged.
+    token: Option<Arc<SecretString>>,
 }
 
 /// The identity of one call: the headers that go to a server, and the client that the server may ask. Calls of equal
@@ -35,6 +38,8 @@ pub struct Identity {
     client: Option<ClientSide>,
     /// Of an isolated server.
     caller: Option<IsolatedCaller>,
+    /// The user, as a digest, where the server has tokens of each.
+    user: Option<Arc<str>>,
 }
 
 /// A client that needs a connection of its own. The server may ask it something, or it wants the log messages of its
@@ -74,12 +79,22 @@ impl CallerHeaders {
                 taken.append(name.clone(), value);
             }
         }
-        Self { headers: (!taken.is_empty()).then(|| Arc::new(taken)), claims: None }
+        Self { headers: (!taken.is_empty()).then(|| Arc::new(taken)), ..Self::default() }
     }
 
     /// With the verified claims of the user.
     pub fn of_user(self, claims: Option<Arc<Map<String, Value>>>) -> Self {
         Self { claims, ..self }
+    }
+
+    /// With the token by which the user is known.
+    pub fn with_token(self, token: Option<SecretString>) -> Self {
+        Self { token: token.map(Arc::new), ..self }
+    }
+
+    /// The token by which the user is known.
+    pub fn token(&self) -> Option<&Arc<SecretString>> {
+        self.token.as_ref()
     }
 
     /// Whether there is nothing that could go along.
@@ -117,7 +132,7 @@ impl Identity {
             }
         }
         let (key, principal) = (digest.finalize().into(), principal.clone());
-        Some(Self { key, principal, headers, client: None, caller: None })
+        Some(Self { key, principal, headers, client: None, caller: None, user: None })
     }
 
     /// The identity of `base` at an isolated server, which serves `caller` apart from all others.
@@ -127,7 +142,19 @@ impl Identity {
         digest.update(base.as_ref().map(Self::key).unwrap_or_default());
         let headers = base.map_or_else(|| Arc::from([]), |base| base.headers);
         let (key, principal) = (digest.finalize().into(), principal.clone());
-        Self { key, principal, headers, client: None, caller: Some(caller) }
+        Self { key, principal, headers, client: None, caller: Some(caller), user: None }
+    }
+
+    /// The identity of `base` for one `user`, a digest; without any headers when there is no `base`.
+    pub fn of_user(base: Option<Self>, principal: &Principal, user: Arc<str>) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"user");
+        digest.update(&*user);
+        digest.update(base.as_ref().map(Self::key).unwrap_or_default());
+        let caller = base.as_ref().and_then(|base| base.caller.clone());
+        let headers = base.map_or_else(|| Arc::from([]), |base| base.headers);
+        let (key, principal) = (digest.finalize().into(), principal.clone());
+        Self { key, principal, headers, client: None, caller, user: Some(user) }
     }
 
     /// The identity of `base` for one `client`; without any headers when there is no `base`.
@@ -140,7 +167,13 @@ impl Identity {
         let headers = base.map_or_else(|| Arc::from([]), |base| base.headers.clone());
         let principal = client.principal.clone();
         let caller = base.and_then(|base| base.caller.clone());
-        Self { key: digest.finalize().into(), principal, headers, client: Some(client.clone()), caller }
+        let user = base.and_then(|base| base.user.clone());
+        Self { key: digest.finalize().into(), principal, headers, client: Some(client.clone()), caller, user }
+    }
+
+    /// The user, as a digest, where the server has tokens of each.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref()
     }
 
     /// The client behind the calls.

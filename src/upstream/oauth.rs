@@ -18,10 +18,13 @@ pub mod authorizer;
 mod client_credentials;
 mod discovery;
 pub mod dpop;
+mod identity_assertion;
 mod metadata_client;
 mod proactive_refresh;
 mod refresh;
 pub mod sign_in;
+mod sign_out;
 pub mod token_store;
+pub mod users;
 
 pub use authorizer::{Authorizer, CALLBACK, OAuth, OAuthError};

@@ -24,6 +24,7 @@ use crate::upstream::identity::{CallerHeaders, ClientSide, Identity};
 use crate::upstream::info::ToolList;
 use crate::upstream::isolation::{CallerSession, IsolatedCaller};
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
+use crate::upstream::oauth::users::{Authorizers, UserAuthorizers, user_of};
 use crate::upstream::pool::processes::Processes;
 use crate::upstream::pool::{CallerHolding, ConnectionPool, Lease};
 use crate::upstream::subscriptions::Subscriptions;
@@ -53,7 +54,7 @@ pub struct Upstream {
     /// The digest of the secrets that the last try read.
     pub(super) secrets: ArcSwapOption<SecretsDigest>,
     /// `None` for a server without OAuth.
-    authorizer: Option<Arc<Authorizer>>,
+    authorizers: Option<Authorizers>,
     pub(super) stop: CancellationToken,
 }
 
@@ -96,7 +97,7 @@ impl Upstream {
         let processes = config.transport.is_ordered().then(|| processes.clone());
         let pool = ConnectionPool::new(config.name.clone(), config.dedicated, processes);
         let slots = ArcSwap::from_pointee(Slots::new(Bounds::undivided(config.concurrency)));
-        let authorizer = Authorizer::of(&config, oauth, changes.clone());
+        let authorizers = Authorizers::of(&config, oauth, changes.clone(), stop.clone());
         Arc::new(Self {
             name: config.name.clone(),
             isolation: config.isolation,
@@ -114,7 +115,7 @@ impl Upstream {
             variants: ToolVariants::default(),
             subscriptions: before.map_or_else(Arc::default, |before| before.subscriptions.clone()),
             secrets: ArcSwapOption::empty(),
-            authorizer,
+            authorizers,
             stop,
         })
     }
@@ -220,7 +221,8 @@ impl Upstream {
 
     /// The identity of a call; `None` when it goes over the connection that all share.
     ///
-    /// It has the headers of the caller that this server gets, and the caller itself where the server is isolated.
+    /// It has the headers of the caller that this server gets, the caller itself where the server is isolated, and the user
+    /// where the server has tokens of each.
     pub fn identity(
         &self,
         principal: &Principal,
@@ -233,10 +235,16 @@ impl Upstream {
             }
             Identity::new(self.config().forwarding.as_ref()?, principal, headers)
         };
-        match IsolatedCaller::of(self.isolation, principal, session) {
+        let identity = match IsolatedCaller::of(self.isolation, principal, session) {
             None => of_headers(),
             Some(caller) => Some(Identity::of_caller(of_headers(), caller, principal)),
+        };
+        let Some(users) = self.users() else { return identity };
+        let user = user_of(principal);
+        if let Some(token) = headers.token() {
+            users.exchange(&user, token);
         }
+        Some(Identity::of_user(identity, principal, user))
     }
 
     /// The connection for a call: the shared one, or the one of `identity`, which no other identity uses. A `client`
@@ -249,9 +257,14 @@ impl Upstream {
         client: Option<&ClientSide>,
     ) -> Result<CallConnection, NoConnection> {
         if let Some(client) = client {
-            let shared = self.ready().await.map_err(NoConnection::Unavailable)?;
+            // Without a user's own tokens there may be no shared connection.
+            let shared = match self.users() {
+                Some(_) => None,
+                None => Some(self.ready().await.map_err(NoConnection::Unavailable)?),
+            };
+            let era = shared.as_ref().map_or_else(|| self.era(), |shared| shared.era().current());
             let wants_log = client.log_level.is_some() && self.config().transport.is_ordered();
-            if shared.era().current() == Era::Sessions || wants_log {
+            if era == Era::Sessions || wants_log {
                 let identity = Identity::of_client(identity, client);
                 let lease = self.pool.lease(&identity).await?;
                 if let Some(level) = &client.log_level {
@@ -259,7 +272,7 @@ impl Upstream {
                 }
                 return Ok(CallConnection::Dedicated(lease));
             }
-            if identity.is_none() {
+            if let (None, Some(shared)) = (identity, shared) {
                 return Ok(CallConnection::Shared(shared));
             }
         }
@@ -304,9 +317,19 @@ impl Upstream {
         &self.subscriptions
     }
 
+    /// Gets and keeps the tokens of the shared connection to a server that is signed in to.
+    pub fn authorizer(&self) -> Option<Arc<Authorizer>> {
+        self.authorizers.as_ref().map(Authorizers::shared)
+    }
+
     /// Gets and keeps the tokens of a server that is signed in to.
-    pub fn authorizer(&self) -> Option<&Arc<Authorizer>> {
-        self.authorizer.as_ref()
+    pub(super) fn authorizers(&self) -> Option<&Authorizers> {
+        self.authorizers.as_ref()
+    }
+
+    /// The users of a server where each has tokens of its own.
+    pub fn users(&self) -> Option<&UserAuthorizers> {
+        self.authorizers.as_ref()?.per_user()
     }
 
     /// Tries the server at once, if it is unavailable.

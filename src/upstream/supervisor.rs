@@ -20,6 +20,7 @@ use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
 use crate::upstream::handshake::reader::{HandshakeParams, ReaderTask};
 use crate::upstream::info::{ServerInfo, ToolList};
+use crate::upstream::oauth::users::Authorizers;
 use crate::upstream::server::Upstream;
 use crate::upstream::server_messages::{ChangedLists, SharedHandler};
 use crate::upstream::supervisor::failure::Failure;
@@ -59,9 +60,14 @@ pub async fn supervise(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, k
 
 /// Keeps the token of a server fresh, also without calls. Does not end.
 async fn stay_signed_in(upstream: &Upstream) {
-    let Some(authorizer) = upstream.authorizer() else { return std::future::pending().await };
-    // The server may be away for want of a token; one that is ready does not mind.
-    authorizer.refresh_ahead(|| upstream.wanted.notify_one()).await;
+    match upstream.authorizers() {
+        // The server may be away for want of a token; one that is ready does not mind.
+        Some(Authorizers::Shared(authorizer)) => {
+            authorizer.refresh_ahead(|| upstream.wanted.notify_one()).await;
+        }
+        Some(Authorizers::PerUser(users)) => users.stay_signed_in().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Keeps the shared connection running. Returns when the server is disabled or retired.
@@ -280,6 +286,9 @@ impl Supervisor {
         let entry = Guard::into_inner(self.upstream.config());
         // The transport itself reports a secret that cannot be read.
         self.upstream.secrets.store(entry.transport.secrets_digest().await.ok().map(Arc::new));
-        self.context.open(&entry, self.upstream.authorizer(), None, transport).await
+        if let Some(users) = self.upstream.users() {
+            users.load().await;
+        }
+        self.context.open(&entry, self.upstream.authorizer().as_ref(), None, transport).await
     }
 }

@@ -40,6 +40,12 @@ function oauth() {
     writeFileSync(join(folder, "key.pem"), context.private_key_pem, { mode: 0o600 });
     return { ...own, privateKey: "${file:key.pem}" };
   }
+  if (context.idp_id_token) {
+    writeFileSync(join(folder, "id.jwt"), context.idp_id_token, { mode: 0o600 });
+    const identityProvider = { issuer: context.idp_issuer, clientId: context.idp_client_id };
+    const own = { clientId: context.client_id, clientSecret: context.client_secret };
+    return { grant: "id_jag", ...own, identityProvider, assertion: "${file:id.jwt}" };
+  }
   if (context.valid_jwt) {
     writeFileSync(join(folder, "workload.jwt"), `${context.valid_jwt}\n`, { mode: 0o600 });
     return { grant: "jwt_bearer", clientId: context.client_id, assertion: "${file:workload.jwt}" };

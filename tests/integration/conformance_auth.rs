@@ -12,11 +12,7 @@ use crate::support::provisioned;
 use crate::support::starter::Starter;
 
 /// What does not pass, and why. A line that is no longer needed fails the test, too.
-const REMAINING: &[(&str, &str)] = &[(
-    "auth/enterprise-managed-authorization",
-    "an extension: it exchanges the identity token of a person's own session, and a sign-in of the gateway serves \
-         all its callers",
-)];
+const REMAINING: &[(&str, &str)] = &[];
 
 /// Scenarios that run at one time.
 const AT_ONCE: usize = 3;

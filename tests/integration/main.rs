@@ -76,6 +76,7 @@ mod service_manager;
 mod shares;
 mod sign_in;
 mod sign_in_credentials;
+mod sign_in_per_user;
 mod sign_in_refused;
 mod sign_in_unattended;
 mod socket_upstream;

@@ -2,16 +2,20 @@
 // themselves, and resources are whatever MCP server a client names. Tokens name the user's group and address.
 //
 // Usage: node authorization_server.mjs PORT [--lifetime SECONDS] [--store FILE] [--quiet] [--kind KIND] [--query QUERY] [--jwt]
+//        [--dpop] [--redirect URL]
 //
 // --lifetime N   access tokens live N seconds (default 3600)
 // --quiet        does not announce PKCE
 // --kind KIND    gives out tokens of this kind in place of Bearer
 // --query QUERY  the authorization endpoint has this query of its own
+// --dpop         tokens may be bound to a key, and each proof needs a nonce
+// --redirect URL the client `gateway` (secret `gateway-secret`) has users signed in, who come back to URL
 // --jwt          access tokens are JWTs (RFC 9068), signed with another key after each start
 // --store FILE   keeps clients, grants and tokens there across restarts; without it all is forgotten
 //
 // Known clients: `robot` (secret `robot-secret`), `key-robot` (its public key in KEY_ROBOT_JWKS), and
-// `resource` (secret `resource-secret`), which may ask whether tokens are good.
+// `resource` (secret `resource-secret`), which may ask whether tokens are good, and `exchanger` (secret
+// `exchanger-secret`), which may exchange the token of a user for one of another server (RFC 8693).
 import crypto from "node:crypto";
 import fs from "node:fs";
 import { createRequire } from "node:module";
@@ -23,6 +27,9 @@ const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "../.work/a
 const require = createRequire(path.join(root, "package.json"));
 const { default: Provider, errors } = await import(pathToFileURL(require.resolve("oidc-provider")));
 
+const shared = path.join(path.dirname(require.resolve("oidc-provider")), "shared/check_resource.js");
+const { default: checkResource } = await import(pathToFileURL(shared));
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
@@ -32,6 +39,8 @@ const { positionals, values } = parseArgs({
     kind: { type: "string" },
     query: { type: "string" },
     jwt: { type: "boolean" },
+    dpop: { type: "boolean" },
+    redirect: { type: "string" },
   },
 });
 const port = Number(positionals[0]);
@@ -86,10 +95,18 @@ class Adapter {
   }
 }
 
+const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 const machine = { grant_types: ["client_credentials"], redirect_uris: [], response_types: [] };
 const clients = [
   { client_id: "robot", client_secret: "robot-secret", ...machine },
   { client_id: "resource", client_secret: "resource-secret", ...machine },
+  {
+    client_id: "exchanger",
+    client_secret: "exchanger-secret",
+    ...machine,
+    grant_types: ["client_credentials", EXCHANGE],
+  },
 ];
 if (process.env.KEY_ROBOT_JWKS) {
   clients.push({
@@ -99,6 +116,10 @@ if (process.env.KEY_ROBOT_JWKS) {
     jwks: JSON.parse(process.env.KEY_ROBOT_JWKS),
     ...machine,
   });
+}
+
+if (values.redirect) {
+  clients.push({ client_id: "gateway", client_secret: "gateway-secret", redirect_uris: [values.redirect] });
 }
 
 function newKey() {
@@ -124,6 +145,8 @@ const provider = new Provider(issuer, {
     registration: { enabled: true },
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
+    revocation: { enabled: true },
+    ...(values.dpop && { dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true } }),
     resourceIndicators: {
       enabled: true,
       useGrantedResource: () => true,
@@ -134,6 +157,30 @@ const provider = new Provider(issuer, {
     },
   },
 });
+// The token of a user becomes one of the same user for the resource that is asked for.
+async function exchange(context, next) {
+  const { params, client } = context.oidc;
+  const subject = await provider.AccessToken.find(params.subject_token ?? "");
+  if (!subject || params.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidGrant("no such token");
+  await checkResource(context, () => {});
+  const [resourceServer] = Object.values(context.oidc.resourceServers);
+  if (!resourceServer) throw new errors.InvalidTarget("a resource is needed");
+  const grant = new provider.Grant({ accountId: subject.accountId, clientId: client.clientId });
+  grant.addResourceScope(resourceServer.identifier(), "read");
+  const token = new provider.AccessToken({
+    accountId: subject.accountId,
+    client,
+    grantId: await grant.save(),
+    gty: "token_exchange",
+    scope: "read",
+  });
+  token.resourceServer = resourceServer;
+  context.oidc.entity("AccessToken", token);
+  const value = await token.save();
+  context.body = { access_token: value, issued_token_type: ACCESS_TOKEN, token_type: "Bearer", expires_in: token.expiration };
+  await next();
+}
+provider.registerGrantType(EXCHANGE, exchange, ["audience", "requested_token_type", "resource", "scope", "subject_token", "subject_token_type"]);
 provider.use(async (context, next) => {
   await next();
   if (context.path.startsWith("/.well-known/")) {

@@ -1,3 +1,5 @@
+mod oauth;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +9,6 @@ use super::super::location::Location;
 use super::super::schema::tests::agrees;
 use super::super::sources::Purpose;
 use super::*;
-use crate::config::OAuthGrant;
 
 /// What stands beside the entries of a test; `keyed` when callers need an API key.
 pub(super) fn context(keyed: bool) -> EntryContext {
@@ -181,7 +182,7 @@ fn wrong_entries_are_refused_with_their_key() {
         ),
         (
             r#"{"type": "http", "url": "http://h", "oauth": {"assertion": "x"}}"#,
-            "`assertion` is for the grant `jwt_bearer` alone",
+            "`assertion` is for the grants `jwt_bearer`, `token_exchange` and `id_jag`",
         ),
         (
             r#"{"type": "http", "url": "http://h", "oauth": {"privateKey": "x"}}"#,
@@ -337,40 +338,6 @@ fn what_other_clients_write_is_known_or_told_with_the_word_for_it() {
         ("/home/me/bin/x", &["/home/me/y".to_owned()][..])
     );
     assert_eq!(stdio.cwd.as_deref(), Some(Path::new("/home/me/z")));
-}
-
-#[test]
-fn a_remote_server_may_be_signed_in_to() {
-    let oauth = |oauth: &str| {
-        let (server, problems) = read(&format!(r#"{{"type": "http", "url": "http://h", "oauth": {oauth}}}"#));
-        assert!(problems.is_empty(), "{problems:?}");
-        match server.unwrap().transport {
-            TransportConfig::StreamableHttp(http) => http.oauth,
-            other => panic!("{other:?}"),
-        }
-    };
-    for nothing in ["false", "{}", "null"] {
-        assert_eq!(oauth(nothing), None, "{nothing}");
-    }
-    assert_eq!(oauth("true").unwrap().grant, OAuthGrant::AuthorizationCode);
-    // What mcpo has there says where the server is, which the entry does already.
-    assert_eq!(oauth(r#"{"server_url": "http://h", "storage_type": "file"}"#), oauth("true"));
-    let own = oauth(
-        r#"{"grant": "client_credentials", "clientId": "me", "clientSecret": "${env:SECRET}", "scopes": ["a", "b"],
-            "issuer": "https://login.test/realm"}"#,
-    );
-    let own = own.unwrap();
-    assert_eq!(own.grant, OAuthGrant::ClientCredentials);
-    assert_eq!(own.client_id.as_deref(), Some("me"));
-    assert_eq!(own.scopes, ["a", "b"]);
-    assert_eq!(own.issuer.as_deref(), Some("https://login.test/realm"));
-    assert!(own.client_secret.unwrap().is_secret());
-    for grant in ["jwt_bearer", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
-        let vouched = format!(r#"{{"grant": "{grant}", "assertion": "${{file:/run/token}}"}}"#);
-        let vouched = oauth(&vouched).unwrap();
-        assert_eq!(vouched.grant, OAuthGrant::JwtBearer);
-        assert!(vouched.assertion.unwrap().is_secret());
-    }
 }
 
 #[test]

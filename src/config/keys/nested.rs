@@ -181,19 +181,54 @@ const fn reconnects(name: &'static str, shape: ValueShape, doc: &'static str) ->
     ConfigKey::new(name, shape, Effect::ServerReplaced, doc)
 }
 
-const GRANT_WORDS: [&str; 4] = words(&GRANTS);
+const SUBJECT_TYPE: ValueShape = Text(&[r"^(?:access_token|id_token|refresh_token|jwt|urn:[\x21-\x7E]+)$"]);
+const PER: ValueShape = Word(&["gateway", "user"]);
+const GRANT_WORDS: [&str; 7] = words(&GRANTS);
 const SCOPES: ValueShape = List(&Text(&[r"^[\x21\x23-\x5B\x5D-\x7E]+$"]));
 const HTTPS: ValueShape = Text(&[r"^\s*[Hh][Tt][Tt][Pp][Ss]:"]);
 const PKCE: ValueShape = Word(&["announced", "assume"]);
 
+/// `identityProvider` of `oauth`.
+pub const IDENTITY_PROVIDER: &[ConfigKey] = &[
+    reconnects("issuer", Text(&[HTTP]), "Its address, as it names itself"),
+    reconnects("clientId", TEXT, "The gateway as its client"),
+    reconnects("clientSecret", SECRET_TEXT, "Secret of that client"),
+    reconnects("privateKey", SECRET_TEXT, "Private key of that client (PKCS#8 PEM), in place of a secret"),
+];
+
 /// How the gateway signs in to a server.
 pub const OAUTH: &[ConfigKey] = &[
-    reconnects("grant", Word(&GRANT_WORDS), "How a token is got: by a person, a client or a workload")
-        .or(|| "authorization_code".into()),
+    reconnects(
+        "grant",
+        Word(&GRANT_WORDS),
+        "How a token is got: by a person, a client, a workload or an exchange",
+    )
+    .or(|| "authorization_code".into()),
+    reconnects(
+        "per",
+        PER,
+        "`user` where each user of the gateway signs in, and has a session of its own there",
+    )
+    .or(|| "gateway".into()),
     reconnects("clientId", TEXT, "A client that was registered by hand"),
     reconnects("clientSecret", SECRET_TEXT, "Secret of that client"),
     reconnects("privateKey", SECRET_TEXT, "Private key of that client (PKCS#8 PEM), in place of a secret"),
-    reconnects("assertion", SECRET_TEXT, "Token of this workload for `jwt_bearer`, read anew each time"),
+    reconnects(
+        "assertion",
+        SECRET_TEXT,
+        "Token that is exchanged for one of the server, read anew each time",
+    ),
+    reconnects(
+        "subjectType",
+        SUBJECT_TYPE,
+        "Type of the token that is exchanged, such as `id_token` [default: `access_token`]",
+    ),
+    reconnects("audience", TEXT, "Name of the server at the authorization server, for `token_exchange`"),
+    reconnects(
+        "identityProvider",
+        Object(IDENTITY_PROVIDER, &["issuer", "clientId"]),
+        "Where `id_jag` has the `assertion`, an ID token, exchanged for a grant at the authorization server",
+    ),
     reconnects("scopes", SCOPES, "Scopes to ask for; without, those that the server names"),
     reconnects("clientMetadataUrl", HTTPS, "Address of the document that describes the gateway as a client"),
     reconnects("issuer", Text(&[HTTP]), "The only authorization server that may be used"),

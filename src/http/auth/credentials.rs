@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
+use secrecy::SecretString;
 
 /// The credentials of one request.
 pub(crate) enum Credentials<'a> {
@@ -55,5 +56,13 @@ impl<'a> Credentials<'a> {
             Self::Basic(password) => Some(password),
             Self::Nothing | Self::BadBasic | Self::Other => None,
         }
+    }
+}
+
+/// The bearer token of a request.
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<SecretString> {
+    match Credentials::read(headers) {
+        Credentials::Bearer(token) => std::str::from_utf8(token).ok().map(SecretString::from),
+        _ => None,
     }
 }

@@ -136,6 +136,20 @@ impl Users {
         users.entries.caller_of(&user.claims, None)
     }
 
+    /// The issuers at which a browser can prove its user, by their places.
+    ///
+    /// The gateway is their client.
+    pub fn of_browsers(&self) -> impl Iterator<Item = (usize, &str)> {
+        let named = self.issuers.iter().enumerate().filter(|(_, users)| users.client.is_some());
+        named.map(|(place, users)| (place, &*users.entries.issuer))
+    }
+
+    /// The issuer at `place`, with the gateway as its client.
+    pub fn browser_issuer(&self, place: usize) -> Option<(&Arc<Issuer>, &IntrospectionSecret)> {
+        let users = self.issuers.get(place)?;
+        Some((users.issuer.as_ref()?, users.client.as_ref()?))
+    }
+
     async fn accepted(&self, token: &[u8]) -> Result<(&IssuerUsers, AcceptedToken), TokenError> {
         let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= TOKEN_LENGTH);
         let token = token.ok_or(TokenError::Unknown)?;

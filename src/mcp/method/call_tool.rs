@@ -11,7 +11,7 @@ use super::pass_through::meta_for_server;
 use crate::catalog::arguments::object_in_text;
 use crate::catalog::{Caller, CatalogServer};
 use crate::gateway::builtin::error_result;
-use crate::gateway::error::unavailable_for;
+use crate::gateway::error::{MissingSignIn as _, unavailable_for};
 use crate::gateway::{
     CallError, CallFailure, Client, FindError, FoundCall, NamedCall, NoResult, Outcome, Target,
 };
@@ -23,6 +23,7 @@ use crate::mcp::header_check;
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
+use crate::mcp::response::sign_in;
 use crate::protocol::Era;
 use crate::upstream::error_text::{NO_TOOL_RESULT, of_wrong_result};
 
@@ -60,7 +61,7 @@ impl Params<'_> {
 /// When the tool does not exist, the arguments are not an object, or the server answers with an error.
 pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> Result<Bytes, Fault> {
     let began = Instant::now();
-    let params: Params<'_> = serde_json::from_str(params)
+    let mut params: Params<'_> = serde_json::from_str(params)
         .map_err(|_| Fault::invalid_params("`name` must be a text, and `arguments` an object"))?;
     let mut context = request.call_context();
     let names = (request.endpoint.server().unwrap_or("-"), &*params.name);
@@ -73,6 +74,14 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         named.not_made("bad_arguments", fault.message());
         return Err(fault);
     }
+    let answered = sign_in::answered(params.input_responses.map(RawValue::get));
+    if answered.is_some() {
+        // The server has asked nothing.
+        params.input_responses = None;
+    }
+    let declined = answered == Some(false);
+    let ask_sign_in =
+        |server: &str, link: &str| sign_in::asked(bridge.client.as_ref(), bridge.era, server, link, declined);
     let found = match &request.endpoint {
         Endpoint::All => request.mcp.gateway.find_exposed(&request.caller, &params.name).await,
         Endpoint::One(server) => request.mcp.gateway.find_called(&request.caller, server, &params.name).await,
@@ -85,6 +94,9 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         Ok(target) => target,
         Err(error) => {
             let server = request.endpoint.server().unwrap_or(&params.name);
+            if let Some(asked) = error.sign_in().and_then(|link| ask_sign_in(server, link)) {
+                return asked;
+            }
             return not_found(server, &params.name, &error, &request.caller);
         }
     };
@@ -139,7 +151,10 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
     match request.mcp.gateway.serve_call(call, send, classify).await {
         Ok(shown) => shown.map_err(Fault::internal),
         Err(NoResult::Rpc(error)) => Err(Fault::of_server(&error)),
-        Err(NoResult::Failed(NoReply::Call(error))) => Ok(failed(&target, &error, &request.caller)),
+        Err(NoResult::Failed(NoReply::Call(error))) => {
+            let asked = error.sign_in().and_then(|link| ask_sign_in(target.server.name.as_str(), link));
+            asked.unwrap_or_else(|| Ok(failed(&target, &error, &request.caller)))
+        }
         Err(NoResult::Failed(NoReply::Fault(fault))) => Err(fault),
     }
 }

@@ -62,6 +62,12 @@ impl Fault {
         Self { code, message, data: None, status: Status::Answered, refusal: None, outcome }
     }
 
+    /// The error with `data`.
+    #[must_use]
+    pub fn with_data(self, data: &Value) -> Self {
+        Self { data: serde_json::value::to_raw_value(data).ok(), ..self }
+    }
+
     pub fn invalid_request(message: &'static str) -> Self {
         Self::new(INVALID_REQUEST, message)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
 use rmcp::transport::auth::{AuthError, AuthorizationManager, AuthorizationMetadata};
+use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -19,7 +20,7 @@ use crate::upstream::oauth::metadata_client::MetadataClient;
 use crate::upstream::oauth::token_store::registry::TokenStores;
 use crate::upstream::oauth::token_store::store::{ClientRegistration, TokenStore};
 use crate::upstream::oauth::token_store::token::Token;
-use crate::upstream::state_file::FileLock;
+use crate::upstream::state_file::{FileLock, StateFile};
 
 /// The path below `publicUrl` that authorization servers send browsers back to.
 pub const CALLBACK: &str = "/oauth/callback";
@@ -64,6 +65,12 @@ impl OAuth {
         self.public_url.load().as_ref().map(|url| format!("{url}{path}"))
     }
 
+    /// The file of a server's tokens.
+    pub(super) fn file_of(&self, server: &ServerName) -> Option<StateFile> {
+        let directory = self.directory.as_deref()?;
+        Some(StateFile::new(directory, server, self.lock.clone()))
+    }
+
     /// Waits for the renewals under way.
     pub async fn end(&self) {
         self.tasks.close();
@@ -78,6 +85,10 @@ pub struct Authorizer {
     pub(super) config: OAuthConfig,
     pub(super) oauth: Arc<OAuth>,
     pub(super) store: Arc<TokenStore>,
+    /// The user whose tokens these are, as a digest; `None` where they serve all callers.
+    pub(super) user: Option<Arc<str>>,
+    /// The newest token of that user, where it is exchanged.
+    pub(super) subject: ArcSwapOption<SecretString>,
     /// The server's address, once it was read.
     pub(super) url: OnceCell<Url>,
     pub(super) refresh_state: Mutex<RefreshState>,
@@ -87,7 +98,7 @@ pub struct Authorizer {
     pub(super) renewing: Arc<Semaphore>,
     /// Notified when the tokens are lost because no refresh is possible.
     pub(super) lost: Notify,
-    changes: Arc<Changes>,
+    pub(super) changes: Arc<Changes>,
 }
 
 /// The state that refreshes and sign-ins work on, one at a time.
@@ -188,30 +199,52 @@ impl Authorizer {
         else {
             return None;
         };
-        let config = http.oauth.clone()?;
-        let store = TokenStore::new(oauth.directory.as_deref(), &entry.name, http, oauth.lock.clone());
+        Some(Self::of_http(&entry.name, http, http.oauth.clone()?, None, oauth, changes))
+    }
+
+    /// The authorizer of the server `name`, or of one `user` of it.
+    pub(super) fn of_http(
+        name: &ServerName,
+        http: &HttpConfig,
+        mut config: OAuthConfig,
+        user: Option<Arc<str>>,
+        oauth: &Arc<OAuth>,
+        changes: Arc<Changes>,
+    ) -> Arc<Self> {
+        if config.per_user && user.is_none() && config.grant == OAuthGrant::TokenExchange {
+            // The list of tools is read as the gateway itself.
+            config.grant = OAuthGrant::ClientCredentials;
+        }
+        // Without a user such an authorizer only finds out where users sign in.
+        let is_kept = config.grant == OAuthGrant::AuthorizationCode && (!config.per_user || user.is_some());
+        let directory = oauth.directory.as_deref().filter(|_| is_kept);
+        let store = TokenStore::new(directory, name, user.as_deref(), http, oauth.lock.clone());
         // Tokens without a person are not kept, and are of the entry's own secret and scopes.
-        let store = match config.grant {
-            OAuthGrant::AuthorizationCode => oauth.stores.shared(store),
-            OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer => Arc::new(store),
-        };
-        Some(Arc::new(Self {
-            server: entry.name.clone(),
+        let store = if is_kept { oauth.stores.shared(store) } else { Arc::new(store) };
+        Arc::new(Self {
+            server: name.clone(),
             http: http.clone(),
             config,
             oauth: oauth.clone(),
             store,
+            user,
+            subject: ArcSwapOption::empty(),
             url: OnceCell::new(),
             refresh_state: Mutex::default(),
             wanted: ArcSwapOption::empty(),
             renewing: Arc::new(Semaphore::new(1)),
             lost: Notify::new(),
             changes,
-        }))
+        })
     }
 
     pub fn server(&self) -> &ServerName {
         &self.server
+    }
+
+    /// The user whose tokens these are, as a digest; `None` where they serve all callers.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref()
     }
 
     /// Where an administrator begins the sign-in that the server waits for; `None` when it waits for none.
@@ -220,7 +253,13 @@ impl Authorizer {
         self.link()
     }
 
-    fn link(&self) -> Option<String> {
+    /// Whether it can send a token along, or get one without a person.
+    pub fn has_tokens(&self) -> bool {
+        !self.is_for_people() || self.store.has_tokens()
+    }
+
+    /// Where a person signs in.
+    pub fn link(&self) -> Option<String> {
         let segment =
             percent_encoding::utf8_percent_encode(self.server.as_str(), percent_encoding::NON_ALPHANUMERIC);
         self.oauth.public(&format!("/oauth/{segment}/start"))
@@ -240,8 +279,13 @@ impl Authorizer {
         if self.is_for_people() && self.oauth.public(CALLBACK).is_none() {
             return Err(CloseReason::OAuth(OAuthError::NoPublicUrl.to_string()));
         }
-        self.store.load().await;
+        self.load().await;
         Ok(())
+    }
+
+    /// Reads the tokens that an earlier run kept, once.
+    pub async fn load(&self) {
+        self.store.load().await;
     }
 
     /// The better reason for a failed start: the sign-in that the server waits for, if there is one.
@@ -257,6 +301,7 @@ impl Authorizer {
     /// The reason of a server that waits for a sign-in.
     pub(super) fn waits_for_sign_in(&self) -> CloseReason {
         match self.link() {
+            Some(link) if self.config.per_user => CloseReason::UserSignIn { link },
             Some(link) => CloseReason::SignIn { link },
             None => CloseReason::OAuth(OAuthError::NoPublicUrl.to_string()),
         }

@@ -1,13 +1,16 @@
 //! Tokens without a person: client credentials (RFC 6749, section 4.4), where the gateway signs in as itself by a secret or
-//! by a private key, and the exchange of a token that vouches for its workload (RFC 7523, section 2.1).
+//! by a private key, and those in exchange for another token: one that vouches for its workload (RFC 7523, section 2.1)
+//! or a user, or the caller's own (RFC 8693).
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
+use crate::config::OAuthGrant;
 use crate::upstream::http_client::basic_authorization;
 use crate::upstream::oauth::assertion;
 use crate::upstream::oauth::authorizer::{AuthorizationServer, Authorizer, OAuthError};
@@ -16,6 +19,9 @@ use crate::upstream::oauth::token_store::token::Token;
 
 /// Where the ways are listed in which clients may prove themselves.
 const METHODS: &str = "token_endpoint_auth_methods_supported";
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 #[derive(Deserialize)]
 struct Granted {
@@ -66,6 +72,29 @@ impl Authorizer {
         token.ok_or_else(|| failed("the authorization server's token cannot stand in a header"))
     }
 
+    /// The token that is exchanged; `None` where the gateway is itself.
+    async fn assertion(
+        &self,
+        found: &AuthorizationServer,
+        scopes: &[String],
+    ) -> Result<Option<String>, OAuthError> {
+        match self.config.grant {
+            OAuthGrant::AuthorizationCode | OAuthGrant::ClientCredentials => Ok(None),
+            OAuthGrant::IdJag => self.identity_assertion(found, scopes).await.map(Some),
+            OAuthGrant::TokenExchange if self.user.is_some() => match &*self.subject.load() {
+                Some(token) => Ok(Some(token.expose_secret().to_owned())),
+                None => {
+                    let text =
+                        "the caller has no token to exchange: it must sign in at an issuer of `signIn`";
+                    Err(OAuthError::Protocol(text.to_owned()))
+                }
+            },
+            OAuthGrant::TokenExchange | OAuthGrant::JwtBearer => {
+                self.secret_of(self.config.assertion.as_ref()).await
+            }
+        }
+    }
+
     /// The form that asks for a token, and the header beside it.
     async fn question(
         &self,
@@ -74,19 +103,30 @@ impl Authorizer {
     ) -> Result<(String, Option<HeaderValue>), OAuthError> {
         let id = self.config.client_id.as_deref().unwrap_or_default();
         // Read each time: such tokens live for minutes, and another program keeps them up to date.
-        let assertion = self.secret_of(self.config.assertion.as_ref()).await?;
+        let assertion = self.assertion(found, scopes).await?;
         let key = self.secret_of(self.config.private_key.as_ref()).await?;
         let secret = self.secret_of(self.config.client_secret.as_ref()).await?;
         let mut form = Serializer::new(String::new());
         match &assertion {
             None => form.append_pair("grant_type", "client_credentials"),
-            Some(assertion) => form
-                .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-                .append_pair("assertion", assertion),
+            Some(token) if self.config.grant == OAuthGrant::TokenExchange => {
+                let subject_type = self.config.subject_type.as_deref().unwrap_or(ACCESS_TOKEN);
+                form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")
+                    .append_pair("subject_token", token)
+                    .append_pair("subject_token_type", subject_type)
+                    .append_pair("requested_token_type", ACCESS_TOKEN)
+            }
+            Some(assertion) => form.append_pair("grant_type", JWT_BEARER).append_pair("assertion", assertion),
         };
-        form.append_pair("resource", &found.resource);
-        if !scopes.is_empty() {
-            form.append_pair("scope", &scopes.join(" "));
+        if let Some(audience) = &self.config.audience {
+            form.append_pair("audience", audience);
+        }
+        // The assertion of an identity provider says for what it is; to repeat that could undo its limits.
+        if self.config.grant != OAuthGrant::IdJag {
+            form.append_pair("resource", &found.resource);
+            if !scopes.is_empty() {
+                form.append_pair("scope", &scopes.join(" "));
+            }
         }
         let mut authorization = None;
         if let Some(key) = &key {
@@ -117,7 +157,7 @@ impl Authorizer {
 }
 
 /// RFC 6749, section 2.3.1: both halves are form-encoded first.
-fn basic_header(id: &str, secret: &str) -> HeaderValue {
+pub(super) fn basic_header(id: &str, secret: &str) -> HeaderValue {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     basic_authorization(encoded(id).as_bytes(), encoded(secret).as_bytes())
 }

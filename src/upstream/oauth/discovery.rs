@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rmcp::transport::auth::{
-    AuthError, AuthorizationManager, AuthorizationMetadataResolution, AuthorizationMetadataSource,
-    OAuthClientConfig,
+    AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataResolution,
+    AuthorizationMetadataSource, OAuthClientConfig,
 };
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -59,15 +59,7 @@ impl Authorizer {
                 resolution.metadata
             }
             // The server does not say, or not in a way that can be used; the entry does.
-            (Some(wanted), _) => {
-                let issuer = Url::parse(wanted).map_err(|error| OAuthError::Url(error.to_string()))?;
-                let found = self.manager(&issuer, &http).await?.resolve_metadata().await?;
-                if !found.source.is_discovered() {
-                    let message = format!("`{wanted}` publishes no metadata of an authorization server");
-                    return Err(OAuthError::Protocol(message));
-                }
-                found.metadata
-            }
+            (Some(wanted), _) => self.metadata_of(wanted, &http).await?,
         };
         let is_challenged = challenge.is_some_and(dpop::is_challenge);
         let bound = is_challenged || http.wants_bound() || self.store.is_bound();
@@ -85,6 +77,21 @@ impl Authorizer {
             return Err(OAuthError::Protocol(text.to_owned()));
         }
         Ok(found)
+    }
+
+    /// The metadata that `issuer` publishes.
+    pub(super) async fn metadata_of(
+        &self,
+        issuer: &str,
+        http: &Arc<MetadataClient>,
+    ) -> Result<AuthorizationMetadata, OAuthError> {
+        let url = Url::parse(issuer).map_err(|error| OAuthError::Url(error.to_string()))?;
+        let found = self.manager(&url, http).await?.resolve_metadata().await?;
+        if !found.source.is_discovered() {
+            let message = format!("`{issuer}` publishes no metadata of an authorization server");
+            return Err(OAuthError::Protocol(message));
+        }
+        Ok(found.metadata)
     }
 
     async fn manager(
@@ -168,6 +175,6 @@ async fn resource(manager: &mut AuthorizationManager, url: &Url) -> String {
 }
 
 /// Issuers are compared as they are, but for the slash that a URL without a path may end with.
-fn same_issuer(one: &str, other: &str) -> bool {
+pub(super) fn same_issuer(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }

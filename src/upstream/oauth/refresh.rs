@@ -105,7 +105,10 @@ impl Authorizer {
         self.want_sign_in(Vec::new());
         match self.config.grant {
             OAuthGrant::AuthorizationCode => self.waits_for_sign_in(),
-            OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer => {
+            OAuthGrant::ClientCredentials
+            | OAuthGrant::JwtBearer
+            | OAuthGrant::TokenExchange
+            | OAuthGrant::IdJag => {
                 let text = "the server refuses a token that its authorization server has just issued";
                 CloseReason::OAuth(text.into())
             }
@@ -154,9 +157,13 @@ impl Authorizer {
             {
                 Ok(None)
             }
-            (OAuthGrant::ClientCredentials | OAuthGrant::JwtBearer, reason) => {
-                self.ask_as_itself(state, reason).await.map(Some)
-            }
+            (
+                OAuthGrant::ClientCredentials
+                | OAuthGrant::JwtBearer
+                | OAuthGrant::TokenExchange
+                | OAuthGrant::IdJag,
+                reason,
+            ) => self.ask_as_itself(state, reason).await.map(Some),
             (OAuthGrant::AuthorizationCode, RefreshReason::Narrow { challenge, scopes }) => {
                 state.challenge = Some(challenge);
                 self.want_sign_in(scopes);
@@ -231,7 +238,8 @@ impl Authorizer {
         if !self.store.forget(used, client).await {
             return self.token().clone().ok_or(OAuthError::SignIn);
         }
-        tracing::warn!(mcp_server = %self.server, "{}: {why}; a new sign-in is needed", self.server);
+        let whose = if self.user.is_some() { " of one user" } else { "" };
+        tracing::warn!(mcp_server = %self.server, "{}: {why}; a new sign-in{whose} is needed", self.server);
         self.want_sign_in(Vec::new());
         self.lost.notify_one();
         Err(OAuthError::SignIn)

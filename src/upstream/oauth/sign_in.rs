@@ -48,6 +48,23 @@ pub struct AuthorizationCallback {
     pub error: Option<String>,
 }
 
+impl AuthorizationCallback {
+    /// The parameters in a query.
+    pub fn of(query: Option<&str>) -> Self {
+        let mut returned = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "state" => returned.state = value.into_owned(),
+                "code" => returned.code = Some(value.into_owned()),
+                "iss" => returned.issuer = Some(value.into_owned()),
+                "error" => returned.error = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        returned
+    }
+}
+
 /// Why a sign-in came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
@@ -298,7 +315,9 @@ impl Authorizer {
         state.challenge = None;
         state.failed = None;
         self.wanted.store(None);
-        tracing::info!(mcp_server = %self.server, "{}: signed in, for all callers of the gateway", self.server);
+        let whom = if self.user.is_some() { "one user" } else { "all callers of the gateway" };
+        tracing::info!(mcp_server = %self.server, "{}: signed in, for {whom}", self.server);
+        self.changes.signal();
         Ok(())
     }
 }

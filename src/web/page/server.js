@@ -99,7 +99,8 @@ export class ServerView {
     if (!server.signIn || this.signIn.dataset.target === server.signIn) return;
     this.signIn.dataset.target = server.signIn;
     const start = new URL(server.signIn, location.href);
-    const explained = element("p", {}, "Your sign-in will serve all callers of the gateway: every caller of these tools acts with the rights of the account that you sign in with.");
+    const whose = server.ownSignIn ? "Your sign-in will serve you alone: these tools then act with the rights of the account that you sign in with." : "Your sign-in will serve all callers of the gateway: every caller of these tools acts with the rights of the account that you sign in with.";
+    const explained = element("p", {}, whose);
     const problem = element("p", { class: "status bad", role: "status" });
     // At another address of the gateway, that page asks first, and for the key.
     const here = start.origin === location.origin;

@@ -1,9 +1,11 @@
 //! A real authorization server and a real MCP server that trusts it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::servers::{Running, script};
-use super::{free_port, provisioned};
+use super::{Ask, free_port, provisioned};
 
 /// Both, on ports of their own; they end with the value.
 #[derive(Debug)]
@@ -26,7 +28,9 @@ impl Authorization {
         let server = Running::on_port(&command, environment, port).await;
         let protected = script("protected_server.py");
         let issuer = format!("http://localhost:{port}");
-        let command = [python.to_str().unwrap(), protected.to_str().unwrap(), &resource_text, &issuer];
+        let mut command =
+            vec![python.to_str().unwrap(), protected.to_str().unwrap(), &resource_text, &issuer];
+        command.extend(options.iter().filter(|option| **option == "--dpop"));
         let protected = Running::on_port(&command, &[], resource).await;
         let resource = format!("http://localhost:{resource}/mcp");
         Some(Self { port, server, resource, _protected: protected })
@@ -40,6 +44,16 @@ impl Authorization {
     /// The identifier of the authorization server.
     pub fn issuer(&self) -> String {
         format!("http://localhost:{}", self.port)
+    }
+
+    /// Whether it says that a token is good.
+    pub async fn knows(&self, token: &str) -> bool {
+        let credentials = STANDARD.encode("resource:resource-secret");
+        let ask = Ask::new(([127, 0, 0, 1], self.port).into(), "POST", "/token/introspection");
+        let ask = ask.header("Authorization", &format!("Basic {credentials}"));
+        let ask =
+            ask.header("Content-Type", "application/x-www-form-urlencoded").body(format!("token={token}"));
+        ask.send().await.ok()["active"] == true
     }
 
     /// The entry of the MCP server, with this `oauth`.

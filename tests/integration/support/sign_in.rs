@@ -52,7 +52,7 @@ impl Browser {
     pub async fn sign_in(&mut self, authorization: &str, name: &str) -> String {
         let mut url = authorization.to_owned();
         for _ in 0..12 {
-            if url.contains("/oauth/callback") {
+            if url.contains("/oauth/callback") || url.contains("/oauth/user/callback") {
                 return url;
             }
             let mut answer = self.ask("GET", &url, None).await;

@@ -25,7 +25,7 @@ impl TokenStores {
         in_use.stores.retain(|store| store.strong_count() > 0);
         let in_use_now = in_use.stores.iter().filter_map(Weak::upgrade);
         let of_name: Vec<Arc<TokenStore>> =
-            in_use_now.filter(|store| store.server() == fresh.server()).collect();
+            in_use_now.filter(|store| store.shares_file_with(&fresh)).collect();
         let store = match of_name.iter().find(|store| store.belongs_with(&fresh)) {
             Some(same) => same.clone(),
             None => {

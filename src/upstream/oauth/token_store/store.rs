@@ -56,6 +56,8 @@ struct StoredSignIn {
 /// The tokens of one server, in memory and on disk.
 pub struct TokenStore {
     server: ServerName,
+    /// The one whose tokens these are; `None` where they serve all callers.
+    user: Option<Box<str>>,
     file: Option<StateFile>,
     /// The place of the store that wrote the file last.
     owner: Arc<AtomicU64>,
@@ -93,8 +95,19 @@ impl RefreshLease {
 }
 
 impl TokenStore {
-    pub fn new(directory: Option<&Path>, server: &ServerName, http: &HttpConfig, lock: FileLock) -> Self {
+    /// The store of `server`, or of one `user` of it, which is a digest.
+    pub fn new(
+        directory: Option<&Path>,
+        server: &ServerName,
+        user: Option<&str>,
+        http: &HttpConfig,
+        lock: FileLock,
+    ) -> Self {
         let file = directory.map(|directory| StateFile::new(directory, server, lock));
+        let file = file.map(|file| match user {
+            Some(user) => file.of_user(user),
+            None => file,
+        });
         let oauth = http.oauth.as_ref();
         let dpop = oauth.and_then(|oauth| oauth.dpop);
         let mut entry = format!(
@@ -111,6 +124,7 @@ impl TokenStore {
         let record = Mutex::new(StoredSignIn { entry, ..StoredSignIn::default() });
         Self {
             server: server.clone(),
+            user: user.map(Box::from),
             file,
             owner: Arc::default(),
             place: AtomicU64::new(0),
@@ -187,7 +201,7 @@ impl TokenStore {
 
     /// Whether both are of the same entry under the same name.
     pub fn belongs_with(&self, other: &Self) -> bool {
-        self.server == other.server && lock(&self.record).entry == lock(&other.record).entry
+        self.shares_file_with(other) && lock(&self.record).entry == lock(&other.record).entry
     }
 
     /// Makes this store the owner of the file from its next change on, before stores with a lower place.
@@ -201,8 +215,9 @@ impl TokenStore {
         Self { owner: other.owner.clone(), ..self }
     }
 
-    pub fn server(&self) -> &ServerName {
-        &self.server
+    /// Whether both are of the same server and the same user.
+    pub fn shares_file_with(&self, other: &Self) -> bool {
+        self.server == other.server && self.user == other.user
     }
 
     /// Uses a token that is not worth keeping: another one can be had at any time.
@@ -315,6 +330,24 @@ impl TokenStore {
         }
         self.write().await;
         true
+    }
+
+    /// Forgets all of one user, and removes the file.
+    ///
+    /// # Errors
+    ///
+    /// The file is still there.
+    pub async fn erase(&self) -> io::Result<()> {
+        {
+            let mut record = lock(&self.record);
+            *record = StoredSignIn { entry: std::mem::take(&mut record.entry), ..StoredSignIn::default() };
+            self.prover.store(None);
+            self.replace(None);
+        }
+        match &self.file {
+            Some(file) => file.remove().await,
+            None => Ok(()),
+        }
     }
 
     /// A failure costs a sign-in after the next restart and nothing now.

@@ -1,0 +1,143 @@
+//! Has a browser show which user of an issuer it belongs to, before that user signs in to a server of its own accord.
+//!
+//! The browser gets the user an access token for the gateway itself (authorization code with PKCE), which is checked as
+//! that of any request. Each try has an unguessable `state` that counts once, for ten minutes, and only from the
+//! browser that began it, which holds a secret in a cookie.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
+use url::form_urlencoded::Serializer;
+
+use crate::catalog::Caller;
+use crate::http::{Access, Keys, Problem};
+use crate::issuer::TokenError;
+use crate::sync::lock;
+use crate::upstream::oauth::sign_in::{AuthorizationRequest, LIFETIME, cookie_name};
+
+/// The path below `publicUrl` that issuers send browsers back to. Not that of servers, so that neither answers for the other.
+pub const CALLBACK: &str = "/oauth/user/callback";
+/// Proofs under way at one time; a further one ends the oldest.
+const MOST: usize = 64;
+
+/// The proofs under way, by their state.
+#[derive(Debug, Default)]
+pub struct UserProofs(Mutex<HashMap<String, PendingProof>>);
+
+#[derive(Debug)]
+struct PendingProof {
+    issuer: usize,
+    verifier: String,
+    /// Digest of the browser's secret.
+    browser: [u8; 32],
+    began: Instant,
+    then: ProvenRequest,
+}
+
+/// The request of a browser that waits for the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenRequest {
+    pub server: String,
+    pub signs_out: bool,
+}
+
+impl UserProofs {
+    /// Begins a proof at the issuer at the place `issuer`. `own` is the gateway's own address.
+    pub async fn begin(
+        &self,
+        keys: &Keys,
+        own: &str,
+        issuer: usize,
+        then: ProvenRequest,
+    ) -> Result<AuthorizationRequest, Problem> {
+        let (server, client) = keys.users().browser_issuer(issuer).ok_or_else(Problem::not_found)?;
+        let mut url = server.authorization_endpoint().await.map_err(|error| unreachable(&error))?;
+        let [state, verifier, secret] = [unguessable()?, unguessable()?, unguessable()?];
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+        let scopes = keys.users().scopes();
+        // Some issuers give nothing to a client that asks for nothing.
+        let scopes = if scopes.is_empty() { "openid".to_owned() } else { scopes.join(" ") };
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("response_type", "code").append_pair("client_id", &client.id);
+            query.append_pair("redirect_uri", &format!("{own}{CALLBACK}")).append_pair("state", &state);
+            query.append_pair("code_challenge", &challenge).append_pair("code_challenge_method", "S256");
+            query.append_pair("resource", &format!("{own}/mcp"));
+            query.append_pair("scope", &scopes);
+        }
+        let cookie = cookie_name(&state);
+        let browser = Sha256::digest(&secret).into();
+        let proof = PendingProof { issuer, verifier, browser, began: Instant::now(), then };
+        let mut open = lock(&self.0);
+        open.retain(|_, open| open.began.elapsed() < LIFETIME);
+        while open.len() >= MOST {
+            let oldest = open.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
+            let Some(oldest) = oldest else { break };
+            open.remove(&oldest);
+        }
+        open.insert(state, proof);
+        Ok(AuthorizationRequest { url: url.into(), cookie, secret })
+    }
+
+    /// Ends the proof that a browser came back from, with the `secret` of its cookie. Gives the caller that it is.
+    pub async fn finish(
+        &self,
+        keys: &Keys,
+        own: &str,
+        (state, code, named): (&str, Option<&str>, Option<&str>),
+        secret: Option<&str>,
+    ) -> Result<(Caller, ProvenRequest), Problem> {
+        let refused = |sentence: &'static str| Problem::new(StatusCode::BAD_REQUEST, "no_proof", sentence);
+        let proof = self.take(state, secret).ok_or_else(|| {
+            refused("this sign-in is not under way in this browser: it is over, or was begun in another one")
+        })?;
+        let (server, client) = keys.users().browser_issuer(proof.issuer).ok_or_else(Problem::not_found)?;
+        if named.is_some_and(|named| named != server.address) {
+            return Err(refused("the answer is not from the issuer that was asked"));
+        }
+        let code = code.ok_or_else(|| refused("the issuer did not sign you in"))?;
+        let form = Serializer::new(String::new())
+            .append_pair("grant_type", "authorization_code")
+            .append_pair("code", code)
+            .append_pair("redirect_uri", &format!("{own}{CALLBACK}"))
+            .append_pair("code_verifier", &proof.verifier)
+            .append_pair("resource", &format!("{own}/mcp"))
+            .finish();
+        let token = server.exchange(client, form).await.map_err(|error| unreachable(&error))?;
+        let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+        let bearer = bearer.map_err(|_| refused("the issuer's token cannot stand in a header"))?;
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
+        let caller = keys.admit(&headers, Access::Call).await.map_err(|refusal| refusal.problem().clone())?;
+        Ok((caller, proof.then))
+    }
+
+    fn take(&self, state: &str, secret: Option<&str>) -> Option<PendingProof> {
+        let mut open = lock(&self.0);
+        let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME)?;
+        let given: [u8; 32] = Sha256::digest(secret?).into();
+        bool::from(given.ct_eq(&found.browser)).then(|| open.remove(state)).flatten()
+    }
+}
+
+fn unguessable() -> Result<String, Problem> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Problem::internal())?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn unreachable(error: &TokenError) -> Problem {
+    tracing::warn!("a user could not be signed in: {error}");
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "issuer_unreachable",
+        "The issuer of your account did not answer as it should",
+    )
+}
