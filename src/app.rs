@@ -12,6 +12,7 @@ mod reload;
 mod router;
 pub mod run_server;
 pub mod service_manager;
+mod shared;
 mod startup_log;
 pub mod status_line;
 mod upstream_set;
@@ -145,8 +146,10 @@ impl Startup {
         let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config, &namespace).await?;
-        let upstream_set =
-            Arc::new(UpstreamSet::new(&config.limits, config.state_dir.clone(), audit, shutdown));
+        let mut upstream_set = UpstreamSet::new(&config.limits, config.state_dir.clone(), audit, shutdown);
+        let (tasks, stop) = (&upstream_set.tasks, upstream_set.stop.clone());
+        upstream_set.store = shared::open(config.shared.as_ref(), tasks, stop).await?;
+        let upstream_set = Arc::new(upstream_set);
         let (generation, served) =
             Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
         let tls = generation.config.listen.tls.as_ref();

@@ -20,6 +20,7 @@
 //! - **tool**: a tool of a server; its **exposed name** is the one that clients use
 //! - **scope**: the servers and tools that a caller may see
 //! - **profile**: a choice of servers and tools under a name
+//! - **replica**: one of several gateways with the same configuration, which share a **store**
 //! - **lock**: the file that says how tools must look; a tool that differs is **quarantined**
 //!
 //! # Levels
@@ -34,7 +35,7 @@
 //! 4  gateway | http      (gateway knows no HTTP; http knows no tools)
 //! 3  catalog | issuer | authorization_server
 //! 2  upstream
-//! 1  config, memory_budget
+//! 1  config, memory_budget, shared_store
 //! 0  compute, file, json, protocol, seal, shares, sync, telemetry, metrics, shutdown, systemd, trace
 //! ```
 //!
@@ -76,6 +77,7 @@ pub mod openai;
 pub mod protocol;
 pub mod rest;
 pub mod seal;
+pub mod shared_store;
 pub mod shares;
 pub mod shutdown;
 pub mod signin;

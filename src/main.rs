@@ -94,9 +94,11 @@ fn serve(
         Ok(Err(error)) => {
             tracing::error!("{error}");
             match error {
-                AppError::Keys(_) | AppError::Hosts(_) | AppError::Audit(_) | AppError::Secret(_) => {
-                    exit::CONFIGURATION
-                }
+                AppError::Keys(_)
+                | AppError::Hosts(_)
+                | AppError::Audit(_)
+                | AppError::Secret(_)
+                | AppError::Shared(_) => exit::CONFIGURATION,
                 AppError::Listen(error) if error.is_address_in_use() => exit::ADDRESS_IN_USE,
                 AppError::Listen(_) | AppError::Seal(_) => exit::FAILURE,
             }

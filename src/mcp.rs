@@ -138,10 +138,10 @@ async fn post(mut request: RequestContext, body: Body) -> Response {
 async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
     let mcp = &request.mcp;
     let mut permit = EarlyPermit::default();
-    let may_be_large = || {
+    let may_be_large = async || {
         let is_asked = request.session().is_some_and(|session| session.client.is_asked());
         if !is_asked && !mcp.shared.suspended.asks(&request.caller) {
-            permit = EarlyPermit::new(mcp.gateway.admit(&request.caller).map_err(|limited| {
+            permit = EarlyPermit::new(mcp.gateway.admit(&request.caller, None).await.map_err(|limited| {
                 Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
             })?);
         }

@@ -140,12 +140,12 @@ impl OpenAi {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", sentence));
         }
         // The permit of the first call; those of the others are taken as they are made.
-        let permit = self
-            .gateway
-            .admit(caller)
-            .map_err(|limited| Problem::too_many(limited.code(), limited.to_string(), limited.retry_after))?;
+        let permit =
+            self.gateway.admit(caller, None).await.map_err(|limited| {
+                Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
+            })?;
         let (limits, owner) = (&self.config.limits, &caller.principal);
-        match read_body_if(body, limits, &self.bodies, owner, || Ok::<_, BodyError>(())).await {
+        match read_body_if(body, limits, &self.bodies, owner, async || Ok::<_, BodyError>(())).await {
             Ok((body, _share)) => self.calls(head, caller, body, permit).await,
             Err(error) => Ok(error.into_response()),
         }

@@ -126,7 +126,7 @@ in
         inherit (cfg) host port stateDir;
         mcpServers = mapAttrs entry cfg.servers;
       }
-      // given { inherit (cfg) publicUrl; }
+      // given { inherit (cfg) publicUrl shared; }
       // optionalAttrs (cfg.apiKeys != { }) { apiKeys = mapAttrs apiKey cfg.apiKeys; }
       // optionalAttrs (cfg.profiles != { }) { profiles = mapAttrs (_: given) cfg.profiles; }
       // optionalAttrs (cfg.tls.useACMEHost != null || cfg.tls.certificate != null) { inherit tls; }

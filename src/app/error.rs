@@ -14,6 +14,8 @@ pub enum AppError {
     Hosts(#[from] HostRuleError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("`shared`: {0}")]
+    Shared(String),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error("sign-ins cannot be sealed: {0}")]

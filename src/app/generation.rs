@@ -69,7 +69,8 @@ impl Generation {
             CatalogBuilder::new(all, namespace, of_all, changes, own, scope_count, shown.as_deref())
         };
         let catalog_builder = Arc::new(compute::run("", first).await);
-        let limits = Arc::new(Limits::new(&config, before.map(|(before, _)| &*before.limits)));
+        let store = upstream_set.store.clone();
+        let limits = Arc::new(Limits::new(&config, before.map(|(before, _)| &*before.limits), store.clone()));
         let gateway = Arc::new(Gateway::new(
             catalog_builder.clone(),
             config.limits.call_timeout,
@@ -81,6 +82,7 @@ impl Generation {
                 closing: upstream_set.closing.clone(),
                 leaving: upstream_set.leaving.clone(),
                 results: upstream_set.shared.results.clone(),
+                store,
             },
         ));
         let keyless = keys.is_open();

@@ -21,6 +21,7 @@ use crate::mcp;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::seal::SealSecrets;
+use crate::shared_store::SharedStore;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 use crate::telemetry::audit::{self, Audit};
@@ -62,6 +63,8 @@ pub struct UpstreamSet {
     pub closing: Arc<CancellationToken>,
     /// Cancelled when the end is announced.
     pub leaving: CancellationToken,
+    /// What replicas share.
+    pub store: Option<Arc<SharedStore>>,
     /// The issuers of users, with the keys that were read of them.
     pub issuers: IssuerRegistry,
     /// Where API keys are typed in, once a configuration has wanted it.
@@ -103,6 +106,7 @@ impl UpstreamSet {
             stop: CancellationToken::new(),
             current: ArcSwap::default(),
             audit,
+            store: None,
         }
     }
 

@@ -8,6 +8,7 @@ use super::defaults;
 use super::keys::{DocumentConfig, LimitsConfig, ListenConfig, LogConfig};
 use super::name::ServerName;
 use super::server::ServerConfig;
+use super::shared::SharedConfig;
 use super::transport::TransportConfig;
 
 /// Everything one run of the gateway needs to know.
@@ -20,6 +21,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `None` without an audit trail.
     pub audit: Option<AuditConfig>,
+    /// `None` for a gateway that has no replicas, or whose replicas share nothing.
+    pub shared: Option<SharedConfig>,
     /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
     /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,
@@ -45,6 +48,7 @@ impl Default for Config {
             document: DocumentConfig::default(),
             log: LogConfig::default(),
             audit: None,
+            shared: None,
             state_dir: None,
             exposed_name_length: defaults::EXPOSED_NAME_LENGTH,
             lock_file: None,

@@ -19,8 +19,9 @@ use super::lock::DriftPolicy;
 use super::log::LogFormat;
 use super::problem::Problems;
 use super::reader::{
-    AUDIT_ARGUMENTS, AUDIT_TARGET, COUNT, DRIFT, HOST, HOST_PATTERNS, LENGTH, LOG_FORMAT, LOG_LEVEL, ORIGINS,
-    PATH, PATH_PREFIX, PORT, PUBLIC_URL, ROOT_PATH, SECONDS, SECRET, SOME_COUNT, SWITCH, TEXT,
+    AUDIT_ARGUMENTS, AUDIT_TARGET, COUNT, DRIFT, HOST, HOST_PATTERNS, KEY_PREFIX, LENGTH, LOG_FORMAT,
+    LOG_LEVEL, ORIGINS, PATH, PATH_PREFIX, PORT, PUBLIC_URL, ROOT_PATH, SECONDS, SECRET, SOME_COUNT, STORE,
+    SWITCH, TEXT,
 };
 use super::secret::SecretText;
 use super::section::{SettingChange, SettingGroup, section};
@@ -87,6 +88,16 @@ section! {
             "Directory of tool lists and tokens; empty for none [default: the user's or the unit's]";
         exposed_name_length: usize = defaults::EXPOSED_NAME_LENGTH, "exposedNameLength" LENGTH AtOnce Unstable
             "Longest name of a tool among those of all servers, in bytes, from 32 to 64";
+    }
+}
+
+section! {
+    /// The store that replicas share.
+    pub(super) struct SharedSettings {
+        address: Option<SecretText> = None, "shared" STORE Restart Stable
+            "Redis that all replicas of this gateway share, `redis://` or `rediss://` with TLS: limits count over all of them";
+        prefix: String = "mcpo:".to_owned(), "sharedPrefix" KEY_PREFIX Restart Stable
+            "What the keys there begin with; gateways that are no replicas of each other need different ones";
     }
 }
 
@@ -284,6 +295,7 @@ pub(super) fn settings() -> Vec<ConfigKey> {
         AccessSettings::KEYS,
         TlsSettings::KEYS,
         ToolSettings::KEYS,
+        SharedSettings::KEYS,
         LimitsConfig::KEYS,
         PerKeyConfig::KEYS,
         ServerDefaults::KEYS,

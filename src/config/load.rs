@@ -104,6 +104,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         document: settings.document,
         log: settings.log,
         audit: settings.audit,
+        shared: settings.shared,
         state_dir: state_dir(settings.tools.state_dir, sources),
         exposed_name_length: settings.tools.exposed_name_length,
         lock_file: settings.lock.file,

@@ -157,6 +157,7 @@ impl Config {
         self.document.keep_until_restart(&running.document);
         self.log.keep_until_restart(&running.log);
         self.audit.clone_from(&running.audit);
+        self.shared.clone_from(&running.shared);
         self.state_dir.clone_from(&running.state_dir);
         self
     }
@@ -216,6 +217,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         document,
         log,
         audit,
+        shared,
         state_dir,
         exposed_name_length,
         lock_file,
@@ -240,6 +242,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         ("lock.file", of("lock.file"), old.lock_file != *lock_file),
         ("log", of("log.level"), old.log != *log),
         ("audit", of("audit.to"), old.audit != *audit),
+        ("shared", of("shared"), old.shared != *shared),
         ("stateDir", of("stateDir"), old.state_dir != *state_dir),
     ];
     let others = others.into_iter().filter(|(.., differs)| *differs);

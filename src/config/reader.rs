@@ -17,6 +17,7 @@ use super::log::{LOG_FORMATS, LogFormat};
 use super::nearest::nearest;
 use super::problem::Problems;
 use super::secret::SecretText;
+use super::shared;
 
 /// How a setting is read.
 pub(super) struct SettingReader<T> {
@@ -96,6 +97,33 @@ pub(super) const SECRET: SettingReader<Option<SecretText>> = SettingReader {
         fields::secret(&written, &layers.location(key), problems).map(Some)
     },
     write: nothing,
+};
+
+pub(super) const STORE: SettingReader<Option<SecretText>> = SettingReader {
+    shape: ValueShape::Text(&[key::SECRET, r"^\s*(?:\$\{|rediss?://)"]),
+    read: |layers, key, problems| {
+        let address = (SECRET.read)(layers, key, problems)??;
+        if let Some((message, fix)) = shared::flaw(&address) {
+            problems.error(&layers.location(key), message, fix);
+            return None;
+        }
+        Some(Some(address))
+    },
+    write: nothing,
+};
+
+pub(super) const KEY_PREFIX: SettingReader<String> = SettingReader {
+    shape: ValueShape::Text(&[r"^[A-Za-z0-9:._{}/-]*$"]),
+    read: |layers, key, problems| {
+        let prefix = text(layers, key, problems)?;
+        if !shared::is_prefix(&prefix) {
+            let message = "the names of keys cannot begin with this";
+            let fix = "write letters, digits and any of `:._-{}/`, such as `mcpo:`";
+            problems.error(&layers.location(key), message, fix);
+        }
+        Some(prefix)
+    },
+    write: |value| json!(value),
 };
 
 pub(super) const HOST: SettingReader<String> = SettingReader {

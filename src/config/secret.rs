@@ -12,7 +12,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-use secrecy::SecretString;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::file;
 pub use error::SecretError;
@@ -132,6 +133,33 @@ impl SecretText {
     /// As [`SecretText::resolve`], on this thread, which may have to wait for a file.
     pub fn blocking_resolve(&self) -> Result<SecretString, SecretError> {
         self.resolve_with(&|name| std::env::var_os(name))
+    }
+
+    /// As [`SecretText::resolve`], for an address: a secret within it is percent-encoded, one that is all of it is not.
+    pub(super) async fn resolve_in_url(&self) -> Result<SecretString, SecretError> {
+        if let [TemplatePart::Reference(_)] = self.parts.as_slice() {
+            return self.resolve().await;
+        }
+        let mut url = String::new();
+        for part in &self.parts {
+            match part {
+                TemplatePart::Literal(text) => url.push_str(text),
+                TemplatePart::Reference(_) => {
+                    let secret = Self { parts: vec![part.clone()] }.resolve().await?;
+                    url.extend(utf8_percent_encode(secret.expose_secret(), NON_ALPHANUMERIC));
+                }
+            }
+        }
+        Ok(SecretString::from(url))
+    }
+
+    /// The text with `placeholder` in place of each reference.
+    pub(super) fn with_placeholders(&self, placeholder: &str) -> String {
+        let parts = self.parts.iter().map(|part| match part {
+            TemplatePart::Literal(text) => text,
+            TemplatePart::Reference(_) => placeholder,
+        });
+        parts.collect()
     }
 
     fn resolve_with(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<SecretString, SecretError> {

@@ -3,12 +3,13 @@
 use super::audit::{AuditConfig, AuditTarget};
 use super::keys::{
     AccessSettings, AuditSettings, DocumentConfig, LimitsConfig, ListenConfig, LockSettings, LogConfig,
-    PerKeyConfig, ServerDefaults, TlsSettings, ToolSettings,
+    PerKeyConfig, ServerDefaults, SharedSettings, TlsSettings, ToolSettings,
 };
 use super::layers::Layers;
 use super::problem::Problems;
 use super::secret::SecretText;
 use super::section::SettingGroup as _;
+use super::shared::SharedConfig;
 use super::tls::TlsConfig;
 
 /// The settings of the layers, apart from servers and named keys.
@@ -23,6 +24,7 @@ pub(super) struct Settings {
     pub log: LogConfig,
     pub lock: LockSettings,
     pub audit: Option<AuditConfig>,
+    pub shared: Option<SharedConfig>,
 }
 
 /// Takes all settings out of `layers`. Where one is wrong its default stands in, and the problem is noted.
@@ -40,7 +42,18 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         log: LogConfig::read(layers, problems),
         lock: lock(layers, problems),
         audit: audit(layers, problems),
+        shared: shared(layers, problems),
     }
+}
+
+fn shared(layers: &Layers, problems: &mut Problems) -> Option<SharedConfig> {
+    let SharedSettings { address, prefix } = SharedSettings::read(layers, problems);
+    if address.is_none() && !layers.location("sharedPrefix").key_path.is_empty() {
+        let message = "without `shared` there are no keys that could begin so";
+        let fix = "add \"shared\": \"redis://host:6379\", or remove it";
+        problems.slip(&layers.location("sharedPrefix"), message, fix);
+    }
+    Some(SharedConfig { address: address?, prefix })
 }
 
 fn listen(layers: &Layers, problems: &mut Problems) -> ListenConfig {

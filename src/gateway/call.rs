@@ -77,7 +77,7 @@ impl Gateway {
                 let (permit, _held) = match target.is_relay() {
                     true => (permit, None),
                     false => {
-                        let permit = self.admitted(context, &target.server.name, permit);
+                        let permit = self.admitted(context, &target.server.name, permit).await;
                         (None, Some(permit.map_err(CallError::Limited)?))
                     }
                 };

@@ -58,8 +58,10 @@ impl Gateway {
         let after = self.timeout_of(upstream);
         let identity = context.identity_at(upstream);
         let opens = upstream.would_open(identity.as_ref(), &client.side);
-        let admit = || self.admitted(context, upstream.name(), None);
-        let _permit = opens.then(admit).transpose().map_err(FindError::Limited)?;
+        let _permit = match opens {
+            true => Some(self.admitted(context, upstream.name(), None).await.map_err(FindError::Limited)?),
+            false => None,
+        };
         let tools = upstream.tools_for(identity.as_ref(), &client.side, client.handler.clone());
         let list = match timeout_at(Instant::now() + after, tools).await {
             Ok(Ok(Some(list))) => list,

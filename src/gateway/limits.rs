@@ -2,22 +2,31 @@
 //!
 //! Every call is checked here, so that no lock is taken: a rate is one atomic word (GCRA), calls in flight are another.
 //! Counts outlive a reload where the limit stays the same.
+//!
+//! With a shared store, rates and concurrency count over all replicas: a call with a limit asks the store once, for its
+//! caller and its server together. While the store is away, and within each process, the counts here hold.
+
+mod allowance;
+mod limited;
+mod permit;
 
 use std::collections::HashMap;
-use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use governor::clock::{Clock as _, MonotonicClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use sha2::{Digest as _, Sha256};
 
 use crate::catalog::{Caller, CallerLimits};
-use crate::config::{Config, RateConfig};
+use crate::config::Config;
+use crate::json::hex;
+use crate::shared_store::{Admission, AdmissionVerdict, CountState, SharedStore};
 use crate::shares::{Bounds, Exceeded, Principal, Thing};
-use crate::sync::lock;
+use allowance::{Allowance, Rate};
+use limited::LimitKind;
+pub use limited::Limited;
+use permit::CountedAhead;
+pub use permit::{EarlyPermit, Permit};
 
 /// Users whose limits are kept. Beyond, those without a call in flight are forgotten.
 const MOST_USERS: usize = 10_000;
@@ -35,70 +44,24 @@ pub struct Limits {
     /// Made with a user's first call; one that rests is forgotten when there are many.
     users: papaya::HashMap<Principal, Arc<Allowance>>,
     servers: HashMap<Box<str>, Allowance>,
-}
-
-/// The limits of one key or one server.
-#[derive(Debug, Default)]
-struct Allowance {
-    rate: Option<Arc<Rate>>,
-    concurrency: Option<usize>,
-    in_flight: Arc<AtomicUsize>,
-}
-
-type Limiter = RateLimiter<
-    NotKeyed,
-    InMemoryState,
-    MonotonicClock,
-    NoOpMiddleware<<MonotonicClock as governor::clock::Clock>::Instant>,
->;
-
-#[derive(Debug)]
-struct Rate {
-    config: RateConfig,
-    limiter: Limiter,
-}
-
-/// Permits one call; dropped, it frees its place among the calls of all and of its key.
-#[derive(Debug)]
-pub struct Permit {
-    of_all: Arc<AtomicUsize>,
-    of_key: Option<Arc<AtomicUsize>>,
-}
-
-/// A permit taken before its call is known; the first call takes it.
-#[derive(Debug, Default)]
-pub struct EarlyPermit(Option<Mutex<Option<Permit>>>);
-
-/// A call over a limit. `Display` names the setting to the caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limited {
-    bound: LimitKind,
-    /// The entry's name, or the user's.
-    name: Box<str>,
-    /// When to try again.
-    pub retry_after: Duration,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum LimitKind {
-    Calls(Exceeded),
-    KeyRate(RateConfig),
-    KeyConcurrency(usize),
-    UserRate(RateConfig),
-    UserConcurrency(usize),
-    ServerRate(RateConfig),
+    /// Counts for all replicas.
+    store: Option<Arc<SharedStore>>,
 }
 
 impl Limits {
-    /// The limits of `config`. Counts of `before` continue where the limit is the same.
-    pub fn new(config: &Config, before: Option<&Self>) -> Self {
+    /// The limits of `config`. Counts of `before` continue where the limit is the same. `store` counts for all replicas.
+    pub fn new(config: &Config, before: Option<&Self>, store: Option<Arc<SharedStore>>) -> Self {
         let keys = config.auth.keys.iter().map(|key| {
             let known = before.and_then(|before| before.keys.get(&*key.name));
-            (key.name.as_str().into(), Allowance::new(key.rights.rate, key.rights.concurrency, known))
+            let shared = store.as_deref().map(|store| (store, format!("key:{}", key.name)));
+            let shared = shared.as_ref().map(|(store, name)| (*store, name.as_str()));
+            (key.name.as_str().into(), Allowance::new(key.rights.rate, key.rights.concurrency, known, shared))
         });
         let servers = config.servers.iter().filter(|server| server.rate.is_some()).map(|server| {
             let known = before.and_then(|before| before.servers.get(server.name.as_str()));
-            (server.name.as_str().into(), Allowance::new(server.rate, None, known))
+            let shared = store.as_deref().map(|store| (store, format!("server:{}", server.name)));
+            let shared = shared.as_ref().map(|(store, name)| (*store, name.as_str()));
+            (server.name.as_str().into(), Allowance::new(server.rate, None, known, shared))
         });
         Self {
             calls: config.shares().calls(),
@@ -106,28 +69,76 @@ impl Limits {
             keys: keys.collect(),
             users: before.map(|before| before.users.clone()).unwrap_or_default(),
             servers: servers.collect(),
+            store,
         }
     }
 
-    /// Permits one call of `key`. To be asked before the arguments are read.
+    /// Permits one call of `caller`. To be asked before the arguments are read. A `server` that is known already has the
+    /// call counted under its rate in the same round trip, for [`Limits::admit_to`].
     ///
     /// # Errors
     ///
     /// [`Limited`], which counted nothing against the limit that it names.
-    pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
+    pub async fn admit(&self, caller: &Caller, server: Option<&str>) -> Result<Permit, Limited> {
         let principal = &caller.principal;
-        if let Some(user) = principal.user() {
-            let limit = self.of_user(caller);
-            let permit = self.take_place(principal, Some(&limit))?;
-            limit.take_call(user, LimitKind::UserRate)?;
-            return Ok(permit);
+        let of_user = principal.user().map(|_| self.of_user(caller));
+        let of_key = || self.keys.get(principal.key_name()?);
+        let limit = match &of_user {
+            Some(of_user) => Some(&**of_user),
+            None => of_key(),
+        };
+        let (mut permit, state) = self.take_place(principal, limit)?;
+        if let Some(store) = &self.store {
+            let server = server.and_then(|server| Some((server, self.servers.get(server)?)));
+            let is_limited = limit.is_some_and(|limit| limit.rate.is_some() || limit.concurrency.is_some());
+            if is_limited || server.is_some() {
+                let asking = self.ask(store, principal, limit.map(|limit| (limit, state)), server);
+                if let Some(ahead) = Box::pin(asking).await? {
+                    permit.ahead =
+                        ahead.rate.map(|rate| Box::new(CountedAhead { store: store.clone(), rate }));
+                    return Ok(permit);
+                }
+            }
         }
-        let limit = principal.key_name().and_then(|key| Some((key, self.keys.get(key)?)));
-        let permit = self.take_place(principal, limit.map(|(_, limit)| limit))?;
-        if let Some((name, limit)) = limit {
-            limit.take_call(name, LimitKind::KeyRate)?;
+        if let Some(limit) = limit {
+            let kind = if of_user.is_some() { LimitKind::UserRate } else { LimitKind::KeyRate };
+            limit.take_call(shown(principal), kind)?;
         }
         Ok(permit)
+    }
+
+    /// Asks the store for a call of `principal`, and for one to `server`; `None` while the store is away.
+    async fn ask(
+        &self,
+        store: &SharedStore,
+        principal: &Principal,
+        limit: Option<(&Allowance, CountState)>,
+        server: Option<(&str, &Allowance)>,
+    ) -> Result<Option<Ahead>, Limited> {
+        let own = limit.and_then(|(limit, _)| limit.rate.as_ref());
+        let of_server = server.and_then(|(_, limit)| limit.rate.as_ref());
+        let place = limit.and_then(|(limit, state)| Some((&*limit.in_flight, state, limit.concurrency?)));
+        let rates = [own, of_server].map(|rate| rate.and_then(|rate| rate.shared.as_deref()));
+        let Ok(verdict) = store.admit(&Admission { place, rates }).await else { return Ok(None) };
+        if let (Some(own), AdmissionVerdict::Admitted | AdmissionVerdict::OverRate(1, _)) = (own, verdict) {
+            own.note_call();
+        }
+        let is_user = principal.user().is_some();
+        let (bound, name, retry_after) = match (verdict, place, own, server.zip(of_server)) {
+            (AdmissionVerdict::NoPlace, Some((.., most)), ..) => {
+                let kind = if is_user { LimitKind::UserConcurrency } else { LimitKind::KeyConcurrency };
+                (kind(most), shown(principal), TRY_AGAIN)
+            }
+            (AdmissionVerdict::OverRate(0, wait), _, Some(own), _) => {
+                let kind = if is_user { LimitKind::UserRate } else { LimitKind::KeyRate };
+                (kind(own.config), shown(principal), wait)
+            }
+            (AdmissionVerdict::OverRate(_, wait), .., Some(((name, _), rate))) => {
+                (LimitKind::ServerRate(rate.config), name, wait)
+            }
+            _ => return Ok(Some(Ahead { rate: of_server.cloned() })),
+        };
+        Err(Limited { bound, name: name.into(), retry_after })
     }
 
     fn of_user(&self, caller: &Caller) -> Arc<Allowance> {
@@ -138,32 +149,37 @@ impl Limits {
             return known.clone();
         }
         if users.len() >= MOST_USERS {
-            users.retain(|_, allowance| allowance.in_flight.load(Ordering::Relaxed) > 0);
+            users.retain(|_, allowance| allowance.in_flight.now() > 0);
         }
-        let made = Arc::new(Allowance::new(rate, concurrency, known.map(|known| &**known)));
+        let shared = self.store.as_deref().zip(caller.principal.id());
+        // Names of users are theirs, and may be long.
+        let shared = shared.map(|(store, id)| (store, format!("user:{}", hex(&Sha256::digest(id)))));
+        let shared = shared.as_ref().map(|(store, name)| (*store, name.as_str()));
+        let made = Arc::new(Allowance::new(rate, concurrency, known.map(|known| &**known), shared));
         users.insert(caller.principal.clone(), made.clone());
         made
     }
 
-    fn take_place(&self, principal: &Principal, limit: Option<&Allowance>) -> Result<Permit, Limited> {
+    fn take_place(
+        &self,
+        principal: &Principal,
+        limit: Option<&Allowance>,
+    ) -> Result<(Permit, CountState), Limited> {
         // Counted first, and given back when the permit is dropped, so that concurrent calls never pass a bound.
         let of_key = limit.map(|limit| limit.in_flight.clone());
         let of_all = self.in_flight.clone();
         let taken = of_all.fetch_add(1, Ordering::Relaxed);
-        let held = of_key.as_ref().map_or(0, |of_key| of_key.fetch_add(1, Ordering::Relaxed));
-        let permit = Permit { of_all, of_key };
-        let limited = |bound| Limited {
-            bound,
-            name: principal.user().or(principal.key_name()).unwrap_or_default().into(),
-            retry_after: TRY_AGAIN,
-        };
+        let state = of_key.as_ref().map(|of_key| of_key.begin()).unwrap_or_default();
+        let held = usize::try_from(state.count).unwrap_or(usize::MAX).saturating_sub(1);
+        let permit = Permit { of_all, of_key, ahead: None };
+        let limited = |bound| Limited { bound, name: shown(principal).into(), retry_after: TRY_AGAIN };
         let at_most =
             if principal.user().is_some() { LimitKind::UserConcurrency } else { LimitKind::KeyConcurrency };
         if let Some(most) = limit.and_then(|limit| limit.concurrency).filter(|most| held >= *most) {
             return Err(limited(at_most(most)));
         }
         match self.calls.check(held, taken) {
-            Ok(()) => Ok(permit),
+            Ok(()) => Ok((permit, state)),
             Err(bound) => {
                 let principal = principal.clone();
                 let exceeded = Exceeded { principal, thing: CALLS, bound, bounds: self.calls };
@@ -172,113 +188,42 @@ impl Limits {
         }
     }
 
-    /// Permits a call to `server`.
+    /// Permits the call of `permit` to `server`.
     ///
     /// To be asked after [`Limits::admit`], so that a key over its own rate uses up nothing of the server's.
     ///
     /// # Errors
     ///
     /// As [`Limits::admit`].
-    pub fn admit_to(&self, server: &str) -> Result<(), Limited> {
-        self.servers.get(server).map_or(Ok(()), |limit| limit.take_call(server, LimitKind::ServerRate))
-    }
-}
-
-impl EarlyPermit {
-    pub fn new(permit: Permit) -> Self {
-        Self(Some(Mutex::new(Some(permit))))
-    }
-
-    /// The permit, unless there was none or a call took it.
-    pub fn take(&self) -> Option<Permit> {
-        lock(self.0.as_ref()?).take()
-    }
-}
-
-impl Allowance {
-    fn new(rate: Option<RateConfig>, concurrency: Option<usize>, before: Option<&Self>) -> Self {
-        let known = before.and_then(|before| before.rate.clone());
-        let rate = rate.map(|config| match known {
-            Some(known) if known.config == config => known,
-            _ => {
-                let quota = Quota::with_period(config.interval()).expect("a rate's interval is not zero");
-                let quota = quota.allow_burst(config.burst);
-                Arc::new(Rate { config, limiter: RateLimiter::direct_with_clock(quota, MonotonicClock) })
+    pub async fn admit_to(&self, server: &str, permit: &mut Permit) -> Result<(), Limited> {
+        let Some(limit) = self.servers.get(server) else { return Ok(()) };
+        if let (Some(store), Some(rate)) = (&self.store, &limit.rate) {
+            if permit
+                .ahead
+                .take_if(|ahead| Arc::ptr_eq(&ahead.rate, rate))
+                .is_some_and(|ahead| ahead.is_used())
+            {
+                return Ok(());
             }
-        });
-        // Calls that are under way count under a new limit, too.
-        let in_flight = before.map(|before| before.in_flight.clone()).unwrap_or_default();
-        Self { rate, concurrency, in_flight }
-    }
-
-    fn is_of(&self, rate: Option<RateConfig>, concurrency: Option<usize>) -> bool {
-        self.concurrency == concurrency && self.rate.as_ref().map(|rate| rate.config) == rate
-    }
-
-    fn take_call(&self, name: &str, bound: impl FnOnce(RateConfig) -> LimitKind) -> Result<(), Limited> {
-        let Some(rate) = &self.rate else { return Ok(()) };
-        rate.limiter.check().map_err(|not_until| Limited {
-            bound: bound(rate.config),
-            name: name.into(),
-            retry_after: not_until.wait_time_from(rate.limiter.clock().now()),
-        })
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.of_all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(of_key) = &self.of_key {
-            of_key.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Limited {
-    /// The outcome's name in logs, and the stable code of the refusal.
-    pub fn code(&self) -> &'static str {
-        match &self.bound {
-            LimitKind::KeyRate(_) | LimitKind::UserRate(_) | LimitKind::ServerRate(_) => "rate_limited",
-            LimitKind::KeyConcurrency(_) | LimitKind::UserConcurrency(_) | LimitKind::Calls(_) => {
-                "concurrency_limited"
+            let asking = self.ask(store, Principal::ANONYMOUS, None, Some((server, limit)));
+            if Box::pin(asking).await?.is_some() {
+                rate.note_call();
+                return Ok(());
             }
         }
+        limit.take_call(server, LimitKind::ServerRate)
     }
 }
 
-impl fmt::Display for Limited {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bound, name, retry_after } = self;
-        let seconds = retry_after.as_secs_f64().max(0.1);
-        match bound {
-            LimitKind::Calls(exceeded) => exceeded.fmt(formatter),
-            LimitKind::KeyRate(rate) => write!(
-                formatter,
-                "the API key `{name}` may make {rate} (`apiKeys.{name}.rate`); the next one is free in {seconds:.1} s"
-            ),
-            LimitKind::KeyConcurrency(limit) => write!(
-                formatter,
-                "the API key `{name}` may have {limit} {calls} in flight (`apiKeys.{name}.concurrency`), and has; try \
-                 again when one has ended",
-                calls = if *limit == 1 { "call" } else { "calls" }
-            ),
-            LimitKind::UserRate(rate) => write!(
-                formatter,
-                "the user `{name}` may make {rate} (`rate` of the entry in `users`); the next one is free in {seconds:.1} s"
-            ),
-            LimitKind::UserConcurrency(limit) => write!(
-                formatter,
-                "the user `{name}` may have {limit} {calls} in flight (`concurrency` of the entry in `users`), and has; \
-                 try again when one has ended",
-                calls = if *limit == 1 { "call" } else { "calls" }
-            ),
-            LimitKind::ServerRate(rate) => write!(
-                formatter,
-                "it takes {rate} from all callers together (`mcpServers.{name}.rate`); the next one is free in \
-                 {seconds:.1} s"
-            ),
-        }
-    }
+/// What the store has counted.
+struct Ahead {
+    /// The rate of the server.
+    rate: Option<Arc<Rate>>,
+}
+
+/// The name in the words of a refusal.
+fn shown(principal: &Principal) -> &str {
+    principal.user().or(principal.key_name()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ impl Gateway {
         let _permit = self.scrape.acquire().await.expect("the semaphore is never closed");
         let snapshot = Snapshot {
             servers: self.catalog_builder().catalog().servers.iter().map(|server| snapshot(server)).collect(),
+            store_is_there: self.lasting.store.as_ref().map(|store| store.is_there()),
             runtime_tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         };
         let metrics = self.lasting.metrics.clone();

@@ -72,7 +72,7 @@ impl Gateway {
         outgoing: &Outgoing,
         permit: Option<Permit>,
     ) -> Result<Reply, CallError> {
-        let _permit = self.admitted(context, upstream.name(), permit).map_err(CallError::Limited)?;
+        let _permit = self.admitted(context, upstream.name(), permit).await.map_err(CallError::Limited)?;
         let principal = context.caller.principal.clone();
         let identity = context.identity_at(upstream);
         let identity = identity.as_ref();

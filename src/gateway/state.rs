@@ -13,6 +13,7 @@ use crate::catalog::{Caller, CatalogBuilder};
 use crate::config::ServerName;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
+use crate::shared_store::SharedStore;
 use crate::telemetry::audit::Audit;
 use crate::upstream::Upstream;
 
@@ -39,6 +40,8 @@ pub struct Lasting {
     pub leaving: CancellationToken,
     /// The memory that large results take together, until their clients have them.
     pub results: MemoryBudget,
+    /// What replicas share.
+    pub store: Option<Arc<SharedStore>>,
 }
 
 impl Gateway {
@@ -67,24 +70,28 @@ impl Gateway {
         &self.configuration
     }
 
-    /// A permit for a call of `caller`, held until the call ends. Surfaces take it before they read the arguments.
+    /// A permit for a call of `caller`, held until the call ends. Surfaces take it before they read the arguments, and name
+    /// the `server` of the call where they know it.
     ///
     /// # Errors
     ///
     /// [`Limited`].
-    pub fn admit(&self, caller: &Caller) -> Result<Permit, Limited> {
-        self.counted(self.limits.admit(caller))
+    pub async fn admit(&self, caller: &Caller, server: Option<&str>) -> Result<Permit, Limited> {
+        self.counted(self.limits.admit(caller, server).await)
     }
 
     /// Permits a call to `server`, with `permit` if the caller has one already.
-    pub(super) fn admitted(
+    pub(super) async fn admitted(
         &self,
         context: &CallContext,
         server: &ServerName,
         permit: Option<Permit>,
     ) -> Result<Permit, Limited> {
-        let permit = permit.map_or_else(|| self.admit(&context.caller), Ok)?;
-        self.counted(self.limits.admit_to(server.as_str()))?;
+        let mut permit = match permit {
+            Some(permit) => permit,
+            None => self.admit(&context.caller, Some(server.as_str())).await?,
+        };
+        self.counted(self.limits.admit_to(server.as_str(), &mut permit).await)?;
         Ok(permit)
     }
 

@@ -14,6 +14,7 @@ use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
 use crate::config::lock::ServerLock;
 use crate::config::{CallerIsolation, TransportConfig};
 use crate::metrics::CallSummary;
+use crate::shared_store::StoreStatus;
 use crate::telemetry::text::visible;
 use crate::upstream::oauth::users::user_of;
 use crate::upstream::{CallerHolding, Phase, UpstreamState};
@@ -95,6 +96,19 @@ pub struct HolderStatus {
     pub connections: usize,
 }
 
+/// The store that replicas share.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedStatus {
+    /// `ready` or `unavailable`.
+    pub state: &'static str,
+    /// Why it is away, for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the state began, in seconds since 1970.
+    pub since: u64,
+}
+
 /// The tools that can be locked.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LockStatus {
@@ -120,6 +134,14 @@ impl Gateway {
         let catalog = self.catalog_builder().catalog();
         let visible = catalog.servers.iter().filter(|server| caller.scope.allows_server(&server.name));
         visible.map(|server| status(server, caller, self.call_summary(server, caller))).collect()
+    }
+
+    /// The state of the store that replicas share, if there is one.
+    pub fn shared_status(&self, caller: &Caller) -> Option<SharedStatus> {
+        let StoreStatus { since, reason } = self.lasting.store.as_ref()?.status();
+        let state = if reason.is_none() { "ready" } else { "unavailable" };
+        let reason = reason.filter(|_| caller.admin).map(|reason| visible(&reason).into_owned());
+        Some(SharedStatus { state, reason, since: seconds(since) })
     }
 
     /// The lockable definitions of ready servers, and why others have none: for `admin` keys.

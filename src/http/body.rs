@@ -64,7 +64,7 @@ pub async fn read_body(
     limits: &LimitsConfig,
     budget: &BodyBudget,
 ) -> Result<(Bytes, Option<Reservation>), BodyError> {
-    read_body_if(body, limits, budget, Principal::ANONYMOUS, || Ok(())).await
+    read_body_if(body, limits, budget, Principal::ANONYMOUS, async || Ok(())).await
 }
 
 /// Reads `body` of `owner` to its end, within the size, the pauses and the rate of `limits`.
@@ -77,7 +77,7 @@ pub async fn read_body_if<E: From<BodyError>>(
     limits: &LimitsConfig,
     budget: &BodyBudget,
     owner: &Principal,
-    may_be_large: impl FnOnce() -> Result<(), E>,
+    may_be_large: impl AsyncFnOnce() -> Result<(), E>,
 ) -> Result<(Bytes, Option<Reservation>), E> {
     let limit = limits.body_bytes;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -101,7 +101,7 @@ pub async fn read_body_if<E: From<BodyError>>(
         }
         first = joined.freeze();
     }
-    may_be_large()?;
+    may_be_large().await?;
     // A body that does not say how long it is may become as long as any.
     let most = if announced > 0 { announced } else { limit };
     let granted = timeout_at(coming.until(), budget.reserve(owner, most)).await;
@@ -334,7 +334,7 @@ mod tests {
     async fn a_large_body_that_is_not_allowed_is_not_read_and_a_small_one_is() {
         let limits = limits(1 << 20);
         let budget = BodyBudget::new(&limits);
-        let refuse = || Err(BodyError::OverBudget { after: Duration::ZERO });
+        let refuse = async || Err(BodyError::OverBudget { after: Duration::ZERO });
         let read =
             async |body| super::read_body_if(body, &limits, &budget, Principal::ANONYMOUS, refuse).await;
         let (small, share) = read(pieces(&[b"sma", b"ll"])).await.unwrap();

@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub servers: Vec<ServerSnapshot>,
     /// Tasks of the runtime that have not ended.
     pub runtime_tasks: usize,
+    /// Whether the store that replicas share is there; `None` without one.
+    pub store_is_there: Option<bool>,
 }
 
 /// One server at the moment of a scrape.
@@ -49,6 +51,12 @@ pub(super) fn register(registry: &Registry, snapshot: &Snapshot) -> prometheus::
     let tasks = gauge("mcpo_runtime_tasks", "Tasks of the runtime that have not ended.");
     tasks.set(whole(snapshot.runtime_tasks));
     registry.register(Box::new(tasks))?;
+    if let Some(is_there) = snapshot.store_is_there {
+        let help = "1 while the store that replicas share is there; absent without `shared`.";
+        let store = gauge("mcpo_shared_store_up", help);
+        store.set(is_there.into());
+        registry.register(Box::new(store))?;
+    }
     servers(registry, &snapshot.servers)?;
     process::register(registry)
 }

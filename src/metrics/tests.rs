@@ -126,7 +126,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         token_expires: (name == "a").then(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_900)),
     };
     let servers = vec![server("a", "unavailable"), server("b\"\n", "ready")];
-    let text = metrics.render(&Snapshot { servers, runtime_tasks: 5 }).unwrap();
+    let text = metrics.render(&Snapshot { servers, runtime_tasks: 5, store_is_there: Some(true) }).unwrap();
     for line in [
         r#"mcpo_server_state{mcp_server="a",state="unavailable"} 1"#,
         r#"mcpo_server_state{mcp_server="a",state="ready"} 0"#,
@@ -137,6 +137,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
         r#"mcpo_isolated_connections{mcp_server="a"} 4"#,
         r#"mcpo_oauth_token_expiry_timestamp_seconds{mcp_server="a"} 1700000000"#,
         "mcpo_runtime_tasks 5",
+        "mcpo_shared_store_up 1",
         "mcpo_log_lines_dropped_total 7",
         "mcpo_audit_records_lost_total 3",
     ] {
@@ -145,7 +146,7 @@ fn what_is_gone_from_the_snapshot_is_gone_from_the_text() {
     assert_eq!(text.matches("mcpo_server_unavailable_reason{").count(), 1);
     assert_eq!(text.matches("mcpo_oauth_token_expiry_timestamp_seconds{").count(), 1);
     let text = metrics.render(&Snapshot::default()).unwrap();
-    assert!(!text.contains("mcp_server="), "{text}");
+    assert!(!text.contains("mcp_server=") && !text.contains("mcpo_shared_store_up"), "{text}");
 }
 
 #[test]

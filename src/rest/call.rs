@@ -117,15 +117,18 @@ async fn prepare(
 }
 
 async fn read(rest: &Rest, context: &CallContext, target: &Target, body: Body) -> Result<Read, Unread> {
-    let admit = || {
-        let admitted = rest.gateway.admit(&context.caller);
+    let admit = async |server| {
+        let admitted = rest.gateway.admit(&context.caller, server).await;
         admitted.map_err(|limited| Unread::Limited(CallError::Limited(limited)))
     };
     // `call_tool` answers its refusals itself, unless its arguments are large.
-    let mut permit = if target.is_relay() { None } else { Some(admit()?) };
-    let may_be_large = || {
+    let mut permit = match target.is_relay() {
+        true => None,
+        false => Some(admit(Some(target.server.name.as_str())).await?),
+    };
+    let may_be_large = async || {
         if permit.is_none() {
-            permit = Some(admit()?);
+            permit = Some(admit(None).await?);
         }
         Ok::<_, Unread>(())
     };

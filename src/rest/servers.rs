@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Rest;
 use crate::catalog::Caller;
 use crate::gateway::configuration::ConfigurationStatus;
-use crate::gateway::status::ServerStatus;
+use crate::gateway::status::{ServerStatus, SharedStatus};
 use crate::http::answer::{etag_of, json_text};
 use crate::http::{Access, Problem, document_answer};
 use crate::protocol::media_type::JSON;
@@ -23,6 +23,8 @@ use crate::protocol::media_type::JSON;
 struct Listing<'a> {
     gateway: About<'a>,
     configuration: ConfigurationStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<SharedStatus>,
     servers: Vec<ServerStatus>,
 }
 
@@ -59,6 +61,7 @@ pub async fn list(
     let mut listing = Listing {
         gateway: about(&rest, &caller),
         configuration: rest.gateway.configuration().status(&caller),
+        shared: rest.gateway.shared_status(&caller),
         servers: rest.gateway.servers(&caller).await,
     };
     let body = json_text(&listing)?;

@@ -73,7 +73,7 @@ mod tests {
         assert!(!followed.remove("a"));
         assert!(followed.remove("a"));
         assert!(!followed.remove("a"));
-        assert_eq!(followed.uris(), ["b".into()]);
+        assert_eq!(followed.uris(), [Arc::<str>::from("b")]);
         assert_eq!(*changed.borrow(), 3);
     }
 }

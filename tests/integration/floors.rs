@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 2),
     ("config", 1),
     ("memory_budget", 1),
+    ("shared_store", 1),
     ("compute", 0),
     ("file", 0),
     ("json", 0),

@@ -73,6 +73,7 @@ mod run_server;
 mod schemathesis;
 mod secrets;
 mod service_manager;
+mod shared_store;
 mod shares;
 mod sign_in;
 mod sign_in_credentials;

@@ -251,7 +251,8 @@ async fn prometheus_understands_the_metrics_the_dashboard_and_the_rules() {
     });
     let lock = folder.path().join("tools.lock");
     std::fs::write(&lock, json!({ "version": 1, "servers": {} }).to_string()).unwrap();
-    let config = json!({ "mcpServers": config, "lock": { "file": lock } });
+    // Nothing is there: its metric is told, and its alert fires.
+    let config = json!({ "mcpServers": config, "lock": { "file": lock }, "shared": "redis://127.0.0.1:1" });
     let gateway = Gateway::with(config).flag("--api-key", KEY).start().await;
     gateway.listed(&["time", "scripted", "faults", "dying"]).await;
     // What only a gateway with TLS tells, a second one does.

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod mcp;
 pub mod operator;
 pub mod provisioned;
+pub mod redis;
 pub mod sdk_client;
 pub mod servers;
 pub mod sign_in;

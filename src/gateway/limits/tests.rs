@@ -1,7 +1,11 @@
 use std::num::NonZeroU32;
 
+use futures_util::FutureExt as _;
+
 use super::*;
-use crate::config::{ApiKeyConfig, RightsConfig, SecretText, ServerConfig, ServerName, TransportConfig};
+use crate::config::{
+    ApiKeyConfig, RateConfig, RightsConfig, SecretText, ServerConfig, ServerName, TransportConfig,
+};
 use crate::shares::UserName;
 
 fn rate(calls: u32, per: u64) -> RateConfig {
@@ -25,15 +29,19 @@ fn config(key: Option<RateConfig>, concurrency: Option<usize>, server: Option<Ra
     config
 }
 
+fn admit_of(limits: &Limits, caller: &Caller) -> Result<Permit, Limited> {
+    limits.admit(caller, None).now_or_never().expect("without a store it waits for nothing")
+}
+
 fn admit(limits: &Limits, key: Option<&str>, server: &str) -> Result<Permit, Limited> {
-    let permit = limits.admit(&Caller::of_test(key.map(Principal::of_key).unwrap_or_default()))?;
-    limits.admit_to(server)?;
-    Ok(permit)
+    let mut permit = admit_of(limits, &Caller::of_test(key.map(Principal::of_key).unwrap_or_default()))?;
+    let admitted = limits.admit_to(server, &mut permit).now_or_never();
+    admitted.expect("without a store it waits for nothing").map(|()| permit)
 }
 
 #[test]
 fn a_key_that_calls_too_often_is_told_when_to_come_again_and_others_are_not_touched() {
-    let limits = Limits::new(&config(Some(rate(2, 3600)), None, None), None);
+    let limits = Limits::new(&config(Some(rate(2, 3600)), None, None), None, None);
     for _ in 0..2 {
         admit(&limits, Some("busy"), "s").unwrap();
     }
@@ -52,26 +60,26 @@ fn a_key_that_calls_too_often_is_told_when_to_come_again_and_others_are_not_touc
 
 #[test]
 fn a_user_has_limits_of_its_own_which_a_reload_keeps() {
-    let limits = Limits::new(&config(None, None, None), None);
+    let limits = Limits::new(&config(None, None, None), None, None);
     let user = |name: &str, calls| {
         let name = UserName { id: name.into(), shown: name.into() };
         let limits = CallerLimits { rate: Some(rate(calls, 3600)), concurrency: Some(1) };
         Caller { limits, ..Caller::of_test(Principal::of_user(Some("busy"), name)) }
     };
-    let held = limits.admit(&user("a", 2)).unwrap();
-    let told = limits.admit(&user("a", 2)).unwrap_err().to_string();
+    let held = admit_of(&limits, &user("a", 2)).unwrap();
+    let told = admit_of(&limits, &user("a", 2)).unwrap_err().to_string();
     assert!(told.contains("the user `a` may have 1 call in flight"), "{told}");
-    drop((held, limits.admit(&user("b", 2)).unwrap()));
-    drop(limits.admit(&user("a", 2)).unwrap());
-    let next = Limits::new(&config(None, None, None), Some(&limits));
-    let limited = next.admit(&user("a", 2)).unwrap_err();
+    drop((held, admit_of(&limits, &user("b", 2)).unwrap()));
+    drop(admit_of(&limits, &user("a", 2)).unwrap());
+    let next = Limits::new(&config(None, None, None), Some(&limits), None);
+    let limited = admit_of(&next, &user("a", 2)).unwrap_err();
     assert!(limited.code() == "rate_limited" && limited.to_string().contains("`users`"), "{limited}");
-    drop((next.admit(&user("b", 2)).unwrap(), next.admit(&user("a", 3)).unwrap()));
+    drop((admit_of(&next, &user("b", 2)).unwrap(), admit_of(&next, &user("a", 3)).unwrap()));
 }
 
 #[test]
 fn a_servers_rate_is_for_all_callers_together_and_a_limited_key_uses_none_of_it() {
-    let limits = Limits::new(&config(Some(rate(1, 3600)), None, Some(rate(2, 3600))), None);
+    let limits = Limits::new(&config(Some(rate(1, 3600)), None, Some(rate(2, 3600))), None, None);
     admit(&limits, Some("busy"), "s").unwrap();
     for _ in 0..5 {
         assert!(admit(&limits, Some("busy"), "s").unwrap_err().to_string().contains("apiKeys.busy"));
@@ -84,7 +92,7 @@ fn a_servers_rate_is_for_all_callers_together_and_a_limited_key_uses_none_of_it(
 
 #[test]
 fn calls_in_flight_are_counted_until_they_end() {
-    let limits = Limits::new(&config(None, Some(2), None), None);
+    let limits = Limits::new(&config(None, Some(2), None), None, None);
     let first = admit(&limits, Some("busy"), "s").unwrap();
     let _second = admit(&limits, Some("busy"), "s").unwrap();
     let limited = admit(&limits, Some("busy"), "s").unwrap_err();
@@ -98,7 +106,7 @@ fn calls_in_flight_are_counted_until_they_end() {
 fn one_keys_calls_leave_room_for_those_of_others_and_all_have_a_bound() {
     let mut config = config(None, None, None);
     config.limits.calls = 8;
-    let limits = Limits::new(&config, None);
+    let limits = Limits::new(&config, None, None);
     let mut held: Vec<Permit> = (0..4).map(|_| admit(&limits, Some("busy"), "s").unwrap()).collect();
     let limited = admit(&limits, Some("busy"), "s").unwrap_err();
     assert_eq!(limited.code(), "concurrency_limited");
@@ -116,7 +124,7 @@ fn one_keys_calls_leave_room_for_those_of_others_and_all_have_a_bound() {
 
 #[test]
 fn a_call_that_its_rate_refuses_holds_no_place() {
-    let limits = Limits::new(&config(Some(rate(1, 3600)), Some(1), None), None);
+    let limits = Limits::new(&config(Some(rate(1, 3600)), Some(1), None), None, None);
     drop(admit(&limits, Some("busy"), "s").unwrap());
     for _ in 0..3 {
         assert_eq!(admit(&limits, Some("busy"), "s").unwrap_err().code(), "rate_limited");
@@ -126,12 +134,12 @@ fn a_call_that_its_rate_refuses_holds_no_place() {
 #[test]
 fn a_reload_keeps_what_was_counted_under_the_same_limit() {
     let same = config(Some(rate(1, 3600)), Some(1), None);
-    let limits = Limits::new(&same, None);
+    let limits = Limits::new(&same, None, None);
     let held = admit(&limits, Some("busy"), "s").unwrap();
-    let kept = Limits::new(&same, Some(&limits));
+    let kept = Limits::new(&same, Some(&limits), None);
     assert_eq!(admit(&kept, Some("busy"), "s").unwrap_err().code(), "concurrency_limited");
     drop(held);
     assert_eq!(admit(&kept, Some("busy"), "s").unwrap_err().code(), "rate_limited");
-    let other = Limits::new(&config(Some(rate(2, 3600)), Some(1), None), Some(&kept));
+    let other = Limits::new(&config(Some(rate(2, 3600)), Some(1), None), Some(&kept), None);
     admit(&other, Some("busy"), "s").unwrap();
 }

@@ -42,7 +42,7 @@ pub async fn answer(request: &RequestContext, message: &Message<'_>) -> Response
         .find(|revision| *revision == wanted.protocol_version)
         .unwrap_or(WITH_SESSIONS[0]);
     // A session costs as much as a call, and may get a process of its own.
-    let _turn = match request.mcp.gateway.admit(&request.caller) {
+    let _turn = match request.mcp.gateway.admit(&request.caller, None).await {
         Ok(turn) => turn,
         Err(limited) => return Fault::limited(&limited).response(Some(id)),
     };

@@ -1,7 +1,8 @@
 //! Where `tests/run` put the real servers and tools.
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
-//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `mcp-remote`, `schemathesis`, `playwright`.
+//! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `mcp-remote`, `schemathesis`, `playwright`,
+//! `redis`.
 
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,11 @@ pub fn browser() -> bool {
 /// The MCP server of Playwright, which wants a Chromium.
 pub fn playwright() -> Option<PathBuf> {
     file("playwright", "playwright/node_modules/.bin/playwright-mcp").filter(|_| browser())
+}
+
+/// Whether there is a Redis to share.
+pub fn redis() -> bool {
+    !std::env::var("MCPO_TESTS_SKIP").unwrap_or_default().split(',').any(|name| name == "redis")
 }
 
 /// Configuration entry of the time server.

@@ -1,0 +1,28 @@
+//! The store that replicas of a gateway share: Redis, reached over one multiplexed connection.
+//!
+//! [`SharedStore`] connects in the background, and again after a failure, for as long as the gateway runs. An answer is
+//! waited for half a second. After that, and until the connection is back, everything fails at once with
+//! [`StoreAway`], so that a caller goes on with what its own gateway knows.
+//!
+//! Rates and calls in flight ([`admission`]) are one script and one round trip a call. Whatever else replicas must know of
+//! each other goes through [`values`]: values that expire, values that are taken once, messages, and locks with a number
+//! that orders their holders.
+//!
+//! All keys begin with the configured prefix. Scripts touch several keys, so one Redis (or a primary with its replicas)
+//! holds them all; Redis Cluster needs a prefix in braces, which puts them on one node.
+
+pub mod address;
+pub mod admission;
+pub mod call_count;
+mod connection;
+mod rate;
+mod script;
+mod store;
+pub mod values;
+
+pub use address::StoreAddress;
+pub use admission::{Admission, AdmissionVerdict};
+pub use call_count::{CallCount, CountState};
+pub use rate::SharedRate;
+pub use store::{AddressSource, SharedStore, StoreAway, StoreEvent, StoreStatus};
+pub use values::FencedLock;
