@@ -10,8 +10,9 @@ use super::holder::{KeyIdentity, TokenHolder};
 pub const ACCESS_PREFIX: &str = "mcpo_at_";
 /// How a refresh token begins.
 pub const REFRESH_PREFIX: &str = "mcpo_rt_";
-/// How long an access token is good after the time that its client knows, in seconds: some clients have a person sign in
-/// again when a token ends while a request is on its way.
+/// How long an access token is good after the time that its client knows, in seconds.
+///
+/// Some clients have a person sign in again when a token ends while a request is on its way.
 pub const LEEWAY: u64 = 30;
 
 /// The content of an access token.

@@ -13,9 +13,9 @@ use crate::issuer::TokenError;
 pub const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 impl Keys {
-    /// As [`Keys::admit`], for a request that reads a page or what a page shows: there the cookie of a browser counts, too,
-    /// when the request brings no credentials. Whether it did is told beside.
+    /// As [`Keys::admit`], for a request that reads a page or what a page shows.
     ///
+    /// There the cookie of a browser counts, too, when the request brings no credentials. Whether it did is told beside.
     /// The cookie comes along from no other site (`SameSite=Strict`); a browser that says where a request comes from is
     /// held to it, since another port of this host is the same site.
     pub async fn admit_reader(&self, headers: &HeaderMap, access: Access) -> Result<(Caller, bool), Refusal> {
