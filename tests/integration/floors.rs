@@ -31,6 +31,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("file", 0),
     ("json", 0),
     ("protocol", 0),
+    ("seal", 0),
     ("shares", 0),
     ("sync", 0),
     ("telemetry", 0),
