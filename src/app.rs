@@ -11,6 +11,7 @@ pub mod in_process;
 mod reload;
 mod router;
 pub mod run_server;
+mod sealing;
 pub mod service_manager;
 mod shared;
 mod startup_log;
@@ -83,6 +84,7 @@ pub async fn run(
     let limits = &generation.config.limits;
     shutdown.will_take(limits.leave, limits.drain);
     generation.start(None, &upstream_set);
+    upstream_set.tasks.spawn(upstream_set.mcp.keep(upstream_set.stop.clone()));
     upstream_set.tasks.spawn(startup_log::servers(generation.upstreams.clone(), upstream_set.stop.clone()));
 
     let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));
@@ -146,10 +148,12 @@ impl Startup {
         let (audit, audit_writer) = audit::start(config.audit.as_ref(), log).await?;
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config, &namespace).await?;
-        let mut upstream_set = UpstreamSet::new(&config.limits, config.state_dir.clone(), audit, shutdown);
+        let (secrets, state_dir) = (sealing::secrets(&config).await?, config.state_dir.clone());
+        let mut upstream_set = UpstreamSet::new(&config.limits, state_dir, &secrets, audit, shutdown);
         let (tasks, stop) = (&upstream_set.tasks, upstream_set.stop.clone());
         upstream_set.store = shared::open(config.shared.as_ref(), tasks, stop).await?;
         let upstream_set = Arc::new(upstream_set);
+        upstream_set.mcp.restore(config.limits.session_idle).await;
         let (generation, served) =
             Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
         let tls = generation.config.listen.tls.as_ref();

@@ -97,10 +97,10 @@ fn serve(
                 AppError::Keys(_)
                 | AppError::Hosts(_)
                 | AppError::Audit(_)
-                | AppError::Secret(_)
+                | AppError::Sealing(_)
                 | AppError::Shared(_) => exit::CONFIGURATION,
                 AppError::Listen(error) if error.is_address_in_use() => exit::ADDRESS_IN_USE,
-                AppError::Listen(_) | AppError::Seal(_) => exit::FAILURE,
+                AppError::Listen(_) | AppError::Random(_) => exit::FAILURE,
             }
         }
         Err(error) => {

@@ -56,6 +56,7 @@ use request::RequestContext;
 pub use response::fault::refused;
 use response::fault::{Fault, Status};
 use response::single_event;
+pub use session::journal::SessionJournal;
 pub use state::{Mcp, SharedState};
 
 /// Answers a request to `endpoint`, the endpoint of its path.
@@ -97,7 +98,7 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
     let answer = match request.head.method {
         Method::POST => post(request, body).await,
         Method::GET => session::stream::open(&request),
-        Method::DELETE => end_session(&request),
+        Method::DELETE => end_session(&request).await,
         _ => {
             let problem = Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -176,10 +177,12 @@ async fn answer_message(request: &Arc<RequestContext>) -> Response {
     }
 }
 
-fn end_session(request: &RequestContext) -> Response {
+async fn end_session(request: &RequestContext) -> Response {
+    let sessions = &request.mcp.shared.sessions;
     match request.session() {
         Some(session) => {
-            request.mcp.shared.sessions.end(&session);
+            sessions.end(&session);
+            sessions.ends_are_kept().await;
             StatusCode::NO_CONTENT.into_response()
         }
         None => Fault::session_not_found().response(None),

@@ -3,17 +3,11 @@
 //! ChaCha20-Poly1305 with random nonces, in base64url. Each purpose has a key of its own, derived from the gateway's
 //! secret (HKDF-SHA256), and its name stands in the associated data, so that a text of one purpose opens as no other.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::str;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom as _, SystemRandom};
-
-use crate::file;
 
 /// The shortest secret that is taken, in characters.
 pub const SHORTEST_SECRET: usize = 32;
@@ -22,12 +16,8 @@ pub const SHORTEST_SECRET: usize = 32;
 const SALT: &[u8] = b"mcpo sealed texts 1";
 /// Random bytes of a new secret.
 const SECRET_BYTES: usize = 32;
-/// The file of the secret in the state directory.
-const FILE: &str = "seal.key";
-/// The longest file that is read.
-const LONGEST_FILE: u64 = 4096;
 
-/// The secrets of the gateway from which the keys of all purposes are derived: the first seals, all open.
+/// The secrets from which the keys of all purposes are derived: the first seals, all open.
 #[derive(Debug, Clone)]
 pub struct SealSecrets(Vec<Prk>);
 
@@ -44,15 +34,6 @@ pub struct Sealer {
 #[error("nothing can be sealed: the kernel gives no random numbers")]
 pub struct SealError;
 
-/// Why the secret in the state directory is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretFileError {
-    #[error("`{}` cannot be read or written: {source}; check the state directory", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    #[error("`{}` holds no secret of {SHORTEST_SECRET} characters; delete it, and the gateway makes a new one", .0.display())]
-    Damaged(PathBuf),
-}
-
 impl SealSecrets {
     /// A secret that ends with the process.
     ///
@@ -60,32 +41,12 @@ impl SealSecrets {
     ///
     /// When the kernel has no random numbers.
     pub fn of_this_process() -> Result<Self, SealError> {
-        Ok(Self(vec![root(&random::<SECRET_BYTES>()?)]))
+        Ok(Self::new(&new_secret()?, []))
     }
 
-    /// The secrets `first` and `others`, each of at least [`SHORTEST_SECRET`] characters that cannot be guessed.
+    /// These secrets. Each has at least [`SHORTEST_SECRET`] characters that cannot be guessed.
     pub fn new<'a>(first: &'a str, others: impl IntoIterator<Item = &'a str>) -> Self {
         Self([first].into_iter().chain(others).map(|secret| root(secret.as_bytes())).collect())
-    }
-
-    /// The secret that `state_dir` keeps, which is made if there is none.
-    ///
-    /// Of several processes that begin at once with one directory, all get the same.
-    ///
-    /// # Errors
-    ///
-    /// [`SecretFileError`]; nothing is replaced.
-    pub async fn kept_in(state_dir: &Path) -> Result<Self, SecretFileError> {
-        let path = state_dir.join(FILE);
-        let (work, shown) = (path.clone(), path.clone());
-        let kept = file::apart(move || read_or_make(&work)).await;
-        let text = kept.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let text = text.map_err(|source| SecretFileError::Io { path, source })?;
-        let text = str::from_utf8(&text).map(str::trim).unwrap_or_default();
-        if text.len() < SHORTEST_SECRET {
-            return Err(SecretFileError::Damaged(shown));
-        }
-        Ok(Self::new(text, []))
     }
 
     /// Seals and opens texts of `purpose`.
@@ -103,15 +64,13 @@ fn root(secret: &[u8]) -> Prk {
     Salt::new(HKDF_SHA256, SALT).extract(secret)
 }
 
-fn read_or_make(path: &Path) -> io::Result<Vec<u8>> {
-    match file::read_own(path, LONGEST_FILE) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        read => return read,
-    }
-    let secret = random::<SECRET_BYTES>().map_err(io::Error::other)?;
-    file::create_durably(path, format!("{}\n", BASE64_URL_SAFE_NO_PAD.encode(secret)).as_bytes())?;
-    // Another process may have been first.
-    file::read_own(path, LONGEST_FILE)
+/// A new secret as a text.
+///
+/// # Errors
+///
+/// When the kernel has no random numbers.
+pub fn new_secret() -> Result<String, SealError> {
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<SECRET_BYTES>()?))
 }
 
 fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], SealError> {
@@ -121,7 +80,7 @@ fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], SealError> {
 }
 
 impl Sealer {
-    /// `plain` as a text that only a [`Sealer`] of the same purpose and secret opens, another one each time.
+    /// `plain` as a text that only a [`Sealer`] of the same purpose and secret opens. It differs each time.
     ///
     /// # Errors
     ///
@@ -155,8 +114,6 @@ impl Sealer {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     const OLD: &str = "an old secret of enough characters";
@@ -178,6 +135,7 @@ mod tests {
 
     #[test]
     fn the_first_secret_seals_and_all_open() {
+        assert!(new_secret().unwrap().len() >= SHORTEST_SECRET);
         let before = SealSecrets::new(OLD, []).sealer("session");
         let after = SealSecrets::new(NEW, [OLD]).sealer("session");
         assert_eq!(after.open(before.seal(b"1").unwrap().as_bytes()).unwrap(), b"1");
@@ -197,33 +155,5 @@ mod tests {
             assert_eq!(sealer.open(&sealed[..at]), None);
         }
         assert_eq!(sealer.open(&[&sealed[..], b"="].concat()), None);
-    }
-
-    #[tokio::test]
-    async fn the_secret_is_made_once_for_this_user_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let state_dir = folder.path().join("state");
-        let all = (0..8).map(|_| SealSecrets::kept_in(&state_dir));
-        let all = futures_util::future::join_all(all).await;
-        let sealed = all[0].as_ref().unwrap().sealer("session").seal(b"plain").unwrap();
-        for secrets in all {
-            assert!(secrets.unwrap().sealer("session").open(sealed.as_bytes()).is_some());
-        }
-        let path = state_dir.join(FILE);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(&state_dir).unwrap().count(), 1, "no draft is left");
-        // What the file holds is good as a configured secret, too.
-        let text = std::fs::read_to_string(&path).unwrap();
-        let configured = SealSecrets::new(text.trim(), []);
-        assert!(configured.sealer("session").open(sealed.as_bytes()).is_some());
-    }
-
-    #[tokio::test]
-    async fn a_damaged_file_stays_and_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(FILE), "short\n").unwrap();
-        let error = SealSecrets::kept_in(folder.path()).await.unwrap_err().to_string();
-        assert!(error.contains(FILE) && error.contains("delete it"), "{error}");
-        assert_eq!(std::fs::read(folder.path().join(FILE)).unwrap(), b"short\n");
     }
 }

@@ -103,7 +103,7 @@ in
       type = import ./own-directory-type.nix { inherit lib; };
       default = "/var/lib/mcpo";
       example = "/srv/mcpo";
-      description = "Directory of the gateway's state: the last known tools of every server, and the tokens of sign-ins.";
+      description = "Directory of the gateway's state: the last known tools of every server, the tokens of sign-ins, and the key of sessions with their last use.";
     };
 
     nestedContainer = mkOption {
@@ -246,7 +246,7 @@ in
       description = ''
         The gateway's own settings that have no option here, as they stand beside `mcpServers` in its configuration
         file: `signIn`, `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`,
-        `exposedNameLength`, `sharedPrefix`, `pathPrefix`, `rootPath`, `name`, `description` and `version`. They end up in the
+        `exposedNameLength`, `sessionKey`, `sharedPrefix`, `pathPrefix`, `rootPath`, `name`, `description` and `version`. They end up in the
         world-readable store, so secrets are only referred to. `mcpo check` reads them when the system is built, and an unknown key fails the build with the
         nearest known one.
       '';

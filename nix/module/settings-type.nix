@@ -13,6 +13,7 @@ let
     "client_secret"
     "password"
     "privateKey"
+    "sessionKey"
     "token"
   ];
   text =

@@ -1,9 +1,10 @@
 //! Why the gateway could not start.
 
 use super::audit::AuditError;
+use super::sealing::SealingError;
 use crate::http::host::HostRuleError;
 use crate::http::{KeysError, ListenError};
-use crate::seal::{SealError, SecretFileError};
+use crate::seal::SealError;
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +19,8 @@ pub enum AppError {
     Shared(String),
     #[error(transparent)]
     Audit(#[from] AuditError),
-    #[error("sign-ins cannot be sealed: {0}")]
-    Secret(#[from] SecretFileError),
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Random(#[from] SealError),
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
 }

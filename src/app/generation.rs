@@ -51,7 +51,7 @@ impl Generation {
         upstream_set: &UpstreamSet,
         configuration: Arc<Configuration>,
     ) -> Result<(Self, Served), AppError> {
-        let own = upstream_set.authorization_server(config.auth.key_sign_in.as_ref()).await?;
+        let own = upstream_set.authorization_server(config.auth.key_sign_in.as_ref()).await;
         keys.connect(&upstream_set.issuers, own);
         let keys = Arc::new(keys);
         HostRule::new(&config.listen, keys.is_open())?;

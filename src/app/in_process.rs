@@ -16,6 +16,7 @@ use crate::catalog::Namespace;
 use crate::config::{AuthConfig, Config, Sources, TransportConfig};
 use crate::gateway::Configuration;
 use crate::http::{Keys, Served};
+use crate::seal::SealSecrets;
 use crate::shutdown::Shutdown;
 use crate::trace::Peer;
 
@@ -54,7 +55,8 @@ impl InProcessGateway {
             });
             config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
         }
-        let upstream_set = UpstreamSet::new(&config.limits, None, None, &Shutdown::new());
+        let secrets = SealSecrets::of_this_process()?;
+        let upstream_set = UpstreamSet::new(&config.limits, None, &secrets, None, &Shutdown::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::new(&config.auth, None, &namespace)?;

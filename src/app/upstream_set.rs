@@ -11,7 +11,6 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::error::AppError;
 use crate::authorization_server::{ClientDocuments, SignInServer};
 use crate::config::environment;
 use crate::config::plan::Action;
@@ -46,6 +45,8 @@ pub struct UpstreamSet {
     /// The processes that serve one caller each.
     processes: Arc<Processes>,
     state_dir: Option<PathBuf>,
+    /// The secrets behind what clients keep for the gateway.
+    secrets: SealSecrets,
     file_lock: FileLock,
     /// The tasks that end with the servers.
     pub tasks: TaskTracker,
@@ -76,12 +77,15 @@ impl UpstreamSet {
     pub fn new(
         limits: &LimitsConfig,
         state_dir: Option<PathBuf>,
+        secrets: &SealSecrets,
         audit: Option<Arc<Audit>>,
         shutdown: &Shutdown,
     ) -> Self {
         let (clients, file_lock) =
             (Arc::new(HttpClients::through(Proxies::new(&environment::proxies()))), FileLock::default());
         let oauth = Arc::new(OAuth::new(clients.clone(), state_dir.clone(), file_lock.clone()));
+        let journal =
+            state_dir.as_deref().map(|directory| mcp::SessionJournal::new(directory, file_lock.clone()));
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         Self {
             issuers: IssuerRegistry::new(clients.clone()),
@@ -97,8 +101,9 @@ impl UpstreamSet {
             changes: Arc::default(),
             processes: Arc::default(),
             state_dir,
+            secrets: secrets.clone(),
             file_lock,
-            mcp: Arc::new(mcp::SharedState::new(shutdown.token().clone(), calls.clone())),
+            mcp: Arc::new(mcp::SharedState::new(shutdown.token().clone(), calls.clone(), secrets, journal)),
             closing: Arc::new(shutdown.token().clone()),
             leaving: shutdown.leaving().clone(),
             tasks,
@@ -111,31 +116,19 @@ impl UpstreamSet {
     }
 
     /// The gateway's own authorization server under `config`.
-    ///
-    /// # Errors
-    ///
-    /// When the secret in the state directory is of no use.
-    pub async fn authorization_server(
-        &self,
-        config: Option<&KeySignInConfig>,
-    ) -> Result<Option<Arc<SignInServer>>, AppError> {
-        let Some(config) = config else { return Ok(None) };
+    pub async fn authorization_server(&self, config: Option<&KeySignInConfig>) -> Option<Arc<SignInServer>> {
+        let config = config?;
         let open = async || {
-            let state_dir = self.state_dir.as_deref();
-            let secrets = match state_dir {
-                Some(folder) => SealSecrets::kept_in(folder).await?,
-                None => SealSecrets::of_this_process()?,
-            };
             let scope = match environment::reads_client_documents_on_loopback() {
                 true => AddressScope::Loopback,
                 false => AddressScope::Public,
             };
             let documents = ClientDocuments::new(self.shared.clients.clone(), scope);
-            Ok::<_, AppError>(Arc::new(SignInServer::open(&secrets, documents, state_dir).await))
+            Arc::new(SignInServer::open(&self.secrets, documents, self.state_dir.as_deref()).await)
         };
-        let server = self.authorization_server.get_or_try_init(open).await?;
+        let server = self.authorization_server.get_or_init(open).await;
         server.set_lifetime(config.token_lifetime);
-        Ok(Some(server.clone()))
+        Some(server.clone())
     }
 
     /// The servers of the configuration that is served now.

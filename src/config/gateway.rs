@@ -7,6 +7,7 @@ use super::auth::AuthConfig;
 use super::defaults;
 use super::keys::{DocumentConfig, LimitsConfig, ListenConfig, LogConfig};
 use super::name::ServerName;
+use super::secret::SecretText;
 use super::server::ServerConfig;
 use super::shared::SharedConfig;
 use super::transport::TransportConfig;
@@ -26,6 +27,8 @@ pub struct Config {
     /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
     /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,
+    /// The secrets that seal sessions, the first for new ones; empty: one in the state directory.
+    pub session_keys: Vec<SecretText>,
     /// The longest name that a tool or a prompt has among those of all servers, in bytes; 32 to 64.
     pub exposed_name_length: usize,
     /// The file that tools are held to, when there is one; its content stands in [`ServerConfig::lock`].
@@ -50,6 +53,7 @@ impl Default for Config {
             audit: None,
             shared: None,
             state_dir: None,
+            session_keys: Vec::new(),
             exposed_name_length: defaults::EXPOSED_NAME_LENGTH,
             lock_file: None,
             single: false,

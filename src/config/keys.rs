@@ -20,8 +20,8 @@ use super::log::LogFormat;
 use super::problem::Problems;
 use super::reader::{
     AUDIT_ARGUMENTS, AUDIT_TARGET, COUNT, DRIFT, HOST, HOST_PATTERNS, KEY_PREFIX, LENGTH, LOG_FORMAT,
-    LOG_LEVEL, ORIGINS, PATH, PATH_PREFIX, PORT, PUBLIC_URL, ROOT_PATH, SECONDS, SECRET, SOME_COUNT, STORE,
-    SWITCH, TEXT,
+    LOG_LEVEL, ORIGINS, PATH, PATH_PREFIX, PORT, PUBLIC_URL, ROOT_PATH, SECONDS, SECRET, SECRETS, SOME_COUNT,
+    STORE, SWITCH, TEXT,
 };
 use super::secret::SecretText;
 use super::section::{SettingChange, SettingGroup, section};
@@ -82,10 +82,12 @@ section! {
 }
 
 section! {
-    /// The limits on tools that are kept and shown.
+    /// What is kept, and what is shown of tools.
     pub(super) struct ToolSettings {
         state_dir: Option<PathBuf> = None, "stateDir" PATH Restart Stable
-            "Directory of tool lists and tokens; empty for none [default: the user's or the unit's]";
+            "Directory of tool lists, tokens and sessions; empty for none [default: the user's or the unit's]";
+        session_keys: Vec<SecretText> = Vec::new(), "sessionKey" SECRETS Restart Stable
+            "Secret that seals the sessions of MCP clients, or a list: the first seals, all open [default: one in `stateDir`]";
         exposed_name_length: usize = defaults::EXPOSED_NAME_LENGTH, "exposedNameLength" LENGTH AtOnce Unstable
             "Longest name of a tool among those of all servers, in bytes, from 32 to 64";
     }

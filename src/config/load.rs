@@ -106,6 +106,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         audit: settings.audit,
         shared: settings.shared,
         state_dir: state_dir(settings.tools.state_dir, sources),
+        session_keys: settings.tools.session_keys,
         exposed_name_length: settings.tools.exposed_name_length,
         lock_file: settings.lock.file,
         single: single.is_some(),

@@ -159,6 +159,7 @@ impl Config {
         self.audit.clone_from(&running.audit);
         self.shared.clone_from(&running.shared);
         self.state_dir.clone_from(&running.state_dir);
+        self.session_keys.clone_from(&running.session_keys);
         self
     }
 }
@@ -219,6 +220,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         audit,
         shared,
         state_dir,
+        session_keys,
         exposed_name_length,
         lock_file,
         single: _,
@@ -244,6 +246,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         ("audit", of("audit.to"), old.audit != *audit),
         ("shared", of("shared"), old.shared != *shared),
         ("stateDir", of("stateDir"), old.state_dir != *state_dir),
+        ("sessionKey", of("sessionKey"), old.session_keys != *session_keys),
     ];
     let others = others.into_iter().filter(|(.., differs)| *differs);
     let mut changes: Vec<SettingChange> =

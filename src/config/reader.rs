@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing_subscriber::filter::Targets;
 use url::Url;
@@ -91,7 +92,7 @@ pub(super) const PATH: SettingReader<Option<PathBuf>> = SettingReader {
 };
 
 pub(super) const SECRET: SettingReader<Option<SecretText>> = SettingReader {
-    shape: ValueShape::Text(&[key::SECRET, key::FILLED]),
+    shape: ONE_SECRET,
     read: |layers, key, problems| {
         let written = text(layers, key, problems)?;
         fields::secret(&written, &layers.location(key), problems).map(Some)
@@ -125,6 +126,36 @@ pub(super) const KEY_PREFIX: SettingReader<String> = SettingReader {
     },
     write: |value| json!(value),
 };
+
+/// One secret, or a list of them.
+pub(super) const SECRETS: SettingReader<Vec<SecretText>> = SettingReader {
+    shape: ValueShape::Either(&[ONE_SECRET, ValueShape::List(&ONE_SECRET)]),
+    read: |layers, key, problems| {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            One(String),
+            Several(Vec<String>),
+        }
+        let location = layers.location(key);
+        let written = match layers.get(key, "a secret or a list of secrets", problems)? {
+            Written::One(text) => vec![text],
+            Written::Several(texts) => texts,
+        };
+        if written.iter().any(|text| text.trim().is_empty()) {
+            problems.error(
+                &location,
+                "a secret is empty",
+                "give one, such as `openssl rand -base64 32` prints, or remove it",
+            );
+            return None;
+        }
+        written.iter().map(|text| fields::secret(text, &location, problems)).collect()
+    },
+    write: |_| Value::Null,
+};
+
+const ONE_SECRET: ValueShape = ValueShape::Text(&[key::SECRET, key::FILLED]);
 
 pub(super) const HOST: SettingReader<String> = SettingReader {
     shape: ValueShape::Text(&[r"^(?!unix:(?!/))[\s\S]*\S"]),

@@ -258,6 +258,11 @@ impl Keys {
         }
     }
 
+    /// The callers of the keys, without users behind them.
+    pub fn callers(&self) -> impl Iterator<Item = &Caller> {
+        self.keys.iter().map(|key| &key.caller)
+    }
+
     /// The names of the keys that `next` does not have, or has with another value.
     pub fn ended_by(&self, next: &Self) -> Vec<&str> {
         let digests: HashMap<_, _> =

@@ -50,8 +50,8 @@ impl RequestContext {
     /// The session that the request names, if it is the caller's own at this endpoint.
     pub fn session(&self) -> Option<Arc<Session>> {
         let id = self.head.headers.get(SESSION_ID)?;
-        let idle = self.mcp.config.limits.session_idle;
-        self.mcp.shared.sessions.find(id.as_bytes(), &self.caller, &self.endpoint, idle)
+        let (shares, idle) = (self.mcp.shares.sessions(), self.mcp.config.limits.session_idle);
+        self.mcp.shared.sessions.find(id.as_bytes(), &self.caller, &self.endpoint, shares, idle)
     }
 
     /// The request as the gateway and the log know it.

@@ -1,6 +1,7 @@
 //! The state of the endpoints: [`Mcp`] of one configuration, and [`SharedState`] of all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -12,6 +13,8 @@ use super::aggregate::prompts::PromptNames;
 use super::endpoint::Endpoint;
 use super::input::suspended::SuspendedRequests;
 use super::response::fault::{Fault, SHARE_EXCEEDED};
+use super::session::journal::SessionJournal;
+use super::session::sealed::key_digest;
 use super::session::table::Sessions;
 use crate::catalog::Caller;
 use crate::catalog::definition::LoggedLines;
@@ -20,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::http::path_prefix::PathPrefix;
 use crate::http::protected_resource::ProtectedResources;
 use crate::http::{BodyBudget, Keys, Problem, Refusal};
+use crate::seal::SealSecrets;
 use crate::shares::{Bounds, Held, Ledger, Thing};
 use crate::upstream::Upstream;
 
@@ -129,7 +133,7 @@ impl Mcp {
 /// The sessions and all else that outlives a configuration.
 #[derive(Debug)]
 pub struct SharedState {
-    pub(super) sessions: Sessions,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) suspended: Arc<SuspendedRequests>,
     /// Streams that wait for changes.
     listeners: Arc<Ledger>,
@@ -146,10 +150,16 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// `tasks` are waited for at the end of the gateway, before its servers end.
-    pub fn new(closing: CancellationToken, tasks: TaskTracker) -> Self {
+    /// `tasks` are waited for at the end of the gateway, before its servers end. Ids of sessions are sealed by `secrets`,
+    /// and `journal` keeps what else outlives the process.
+    pub fn new(
+        closing: CancellationToken,
+        tasks: TaskTracker,
+        secrets: &SealSecrets,
+        journal: Option<SessionJournal>,
+    ) -> Self {
         Self {
-            sessions: Sessions::default(),
+            sessions: Arc::new(Sessions::new(secrets, journal)),
             suspended: Arc::default(),
             listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
             followed: Ledger::new(Thing { setting: "followed", plural: "resources that they follow" }),
@@ -160,8 +170,20 @@ impl SharedState {
         }
     }
 
+    /// Reads what earlier processes left of their sessions, which may rest for `idle`.
+    pub async fn restore(&self, idle: Duration) {
+        self.sessions.restore(idle).await;
+    }
+
+    /// Keeps what outlives the process, until `stop`.
+    pub fn keep(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+        self.sessions.clone().keep(stop)
+    }
+
     /// Serves `mcp` from now on: open streams follow it, and those of invalid keys end.
     pub fn serve(&self, mcp: Arc<Mcp>) {
+        let keys: Vec<_> = mcp.keys.callers().filter_map(key_digest).collect();
+        self.sessions.configure(mcp.config.limits.session_idle, &keys);
         let Some(before) = self.current.send_replace(Some(mcp.clone())) else { return };
         for name in before.keys.ended_by(&mcp.keys) {
             tracing::info!(

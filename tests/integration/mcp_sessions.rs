@@ -23,7 +23,7 @@ async fn each_revision_with_sessions_is_spoken_and_any_other_is_answered_with_th
         assert_eq!(result["protocolVersion"], spoken, "{asked}");
         assert_eq!(result["serverInfo"], json!({ "name": "scripted", "version": "1.2.3" }));
         assert_eq!(result["capabilities"], json!({ "tools": { "listChanged": true } }));
-        assert!(answer.header("mcp-session-id").is_some_and(|id| id.len() == 32));
+        assert!(answer.header("mcp-session-id").is_some_and(|id| id.len() < 100));
     }
 }
 

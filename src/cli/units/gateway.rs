@@ -24,7 +24,8 @@ pub(super) fn service(config: &Config, credentials: &Path) -> String {
     let until_last_call = (config.limits.leave + config.limits.drain).as_secs();
     let mut text = format!("[Service]\nTimeoutStopSec={}\n", until_last_call + AFTER_DRAIN);
     let own = config.auth.keys.iter().map(|key| &key.key);
-    let own = own.chain(config.audit.iter().filter_map(|audit| audit.secret.as_ref()));
+    let own =
+        own.chain(&config.session_keys).chain(config.audit.iter().filter_map(|audit| audit.secret.as_ref()));
     let own = own.chain(config.shared.iter().map(|shared| &shared.address));
     // By name: whether the gateway needs it to start. One server's missing secret must not keep the others from
     // starting; an empty text takes its place, and that server's error names the missing file.

@@ -3,6 +3,7 @@
 //! A server's message for the client leaves on the stream of the client's newest request in progress, else on the stream
 //! that the client opened with GET. Both belong to the session, so no message reaches another client.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
@@ -21,6 +22,7 @@ use crate::gateway::Client;
 use crate::mcp::extensions::{self, EXTENSIONS};
 use crate::mcp::message::ClientAnswer;
 use crate::mcp::response::fault::Fault;
+use crate::mcp::session::sealed::{ShortDigest, shortened};
 use crate::protocol::{json_rpc, notification};
 use crate::shares::Principal;
 use crate::sync::lock;
@@ -75,18 +77,18 @@ pub struct ClientRoute {
 }
 
 impl SessionClient {
-    /// The client that opened the session `id`; `ended` is cancelled with the session.
+    /// The client that opened the session `id`. `capabilities` are [`askable`]; `ended` is cancelled with the session.
     pub fn new(
-        id: &str,
+        id: &[u8],
         principal: Principal,
-        capabilities: Option<&RawValue>,
+        capabilities: Arc<str>,
         ended: CancellationToken,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            key: Sha256::digest(id.as_bytes()).into(),
+            key: Sha256::digest(id).into(),
             principal,
             ended,
-            capabilities: askable(capabilities),
+            capabilities,
             log_level: ArcSwapOption::empty(),
             routes: Mutex::default(),
             questions: Questions::default(),
@@ -119,9 +121,20 @@ impl SessionClient {
         self.side().map(|side| Client { side, handler: self.clone() })
     }
 
-    /// A number that other sessions hardly have, and that does not disclose the session's id.
+    /// A number that other sessions hardly have. In another process this one has another; it does not disclose the id.
     pub fn number_of_its_own(&self) -> u64 {
-        self.key.iter().take(6).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+        static OF_THIS_PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        OF_THIS_PROCESS.hash_one(self.key) >> 16
+    }
+
+    /// A digest of the session's id, which names the session in files.
+    pub fn digest(&self) -> ShortDigest {
+        shortened(self.key)
+    }
+
+    /// Numbers questions from `number` on.
+    pub fn number_from(&self, number: u64) {
+        self.numbers.store(number, Ordering::Relaxed);
     }
 
     /// Sets the least level of log messages that the client wants.

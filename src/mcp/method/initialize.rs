@@ -11,7 +11,6 @@ use crate::mcp::input::client::{LARGEST_CAPABILITIES, too_large_capabilities};
 use crate::mcp::message::Message;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::{self, Fault};
-use crate::mcp::session::holder::Holder;
 use crate::protocol::header::SESSION_ID;
 use crate::protocol::revision::WITH_SESSIONS;
 
@@ -49,7 +48,8 @@ pub async fn answer(request: &RequestContext, message: &Message<'_>) -> Response
     let info = EndpointInfo::of(request).await;
     let (shares, idle) = (request.mcp.shares.sessions(), request.mcp.config.limits.session_idle);
     let opened = request.mcp.shared.sessions.open(
-        Holder::of(&request.caller, &request.endpoint),
+        &request.caller,
+        &request.endpoint,
         shares,
         idle,
         wanted.capabilities,
@@ -71,7 +71,7 @@ pub async fn answer(request: &RequestContext, message: &Message<'_>) -> Response
         result["instructions"] = instructions.into();
     }
     let mut response = fault::result(id, &fault::text(&result));
-    let value = HeaderValue::from_str(&session.id).expect("hexadecimal digits make a header");
+    let value = HeaderValue::from_bytes(&session.id).expect("visible characters make a header");
     response.headers_mut().insert(SESSION_ID, value);
     response
 }

@@ -11,9 +11,9 @@ use crate::shares::Principal;
 pub struct Holder {
     pub principal: Principal,
     /// The profile that the requests ask for.
-    profile: Option<Arc<str>>,
+    pub profile: Option<Arc<str>>,
     /// The server of the endpoint, `None` for that of all.
-    server: Option<Box<str>>,
+    pub server: Option<Box<str>>,
 }
 
 impl Holder {

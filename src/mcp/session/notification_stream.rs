@@ -175,6 +175,11 @@ impl NotificationStream {
         }
     }
 
+    /// Reports that the lists may have changed of whose changes clients are told.
+    pub fn report_told(&mut self) {
+        self.report_lists(self.known.told());
+    }
+
     /// Reports those of the changed lists (tools, prompts, resources) that the client subscribes to.
     fn report_lists(&mut self, changed: [bool; 3]) {
         let wanted = &self.wanted;

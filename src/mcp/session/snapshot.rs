@@ -51,6 +51,11 @@ impl ListSnapshot {
         let resources = self.resources.differs(&before.resources);
         [self.tools != before.tools, prompts, resources]
     }
+
+    /// Whether clients are told of changes of the lists of tools, prompts and resources.
+    pub fn told(&self) -> [bool; 3] {
+        [true, self.prompts.is_told, self.resources.is_told]
+    }
 }
 
 impl Offering {

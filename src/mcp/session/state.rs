@@ -1,13 +1,13 @@
 //! One session of a client (revisions 2024-11-05 to 2025-11-25).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::now;
 use super::event_log::EventLogs;
 use super::holder::Holder;
 use super::in_flight::RequestsInFlight;
@@ -20,11 +20,11 @@ use crate::upstream::message_queue::Receiver;
 /// A session: its client, its requests in flight, its subscriptions and its last use.
 #[derive(Debug)]
 pub struct Session {
-    /// A [`new_id`](super::id::new_id).
-    pub id: Box<str>,
+    /// A [`SealedSession`](super::sealed::SealedSession), in visible characters.
+    pub id: Arc<[u8]>,
     /// The key, profile and endpoint of the session.
     pub holder: Holder,
-    /// Milliseconds since the table was made.
+    /// Its last use, by the [`clock`](super::clock).
     used: AtomicU64,
     /// The session's place in the table's order; changed only under the order's lock.
     marked: AtomicU64,
@@ -41,12 +41,16 @@ pub struct Session {
     followed: Mutex<HashMap<Box<str>, ResourceSubscription>>,
     /// Cancelled when the session was ended.
     pub ended: CancellationToken,
+    /// Whether another process opened it first.
+    pub is_of_other_process: bool,
+    /// Whether the client is to be told that it may have missed changes.
+    missed: AtomicBool,
 }
 
 /// A place in the order in which sessions are to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// Milliseconds since the table was made.
+    /// The last use that the order knows of.
     pub used: u64,
     serial: u64,
 }
@@ -65,11 +69,11 @@ pub struct Listening {
 pub struct OpenStream(Arc<Session>);
 
 impl Session {
-    /// A session that is opened at `now`, in milliseconds since the table was made.
+    /// A session that is opened at `now`.
     pub fn new(
-        id: Box<str>,
+        id: Arc<[u8]>,
         holder: Holder,
-        capabilities: Option<&RawValue>,
+        capabilities: Arc<str>,
         revision: &'static str,
         serial: u64,
         now: u64,
@@ -89,7 +93,24 @@ impl Session {
             streams: AtomicUsize::new(0),
             in_flight: Arc::default(),
             ended,
+            is_of_other_process: false,
+            missed: AtomicBool::new(false),
         }
+    }
+
+    /// The same as a session of another process that is opened again at `now`.
+    #[must_use]
+    pub fn opened_again(mut self, now: u64) -> Self {
+        // The client may still answer questions of that process.
+        self.client.number_from(now);
+        self.is_of_other_process = true;
+        self.missed = AtomicBool::new(true);
+        self
+    }
+
+    /// Whether the client may have missed changes, which it is told now.
+    pub fn has_missed_changes(&self) -> bool {
+        self.missed.swap(false, Ordering::Relaxed)
     }
 
     /// The time of its last use; after `now` while a stream is open or a request in flight.
@@ -176,6 +197,7 @@ impl Drop for Session {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
+        self.0.touch(now());
         self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -30,6 +30,9 @@ pub fn open(request: &RequestContext) -> Response {
         Err(fault) => return fault.response(None),
     };
     let mut stream = NotificationStream::new(request, held);
+    if session.has_missed_changes() {
+        stream.report_told();
+    }
     stream.session = Some(session.listen());
     stream.respond()
 }

@@ -2,49 +2,92 @@
 //!
 //! A session belongs to its key: under another key, in another profile, or at another endpoint, its id is unknown.
 //! A look-up takes no lock. Opening and ending a session takes a short one, with any number of sessions.
+//!
+//! The id of a session that another process opened is sealed ([`super::sealed`]): its holder opens it again, unless it has
+//! ended. A session of this process that is not in the table has ended.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 
+use super::clock::{millis, now};
 use super::holder::Holder;
-use super::id::new_id;
+use super::journal::SessionJournal;
 use super::order::Order;
+use super::outlived::{Outlived, SessionEvent, record};
+use super::sealed::{PURPOSE, SealedSession, ShortDigest, holder_digest, key_digest};
 use super::state::Session;
 use crate::catalog::Caller;
 use crate::mcp::endpoint::Endpoint;
+use crate::mcp::input::client::askable;
+use crate::seal::{SealError, SealSecrets, Sealer};
 use crate::shares::{Bound, Bounds, LogThrottle, Principal, Thing};
 use crate::sync::lock;
 
 /// The resource that callers share, for messages about its limit.
 const SESSIONS: Thing = Thing { setting: "sessions", plural: "sessions" };
+/// How often the last use of sessions is written.
+const USES_WRITTEN: Duration = Duration::from_secs(60);
 
 /// The table of all sessions.
 #[derive(Debug)]
 pub struct Sessions {
-    table: papaya::HashMap<Box<[u8]>, Arc<Session>>,
+    table: papaya::HashMap<Arc<[u8]>, Arc<Session>>,
     order: Mutex<Order>,
+    /// Locked within the order.
+    outlived: Mutex<Outlived>,
+    journal: Option<SessionJournal>,
+    sealer: Sealer,
+    /// Another one in each process.
+    process: u64,
     serials: AtomicU64,
-    began: Instant,
+    /// How long a session may rest, in milliseconds.
+    idle: AtomicU64,
+    /// When the last use of sessions was noted.
+    noted: AtomicU64,
     evictions: LogThrottle,
 }
 
-impl Default for Sessions {
-    fn default() -> Self {
+impl Sessions {
+    /// The sessions of this process; `journal` keeps what outlives it.
+    pub fn new(secrets: &SealSecrets, journal: Option<SessionJournal>) -> Self {
         Self {
             table: papaya::HashMap::new(),
             order: Mutex::default(),
+            outlived: Mutex::default(),
+            journal,
+            sealer: secrets.sealer(PURPOSE),
+            process: RandomState::new().hash_one(std::process::id()),
             serials: AtomicU64::new(0),
-            began: Instant::now(),
+            idle: AtomicU64::new(u64::MAX),
+            noted: AtomicU64::new(now()),
             evictions: LogThrottle::default(),
         }
     }
-}
 
-impl Sessions {
-    /// Opens a session of `holder`, and ends sessions that have rested for longer than `idle`.
+    /// Reads what earlier processes left, for sessions that may rest for `idle`.
+    pub async fn restore(&self, idle: Duration) {
+        let Some(journal) = &self.journal else { return };
+        let outlived = journal.read(now().saturating_sub(millis(idle))).await;
+        *lock(&self.outlived) = outlived;
+    }
+
+    /// Sessions may rest for `idle` from now on. Those of other keys than those with these digests have ended.
+    pub fn configure(&self, idle: Duration, keys: &[ShortDigest]) {
+        self.idle.store(millis(idle), Ordering::Relaxed);
+        let now = now();
+        let events = lock(&self.outlived).set_keys(keys, now);
+        if let Some(journal) = &self.journal {
+            events.iter().for_each(|(event, digest)| journal.push(&record(*event, digest, now)));
+        }
+    }
+
+    /// Opens a session of `caller` at `endpoint`. Sessions that have rested for longer than `idle` end.
     ///
     /// When there are too many all the same, the longest-rested session of the caller with the most sessions ends.
     ///
@@ -53,44 +96,27 @@ impl Sessions {
     /// When the kernel has no random numbers.
     pub fn open(
         &self,
-        holder: Holder,
+        caller: &Caller,
+        endpoint: &Endpoint,
         shares: Bounds,
         idle: Duration,
         capabilities: Option<&RawValue>,
         revision: &'static str,
-    ) -> Result<Arc<Session>, rustix::io::Errno> {
-        let (principal, now) = (holder.principal.clone(), self.now());
-        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
-        let session = Arc::new(Session::new(new_id()?, holder, capabilities, revision, serial, now));
-        let mut ended = Vec::new();
-        let table = self.table.pin();
-        table.insert(Box::from(session.id.as_bytes()), session.clone());
-        {
-            let mut order = lock(&self.order);
-            while let Some(rested) = order.rested(millis(idle), now) {
-                order.remove(&rested);
-                ended.push(rested);
-            }
-            while order.count_of(&principal) >= shares.each.max(1) {
-                let Some(evicted) = order.longest_rested(&principal, now) else { break };
-                order.remove(&evicted);
-                self.log_eviction(&evicted, &principal, shares, Bound::Each);
-                ended.push(evicted);
-            }
-            while order.count() >= shares.all.max(1) {
-                let largest = order.largest().cloned();
-                let evicted = largest.and_then(|largest| order.longest_rested(&largest, now));
-                let Some(evicted) = evicted else { break };
-                order.remove(&evicted);
-                self.log_eviction(&evicted, &principal, shares, Bound::All);
-                ended.push(evicted);
-            }
-            order.insert(session.clone());
-        }
-        for ended in ended {
-            table.remove(ended.id.as_bytes());
-            ended.end();
-        }
+    ) -> Result<Arc<Session>, SealError> {
+        let (capabilities, opened) = (askable(capabilities), now());
+        let sealed = SealedSession {
+            process: self.process,
+            opened,
+            holder: holder_digest(caller, endpoint),
+            revision,
+            capabilities: (&*capabilities).into(),
+        };
+        let (id, serial) = (sealed.id(&self.sealer)?, self.serial());
+        let session =
+            Session::new(id.into(), Holder::of(caller, endpoint), capabilities, revision, serial, opened);
+        let session = Arc::new(session);
+        let ended = self.insert(&mut lock(&self.order), &session, shares, idle);
+        ended.iter().for_each(|ended| ended.end());
         Ok(session)
     }
 
@@ -100,14 +126,17 @@ impl Sessions {
         id: &[u8],
         caller: &Caller,
         endpoint: &Endpoint,
+        shares: Bounds,
         idle: Duration,
     ) -> Option<Arc<Session>> {
         let table = self.table.pin();
-        let session = table.get(id)?;
+        let Some(session) = table.get(id) else {
+            return self.open_again(id, caller, endpoint, shares, idle);
+        };
         if !session.holder.is(caller, endpoint) {
             return None;
         }
-        let now = self.now();
+        let now = now();
         if session.rests(millis(idle), now) {
             self.end(session);
             return None;
@@ -116,17 +145,148 @@ impl Sessions {
         Some(session.clone())
     }
 
+    /// Opens the session `id` of another process again.
+    #[cold]
+    fn open_again(
+        &self,
+        id: &[u8],
+        caller: &Caller,
+        endpoint: &Endpoint,
+        shares: Bounds,
+        idle: Duration,
+    ) -> Option<Arc<Session>> {
+        let SealedSession { process, opened, holder, revision, capabilities } =
+            SealedSession::open(id, &self.sealer)?;
+        if process == self.process || holder != holder_digest(caller, endpoint) {
+            return None;
+        }
+        let (now, serial) = (now(), self.serial());
+        let holder = Holder::of(caller, endpoint);
+        let session = Session::new(id.into(), holder, (&*capabilities).into(), revision, serial, now);
+        let session = Arc::new(session.opened_again(now));
+        // Two requests may open it at once, and a third end it meanwhile.
+        let mut order = lock(&self.order);
+        if let Some(known) = self.table.pin().get(id) {
+            known.touch(now);
+            return Some(known.clone());
+        }
+        let digest = session.client.digest();
+        let mut outlived = lock(&self.outlived);
+        let used = outlived.last_use(&digest, key_digest(caller).as_ref(), opened)?;
+        if used.saturating_add(millis(idle)) <= now {
+            return None;
+        }
+        outlived.is_open_again(&digest);
+        drop(outlived);
+        let ended = self.insert(&mut order, &session, shares, idle);
+        drop(order);
+        ended.iter().for_each(|ended| ended.end());
+        Some(session)
+    }
+
     /// Ends a session: its id is unknown from now on, its streams close, and its subscriptions end.
     pub fn end(&self, session: &Session) {
-        lock(&self.order).remove(session);
-        self.table.pin().remove(session.id.as_bytes());
+        self.remove(&mut lock(&self.order), session);
         session.end();
+    }
+
+    /// Waits until sessions that have ended stay so, also when the process is killed.
+    pub async fn ends_are_kept(&self) {
+        if let Some(journal) = &self.journal {
+            journal.is_written().await;
+        }
     }
 
     /// Ends the sessions of the key `name`.
     pub fn end_of(&self, name: &str) {
         let own = lock(&self.order).all_of_key(name);
         own.iter().for_each(|session| self.end(session));
+    }
+
+    /// Keeps what outlives the process, until `stop`.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let Some(journal) = &self.journal else { return };
+        let mut minutes = interval_at(Instant::now() + USES_WRITTEN, USES_WRITTEN);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let notes_uses = tokio::select! {
+                () = stop.cancelled() => break,
+                () = journal.wanted() => false,
+                _ = minutes.tick() => true,
+            };
+            let sessions = self.clone();
+            journal.apart(move || sessions.write(notes_uses)).await;
+        }
+        let sessions = self.clone();
+        journal.apart(move || sessions.write(true)).await;
+    }
+
+    fn write(&self, notes_uses: bool) {
+        let Some(journal) = &self.journal else { return };
+        let now = now();
+        let since = now.saturating_sub(self.idle.load(Ordering::Relaxed));
+        if notes_uses {
+            journal.push(&self.uses(now));
+            lock(&self.outlived).drop_before(since);
+        }
+        journal.write(since);
+    }
+
+    /// The records of the sessions that were used since this was called last.
+    fn uses(&self, now: u64) -> Vec<u8> {
+        let since = self.noted.swap(now, Ordering::Relaxed);
+        let table = self.table.pin();
+        let used = table.values().map(|session| (session, session.used(now).min(now)));
+        let used = used.filter(|(_, used)| *used >= since);
+        used.flat_map(|(session, used)| record(SessionEvent::Used, &session.client.digest(), used)).collect()
+    }
+
+    /// Inserts `session`, and removes others that have rested or make room for it, which are to end.
+    fn insert(
+        &self,
+        order: &mut Order,
+        session: &Arc<Session>,
+        shares: Bounds,
+        idle: Duration,
+    ) -> Vec<Arc<Session>> {
+        let (principal, now) = (&session.holder.principal, now());
+        let mut ended = Vec::new();
+        while let Some(rested) = order.rested(millis(idle), now) {
+            self.remove(order, &rested);
+            ended.push(rested);
+        }
+        while order.count_of(principal) >= shares.each.max(1) {
+            let Some(evicted) = order.longest_rested(principal, now) else { break };
+            self.remove(order, &evicted);
+            self.log_eviction(&evicted, principal, shares, Bound::Each);
+            ended.push(evicted);
+        }
+        while order.count() >= shares.all.max(1) {
+            let largest = order.largest().cloned();
+            let evicted = largest.and_then(|largest| order.longest_rested(&largest, now));
+            let Some(evicted) = evicted else { break };
+            self.remove(order, &evicted);
+            self.log_eviction(&evicted, principal, shares, Bound::All);
+            ended.push(evicted);
+        }
+        self.table.pin().insert(session.id.clone(), session.clone());
+        order.insert(session.clone());
+        ended
+    }
+
+    /// Removes a session from the order and the table, for good.
+    fn remove(&self, order: &mut Order, session: &Session) {
+        let (digest, now) = (session.client.digest(), now());
+        order.remove(session);
+        if self.table.pin().remove(&*session.id).is_none() {
+            return;
+        }
+        if session.is_of_other_process {
+            lock(&self.outlived).note(SessionEvent::Ended, digest, now);
+        }
+        if let Some(journal) = &self.journal {
+            journal.push(&record(SessionEvent::Ended, &digest, now));
+        }
     }
 
     #[cfg(test)]
@@ -140,13 +300,9 @@ impl Sessions {
         tracing::info!("a session of {owner} has ended to make room for one of {newcomer} {why}");
     }
 
-    fn now(&self) -> u64 {
-        millis(self.began.elapsed())
+    fn serial(&self) -> u64 {
+        self.serials.fetch_add(1, Ordering::Relaxed)
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Setup {
         self
     }
 
-    /// Keeps the state in `folder` instead of one that ends with the gateway.
+    /// Keeps the state in `folder` instead of one that ends with the gateway; with an empty path, where the file says.
     pub fn state(mut self, folder: &Path) -> Self {
         self.state = Some(folder.to_owned());
         self
@@ -141,8 +141,9 @@ impl Setup {
             command.env_remove(name);
         }
         command.args(["--port", &port.to_string()]);
-        if original.is_none() {
-            command.arg("--state-dir").arg(self.state.clone().unwrap_or(folder.join("state")));
+        let state = self.state.clone().unwrap_or(folder.join("state"));
+        if original.is_none() && !state.as_os_str().is_empty() {
+            command.arg("--state-dir").arg(state);
         }
         if let Some(config) = &self.config {
             let path = folder.join("config.json");

@@ -6,7 +6,7 @@ use crate::upstream::message_queue;
 
 fn client(capabilities: &str) -> Arc<SessionClient> {
     let capabilities = RawValue::from_string(capabilities.to_owned()).unwrap();
-    SessionClient::new("id", Principal::default(), Some(&capabilities), CancellationToken::new())
+    SessionClient::new(b"id", Principal::default(), askable(Some(&capabilities)), CancellationToken::new())
 }
 
 #[test]

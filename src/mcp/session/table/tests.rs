@@ -1,6 +1,12 @@
 use super::*;
+use crate::mcp::session::id::new_id;
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// The sessions of another process with the same secret.
+fn sessions() -> Sessions {
+    Sessions::new(&SealSecrets::new("the secret of all sessions in these tests", []), None)
+}
 
 fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
     let caller = Caller::of_test(key.map(Principal::of_key).unwrap_or_default());
@@ -16,16 +22,16 @@ fn open(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint) -> Arc<Sessio
 }
 
 fn open_within(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint, shares: Bounds) -> Arc<Session> {
-    sessions.open(Holder::of(caller, endpoint), shares, HOUR, None, "2025-11-25").unwrap()
+    sessions.open(caller, endpoint, shares, HOUR, None, "2025-11-25").unwrap()
 }
 
 fn knows(sessions: &Sessions, session: &Session, caller: &Caller, endpoint: &Endpoint) -> bool {
-    sessions.find(session.id.as_bytes(), caller, endpoint, HOUR).is_some()
+    sessions.find(&session.id, caller, endpoint, Bounds::undivided(3), HOUR).is_some()
 }
 
 #[test]
 fn a_session_is_known_to_its_key_in_its_profile_at_its_endpoint_alone() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let mine = caller(Some("mine"), Some("small"));
     let session = open(&sessions, &mine, &at("time"));
     assert!(knows(&sessions, &session, &mine, &at("time")));
@@ -49,9 +55,9 @@ fn a_session_is_known_to_its_key_in_its_profile_at_its_endpoint_alone() {
 
 #[test]
 fn the_one_that_rested_longest_makes_room() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let all: Vec<_> = (0..3).map(|_| open(&sessions, &caller(Some("mine"), None), &Endpoint::All)).collect();
-    let later = sessions.now() + 10;
+    let later = now() + 10;
     for used in [&all[0], &all[2]] {
         used.touch(later);
     }
@@ -63,11 +69,11 @@ fn the_one_that_rested_longest_makes_room() {
 
 #[test]
 fn a_session_ends_by_resting_unless_a_stream_is_open() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let session = open(&sessions, &caller(Some("mine"), None), &Endpoint::All);
     let found = || {
         let mine = caller(Some("mine"), None);
-        sessions.find(session.id.as_bytes(), &mine, &Endpoint::All, Duration::ZERO).is_some()
+        sessions.find(&session.id, &mine, &Endpoint::All, Bounds::undivided(3), Duration::ZERO).is_some()
     };
     let stream = session.stream();
     assert!(found());
@@ -77,7 +83,7 @@ fn a_session_ends_by_resting_unless_a_stream_is_open() {
 
 #[test]
 fn a_request_can_be_cancelled_while_it_is_in_flight() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let session = open(&sessions, &caller(Some("mine"), None), &Endpoint::All);
     let request = session.in_flight.add("7");
     session.in_flight.cancel("\"7\"");
@@ -85,12 +91,12 @@ fn a_request_can_be_cancelled_while_it_is_in_flight() {
     session.in_flight.cancel("7");
     assert!(request.cancelled.is_cancelled());
     drop(request);
-    assert!(session.rests(0, sessions.now()), "nothing is in flight");
+    assert!(session.rests(0, now()), "nothing is in flight");
 }
 
 #[test]
 fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let (many, few) = (caller(Some("many"), None), caller(Some("few"), None));
     let bounds = Bounds { all: 100, each: 90 };
     let open = |caller: &Caller| open_within(&sessions, caller, &Endpoint::All, bounds);
@@ -121,7 +127,7 @@ fn the_caller_that_has_most_makes_room_and_loses_the_one_that_rested_longest() {
 
 #[test]
 fn one_with_a_stream_or_a_request_does_not_make_room_while_another_rests() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let mine = caller(Some("mine"), None);
     let all: Vec<_> = (0..3).map(|_| open(&sessions, &mine, &Endpoint::All)).collect();
     let (_stream, _request) = (all[0].stream(), all[1].in_flight.add("1"));
@@ -138,7 +144,7 @@ fn one_with_a_stream_or_a_request_does_not_make_room_while_another_rests() {
 
 #[test]
 fn a_session_that_ends_cancels_what_it_has_under_way() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let mine = caller(Some("mine"), None);
     let session = open(&sessions, &mine, &Endpoint::All);
     let request = session.in_flight.add("1");
@@ -149,12 +155,12 @@ fn a_session_that_ends_cancels_what_it_has_under_way() {
 
 #[test]
 fn those_that_have_rested_too_long_end_when_another_is_opened() {
-    let sessions = Sessions::default();
+    let sessions = sessions();
     let mine = caller(Some("mine"), None);
     let old: Vec<_> = (0..3).map(|_| open(&sessions, &mine, &Endpoint::All)).collect();
     let stream = old[1].stream();
     let shares = Bounds::undivided(10);
-    sessions.open(Holder::of(&mine, &Endpoint::All), shares, Duration::ZERO, None, "2025-11-25").unwrap();
+    sessions.open(&mine, &Endpoint::All, shares, Duration::ZERO, None, "2025-11-25").unwrap();
     let ended = [0, 1, 2].map(|number: usize| old[number].ended.is_cancelled());
     assert_eq!((ended, sessions.count()), ([true, false, true], 2));
     drop(stream);
@@ -163,7 +169,7 @@ fn those_that_have_rested_too_long_end_when_another_is_opened() {
 /// What it takes to open `count` sessions and to end as many, at the bound.
 fn turnover(sessions: &Sessions, shares: Bounds, count: usize) -> Duration {
     let mine = caller(Some("mine"), None);
-    let began = Instant::now();
+    let began = std::time::Instant::now();
     for _ in 0..count {
         open_within(sessions, &mine, &Endpoint::All, shares);
     }
@@ -172,8 +178,8 @@ fn turnover(sessions: &Sessions, shares: Bounds, count: usize) -> Duration {
 
 #[test]
 fn opening_and_ending_one_costs_the_same_among_a_hundred_thousand() {
-    let small = Sessions::default();
-    let large = Sessions::default();
+    let small = sessions();
+    let large = sessions();
     let (few, many) = (Bounds::undivided(100), Bounds::undivided(100_000));
     turnover(&small, few, 100);
     turnover(&large, many, 100_000);
@@ -191,4 +197,94 @@ fn ids_are_long_and_differ() {
     let ids: std::collections::HashSet<_> = (0..100).map(|_| new_id().unwrap()).collect();
     assert_eq!(ids.len(), 100);
     assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
+}
+
+#[test]
+fn another_process_opens_a_session_again_for_its_holder_alone() {
+    let (before, after) = (sessions(), sessions());
+    let mine = caller(Some("mine"), Some("small"));
+    let session = open(&before, &mine, &at("time"));
+    for (key, profile, endpoint) in [
+        ("other", Some("small"), at("time")),
+        ("mine", None, at("time")),
+        ("mine", Some("small"), Endpoint::All),
+    ] {
+        assert!(!knows(&after, &session, &caller(Some(key), profile), &endpoint), "{key} {profile:?}");
+    }
+    let other_value = Caller { fingerprint: Some(crate::catalog::Fingerprint([1; 32])), ..mine.clone() };
+    assert!(!knows(&after, &session, &other_value, &at("time")));
+    assert!(knows(&after, &session, &mine, &at("time")) && knows(&after, &session, &mine, &at("time")));
+    assert_eq!(after.count(), 1);
+    let again = after.find(&session.id, &mine, &at("time"), Bounds::undivided(3), HOUR).unwrap();
+    assert!(again.has_missed_changes() && !again.has_missed_changes() && !session.has_missed_changes());
+    assert_ne!(again.client.number_of_its_own(), 0);
+    // It ends in the process that ended it, and stays so.
+    after.end(&again);
+    assert!(!knows(&after, &session, &mine, &at("time")) && again.ended.is_cancelled());
+    before.end(&session);
+    assert!(!knows(&before, &session, &mine, &at("time")), "it was opened here");
+}
+
+#[test]
+fn a_session_that_rested_is_not_opened_again() {
+    let (before, after) = (sessions(), sessions());
+    let mine = caller(Some("mine"), None);
+    let session = open(&before, &mine, &Endpoint::All);
+    let found = |idle| after.find(&session.id, &mine, &Endpoint::All, Bounds::undivided(3), idle).is_some();
+    assert!(!found(Duration::ZERO) && found(HOUR));
+}
+
+#[test]
+fn a_session_that_is_opened_again_makes_room_as_a_new_one_does() {
+    let (before, after) = (sessions(), sessions());
+    let mine = caller(Some("mine"), None);
+    let all: Vec<_> = (0..3).map(|_| open(&before, &mine, &Endpoint::All)).collect();
+    let fourth = open(&sessions(), &mine, &Endpoint::All);
+    assert!(all.iter().chain([&fourth]).all(|session| knows(&after, session, &mine, &Endpoint::All)));
+    assert_eq!(after.count(), 3);
+    assert!(!knows(&after, &all[0], &mine, &Endpoint::All), "what has made room has ended");
+}
+
+#[tokio::test]
+async fn the_last_use_and_the_end_of_sessions_outlive_a_process_for_its_user_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let journal = SessionJournal::new(folder.path(), crate::upstream::FileLock::default());
+        let secrets = SealSecrets::new("the secret of all sessions in these tests", []);
+        Arc::new(Sessions::new(&secrets, Some(journal)))
+    };
+    let mine = caller(Some("mine"), None);
+    let find =
+        |sessions: &Sessions, id: &[u8]| sessions.find(id, &mine, &Endpoint::All, Bounds::undivided(9), HOUR);
+    let before = start();
+    before.configure(HOUR, &[]);
+    // Two that were opened hours ago by a process before; one of them was used since.
+    let earlier = |process| {
+        let sealed = SealedSession {
+            process,
+            opened: now() - 2 * millis(HOUR),
+            holder: holder_digest(&mine, &Endpoint::All),
+            revision: "2025-11-25",
+            capabilities: "{}".into(),
+        };
+        sealed.id(&before.sealer).unwrap()
+    };
+    let (used, rested) = (earlier(1), earlier(2));
+    let digest = super::super::sealed::shortened(<sha2::Sha256 as sha2::Digest>::digest(&used).into());
+    lock(&before.outlived).note(SessionEvent::Used, digest, now() - 60_000);
+    assert!(find(&before, &used).is_some() && find(&before, &rested).is_none());
+    let (ended, stays) = (open(&before, &mine, &Endpoint::All), open(&before, &mine, &Endpoint::All));
+    before.end(&ended);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    before.keep(stop).await;
+
+    let after = start();
+    after.restore(HOUR).await;
+    assert!(find(&after, &used).is_some() && find(&after, &stays.id).is_some());
+    assert!(find(&after, &rested).is_none() && find(&after, &ended.id).is_none());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(folder.path().join("sessions")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
 }
