@@ -222,14 +222,14 @@ mod tests {
         assert!(tokio::spawn(run_async(async { panic!("as it is meant") })).await.unwrap_err().is_panic());
         let held = Arc::new(());
         let holds = held.clone();
+        let (begin, begun) = oneshot::channel();
         let work = tokio::spawn(run_async(async move {
+            begin.send(()).unwrap();
             std::future::pending::<()>().await;
             drop(holds)
         }));
-        while Arc::strong_count(&held) < 2 || !work.is_finished() {
-            tokio::task::yield_now().await;
-            work.abort();
-        }
+        begun.await.unwrap();
+        work.abort();
         while Arc::strong_count(&held) > 1 {
             tokio::task::yield_now().await;
         }
