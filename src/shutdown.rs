@@ -90,7 +90,7 @@ impl Shutdown {
         &self.leaving
     }
 
-    /// The end is announced `leave` before it is asked for, and calls in flight are given `drain` from then on.
+    /// The end is announced `leave` before it is asked for. Calls in flight have `drain` from then on.
     pub fn will_take(&self, leave: Duration, drain: Duration) {
         for (kept, time) in [(&self.leave, leave), (&self.drain, drain)] {
             kept.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);

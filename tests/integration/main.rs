@@ -71,6 +71,7 @@ mod recordings;
 mod refusals;
 mod reload;
 mod reload_under_load;
+mod replicas;
 mod run_server;
 mod schemathesis;
 mod secrets;

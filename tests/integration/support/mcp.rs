@@ -60,9 +60,14 @@ impl Session {
         session
     }
 
+    /// A request of the session.
+    pub fn asks(&self, method: &str, params: &Value) -> Ask {
+        self.ask.clone().json(&request(method, params))
+    }
+
     /// The whole answer to a request.
     pub async fn answer(&self, method: &str, params: &Value) -> Answer {
-        self.ask.clone().json(&request(method, params)).send().await
+        self.asks(method, params).send().await
     }
 
     /// The result of a request that must succeed.

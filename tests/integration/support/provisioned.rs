@@ -2,7 +2,7 @@
 //!
 //! A test whose server is missing fails, unless `MCPO_TESTS_SKIP` names the part: `python`, `node`, `open-webui`, `browser`,
 //! `prometheus`, `conformance`, `python-1`, `fastmcp`, `authorization`, `mcp-remote`, `schemathesis`, `playwright`,
-//! `redis`.
+//! `redis`, `haproxy`.
 
 use std::path::{Path, PathBuf};
 
@@ -83,6 +83,11 @@ pub fn newer_node() -> Option<PathBuf> {
 /// Whether there is a Chromium to drive.
 pub fn browser() -> bool {
     !std::env::var("MCPO_TESTS_SKIP").unwrap_or_default().split(',').any(|name| name == "browser")
+}
+
+/// The program `haproxy`.
+pub fn haproxy() -> Option<PathBuf> {
+    file("haproxy", "/usr/sbin/haproxy")
 }
 
 /// The MCP server of Playwright, which wants a Chromium.

@@ -1,0 +1,220 @@
+//! Three replicas behind HAProxy, with the file that `nix/haproxy.cfg` is: restarts and deaths of one cost no session.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::support::mcp::{Session, stateless};
+use crate::support::servers::Running;
+use crate::support::{Answer, Ask, Connection, Gateway, free_port, provisioned, servers, until};
+
+/// Connections that call at the same time, a third each over REST, in sessions and without.
+const CONNECTIONS: usize = 32;
+const REPLICAS: usize = 3;
+
+/// One replica, which starts again on its port.
+struct Replica {
+    gateway: Option<Gateway>,
+    port: u16,
+    state: TempDir,
+}
+
+/// The replicas, and HAProxy before them at `address`.
+struct Replicas {
+    each: Vec<Replica>,
+    address: SocketAddr,
+    _haproxy: Running,
+}
+
+impl Replica {
+    async fn start(&mut self) {
+        let config = json!({
+            "mcpServers": { "s": servers::scripted(&[]) },
+            "limits": { "leave": 3 },
+            "sessionKey": "the same at each replica: 0f4a9b6c2d8e",
+        });
+        let gateway = Gateway::with(config).port(self.port).state(self.state.path()).start().await;
+        gateway.listed(&["s"]).await;
+        self.gateway = Some(gateway);
+    }
+
+    fn running(&self) -> &Gateway {
+        self.gateway.as_ref().unwrap()
+    }
+
+    /// Waits for a call that came through HAProxy since its start.
+    async fn is_called(&self) {
+        self.running().logged("s/echo ok").await;
+    }
+}
+
+impl Replicas {
+    /// `None` where HAProxy is not installed.
+    async fn start() -> Option<Self> {
+        let haproxy = provisioned::haproxy()?;
+        let new = || Replica { gateway: None, port: free_port(), state: tempfile::tempdir().unwrap() };
+        let mut each: Vec<Replica> = std::iter::repeat_with(new).take(REPLICAS).collect();
+        for replica in &mut each {
+            replica.start().await;
+        }
+        let port = free_port();
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let mut environment = vec![("MCPO_LISTEN".to_owned(), address(port))];
+        for (number, replica) in (1..).zip(&each) {
+            environment.push((format!("MCPO_REPLICA_{number}"), address(replica.port)));
+        }
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let file = provisioned::root().join("nix/haproxy.cfg");
+        let command = [path(&haproxy), "-db", "-f", path(&file)];
+        let haproxy = Running::on_port(&command, &environment, port).await;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Some(Self { each, address, _haproxy: haproxy })
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Callers that go on until they are told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    calls: Arc<AtomicUsize>,
+    callers: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr) -> Self {
+        let (stop, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let callers = (0..CONNECTIONS)
+            .map(|number| {
+                let (stop, calls) = (stop.clone(), calls.clone());
+                tokio::spawn(async move {
+                    let mut failures = Vec::new();
+                    let mut caller = Caller::new(address, number).await;
+                    while !stop.load(Ordering::Relaxed) {
+                        match caller.call(number).await {
+                            Ok(()) => _ = calls.fetch_add(1, Ordering::Relaxed),
+                            Err(failure) => failures.push(failure),
+                        }
+                    }
+                    failures
+                })
+            })
+            .collect();
+        Self { stop, calls, callers }
+    }
+
+    /// Waits until every caller can have made some more calls.
+    async fn goes_on(&self) {
+        let before = self.calls.load(Ordering::Relaxed);
+        until(Duration::from_secs(30), "further calls", async || {
+            (self.calls.load(Ordering::Relaxed) > before + 4 * CONNECTIONS).then_some(())
+        })
+        .await;
+    }
+
+    /// The failures of all callers.
+    async fn end(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut failures = Vec::new();
+        for caller in self.callers {
+            failures.extend(caller.await.unwrap());
+        }
+        failures
+    }
+}
+
+/// A caller over one kept connection, which it opens again after a failure.
+struct Caller {
+    address: SocketAddr,
+    connection: Option<Connection>,
+    kind: Kind,
+}
+
+enum Kind {
+    Rest,
+    Session(Session),
+    Stateless,
+}
+
+impl Caller {
+    async fn new(address: SocketAddr, number: usize) -> Self {
+        let kind = match number % 3 {
+            0 => Kind::Rest,
+            1 => Kind::Session(Session::open_with(Ask::new(address, "POST", "/mcp")).await),
+            _ => Kind::Stateless,
+        };
+        Self { address, connection: None, kind }
+    }
+
+    async fn call(&mut self, number: usize) -> Result<(), String> {
+        let arguments = json!({ "value": number });
+        let params = json!({ "name": "s_echo", "arguments": arguments });
+        let (ask, at) = match &self.kind {
+            Kind::Rest => (Ask::new(self.address, "POST", "/s/echo").json(&arguments), "/arguments/value"),
+            Kind::Session(session) => (session.asks("tools/call", &params), "/result/content"),
+            Kind::Stateless => {
+                (stateless(Ask::new(self.address, "POST", "/mcp"), "tools/call", &params), "/result/content")
+            }
+        };
+        let answer = self.send(ask).await?;
+        if answer.status != 200 || answer.json().pointer(at).is_none() {
+            return Err(format!("{} {}", answer.status, answer.text()));
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, ask: Ask) -> Result<Answer, String> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(self.address).await?,
+        };
+        let answer = connection.send(ask).await?;
+        // HAProxy closes the connection behind an answer of its own.
+        self.connection = (answer.status == 200).then_some(connection);
+        Ok(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_behind_haproxy_loses_no_call_and_no_session() {
+    let Some(mut replicas) = Replicas::start().await else { return };
+    let load = Load::start(replicas.address);
+    for replica in &mut replicas.each {
+        replica.is_called().await;
+        assert!(replica.gateway.take().unwrap().stop().await.success());
+        load.goes_on().await;
+        replica.start().await;
+        replica.is_called().await;
+    }
+    load.goes_on().await;
+    assert_eq!(load.end().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_killed_behind_haproxy_loses_the_calls_in_flight_there_and_no_session() {
+    let Some(mut replicas) = Replicas::start().await else { return };
+    let load = Load::start(replicas.address);
+    let replica = &mut replicas.each[0];
+    replica.is_called().await;
+    replica.running().signal(Signal::SIGKILL);
+    replica.gateway = None;
+    load.goes_on().await;
+    replica.start().await;
+    replica.is_called().await;
+    load.goes_on().await;
+    let failures = load.end().await;
+    // HAProxy answers a lost call with 502, or closes the connection behind it without an answer.
+    let is_lost = |failure: &String| failure.starts_with("502") || failure.contains("connection closed");
+    assert!(failures.iter().all(is_lost), "{failures:?}");
+    assert!(failures.len() <= CONNECTIONS, "more than were in flight: {failures:?}");
+}
