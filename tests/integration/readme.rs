@@ -179,7 +179,7 @@ fn every_link_of_a_readme_leads_to_a_file_and_the_first_is_short() {
 fn every_configuration_of_a_readme_passes_the_check() {
     let all = Readme::all();
     let configurations: Vec<_> = all.iter().flat_map(|readme| blocks(&readme.text, "json")).collect();
-    assert_eq!(configurations.len(), 7);
+    assert_eq!(configurations.len(), 6);
     for configuration in configurations {
         let folder = TempDir::with_prefix("mcpo-readme-").unwrap();
         let file = folder.path().join("config.json");

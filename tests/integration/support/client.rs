@@ -23,9 +23,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; panics with the body's text when it is none.
+    /// The body as JSON, or the last message of a body of events; panics with the body's text when it is none.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+        let text = self.text();
+        let is_stream = self.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let last = || text.lines().rev().find_map(|line| line.strip_prefix("data: "));
+        let message = if is_stream { last().unwrap_or_default() } else { &text };
+        serde_json::from_str(message).unwrap_or_else(|error| {
             panic!("no JSON ({error}) in the answer {}: {}", self.status, self.text())
         })
     }
