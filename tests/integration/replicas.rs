@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -142,7 +142,7 @@ struct Caller {
 
 enum Kind {
     Rest,
-    Session(Session),
+    Session(Box<Session>),
     Stateless,
 }
 
@@ -150,7 +150,7 @@ impl Caller {
     async fn new(address: SocketAddr, number: usize) -> Self {
         let kind = match number % 3 {
             0 => Kind::Rest,
-            1 => Kind::Session(Session::open_with(Ask::new(address, "POST", "/mcp")).await),
+            1 => Kind::Session(Box::new(Session::open_with(Ask::new(address, "POST", "/mcp")).await)),
             _ => Kind::Stateless,
         };
         Self { address, connection: None, kind }
