@@ -92,24 +92,24 @@ struct Load {
 }
 
 impl Load {
-    fn start(address: SocketAddr) -> Self {
+    /// Opens what the callers need, and lets them go.
+    async fn start(address: SocketAddr) -> Self {
         let (stop, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let callers = (0..CONNECTIONS)
-            .map(|number| {
-                let (stop, calls) = (stop.clone(), calls.clone());
-                tokio::spawn(async move {
-                    let mut failures = Vec::new();
-                    let mut caller = Caller::new(address, number).await;
-                    while !stop.load(Ordering::Relaxed) {
-                        match caller.call(number).await {
-                            Ok(()) => _ = calls.fetch_add(1, Ordering::Relaxed),
-                            Err(failure) => failures.push(failure),
-                        }
+        let mut callers = Vec::new();
+        for number in 0..CONNECTIONS {
+            let mut caller = Caller::new(address, number).await;
+            let (stop, calls) = (stop.clone(), calls.clone());
+            callers.push(tokio::spawn(async move {
+                let mut failures = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    match caller.call(number).await {
+                        Ok(()) => _ = calls.fetch_add(1, Ordering::Relaxed),
+                        Err(failure) => failures.push(failure),
                     }
-                    failures
-                })
-            })
-            .collect();
+                }
+                failures
+            }));
+        }
         Self { stop, calls, callers }
     }
 
@@ -188,7 +188,7 @@ impl Caller {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_behind_haproxy_loses_no_call_and_no_session() {
     let Some(mut replicas) = Replicas::start().await else { return };
-    let load = Load::start(replicas.address);
+    let load = Load::start(replicas.address).await;
     for replica in &mut replicas.each {
         replica.is_called().await;
         assert!(replica.gateway.take().unwrap().stop().await.success());
@@ -203,7 +203,7 @@ async fn a_rolling_restart_behind_haproxy_loses_no_call_and_no_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_killed_behind_haproxy_loses_the_calls_in_flight_there_and_no_session() {
     let Some(mut replicas) = Replicas::start().await else { return };
-    let load = Load::start(replicas.address);
+    let load = Load::start(replicas.address).await;
     let replica = &mut replicas.each[0];
     replica.is_called().await;
     replica.running().signal(Signal::SIGKILL);
