@@ -47,19 +47,19 @@ def checked(report, what):
     return report
 
 
-def load_arguments(url, body, expect, connections, seconds, *more):
+def load_arguments(url, body, expect, connections, seconds, *more, bearer=BEARER):
     return (
         "--url", url, "--body", body, "--expect", expect, "--connections", connections,
-        "--seconds", seconds, "--header", f"Authorization: {BEARER}", *more,
+        "--seconds", seconds, "--header", f"Authorization: {bearer}", *more,
     )  # fmt: skip
 
 
-def begin_load(url, body, expect, connections, seconds, *more):
-    return begin("bench-load", *load_arguments(url, body, expect, connections, seconds, *more))
+def begin_load(url, body, expect, connections, seconds, *more, bearer=BEARER):
+    return begin("bench-load", *load_arguments(url, body, expect, connections, seconds, *more, bearer=bearer))
 
 
-def load(url, body, expect, connections, seconds, *more):
-    process = begin_load(url, body, expect, connections, seconds, *more)
+def load(url, body, expect, connections, seconds, *more, bearer=BEARER):
+    process = begin_load(url, body, expect, connections, seconds, *more, bearer=bearer)
     return checked(finish(process, seconds + 30), url)
 
 
