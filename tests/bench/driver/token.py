@@ -6,13 +6,11 @@ import http.client
 import json
 import re
 import secrets
-import statistics
+from functools import partial
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from . import processes, programs
-from .calls import rotated
+from . import paired, programs
 from .contenders import API_KEY, BEARER, RUST
-from .table import Row, spread
 
 #: Microseconds of CPU that a token may cost the gateway more than a key.
 MOST = 2
@@ -21,16 +19,16 @@ CALLBACK = "http://127.0.0.1:9/callback"
 
 
 def asked(port, method, path, body=None, headers=None):
-    """Status, headers and body of one answer; `body` is a form, or JSON text."""
+    """Headers and body of one answer; `body` is a form, or JSON text."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
     kind = "application/json" if isinstance(body, str) else "application/x-www-form-urlencoded"
     text = body if isinstance(body, str) else urlencode(body or {})
     connection.request(method, path, text, {"Content-Type": kind, **(headers or {})})
     answer = connection.getresponse()
-    status, head, body = answer.status, answer.headers, answer.read().decode()
+    head, body = answer.headers, answer.read().decode()
     connection.close()
-    if status >= 400:
-        raise programs.Failed(f"{method} {path.partition('?')[0]}: {status} {body[:300]}")
+    if answer.status >= 400:
+        raise programs.Failed(f"{method} {path.partition('?')[0]}: {answer.status} {body[:300]}")
     return head, body
 
 
@@ -60,21 +58,12 @@ def token(run):
     """CPU time of a small call with a token, less that of one with the key, at one gateway in the same round."""
     if run.gateway is None:
         return
-    cpu, rates = {"token": [], "key": []}, {"token": [], "key": []}
     with run.gateway.start(run, {"bench": RUST.entry()}, more={"signIn": {"apiKeys": True}}) as gateway:
-        sides = [("token", f"Bearer {signed_in(gateway.port)}"), ("key", BEARER)]
         url = gateway.url("bench", RUST.tool)
-        for turn in range(-1, run.rounds):
-            for label, bearer in rotated(sides, turn):
-                before = processes.thread_seconds(gateway.pid)
-                report = programs.load(url, RUST.arguments, RUST.expect, 32, run.seconds, bearer=bearer)
-                if turn >= 0:  # The first turn warms up.
-                    cpu[label].append(processes.seconds_since(gateway.pid, before) / report["calls"] * 1e6)
-                    rates[label].append(report["rate"])
-    added = [one - other for one, other in zip(cpu["token"], cpu["key"])]
-    yield Row(
-        "gateway CPU per small stdio call with a token of its own, against one with a key", f"at most {MOST} us more",
-        f"{spread(added, 'us')} more: {spread(cpu['token'], 'us')}; {spread(rates['token'])} calls/s", "-",
-        f"with a key {spread(cpu['key'], 'us')}; {spread(rates['key'])} calls/s",
-        statistics.median(added) <= MOST, {"cpu_us": cpu, "rates": rates, "added_us": added},
-    )  # fmt: skip
+
+        def side(label, bearer):
+            load = partial(programs.load, url, RUST.arguments, RUST.expect, 32, run.seconds, bearer=bearer)
+            return label, gateway.pid, load
+
+        what = "with a token of its own, against one with a key"
+        yield paired.row(run, what, MOST, side("with a token", f"Bearer {signed_in(gateway.port)}"), side("with a key", BEARER))
