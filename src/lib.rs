@@ -36,7 +36,7 @@
 //! 3  catalog | issuer | authorization_server
 //! 2  upstream
 //! 1  config, memory_budget, shared_store
-//! 0  compute, file, json, protocol, seal, shares, sync, telemetry, metrics, shutdown, systemd, trace
+//! 0  compute, file, json, protocol, seal, shares, sync, telemetry, metrics, shutdown, systemd, trace, unix_time
 //! ```
 //!
 //! # Invariants
@@ -85,5 +85,6 @@ pub mod sync;
 pub mod systemd;
 pub mod telemetry;
 pub mod trace;
+pub mod unix_time;
 pub mod upstream;
 pub mod web;

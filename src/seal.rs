@@ -73,7 +73,12 @@ pub fn new_secret() -> Result<String, SealError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<SECRET_BYTES>()?))
 }
 
-fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], SealError> {
+/// Random bytes, which cannot be guessed.
+///
+/// # Errors
+///
+/// When the kernel has no random numbers.
+pub fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], SealError> {
     let mut bytes = [0; LENGTH];
     SystemRandom::new().fill(&mut bytes).map_err(|_| SealError)?;
     Ok(bytes)
@@ -97,7 +102,7 @@ impl Sealer {
         Ok(BASE64_URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// What was sealed as `text`. `None` for any other text, whatever is wrong with it.
+    /// The content that was sealed as `text`. `None` for any other text, without a reason.
     pub fn open(&self, text: &[u8]) -> Option<Vec<u8>> {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;

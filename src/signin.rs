@@ -40,7 +40,7 @@ use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
-use self::cookie::{cookie, set_cookie};
+use self::cookie::{callback_cookie, set_cookie};
 use self::starting::Starting;
 use self::user_proof::{ProvenRequest, UserProofs};
 use crate::config::Config;
@@ -127,7 +127,7 @@ pub async fn prove(
     let begun =
         sign_in.proofs.begin(&sign_in.keys, &own, issuer, ProvenRequest { server, signs_out }).await?;
     let mut response = redirect(StatusCode::SEE_OTHER, &begun.url)?;
-    set_cookie(&mut response, cookie(&own, user_proof::CALLBACK, &begun));
+    set_cookie(&mut response, callback_cookie(&own, user_proof::CALLBACK, &begun));
     Ok(response)
 }
 

@@ -74,8 +74,8 @@ async fn configured(config: &Config) -> Result<SealSecrets, SealingError> {
     Ok(SealSecrets::new(first, texts))
 }
 
-/// The secret that `state_dir` keeps, which is made if there is none. Of several processes that begin at once with one
-/// directory, all get the same.
+/// The secret that `state_dir` keeps. The first process makes it; several that begin at once with one directory get the
+/// same.
 async fn kept_in(state_dir: &Path) -> Result<SealSecrets, FileError> {
     let path = state_dir.join(FILE);
     let there = path.clone();

@@ -14,7 +14,7 @@ use crate::shared_store::{AddressSource, SharedStore, StoreAddress};
 ///
 /// # Errors
 ///
-/// When a secret of its address cannot be read, or the address is none.
+/// When a secret of its address cannot be read, or the address has a flaw.
 pub async fn open(
     config: Option<&SharedConfig>,
     tasks: &TaskTracker,
@@ -32,7 +32,7 @@ pub async fn open(
     address().await.map_err(AppError::Shared)?;
     let source: AddressSource = Box::new(move || Box::pin(address()));
     let opened = SharedStore::open(source, &config.prefix, stop).await;
-    let (store, keeping) = opened.map_err(|error| AppError::Shared(format!("no random numbers: {error}")))?;
+    let (store, keeping) = opened.map_err(|error| AppError::Shared(error.to_string()))?;
     tasks.spawn(keeping);
     Ok(Some(store))
 }

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::error::GrantError;
-use super::sealing::{now, opened, sealed};
+use super::sealing::{opened, sealed};
 use crate::config::is_loopback;
 use crate::json::clip;
 use crate::seal::Sealer;
+use crate::unix_time::now;
 
 const PREFIX: &str = "mcpo_client_";
 /// How long a registration is good for new sign-ins, in seconds.

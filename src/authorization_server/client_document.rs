@@ -60,7 +60,7 @@ impl ClientDocuments {
         id.starts_with("https://") || id.starts_with("http://")
     }
 
-    /// The client that the document at `id` describes. The log says why there is none.
+    /// The client that the document at `id` describes. `None` when it cannot be used; the log says why.
     pub async fn client(&self, id: &str) -> Option<OAuthClient> {
         let url = self.checked(id)?;
         let now = Instant::now();

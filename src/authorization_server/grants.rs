@@ -172,7 +172,7 @@ impl GrantStore {
         match replaced.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => *written = change,
             Err(error) => {
-                tracing::error!(%error, "sign-ins cannot be kept, so that they are lost with the next restart; check the state directory: {error}");
+                tracing::error!(%error, "sign-ins cannot be kept, so that they are lost with the next restart; check the state directory");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Wrong API keys at the page: each address may type a few, then one in a while.
 //!
 //! Behind a proxy many people have one address, so none is locked out for good. An address without wrong keys of late may
-//! always try, whatever others do.
+//! always try, also while others are slowed down.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

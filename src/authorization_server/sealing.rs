@@ -1,6 +1,4 @@
-//! Sealed content, and the time that it counts by.
-
-use std::time::SystemTime;
+//! Sealed content.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,9 +15,4 @@ pub fn sealed(sealer: &Sealer, prefix: &str, content: &impl Serialize) -> Result
 pub fn opened<T: DeserializeOwned>(sealer: &Sealer, prefix: &str, text: &str) -> Option<T> {
     let content = sealer.open(text.strip_prefix(prefix)?.as_bytes())?;
     serde_json::from_slice(&content).ok()
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

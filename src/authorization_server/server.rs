@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -21,13 +20,14 @@ use super::key_guesses::KeyGuesses;
 use super::page_session::{PAGE_FOR, PageSession};
 use super::parameters::Parameters;
 use super::request::{PENDING_FOR, PendingPage, SignInRequest};
-use super::sealing::{now, opened, sealed};
+use super::sealing::{opened, sealed};
 use super::token::{
     ACCESS_PREFIX, AcceptedAccess, AccessEnd, AccessToken, LEEWAY, REFRESH_PREFIX, RefreshToken, TokenAnswer,
 };
 use crate::config::LONGEST_TOKEN_LIFETIME;
 use crate::json::hex;
-use crate::seal::{SealError, SealSecrets, Sealer};
+use crate::seal::{SealError, SealSecrets, Sealer, random};
+use crate::unix_time::now;
 
 /// The authorization server; outlives configurations.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ impl SignInServer {
     ///
     /// # Errors
     ///
-    /// Why there are none.
+    /// Why the client gets no tokens.
     pub async fn token(
         &self,
         form: &Parameters,
@@ -295,7 +295,5 @@ impl SignInServer {
 
 /// A text that cannot be guessed.
 fn new_id() -> Result<String, SealError> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| SealError)?;
-    Ok(hex(&bytes))
+    Ok(hex(&random::<16>()?))
 }

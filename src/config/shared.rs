@@ -32,7 +32,7 @@ impl SharedConfig {
     }
 }
 
-/// Why `address` is none of a store, with its fix; what is secret is not looked at.
+/// The flaw of `address` as the address of a store, and its fix. Its secrets are not looked at.
 pub(super) fn flaw(address: &SecretText) -> Option<(&'static str, &'static str)> {
     const FIX: &str =
         "write redis://host:6379, or rediss://user:${file:/path}@host:6379/0 with TLS and a password";

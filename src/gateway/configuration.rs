@@ -1,7 +1,6 @@
 //! The state of the configuration itself: when it was loaded, and why a later one was rejected.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, stream};
@@ -10,6 +9,7 @@ use serde::Serialize;
 use crate::catalog::Caller;
 use crate::config::{self, Config, ConfigProblem, Loaded, Plan, ServerName, Sources};
 use crate::file::{self, ApartError};
+use crate::unix_time;
 use crate::upstream::Upstream;
 
 /// Servers whose secrets are looked at together at a reload.
@@ -72,7 +72,7 @@ impl Configuration {
     /// The configuration of the sources has `problems`; the running one stays.
     pub fn rejected(&self, problems: Vec<String>) {
         let running = ConfigurationStatus::clone(&self.state.load());
-        let rejected_at = Some(seconds(SystemTime::now()));
+        let rejected_at = Some(unix_time::now());
         self.state.store(Arc::new(ConfigurationStatus { rejected_at, problems, ..running }));
     }
 
@@ -106,7 +106,7 @@ impl Configuration {
 impl ConfigurationStatus {
     /// The state of the configuration `revision`, loaded now.
     fn loaded(revision: u64) -> Self {
-        Self { loaded_at: seconds(SystemTime::now()), revision, rejected_at: None, problems: Vec::new() }
+        Self { loaded_at: unix_time::now(), revision, rejected_at: None, problems: Vec::new() }
     }
 }
 
@@ -128,9 +128,4 @@ async fn rotated(upstreams: Vec<Arc<Upstream>>) -> Vec<ServerName> {
     // Files that do not answer are waited for side by side.
     let found = stream::iter(looking).buffered(SECRETS_AT_ONCE);
     found.filter_map(std::future::ready).collect().await
-}
-
-/// Since 1970.
-pub(super) fn seconds(moment: SystemTime) -> u64 {
-    moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

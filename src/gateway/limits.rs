@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::json::hex;
 use crate::shared_store::{Admission, AdmissionVerdict, CountState, SharedStore};
 use crate::shares::{Bounds, Exceeded, Principal, Thing};
-use allowance::{Allowance, Rate};
+use allowance::Allowance;
 use limited::LimitKind;
 pub use limited::Limited;
 use permit::CountedAhead;
@@ -54,13 +54,11 @@ impl Limits {
         let keys = config.auth.keys.iter().map(|key| {
             let known = before.and_then(|before| before.keys.get(&*key.name));
             let shared = store.as_deref().map(|store| (store, format!("key:{}", key.name)));
-            let shared = shared.as_ref().map(|(store, name)| (*store, name.as_str()));
             (key.name.as_str().into(), Allowance::new(key.rights.rate, key.rights.concurrency, known, shared))
         });
         let servers = config.servers.iter().filter(|server| server.rate.is_some()).map(|server| {
             let known = before.and_then(|before| before.servers.get(server.name.as_str()));
             let shared = store.as_deref().map(|store| (store, format!("server:{}", server.name)));
-            let shared = shared.as_ref().map(|(store, name)| (*store, name.as_str()));
             (server.name.as_str().into(), Allowance::new(server.rate, None, known, shared))
         });
         Self {
@@ -93,50 +91,46 @@ impl Limits {
             let is_limited = limit.is_some_and(|limit| limit.rate.is_some() || limit.concurrency.is_some());
             if is_limited || server.is_some() {
                 let asking = self.ask(store, principal, limit.map(|limit| (limit, state)), server);
-                if let Some(ahead) = Box::pin(asking).await? {
-                    permit.ahead =
-                        ahead.rate.map(|rate| Box::new(CountedAhead { store: store.clone(), rate }));
+                if Box::pin(asking).await? {
+                    let rate = server.and_then(|(_, limit)| limit.rate.clone());
+                    permit.ahead = rate.map(|rate| Box::new(CountedAhead { store: store.clone(), rate }));
                     return Ok(permit);
                 }
             }
         }
         if let Some(limit) = limit {
-            let kind = if of_user.is_some() { LimitKind::UserRate } else { LimitKind::KeyRate };
-            limit.take_call(shown(principal), kind)?;
+            limit.take_call(shown(principal), LimitKind::rate_of(principal))?;
         }
         Ok(permit)
     }
 
-    /// Asks the store for a call of `principal`, and for one to `server`; `None` while the store is away.
+    /// Asks the store for a call of `principal`, and for one to `server`; `false` while the store is away.
     async fn ask(
         &self,
         store: &SharedStore,
         principal: &Principal,
         limit: Option<(&Allowance, CountState)>,
         server: Option<(&str, &Allowance)>,
-    ) -> Result<Option<Ahead>, Limited> {
+    ) -> Result<bool, Limited> {
         let own = limit.and_then(|(limit, _)| limit.rate.as_ref());
         let of_server = server.and_then(|(_, limit)| limit.rate.as_ref());
         let place = limit.and_then(|(limit, state)| Some((&*limit.in_flight, state, limit.concurrency?)));
         let rates = [own, of_server].map(|rate| rate.and_then(|rate| rate.shared.as_deref()));
-        let Ok(verdict) = store.admit(&Admission { place, rates }).await else { return Ok(None) };
+        let Ok(verdict) = store.admit(&Admission { place, rates }).await else { return Ok(false) };
         if let (Some(own), AdmissionVerdict::Admitted | AdmissionVerdict::OverRate(1, _)) = (own, verdict) {
             own.note_call();
         }
-        let is_user = principal.user().is_some();
         let (bound, name, retry_after) = match (verdict, place, own, server.zip(of_server)) {
             (AdmissionVerdict::NoPlace, Some((.., most)), ..) => {
-                let kind = if is_user { LimitKind::UserConcurrency } else { LimitKind::KeyConcurrency };
-                (kind(most), shown(principal), TRY_AGAIN)
+                (LimitKind::concurrency_of(principal)(most), shown(principal), TRY_AGAIN)
             }
             (AdmissionVerdict::OverRate(0, wait), _, Some(own), _) => {
-                let kind = if is_user { LimitKind::UserRate } else { LimitKind::KeyRate };
-                (kind(own.config), shown(principal), wait)
+                (LimitKind::rate_of(principal)(own.config), shown(principal), wait)
             }
             (AdmissionVerdict::OverRate(_, wait), .., Some(((name, _), rate))) => {
                 (LimitKind::ServerRate(rate.config), name, wait)
             }
-            _ => return Ok(Some(Ahead { rate: of_server.cloned() })),
+            _ => return Ok(true),
         };
         Err(Limited { bound, name: name.into(), retry_after })
     }
@@ -154,7 +148,6 @@ impl Limits {
         let shared = self.store.as_deref().zip(caller.principal.id());
         // Names of users are theirs, and may be long.
         let shared = shared.map(|(store, id)| (store, format!("user:{}", hex(&Sha256::digest(id)))));
-        let shared = shared.as_ref().map(|(store, name)| (*store, name.as_str()));
         let made = Arc::new(Allowance::new(rate, concurrency, known.map(|known| &**known), shared));
         users.insert(caller.principal.clone(), made.clone());
         made
@@ -173,10 +166,8 @@ impl Limits {
         let held = usize::try_from(state.count).unwrap_or(usize::MAX).saturating_sub(1);
         let permit = Permit { of_all, of_key, ahead: None };
         let limited = |bound| Limited { bound, name: shown(principal).into(), retry_after: TRY_AGAIN };
-        let at_most =
-            if principal.user().is_some() { LimitKind::UserConcurrency } else { LimitKind::KeyConcurrency };
         if let Some(most) = limit.and_then(|limit| limit.concurrency).filter(|most| held >= *most) {
-            return Err(limited(at_most(most)));
+            return Err(limited(LimitKind::concurrency_of(principal)(most)));
         }
         match self.calls.check(held, taken) {
             Ok(()) => Ok((permit, state)),
@@ -198,27 +189,18 @@ impl Limits {
     pub async fn admit_to(&self, server: &str, permit: &mut Permit) -> Result<(), Limited> {
         let Some(limit) = self.servers.get(server) else { return Ok(()) };
         if let (Some(store), Some(rate)) = (&self.store, &limit.rate) {
-            if permit
-                .ahead
-                .take_if(|ahead| Arc::ptr_eq(&ahead.rate, rate))
-                .is_some_and(|ahead| ahead.is_used())
-            {
+            if let Some(counted) = permit.ahead.take_if(|ahead| Arc::ptr_eq(&ahead.rate, rate)) {
+                counted.rate.note_call();
                 return Ok(());
             }
             let asking = self.ask(store, Principal::ANONYMOUS, None, Some((server, limit)));
-            if Box::pin(asking).await?.is_some() {
+            if Box::pin(asking).await? {
                 rate.note_call();
                 return Ok(());
             }
         }
         limit.take_call(server, LimitKind::ServerRate)
     }
-}
-
-/// What the store has counted.
-struct Ahead {
-    /// The rate of the server.
-    rate: Option<Arc<Rate>>,
 }
 
 /// The name in the words of a refusal.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::Guard;
 use serde::{Deserialize, Serialize};
 
-use super::configuration::seconds;
 use super::state::Gateway;
 use crate::catalog::drift::Drift;
 use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
@@ -16,6 +15,7 @@ use crate::config::{CallerIsolation, TransportConfig};
 use crate::metrics::CallSummary;
 use crate::shared_store::StoreStatus;
 use crate::telemetry::text::visible;
+use crate::unix_time::seconds;
 use crate::upstream::oauth::users::user_of;
 use crate::upstream::{CallerHolding, Phase, UpstreamState};
 
@@ -214,7 +214,8 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
         _ => None,
     };
     let upstream = server.upstream();
-    let sign_in = match upstream.and_then(|upstream| upstream.users()) {
+    let users = upstream.and_then(|upstream| upstream.users());
+    let sign_in = match users {
         Some(users) => users.sign_in_link(&user_of(&caller.principal)),
         None => upstream
             .and_then(|upstream| upstream.authorizer())
@@ -223,18 +224,18 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
     };
     let tools = server.tools.iter().filter(|tool| caller.scope.allows(server, tool));
     let isolation = entry.as_ref().map(|entry| entry.isolation).filter(|isolation| isolation.is_on());
-    let holdings = server.upstream().map(|upstream| upstream.holders()).unwrap_or_default();
+    let holdings = upstream.map(|upstream| upstream.holders()).unwrap_or_default();
     ServerStatus {
         name: server.name.to_string(),
         state: state.name(),
         reason,
         sign_in,
-        own_sign_in: upstream.is_some_and(|upstream| upstream.users().is_some()),
+        own_sign_in: users.is_some(),
         since: seconds(state.since),
         next_retry_seconds: next_retry.map(|wait| wait.as_secs()),
         next_retry_at: next_retry.map(|wait| seconds(SystemTime::now() + wait)),
         failures: state.failures,
-        transport: match server.upstream().and_then(|upstream| upstream.http_transport()) {
+        transport: match upstream.and_then(|upstream| upstream.http_transport()) {
             Some(found) if matches!(transport, Some(TransportConfig::Http(_))) => found.name(),
             _ => transport.map_or("gateway", TransportConfig::name),
         },

@@ -33,7 +33,7 @@ use credentials::Credentials;
 pub(crate) use credentials::bearer_of;
 pub use error::KeysError;
 use open_webui::OpenWebUiUsers;
-pub use own_tokens::SEC_FETCH_SITE;
+pub use own_tokens::is_foreign;
 use scopes::Scopes;
 use user_entries::UserRefusal;
 pub use users::Users;

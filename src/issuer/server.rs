@@ -22,6 +22,7 @@ use super::error::TokenError;
 use super::signature;
 use super::token::{AcceptedToken, Audience, Claims, IntrospectionSecret, accepted, claims_of, header_of};
 use crate::protocol::media_type::JSON;
+use crate::unix_time;
 use crate::upstream::HttpClients;
 use crate::upstream::error::chain;
 use crate::upstream::http_client::{IdleTimeout, basic_authorization};
@@ -150,8 +151,7 @@ impl Issuer {
         }
         let again = SystemTime::now() + ACTIVE_FOR;
         if !claims.contains_key("exp") {
-            let seconds = again.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-            claims.insert("exp".to_owned(), seconds.into());
+            claims.insert("exp".to_owned(), unix_time::seconds(again).into());
         }
         let token = accepted(claims, audience)?;
         match token.until <= SystemTime::now() {
@@ -182,14 +182,14 @@ impl Issuer {
         form: String,
     ) -> Result<SecretString, TokenError> {
         #[derive(Deserialize)]
-        struct Granted {
+        struct IssuedToken {
             access_token: String,
         }
         let published = self.published(|_| true).await?;
         let endpoint = published.token.as_ref();
         let endpoint = endpoint.ok_or_else(|| self.unreachable("its metadata names no `token_endpoint`"))?;
-        let granted = self.ask::<Granted>(endpoint, Some((client, form))).await;
-        granted.map(|granted| granted.access_token.into()).map_err(|reason| self.unreachable(&reason))
+        let issued = self.ask::<IssuedToken>(endpoint, Some((client, form))).await;
+        issued.map(|issued| issued.access_token.into()).map_err(|reason| self.unreachable(&reason))
     }
 
     /// The issuer's metadata and keys, read again unless `is_good` holds of the known ones.

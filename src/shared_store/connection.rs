@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::address::StoreAddress;
 use super::store::{ANSWER, AddressSource, SharedStore, StoreEvent, StoreLink, explain};
 use crate::json::hex;
+use crate::seal::{SealError, random};
 
 /// How long a connection may take, greeting included.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -34,10 +34,8 @@ impl SharedStore {
         address: AddressSource,
         prefix: &str,
         stop: CancellationToken,
-    ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), ring::error::Unspecified> {
-        let mut replica = [0; 8];
-        SystemRandom::new().fill(&mut replica)?;
-        let store = Arc::new(Self::new(address, prefix, &hex(&replica)));
+    ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), SealError> {
+        let store = Arc::new(Self::new(address, prefix, &hex(&random::<8>()?)));
         if let Err(reason) = store.connect(0).await {
             store.is_away(&reason);
             tracing::warn!(

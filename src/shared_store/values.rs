@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::broadcast;
 
 use super::script::StoreScript;
 use super::store::{SharedStore, StoreAway, StoreEvent};
 use crate::json::hex;
+use crate::seal::random;
 
 static LOCK: LazyLock<StoreScript> = LazyLock::new(|| StoreScript::new(include_str!("lock.lua")));
 static UNLOCK: LazyLock<StoreScript> = LazyLock::new(|| StoreScript::new(include_str!("unlock.lua")));
@@ -82,9 +82,7 @@ impl SharedStore {
     ///
     /// [`StoreAway`].
     pub async fn lock(&self, name: &str, life: Duration) -> Result<Option<FencedLock>, StoreAway> {
-        let mut holder = [0; 16];
-        SystemRandom::new().fill(&mut holder).map_err(|_| StoreAway)?;
-        let holder = hex(&holder);
+        let holder = hex(&random::<16>().map_err(|_| StoreAway)?);
         let keys = [self.key("lock", name), self.key("fence", name)];
         let mut command = LOCK.with(keys.iter().map(String::as_str));
         command.arg(&holder).arg(milliseconds(life));

@@ -14,12 +14,13 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::SignIn;
+use super::cookie::strict_cookie;
 use super::key_page::{self, KeyQuestion};
-use super::page_cookie::{cookie, is_foreign};
 use super::typed_key::KeyRefusal;
 use crate::authorization_server::{
     PENDING_FOR, Parameters, RequestFault, ServerPaths, SignInRequest, SignInServer, host_of,
 };
+use crate::http::auth::is_foreign;
 use crate::http::page::cookie_of;
 use crate::http::{Peer, Problem};
 use crate::json::{clip, hex};
@@ -48,7 +49,7 @@ pub async fn ask(
     let mut response = sign_in.question(&request, &form, &issuer, None);
     response.headers_mut().append(
         header::SET_COOKIE,
-        cookie(&issuer, &cookie_name(&secret), &secret, ServerPaths::AUTHORIZE, PENDING_FOR),
+        strict_cookie(&issuer, (&cookie_name(&secret), &secret), ServerPaths::AUTHORIZE, PENDING_FOR),
     );
     Ok(response)
 }

@@ -8,14 +8,14 @@ use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use url::Url;
 
 use super::SignIn;
 use super::authorize::unsealed;
+use super::cookie::strict_cookie;
 use super::typed_key::KeyRefusal;
 use crate::authorization_server::{PAGE_COOKIE, PAGE_FOR};
 use crate::http::answer::method_not_allowed;
-use crate::http::auth::SEC_FETCH_SITE;
+use crate::http::auth::is_foreign;
 use crate::http::{Peer, Problem};
 use crate::protocol::media_type::JSON;
 
@@ -54,7 +54,7 @@ pub async fn not_allowed() -> Problem {
 
 fn with_cookie(base: &str, value: &str, seconds: u64) -> Response {
     let headers = [
-        (header::SET_COOKIE, cookie(base, PAGE_COOKIE, value, "/", seconds)),
+        (header::SET_COOKIE, strict_cookie(base, (PAGE_COOKIE, value), "/", seconds)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
@@ -69,19 +69,4 @@ fn refuse_foreign(headers: &HeaderMap) -> Result<(), Problem> {
             "Only the gateway's own page may sign a browser in or out",
         )),
     }
-}
-
-/// Whether a browser says that a page from elsewhere sends the request.
-pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
-    headers.get(SEC_FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none")
-}
-
-/// A cookie for the paths of the gateway from `path` on: it comes along from no other site, and no script sees it.
-pub(super) fn cookie(base: &str, name: &str, value: &str, path: &str, seconds: u64) -> HeaderValue {
-    let url = Url::parse(base).ok();
-    let root = url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default();
-    let secure = if url.as_ref().is_some_and(|url| url.scheme() == "https") { "; Secure" } else { "" };
-    let text =
-        format!("{name}={value}; Path={root}{path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    HeaderValue::from_str(&text).expect("a cookie is printable ASCII, as a URL's path is")
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
-use super::cookie::{cookie, set_cookie};
+use super::cookie::{callback_cookie, set_cookie};
 use super::{SignIn, no_public_url};
 use crate::catalog::Caller;
 use crate::config::ServerName;
@@ -76,14 +76,14 @@ impl SignIn {
             // The form's `POST` becomes a `GET`.
             false => redirect(StatusCode::SEE_OTHER, &begun.url)?,
         };
-        set_cookie(&mut response, cookie(own, CALLBACK, &begun));
+        set_cookie(&mut response, callback_cookie(own, CALLBACK, &begun));
         Ok(response)
     }
 
     /// Ends the sign-in of one user.
     pub(super) async fn end(&self, server: &str, authorizer: &Authorizer) -> Result<(), Problem> {
         authorizer.sign_out().await.map_err(|error| {
-            tracing::error!(mcp_server = %server, %error, "the tokens of a user who signs out of {server} cannot be removed: {error}");
+            tracing::error!(mcp_server = %server, %error, "the tokens of a user who signs out of {server} cannot be removed");
             Problem::internal()
         })
     }

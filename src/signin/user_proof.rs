@@ -1,44 +1,33 @@
 //! Has a browser show which user of an issuer it belongs to, before that user signs in to a server of its own accord.
 //!
 //! The browser gets the user an access token for the gateway itself (authorization code with PKCE), which is checked as
-//! that of any request. Each try has an unguessable `state` that counts once, for ten minutes, and only from the
-//! browser that began it, which holds a secret in a cookie.
-
-use std::collections::HashMap;
-use std::sync::Mutex;
+//! that of any request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
-use tokio::time::Instant;
 use url::form_urlencoded::Serializer;
 
 use crate::catalog::Caller;
 use crate::http::{Access, Keys, Problem};
 use crate::issuer::TokenError;
-use crate::sync::lock;
-use crate::upstream::oauth::sign_in::{AuthorizationRequest, LIFETIME, cookie_name};
+use crate::seal::random;
+use crate::upstream::oauth::pending::PendingBrowsers;
+use crate::upstream::oauth::sign_in::{AuthorizationRequest, cookie_name};
 
 /// The path below `publicUrl` that issuers send browsers back to. Not that of servers, so that neither answers for the other.
 pub const CALLBACK: &str = "/oauth/user/callback";
-/// Proofs under way at one time; a further one ends the oldest.
-const MOST: usize = 64;
 
 /// The proofs under way, by their state.
 #[derive(Debug, Default)]
-pub struct UserProofs(Mutex<HashMap<String, PendingProof>>);
+pub struct UserProofs(PendingBrowsers<PendingProof>);
 
 #[derive(Debug)]
 struct PendingProof {
     issuer: usize,
     verifier: String,
-    /// Digest of the browser's secret.
-    browser: [u8; 32],
-    began: Instant,
     then: ProvenRequest,
 }
 
@@ -74,16 +63,7 @@ impl UserProofs {
             query.append_pair("scope", &scopes);
         }
         let cookie = cookie_name(&state);
-        let browser = Sha256::digest(&secret).into();
-        let proof = PendingProof { issuer, verifier, browser, began: Instant::now(), then };
-        let mut open = lock(&self.0);
-        open.retain(|_, open| open.began.elapsed() < LIFETIME);
-        while open.len() >= MOST {
-            let oldest = open.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
-            let Some(oldest) = oldest else { break };
-            open.remove(&oldest);
-        }
-        open.insert(state, proof);
+        self.0.add(state, &secret, PendingProof { issuer, verifier, then });
         Ok(AuthorizationRequest { url: url.into(), cookie, secret })
     }
 
@@ -96,7 +76,7 @@ impl UserProofs {
         secret: Option<&str>,
     ) -> Result<(Caller, ProvenRequest), Problem> {
         let refused = |sentence: &'static str| Problem::new(StatusCode::BAD_REQUEST, "no_proof", sentence);
-        let proof = self.take(state, secret).ok_or_else(|| {
+        let proof = self.0.take(state, secret).map_err(|_| {
             refused("this sign-in is not under way in this browser: it is over, or was begun in another one")
         })?;
         let (server, client) = keys.users().browser_issuer(proof.issuer).ok_or_else(Problem::not_found)?;
@@ -118,18 +98,10 @@ impl UserProofs {
         let caller = keys.admit(&headers, Access::Call).await.map_err(|refusal| refusal.problem().clone())?;
         Ok((caller, proof.then))
     }
-
-    fn take(&self, state: &str, secret: Option<&str>) -> Option<PendingProof> {
-        let mut open = lock(&self.0);
-        let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME)?;
-        let given: [u8; 32] = Sha256::digest(secret?).into();
-        bool::from(given.ct_eq(&found.browser)).then(|| open.remove(state)).flatten()
-    }
 }
 
 fn unguessable() -> Result<String, Problem> {
-    let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Problem::internal())?;
+    let bytes = random::<32>().map_err(|_| Problem::internal())?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

@@ -20,6 +20,7 @@ mod discovery;
 pub mod dpop;
 mod identity_assertion;
 mod metadata_client;
+pub mod pending;
 mod proactive_refresh;
 mod refresh;
 pub mod sign_in;

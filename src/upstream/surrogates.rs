@@ -80,7 +80,7 @@ mod tests {
             (r#""\ud83dx\ude00""#, r#""\ufffdx\ufffd""#),
             (r#""\\ud83d \\\ud83d""#, r#""\\ud83d \\\ufffd""#),
             (r#""\u00e9\n\ud7ff\ue000\uDBFF\uDFFF""#, r#""\u00e9\n\ud7ff\ue000\uDBFF\uDFFF""#),
-            // An escape that is cut off, or is none at all, is the parser's to refuse.
+            // The parser refuses an escape that is cut off or is wrong.
             (r#""\ud83"#, r#""\ud83"#),
             (r#""\u"#, r#""\u"#),
             (r#""\ud8zz""#, r#""\ud8zz""#),

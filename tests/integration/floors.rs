@@ -39,6 +39,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("shutdown", 0),
     ("trace", 0),
     ("systemd", 0),
+    ("unix_time", 0),
 ];
 
 const LONGEST_FILE: usize = 400;

@@ -42,7 +42,7 @@ impl Allowance {
         rate: Option<RateConfig>,
         concurrency: Option<usize>,
         before: Option<&Self>,
-        shared: Option<(&SharedStore, &str)>,
+        shared: Option<(&SharedStore, String)>,
     ) -> Self {
         let known = before.and_then(|before| before.rate.clone());
         let rate = rate.map(|config| match known {
@@ -51,16 +51,16 @@ impl Allowance {
                 let quota = Quota::with_period(config.interval()).expect("a rate's interval is not zero");
                 let quota = quota.allow_burst(config.burst);
                 let limiter = RateLimiter::direct_with_clock(quota, MonotonicClock);
-                let in_store = |(store, name): (&SharedStore, &str)| {
+                let in_store = |(store, name): &(&SharedStore, String)| {
                     Arc::new(store.rate(name, config.interval(), config.burst.get()))
                 };
-                Arc::new(Rate { config, limiter, shared: shared.map(in_store) })
+                Arc::new(Rate { config, limiter, shared: shared.as_ref().map(in_store) })
             }
         });
         // Calls that are under way count under a new limit, too.
         let in_flight = before.map(|before| before.in_flight.clone()).unwrap_or_default();
         if let Some((store, name)) = shared.filter(|_| concurrency.is_some()) {
-            store.share_count(&in_flight, name);
+            store.share_count(&in_flight, &name);
         }
         Self { rate, concurrency, in_flight }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::RateConfig;
-use crate::shares::Exceeded;
+use crate::shares::{Exceeded, Principal};
 
 /// A call over a limit. `Display` names the setting to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,18 @@ pub(super) enum LimitKind {
     UserRate(RateConfig),
     UserConcurrency(usize),
     ServerRate(RateConfig),
+}
+
+impl LimitKind {
+    /// The rate of `principal`: its user's, or its key's.
+    pub fn rate_of(principal: &Principal) -> fn(RateConfig) -> Self {
+        if principal.user().is_some() { Self::UserRate } else { Self::KeyRate }
+    }
+
+    /// The concurrency of `principal`: its user's, or its key's.
+    pub fn concurrency_of(principal: &Principal) -> fn(usize) -> Self {
+        if principal.user().is_some() { Self::UserConcurrency } else { Self::KeyConcurrency }
+    }
 }
 
 impl Limited {

@@ -23,14 +23,6 @@ pub(super) struct CountedAhead {
     pub rate: Arc<Rate>,
 }
 
-impl CountedAhead {
-    /// The call goes to the server.
-    pub fn is_used(&self) -> bool {
-        self.rate.note_call();
-        true
-    }
-}
-
 /// A permit taken before its call is known; the first call takes it.
 #[derive(Debug, Default)]
 pub struct EarlyPermit(Option<Mutex<Option<Permit>>>);

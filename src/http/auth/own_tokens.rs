@@ -1,6 +1,6 @@
 //! Access tokens of the gateway's own authorization server: each is good for the API key that was typed in for it.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
 use super::user_entries::UserRefusal;
 use super::{Access, Keys, Refusal, digest_of};
@@ -9,8 +9,10 @@ use crate::catalog::Caller;
 use crate::http::page::cookie_of;
 use crate::issuer::TokenError;
 
-/// Says where the page is that has a browser send a request.
-pub const SEC_FETCH_SITE: &str = "sec-fetch-site";
+/// Whether a browser says that a page from elsewhere sends the request.
+pub fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+}
 
 impl Keys {
     /// As [`Keys::admit`], for a request that reads a page or what a page shows.
@@ -27,9 +29,7 @@ impl Keys {
 
     fn reader_by_cookie(&self, headers: &HeaderMap) -> Option<Caller> {
         let own = self.users.own()?;
-        let is_foreign = |site: &HeaderValue| site != "same-origin" && site != "none";
-        if headers.contains_key(header::AUTHORIZATION) || headers.get(SEC_FETCH_SITE).is_some_and(is_foreign)
-        {
+        if headers.contains_key(header::AUTHORIZATION) || is_foreign(headers) {
             return None;
         }
         let key = own.key_of_page(&cookie_of(headers, PAGE_COOKIE)?)?;

@@ -1,22 +1,17 @@
 //! Ids of sessions and of waiting requests, which cannot be guessed, and digests of texts.
 
-use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest as _, Sha256};
 
 use crate::json::hex;
+use crate::seal::{SealError, random};
 
 /// 32 hexadecimal digits from the kernel's random numbers.
 ///
 /// # Errors
 ///
 /// When the kernel has no random numbers.
-pub fn new_id() -> Result<Box<str>, rustix::io::Errno> {
-    let mut bytes = [0_u8; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
-    }
-    Ok(hex(&bytes).into())
+pub fn new_id() -> Result<Box<str>, SealError> {
+    Ok(hex(&random::<16>()?).into())
 }
 
 /// The digest of `texts`, each behind its length, so that no two lists of texts have the same.

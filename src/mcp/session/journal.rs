@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const GROWTH: u64 = 1 << 20;
 /// The longest file that is read.
 const LONGEST: u64 = 64 << 20;
-/// The length of a file that is none of ours.
+/// Stands for the length of a file that the gateway cannot read, and writes anew.
 const DAMAGED: u64 = u64::MAX;
 /// Bytes that wait for a disk that does not answer; further records are lost.
 const MOST_WAITING: usize = 8 << 20;
@@ -78,7 +78,7 @@ impl SessionJournal {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Outlived::default(),
             Err(error) => {
-                tracing::error!(file = %self.path.display(), %error, "which sessions of MCP clients have ended cannot be read, so that ended ones may open again: {error}");
+                tracing::error!(file = %self.path.display(), %error, "which sessions of MCP clients have ended cannot be read, so that ended ones may open again");
                 return Outlived::default();
             }
         };
@@ -127,7 +127,7 @@ impl SessionJournal {
     pub async fn apart(&self, work: impl FnOnce() + Send + 'static) {
         let _locked = self.lock.lock().await;
         if let Err(error) = file::apart(work).await {
-            tracing::error!(%error, "sessions of MCP clients cannot be kept for the next start: {error}");
+            tracing::error!(%error, "sessions of MCP clients cannot be kept for the next start");
         }
     }
 
@@ -141,7 +141,7 @@ impl SessionJournal {
         };
         let written = self.append(&records).and_then(|()| self.compact_if_long(since));
         if let Err(error) = written {
-            tracing::error!(file = %self.path.display(), %error, "sessions of MCP clients cannot be kept for the next start; check the state directory: {error}");
+            tracing::error!(file = %self.path.display(), %error, "sessions of MCP clients cannot be kept for the next start; check the state directory");
         }
         self.written.send_replace(count);
     }

@@ -62,7 +62,7 @@ pub fn head(horizon: u64) -> [u8; RECORD] {
 }
 
 impl Outlived {
-    /// Reads a file, without what happened before `since`. `None` when it is none of this kind.
+    /// Reads a file, without what happened before `since`. `None` when the file has another form.
     pub fn read(file: &[u8], since: u64) -> Option<Self> {
         let (records, _torn) = file.as_chunks::<RECORD>();
         let (first, records) = records.split_first()?;

@@ -43,7 +43,7 @@ impl SealedSession {
     /// When the kernel has no random numbers.
     pub fn id(&self, sealer: &Sealer) -> Result<Box<[u8]>, SealError> {
         if self.capabilities.len() > LONGEST_CAPABILITIES {
-            return new_id().map(|id| id.as_bytes().into()).map_err(|_| SealError);
+            return Ok(new_id()?.as_bytes().into());
         }
         let revision = WITH_SESSIONS.iter().rev().position(|known| *known == self.revision);
         let mut plain = Vec::with_capacity(HEAD + self.capabilities.len());

@@ -1,16 +1,17 @@
 //! The proof of a client by its private key: a signed JWT (RFC 7523, `private_key_jwt`).
 
-use std::time::SystemTime;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
+
+use crate::seal::random;
+use crate::unix_time;
 
 /// How long a proof counts; it is used at once. In seconds.
 const LIFETIME: u64 = 60;
@@ -39,7 +40,7 @@ pub fn sign(pem: &str, id: &str, audience: &str) -> Result<String, String> {
         SigningKey::Rs256(_) => "RS256",
     };
     let broken = |_| NO_RANDOM.to_owned();
-    let now = now();
+    let now = unix_time::now();
     let claims = json!({
         "iss": id, "sub": id, "aud": audience, "iat": now, "exp": now + LIFETIME, "jti": unguessable()?,
     });
@@ -64,14 +65,8 @@ pub(super) fn unsigned(header: &Value, claims: &Value) -> String {
 
 /// Another text each time.
 pub(super) fn unguessable() -> Result<String, String> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| NO_RANDOM.to_owned())?;
+    let bytes = random::<16>().map_err(|_| NO_RANDOM.to_owned())?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// In seconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 fn read(pem: &str, random: &SystemRandom) -> Result<SigningKey, String> {

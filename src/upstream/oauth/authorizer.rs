@@ -1,6 +1,5 @@
 //! The authorizer of one server: its tokens, its authorization server, and the sign-in that it waits for.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
@@ -17,6 +16,7 @@ use crate::upstream::changes::Changes;
 use crate::upstream::error::{CloseReason, chain};
 use crate::upstream::http_client::HttpClients;
 use crate::upstream::oauth::metadata_client::MetadataClient;
+use crate::upstream::oauth::pending::PendingBrowsers;
 use crate::upstream::oauth::token_store::registry::TokenStores;
 use crate::upstream::oauth::token_store::store::{ClientRegistration, TokenStore};
 use crate::upstream::oauth::token_store::token::Token;
@@ -136,13 +136,10 @@ impl AuthorizationServer {
 
 /// The sign-ins under way, by their state.
 #[derive(Debug, Default)]
-pub struct SignIns(pub(super) std::sync::Mutex<HashMap<String, PendingSignIn>>);
+pub struct SignIns(pub(super) PendingBrowsers<PendingSignIn>);
 
 pub(super) struct PendingSignIn {
     pub(super) authorizer: Weak<Authorizer>,
-    /// Digest of the browser's secret.
-    pub(super) browser: [u8; 32],
-    pub(super) began: tokio::time::Instant,
     pub(super) found: Box<AuthorizationServer>,
     /// The client, when the gateway registered itself.
     pub(super) client: Option<ClientRegistration>,
@@ -150,7 +147,7 @@ pub(super) struct PendingSignIn {
 
 impl std::fmt::Debug for PendingSignIn {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("PendingSignIn").field("began", &self.began).finish_non_exhaustive()
+        formatter.debug_struct("PendingSignIn").finish_non_exhaustive()
     }
 }
 

@@ -16,6 +16,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::unix_time;
 use crate::upstream::oauth::assertion;
 
 /// The header of a proof.
@@ -119,7 +120,7 @@ impl Prover {
             url.path()
         );
         let mut claims = json!({
-            "jti": assertion::unguessable()?, "htm": method.as_str(), "htu": target, "iat": assertion::now(),
+            "jti": assertion::unguessable()?, "htm": method.as_str(), "htu": target, "iat": unix_time::now(),
         });
         if let Some(hash) = token_hash {
             claims["ath"] = hash.into();

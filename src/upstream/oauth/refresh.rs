@@ -29,8 +29,8 @@ pub(super) enum RefreshReason {
 }
 
 impl Authorizer {
-    /// The token for the next request; `None` while there is none. A request without one finds out where to get it. Takes
-    /// no lock, and waits only for a token that is about to expire.
+    /// The token for the next request; `None` before the first one. A request without a token finds out where to get one. It
+    /// takes no lock, and waits only for a token that is about to expire.
     ///
     /// # Errors
     ///

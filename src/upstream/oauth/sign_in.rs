@@ -1,32 +1,22 @@
 //! Sign-ins: a browser is sent to the authorization server, and comes back with a code.
 //!
-//! Each has an unguessable `state` that counts once, for ten minutes, and only from the browser that began the
-//! sign-in: that browser holds a secret in a cookie. So one person can neither finish the sign-in of another, nor
-//! have another person's browser finish theirs.
+//! One person can neither finish the sign-in of another, nor have another person's browser finish theirs (`pending`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use rmcp::transport::auth::{AuthError, OAuthClientConfig};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
-use tokio::time::Instant;
 use url::Url;
 
-use crate::sync::lock;
+use crate::seal::random;
 use crate::upstream::oauth::authorizer::{
     AuthorizationServer, Authorizer, CALLBACK, OAuthError, PendingSignIn, REFRESH_LIMIT, SignIns,
 };
+use crate::upstream::oauth::pending::NotPending;
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
 use crate::upstream::oauth::token_store::store::ClientRegistration;
-
-/// How long a sign-in may take.
-pub const LIFETIME: Duration = Duration::from_secs(600);
-/// Sign-ins under way at one time; a further one ends the oldest.
-const MOST: usize = 64;
 
 /// A sign-in that has begun, as the browser needs it.
 #[derive(Debug)]
@@ -84,6 +74,15 @@ pub enum SignInError {
     Failed(#[from] OAuthError),
 }
 
+impl From<NotPending> for SignInError {
+    fn from(why: NotPending) -> Self {
+        match why {
+            NotPending::Unknown => Self::Unknown,
+            NotPending::OtherBrowser => Self::OtherBrowser,
+        }
+    }
+}
+
 /// The name of the cookie that belongs to `state`. It reveals nothing about it.
 pub fn cookie_name(state: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(state).into();
@@ -91,29 +90,6 @@ pub fn cookie_name(state: &str) -> String {
 }
 
 impl SignIns {
-    fn add(&self, state: String, sign_in: PendingSignIn) {
-        let mut open = lock(&self.0);
-        open.retain(|_, open| open.began.elapsed() < LIFETIME);
-        while open.len() >= MOST {
-            let oldest = open.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
-            let Some(oldest) = oldest else { break };
-            open.remove(&oldest);
-        }
-        open.insert(state, sign_in);
-    }
-
-    /// Takes the sign-in of `state` out, for the browser that began it.
-    fn take(&self, state: &str, secret: Option<&str>) -> Result<PendingSignIn, SignInError> {
-        let mut open = lock(&self.0);
-        let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME);
-        let found = found.ok_or(SignInError::Unknown)?;
-        let given: [u8; 32] = Sha256::digest(secret.unwrap_or_default()).into();
-        if secret.is_none() || !bool::from(given.ct_eq(&found.browser)) {
-            return Err(SignInError::OtherBrowser);
-        }
-        open.remove(state).ok_or(SignInError::Unknown)
-    }
-
     /// Ends the sign-in that a browser came back from; `secret` is its cookie of [`cookie_name`]. Gives the authorizer
     /// that has a token now.
     ///
@@ -125,7 +101,7 @@ impl SignIns {
         returned: AuthorizationCallback,
         secret: Option<&str>,
     ) -> Result<Arc<Authorizer>, SignInError> {
-        let open = self.take(&returned.state, secret)?;
+        let open = self.0.take(&returned.state, secret)?;
         let authorizer = open.authorizer.upgrade().ok_or(SignInError::Gone)?;
         let this = authorizer.clone();
         // The code is spent by its exchange, which so goes on to its end though the browser may leave.
@@ -176,20 +152,12 @@ impl Authorizer {
         keep_ours(&mut url, |resource| found.http.published(resource));
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
         let state = state.ok_or_else(|| OAuthError::Protocol("a sign-in without a state".into()))?;
-        let mut secret = [0; 32];
-        SystemRandom::new()
-            .fill(&mut secret)
-            .map_err(|_| OAuthError::Protocol("the system gives no random numbers".into()))?;
+        let secret =
+            random::<32>().map_err(|_| OAuthError::Protocol("the system gives no random numbers".into()))?;
         let secret = URL_SAFE_NO_PAD.encode(secret);
         let cookie = cookie_name(&state);
-        let sign_in = PendingSignIn {
-            authorizer: Arc::downgrade(self),
-            browser: Sha256::digest(&secret).into(),
-            began: Instant::now(),
-            found: Box::new(found),
-            client,
-        };
-        self.oauth.sign_ins.add(state, sign_in);
+        let sign_in = PendingSignIn { authorizer: Arc::downgrade(self), found: Box::new(found), client };
+        self.oauth.sign_ins.0.add(state, &secret, sign_in);
         Ok(AuthorizationRequest { url: url.into(), cookie, secret })
     }
 

@@ -1,15 +1,17 @@
 //! A client that has registered, and the person whose browser it leads to the page.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
 use url::{Url, form_urlencoded};
 
-use crate::support::Gateway;
 use crate::support::client::{Answer, Ask};
+use crate::support::{Gateway, until};
 
 pub const CALLBACK: &str = "http://localhost:1/callback";
 pub const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-0";
@@ -184,6 +186,9 @@ pub async fn visit(led_to: &str, key: &str) {
     let answer = page.answers(key).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
     let back = Url::parse(answer.header("location").unwrap()).unwrap();
+    // A client may print where it leads the browser before it listens for its return.
+    let listens = async || TcpStream::connect(address(&back)).await.ok();
+    until(Duration::from_secs(30), "the client listens", listens).await;
     let taken = Ask::new(address(&back), "GET", &path(&back)).header("Host", back.authority()).send().await;
     assert_eq!(taken.status, 200, "{}", taken.text());
 }
