@@ -24,7 +24,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::catalog::Namespace;
-use crate::config::{Config, Loaded, Sources, environment};
+use crate::config::{Config, Loaded, Replica, Sources, environment};
 use crate::gateway::Configuration;
 use crate::gateway::configuration::{self, LoadFailed};
 use crate::http::{Keys, Listener, Served, serve};
@@ -149,7 +149,10 @@ impl Startup {
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config, &namespace).await?;
         let (secrets, state_dir) = (sealing::secrets(&config).await?, config.state_dir.clone());
-        let mut upstream_set = UpstreamSet::new(&config.limits, state_dir, &secrets, audit, shutdown);
+        let listener = Listener::open(&config.listen, inherited).await?;
+        let replica = replica(&config, &listener);
+        let mut upstream_set =
+            UpstreamSet::new(&config.limits, state_dir, &secrets, audit, replica, shutdown);
         let (tasks, stop) = (&upstream_set.tasks, upstream_set.stop.clone());
         upstream_set.store = shared::open(config.shared.as_ref(), tasks, stop).await?;
         let upstream_set = Arc::new(upstream_set);
@@ -161,7 +164,13 @@ impl Startup {
             true => config_watcher::first_look(sources, generation.config.lock_file.as_ref(), tls).await,
             false => Vec::new(),
         };
-        let listener = Listener::open(&generation.config.listen, inherited).await?;
         Ok(Self { upstream_set, audit_writer, generation, served, seen, listener })
     }
+}
+
+/// This gateway, as its replicas know it.
+fn replica(config: &Config, listener: &Listener) -> Replica {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let given = (config.replica.name.as_deref(), config.replica.url.as_deref());
+    Replica::new(given, &host, listener.tcp_addresses().first().copied(), listener.is_tls())
 }

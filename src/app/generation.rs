@@ -83,6 +83,7 @@ impl Generation {
                 leaving: upstream_set.leaving.clone(),
                 results: upstream_set.shared.results.clone(),
                 store,
+                replica: upstream_set.replica.clone(),
             },
         ));
         let keyless = keys.is_open();

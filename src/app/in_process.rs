@@ -13,7 +13,7 @@ use super::error::AppError;
 use super::generation::Generation;
 use super::upstream_set::{self, SERVERS_END, UpstreamSet};
 use crate::catalog::Namespace;
-use crate::config::{AuthConfig, Config, Sources, TransportConfig};
+use crate::config::{AuthConfig, Config, Replica, Sources, TransportConfig};
 use crate::gateway::Configuration;
 use crate::http::{Keys, Served};
 use crate::seal::SealSecrets;
@@ -56,7 +56,9 @@ impl InProcessGateway {
             config.servers.retain(|server| needs_all || server.name.as_str() == wanted);
         }
         let secrets = SealSecrets::of_this_process()?;
-        let upstream_set = UpstreamSet::new(&config.limits, None, &secrets, None, &Shutdown::new());
+        // No balancer stands before a command.
+        let replica = Replica { name: String::new(), url: None };
+        let upstream_set = UpstreamSet::new(&config.limits, None, &secrets, None, replica, &Shutdown::new());
         let configuration = Arc::new(Configuration::new(Arc::new(sources)));
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::new(&config.auth, None, &namespace)?;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::authorization_server::{ClientDocuments, SignInServer};
 use crate::config::environment;
 use crate::config::plan::Action;
-use crate::config::{Config, KeySignInConfig, LimitsConfig, Plan, ServerConfig, TransportConfig};
+use crate::config::{Config, KeySignInConfig, LimitsConfig, Plan, Replica, ServerConfig, TransportConfig};
 use crate::issuer::IssuerRegistry;
 use crate::mcp;
 use crate::memory_budget::MemoryBudget;
@@ -66,6 +66,8 @@ pub struct UpstreamSet {
     pub leaving: CancellationToken,
     /// What replicas share.
     pub store: Option<Arc<SharedStore>>,
+    /// The gateway itself among its replicas.
+    pub replica: Arc<Replica>,
     /// The issuers of users, with the keys that were read of them.
     pub issuers: IssuerRegistry,
     /// Where API keys are typed in, once a configuration has wanted it.
@@ -79,6 +81,7 @@ impl UpstreamSet {
         state_dir: Option<PathBuf>,
         secrets: &SealSecrets,
         audit: Option<Arc<Audit>>,
+        replica: Replica,
         shutdown: &Shutdown,
     ) -> Self {
         let (clients, file_lock) =
@@ -112,6 +115,7 @@ impl UpstreamSet {
             current: ArcSwap::default(),
             audit,
             store: None,
+            replica: Arc::new(replica),
         }
     }
 

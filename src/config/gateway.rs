@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::audit::AuditConfig;
 use super::auth::AuthConfig;
 use super::defaults;
-use super::keys::{DocumentConfig, LimitsConfig, ListenConfig, LogConfig};
+use super::keys::{DocumentConfig, LimitsConfig, ListenConfig, LogConfig, ReplicaConfig};
 use super::name::ServerName;
 use super::secret::SecretText;
 use super::server::ServerConfig;
@@ -24,6 +24,7 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// `None` for a gateway that has no replicas, or whose replicas share nothing.
     pub shared: Option<SharedConfig>,
+    pub replica: ReplicaConfig,
     /// Where tool lists are kept across restarts; [`environment::state_directory`] unless it was set.
     /// `None` (no home, or set to nothing) keeps them in memory only.
     pub state_dir: Option<PathBuf>,
@@ -52,6 +53,7 @@ impl Default for Config {
             log: LogConfig::default(),
             audit: None,
             shared: None,
+            replica: ReplicaConfig::default(),
             state_dir: None,
             session_keys: Vec::new(),
             exposed_name_length: defaults::EXPOSED_NAME_LENGTH,

@@ -23,6 +23,7 @@ use super::reader::{
     LOG_LEVEL, ORIGINS, PATH, PATH_PREFIX, PORT, PUBLIC_URL, ROOT_PATH, SECONDS, SECRET, SECRETS, SOME_COUNT,
     STORE, SWITCH, TEXT,
 };
+use super::replica::{REPLICA_NAME, REPLICA_URL};
 use super::secret::SecretText;
 use super::section::{SettingChange, SettingGroup, section};
 use super::tls::TlsConfig;
@@ -100,6 +101,16 @@ section! {
             "Redis that all replicas of this gateway share, `redis://` or `rediss://` with TLS: limits count over all of them";
         prefix: String = "mcpo:".to_owned(), "sharedPrefix" KEY_PREFIX Restart Stable
             "What the keys there begin with; gateways that are no replicas of each other need different ones";
+    }
+}
+
+section! {
+    /// This gateway among its replicas.
+    pub struct ReplicaConfig {
+        name: Option<String> = None, "replica.name" REPLICA_NAME Restart Stable
+            "Name of this replica, which no other has [default: host name and port]";
+        url: Option<String> = None, "replica.url" REPLICA_URL Restart Stable
+            "Where the other replicas reach this one, past any balancer [default: where it listens]";
     }
 }
 
@@ -281,6 +292,7 @@ pub(super) const MAPS: &[ConfigKey] = &[
 /// Groups of settings, which are objects in a file.
 pub(super) const GROUPS: &[(&str, &str)] = &[
     ("tls", "TLS of the one port"),
+    ("replica", "This gateway among its replicas"),
     ("limits", "Bounds on size, number and time"),
     ("lock", "The lock that tools are held to"),
     ("log", "The log"),
@@ -298,6 +310,7 @@ pub(super) fn settings() -> Vec<ConfigKey> {
         TlsSettings::KEYS,
         ToolSettings::KEYS,
         SharedSettings::KEYS,
+        ReplicaConfig::KEYS,
         LimitsConfig::KEYS,
         PerKeyConfig::KEYS,
         ServerDefaults::KEYS,

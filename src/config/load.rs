@@ -105,6 +105,7 @@ fn collect(sources: &Sources, problems: &mut Problems) -> Option<Config> {
         log: settings.log,
         audit: settings.audit,
         shared: settings.shared,
+        replica: settings.replica,
         state_dir: state_dir(settings.tools.state_dir, sources),
         session_keys: settings.tools.session_keys,
         exposed_name_length: settings.tools.exposed_name_length,

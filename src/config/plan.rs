@@ -158,6 +158,7 @@ impl Config {
         self.log.keep_until_restart(&running.log);
         self.audit.clone_from(&running.audit);
         self.shared.clone_from(&running.shared);
+        self.replica.keep_until_restart(&running.replica);
         self.state_dir.clone_from(&running.state_dir);
         self.session_keys.clone_from(&running.session_keys);
         self
@@ -219,6 +220,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
         log,
         audit,
         shared,
+        replica,
         state_dir,
         session_keys,
         exposed_name_length,
@@ -252,6 +254,7 @@ fn settings(old: &Config, new: &Config, refused: Option<&str>) -> Vec<SettingCha
     let mut changes: Vec<SettingChange> =
         others.map(|(key, effect, _)| SettingChange { key, effect }).collect();
     changes.extend(old.listen.changes(listen));
+    changes.extend(old.replica.changes(replica));
     changes.extend(old.limits.changes(limits));
     changes.extend(old.limits.per_key.changes(&limits.per_key));
     changes.sort_by_key(|change| change.effect);

@@ -3,7 +3,7 @@
 use super::audit::{AuditConfig, AuditTarget};
 use super::keys::{
     AccessSettings, AuditSettings, DocumentConfig, LimitsConfig, ListenConfig, LockSettings, LogConfig,
-    PerKeyConfig, ServerDefaults, SharedSettings, TlsSettings, ToolSettings,
+    PerKeyConfig, ReplicaConfig, ServerDefaults, SharedSettings, TlsSettings, ToolSettings,
 };
 use super::layers::Layers;
 use super::problem::Problems;
@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub lock: LockSettings,
     pub audit: Option<AuditConfig>,
     pub shared: Option<SharedConfig>,
+    pub replica: ReplicaConfig,
 }
 
 /// Takes all settings out of `layers`. Where one is wrong its default stands in, and the problem is noted.
@@ -43,6 +44,7 @@ pub(super) fn collect(layers: &Layers, problems: &mut Problems) -> Settings {
         lock: lock(layers, problems),
         audit: audit(layers, problems),
         shared: shared(layers, problems),
+        replica: ReplicaConfig::read(layers, problems),
     }
 }
 

@@ -10,7 +10,7 @@ use super::configuration::Configuration;
 use super::context::CallContext;
 use super::limits::{Limited, Limits, Permit};
 use crate::catalog::{Caller, CatalogBuilder};
-use crate::config::ServerName;
+use crate::config::{Replica, ServerName};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::shared_store::SharedStore;
@@ -42,6 +42,8 @@ pub struct Lasting {
     pub results: MemoryBudget,
     /// What replicas share.
     pub store: Option<Arc<SharedStore>>,
+    /// The gateway itself among them.
+    pub replica: Arc<Replica>,
 }
 
 impl Gateway {
