@@ -41,6 +41,10 @@ async function signIn(address) {
       if (request) next = new URL("authorize", next).toString();
       const login = page.includes('name="login"');
       answer = await ask(request ? { request, key: user } : login ? { prompt: "login", login: user, password: "any" } : { prompt: "consent" });
+      if (answer.status === 403) {
+        console.log(JSON.stringify({ sign_ins: signIns, refused: answer.status }));
+        process.exit();
+      }
     }
     next = new URL(answer.headers.get("location"), next).toString();
   }
@@ -57,6 +61,7 @@ const authProvider = {
     kept.renewals += kept.tokens ? 1 : 0;
     kept.tokens = tokens;
   },
+  invalidateCredentials: (what) => void (what === "tokens" && delete kept.tokens),
   redirectToAuthorization: signIn,
   saveCodeVerifier: (verifier) => void (kept.verifier = verifier),
   codeVerifier: () => kept.verifier,

@@ -5,10 +5,12 @@ for each line of its input.
 
     mcp_sdk_oauth.py URL TOOL ARGUMENTS USER
 
-For each call it prints what it got as JSON, with the number of sign-ins and of renewed tokens so far.
+For each call it prints what it got as JSON, with the number of sign-ins and of renewed tokens so far. When the gateway's
+page takes the key no more, it prints that, and ends.
 """
 import asyncio
 import json
+import os
 import re
 import sys
 from http.cookiejar import CookieJar
@@ -62,6 +64,9 @@ class Person:
                     form = {"request": re.search('name="request" value="([^"]*)"', answer.text)[1], "key": self.user}
                     url = urljoin(url, "authorize")
                     answer = await browser.post(url, data=form)
+                    if answer.status_code == 403:
+                        print(json.dumps({"sign_ins": self.sign_ins, "refused": answer.status_code}), flush=True)
+                        os._exit(0)
                 elif answer.status_code == 200:
                     login = 'name="login"' in answer.text
                     form = {"prompt": "login", "login": self.user, "password": "any"} if login else {"prompt": "consent"}

@@ -51,30 +51,40 @@ impl Place {
     }
 }
 
+/// A client that signs in once, renews its token, and goes on over a restart, until the key is gone.
 async fn an_sdk_signs_in_once(program: &Path, script: &str) {
     let servers = servers().await;
-    let place = Place::new(&servers);
-    let gateway = place.start().await;
+    let mut place = Place::new(&servers);
+    let mut gateway = place.start().await;
     let mut client = SdkClient::start(program, script, &[&place.url(), "two_t", "{}", "key-of-bob"]);
     let found = client.call().await;
     assert_eq!(found["tools"], json!(["two_t", "two_fine"]), "the rights of the key: {found}");
     gateway.logged("two/t ok").await;
-    let renewed = until(Duration::from_secs(60), "a token was renewed", async || {
-        let found = client.call().await;
-        (found["renewals"].as_u64().unwrap() > 0).then_some(found)
-    });
+    gateway.stop().await;
+    let gateway = place.start().await;
+    let renewals = place.renewals();
+    let renewed =
+        until(Duration::from_secs(60), "it goes on after the restart, and renews its token", async || {
+            let found = client.call().await;
+            assert!(found["text"].is_array(), "{found}");
+            (place.renewals() > renewals).then_some(found)
+        });
     assert_eq!(renewed.await["sign_ins"], json!(1));
-    assert!(place.renewals() > 0);
+
+    place.config["apiKeys"].as_object_mut().unwrap().remove("bob");
+    gateway.reload(&place.config).await;
+    // It is led to the page again, where the key that is gone opens nothing.
+    assert_eq!(client.call().await, json!({ "sign_ins": 2, "refused": 403 }));
 }
 
 #[tokio::test]
-async fn the_python_sdk_gets_in_by_an_address_and_a_typed_key() {
+async fn the_python_sdk_gets_in_renews_and_outlives_a_restart_until_the_key_is_gone() {
     let Some(python) = provisioned::python() else { return };
     an_sdk_signs_in_once(&python, "mcp_sdk_oauth.py").await;
 }
 
 #[tokio::test]
-async fn the_typescript_sdk_gets_in_by_an_address_and_a_typed_key() {
+async fn the_typescript_sdk_gets_in_renews_and_outlives_a_restart_until_the_key_is_gone() {
     let (Some(node), Some(_)) = (provisioned::newer_node(), provisioned::conformance()) else { return };
     an_sdk_signs_in_once(&node, "mcp_sdk_oauth.mjs").await;
 }
