@@ -154,7 +154,9 @@ impl Startup {
         let mut upstream_set =
             UpstreamSet::new(&config.limits, state_dir, &secrets, audit, replica, shutdown);
         let (tasks, stop) = (&upstream_set.tasks, upstream_set.stop.clone());
-        upstream_set.store = shared::open(config.shared.as_ref(), tasks, stop).await?;
+        if let Some(store) = shared::open(config.shared.as_ref(), tasks, stop).await? {
+            upstream_set.share(store);
+        }
         let upstream_set = Arc::new(upstream_set);
         upstream_set.mcp.restore(config.limits.session_idle).await;
         let (generation, served) =

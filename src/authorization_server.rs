@@ -10,15 +10,18 @@ mod client;
 mod client_document;
 mod code;
 mod error;
+mod grant_table;
 mod grants;
 mod holder;
 mod key_guesses;
 mod metadata;
 mod page_session;
 mod parameters;
+mod replicated_grants;
 mod request;
 mod sealing;
 mod server;
+mod shared_grants;
 mod token;
 
 pub use client::{OAuthClient, RegistrationRequest, host_of};

@@ -6,7 +6,8 @@
 //!
 //! Rates and calls in flight ([`admission`]) are one script and one round trip a call. Whatever else replicas must know of
 //! each other goes through [`values`]: values that expire, values that are taken once, messages, and locks with a number
-//! that orders their holders.
+//! that orders their holders; [`names`] are lists, and
+//! [`Generations`] are exchanged one by one. [`SealedValues`] are for the replicas' eyes alone.
 //!
 //! All keys begin with the configured prefix. Scripts touch several keys, so one Redis (or a primary with its replicas)
 //! holds them all; Redis Cluster needs a prefix in braces, which puts them on one node.
@@ -15,14 +16,21 @@ pub mod address;
 pub mod admission;
 pub mod call_count;
 mod connection;
+mod generations;
+mod held_lock;
+pub mod names;
 mod rate;
 mod script;
+mod sealed_values;
 mod store;
 pub mod values;
 
 pub use address::StoreAddress;
 pub use admission::{Admission, AdmissionVerdict};
 pub use call_count::{CallCount, CountState};
+pub use generations::{Advance, Generations, KnownGeneration};
+pub use held_lock::HeldLock;
 pub use rate::SharedRate;
+pub use sealed_values::{SealedError, SealedValues};
 pub use store::{AddressSource, SharedStore, StoreAway, StoreEvent, StoreStatus};
 pub use values::FencedLock;

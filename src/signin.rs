@@ -192,7 +192,15 @@ pub async fn callback(
     let returned = AuthorizationCallback::of(query.as_deref());
     let name = cookie_name(&returned.state);
     let secret = cookie_of(&headers, &name);
-    match sign_in.oauth.sign_ins().finish(returned, secret.as_deref()).await {
+    let find = |server: &str, user: Option<&str>| {
+        let (upstream, of_all) = sign_in.authorizer(server).ok()?;
+        match (user, upstream.users()) {
+            (Some(user), Some(users)) => Some(users.of(&user.into())),
+            (None, None) => Some(of_all),
+            _ => None,
+        }
+    };
+    match sign_in.oauth.sign_ins().finish(returned, secret.as_deref(), find).await {
         Ok(authorizer) => {
             let server = authorizer.server().as_str();
             if let Ok((upstream, _)) = sign_in.authorizer(server) {
@@ -206,6 +214,7 @@ pub async fn callback(
             let status = match &error {
                 SignInError::Failed(_) => StatusCode::BAD_GATEWAY,
                 SignInError::Gone => StatusCode::CONFLICT,
+                SignInError::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
                 SignInError::Unknown
                 | SignInError::OtherBrowser
                 | SignInError::Denied(_)
@@ -244,7 +253,8 @@ impl SignIn {
     ) -> Self {
         let resources = ProtectedResources::new(&config.listen, config.single);
         let forms = FormReader::new(&config.limits, bodies);
-        Self { gateway, keys, config, oauth, resources, forms, proofs: UserProofs::default() }
+        let proofs = UserProofs::new(oauth.shared_values("user-proof"));
+        Self { gateway, keys, config, oauth, resources, forms, proofs }
     }
 }
 

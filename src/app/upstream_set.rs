@@ -119,6 +119,12 @@ impl UpstreamSet {
         }
     }
 
+    /// Shares limits, tokens and sign-ins over `store`. To be called before there is a server.
+    pub fn share(&mut self, store: Arc<SharedStore>) {
+        self.shared.oauth.share(&store, &self.secrets);
+        self.store = Some(store);
+    }
+
     /// The gateway's own authorization server under `config`.
     pub async fn authorization_server(&self, config: Option<&KeySignInConfig>) -> Option<Arc<SignInServer>> {
         let config = config?;
@@ -128,7 +134,11 @@ impl UpstreamSet {
                 false => AddressScope::Public,
             };
             let documents = ClientDocuments::new(self.shared.clients.clone(), scope);
-            Arc::new(SignInServer::open(&self.secrets, documents, self.state_dir.as_deref()).await)
+            let (state_dir, store) = (self.state_dir.as_deref(), self.store.as_ref());
+            let server = Arc::new(SignInServer::open(&self.secrets, documents, state_dir, store).await);
+            let (following, stop) = (server.clone(), self.stop.clone());
+            self.tasks.spawn(async move { stop.run_until_cancelled(following.follow_replicas()).await });
+            server
         };
         let server = self.authorization_server.get_or_init(open).await;
         server.set_lifetime(config.token_lifetime);

@@ -1,6 +1,7 @@
 //! Why a request is refused, in the codes of OAuth.
 
 use crate::seal::SealError;
+use crate::shared_store::StoreAway;
 
 /// Why a client gets no registration or no tokens. `Display` is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,11 @@ pub enum GrantError {
     InvalidClientMetadata(&'static str),
     #[error("the gateway has no random numbers")]
     Server,
+    #[error(
+        "the store that the replicas of this gateway share is away, and without it a sign-in could be used twice; try again in \
+         a moment"
+    )]
+    StoreAway,
 }
 
 impl GrantError {
@@ -35,6 +41,7 @@ impl GrantError {
             Self::InvalidRedirectUri(_) => "invalid_redirect_uri",
             Self::InvalidClientMetadata(_) => "invalid_client_metadata",
             Self::Server => "server_error",
+            Self::StoreAway => "temporarily_unavailable",
         }
     }
 }
@@ -42,6 +49,12 @@ impl GrantError {
 impl From<SealError> for GrantError {
     fn from(_: SealError) -> Self {
         Self::Server
+    }
+}
+
+impl From<StoreAway> for GrantError {
+    fn from(_: StoreAway) -> Self {
+        Self::StoreAway
     }
 }
 

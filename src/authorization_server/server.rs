@@ -1,6 +1,7 @@
 //! The authorization server: sign-ins become codes, codes become tokens, and tokens are renewed until they are revoked.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -14,19 +15,22 @@ use super::client::{self, OAuthClient, RegistrationRequest};
 use super::client_document::ClientDocuments;
 use super::code::{AuthorizationCode, CODE_PREFIX, GOOD_FOR};
 use super::error::GrantError;
-use super::grants::{Begun, GrantStore, Rotation};
+use super::grant_table::Rotation;
+use super::grants::{Begun, GrantStore};
 use super::holder::{KeyIdentity, TokenHolder, check_resource, digest};
 use super::key_guesses::KeyGuesses;
 use super::page_session::{PAGE_FOR, PageSession};
 use super::parameters::Parameters;
 use super::request::{PENDING_FOR, PendingPage, SignInRequest};
 use super::sealing::{opened, sealed};
+use super::shared_grants::SharedGrants;
 use super::token::{
     ACCESS_PREFIX, AcceptedAccess, AccessEnd, AccessToken, LEEWAY, REFRESH_PREFIX, RefreshToken, TokenAnswer,
 };
 use crate::config::LONGEST_TOKEN_LIFETIME;
 use crate::json::hex;
 use crate::seal::{SealError, SealSecrets, Sealer, random};
+use crate::shared_store::SharedStore;
 use crate::unix_time::now;
 
 /// The authorization server; outlives configurations.
@@ -47,8 +51,14 @@ pub struct SignInServer {
 }
 
 impl SignInServer {
-    /// Keeps its sign-ins in `state_dir`; without one they end with the process.
-    pub async fn open(secrets: &SealSecrets, documents: ClientDocuments, state_dir: Option<&Path>) -> Self {
+    /// Keeps its sign-ins in `state_dir`; without one they end with the process. Those of all replicas are in `store`.
+    pub async fn open(
+        secrets: &SealSecrets,
+        documents: ClientDocuments,
+        state_dir: Option<&Path>,
+        store: Option<&Arc<SharedStore>>,
+    ) -> Self {
+        let shared = store.map(|store| SharedGrants::new(store, secrets));
         Self {
             documents,
             clients: secrets.sealer("oauth client"),
@@ -57,7 +67,7 @@ impl SignInServer {
             access: secrets.sealer("oauth access token"),
             refresh: secrets.sealer("oauth refresh token"),
             pages: secrets.sealer("page cookie"),
-            grants: GrantStore::open(state_dir, now()).await,
+            grants: GrantStore::open(state_dir, shared, now()).await,
             lifetime: AtomicU64::new(0),
             guesses: KeyGuesses::default(),
         }
@@ -70,6 +80,16 @@ impl SignInServer {
 
     fn lifetime(&self) -> u64 {
         self.lifetime.load(Ordering::Relaxed)
+    }
+
+    /// Takes up what other replicas do, for as long as their store is open.
+    pub async fn follow_replicas(&self) {
+        self.grants.follow().await;
+    }
+
+    /// Whether no sign-in can end or be renewed now, because the store of the replicas is away.
+    pub fn waits_for_store(&self) -> bool {
+        self.grants.waits_for_store()
     }
 
     /// Changes with each sign-in that ends early: what was known of tokens is to be asked again.
@@ -158,7 +178,7 @@ impl SignInServer {
             return Err(GrantError::InvalidGrant("the API key of the sign-in is gone"));
         }
         let TokenHolder { grant, key, .. } = &code.holder;
-        match self.grants.begin(grant, &key.name, &code.client_name, now()).await {
+        match self.grants.begin(grant, &key.name, &code.client_name, now()).await? {
             Begun::New => {}
             Begun::Twice => {
                 tracing::warn!(
@@ -219,7 +239,7 @@ impl SignInServer {
             self.end(&holder.grant).await;
             return Err(GrantError::InvalidGrant("the API key of the sign-in is gone, or has another value"));
         }
-        match self.grants.rotate(&holder.grant, generation, now()).await {
+        match self.grants.rotate(&holder.grant, generation, now()).await? {
             Rotation::Current(generation) => self.tokens(holder, generation),
             Rotation::Gone => Err(GrantError::InvalidGrant("the sign-in has ended")),
             Rotation::Reused => {

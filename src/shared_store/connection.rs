@@ -93,6 +93,7 @@ impl SharedStore {
             return Err(self.status().reason.as_deref().unwrap_or("it was lost at once").to_owned());
         }
         tracing::info!("the shared store {address} is there: limits count over all replicas");
+        let _readers = self.events.send(StoreEvent::Connected);
         Ok(())
     }
 
@@ -104,8 +105,8 @@ impl SharedStore {
                 let channel = String::from_utf8_lossy(channel);
                 if let Some(topic) = channel.strip_prefix(&self.key("events", "")) {
                     // Without a reader it concerns nothing in this process.
-                    let _readers =
-                        self.events.send(StoreEvent { topic: topic.into(), message: message.clone() });
+                    let told = StoreEvent::Told { topic: topic.into(), message: message.clone() };
+                    let _readers = self.events.send(told);
                 }
             }
             _ => {}

@@ -16,6 +16,8 @@ use crate::sync::lock;
 
 /// How long an answer is waited for.
 pub(super) const ANSWER: Duration = Duration::from_millis(500);
+/// How long after an outage the replicas are back: longer than they wait before they connect again.
+const SETTLED: Duration = Duration::from_secs(3);
 /// Messages of other replicas that wait for a slow reader; it then misses the oldest.
 const EVENTS: usize = 1024;
 
@@ -36,11 +38,13 @@ pub struct StoreStatus {
     pub reason: Option<Arc<str>>,
 }
 
-/// A message of a replica to all others.
+/// What the store brings by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreEvent {
-    pub topic: Box<str>,
-    pub message: Vec<u8>,
+pub enum StoreEvent {
+    /// It is there, or there again; messages may have been missed, and what it held may be lost.
+    Connected,
+    /// A message of a replica to all.
+    Told { topic: Box<str>, message: Vec<u8> },
 }
 
 /// The store that replicas share.
@@ -105,6 +109,16 @@ impl SharedStore {
     /// Whether the store is there now.
     pub fn is_there(&self) -> bool {
         self.link.load().is_some()
+    }
+
+    /// Waits after an outage until all replicas can be back, and have told what they did meanwhile.
+    pub async fn settled(&self) {
+        let is_back = self.link.load().as_ref().is_some_and(|link| link.number > 0);
+        let since = self.status().since;
+        let settling = SETTLED.checked_sub(since.elapsed().unwrap_or_default());
+        if let (true, Some(settling)) = (is_back, settling) {
+            tokio::time::sleep(settling).await;
+        }
     }
 
     /// The name of a key, or of a channel.

@@ -11,7 +11,7 @@ use crate::json::hex;
 use crate::seal::random;
 
 static LOCK: LazyLock<StoreScript> = LazyLock::new(|| StoreScript::new(include_str!("lock.lua")));
-static UNLOCK: LazyLock<StoreScript> = LazyLock::new(|| StoreScript::new(include_str!("unlock.lua")));
+static EXTEND: LazyLock<StoreScript> = LazyLock::new(|| StoreScript::new(include_str!("extend.lua")));
 static WRITE: LazyLock<StoreScript> = LazyLock::new(|| StoreScript::new(include_str!("write.lua")));
 
 /// A lock that one holder has at a time, until it is released or expires.
@@ -21,6 +21,12 @@ pub struct FencedLock {
     holder: String,
     /// Higher than that of every earlier holder.
     pub number: u64,
+}
+
+impl FencedLock {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl SharedStore {
@@ -71,7 +77,7 @@ impl SharedStore {
         Ok(self.ask(redis::cmd("PUBLISH").arg(self.key("events", topic)).arg(message)).await?)
     }
 
-    /// The messages of all replicas from now on.
+    /// The messages of all replicas from now on, and each return of the store.
     pub fn subscribe(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
     }
@@ -96,10 +102,15 @@ impl SharedStore {
     ///
     /// [`StoreAway`]; it then expires.
     pub async fn unlock(&self, lock: &FencedLock) -> Result<(), StoreAway> {
+        self.extend(lock, Duration::ZERO).await.map(drop)
+    }
+
+    /// Has `lock` last for `life` from now on, and says whether it was still held.
+    pub(super) async fn extend(&self, lock: &FencedLock, life: Duration) -> Result<bool, StoreAway> {
         let key = self.key("lock", &lock.name);
-        let mut command = UNLOCK.with(std::iter::once(key.as_str()));
-        command.arg(&lock.holder);
-        self.evaluate(&UNLOCK, &command).await
+        let mut command = EXTEND.with(std::iter::once(key.as_str()));
+        command.arg(&lock.holder).arg(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+        Ok(self.evaluate::<u64>(&EXTEND, &command).await? == 1)
     }
 
     /// Keeps `value` under the name of `lock` for `life`, unless a later holder has written there. Says whether it did.

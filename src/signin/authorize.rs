@@ -18,7 +18,7 @@ use super::cookie::strict_cookie;
 use super::key_page::{self, KeyQuestion};
 use super::typed_key::KeyRefusal;
 use crate::authorization_server::{
-    PENDING_FOR, Parameters, RequestFault, ServerPaths, SignInRequest, SignInServer, host_of,
+    GrantError, PENDING_FOR, Parameters, RequestFault, ServerPaths, SignInRequest, SignInServer, host_of,
 };
 use crate::http::auth::is_foreign;
 use crate::http::page::cookie_of;
@@ -75,6 +75,11 @@ pub async fn answer(
         return Ok(key_page::refused(why, None));
     }
     let (issuer, request) = (sign_in.resources.base(&head.headers), &pending.request);
+    if server.waits_for_store() {
+        let why = GrantError::StoreAway.to_string();
+        let refusal = (StatusCode::SERVICE_UNAVAILABLE, GrantError::StoreAway.code(), why.as_str());
+        return Ok(sign_in.question(request, sealed, &issuer, Some(refusal)));
+    }
     let client = clip(&request.client_name, 64);
     match sign_in.typed_key(server, peer, key, &format!("the client `{client}`")) {
         Ok(key) => {

@@ -122,10 +122,14 @@ fn refusal(error: &GrantError) -> Response {
     let sentence = error.to_string();
     let status = match error {
         GrantError::Server => StatusCode::INTERNAL_SERVER_ERROR,
+        GrantError::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
     let body = json!({ "detail": sentence, "error": error.code(), "error_description": sentence });
-    let problem = Problem::new(status, error.code(), sentence)
+    let mut problem = Problem::new(status, error.code(), sentence)
         .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if *error == GrantError::StoreAway {
+        problem = problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    }
     problem.with_body(Bytes::from(body.to_string()))
 }

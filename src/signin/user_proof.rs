@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded::Serializer;
 
@@ -14,7 +15,8 @@ use crate::catalog::Caller;
 use crate::http::{Access, Keys, Problem};
 use crate::issuer::TokenError;
 use crate::seal::random;
-use crate::upstream::oauth::pending::PendingBrowsers;
+use crate::shared_store::SealedValues;
+use crate::upstream::oauth::pending::{NotPending, PendingBrowsers};
 use crate::upstream::oauth::sign_in::{AuthorizationRequest, cookie_name};
 
 /// The path below `publicUrl` that issuers send browsers back to. Not that of servers, so that neither answers for the other.
@@ -24,21 +26,31 @@ pub const CALLBACK: &str = "/oauth/user/callback";
 #[derive(Debug, Default)]
 pub struct UserProofs(PendingBrowsers<PendingProof>);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct PendingProof {
-    issuer: usize,
+    /// The place of the issuer, and its address.
+    issuer: (usize, String),
     verifier: String,
     then: ProvenRequest,
 }
 
 /// The request of a browser that waits for the proof.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvenRequest {
     pub server: String,
     pub signs_out: bool,
 }
 
 impl UserProofs {
+    /// Proofs that end at any replica, where they share `values`.
+    pub fn new(values: Option<SealedValues>) -> Self {
+        let proofs = Self::default();
+        if let Some(values) = values {
+            proofs.0.share(values);
+        }
+        proofs
+    }
+
     /// Begins a proof at the issuer at the place `issuer`. `own` is the gateway's own address.
     pub async fn begin(
         &self,
@@ -63,7 +75,8 @@ impl UserProofs {
             query.append_pair("scope", &scopes);
         }
         let cookie = cookie_name(&state);
-        self.0.add(state, &secret, PendingProof { issuer, verifier, then });
+        let issuer = (issuer, server.address.to_string());
+        self.0.add(state, &secret, PendingProof { issuer, verifier, then }).await;
         Ok(AuthorizationRequest { url: url.into(), cookie, secret })
     }
 
@@ -76,10 +89,19 @@ impl UserProofs {
         secret: Option<&str>,
     ) -> Result<(Caller, ProvenRequest), Problem> {
         let refused = |sentence: &'static str| Problem::new(StatusCode::BAD_REQUEST, "no_proof", sentence);
-        let proof = self.0.take(state, secret).map_err(|_| {
-            refused("this sign-in is not under way in this browser: it is over, or was begun in another one")
+        let proof = self.0.take(state, secret).await.map_err(|why| match why {
+            NotPending::StoreAway => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store_away",
+                "the store that the replicas of this gateway share is away; reload this page in a moment",
+            ),
+            NotPending::Unknown | NotPending::OtherBrowser => refused(
+                "this sign-in is not under way in this browser: it is over, or was begun in another one",
+            ),
         })?;
-        let (server, client) = keys.users().browser_issuer(proof.issuer).ok_or_else(Problem::not_found)?;
+        let (place, address) = proof.issuer;
+        let issuer = keys.users().browser_issuer(place).filter(|(server, _)| *server.address == *address);
+        let (server, client) = issuer.ok_or_else(Problem::not_found)?;
         if named.is_some_and(|named| named != server.address) {
             return Err(refused("the answer is not from the issuer that was asked"));
         }

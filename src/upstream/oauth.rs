@@ -5,7 +5,7 @@
 //! registration, PKCE, the check of `iss`, the exchange of codes and refresh tokens. The parts around it stand here:
 //! the HTTP client with its bounds (`metadata_client`), deviations of real servers (`answers`), tokens on disk
 //! (`token_store`), one refresh for all callers that wait for it (`refresh`), also across reloads, the schedule of
-//! proactive refreshes (`proactive_refresh`), sign-ins that are bound to a browser ([`sign_in`]), and client
+//! proactive refreshes (`proactive_refresh`), what replicas have in common (`replicas`), sign-ins that are bound to a browser ([`sign_in`]), and client
 //! credentials (`client_credentials`), for whose proof by a private key rmcp would bring a second cryptographic
 //! library.
 //!
@@ -19,10 +19,13 @@ mod client_credentials;
 mod discovery;
 pub mod dpop;
 mod identity_assertion;
+mod kept_state;
 mod metadata_client;
 pub mod pending;
 mod proactive_refresh;
 mod refresh;
+mod replicas;
+mod resumed_sign_in;
 pub mod sign_in;
 mod sign_out;
 pub mod token_store;

@@ -63,9 +63,10 @@ async fn stay_signed_in(upstream: &Upstream) {
     match upstream.authorizers() {
         // The server may be away for want of a token; one that is ready does not mind.
         Some(Authorizers::Shared(authorizer)) => {
-            authorizer.refresh_ahead(|| upstream.wanted.notify_one()).await;
+            let refreshing = authorizer.refresh_ahead(|| upstream.wanted.notify_one());
+            tokio::join!(refreshing, authorizer.follow_replicas(|| upstream.retry()));
         }
-        Some(Authorizers::PerUser(users)) => users.stay_signed_in().await,
+        Some(Authorizers::PerUser(users)) => users.stay_signed_in(|| upstream.retry()).await,
         None => std::future::pending().await,
     }
 }

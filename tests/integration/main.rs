@@ -77,6 +77,7 @@ mod schemathesis;
 mod secrets;
 mod service_manager;
 mod shared_store;
+mod shared_tokens;
 mod shares;
 mod sign_in;
 mod sign_in_credentials;

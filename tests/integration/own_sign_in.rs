@@ -4,6 +4,7 @@ mod attacks;
 mod clients;
 mod pages;
 mod person;
+mod replicas;
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -13,6 +13,9 @@
 // --jwt          access tokens are JWTs (RFC 9068), signed with another key after each start
 // --store FILE   keeps clients, grants and tokens there across restarts; without it all is forgotten
 //
+// For tests alone: `GET /test/renewals` counts the refresh tokens that were exchanged and refused, and
+// `POST /test/forget-access-tokens` makes all access tokens void.
+//
 // Known clients: `robot` (secret `robot-secret`), `key-robot` (its public key in KEY_ROBOT_JWKS), and
 // `resource` (secret `resource-secret`), which may ask whether tokens are good, and `exchanger` (secret
 // `exchanger-secret`), which may exchange the token of a user for one of another server (RFC 8693).
@@ -181,7 +184,20 @@ async function exchange(context, next) {
   await next();
 }
 provider.registerGrantType(EXCHANGE, exchange, ["audience", "requested_token_type", "resource", "scope", "subject_token", "subject_token_type"]);
+const renewals = { renewed: 0, refused: 0 };
+const isRenewal = (context) => context.oidc?.params?.grant_type === "refresh_token";
+provider.on("grant.success", (context) => (renewals.renewed += isRenewal(context)));
+provider.on("grant.error", (context) => (renewals.refused += isRenewal(context)));
 provider.use(async (context, next) => {
+  if (context.path === "/test/renewals") {
+    context.body = renewals;
+    return;
+  }
+  if (context.path === "/test/forget-access-tokens") {
+    for (const key of Object.keys(kept)) if (key.startsWith("AccessToken:")) delete kept[key];
+    context.body = {};
+    return;
+  }
   await next();
   if (context.path.startsWith("/.well-known/")) {
     if (values.quiet) delete context.body.code_challenge_methods_supported;

@@ -1,24 +1,32 @@
 //! The authorizer of one server: its tokens, its authorization server, and the sign-in that it waits for.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwapOption, Guard};
-use rmcp::transport::auth::{AuthError, AuthorizationManager, AuthorizationMetadata};
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, AuthorizationMetadata, StoredAuthorizationState,
+};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::config::{HttpConfig, OAuthConfig, OAuthGrant, ServerConfig, ServerName, TransportConfig};
+use crate::seal::SealSecrets;
+use crate::shared_store::{SealedValues, SharedStore};
 use crate::upstream::changes::Changes;
 use crate::upstream::error::{CloseReason, chain};
 use crate::upstream::http_client::HttpClients;
 use crate::upstream::oauth::metadata_client::MetadataClient;
 use crate::upstream::oauth::pending::PendingBrowsers;
+use crate::upstream::oauth::token_store::record::ClientRegistration;
 use crate::upstream::oauth::token_store::registry::TokenStores;
-use crate::upstream::oauth::token_store::store::{ClientRegistration, TokenStore};
+use crate::upstream::oauth::token_store::shared::TOKENS;
+use crate::upstream::oauth::token_store::store::TokenStore;
 use crate::upstream::oauth::token_store::token::Token;
 use crate::upstream::state_file::{FileLock, StateFile};
 
@@ -39,15 +47,38 @@ pub struct OAuth {
     public_url: ArcSwapOption<String>,
     pub(super) sign_ins: SignIns,
     stores: TokenStores,
+    /// What replicas share.
+    shared: OnceLock<SharedOAuth>,
     /// Renewals under way: they go on when the call that began them is given up, since a refresh token that was sent
     /// may be void and its successor must not be lost.
     pub(super) tasks: TaskTracker,
+}
+
+/// What replicas share.
+#[derive(Debug)]
+struct SharedOAuth {
+    store: Arc<SharedStore>,
+    secrets: SealSecrets,
+    tokens: Arc<SealedValues>,
 }
 
 impl OAuth {
     pub fn new(clients: Arc<HttpClients>, state_dir: Option<PathBuf>, lock: FileLock) -> Self {
         let directory = state_dir.map(|directory| directory.join("oauth"));
         Self { clients, directory, lock, ..Self::default() }
+    }
+
+    /// Has tokens and sign-ins in `store`, too, sealed with `secrets`. To be called before there is an authorizer.
+    pub fn share(&self, store: &Arc<SharedStore>, secrets: &SealSecrets) {
+        let tokens = Arc::new(SealedValues::new(store, secrets, TOKENS));
+        self.shared.get_or_init(|| SharedOAuth { store: store.clone(), secrets: secrets.clone(), tokens });
+        self.sign_ins.0.share(SealedValues::new(store, secrets, "sign-in"));
+    }
+
+    /// What replicas share of another kind; `None` without replicas.
+    pub fn shared_values(&self, kind: &'static str) -> Option<SealedValues> {
+        let SharedOAuth { store, secrets, .. } = self.shared.get()?;
+        Some(SealedValues::new(store, secrets, kind))
     }
 
     /// `url` is the gateway's own address from now on.
@@ -87,6 +118,8 @@ pub struct Authorizer {
     pub(super) store: Arc<TokenStore>,
     /// The user whose tokens these are, as a digest; `None` where they serve all callers.
     pub(super) user: Option<Arc<str>>,
+    /// The number of the sign-in that was noticed last.
+    pub(super) sign_in: AtomicU64,
     /// The newest token of that user, where it is exchanged.
     pub(super) subject: ArcSwapOption<SecretString>,
     /// The server's address, once it was read.
@@ -138,11 +171,25 @@ impl AuthorizationServer {
 #[derive(Debug, Default)]
 pub struct SignIns(pub(super) PendingBrowsers<PendingSignIn>);
 
+/// A sign-in that waits for its browser. Another replica goes on without the parts that are not kept.
+#[derive(Serialize, Deserialize)]
 pub(super) struct PendingSignIn {
+    #[serde(skip)]
     pub(super) authorizer: Weak<Authorizer>,
-    pub(super) found: Box<AuthorizationServer>,
+    #[serde(skip)]
+    pub(super) found: Option<Box<AuthorizationServer>>,
     /// The client, when the gateway registered itself.
     pub(super) client: Option<ClientRegistration>,
+    pub(super) server: String,
+    pub(super) user: Option<String>,
+    /// The entry that it belongs to.
+    pub(super) entry: String,
+    pub(super) client_id: String,
+    pub(super) challenge: Option<String>,
+    /// The verifier of PKCE, and the issuer that was asked.
+    pub(super) state: Option<StoredAuthorizationState>,
+    /// The key that the tokens will be bound to.
+    pub(super) dpop: Option<String>,
 }
 
 impl std::fmt::Debug for PendingSignIn {
@@ -213,9 +260,11 @@ impl Authorizer {
             config.grant = OAuthGrant::ClientCredentials;
         }
         // Without a user such an authorizer only finds out where users sign in.
-        let is_kept = config.grant == OAuthGrant::AuthorizationCode && (!config.per_user || user.is_some());
+        let is_for_people = config.grant == OAuthGrant::AuthorizationCode;
+        let is_kept = is_for_people && (!config.per_user || user.is_some());
         let directory = oauth.directory.as_deref().filter(|_| is_kept);
-        let store = TokenStore::new(directory, name, user.as_deref(), http, oauth.lock.clone());
+        let shared = oauth.shared.get().filter(|_| is_for_people).map(|shared| &shared.tokens);
+        let store = TokenStore::new(directory, name, user.as_deref(), http, oauth.lock.clone(), shared);
         // Tokens without a person are not kept, and are of the entry's own secret and scopes.
         let store = if is_kept { oauth.stores.shared(store) } else { Arc::new(store) };
         Arc::new(Self {
@@ -225,6 +274,7 @@ impl Authorizer {
             oauth: oauth.clone(),
             store,
             user,
+            sign_in: AtomicU64::new(0),
             subject: ArcSwapOption::empty(),
             url: OnceCell::new(),
             refresh_state: Mutex::default(),

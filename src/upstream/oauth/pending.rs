@@ -1,16 +1,20 @@
 //! What waits for browsers to come back from an authorization server.
 //!
 //! Each has an unguessable `state` that counts once, for ten minutes, and only from the browser that it began in: that
-//! browser holds a secret in a cookie.
+//! browser holds a secret in a cookie. Among replicas the browser may come back to any of them.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
+use crate::json::hex;
+use crate::shared_store::{SealedError, SealedValues};
 use crate::sync::lock;
 
 /// How long a browser may take.
@@ -20,7 +24,11 @@ const MOST: usize = 64;
 
 /// The values that wait for browsers, by their state.
 #[derive(Debug)]
-pub struct PendingBrowsers<T>(Mutex<HashMap<String, PendingBrowser<T>>>);
+pub struct PendingBrowsers<T> {
+    here: Mutex<HashMap<String, PendingBrowser<T>>>,
+    /// The same in the store of all replicas, as far as they can read it.
+    shared: OnceLock<SealedValues>,
+}
 
 #[derive(Debug)]
 struct PendingBrowser<T> {
@@ -28,6 +36,8 @@ struct PendingBrowser<T> {
     /// Digest of the browser's secret.
     secret: [u8; 32],
     began: Instant,
+    /// It stands in the store, too, which then says whether it still waits.
+    is_shared: bool,
 }
 
 /// Why a browser that comes back gets nothing.
@@ -37,43 +47,100 @@ pub enum NotPending {
     Unknown,
     /// It waits for another browser.
     OtherBrowser,
+    /// It may have begun at another replica, and the store of all is away.
+    StoreAway,
 }
 
 impl<T> Default for PendingBrowsers<T> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self { here: Mutex::default(), shared: OnceLock::new() }
     }
 }
 
-impl<T> PendingBrowsers<T> {
-    /// Has `value` wait under `state` for the browser with `secret`.
-    pub fn add(&self, state: String, secret: &str, value: T) {
-        let mut open = lock(&self.0);
-        open.retain(|_, open| open.began.elapsed() < LIFETIME);
-        while open.len() >= MOST {
-            let oldest = open.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
-            let Some(oldest) = oldest else { break };
-            open.remove(&oldest);
-        }
-        let secret = Sha256::digest(secret).into();
-        open.insert(state, PendingBrowser { value, secret, began: Instant::now() });
+impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
+    /// Has the browsers come back to any replica: what a value needs there is kept in `values`.
+    pub fn share(&self, values: SealedValues) {
+        self.shared.get_or_init(|| values);
     }
 
-    /// Takes the value of `state` out, for the browser that it began in.
+    /// Has `value` wait under `state` for the browser with `secret`.
+    pub async fn add(&self, state: String, secret: &str, value: T) {
+        let secret: [u8; 32] = Sha256::digest(secret).into();
+        let is_shared = match self.shared.get() {
+            // While the store is away the browser has to come back here.
+            Some(values) => values.set(&name(&state), &(&value, secret), LIFETIME).await.is_ok(),
+            None => false,
+        };
+        let ended = {
+            let mut here = lock(&self.here);
+            here.retain(|_, open| open.began.elapsed() < LIFETIME);
+            let mut ended = Vec::new();
+            while here.len() >= MOST {
+                let oldest = here.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
+                let Some(oldest) = oldest else { break };
+                here.remove(&oldest);
+                ended.push(oldest);
+            }
+            here.insert(state, PendingBrowser { value, secret, began: Instant::now(), is_shared });
+            ended
+        };
+        if let Some(values) = self.shared.get() {
+            for state in ended {
+                let _expires_by_itself = values.take(&name(&state)).await;
+            }
+        }
+    }
+
+    /// Takes the value of `state` out, for the browser that it began in. Of all replicas that try, one gets it.
     ///
     /// # Errors
     ///
     /// [`NotPending`]; a value that waits for another browser waits on.
-    pub fn take(&self, state: &str, secret: Option<&str>) -> Result<T, NotPending> {
-        let mut open = lock(&self.0);
-        let found = open.get(state).filter(|open| open.began.elapsed() < LIFETIME);
-        let found = found.ok_or(NotPending::Unknown)?;
-        let given: [u8; 32] = Sha256::digest(secret.unwrap_or_default()).into();
-        if secret.is_none() || !bool::from(given.ct_eq(&found.secret)) {
-            return Err(NotPending::OtherBrowser);
+    pub async fn take(&self, state: &str, secret: Option<&str>) -> Result<T, NotPending> {
+        let is_shared = lock(&self.here).get(state).map(|open| open.is_shared);
+        let (Some(values), true) = (self.shared.get(), is_shared != Some(false)) else {
+            return self.take_here(state, secret);
+        };
+        match values.get::<(T, [u8; 32])>(&name(state)).await {
+            Ok(Some((value, digest))) => {
+                check(&digest, secret)?;
+                match values.take(&name(state)).await {
+                    // What began here has more at hand than what stands in the store.
+                    Ok(true) => Ok(self.take_here(state, secret).unwrap_or(value)),
+                    Ok(false) => Err(NotPending::Unknown),
+                    Err(_) => Err(NotPending::StoreAway),
+                }
+            }
+            Ok(None) => {
+                lock(&self.here).remove(state);
+                Err(NotPending::Unknown)
+            }
+            Err(SealedError::Foreign) => Err(NotPending::Unknown),
+            Err(SealedError::Away(_)) if is_shared.is_some() => self.take_here(state, secret),
+            Err(SealedError::Away(_)) => Err(NotPending::StoreAway),
         }
-        open.remove(state).map(|open| open.value).ok_or(NotPending::Unknown)
     }
+
+    fn take_here(&self, state: &str, secret: Option<&str>) -> Result<T, NotPending> {
+        let mut here = lock(&self.here);
+        let found = here.get(state).filter(|open| open.began.elapsed() < LIFETIME);
+        check(&found.ok_or(NotPending::Unknown)?.secret, secret)?;
+        here.remove(state).map(|open| open.value).ok_or(NotPending::Unknown)
+    }
+}
+
+/// Refuses a browser without the secret that has this digest.
+fn check(digest: &[u8; 32], secret: Option<&str>) -> Result<(), NotPending> {
+    let given: [u8; 32] = Sha256::digest(secret.unwrap_or_default()).into();
+    match secret.is_some() && bool::from(given.ct_eq(digest)) {
+        true => Ok(()),
+        false => Err(NotPending::OtherBrowser),
+    }
+}
+
+/// The name of a state in the store, which reveals nothing about it.
+fn name(state: &str) -> String {
+    hex(&Sha256::digest(state))
 }
 
 #[cfg(test)]
@@ -84,33 +151,33 @@ mod tests {
     async fn a_sign_in_lives_ten_minutes() {
         let sign_ins = PendingBrowsers::default();
         for (state, minutes, counts) in [("early", 9, true), ("late", 10, false)] {
-            sign_ins.add(state.into(), "mine", ());
+            sign_ins.add(state.into(), "mine", ()).await;
             tokio::time::advance(Duration::from_secs(minutes * 60)).await;
-            assert_eq!(sign_ins.take(state, Some("mine")).is_ok(), counts, "{state}");
+            assert_eq!(sign_ins.take(state, Some("mine")).await.is_ok(), counts, "{state}");
         }
         // A sign-in that is over is not kept.
-        sign_ins.add("next".into(), "mine", ());
-        assert_eq!(lock(&sign_ins.0).len(), 1);
+        sign_ins.add("next".into(), "mine", ()).await;
+        assert_eq!(lock(&sign_ins.here).len(), 1);
     }
 
     #[tokio::test]
     async fn a_sign_in_counts_once_and_another_browser_does_not_end_it() {
         let sign_ins = PendingBrowsers::default();
-        sign_ins.add("a".into(), "mine", 7);
+        sign_ins.add("a".into(), "mine", 7).await;
         for secret in [None, Some(""), Some("other")] {
-            assert_eq!(sign_ins.take("a", secret), Err(NotPending::OtherBrowser), "{secret:?}");
+            assert_eq!(sign_ins.take("a", secret).await, Err(NotPending::OtherBrowser), "{secret:?}");
         }
-        assert_eq!(sign_ins.take("a", Some("mine")), Ok(7));
-        assert_eq!(sign_ins.take("a", Some("mine")), Err(NotPending::Unknown));
+        assert_eq!(sign_ins.take("a", Some("mine")).await, Ok(7));
+        assert_eq!(sign_ins.take("a", Some("mine")).await, Err(NotPending::Unknown));
     }
 
     #[tokio::test]
     async fn so_many_sign_ins_at_one_time_and_no_more() {
         let sign_ins = PendingBrowsers::default();
         for number in 0..=MOST {
-            sign_ins.add(number.to_string(), "mine", ());
+            sign_ins.add(number.to_string(), "mine", ()).await;
         }
-        assert_eq!(lock(&sign_ins.0).len(), MOST);
-        assert!(!lock(&sign_ins.0).contains_key("0"), "the oldest had to go");
+        assert_eq!(lock(&sign_ins.here).len(), MOST);
+        assert!(!lock(&sign_ins.here).contains_key("0"), "the oldest had to go");
     }
 }

@@ -125,13 +125,18 @@ impl Authorizer {
         let this = self.clone();
         let renewing = async move {
             let mut state = this.refresh_state.lock().await;
-            // The old server of a reload may be at it, too.
-            let _alone = this.store.one_refresh().await;
+            // The old server of a reload, or another replica, may be at it, too.
+            this.store.settled().await;
+            let sole = this.store.one_refresh().await;
             // Another task got one while this one waited.
             if let Some(token) = &*this.token()
                 && used.as_ref() != Some(&token.header)
             {
                 return Ok(Some(token.clone()));
+            }
+            if sole.is_elsewhere {
+                let text = "another replica began to renew the token, and has not ended in time";
+                return Err(OAuthError::Protocol(text.into()));
             }
             let work = this.renew_at(&mut state, reason);
             let renewed = tokio::time::timeout(REFRESH_LIMIT, work).await.unwrap_or_else(|_| {

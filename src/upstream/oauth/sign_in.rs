@@ -14,9 +14,10 @@ use crate::seal::random;
 use crate::upstream::oauth::authorizer::{
     AuthorizationServer, Authorizer, CALLBACK, OAuthError, PendingSignIn, REFRESH_LIMIT, SignIns,
 };
+use crate::upstream::oauth::kept_state::KeptState;
 use crate::upstream::oauth::pending::NotPending;
 use crate::upstream::oauth::token_store::credential_store::RmcpCredentialStore;
-use crate::upstream::oauth::token_store::store::ClientRegistration;
+use crate::upstream::oauth::token_store::record::ClientRegistration;
 
 /// A sign-in that has begun, as the browser needs it.
 #[derive(Debug)]
@@ -64,6 +65,11 @@ pub enum SignInError {
     Unknown,
     #[error("this sign-in was begun in another browser")]
     OtherBrowser,
+    #[error(
+        "the store that the replicas of this gateway share is away, and this sign-in began at another one; reload this page in a \
+         moment"
+    )]
+    StoreAway,
     #[error("the server's entry has changed meanwhile")]
     Gone,
     #[error("the authorization server gave no access: {0}")]
@@ -79,6 +85,7 @@ impl From<NotPending> for SignInError {
         match why {
             NotPending::Unknown => Self::Unknown,
             NotPending::OtherBrowser => Self::OtherBrowser,
+            NotPending::StoreAway => Self::StoreAway,
         }
     }
 }
@@ -91,7 +98,7 @@ pub fn cookie_name(state: &str) -> String {
 
 impl SignIns {
     /// Ends the sign-in that a browser came back from; `secret` is its cookie of [`cookie_name`]. Gives the authorizer
-    /// that has a token now.
+    /// that has a token now. `find` gives that of a server and a user, for a sign-in that began at another replica.
     ///
     /// # Errors
     ///
@@ -100,12 +107,23 @@ impl SignIns {
         &self,
         returned: AuthorizationCallback,
         secret: Option<&str>,
+        find: impl Fn(&str, Option<&str>) -> Option<Arc<Authorizer>>,
     ) -> Result<Arc<Authorizer>, SignInError> {
-        let open = self.0.take(&returned.state, secret)?;
-        let authorizer = open.authorizer.upgrade().ok_or(SignInError::Gone)?;
+        let open = self.0.take(&returned.state, secret).await?;
+        let authorizer = match &open.found {
+            Some(_) => open.authorizer.upgrade(),
+            None => find(&open.server, open.user.as_deref()),
+        };
+        let authorizer = authorizer.ok_or(SignInError::Gone)?;
         let this = authorizer.clone();
         // The code is spent by its exchange, which so goes on to its end though the browser may leave.
-        let exchanging = async move { this.returned(*open.found, open.client, returned).await };
+        let exchanging = async move {
+            let PendingSignIn { found, client, .. } = match open.found {
+                Some(_) => open,
+                None => this.found_again(open).await?,
+            };
+            this.returned(*found.ok_or(SignInError::Gone)?, client, returned).await
+        };
         let exchanged = authorizer.oauth.tasks.spawn(exchanging).await;
         exchanged
             .map_err(|error| OAuthError::Protocol(format!("the task of a sign-in failed: {error}")))??;
@@ -137,7 +155,10 @@ impl Authorizer {
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let trusted = !std::mem::replace(&mut state.unreturned, true);
         let client = self.become_client(&mut found, &redirect_uri, &scopes, trusted).await?;
+        let challenge = state.challenge.clone();
         drop(state);
+        let kept = KeptState::default();
+        found.manager.set_state_store(kept.clone());
         let mut url = Url::parse(&found.manager.get_authorization_url(&scopes).await?)
             .map_err(|error| OAuthError::Protocol(error.to_string()))?;
         found.http.check(&url).map_err(OAuthError::Protocol)?;
@@ -156,8 +177,20 @@ impl Authorizer {
             random::<32>().map_err(|_| OAuthError::Protocol("the system gives no random numbers".into()))?;
         let secret = URL_SAFE_NO_PAD.encode(secret);
         let cookie = cookie_name(&state);
-        let sign_in = PendingSignIn { authorizer: Arc::downgrade(self), found: Box::new(found), client };
-        self.oauth.sign_ins.0.add(state, &secret, sign_in);
+        let client_id = url.query_pairs().find(|(name, _)| name == "client_id");
+        let sign_in = PendingSignIn {
+            authorizer: Arc::downgrade(self),
+            client,
+            server: self.server.to_string(),
+            user: self.user.as_deref().map(str::to_owned),
+            entry: self.store.entry(),
+            client_id: client_id.map(|(_, id)| id.into_owned()).unwrap_or_default(),
+            challenge,
+            state: kept.get(),
+            dpop: self.store.key_text().filter(|_| found.http.thumbprint().is_some()),
+            found: Some(Box::new(found)),
+        };
+        self.oauth.sign_ins.0.add(state, &secret, sign_in).await;
         Ok(AuthorizationRequest { url: url.into(), cookie, secret })
     }
 
@@ -267,8 +300,10 @@ impl Authorizer {
             RmcpCredentialStore::for_sign_in(self.store.clone(), found.metadata.issuer.clone(), client);
         found.manager.set_credential_store(store);
         let issuer = returned.issuer.as_deref();
+        let sole = self.store.one_refresh().await;
         let exchanged =
             found.manager.exchange_code_for_token_with_issuer(&code, &returned.state, issuer).await;
+        drop(sole);
         match exchanged {
             Ok(_) => {}
             Err(

@@ -17,6 +17,7 @@ use crate::shares::Principal;
 use crate::sync::lock;
 use crate::upstream::changes::Changes;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
+use crate::upstream::oauth::token_store::shared::ToldSignIn;
 use crate::upstream::state_file::digest;
 
 /// Users that may be signed in to one server.
@@ -100,8 +101,13 @@ impl UserAuthorizers {
     /// Reads which users have signed in before, once.
     pub async fn load(&self) {
         let read = || async {
-            let Some(file) = self.oauth.file_of(&self.server) else { return };
-            for user in file.users().await.into_iter().take(MOST_USERS) {
+            let mut users = self.nobody.store.users_of_replicas().await;
+            if let Some(file) = self.oauth.file_of(&self.server) {
+                users.extend(file.users().await);
+            }
+            users.sort_unstable();
+            users.dedup();
+            for user in users.into_iter().take(MOST_USERS) {
                 self.of(&user.into()).load().await;
             }
         };
@@ -164,18 +170,23 @@ impl UserAuthorizers {
         lead.unwrap_or(&self.nobody).clone()
     }
 
-    /// Keeps the tokens of all users fresh, also without calls. Does not end.
-    pub async fn stay_signed_in(&self) {
+    /// Keeps the tokens of all users fresh, also without calls. Calls `signed_in` when one has signed in at another
+    /// replica. Does not end.
+    pub async fn stay_signed_in(&self, signed_in: impl Fn()) {
         let mut changes = self.changes.subscribe();
+        let mut told = self.nobody.store.told();
+        if told.is_some() && self.synchronize(ToldSignIn::Any).await {
+            signed_in();
+        }
         let mut kept: HashMap<Arc<str>, AbortOnDropHandle<()>> = HashMap::new();
         loop {
-            let signed_in: HashMap<_, _> = {
+            let renewable: HashMap<_, _> = {
                 let users = lock(&self.users);
-                let signed_in = users.iter().filter(|(_, known)| known.store.can_refresh());
-                signed_in.map(|(user, known)| (user.clone(), known.clone())).collect()
+                let renewable = users.iter().filter(|(_, known)| known.store.can_refresh());
+                renewable.map(|(user, known)| (user.clone(), known.clone())).collect()
             };
-            kept.retain(|user, _| signed_in.contains_key(user));
-            for (user, authorizer) in signed_in {
+            kept.retain(|user, _| renewable.contains_key(user));
+            for (user, authorizer) in renewable {
                 kept.entry(user).or_insert_with(|| {
                     let stop = self.stop.clone();
                     let refreshing = async move {
@@ -184,9 +195,40 @@ impl UserAuthorizers {
                     AbortOnDropHandle::new(tokio::spawn(refreshing))
                 });
             }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            let next = async {
+                match &mut told {
+                    Some(told) => told.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() {
+                    std::future::pending::<()>().await;
+                },
+                told = next => if self.synchronize(told).await {
+                    signed_in();
+                },
             }
         }
+    }
+
+    /// Has the same tokens as the other replicas. Says whether one of those is of another sign-in than before.
+    async fn synchronize(&self, told: ToldSignIn) -> bool {
+        self.load().await;
+        let authorizers = match told {
+            ToldSignIn::OfAll => return false,
+            ToldSignIn::OfUser(user) => vec![self.of(&user)],
+            ToldSignIn::Any => {
+                let users = self.nobody.store.users_of_replicas().await;
+                users.into_iter().take(MOST_USERS).for_each(|user| drop(self.of(&user.into())));
+                lock(&self.users).values().cloned().collect()
+            }
+        };
+        let mut is_new = false;
+        for authorizer in authorizers {
+            authorizer.load().await;
+            is_new |= authorizer.synchronize().await;
+        }
+        is_new
     }
 }

@@ -114,7 +114,14 @@ impl Person {
         let found = |name: &str| address.query_pairs().find(|(own, _)| own == name).unwrap().1.into_owned();
         assert_eq!(found("state"), "the state");
         assert!(self.resource.starts_with(&found("iss")), "{address}");
-        found("code")
+        Self::code_in(&answer)
+    }
+
+    /// The code that a browser is sent back to its client with.
+    pub fn code_in(answer: &Answer) -> String {
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let address = Url::parse(answer.header("location").unwrap()).unwrap();
+        address.query_pairs().find(|(own, _)| own == "code").unwrap().1.into_owned()
     }
 
     /// What a good client sends with a code.
@@ -130,7 +137,12 @@ impl Person {
     }
 
     pub async fn redeems(&self, form: &[(&str, &str)]) -> Result<Tokens, String> {
-        Tokens::of(&Ask::new(self.address, "POST", "/oauth/token").form(form).send().await)
+        Tokens::of(&self.asks(form).await)
+    }
+
+    /// The answer to a request for tokens.
+    pub async fn asks(&self, form: &[(&str, &str)]) -> Answer {
+        Ask::new(self.address, "POST", "/oauth/token").form(form).send().await
     }
 
     pub async fn signs_in(&self, key: &str) -> Tokens {
@@ -157,6 +169,11 @@ impl Page {
         let form = value.split('"').next().unwrap().to_owned();
         let set_cookie = answer.header("set-cookie").unwrap().to_owned();
         Self { address, host, html, set_cookie, form, answer }
+    }
+
+    /// The same page, whose answer goes to another replica.
+    pub fn at(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
     }
 
     /// The cookie as the browser sends it.

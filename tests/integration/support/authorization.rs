@@ -46,11 +46,26 @@ impl Authorization {
         format!("http://localhost:{}", self.port)
     }
 
+    /// How many refresh tokens it has exchanged, and how many it has refused.
+    pub async fn renewals(&self) -> (u64, u64) {
+        let counts = self.ask("GET", "/test/renewals").send().await.ok();
+        (counts["renewed"].as_u64().unwrap(), counts["refused"].as_u64().unwrap())
+    }
+
+    /// Makes all access tokens void.
+    pub async fn forget_access_tokens(&self) {
+        self.ask("POST", "/test/forget-access-tokens").send().await.ok();
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Ask {
+        Ask::new(([127, 0, 0, 1], self.port).into(), method, path)
+    }
+
     /// Whether it says that a token is good.
     pub async fn knows(&self, token: &str) -> bool {
         let credentials = STANDARD.encode("resource:resource-secret");
-        let ask = Ask::new(([127, 0, 0, 1], self.port).into(), "POST", "/token/introspection");
-        let ask = ask.header("Authorization", &format!("Basic {credentials}"));
+        let ask =
+            self.ask("POST", "/token/introspection").header("Authorization", &format!("Basic {credentials}"));
         let ask =
             ask.header("Content-Type", "application/x-www-form-urlencoded").body(format!("token={token}"));
         ask.send().await.ok()["active"] == true

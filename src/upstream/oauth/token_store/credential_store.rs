@@ -5,7 +5,8 @@ use std::sync::Arc;
 use oauth2::TokenResponse as _;
 use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
 
-use crate::upstream::oauth::token_store::store::{ClientRegistration, TokenStore};
+use crate::upstream::oauth::token_store::record::ClientRegistration;
+use crate::upstream::oauth::token_store::store::TokenStore;
 
 /// A token store as rmcp uses it.
 pub struct RmcpCredentialStore {

@@ -16,62 +16,43 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwapOption, Guard};
 use oauth2::TokenResponse as _;
 use rmcp::transport::auth::StoredCredentials;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, watch};
 
 use crate::config::{HttpConfig, OAuthGrant, ServerName};
 use crate::file;
+use crate::shared_store::SealedValues;
 use crate::sync::lock;
 
 use crate::upstream::oauth::dpop::{self, DpopKey, Prover};
+use crate::upstream::oauth::token_store::record::{ClientRegistration, StoredSignIn, is_bound};
+use crate::upstream::oauth::token_store::shared::SharedTokens;
 use crate::upstream::oauth::token_store::token::Token;
 use crate::upstream::state_file::{FileLock, StateFile, digest};
 
 /// Tokens and a registration are a few thousand bytes; what lies there may be anything.
 const LONGEST: u64 = 1 << 20;
 
-/// The gateway as a client of one authorization server.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClientRegistration {
-    pub id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
-    /// The redirect URI of the registration; another one needs another registration.
-    pub redirect_uri: String,
-}
-
-#[derive(Clone, Default, Serialize, Deserialize)]
-struct StoredSignIn {
-    /// The entry that this belongs to.
-    entry: String,
-    issuer: Option<String>,
-    /// Only of a client that the gateway registered itself.
-    client: Option<ClientRegistration>,
-    credentials: Option<StoredCredentials>,
-    /// The private key that tokens are bound to, of [`DpopKey::to_text`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dpop: Option<String>,
-}
-
-/// The tokens of one server, in memory and on disk.
+/// The tokens of one server, in memory, on disk, and in the store that replicas share.
 pub struct TokenStore {
-    server: ServerName,
+    pub(super) server: ServerName,
     /// The one whose tokens these are; `None` where they serve all callers.
-    user: Option<Box<str>>,
+    pub(super) user: Option<Box<str>>,
     file: Option<StateFile>,
     /// The place of the store that wrote the file last.
     owner: Arc<AtomicU64>,
     /// Its place among the stores of the same file.
     place: AtomicU64,
     loaded: OnceCell<()>,
-    record: Mutex<StoredSignIn>,
+    pub(super) record: Mutex<StoredSignIn>,
     token: ArcSwapOption<Token>,
     /// Makes the proofs of tokens that are bound to the key of the record.
     prover: ArcSwapOption<Prover>,
     /// Whether tokens must be bound, or must not; `None` leaves it to the server.
     dpop: Option<bool>,
     /// Permits one refresh at a time.
-    refreshing: tokio::sync::Mutex<()>,
+    pub(super) refreshing: tokio::sync::Mutex<()>,
+    /// Its place in the store; `None` without replicas.
+    pub(super) shared: Option<SharedTokens>,
     /// Signals each change of the token; holds the number of the current refresh lease.
     lease_number: watch::Sender<u64>,
 }
@@ -102,6 +83,7 @@ impl TokenStore {
         user: Option<&str>,
         http: &HttpConfig,
         lock: FileLock,
+        values: Option<&Arc<SealedValues>>,
     ) -> Self {
         let file = directory.map(|directory| StateFile::new(directory, server, lock));
         let file = file.map(|file| match user {
@@ -121,6 +103,7 @@ impl TokenStore {
             entry.push_str(&format!(" dpop {dpop}"));
         }
         let entry = digest(entry);
+        let shared = values.map(|values| SharedTokens::new(values, server, &entry, user));
         let record = Mutex::new(StoredSignIn { entry, ..StoredSignIn::default() });
         Self {
             server: server.clone(),
@@ -134,6 +117,7 @@ impl TokenStore {
             prover: ArcSwapOption::empty(),
             dpop,
             refreshing: tokio::sync::Mutex::default(),
+            shared,
             lease_number: watch::Sender::new(0),
         }
     }
@@ -143,9 +127,15 @@ impl TokenStore {
         self.token.load()
     }
 
-    /// Reads what an earlier run kept for this very entry, once.
+    /// Reads what an earlier run or another replica kept for this very entry, once.
     pub async fn load(&self) {
-        self.loaded.get_or_init(|| self.read()).await;
+        let read = || async {
+            self.read().await;
+            if let Some(shared) = &self.shared {
+                let _said_by_the_store = self.adopt(shared).await;
+            }
+        };
+        self.loaded.get_or_init(read).await;
     }
 
     async fn read(&self) {
@@ -156,14 +146,21 @@ impl TokenStore {
             tracing::warn!(mcp_server = %self.server, file = %file.path.display(), "{}: its kept sign-in is damaged and ignored", self.server);
             return;
         };
+        self.take_up(kept.of_file());
+    }
+
+    /// Takes `other` up, if it is of this entry and newer. Says whether it did.
+    pub(super) fn take_up(&self, other: StoredSignIn) -> bool {
         let mut record = lock(&self.record);
-        if kept.entry == record.entry {
-            if let Some(key) = kept.dpop.as_deref().and_then(DpopKey::from_text) {
-                self.prover.store(Some(Arc::new(Prover::new(Arc::new(key)))));
-            }
-            self.publish(kept.credentials.as_ref());
-            *record = kept;
+        if other.entry != record.entry || other.changed <= record.changed {
+            return false;
         }
+        if let Some(key) = other.dpop.as_deref().and_then(DpopKey::from_text) {
+            self.prover.store(Some(Arc::new(Prover::new(Arc::new(key)))));
+        }
+        *record = other;
+        self.publish(record.credentials.as_ref());
+        true
     }
 
     fn publish(&self, credentials: Option<&StoredCredentials>) {
@@ -194,11 +191,6 @@ impl TokenStore {
         RefreshLease { number, lease_number: self.lease_number.subscribe() }
     }
 
-    /// The one renewal at a time.
-    pub async fn one_refresh(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.refreshing.lock().await
-    }
-
     /// Whether both are of the same entry under the same name.
     pub fn belongs_with(&self, other: &Self) -> bool {
         self.shares_file_with(other) && lock(&self.record).entry == lock(&other.record).entry
@@ -227,6 +219,11 @@ impl TokenStore {
         token
     }
 
+    /// Stands for the entry that all this belongs to.
+    pub fn entry(&self) -> String {
+        lock(&self.record).entry.clone()
+    }
+
     /// The authorization server that all this belongs to.
     pub fn issuer(&self) -> Option<String> {
         lock(&self.record).issuer.clone()
@@ -239,6 +236,12 @@ impl TokenStore {
 
     pub fn has_tokens(&self) -> bool {
         lock(&self.record).credentials.is_some()
+    }
+
+    /// The number of the sign-in that the tokens are of; 0 without any.
+    pub fn sign_in(&self) -> u64 {
+        let record = lock(&self.record);
+        record.credentials.as_ref().map_or(0, |_| record.signed_in)
     }
 
     pub fn can_refresh(&self) -> bool {
@@ -272,6 +275,20 @@ impl TokenStore {
         Ok(key)
     }
 
+    /// The key as a text, once there is one.
+    pub fn key_text(&self) -> Option<String> {
+        lock(&self.record).dpop.clone()
+    }
+
+    /// Takes the key that another replica made.
+    pub fn set_key(&self, text: &str) {
+        let mut record = lock(&self.record);
+        if let Some(key) = DpopKey::from_text(text) {
+            record.dpop = Some(text.to_owned());
+            self.prover.store(Some(Arc::new(Prover::new(Arc::new(key)))));
+        }
+    }
+
     /// Whether the kept tokens are bound to the key.
     pub fn is_bound(&self) -> bool {
         lock(&self.record).credentials.as_ref().is_some_and(is_bound)
@@ -303,15 +320,18 @@ impl TokenStore {
     ) {
         {
             let mut record = lock(&self.record);
+            record.change();
             if let Some((issuer, client)) = brought {
                 record.issuer = issuer;
                 record.client = client;
+                record.signed_in = record.changed;
             }
             let credentials = record.credentials.insert(credentials);
             // A listener that sees the new token may look into the record at once.
             self.publish(Some(credentials));
         }
         self.write().await;
+        self.share().await;
     }
 
     /// Forgets the tokens of `used`, and the registration if `client` says so. Returns `false` when other tokens came
@@ -322,6 +342,7 @@ impl TokenStore {
             if self.token().as_ref().map(|token| &token.header) != used.map(|used| &used.header) {
                 return false;
             }
+            record.change();
             record.credentials = None;
             if client {
                 record.client = None;
@@ -329,6 +350,7 @@ impl TokenStore {
             self.replace(None);
         }
         self.write().await;
+        self.share().await;
         true
     }
 
@@ -340,18 +362,22 @@ impl TokenStore {
     pub async fn erase(&self) -> io::Result<()> {
         {
             let mut record = lock(&self.record);
-            *record = StoredSignIn { entry: std::mem::take(&mut record.entry), ..StoredSignIn::default() };
+            let (entry, changed) = (std::mem::take(&mut record.entry), record.changed);
+            *record = StoredSignIn { entry, changed, ..StoredSignIn::default() };
+            record.change();
             self.prover.store(None);
             self.replace(None);
         }
-        match &self.file {
+        let removed = match &self.file {
             Some(file) => file.remove().await,
             None => Ok(()),
-        }
+        };
+        self.share().await;
+        removed
     }
 
     /// A failure costs a sign-in after the next restart and nothing now.
-    async fn write(&self) {
+    pub(super) async fn write(&self) {
         let Some(file) = &self.file else { return };
         let _locked = file.lock.lock().await;
         let place = self.place.load(Ordering::Relaxed);
@@ -365,12 +391,6 @@ impl TokenStore {
         let Err(error) = written.await.unwrap_or_else(|error| Err(io::Error::other(error))) else { return };
         tracing::error!(mcp_server = %self.server, %error, "{}: its sign-in cannot be kept, so that it is lost with the next restart; check the state directory", self.server);
     }
-}
-
-/// Whether the tokens are bound to a key.
-fn is_bound(stored: &StoredCredentials) -> bool {
-    let answer = stored.token_response.as_ref();
-    answer.is_some_and(|answer| answer.token_type().as_ref().eq_ignore_ascii_case(dpop::SCHEME))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::upstream::oauth::token_store::registry::TokenStores;
 
 fn store(directory: &Path, url: &str) -> TokenStore {
     let http = HttpConfig { url: SecretText::literal(url), headers: Vec::new(), oauth: None };
-    TokenStore::new(Some(directory), &ServerName::new("s").unwrap(), None, &http, FileLock::default())
+    TokenStore::new(Some(directory), &ServerName::new("s").unwrap(), None, &http, FileLock::default(), None)
 }
 
 fn credentials(token: &str) -> StoredCredentials {
