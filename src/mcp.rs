@@ -95,6 +95,11 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         permit: EarlyPermit::default(),
         _share: None,
     };
+    if let Some(id) = request.head.headers.get(SESSION_ID)
+        && request.mcp.shared.sessions.is_shared()
+    {
+        Box::pin(request.mcp.shared.sessions.learn(id.as_bytes())).await;
+    }
     let answer = match request.head.method {
         Method::POST => post(request, body).await,
         Method::GET => session::stream::open(&request),

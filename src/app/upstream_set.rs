@@ -122,6 +122,7 @@ impl UpstreamSet {
     /// Shares limits, tokens and sign-ins over `store`. To be called before there is a server.
     pub fn share(&mut self, store: Arc<SharedStore>) {
         self.shared.oauth.share(&store, &self.secrets);
+        self.mcp.share(store.clone());
         self.store = Some(store);
     }
 

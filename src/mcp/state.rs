@@ -24,6 +24,7 @@ use crate::http::path_prefix::PathPrefix;
 use crate::http::protected_resource::ProtectedResources;
 use crate::http::{BodyBudget, Keys, Problem, Refusal};
 use crate::seal::SealSecrets;
+use crate::shared_store::SharedStore;
 use crate::shares::{Bounds, Held, Ledger, Thing};
 use crate::upstream::Upstream;
 
@@ -168,6 +169,11 @@ impl SharedState {
             closing,
             tasks,
         }
+    }
+
+    /// The replicas that share `store` know of each other's sessions.
+    pub fn share(&self, store: Arc<SharedStore>) {
+        self.sessions.share(store);
     }
 
     /// Reads what earlier processes left of their sessions, which may rest for `idle`.

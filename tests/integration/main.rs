@@ -76,6 +76,7 @@ mod run_server;
 mod schemathesis;
 mod secrets;
 mod service_manager;
+mod shared_sessions;
 mod shared_store;
 mod shared_tokens;
 mod shares;

@@ -104,6 +104,11 @@ impl Outlived {
         }
     }
 
+    /// Whether the session is known to have ended.
+    pub fn has_ended(&self, session: &ShortDigest) -> bool {
+        self.sessions.get(session).is_some_and(|(event, _)| *event == SessionEvent::Ended)
+    }
+
     /// Forgets what happened before `since`, and the sessions that were not used since.
     pub fn drop_before(&mut self, since: u64) {
         self.horizon = self.horizon.max(since);

@@ -6,9 +6,10 @@
 //! The id of a session that another process opened is sealed ([`super::sealed`]): its holder opens it again, unless it has
 //! ended. A session of this process that is not in the table has ended.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -21,18 +22,20 @@ use super::journal::SessionJournal;
 use super::order::Order;
 use super::outlived::{Outlived, SessionEvent, record};
 use super::sealed::{PURPOSE, SealedSession, ShortDigest, holder_digest, key_digest};
+use super::shared::SharedSessions;
 use super::state::Session;
 use crate::catalog::Caller;
 use crate::mcp::endpoint::Endpoint;
 use crate::mcp::input::client::askable;
 use crate::seal::{SealError, SealSecrets, Sealer};
+use crate::shared_store::SharedStore;
 use crate::shares::{Bound, Bounds, LogThrottle, Principal, Thing};
 use crate::sync::lock;
 
 /// The resource that callers share, for messages about its limit.
 const SESSIONS: Thing = Thing { setting: "sessions", plural: "sessions" };
 /// How often the last use of sessions is written.
-const USES_WRITTEN: Duration = Duration::from_secs(60);
+pub(super) const USES_WRITTEN: Duration = Duration::from_secs(60);
 
 /// The table of all sessions.
 #[derive(Debug)]
@@ -40,16 +43,19 @@ pub struct Sessions {
     table: papaya::HashMap<Arc<[u8]>, Arc<Session>>,
     order: Mutex<Order>,
     /// Locked within the order.
-    outlived: Mutex<Outlived>,
+    pub(super) outlived: Mutex<Outlived>,
     journal: Option<SessionJournal>,
-    sealer: Sealer,
+    /// What replicas share.
+    pub(super) shared: OnceLock<SharedSessions>,
+    pub(super) sealer: Sealer,
     /// Another one in each process.
     process: u64,
     serials: AtomicU64,
     /// How long a session may rest, in milliseconds.
-    idle: AtomicU64,
-    /// When the last use of sessions was noted.
+    pub(super) idle: AtomicU64,
+    /// When the last use of sessions was noted in the file, and told to the replicas.
     noted: AtomicU64,
+    pub(super) told: AtomicU64,
     evictions: LogThrottle,
 }
 
@@ -61,13 +67,20 @@ impl Sessions {
             order: Mutex::default(),
             outlived: Mutex::default(),
             journal,
+            shared: OnceLock::new(),
             sealer: secrets.sealer(PURPOSE),
             process: RandomState::new().hash_one(std::process::id()),
             serials: AtomicU64::new(0),
             idle: AtomicU64::new(u64::MAX),
             noted: AtomicU64::new(now()),
+            told: AtomicU64::new(now()),
             evictions: LogThrottle::default(),
         }
+    }
+
+    /// The replicas that share `store` know of each other's sessions.
+    pub fn share(&self, store: Arc<SharedStore>) {
+        self.shared.get_or_init(|| SharedSessions::new(store));
     }
 
     /// Reads what earlier processes left, for sessions that may rest for `idle`.
@@ -157,7 +170,9 @@ impl Sessions {
     ) -> Option<Arc<Session>> {
         let SealedSession { process, opened, holder, revision, capabilities } =
             SealedSession::open(id, &self.sealer)?;
-        if process == self.process || holder != holder_digest(caller, endpoint) {
+        // With replicas it may have rested here and been used there.
+        let is_over = process == self.process && self.shared.get().is_none();
+        if is_over || holder != holder_digest(caller, endpoint) {
             return None;
         }
         let (now, serial) = (now(), self.serial());
@@ -192,6 +207,7 @@ impl Sessions {
 
     /// Waits until sessions that have ended stay so, also when the process is killed.
     pub async fn ends_are_kept(&self) {
+        self.tell_ends().await;
         if let Some(journal) = &self.journal {
             journal.is_written().await;
         }
@@ -205,6 +221,10 @@ impl Sessions {
 
     /// Keeps what outlives the process, until `stop`.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(self.clone().keep_in_file(stop.clone()), self.keep_in_store(stop));
+    }
+
+    async fn keep_in_file(self: Arc<Self>, stop: CancellationToken) {
         let Some(journal) = &self.journal else { return };
         let mut minutes = interval_at(Instant::now() + USES_WRITTEN, USES_WRITTEN);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -223,22 +243,42 @@ impl Sessions {
 
     fn write(&self, notes_uses: bool) {
         let Some(journal) = &self.journal else { return };
-        let now = now();
-        let since = now.saturating_sub(self.idle.load(Ordering::Relaxed));
         if notes_uses {
-            journal.push(&self.uses(now));
-            lock(&self.outlived).drop_before(since);
+            let now = now();
+            let used = self.used_since(self.noted.swap(now, Ordering::Relaxed), now);
+            let records = used.iter().flat_map(|(session, used)| record(SessionEvent::Used, session, *used));
+            journal.push(&records.collect::<Vec<u8>>());
+            self.forget_what_is_over();
         }
-        journal.write(since);
+        journal.write(self.rested_before());
     }
 
-    /// The records of the sessions that were used since this was called last.
-    fn uses(&self, now: u64) -> Vec<u8> {
-        let since = self.noted.swap(now, Ordering::Relaxed);
+    /// Forgets the sessions that could not open again any more.
+    pub(super) fn forget_what_is_over(&self) {
+        lock(&self.outlived).drop_before(self.rested_before());
+    }
+
+    /// A session that was not used since then has rested for too long.
+    fn rested_before(&self) -> u64 {
+        now().saturating_sub(self.idle.load(Ordering::Relaxed))
+    }
+
+    /// The sessions that were used since then, and when.
+    pub(super) fn used_since(&self, since: u64, now: u64) -> Vec<(ShortDigest, u64)> {
         let table = self.table.pin();
-        let used = table.values().map(|session| (session, session.used(now).min(now)));
-        let used = used.filter(|(_, used)| *used >= since);
-        used.flat_map(|(session, used)| record(SessionEvent::Used, &session.client.digest(), used)).collect()
+        let used = table.values().map(|session| (session.client.digest(), session.used(now).min(now)));
+        used.filter(|(_, used)| *used >= since).collect()
+    }
+
+    /// The session in the table.
+    pub(super) fn open_session(&self, id: &[u8]) -> Option<Arc<Session>> {
+        self.table.pin().get(id).cloned()
+    }
+
+    /// The open sessions with these digests.
+    pub(super) fn all_with(&self, digests: &HashSet<ShortDigest>) -> Vec<Arc<Session>> {
+        let table = self.table.pin();
+        table.values().filter(|session| digests.contains(&session.client.digest())).cloned().collect()
     }
 
     /// Inserts `session`, and removes others that have rested or make room for it, which are to end.
@@ -281,7 +321,17 @@ impl Sessions {
         if self.table.pin().remove(&*session.id).is_none() {
             return;
         }
-        if session.is_of_other_process {
+        if let Some(shared) = self.shared.get() {
+            if session.rests(self.idle.load(Ordering::Relaxed), now) {
+                // It may be in use at another replica.
+                return;
+            }
+            let mut outlived = lock(&self.outlived);
+            if !outlived.has_ended(&digest) {
+                shared.has_ended(digest);
+            }
+            outlived.note(SessionEvent::Ended, digest, now);
+        } else if session.is_of_other_process {
             lock(&self.outlived).note(SessionEvent::Ended, digest, now);
         }
         if let Some(journal) = &self.journal {

@@ -1,0 +1,110 @@
+//! The table of sessions beside those of other replicas.
+
+use std::sync::atomic::Ordering;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::now;
+use super::outlived::SessionEvent;
+use super::sealed::{SealedSession, ShortDigest, shortened};
+use super::shared::{SESSIONS, SharedSession, SharedSessions, ended_in};
+use super::table::{Sessions, USES_WRITTEN};
+use crate::shared_store::StoreEvent;
+use crate::sync::lock;
+
+impl Sessions {
+    /// Whether there are other replicas to ask.
+    pub fn is_shared(&self) -> bool {
+        self.shared.get().is_some()
+    }
+
+    /// Asks the store about the session `id`, if it is not in use here. While the store is away this replica's own knowledge
+    /// counts.
+    pub async fn learn(&self, id: &[u8]) {
+        let Some(shared) = self.shared.get() else { return };
+        let (idle, open) = (self.idle.load(Ordering::Relaxed), self.open_session(id));
+        if open.as_ref().is_some_and(|open| !open.rests(idle, now())) {
+            return;
+        }
+        if SealedSession::open(id, &self.sealer).is_none() {
+            return;
+        }
+        let session = shortened(Sha256::digest(id).into());
+        match shared.session(&session).await {
+            Ok(SharedSession::Ended) => lock(&self.outlived).note(SessionEvent::Ended, session, now()),
+            Ok(SharedSession::RestsUntil(until)) => {
+                let used = until.saturating_mul(1000).saturating_sub(idle);
+                match open {
+                    Some(open) => open.touch(used),
+                    None => lock(&self.outlived).note(SessionEvent::Used, session, used),
+                }
+            }
+            Ok(SharedSession::Unknown) | Err(_) => {}
+        }
+    }
+
+    /// Tells the other replicas of ends and uses, and takes theirs up, until `stop`.
+    pub(super) async fn keep_in_store(&self, stop: CancellationToken) {
+        let Some(shared) = self.shared.get() else { return };
+        let mut events = shared.store.subscribe();
+        let mut minutes = interval_at(Instant::now() + USES_WRITTEN, USES_WRITTEN);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = shared.some.notified() => self.tell_ends().await,
+                _ = minutes.tick() => {
+                    self.tell_uses(shared).await;
+                    self.forget_what_is_over();
+                }
+                event = events.recv() => match event {
+                    Ok(StoreEvent::Told { topic, message }) if &*topic == SESSIONS => self.end_told(&message),
+                    Ok(StoreEvent::Connected) => {
+                        // It may have lost what it knew.
+                        self.told.store(0, Ordering::Relaxed);
+                        self.tell_uses(shared).await;
+                        self.tell_ends().await;
+                    }
+                    // What was missed is asked for when a session is to open again.
+                    Ok(StoreEvent::Told { .. }) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => break,
+                },
+            }
+        }
+        self.tell_uses(shared).await;
+        self.tell_ends().await;
+    }
+
+    /// Tells the other replicas which sessions have ended here.
+    pub(super) async fn tell_ends(&self) {
+        let idle = self.idle.load(Ordering::Relaxed);
+        if let Some(shared) = self.shared.get() {
+            shared.tell_ends(now().saturating_add(idle).div_ceil(1000)).await;
+        }
+    }
+
+    async fn tell_uses(&self, shared: &SharedSessions) {
+        let (idle, now) = (self.idle.load(Ordering::Relaxed), now());
+        let since = self.told.swap(now, Ordering::Relaxed);
+        let uses = self.used_since(since, now);
+        let until = |used: u64| used.saturating_add(idle).div_ceil(1000);
+        let uses: Vec<(ShortDigest, u64)> =
+            uses.into_iter().map(|(session, used)| (session, until(used))).collect();
+        if shared.note_uses(&uses).await.is_err() {
+            self.told.store(since, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the sessions that have ended at another replica.
+    fn end_told(&self, message: &[u8]) {
+        let (ended, now) = (ended_in(message), now());
+        {
+            let mut outlived = lock(&self.outlived);
+            ended.iter().for_each(|session| outlived.note(SessionEvent::Ended, *session, now));
+        }
+        self.all_with(&ended).iter().for_each(|session| self.end(session));
+    }
+}

@@ -1,0 +1,86 @@
+//! Sessions as the replicas know them together: which have ended, and until when the others may rest.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use super::sealed::ShortDigest;
+use crate::json::hex;
+use crate::shared_store::{SharedStore, StoreAway};
+use crate::sync::lock;
+
+/// The kind of the lists, and the topic of ends.
+pub(super) const SESSIONS: &str = "sessions";
+const ENDED: &str = "ended";
+const USED: &str = "used";
+/// Sessions in one list; beyond, those go that end first.
+const MOST: usize = 200_000;
+
+/// The sessions in the store.
+#[derive(Debug)]
+pub(super) struct SharedSessions {
+    pub store: Arc<SharedStore>,
+    /// Sessions whose end the store is still to be told.
+    ended: Mutex<Vec<ShortDigest>>,
+    pub some: Notify,
+}
+
+/// The knowledge of the store about a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SharedSession {
+    Ended,
+    /// It may rest until this second since 1970.
+    RestsUntil(u64),
+    Unknown,
+}
+
+impl SharedSessions {
+    pub fn new(store: Arc<SharedStore>) -> Self {
+        Self { store, ended: Mutex::default(), some: Notify::new() }
+    }
+
+    /// The store is told soon that the session has ended.
+    pub fn has_ended(&self, session: ShortDigest) {
+        lock(&self.ended).push(session);
+        self.some.notify_one();
+    }
+
+    /// Tells the store and the replicas which sessions have ended.
+    ///
+    /// That is remembered until the second `until`. While the store is away they wait.
+    pub async fn tell_ends(&self, until: u64) {
+        let ended = std::mem::take(&mut *lock(&self.ended));
+        if !ended.is_empty() && self.tell(&ended, until).await.is_err() {
+            lock(&self.ended).extend(ended);
+        }
+    }
+
+    async fn tell(&self, ended: &[ShortDigest], until: u64) -> Result<(), StoreAway> {
+        let names: Vec<String> = ended.iter().map(|session| hex(session)).collect();
+        let names: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), until)).collect();
+        self.store.note(SESSIONS, ENDED, MOST, &names).await?;
+        self.store.publish(SESSIONS, ended.as_flattened()).await
+    }
+
+    /// Notes until which second each session may rest.
+    pub async fn note_uses(&self, uses: &[(ShortDigest, u64)]) -> Result<(), StoreAway> {
+        let names: Vec<(String, u64)> = uses.iter().map(|(session, until)| (hex(session), *until)).collect();
+        let names: Vec<(&str, u64)> = names.iter().map(|(name, until)| (name.as_str(), *until)).collect();
+        self.store.note(SESSIONS, USED, MOST, &names).await
+    }
+
+    pub async fn session(&self, session: &ShortDigest) -> Result<SharedSession, StoreAway> {
+        let name = hex(session);
+        if self.store.until(SESSIONS, ENDED, &name).await?.is_some() {
+            return Ok(SharedSession::Ended);
+        }
+        let until = self.store.until(SESSIONS, USED, &name).await?;
+        Ok(until.map_or(SharedSession::Unknown, SharedSession::RestsUntil))
+    }
+}
+
+/// The sessions in a message of [`SharedSessions::tell_ends`].
+pub(super) fn ended_in(message: &[u8]) -> HashSet<ShortDigest> {
+    message.as_chunks().0.iter().copied().collect()
+}
