@@ -23,6 +23,7 @@ mod dispatch;
 mod endpoint;
 mod extensions;
 mod header_check;
+mod hop;
 mod input;
 mod list_entries;
 mod message;

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::endpoint::Endpoint;
 use super::input::active::{ActiveRequest, InputChannel};
 use super::input::bridge::Bridge;
-use super::input::suspended::RequestKey;
+use super::input::suspended::{RequestKey, WaitingPlace};
 use super::message::Message;
 use super::method::{call_tool, discover, list_tools, listen, logging, pass_through, subscriptions};
 use super::request::RequestContext;
@@ -26,7 +26,7 @@ use super::response::stream::{ResponseStream, Resumable, progress_token, takes_e
 use super::session::state::Session;
 use super::{aggregate, header_check, stateless_result};
 use crate::compute;
-use crate::json::Members;
+use crate::json::{Members, member};
 use crate::protocol::header::PROTOCOL_VERSION;
 use crate::protocol::notification::Cancelled;
 use crate::protocol::revision::WITH_SESSIONS;
@@ -150,37 +150,46 @@ pub async fn stateless(
             Err(fault) => fault.response(Some(id)),
         };
     }
+    let state = may_resume(params).then(|| member::<String>(params, "requestState")).flatten();
+    let shared = &request.mcp.shared;
+    let resumed = match state.as_deref().and_then(|state| shared.suspended.place(state)) {
+        Some(WaitingPlace::Elsewhere(replica)) => {
+            return Box::pin(shared.hop.answer(request, message, &replica)).await;
+        }
+        Some(WaitingPlace::Nowhere) => return request.refuse(message, &Fault::no_longer_waiting()),
+        Some(WaitingPlace::Here) => state,
+        None => None,
+    };
     let (to, messages) = queue();
     let asks_progress = token.is_some();
     let results = Some((request.mcp.gateway.results().clone(), request.caller.principal.clone()));
     let (method, params) = (method.clone().into_owned(), request.slice(params));
-    let work = work(request.clone(), method, params, side, asks_progress, to);
+    let work = work(request.clone(), method, params, resumed, side, asks_progress, to);
     ResponseStream::new(id, Box::pin(work), messages, token, None, results).respond().await
 }
 
-/// Runs a request without a session, or continues one that waits for its client's answers.
+/// Runs a request without a session, or continues the one that waits under `state` for its client's answers.
 async fn work(
     request: Arc<RequestContext>,
     method: String,
     params: Bytes,
+    state: Option<String>,
     side: Option<ClientSide>,
     asks_progress: bool,
     to: Sender,
 ) -> Finished {
     let (suspended, closing) = (request.mcp.shared.suspended.clone(), request.mcp.shared.closing.clone());
-    if may_resume(&params) {
+    if let Some(state) = state {
         let members: Members<'_> = serde_json::from_str(text(&params)).unwrap_or_default();
-        if let Some(state) = members.read::<String>("requestState").filter(|state| suspended.knows(state)) {
-            let key = RequestKey::new(&request.caller, request.endpoint.server(), &method, &members);
-            return match resumed(&request, &key, &state, &members).await {
-                Ok(active) if active.is_waiting() => suspended.suspend(key, active, &closing),
-                Ok(active) => suspended.work(|| key, active, to, &closing).await,
-                Err(fault) => {
-                    request.note_refusal(&method, text(&params), &fault);
-                    Finished::Fault(fault)
-                }
-            };
-        }
+        let key = RequestKey::new(&request.caller, request.endpoint.server(), &method, &members);
+        return match resumed(&request, &key, &state, &members).await {
+            Ok(active) if active.is_waiting() => suspended.suspend(key, active, &closing),
+            Ok(active) => suspended.work(|| key, active, to, &closing).await,
+            Err(fault) => {
+                request.note_refusal(&method, text(&params), &fault);
+                Finished::Fault(fault)
+            }
+        };
     }
     let key = {
         let (request, method, params) = (request.clone(), method.clone(), params.clone());
@@ -205,8 +214,9 @@ async fn work(
 }
 
 /// Whether there can be a `requestState` among the params, whose name may be written with escapes.
-fn may_resume(params: &[u8]) -> bool {
+fn may_resume(params: &str) -> bool {
     static STATE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("requestState"));
+    let params = params.as_bytes();
     STATE.find(params).is_some() || memchr(b'\\', params).is_some()
 }
 

@@ -5,4 +5,5 @@ pub mod ask_client;
 pub mod bridge;
 pub mod client;
 pub mod questions;
+pub mod request_state;
 pub mod suspended;

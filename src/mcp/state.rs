@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::aggregate::prompts::PromptNames;
 use super::endpoint::Endpoint;
+use super::hop::ReplicaHop;
 use super::input::suspended::SuspendedRequests;
 use super::response::fault::{Fault, SHARE_EXCEEDED};
 use super::session::journal::SessionJournal;
@@ -18,7 +19,7 @@ use super::session::sealed::key_digest;
 use super::session::table::Sessions;
 use crate::catalog::Caller;
 use crate::catalog::definition::LoggedLines;
-use crate::config::{Config, Shares};
+use crate::config::{Config, Replica, Shares};
 use crate::gateway::Gateway;
 use crate::http::path_prefix::PathPrefix;
 use crate::http::protected_resource::ProtectedResources;
@@ -136,6 +137,7 @@ impl Mcp {
 pub struct SharedState {
     pub(super) sessions: Arc<Sessions>,
     pub(super) suspended: Arc<SuspendedRequests>,
+    pub(super) hop: ReplicaHop,
     /// Streams that wait for changes.
     listeners: Arc<Ledger>,
     /// Resources that clients follow.
@@ -151,17 +153,19 @@ pub struct SharedState {
 }
 
 impl SharedState {
-    /// `tasks` are waited for at the end of the gateway, before its servers end. Ids of sessions are sealed by `secrets`,
-    /// and `journal` keeps what else outlives the process.
+    /// The state of `replica`. `tasks` are waited for at the end of the gateway, before its servers end. Ids of sessions are
+    /// sealed by `secrets`, and `journal` keeps what else outlives the process.
     pub fn new(
         closing: CancellationToken,
         tasks: TaskTracker,
         secrets: &SealSecrets,
+        replica: &Replica,
         journal: Option<SessionJournal>,
     ) -> Self {
         Self {
             sessions: Arc::new(Sessions::new(secrets, journal)),
-            suspended: Arc::default(),
+            suspended: Arc::new(SuspendedRequests::new(secrets, replica.clone())),
+            hop: ReplicaHop::new(secrets, replica.clone()),
             listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
             followed: Ledger::new(Thing { setting: "followed", plural: "resources that they follow" }),
             logged_flaws: LoggedLines::default(),

@@ -72,6 +72,7 @@ mod refusals;
 mod reload;
 mod reload_under_load;
 mod replicas;
+mod replicas_asked;
 mod run_server;
 mod schemathesis;
 mod secrets;

@@ -1,87 +1,41 @@
 //! Three replicas behind HAProxy, with the file that `nix/haproxy.cfg` is: restarts and deaths of one cost no session.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::support::mcp::{Session, stateless};
-use crate::support::servers::Running;
-use crate::support::{Answer, Ask, Connection, Gateway, free_port, provisioned, servers, until};
+use crate::support::replicas::{Balancer, REPLICAS, Replica, started};
+use crate::support::{Answer, Ask, Connection, provisioned, servers, until};
 
 /// Connections that call at the same time, a third each over REST, in sessions and without.
 const CONNECTIONS: usize = 32;
-const REPLICAS: usize = 3;
 
-/// One replica, which starts again on its port.
-struct Replica {
-    gateway: Option<Gateway>,
-    port: u16,
-    state: TempDir,
-}
-
-/// The replicas, and HAProxy before them at `address`.
+/// The replicas, and HAProxy before them.
 struct Replicas {
     each: Vec<Replica>,
-    address: SocketAddr,
-    _haproxy: Running,
-}
-
-impl Replica {
-    async fn start(&mut self) {
-        let config = json!({
-            "mcpServers": { "s": servers::scripted(&[]) },
-            "limits": { "leave": 3 },
-            "sessionKey": "the same at each replica: 0f4a9b6c2d8e",
-        });
-        let gateway = Gateway::with(config).port(self.port).state(self.state.path()).start().await;
-        gateway.listed(&["s"]).await;
-        self.gateway = Some(gateway);
-    }
-
-    fn running(&self) -> &Gateway {
-        self.gateway.as_ref().unwrap()
-    }
-
-    /// Waits for a call that came through HAProxy since its start.
-    async fn is_called(&self) {
-        self.running().logged("s/echo ok").await;
-    }
+    balancer: Balancer,
 }
 
 impl Replicas {
     /// `None` where HAProxy is not installed.
     async fn start() -> Option<Self> {
-        let haproxy = provisioned::haproxy()?;
-        let new = || Replica { gateway: None, port: free_port(), state: tempfile::tempdir().unwrap() };
-        let mut each: Vec<Replica> = std::iter::repeat_with(new).take(REPLICAS).collect();
-        for replica in &mut each {
-            replica.start().await;
-        }
-        let port = free_port();
-        let address = |port: u16| format!("127.0.0.1:{port}");
-        let mut environment = vec![("MCPO_LISTEN".to_owned(), address(port))];
-        for (number, replica) in (1..).zip(&each) {
-            environment.push((format!("MCPO_REPLICA_{number}"), address(replica.port)));
-        }
-        let environment: Vec<(&str, &str)> =
-            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let file = provisioned::root().join("nix/haproxy.cfg");
-        let command = [path(&haproxy), "-db", "-f", path(&file)];
-        let haproxy = Running::on_port(&command, &environment, port).await;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Some(Self { each, address, _haproxy: haproxy })
+        provisioned::haproxy()?;
+        let config = json!({ "mcpServers": { "s": servers::scripted(&[]) }, "limits": { "leave": 3 } });
+        let each = started(&vec![config; REPLICAS]).await;
+        let balancer = Balancer::start(&each, "leastconn").await?;
+        Some(Self { each, balancer })
     }
 }
 
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
+/// Waits for a call that came to the replica through HAProxy since its start.
+async fn is_called(replica: &Replica) {
+    replica.running().logged("s/echo ok").await;
 }
 
 /// Callers that go on until they are told to stop.
@@ -188,13 +142,13 @@ impl Caller {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_behind_haproxy_loses_no_call_and_no_session() {
     let Some(mut replicas) = Replicas::start().await else { return };
-    let load = Load::start(replicas.address).await;
+    let load = Load::start(replicas.balancer.address).await;
     for replica in &mut replicas.each {
-        replica.is_called().await;
+        is_called(replica).await;
         assert!(replica.gateway.take().unwrap().stop().await.success());
         load.goes_on().await;
         replica.start().await;
-        replica.is_called().await;
+        is_called(replica).await;
     }
     load.goes_on().await;
     assert_eq!(load.end().await, Vec::<String>::new());
@@ -203,14 +157,14 @@ async fn a_rolling_restart_behind_haproxy_loses_no_call_and_no_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_killed_behind_haproxy_loses_the_calls_in_flight_there_and_no_session() {
     let Some(mut replicas) = Replicas::start().await else { return };
-    let load = Load::start(replicas.address).await;
+    let load = Load::start(replicas.balancer.address).await;
     let replica = &mut replicas.each[0];
-    replica.is_called().await;
+    is_called(replica).await;
     replica.running().signal(Signal::SIGKILL);
     replica.gateway = None;
     load.goes_on().await;
     replica.start().await;
-    replica.is_called().await;
+    is_called(replica).await;
     load.goes_on().await;
     let failures = load.end().await;
     // HAProxy answers a lost call with 502, or closes the connection behind it without an answer.

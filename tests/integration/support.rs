@@ -9,6 +9,7 @@ pub mod mcp;
 pub mod operator;
 pub mod provisioned;
 pub mod redis;
+pub mod replicas;
 pub mod sdk_client;
 pub mod servers;
 pub mod sign_in;

@@ -16,8 +16,8 @@ Usage: offering_server.py [--prompts NAME,NAME] [--page N] [--fail METHOD] [--ha
 --log FILE     appends every message that arrives, as one JSON line, with the server's process id
 --tells        declares that it tells of changes and logs, and has the tools `touch` (one resource has changed: `uri`),
                `change` (a list has: `kind`, said `times` times), `ask` (asks the user, and answers what the user did;
-               its `message` is said in a header, too), `steps` (tells its
-               progress three times), `log` (writes a message of level `info`) and `pid`
+               its `message` is said in a header, too; with `until`, a file, it then tells its progress and waits for the
+               file), `steps` (tells its progress three times), `log` (writes a message of level `info`) and `pid`
 --nags         has the tool `nag`, which asks the user `count` times, each `every` milliseconds, and never answers
 --more A,B     further tools, for a client that can be asked something; they echo their arguments
 --echoes-changes says after each list of tools that it has changed
@@ -88,7 +88,7 @@ def call(ident, name, arguments, meta):
     elif name == "ask":
         if "elicitation" not in client.get("capabilities", {}):
             return "nobody to ask"
-        waiting[f"ask-{ident}"] = ident
+        waiting[f"ask-{ident}"] = ident, arguments.get("until"), meta.get("progressToken")
         form = {"message": arguments.get("message", "?"), "requestedSchema": {"type": "object", "properties": {}}}
         send(id=f"ask-{ident}", method="elicitation/create", params=form)
         return None
@@ -106,6 +106,13 @@ def call(ident, name, arguments, meta):
         TOOLS.extend(options.enables.split(","))
         send(method="notifications/tools/list_changed")
     return json.dumps({"tool": name, "arguments": arguments})
+
+
+def answer_later(file, token, answer):
+    send(method="notifications/progress", params={"progressToken": token, "progress": 1})
+    while not os.path.exists(file):
+        time.sleep(0.02)
+    send(**answer)
 
 
 def text(body):
@@ -158,7 +165,12 @@ for line in sys.stdin:
     parameters = message.get("params") or {}
     if method is None and ident in waiting:
         action = message.get("result", {}).get("action", "none")
-        send(id=waiting.pop(ident), result=text(f"the user did {action} {message.get('result', {}).get('content', {})}"))
+        call_ident, file, token = waiting.pop(ident)
+        did = {"id": call_ident, "result": text(f"the user did {action} {message.get('result', {}).get('content', {})}")}
+        if file is None:
+            send(**did)
+        else:
+            threading.Thread(target=answer_later, args=(file, token, did), daemon=True).start()
     if ident is None or method is None or has_trouble(method, options.hang):
         continue
     if method == "tools/call" and parameters.get("name") in [tool["name"] for tool in tools()]:

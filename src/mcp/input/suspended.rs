@@ -3,12 +3,13 @@
 //! The client gets the server's questions as an `input_required` result, and the request waits, with its connection,
 //! until the client sends its answers (specification 2026-07-28, "Multi Round-Trip Requests").
 //!
-//! The `requestState` of such a result is a random number that stands for the waiting request. It resumes the request
-//! once, within a few minutes, and only for the same key in the same profile at the same endpoint with the same request.
+//! The `requestState` of such a result stands for the waiting request and names the replica that holds it. It resumes the
+//! request once, within a few minutes, and only for the same key in the same profile at the same endpoint with the same
+//! request.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::OptionFuture;
 use serde_json::json;
@@ -18,14 +19,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::active::ActiveRequest;
+use super::request_state::{PURPOSE, RequestState};
 use crate::catalog::{Caller, CatalogTool};
+use crate::config::Replica;
 use crate::gateway::{Client, Outcome};
 use crate::json::Members;
 use crate::mcp::response::fault::{self, Fault};
 use crate::mcp::response::finished::Finished;
-use crate::mcp::session::id::{digest, new_id};
+use crate::mcp::session::id::digest;
+use crate::seal::{SealSecrets, Sealer};
 use crate::shares::{Bounds, Principal};
 use crate::sync::lock;
+use crate::unix_time::{now, seconds};
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide, MessageHandler};
@@ -37,14 +42,24 @@ const MOST_OF_KEY: usize = 64;
 /// the first to the last.
 const GATHER: Duration = Duration::from_millis(20);
 const GATHER_LONGEST: Duration = Duration::from_millis(200);
-/// The prefix of the gateway's own `requestState`.
-const STATE: &str = "mcpo.";
 
 /// All requests that wait, and the slots of clients without sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SuspendedRequests {
+    sealer: Sealer,
+    /// This gateway.
+    replica: Replica,
     waiting: Mutex<HashMap<String, SuspendedRequest>>,
     slots: Mutex<HashMap<[u8; 32], BTreeSet<u32>>>,
+}
+
+/// Where a request waits.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WaitingPlace {
+    Here,
+    Elsewhere(Replica),
+    /// It has ended, or its replica has.
+    Nowhere,
 }
 
 /// A request that waits.
@@ -88,6 +103,12 @@ impl RequestKey {
 }
 
 impl SuspendedRequests {
+    /// No request yet. What `replica` suspends can be found by all that have these secrets.
+    pub fn new(secrets: &SealSecrets, replica: Replica) -> Self {
+        let sealer = secrets.sealer(PURPOSE);
+        Self { sealer, replica, waiting: Mutex::default(), slots: Mutex::default() }
+    }
+
     /// The client of `side`, with a slot among the clients that are like it.
     pub fn client(
         self: &Arc<Self>,
@@ -174,9 +195,15 @@ impl SuspendedRequests {
         Ok(active)
     }
 
-    /// Whether a request waits under that name.
-    pub fn knows(&self, state: &str) -> bool {
-        lock(&self.waiting).contains_key(state)
+    /// Where the request waits that `state` stands for; `None` when `state` is none of the gateway's.
+    pub fn place(&self, state: &str) -> Option<WaitingPlace> {
+        if lock(&self.waiting).contains_key(state) {
+            return Some(WaitingPlace::Here);
+        }
+        let RequestState { replica, until } = RequestState::open(state, &self.sealer)?;
+        // An address that the replica has left is not asked for ever.
+        let has_ended = replica == self.replica || until < now();
+        Some(if has_ended { WaitingPlace::Nowhere } else { WaitingPlace::Elsewhere(replica) })
     }
 
     /// Whether a request of the caller's key waits for its client.
@@ -198,10 +225,11 @@ impl SuspendedRequests {
         closing: &CancellationToken,
     ) -> Finished {
         let requests = active.asked();
-        let Ok(id) = new_id() else {
+        let until = seconds(SystemTime::now() + ANSWERED_WITHIN);
+        let state = RequestState { replica: self.replica.clone(), until };
+        let Ok(state) = state.text(&self.sealer) else {
             return Finished::Fault(Fault::internal("the kernel gives no random numbers"));
         };
-        let state = format!("{STATE}{id}");
         let mut waiting = lock(&self.waiting);
         let own = waiting.values().filter(|waiting| waiting.key.principal == key.principal).count();
         let each = if key.principal.is_anonymous() { MOST } else { MOST_OF_KEY };

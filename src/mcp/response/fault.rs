@@ -152,6 +152,14 @@ impl Fault {
         Self::invalid_params(message).bad().ended(Outcome::UNKNOWN_STATE)
     }
 
+    /// A `requestState` of the gateway whose request waits no more.
+    pub fn no_longer_waiting() -> Self {
+        Self::unknown_state(
+            "the request that these answers are for waits no more, or its replica of the gateway is gone; send the \
+             request anew, without `requestState`",
+        )
+    }
+
     /// The fault with 400 in the stateless era.
     #[must_use]
     pub fn bad(self) -> Self {

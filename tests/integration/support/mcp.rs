@@ -145,7 +145,7 @@ pub fn names(list: &Value) -> Vec<String> {
 }
 
 /// The params with what each request of the stateless era says about its client.
-fn with_meta(params: &Value, capabilities: &Value) -> Value {
+pub fn with_meta(params: &Value, capabilities: &Value) -> Value {
     let mut params = params.clone();
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",

@@ -11,6 +11,11 @@ fn key() -> RequestKey {
     RequestKey::new(&caller, None, "tools/call", &Members::default())
 }
 
+fn suspended() -> Arc<SuspendedRequests> {
+    let replica = Replica { name: "one".to_owned(), url: None };
+    Arc::new(SuspendedRequests::new(&SealSecrets::of_this_process().unwrap(), replica))
+}
+
 /// What becomes of a request whose server does this beside it.
 async fn outcome(
     suspended: &Arc<SuspendedRequests>,
@@ -38,7 +43,7 @@ async fn for_ever() -> Finished {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
-    let (suspended, link) = (Arc::<SuspendedRequests>::default(), RecordingConnection::new());
+    let (suspended, link) = (suspended(), RecordingConnection::new());
     let began = Instant::now();
     let result = outcome(&suspended, for_ever(), async |handler| {
         for number in 0..400 {
@@ -58,7 +63,7 @@ async fn a_server_that_asks_without_end_is_not_listened_to_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn the_questions_of_one_round_are_bounded_in_number_and_in_bytes() {
-    let (suspended, link) = (Arc::<SuspendedRequests>::default(), RecordingConnection::new());
+    let (suspended, link) = (suspended(), RecordingConnection::new());
     for (params, taken) in [("{}".to_owned(), 64), (format!("{{\"a\":\"{}\"}}", "a".repeat(300 << 10)), 3)] {
         let before = link.messages().len();
         let result = outcome(&suspended, for_ever(), async |handler| {
@@ -80,7 +85,7 @@ async fn the_questions_of_one_round_are_bounded_in_number_and_in_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_ends_while_questions_are_gathered_is_not_held_up() {
-    let (suspended, link) = (Arc::<SuspendedRequests>::default(), RecordingConnection::new());
+    let (suspended, link) = (suspended(), RecordingConnection::new());
     let work = async {
         sleep(Duration::from_millis(30)).await;
         Finished::Result(Bytes::from_static(b"\"done\""))
