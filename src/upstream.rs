@@ -6,6 +6,7 @@
 //! Imports go one way: `supervisor`, `connector`, `server`, `pool` and `handshake`, each above the next; `connector` above
 //! `transport`, which is above `oauth` and `http_client`; and all of them above messages, requests, tools and errors.
 
+mod address_choice;
 mod availability;
 mod backoff;
 mod call_queue;

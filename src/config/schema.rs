@@ -141,7 +141,10 @@ fn any_case(words: &[&str]) -> Value {
 
 /// One entry of `mcpServers`: its keys, and that it says in one way how the server is reached.
 fn server() -> Value {
-    let has = |key: &str| json!({ "required": [key], "properties": { key: { "type": "string" } } });
+    let has = |key: &str| {
+        let kind = if key == "url" { json!(["string", "array"]) } else { json!("string") };
+        json!({ "required": [key], "properties": { key: { "type": kind } } })
+    };
     let is = |wanted: &[TransportType]| {
         let words = TRANSPORT_TYPES.iter().filter(|(_, known)| wanted.contains(known)).map(|(word, _)| *word);
         json!({ "required": ["type"], "properties": { "type": any_case(&words.collect::<Vec<_>>()) } })

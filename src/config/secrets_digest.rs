@@ -68,9 +68,9 @@ impl TransportConfig {
             let variables = stdio.given_env.iter().chain(&stdio.env);
             return variables.map(|(name, value)| (name.as_str(), value)).collect();
         }
-        let Some(HttpConfig { url, headers, oauth }) = self.http() else { return Vec::new() };
+        let Some(http @ HttpConfig { headers, oauth, .. }) = self.http() else { return Vec::new() };
         let proofs = oauth.iter().flat_map(|oauth| [&oauth.client_secret, &oauth.private_key]).flatten();
-        let others = std::iter::once(url).chain(proofs).map(|value| ("", value));
+        let others = http.urls().chain(proofs).map(|value| ("", value));
         others.chain(headers.iter().map(|(name, value)| (name.as_str(), value))).collect()
     }
 }
@@ -98,6 +98,7 @@ mod tests {
         let secret = SecretText::parse(&reference).unwrap();
         let remote = TransportConfig::Sse(HttpConfig {
             url: SecretText::literal("http://h/sse"),
+            other_urls: Vec::new(),
             headers: vec![("Authorization".to_owned(), secret.clone())],
             oauth: None,
         });

@@ -60,6 +60,11 @@ impl TransportConfig {
         }
     }
 
+    /// How many addresses there are to choose from.
+    pub fn address_count(&self) -> usize {
+        self.http().map_or(1, |http| http.urls().count())
+    }
+
     /// Whether requests and answers share one channel, which the server reads in order.
     pub fn is_ordered(&self) -> bool {
         matches!(self, Self::Stdio(_) | Self::Socket(_))
@@ -85,12 +90,19 @@ pub struct StdioConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpConfig {
     pub url: SecretText,
+    /// Further addresses of the same server, in the order in which they are tried.
+    pub other_urls: Vec<SecretText>,
     pub headers: Vec<(String, SecretText)>,
     /// How the gateway gets tokens for the server, when it signs in by OAuth.
     pub oauth: Option<OAuthConfig>,
 }
 
 impl HttpConfig {
+    /// Its addresses, in the order in which they are tried.
+    pub fn urls(&self) -> impl Iterator<Item = &SecretText> {
+        std::iter::once(&self.url).chain(&self.other_urls)
+    }
+
     /// Every text that may refer to secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretText> {
         let proofs =
@@ -98,7 +110,7 @@ impl HttpConfig {
         let provider = self.oauth.iter().filter_map(|oauth| oauth.identity_provider.as_ref());
         let provider = provider.flat_map(|provider| [&provider.client_secret, &provider.private_key]);
         let headers = self.headers.iter().map(|(_, value)| value);
-        std::iter::once(&self.url).chain(headers).chain(proofs.chain(provider).flatten())
+        self.urls().chain(headers).chain(proofs.chain(provider).flatten())
     }
 }
 

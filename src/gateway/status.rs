@@ -239,7 +239,9 @@ fn status(server: &CatalogServer, caller: &Caller, calls: CallSummary) -> Server
             Some(found) if matches!(transport, Some(TransportConfig::Http(_))) => found.name(),
             _ => transport.map_or("gateway", TransportConfig::name),
         },
-        location: transport.filter(|_| caller.admin).and_then(location_of),
+        location: transport
+            .filter(|_| caller.admin)
+            .and_then(|transport| location_of(transport, upstream.map_or(0, |one| one.address_in_use()))),
         required: entry.as_ref().is_some_and(|entry| entry.required),
         version: server
             .info
@@ -274,16 +276,16 @@ fn drift_of(server: &CatalogServer) -> Vec<DriftStatus> {
     drift.map(|drift| DriftStatus { drift: drift.clone(), quarantined: is_quarantined(drift) }).collect()
 }
 
-/// The command without its arguments, or scheme, host and port: arguments, paths and queries can hold
-/// secrets.
-fn location_of(transport: &TransportConfig) -> Option<String> {
+/// The command without its arguments, or scheme, host and port of the address in use: arguments, paths and queries can
+/// hold secrets.
+fn location_of(transport: &TransportConfig, address: usize) -> Option<String> {
     match transport {
         TransportConfig::Stdio(config) => Some(config.command.clone()),
         TransportConfig::Socket(config) => Some(config.path.display().to_string()),
         TransportConfig::StreamableHttp(config)
         | TransportConfig::Sse(config)
         | TransportConfig::Http(config) => {
-            let url = url::Url::parse(config.url.as_literal()?).ok()?;
+            let url = url::Url::parse(config.urls().nth(address)?.as_literal()?).ok()?;
             Some(url.origin().ascii_serialization())
         }
         TransportConfig::Gateway => None,

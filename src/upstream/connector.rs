@@ -12,6 +12,7 @@ use crate::config::{LimitsConfig, ServerConfig, TransportConfig};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::protocol::{Era, method};
+use crate::upstream::address_choice::first_of;
 use crate::upstream::connection::{Connection, Opened};
 use crate::upstream::error::CloseReason;
 use crate::upstream::handshake;
@@ -47,13 +48,13 @@ pub struct UpstreamContext {
 
 impl UpstreamContext {
     /// Opens a connection to the server of `entry`, for `identity` if there is one, and sends nothing over it yet.
-    /// Returns the stderr of a child process, too. `transport` counts where the entry leaves it open.
+    /// Returns the stderr of a child process, too. `transport` and `address` count where the entry leaves them open.
     pub(super) async fn open(
         &self,
         entry: &ServerConfig,
         authorizer: Option<&Arc<Authorizer>>,
         identity: Option<&Identity>,
-        transport: HttpTransport,
+        (transport, address): (HttpTransport, usize),
     ) -> Result<(Opened, Option<StderrTail>), CloseReason> {
         let context = HttpContext { clients: &self.clients, authorizer };
         let name = &entry.name;
@@ -76,7 +77,8 @@ impl UpstreamContext {
             TransportConfig::Http(config) => (config, transport),
             TransportConfig::Gateway => unreachable!("the gateway's own tools need no connection"),
         };
-        let endpoint = HttpEndpoint::new(name, config, context, bounds, identity).await?;
+        let url = config.urls().nth(address).unwrap_or(&config.url);
+        let endpoint = HttpEndpoint::new(name, config, url, context, bounds, identity).await?;
         let opened = match transport {
             HttpTransport::StreamableHttp => streamable_http::open(endpoint),
             HttpTransport::Sse => sse::open(endpoint).await?,
@@ -125,16 +127,22 @@ impl ServerConnector {
         identity: &Identity,
         give_up: &CancellationToken,
     ) -> Result<DedicatedConnection, CloseReason> {
-        let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
         let entry = Guard::into_inner(upstream.config());
-        let over = |transport| self.open_over(transport, upstream, identity, give_up, deadline);
-        upstream.http_transport.start(&entry.transport, over).await
+        let transport = &entry.transport;
+        let at = |address| async move {
+            let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
+            let over =
+                |transport| self.open_over((transport, address), upstream, identity, give_up, deadline);
+            upstream.http_transport.start(transport, over).await
+        };
+        let addresses = upstream.address.in_use_first(transport.address_count());
+        first_of(addresses, at).await.map(|(opened, _)| opened)
     }
 
-    /// One try over `transport`.
+    /// One try over a transport, at one of the addresses.
     async fn open_over(
         &self,
-        transport: HttpTransport,
+        place: (HttpTransport, usize),
         upstream: &Upstream,
         identity: &Identity,
         give_up: &CancellationToken,
@@ -151,7 +159,7 @@ impl ServerConnector {
             }
             _ => upstream.authorizer(),
         };
-        let connecting = self.context.open(&entry, authorizer.as_ref(), Some(identity), transport);
+        let connecting = self.context.open(&entry, authorizer.as_ref(), Some(identity), place);
         let opening = give_up.run_until_cancelled(deadline.bound("the connection", connecting)).await;
         let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;
         let connection = opened.connection.clone();

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{CallerIsolation, SecretsDigest, ServerConfig, ServerName, Shares};
 use crate::protocol::Era;
 use crate::shares::{Bounds, Principal};
+use crate::upstream::address_choice::AddressChoice;
 use crate::upstream::availability::{NoConnection, Phase, TRY_AGAIN, Unavailable, UpstreamState};
 use crate::upstream::backoff;
 use crate::upstream::call_queue::Slots;
@@ -40,6 +41,7 @@ pub struct Upstream {
     config: ArcSwap<ServerConfig>,
     state: watch::Sender<UpstreamState>,
     connection: ArcSwapOption<Arc<dyn Connection>>,
+    pub(super) address: AddressChoice,
     tools: ArcSwapOption<ToolList>,
     pub(super) wanted: Notify,
     pub(super) changes: Arc<Changes>,
@@ -58,10 +60,13 @@ pub struct Upstream {
     pub(super) stop: CancellationToken,
 }
 
+/// The connection that all callers share; the outer count has one for each of its calls.
+pub type SharedConnection = Arc<Arc<dyn Connection>>;
+
 /// A connection for the time of one call.
 #[derive(Debug)]
 pub enum CallConnection {
-    Shared(Arc<dyn Connection>),
+    Shared(SharedConnection),
     Dedicated(Lease),
 }
 
@@ -70,7 +75,7 @@ impl std::ops::Deref for CallConnection {
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Self::Shared(connection) => &**connection,
+            Self::Shared(connection) => &***connection,
             Self::Dedicated(lease) => &**lease,
         }
     }
@@ -104,6 +109,7 @@ impl Upstream {
             config: ArcSwap::from_pointee(config),
             state,
             connection: ArcSwapOption::empty(),
+            address: AddressChoice::default(),
             tools: ArcSwapOption::empty(),
             wanted: Notify::new(),
             changes,
@@ -170,7 +176,7 @@ impl Upstream {
     /// The connection, at once when the server is ready. While it is starting, waits for the outcome;
     /// when it is unavailable, asks for a try (shared by all callers, at most one a second) and waits for
     /// that. The caller bounds the wait with its deadline.
-    pub async fn ready(&self) -> Result<Arc<dyn Connection>, Unavailable> {
+    pub async fn ready(&self) -> Result<SharedConnection, Unavailable> {
         if let Some(live) = &*self.connection.load()
             && !live.end().is_set()
         {
@@ -292,6 +298,11 @@ impl Upstream {
         }
     }
 
+    /// The number of the address in use, from 0, of a server that may have several.
+    pub fn address_in_use(&self) -> usize {
+        self.address.in_use()
+    }
+
     /// The HTTP transport that the server was found to speak, as far as it was looked for.
     pub fn http_transport(&self) -> Option<HttpTransport> {
         self.http_transport.get()
@@ -350,8 +361,9 @@ impl Upstream {
         self.changes.signal();
     }
 
-    pub(super) fn connect(&self, connection: Arc<dyn Connection>) {
-        self.connection.store(Some(Arc::new(connection)));
+    /// Calls go over `connection` from now on, and no more over the one that is given back.
+    pub(super) fn connect(&self, connection: Arc<dyn Connection>) -> Option<SharedConnection> {
+        self.connection.swap(Some(Arc::new(connection)))
     }
 
     pub(super) fn disconnect(&self) {

@@ -1,5 +1,6 @@
 //! The one task that starts a server, watches it, and starts it again, for ever.
 
+mod address;
 mod failure;
 mod watch;
 
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::config::TransportConfig;
 use crate::metrics::ServerMetrics;
@@ -91,70 +93,10 @@ async fn keep_running(upstream: Arc<Upstream>, context: Arc<UpstreamContext>, ke
         }
     }
     let metrics = context.metrics.server(upstream.name().as_str());
-    let supervisor = Supervisor { upstream, context, kept, metrics };
-    let stop = supervisor.upstream.stop.clone();
-    let mut failures = 0;
-    let mut lost_sessions = 0;
-    let mut last = None;
-    let mut logged = String::new();
-    // Whether it was started again at once since it was ready last.
-    let mut is_spared = false;
-    while !stop.is_cancelled() {
-        supervisor.upstream.enter(Phase::Starting { last: last.take() }, failures);
-        let began = Instant::now();
-        let was_asked = supervisor.is_asked_its_era();
-        supervisor.metrics.start_began();
-        let started = supervisor.start().await;
-        let error_type = started.as_ref().map_or_else(CloseReason::error_type, |_| "");
-        supervisor.metrics.start_ended(error_type, began.elapsed());
-        let reason = match started {
-            Err(CloseReason::Stopping) => return,
-            Ok(live) => {
-                let ready_since = Instant::now();
-                is_spared = false;
-                supervisor.upstream.connect(live.connection.clone());
-                supervisor.upstream.enter(Phase::Ready, 0);
-                tracing::info!(mcp_server = %supervisor.upstream.name(), "{}", supervisor.upstream.ready_line(began.elapsed()));
-                supervisor.warn_of_missing_sessions(&*live.connection);
-                let reason = supervisor.watch(live).await;
-                supervisor.upstream.disconnect();
-                let by_us = reason == CloseReason::Stopping;
-                let error_type = if by_us { "" } else { reason.error_type() };
-                supervisor.metrics.session_ended(error_type, ready_since.elapsed());
-                if stop.is_cancelled() {
-                    return;
-                }
-                let proven = ready_since.elapsed() >= backoff::PROVEN;
-                // A forgotten session is not a failure of the server, unless it keeps forgetting. Some servers answer
-                // 401 or 403 for it.
-                lost_sessions = if proven { 0 } else { lost_sessions + 1 };
-                let is_forgotten = reason == CloseReason::SessionLost || reason.refuses_us();
-                if proven || is_forgotten && lost_sessions <= FORGIVEN {
-                    tracing::warn!(mcp_server = %supervisor.upstream.name(), "{} went away: {reason}; it is started again", supervisor.upstream.name());
-                    failures = 0;
-                    last = Some(Arc::new(reason));
-                    continue;
-                }
-                reason
-            }
-            // Its era is known now, though the try failed.
-            Err(reason) if !is_spared && was_asked && !supervisor.is_asked_its_era() => {
-                is_spared = true;
-                let name = supervisor.upstream.name();
-                // The first try goes on: calls still wait for its outcome.
-                tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {}; it is started as one with sessions", reason.without_words());
-                continue;
-            }
-            Err(reason) => match supervisor.upstream.authorizer() {
-                Some(authorizer) => authorizer.explained(reason),
-                None => reason,
-            },
-        };
-        failures += 1;
-        let reason = Arc::new(reason);
-        supervisor.wait(&reason, failures, &mut logged).await;
-        last = Some(reason);
-    }
+    let supervisor = Supervisor { upstream, context, kept, metrics, earlier: TaskTracker::new() };
+    supervisor.run().await;
+    supervisor.earlier.close();
+    supervisor.earlier.wait().await;
 }
 
 struct Supervisor {
@@ -162,9 +104,80 @@ struct Supervisor {
     context: Arc<UpstreamContext>,
     kept: Option<ToolCache>,
     metrics: Arc<ServerMetrics>,
+    /// The ends of connections that no new call uses.
+    earlier: TaskTracker,
 }
 
 impl Supervisor {
+    /// Starts the server again and again. Returns when it is retired.
+    async fn run(&self) {
+        let stop = self.upstream.stop.clone();
+        let mut failures = 0;
+        let mut lost_sessions = 0;
+        let mut last = None;
+        let mut logged = String::new();
+        // Whether it was started again at once since it was ready last.
+        let mut is_spared = false;
+        while !stop.is_cancelled() {
+            self.upstream.enter(Phase::Starting { last: last.take() }, failures);
+            let began = Instant::now();
+            let was_asked = self.is_asked_its_era();
+            self.metrics.start_began();
+            let started = self.start().await;
+            let error_type = started.as_ref().map_or_else(CloseReason::error_type, |_| "");
+            self.metrics.start_ended(error_type, began.elapsed());
+            let reason = match started {
+                Err(CloseReason::Stopping) => return,
+                Ok(live) => {
+                    let ready_since = Instant::now();
+                    is_spared = false;
+                    let _none_before = self.upstream.connect(live.connection.clone());
+                    self.upstream.enter(Phase::Ready, 0);
+                    tracing::info!(mcp_server = %self.upstream.name(), "{}", self.upstream.ready_line(began.elapsed()));
+                    self.warn_of_missing_sessions(&*live.connection);
+                    let reason = self.watch(live).await;
+                    self.upstream.disconnect();
+                    let by_us = reason == CloseReason::Stopping;
+                    let error_type = if by_us { "" } else { reason.error_type() };
+                    self.metrics.session_ended(error_type, ready_since.elapsed());
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    let proven = ready_since.elapsed() >= backoff::PROVEN;
+                    // A forgotten session is not a failure of the server, unless it keeps forgetting. Some servers answer
+                    // 401 or 403 for it.
+                    lost_sessions = if proven { 0 } else { lost_sessions + 1 };
+                    let is_forgotten = reason == CloseReason::SessionLost || reason.refuses_us();
+                    // The next address may serve at once.
+                    let is_forgiven = is_forgotten || self.address_count() > 1;
+                    if proven || is_forgiven && lost_sessions <= FORGIVEN {
+                        tracing::warn!(mcp_server = %self.upstream.name(), "{} went away: {reason}; it is started again", self.upstream.name());
+                        failures = 0;
+                        last = Some(Arc::new(reason));
+                        continue;
+                    }
+                    reason
+                }
+                // Its era is known now, though the try failed.
+                Err(reason) if !is_spared && was_asked && !self.is_asked_its_era() => {
+                    is_spared = true;
+                    let name = self.upstream.name();
+                    // The first try goes on: calls still wait for its outcome.
+                    tracing::info!(mcp_server = %name, "{name} does not bear the question for its era: {}; it is started as one with sessions", reason.without_words());
+                    continue;
+                }
+                Err(reason) => match self.upstream.authorizer() {
+                    Some(authorizer) => authorizer.explained(reason),
+                    None => reason,
+                },
+            };
+            failures += 1;
+            let reason = Arc::new(reason);
+            self.wait(&reason, failures, &mut logged).await;
+            last = Some(reason);
+        }
+    }
+
     fn is_asked_its_era(&self) -> bool {
         self.upstream.era.known(self.upstream.config().protocol.as_deref()).is_none()
     }
@@ -210,22 +223,15 @@ impl Supervisor {
         }
     }
 
-    /// One try: connection, handshake and tool list.
-    async fn start(&self) -> Result<Live, CloseReason> {
-        let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
-        let config = Guard::into_inner(self.upstream.config());
-        let over = |transport| self.start_over(transport, deadline);
-        self.upstream.http_transport.start(&config.transport, over).await
-    }
-
-    /// One try over `transport`.
+    /// One try over `transport` at one of the addresses.
     async fn start_over(
         &self,
-        transport: HttpTransport,
+        (transport, address): (HttpTransport, usize),
         deadline: StartDeadline,
     ) -> Result<Live, CloseReason> {
         let stop = &self.upstream.stop;
-        let opening = stop.run_until_cancelled(deadline.bound("the connection", self.open(transport))).await;
+        let opening =
+            stop.run_until_cancelled(deadline.bound("the connection", self.open((transport, address)))).await;
         let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;
         let connection = opened.connection.clone();
         // A try is never just dropped: the process or session that it has begun must be ended.
@@ -283,13 +289,13 @@ impl Supervisor {
         outcome
     }
 
-    async fn open(&self, transport: HttpTransport) -> Result<(Opened, Option<StderrTail>), CloseReason> {
+    async fn open(&self, place: (HttpTransport, usize)) -> Result<(Opened, Option<StderrTail>), CloseReason> {
         let entry = Guard::into_inner(self.upstream.config());
         // The transport itself reports a secret that cannot be read.
         self.upstream.secrets.store(entry.transport.secrets_digest().await.ok().map(Arc::new));
         if let Some(users) = self.upstream.users() {
             users.load().await;
         }
-        self.context.open(&entry, self.upstream.authorizer().as_ref(), None, transport).await
+        self.context.open(&entry, self.upstream.authorizer().as_ref(), None, place).await
     }
 }

@@ -116,8 +116,12 @@ mod tests {
         spoken: Option<HttpTransport>,
         refusal: &CloseReason,
     ) -> Vec<HttpTransport> {
-        let config =
-            HttpConfig { url: SecretText::literal("http://a.test"), headers: Vec::new(), oauth: None };
+        let config = HttpConfig {
+            url: SecretText::literal("http://a.test"),
+            other_urls: Vec::new(),
+            headers: Vec::new(),
+            oauth: None,
+        };
         let config = TransportConfig::Http(config);
         let tried = RefCell::new(Vec::new());
         let over = |transport| {

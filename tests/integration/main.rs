@@ -77,6 +77,7 @@ mod run_server;
 mod schemathesis;
 mod secrets;
 mod service_manager;
+mod several_addresses;
 mod shared_sessions;
 mod shared_store;
 mod shared_tokens;

@@ -9,11 +9,12 @@ Usage: http_server.py --port N [--status 401] [--events] [--sse] [--token SECRET
 --token SECRET  wants `Authorization: Bearer SECRET`
 --log FILE      appends every POST as one JSON line
 
-Its tool `echo` answers the value "NaN" with what is no JSON, and "tight NaN" with the same without blanks.
+Its tool `echo` answers the value "NaN" with what is no JSON, and "tight NaN" with the same without blanks. Both tools answer
+once the file `until` is there, where it is named.
 
 `POST /forget` drops all sessions: later requests of theirs get 404, as the specification has it.
 """
-import argparse, json, os, queue, threading, uuid
+import argparse, json, os, queue, threading, time, uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 parser = argparse.ArgumentParser()
@@ -123,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
             return {"result": {}}
         if method == "tools/call":
             arguments = parameters.get("arguments") or {}
+            while "until" in arguments and not os.path.exists(arguments["until"]):
+                time.sleep(0.02)
             text = str(os.getpid()) if parameters["name"] == "pid" else json.dumps(arguments)
             result = {"content": [{"type": "text", "text": text}]}
             if arguments.get("value") in ("NaN", "tight NaN"):

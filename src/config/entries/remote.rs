@@ -3,7 +3,8 @@
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::super::fields::{Fields, lenient_text, secret};
+use super::super::fields::{Fields, lenient_text, mismatch, secret};
+use super::super::json_tree::JsonValue;
 use super::super::location::Location;
 use super::super::problem::Problems;
 use super::super::secret::SecretText;
@@ -20,28 +21,22 @@ pub(super) fn http_config(fields: &Fields<'_>, name: &str, problems: &mut Proble
             problems,
         );
     }
-    let address = match fields.text("url", problems) {
-        Some((written, location)) => address(written, &location, problems),
-        None => {
-            if fields.get("url").is_none() {
-                problems.error(
-                    &fields.location,
-                    format!("a server of type `{name}` needs a `url`"),
-                    "add `\"url\": \"http://...\"`",
-                );
-            }
-            None
-        }
-    };
+    if fields.get("url").is_none() {
+        problems.error(
+            &fields.location,
+            format!("a server of type `{name}` needs a `url`"),
+            "add `\"url\": \"http://...\"`",
+        );
+    }
+    let urls = addresses(fields, problems);
     let headers = headers(fields, problems);
-    Some(HttpConfig { url: address?, headers, oauth: None })
+    let mut urls = urls?.into_iter();
+    Some(HttpConfig { url: urls.next()?, other_urls: urls.collect(), headers, oauth: None })
 }
 
 /// Reads what an entry has of a remote server, for the problems in it.
 pub(super) fn check_members(fields: &Fields<'_>, problems: &mut Problems) {
-    if let Some((written, location)) = fields.text("url", problems) {
-        address(written, &location, problems);
-    }
+    addresses(fields, problems);
     headers(fields, problems);
 }
 
@@ -62,6 +57,49 @@ fn headers(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretT
         }
     }
     headers
+}
+
+/// The addresses of `url`, one or a list.
+fn addresses(fields: &Fields<'_>, problems: &mut Problems) -> Option<Vec<SecretText>> {
+    let (node, location) = fields.get("url")?;
+    let written = match &node.value {
+        JsonValue::Text(text) => return Some(vec![address(text, &location, problems)?]),
+        JsonValue::List(_) => fields.texts("url", problems)?,
+        _ => return mismatch(&location, "a string or a list of strings", node, problems),
+    };
+    if written.is_empty() {
+        problems.error(&location, "this list of addresses is empty", "write at least one");
+    }
+    for (index, (text, location)) in written.iter().enumerate() {
+        if written[..index].iter().any(|(earlier, _)| earlier == text) {
+            problems.slip(location, "this address stands here twice", "keep the first");
+        }
+    }
+    let urls: Vec<SecretText> =
+        written.iter().filter_map(|(text, location)| address(text, location, problems)).collect();
+    if urls.len() != written.len() || urls.len() < 2 {
+        return Some(urls).filter(|urls| urls.len() == written.len());
+    }
+    // The headers, which may be secrets, go to each address: none of them may be less safe than the first.
+    let scheme = |url: &SecretText| {
+        let text = url.with_placeholders("").trim_start().to_ascii_lowercase();
+        ["http:", "https:"].into_iter().find(|scheme| text.starts_with(scheme))
+    };
+    if scheme(&urls[0]).is_none() || urls.iter().any(|url| scheme(url) != scheme(&urls[0])) {
+        problems.error(
+            &location,
+            "the addresses of one server do not all begin alike, so that its headers could go out without TLS",
+            "write all of them with https:// or all with http://, each of them outside of references",
+        );
+    }
+    if fields.get("oauth").is_some_and(|(node, _)| !matches!(node.value, JsonValue::Boolean(false))) {
+        problems.error(
+            &location,
+            "the tokens of `oauth` are for one address, and would be shown to the others",
+            "keep one address, such as that of a balancer before the others",
+        );
+    }
+    Some(urls)
 }
 
 /// The URL; one with references can only be checked when those are read.

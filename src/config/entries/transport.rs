@@ -109,7 +109,7 @@ pub(super) fn of_command_line(server: &SingleServer, problems: &mut Problems) ->
                 .headers
                 .iter()
                 .filter_map(|(name, value)| remote::header(name, value, &location, problems));
-            let http = HttpConfig { headers: headers.collect(), url, oauth: None };
+            let http = HttpConfig { headers: headers.collect(), url, other_urls: Vec::new(), oauth: None };
             Some(match declared {
                 TransportType::Sse => TransportConfig::Sse(http),
                 _ => TransportConfig::StreamableHttp(http),

@@ -27,7 +27,8 @@ const ENV: ValueShape = Map(&[r"^[^=\x00]+$"], &Lenient(&Text(&[VARIABLE, WORD])
 /// As [`SECRET`], with `${caller}`, which the entry must have an `isolation` for.
 const VARIABLE: &str =
     r"^(?:\$\$\{|\$\{(?:env:[^=\x00}]+|file:[^}]+|credential:[^/\x00}]+|caller)\}|\$(?!\$?\{)|[^$])*$";
-const URL: ValueShape = Text(&[SECRET, r"\$\{|^\s*[Hh][Tt][Tt][Pp][Ss]?:"]);
+const ONE_URL: ValueShape = Text(&[SECRET, r"\$\{|^\s*[Hh][Tt][Tt][Pp][Ss]?:"]);
+const URL: ValueShape = Either(&[ONE_URL, List(&ONE_URL)]);
 /// Control characters are found in values without references.
 const HEADER_VALUE: ValueShape = Text(&[SECRET, r"\$\{|^[^\x00-\x08\x0A-\x1F\x7F]*$"]);
 const HEADERS: ValueShape = Map(&[r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"], &Lenient(&HEADER_VALUE));
@@ -84,8 +85,8 @@ pub const ENTRY: &[(ConfigKey, Differs)] = &[
         |old, new| old.isolation != new.isolation),
     connection("unit", Object(UNIT, &[]), "What its unit may use, where `mcpo units` writes one",
         |old, new| old.unit != new.unit),
-    connection("url", URL, "Address of a server over HTTP",
-        |old, new| http(old, new, |http| &http.url)),
+    connection("url", URL, "Address of a server over HTTP, or a list: the first that serves is used",
+        |old, new| http(old, new, |http| &http.url) || http(old, new, |http| &http.other_urls)),
     connection("headers", HEADERS, "Headers for that server; secrets as references",
         |old, new| http(old, new, |http| &http.headers)),
     connection("oauth", SIGN_IN, "How the gateway signs in to that server; `true`: a person does",
@@ -154,7 +155,7 @@ fn http<T: PartialEq>(old: &ServerConfig, new: &ServerConfig, part: fn(&HttpConf
     // Another transport is a change of `type`.
     let is_same_type = discriminant(&old.transport) == discriminant(&new.transport);
     old.transport.http().zip(new.transport.http()).is_some_and(|(old, new)| {
-        let HttpConfig { url: _, headers: _, oauth: _ } = new;
+        let HttpConfig { url: _, other_urls: _, headers: _, oauth: _ } = new;
         is_same_type && part(old) != part(new)
     })
 }

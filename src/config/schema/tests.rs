@@ -39,6 +39,9 @@ const UNSEEN: &[(&str, &str)] = &[
     ("no clock can count this rate", "across keys"),
     ("`${caller}`", "across keys"),
     ("is no pattern over", "globs are parsed"),
+    ("this list of addresses is empty", "across elements"),
+    ("do not all begin alike", "across elements"),
+    ("are for one address", "across keys"),
 ];
 
 fn value(node: &JsonNode) -> Value {

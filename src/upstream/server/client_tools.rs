@@ -138,7 +138,7 @@ impl Upstream {
     pub async fn header_params_again(&self, tool: &str) -> Option<Box<[HeaderParam]>> {
         let connection = self.ready().await.ok().filter(|connection| connection.mirrors_arguments())?;
         let name = self.name();
-        let list = match list::list(name, &*connection, self.tools()).await {
+        let list = match list::list(name, &**connection, self.tools()).await {
             Ok(list) => list,
             Err(error) => {
                 tracing::warn!(mcp_server = %name, "{name} wants other headers, and its tool list cannot be read: {error}");

@@ -1,5 +1,6 @@
 //! Follows a ready server until its connection ends.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::timeout;
@@ -13,9 +14,25 @@ use crate::upstream::subscription_sync::SubscriptionSync;
 use crate::upstream::supervisor::{KEPT_LIMIT, Live, Supervisor};
 use crate::upstream::tools::list;
 
+/// Why a connection is followed no more.
+enum Followed {
+    Ended(CloseReason),
+    /// Another one serves at an earlier address.
+    Moved(Live),
+}
+
 impl Supervisor {
     /// Follows a live server until its connection ends or the gateway does; returns why.
-    pub(super) async fn watch(&self, live: Live) -> CloseReason {
+    pub(super) async fn watch(&self, mut live: Live) -> CloseReason {
+        loop {
+            match self.follow(live).await {
+                Followed::Ended(reason) => return reason,
+                Followed::Moved(next) => live = next,
+            }
+        }
+    }
+
+    async fn follow(&self, live: Live) -> Followed {
         let Live { reader, connection, changed, news } = live;
         self.keep(news).await;
         let mut followed = SubscriptionSync::new(self.upstream.subscriptions(), &*connection);
@@ -23,6 +40,7 @@ impl Supervisor {
         let mut tools = DebouncedChanges::new(&changed.tools);
         let mut prompts = DebouncedChanges::new(&changed.prompts);
         let mut resources = DebouncedChanges::new(&changed.resources);
+        let mut earlier_address = pin!(self.start_at_earlier_address());
         let reason = loop {
             tokio::select! {
                 reason = connection.end().wait() => break reason,
@@ -31,6 +49,11 @@ impl Supervisor {
                     break reason;
                 }
                 () = self.upstream.stop.cancelled() => break CloseReason::Stopping,
+                next = &mut earlier_address => {
+                    let calls = self.upstream.connect(next.connection.clone());
+                    self.end_after_last_call(calls, connection.clone(), reader);
+                    return Followed::Moved(next);
+                }
                 never = followed.run() => match never {},
                 () = prompts.next() => changes.announce(name, ChangeKind::Prompts),
                 () = resources.next() => changes.announce(name, ChangeKind::Resources),
@@ -45,7 +68,7 @@ impl Supervisor {
         };
         connection.close().await;
         reader.cancel(name).await;
-        reason
+        Followed::Ended(reason)
     }
 
     /// Waits until the server needs a sign-in.

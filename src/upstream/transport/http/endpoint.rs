@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 
-use crate::config::{HttpConfig, ServerName};
+use crate::config::{HttpConfig, SecretText, ServerName};
 use crate::protocol::media_type;
 use crate::shares::Principal;
 use crate::trace::TraceContext;
@@ -62,17 +62,18 @@ pub struct HttpEndpoint {
 }
 
 impl HttpEndpoint {
-    /// Reads the secrets of `config` and checks its address. Every request carries the headers of `identity`,
-    /// too; the fixed ones win over them.
+    /// Reads the secrets of `config` and checks `url`, which is one of its addresses. Every request carries the headers of
+    /// `identity`, too; the fixed ones win over them.
     pub async fn new(
         server: &ServerName,
         config: &HttpConfig,
+        url: &SecretText,
         context: HttpContext<'_>,
         bounds: MessageBounds,
         identity: Option<&Identity>,
     ) -> Result<Self, CloseReason> {
         let secret = |error: crate::config::SecretError| CloseReason::Secret(error.to_string());
-        let url = config.url.resolve().await.map_err(secret)?;
+        let url = url.resolve().await.map_err(secret)?;
         let (url, credentials) = parse_url(url.expose_secret())?;
         let mut headers = HeaderMap::new();
         for (name, value) in identity.into_iter().flat_map(Identity::headers) {

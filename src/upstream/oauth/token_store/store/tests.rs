@@ -7,7 +7,12 @@ use crate::config::SecretText;
 use crate::upstream::oauth::token_store::registry::TokenStores;
 
 fn store(directory: &Path, url: &str) -> TokenStore {
-    let http = HttpConfig { url: SecretText::literal(url), headers: Vec::new(), oauth: None };
+    let http = HttpConfig {
+        url: SecretText::literal(url),
+        other_urls: Vec::new(),
+        headers: Vec::new(),
+        oauth: None,
+    };
     TokenStore::new(Some(directory), &ServerName::new("s").unwrap(), None, &http, FileLock::default(), None)
 }
 
