@@ -3,6 +3,7 @@
 {
   imports = [
     ./module/options.nix
+    ./module/replicas.nix
     ./module/assertions.nix
     ./module/profiles.nix
     ./module/lock.nix

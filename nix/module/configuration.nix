@@ -127,6 +127,12 @@ in
         mcpServers = mapAttrs entry cfg.servers;
       }
       // given { inherit (cfg) publicUrl shared; }
+      // optionalAttrs (cfg.sessionKeyFile != null) {
+        sessionKey = lib.imap1 (number: _: "\${credential:${names.sessionCredential number}}") (
+          names.each cfg.sessionKeyFile
+        );
+      }
+      // optionalAttrs (given cfg.replica != { }) { replica = given cfg.replica; }
       // optionalAttrs (cfg.apiKeys != { }) { apiKeys = mapAttrs apiKey cfg.apiKeys; }
       // optionalAttrs (cfg.profiles != { }) { profiles = mapAttrs (_: given) cfg.profiles; }
       // optionalAttrs (cfg.tls.useACMEHost != null || cfg.tls.certificate != null) { inherit tls; }

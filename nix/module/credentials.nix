@@ -6,9 +6,11 @@ let
   inherit (lib)
     concatLists
     filterAttrs
+    imap1
     isString
     mapAttrsToList
     optional
+    optionals
     ;
   inherit (lib.strings) escapeNixIdentifier;
   names = import ./names.nix { inherit lib; };
@@ -50,6 +52,13 @@ in
       option = "services.mcpo-gateway.credentials.${escapeNixIdentifier id}";
       inherit id file;
     }) cfg.credentials
+    ++ optionals (cfg.sessionKeyFile != null) (
+      imap1 (number: file: {
+        option = "services.mcpo-gateway.sessionKeyFile";
+        id = names.sessionCredential number;
+        inherit file;
+      }) (names.each cfg.sessionKeyFile)
+    )
     ++ optional (cfg.audit.secret.file != null) {
       option = "services.mcpo-gateway.audit.secret.file";
       id = names.auditCredential;

@@ -88,7 +88,13 @@ in
       # A reload leaves these as they were when the gateway started (its plan says so): they are worth a restart.
       restartTriggers = [
         (builtins.toJSON {
-          inherit (cfg) host port stateDir;
+          inherit (cfg)
+            host
+            port
+            replica
+            shared
+            stateDir
+            ;
           tls = cfg.configData ? tls;
           audit = cfg.configData.audit or null;
           log = cfg.settings.log or null;

@@ -46,6 +46,11 @@ rec {
   # `member` is `clientSecret` or `privateKey`.
   oauthCredential = member: server: "oauth-${member}-${sanitize server}";
   auditCredential = "audit-secret";
+  # The first is 1.
+  sessionCredential = number: "session-key-${toString number}";
+
+  # One value or a list of them.
+  each = value: if builtins.isList value then value else [ value ];
 
   # Whether an entry is a server that this machine runs.
   isLocal = server: server.url == null;

@@ -68,19 +68,6 @@ in
       '';
     };
 
-    shared = mkOption {
-      type = types.nullOr (
-        types.strMatching "rediss?://.+" // { description = "address of a Redis, redis:// or rediss://"; }
-      );
-      default = null;
-      example = "rediss://mcpo:\${credential:redis}@redis.example.org";
-      description = ''
-        Redis that all replicas of this gateway share, so that rates and concurrency count over all of them. A password
-        is one of `credentials`, to which the address refers. While Redis is away, calls go on and each replica counts
-        for itself.
-      '';
-    };
-
     openFirewall = mkOption {
       type = types.bool;
       default = false;
@@ -202,7 +189,9 @@ in
             "port"
             "profiles"
             "publicUrl"
+            "replica"
             "servers"
+            "sessionKey"
             "shared"
             "stateDir"
             "tls"
@@ -246,7 +235,7 @@ in
       description = ''
         The gateway's own settings that have no option here, as they stand beside `mcpServers` in its configuration
         file: `signIn`, `limits`, `timeout` (seconds), `log`, `allowedHosts`, `corsAllowOrigins`, `strictAuth`,
-        `exposedNameLength`, `sessionKey`, `sharedPrefix`, `pathPrefix`, `rootPath`, `name`, `description` and `version`. They end up in the
+        `exposedNameLength`, `sharedPrefix`, `pathPrefix`, `rootPath`, `name`, `description` and `version`. They end up in the
         world-readable store, so secrets are only referred to. `mcpo check` reads them when the system is built, and an unknown key fails the build with the
         nearest known one.
       '';

@@ -77,6 +77,7 @@ let
       '';
     };
 
+  address = types.strMatching "https?://[^/]+.*";
   header = import ./header-type.nix { inherit lib; };
 in
 {
@@ -228,11 +229,18 @@ in
       type =
         narrow
           "http or https address (not the gateway's own), unless ${concatStringsSep ", " ways} says what this machine runs"
-          (value: (value == null) == (given ways != [ ]) && (value == null || !isOwn value))
-          (types.nullOr (types.strMatching "https?://[^/]+.*"));
+          (
+            value:
+            (value == null) == (given ways != [ ])
+            && (value == null || value != [ ] && !builtins.any isOwn (names.each value))
+          )
+          (types.nullOr (types.either address (types.listOf address)));
       default = null;
       example = "https://huggingface.co/mcp";
-      description = "Address of a remote server.";
+      description = ''
+        Address of a remote server, or a list of them: the first that serves is used, with the same `headers`, and calls
+        come back to an earlier one when that serves again.
+      '';
     };
 
     transport = mkOption {

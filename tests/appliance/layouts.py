@@ -53,6 +53,27 @@ access_log off;
 """ + "".join(f"{what}_temp_path /run/nginx-{what};\n" for what in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
 
 
+# What NixOS makes of its modules for these two. The server of `redis-tools` goes by another name, and comes without a service.
+HAPROXY = """[Service]
+EnvironmentFile=/etc/haproxy.env
+ExecStart=/usr/sbin/haproxy -db -f /etc/haproxy.cfg
+Restart=always
+[Install]
+WantedBy=multi-user.target
+"""
+REDIS = """[Service]
+LoadCredential=password:/run/secrets/redis
+ExecStart=/bin/bash -c 'exec -a redis-server redis-check-rdb /etc/redis.conf --requirepass "$(cat %d/password)"'
+# A password that comes late heals it.
+Restart=always
+RestartSec=1
+[Unit]
+StartLimitIntervalSec=0
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def tests():
     """The scripts of the VM tests that need nothing but the recorded units, each with the name of its layout."""
     found = {}
@@ -72,6 +93,9 @@ def why_not(layout):
         return "Prometheus is not provisioned"
     if any((UNITS / layout).glob("*/nginx.conf")) and not (WORK / "nginx").exists():
         return "nginx is not provisioned"
+    for program in ("haproxy", "redis-check-rdb"):
+        if any((UNITS / layout).glob("*/haproxy.cfg")) and not shutil.which(program):
+            return f"no {program} here"
     if any("uvx" in unit.read_text() for unit in (UNITS / layout).glob("*/*.service")):
         for program in ("/usr/bin/npx", "/usr/bin/python3", WORK / "uv/bin/uvx"):
             if not Path(program).exists():
@@ -98,6 +122,7 @@ def launchers():
         "mcp-server-time": PYTHON.format(**python, arguments="-m mcp_server_time"),
         "mcpo-stand-in-registry": REGISTRY,
         "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
+        "mcp-server-memory": NODE.format(script="@modelcontextprotocol/server-memory/dist/index.js"),
         "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),
     }
 
@@ -163,7 +188,8 @@ class Site:
         files["/etc/resolv.conf"] = ""
         for file, path in {
             "config.json": "/etc/mcpo/config.json", "tmpfiles.conf": "/etc/tmpfiles.d/mcpo.conf",
-            "prometheus.json": "/etc/prometheus.json",
+            "prometheus.json": "/etc/prometheus.json", "haproxy.cfg": "/etc/haproxy.cfg", "haproxy.env": "/etc/haproxy.env",
+            "redis.conf": "/etc/redis.conf",
         }.items():
             if (recorded / file).exists():
                 files[path] = (recorded / file).read_text()
@@ -173,6 +199,9 @@ class Site:
                 rules: (ROOT / "nix/prometheus" / Path(rules).name).read_text()
                 for rules in json.loads(files["/etc/prometheus.json"])["rule_files"]
             }
+        for file, (service, unit) in {"/etc/haproxy.cfg": ("haproxy", HAPROXY), "/etc/redis.conf": ("redis", REDIS)}.items():
+            if file in files:
+                files[f"/etc/systemd/system/{service}.service"] = unit
         if (recorded / "nginx.conf").exists():
             files["/etc/nginx.conf"] = NGINX_HTTP + (recorded / "nginx.conf").read_text() + "}\n"
             files["/etc/systemd/system/nginx.service"] = NGINX
@@ -223,4 +252,4 @@ class Site:
 
 
 def is_ours(unit):
-    return unit.is_file() and unit.name.startswith(("mcpo", "nginx", "prometheus", "stand-in")) and "[Install]" in unit.read_text()
+    return unit.is_file() and unit.name.startswith(("haproxy", "mcpo", "nginx", "prometheus", "redis", "stand-in")) and "[Install]" in unit.read_text()

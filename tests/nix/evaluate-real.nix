@@ -93,8 +93,10 @@ let
       };
       services.alloy.enable = lib.mkEnableOption "Alloy";
       services.grafana = free;
+      services.haproxy = free;
       services.nginx = free;
       services.prometheus = free;
+      services.redis.servers = free;
       systemd.tmpfiles.settings = free;
       system.build = free;
       system.stateVersion = mkOption { type = types.str; };

@@ -7,6 +7,12 @@ let
       services.mcpo-gateway = {
         enable = true;
         publicUrl = "https://mcp.example.org";
+        shared = "rediss://redis.example.org";
+        sessionKeyFile = [
+          "/run/secrets/session"
+          "/run/secrets/session-before"
+        ];
+        replica.name = "gateway-1";
         apiKeys = {
           slow = {
             file = "/run/secrets/slow";
@@ -71,6 +77,10 @@ let
               clientSecret.file = "/run/secrets/registered";
             };
           };
+          several.url = [
+            "https://d.example.org/mcp"
+            "https://e.example.org/mcp"
+          ];
           people = {
             url = "https://c.example.org/mcp";
             oauth = { };

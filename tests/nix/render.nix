@@ -67,7 +67,13 @@ let
     name: module:
     let
       result = evaluated [ module ];
-      inherit (result.config.services) mcpo-gateway nginx prometheus;
+      inherit (result.config.services)
+        haproxy
+        mcpo-gateway
+        nginx
+        prometheus
+        redis
+        ;
       units = unitsOf result;
       # Programs of the machine's users, which are scripts, and what they were built with.
       packages = builtins.filter (package: package ? text) result.config.environment.systemPackages;
@@ -101,6 +107,21 @@ let
           ) (result.config.systemd.tmpfiles.settings.mcpo or { })
         )
       );
+    }
+    // lib.optionalAttrs haproxy.enable {
+      "haproxy.cfg" = haproxy.config;
+      "haproxy.env" = joined (
+        lib.mapAttrsToList (
+          name: value: "${name}=${value}"
+        ) result.config.systemd.services.haproxy.environment
+      );
+    }
+    // lib.optionalAttrs (redis.servers ? mcpo) {
+      # The password is put behind it.
+      "redis.conf" = joined [
+        "port ${toString redis.servers.mcpo.port}"
+        "save \"\""
+      ];
     }
     // lib.optionalAttrs nginx.enable {
       "nginx.conf" = joined (lib.mapAttrsToList virtualHost nginx.virtualHosts);

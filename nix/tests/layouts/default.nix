@@ -6,5 +6,6 @@
   isolation = import ./isolation.nix;
   local = import ./local.nix;
   ouranos = import ./ouranos.nix;
+  replicas = import ./replicas.nix;
   runners = import ./runners.nix;
 }

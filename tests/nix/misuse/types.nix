@@ -113,6 +113,18 @@ in
     };
     says = secret "tls.key";
   };
+  "a key of sessions in the store" = {
+    configuration.sessionKeyFile = inStore;
+    says = "services.mcpo-gateway.sessionKeyFile' is not of type";
+  };
+  "an address of a replica with a path" = {
+    configuration.replica.url = "http://one.example.org/mcp";
+    says = "services.mcpo-gateway.replica.url' is not of type";
+  };
+  "no address in a list" = {
+    configuration.servers.several.url = [ ];
+    says = "services.mcpo-gateway.servers.several.url' is not of type";
+  };
   "a key for digests in the store" = {
     configuration.audit = {
       to = "journal";

@@ -63,6 +63,7 @@ let
 
     concatStrings = concatStringsSep "";
     concatMapStrings = build: list: concatStrings (map build list);
+    imap1 = build: list: genList (index: build (index + 1) (elemAt list index)) (length list);
     stringToCharacters = text: genList (index: substring index 1 text) (stringLength text);
     hasSuffix =
       suffix: text:

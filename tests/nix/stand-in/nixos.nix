@@ -215,6 +215,10 @@ lib.evalModules {
           };
           services.alloy.enable = lib.mkEnableOption "Alloy";
           services.grafana.provision = free;
+          services.haproxy = {
+            enable = lib.mkEnableOption "HAProxy";
+            config = free;
+          };
           services.loki = free;
           services.nginx = {
             enable = lib.mkEnableOption "nginx";
@@ -230,6 +234,7 @@ lib.evalModules {
               default = [ ];
             };
           };
+          services.redis.servers = free;
           security.acme.certs = mkOption {
             type = types.attrsOf certificate;
             default = { };

@@ -46,6 +46,7 @@ let
     "gnused"
     "installShellFiles"
     "makeWrapper"
+    "mcp-server-memory"
     "mcp-server-time"
     "nixfmt"
     "nixfmt-tree"

@@ -1,0 +1,52 @@
+import json
+
+at = {"key": keys["client"], "host": "balancer.incus"}
+names = json.dumps({"entities": [{"name": "Ada", "entityType": "person", "observations": ["wrote the first program"]}]})
+
+
+def told(command):
+    return stateful.wait_until_succeeds(command)
+
+
+with subtest("every replica is reached by HAProxy, and has the state of the one server that keeps it"):
+    assert "Ada" in told(post("/memory/create_entities", names, **at))
+    for _ in range(6):
+        assert "first program" in stateful.succeed(post("/memory/read_graph", **at))
+    for replica in replicas:
+        replica.succeed("journalctl --no-pager --unit mcpo.service | grep -q 'memory/read_graph ok'")
+
+with subtest("a rate of three an hour lets three calls through, at whichever replica"):
+    of_limited = post("/memory/read_graph", key=keys["limited"], host="balancer.incus")
+    for _ in range(3):
+        stateful.succeed(of_limited)
+    assert "429" in stateful.fail(of_limited + " 2>&1")
+
+
+def mcp(message, options=""):
+    accept = "-H 'Accept: application/json, text/event-stream' -H 'Content-Type: application/json'"
+    return curl("/mcp", options=f"{accept} -d '{json.dumps({'jsonrpc': '2.0', **message})}' {options}", **at)
+
+
+with subtest("a session goes on while one replica after the other restarts, and when one is lost"):
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    stateful.succeed(mcp({"id": 1, "method": "initialize", "params": hello}, "-D /run/head -o /dev/null"))
+    session = "-H \"Mcp-Session-Id: $(sed -n 's/^mcp-session-id: *//Ip' /run/head | tr -d '\\r')\""
+    listed = mcp({"id": 2, "method": "tools/list"}, session) + " | grep -q memory_read_graph"
+    stateful.succeed(listed)
+    for replica in replicas:
+        replica.succeed("systemctl restart --no-block mcpo.service")
+        # Without a pause: no call may be lost.
+        while replica.execute("systemctl show --property=SubState mcpo.service | grep -q stop")[0] == 0:
+            stateful.succeed(listed)
+        replica.wait_until_succeeds(ready(1))
+        stateful.succeed(listed)
+    two.block()
+    # HAProxy sees it after two looks.
+    stateful.wait_until_succeeds(listed)
+    two.unblock()
+
+with subtest("the store is of the replicas alone, and no secret stands in a configuration"):
+    assert "NOAUTH" in stateful.succeed("printf 'PING\\r\\nQUIT\\r\\n' | timeout 5 bash -c 'exec 3<>/dev/tcp/balancer.incus/6379; cat >&3; head -n 1 <&3'")
+    for secret in [*keys.values(), *shared.values()]:
+        one.fail(f"grep -F '{secret}' /etc/mcpo/config.json")
+        one.fail(f"journalctl --no-pager --all --output=export | grep -aF '{secret}'")
