@@ -39,7 +39,7 @@ impl SharedStore {
         if let Err(reason) = store.connect(0).await {
             store.is_away(&reason);
             tracing::warn!(
-                "the shared store is away: {reason}; limits count in this gateway alone until it is there"
+                "the shared store is away: {reason}; until it is there limits count in this gateway alone, and clients cannot sign in at it"
             );
         }
         let keeping = store.clone().keep(stop);
@@ -92,7 +92,9 @@ impl SharedStore {
         if self.report(&self.counts.all()).await.is_err() {
             return Err(self.status().reason.as_deref().unwrap_or("it was lost at once").to_owned());
         }
-        tracing::info!("the shared store {address} is there: limits count over all replicas");
+        tracing::info!(
+            "the shared store {address} is there: limits, tokens and sign-ins count over all replicas"
+        );
         let _readers = self.events.send(StoreEvent::Connected);
         Ok(())
     }

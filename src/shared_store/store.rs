@@ -151,7 +151,7 @@ impl SharedStore {
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &lost)) {
             self.is_away(reason);
             tracing::warn!(
-                "the shared store is away: {reason}; limits count in this gateway alone until it is back"
+                "the shared store is away: {reason}; until it is back limits count in this gateway alone, and clients cannot sign in at it"
             );
             self.lost.notify_one();
         }

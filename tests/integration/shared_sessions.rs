@@ -55,9 +55,11 @@ async fn a_session_that_ends_at_one_replica_ends_at_all_also_over_an_outage_of_t
     let (session, stays, late) = tokio::join!(session, stays, late);
     assert_eq!((status(&two, &session).await, status(&two, &stays).await), (200, 200));
     assert_eq!(end(&two, &session).await, 204);
-    // The third has never heard of it, and asks.
     assert_eq!(status(&three, &session).await, 404);
     is_ended(&one, &session).await;
+    // One that starts later was not told, and asks.
+    let later = replica(&redis, 3600).await;
+    assert_eq!((status(&later, &session).await, status(&later, &stays).await), (404, 200));
 
     assert_eq!(status(&three, &late).await, 200);
     redis.kill();
