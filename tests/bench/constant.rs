@@ -7,7 +7,7 @@ use std::error::Error;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
-use axum::routing::post;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use clap::Parser;
 
@@ -31,6 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         async move { ([(CONTENT_TYPE, "application/json")], answer) }
     });
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", options.port)).await?;
-    axum::serve(listener, Router::new().route("/{server}/{tool}", handler)).await?;
+    // A balancer before it asks whether it is there.
+    let router = Router::new().route("/{server}/{tool}", handler).route("/ready", get(async || ()));
+    axum::serve(listener, router).await?;
     Ok(())
 }

@@ -1,0 +1,93 @@
+"""What HAProxy with the file nix/haproxy.cfg costs before replicas, against what it costs before a bare server."""
+
+import contextlib
+import os
+import shutil
+import statistics
+
+from . import processes, programs
+from .calls import rotated
+from .contenders import EXAMPLES, ROOT, RUST
+from .table import Row, spread
+
+#: As many as the file names.
+REPLICAS = 3
+#: What the way to replicas may add, of what HAProxy takes before a bare server: the rest is the noise of two cores.
+MOST = 1.1
+
+
+@contextlib.contextmanager
+def balancer(run, ports):
+    """HAProxy before these ports, which stand there again and again until there are enough."""
+    program = shutil.which("haproxy") or "/usr/sbin/haproxy"
+    port = processes.free_port()
+    env = {**os.environ, "MCPO_LISTEN": f"127.0.0.1:{port}"}
+    env |= {f"MCPO_REPLICA_{index + 1}": f"127.0.0.1:{ports[index % len(ports)]}" for index in range(REPLICAS)}
+    process = run.processes.start("haproxy", [program, "-db", "-f", str(ROOT / "nix/haproxy.cfg")], env)
+    ready = lambda: processes.request(port, "GET", "/ready")[0] == 200  # noqa: E731
+    processes.wait_for(ready, "HAProxy (of the package haproxy)")
+    try:
+        yield process.pid, port
+    finally:
+        run.processes.stop(process)
+
+
+@contextlib.contextmanager
+def bare_server(run, answer):
+    port = processes.free_port()
+    command = [str(EXAMPLES / "bench-constant"), "--port", str(port), "--answer", answer.decode()]
+    process = run.processes.start("constant", command)
+    processes.wait_for(lambda: processes.port_is_open(port), "the bare server")
+    try:
+        yield process.pid, port
+    finally:
+        run.processes.stop(process)
+
+
+def haproxy(run):
+    """CPU time of all processes of a small call, and its latency: direct, and through HAProxy."""
+    if run.gateway is None:
+        return
+    with contextlib.ExitStack() as stack:
+        replicas = [stack.enter_context(run.gateway.start(run, {"bench": RUST.entry()})) for _ in range(REPLICAS)]
+        status, answer = replicas[0].post("bench", RUST.tool, RUST.arguments)
+        if status != 200:
+            raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
+        bare, bare_port = stack.enter_context(bare_server(run, answer))
+        before_bare = stack.enter_context(balancer(run, [bare_port]))
+        before_one = stack.enter_context(balancer(run, [replicas[0].port]))
+        before_all = stack.enter_context(balancer(run, [one.port for one in replicas]))
+        pids = [one.pid for one in replicas]
+        sides = {
+            "bare server": ([bare], bare_port),
+            "HAProxy before it": ([bare, before_bare[0]], before_bare[1]),
+            "one gateway": ([pids[0]], replicas[0].port),
+            "HAProxy before one": ([pids[0], before_one[0]], before_one[1]),
+            "HAProxy before three": ([*pids, before_all[0]], before_all[1]),
+        }
+        cpu, p50, rates = ({label: [] for label in sides} for _ in range(3))
+        for turn in range(-1, run.rounds):
+            for label, (watched, port) in rotated(list(sides.items()), turn):
+                url = f"http://127.0.0.1:{port}/bench/{RUST.tool}"
+                before = [processes.thread_seconds(pid) for pid in watched]
+                report = programs.load(url, RUST.arguments, RUST.expect, 32, run.seconds)
+                spent = sum(processes.seconds_since(pid, then) for pid, then in zip(watched, before))
+                alone = programs.load(url, RUST.arguments, RUST.expect, 1, min(run.seconds, 1))
+                if turn >= 0:  # The first turn warms up.
+                    cpu[label].append(spent / report["calls"] * 1e6)
+                    rates[label].append(report["rate"])
+                    p50[label].append(alone["p50_us"])
+
+    def added(values, more, less):
+        return [one - other for one, other in zip(values[more], values[less])]
+
+    for what, unit, values in [("CPU of all processes per small stdio call", "us", cpu), ("p50 at 1 connection", "us", p50)]:
+        own = added(values, "HAProxy before it", "bare server")
+        one, three = (added(values, f"HAProxy before {many}", "one gateway") for many in ("one", "three"))
+        reached = statistics.median(three) <= MOST * statistics.median(own)
+        told = "; ".join(f"{label} {spread(values[label], unit)}" for label in sides)
+        yield Row(
+            f"{what}: added by HAProxy before three replicas", "HAProxy's own share before a bare server",
+            f"{spread(three, unit)}, before one {spread(one, unit)}; {told}", "-", f"own share {spread(own, unit)}",
+            reached, {"values": values, "rates": rates, "own": own, "one": one, "three": three},
+        )  # fmt: skip
