@@ -2,6 +2,9 @@
 //!
 //! A stranger chooses the address. So it must be https and public, redirects are not followed, the document is small and
 //! must come soon, few are read at one time, and what was read is remembered for a while, refusals too.
+//!
+//! A client that has such a document does not register itself where documents are announced. So a gateway that gets
+//! through to no other machine announces none for a while, and the next try of the client registers it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -30,6 +33,8 @@ const AT_ONCE: usize = 8;
 const REMEMBERED: usize = 256;
 const GOOD_FOR: Duration = Duration::from_secs(600);
 const BAD_FOR: Duration = Duration::from_secs(10);
+/// How long documents are not announced after a connection to one has failed.
+const UNANNOUNCED_FOR: Duration = Duration::from_secs(600);
 /// The longest address, in bytes.
 const ADDRESS_LENGTH: usize = 512;
 
@@ -41,6 +46,8 @@ pub struct ClientDocuments {
     scope: AddressScope,
     known: Mutex<HashMap<String, (Option<OAuthClient>, Instant)>>,
     reading: Semaphore,
+    /// Until when no documents are announced.
+    unannounced: Mutex<Option<Instant>>,
 }
 
 #[derive(Deserialize)]
@@ -52,12 +59,23 @@ struct ClientDocument {
 
 impl ClientDocuments {
     pub fn new(clients: Arc<HttpClients>, scope: AddressScope) -> Self {
-        Self { clients, scope, known: Mutex::default(), reading: Semaphore::new(AT_ONCE) }
+        Self {
+            clients,
+            scope,
+            known: Mutex::default(),
+            reading: Semaphore::new(AT_ONCE),
+            unannounced: Mutex::default(),
+        }
     }
 
     /// Whether `id` is the address of a document.
     pub fn is_address(id: &str) -> bool {
         id.starts_with("https://") || id.starts_with("http://")
+    }
+
+    /// Whether clients are told that they may be described by a document.
+    pub fn are_announced(&self) -> bool {
+        lock(&self.unannounced).is_none_or(|until| until < Instant::now())
     }
 
     /// The client that the document at `id` describes. `None` when it cannot be used; the log says why.
@@ -73,7 +91,10 @@ impl ClientDocuments {
             tracing::warn!("the document of a client is not read, because {AT_ONCE} are being read already");
             return None;
         };
-        let late = |_| Err(format!("it did not come within {} s", PATIENCE.as_secs()));
+        let late = |_| {
+            self.announce_none();
+            Err(format!("it did not come within {} s", PATIENCE.as_secs()))
+        };
         let read = tokio::time::timeout(PATIENCE, self.read(&url)).await.unwrap_or_else(late);
         let found = read.and_then(|document| described(id, &url, document));
         if let Err(why) = &found {
@@ -90,6 +111,11 @@ impl ClientDocuments {
             known.insert(id.to_owned(), (found.clone(), until));
         }
         found
+    }
+
+    /// No documents are announced for a while.
+    fn announce_none(&self) {
+        *lock(&self.unannounced) = Some(Instant::now() + UNANNOUNCED_FOR);
     }
 
     /// The address, if it may be asked. Readers of addresses differ, so it must be written as it is read.
@@ -115,7 +141,13 @@ impl ClientDocuments {
         let client = self.clients.bounded(self.scope, &uri).await.map_err(|error| chain(&error))?;
         let request = Request::builder().uri(uri).header(header::ACCEPT, JSON).body(Full::new(Bytes::new()));
         let response = client.request(request.map_err(|error| error.to_string())?).await;
-        let response = response.map_err(|error| chain(&error))?;
+        let response = response.map_err(|error| {
+            if error.is_connect() {
+                self.announce_none();
+            }
+            chain(&error)
+        })?;
+        *lock(&self.unannounced) = None;
         if response.status() != http::StatusCode::OK {
             return Err(format!("it answered {}", response.status()));
         }

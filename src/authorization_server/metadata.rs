@@ -17,8 +17,8 @@ impl ServerPaths {
     pub const OPENID: &str = "/.well-known/openid-configuration";
 }
 
-/// The metadata of the server at the address `issuer`.
-pub fn server_metadata(issuer: &str) -> Value {
+/// The metadata of the server at the address `issuer`, which takes clients with `documents` or not.
+pub fn server_metadata(issuer: &str, documents: bool) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     json!({
         "issuer": issuer,
@@ -33,13 +33,13 @@ pub fn server_metadata(issuer: &str) -> Value {
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
         "authorization_response_iss_parameter_supported": true,
-        "client_id_metadata_document_supported": true,
+        "client_id_metadata_document_supported": documents,
     })
 }
 
 /// The same for clients that look at the path of OpenID, and want what it must have. There are no ID tokens.
-pub fn openid_metadata(issuer: &str) -> Value {
-    let mut metadata = server_metadata(issuer);
+pub fn openid_metadata(issuer: &str, documents: bool) -> Value {
+    let mut metadata = server_metadata(issuer, documents);
     metadata["jwks_uri"] = json!(format!("{issuer}{}", ServerPaths::KEYS));
     metadata["subject_types_supported"] = json!(["public"]);
     metadata["id_token_signing_alg_values_supported"] = json!(["RS256"]);

@@ -106,6 +106,11 @@ impl SignInServer {
         client::register(&self.clients, request)
     }
 
+    /// Whether clients are told that they may be described by a document.
+    pub fn announces_documents(&self) -> bool {
+        self.documents.are_announced()
+    }
+
     /// The client with this id, which it got here, or which is the address of its document.
     pub async fn client(&self, id: &str) -> Option<OAuthClient> {
         match ClientDocuments::is_address(id) {

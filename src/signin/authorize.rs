@@ -106,7 +106,8 @@ impl SignIn {
             parameters.ok_or(RequestFault::Untrusted("a parameter of the request stands twice"))?;
         let id = parameters.get("client_id").unwrap_or_default();
         let client = server.client(id).await.ok_or(RequestFault::Untrusted(
-            "it is not known here: its registration has ended, or the document that describes it cannot be read",
+            "it is not known here: its registration has ended, or the document that describes it cannot be read; \
+             begin again in the program",
         ))?;
         let is_own = |resource: &str| self.resources.is_own(resource, headers);
         SignInRequest::new(&parameters, id, &client, issuer, is_own)

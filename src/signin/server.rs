@@ -97,7 +97,7 @@ impl SignIn {
         path: &str,
         well_known: &str,
         headers: &HeaderMap,
-        metadata: impl Fn(&str) -> Value,
+        metadata: impl Fn(&str, bool) -> Value,
     ) -> Result<Response, Problem> {
         let issuer = self.resources.base(headers);
         let own =
@@ -106,7 +106,8 @@ impl SignIn {
         if !behind.is_empty() && behind != own {
             return Err(Problem::not_found());
         }
-        Ok(json_answer(StatusCode::OK, metadata(&issuer).to_string().into()))
+        let metadata = metadata(&issuer, self.own_server()?.announces_documents());
+        Ok(json_answer(StatusCode::OK, metadata.to_string().into()))
     }
 }
 

@@ -260,6 +260,19 @@ async fn a_client_may_be_described_by_a_document_at_its_address() {
         assert_eq!(person.led_with(&person.query()).await.status, 400, "{path}");
     }
     gateway.logged("cannot be used: its `client_id` is not its address").await;
+    // A gateway that gets through to no other machine has clients register themselves.
+    let closed = format!("http://127.0.0.1:{}/client.json", free_port());
+    for (client, is_announced) in [(closed, false), (at("/fresh.json"), true)] {
+        let person = Person {
+            client,
+            callback: CALLBACK.to_owned(),
+            resource: String::new(),
+            address: gateway.address,
+        };
+        assert_eq!(person.led_with(&person.query()).await.status, 400);
+        let metadata = gateway.ask("GET", "/.well-known/oauth-authorization-server").send().await.ok();
+        assert_eq!(metadata["client_id_metadata_document_supported"], json!(is_announced));
+    }
     // Without the switch of the tests this machine is not asked.
     let without = super::started(&servers).await;
     let person = Person { address: without.address, client: at("/again.json"), ..person };
