@@ -101,6 +101,9 @@ pub async fn run(
     let ending = generation.config.limits.leave + generation.config.limits.drain + SERVERS_END;
     let known = upstream_set.clone();
     let servers = move || known.servers().to_vec();
+    if let Some(replicas) = upstream_set.replicas.clone() {
+        upstream_set.tasks.spawn(replicas.keep(servers.clone(), upstream_set.stop.clone()));
+    }
     let notifier = Notifier::new(environment::notify_socket());
     let (service_manager, responder) =
         ServiceManager::start(notifier, servers, &upstream_set.changes, shutdown.clone(), ending);

@@ -17,6 +17,7 @@ mod metrics;
 mod outcome;
 pub mod outgoing;
 pub mod record;
+pub mod replicas;
 mod send;
 mod serve;
 mod state;

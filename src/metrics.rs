@@ -112,6 +112,12 @@ impl Metrics {
         server
     }
 
+    /// Calls at all servers that run or wait for their turn.
+    pub fn calls_in_flight(&self) -> i64 {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.values().filter_map(Weak::upgrade).map(|server| server.calls_in_flight()).sum()
+    }
+
     /// Counts a reload: `ok` when its configuration was taken over.
     pub fn reloaded(&self, ok: bool) {
         self.reloads.with_label_values(&[if ok { "success" } else { "failure" }]).inc();

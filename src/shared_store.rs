@@ -9,6 +9,8 @@
 //! that orders their holders; [`names`] are lists, and
 //! [`Generations`] are exchanged one by one. [`SealedValues`] are for the replicas' eyes alone.
 //!
+//! Each replica also keeps its status there, for the others to read (`statuses`).
+//!
 //! All keys begin with the configured prefix. Scripts touch several keys, so one Redis (or a primary with its replicas)
 //! holds them all; Redis Cluster needs a prefix in braces, which puts them on one node.
 
@@ -22,6 +24,7 @@ pub mod names;
 mod rate;
 mod script;
 mod sealed_values;
+mod statuses;
 mod store;
 pub mod values;
 
@@ -32,5 +35,6 @@ pub use generations::{Advance, Generations, KnownGeneration};
 pub use held_lock::HeldLock;
 pub use rate::SharedRate;
 pub use sealed_values::{SealedError, SealedValues};
+pub use statuses::StoredStatus;
 pub use store::{AddressSource, SharedStore, StoreAway, StoreEvent, StoreStatus};
 pub use values::FencedLock;

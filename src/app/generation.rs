@@ -84,6 +84,7 @@ impl Generation {
                 results: upstream_set.shared.results.clone(),
                 store,
                 replica: upstream_set.replica.clone(),
+                replicas: upstream_set.replicas.clone(),
             },
         ));
         let keyless = keys.is_open();

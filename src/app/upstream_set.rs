@@ -15,6 +15,7 @@ use crate::authorization_server::{ClientDocuments, SignInServer};
 use crate::config::environment;
 use crate::config::plan::Action;
 use crate::config::{Config, KeySignInConfig, LimitsConfig, Plan, Replica, ServerConfig, TransportConfig};
+use crate::gateway::replicas::Replicas;
 use crate::issuer::IssuerRegistry;
 use crate::mcp;
 use crate::memory_budget::MemoryBudget;
@@ -68,6 +69,8 @@ pub struct UpstreamSet {
     pub store: Option<Arc<SharedStore>>,
     /// The gateway itself among its replicas.
     pub replica: Arc<Replica>,
+    /// What all of them say of themselves.
+    pub replicas: Option<Arc<Replicas>>,
     /// The issuers of users, with the keys that were read of them.
     pub issuers: IssuerRegistry,
     /// Where API keys are typed in, once a configuration has wanted it.
@@ -122,6 +125,7 @@ impl UpstreamSet {
             audit,
             store: None,
             replica: Arc::new(replica),
+            replicas: None,
         }
     }
 
@@ -129,6 +133,8 @@ impl UpstreamSet {
     pub fn share(&mut self, store: Arc<SharedStore>) {
         self.shared.oauth.share(&store, &self.secrets);
         self.mcp.share(store.clone());
+        let (name, metrics) = (&*self.replica.name, self.shared.metrics.clone());
+        self.replicas = Some(Arc::new(Replicas::new(name, store.clone(), &self.secrets, metrics)));
         self.store = Some(store);
     }
 

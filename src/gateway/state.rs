@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::configuration::Configuration;
 use super::context::CallContext;
 use super::limits::{Limited, Limits, Permit};
+use super::replicas::Replicas;
 use crate::catalog::{Caller, CatalogBuilder};
 use crate::config::{Replica, ServerName};
 use crate::memory_budget::MemoryBudget;
@@ -44,6 +45,8 @@ pub struct Lasting {
     pub store: Option<Arc<SharedStore>>,
     /// The gateway itself among them.
     pub replica: Arc<Replica>,
+    /// What they say of themselves.
+    pub replicas: Option<Arc<Replicas>>,
 }
 
 impl Gateway {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::Guard;
 use serde::{Deserialize, Serialize};
 
+use super::replicas::ReplicaStatus;
 use super::state::Gateway;
 use crate::catalog::drift::Drift;
 use crate::catalog::{Caller, CatalogServer, CatalogTool, ServerSource};
@@ -107,6 +108,9 @@ pub struct SharedStatus {
     pub reason: Option<String>,
     /// When the state began, in seconds since 1970.
     pub since: u64,
+    /// The replicas that share it, for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaStatus>,
 }
 
 /// The tools that can be locked.
@@ -141,7 +145,16 @@ impl Gateway {
         let StoreStatus { since, reason } = self.lasting.store.as_ref()?.status();
         let state = if reason.is_none() { "ready" } else { "unavailable" };
         let reason = reason.filter(|_| caller.admin).map(|reason| visible(&reason).into_owned());
-        Some(SharedStatus { state, reason, since: seconds(since) })
+        let replicas = self.lasting.replicas.as_ref().filter(|_| caller.admin);
+        let replicas = replicas
+            .map(|replicas| replicas.status(self.catalog_builder().upstreams(), caller))
+            .unwrap_or_default();
+        Some(SharedStatus { state, reason, since: seconds(since), replicas })
+    }
+
+    /// The name of this replica, for keys with the `admin` right.
+    pub fn replica_name(&self, caller: &Caller) -> Option<&str> {
+        Some(&*self.lasting.replica.name).filter(|name| caller.admin && !name.is_empty())
     }
 
     /// The lockable definitions of ready servers, and why others have none: for `admin` keys.

@@ -136,6 +136,11 @@ impl ServerMetrics {
         }
     }
 
+    /// Calls that run or wait for their turn.
+    pub fn calls_in_flight(&self) -> i64 {
+        self.calls_in_flight.get()
+    }
+
     /// Counts a request of the gateway's own (`initialize`, `tools/list`). `error_type` is empty for a success.
     pub fn operation(&self, method: &'static str, error_type: &'static str, took: Duration) {
         self.operations.with_label_values(&[method, "", error_type]).observe(took.as_secs_f64());

@@ -1,7 +1,8 @@
 //! `GET /servers`: the state of the servers and of the configuration, and facts about the gateway for the caller.
 //!
 //! A caller that asks again and again sends the last answer's entity tag, and gets 304 for as long as nothing has
-//! changed. The seconds until a next try go on counting meanwhile, so the tag is a weak one; `nextRetryAt` stays.
+//! changed. The seconds until a next try go on counting meanwhile, and replicas say again and again that nothing has
+//! changed, so the tag is a weak one; `nextRetryAt` stays.
 
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ struct About<'a> {
     keys: bool,
     /// Documents are read without a key.
     open_documents: bool,
+    /// The name of this replica, for keys with the `admin` right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replica: Option<&'a str>,
     /// The name of the caller's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
@@ -68,6 +72,9 @@ pub async fn list(
     for server in &mut listing.servers {
         server.next_retry_seconds = None;
     }
+    for replica in listing.shared.iter_mut().flat_map(|shared| &mut shared.replicas) {
+        replica.forget_moment();
+    }
     let etag = format!("W/{}", etag_of(&json_text(&listing)?));
     Ok(document_answer(&body, &etag, JSON, &headers))
 }
@@ -81,6 +88,7 @@ fn about<'a>(rest: &'a Rest, caller: &'a Caller) -> About<'a> {
         single: rest.config.single,
         keys: !rest.keys.is_open(),
         open_documents: rest.keys.without_credentials(Access::Document).is_some(),
+        replica: rest.gateway.replica_name(caller),
         key: caller.principal.key_name(),
         admin: caller.admin,
     }

@@ -132,6 +132,7 @@ impl SharedStore {
     pub(super) async fn leave(&self) -> Result<(), StoreAway> {
         let mut command = redis::cmd("ZREM");
         command.arg(self.key("replicas", "seen")).arg(&*self.replica);
-        Ok(self.ask(&command).await?)
+        self.ask::<()>(&command).await?;
+        self.withdraw_status().await
     }
 }

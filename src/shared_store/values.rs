@@ -141,6 +141,6 @@ impl SharedStore {
     }
 }
 
-fn milliseconds(life: Duration) -> u64 {
+pub(super) fn milliseconds(life: Duration) -> u64 {
     u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -32,7 +32,7 @@ static PAGES: LazyLock<[PageFile; 3]> = LazyLock::new(|| {
     [NO_KEYS, KEYS, SIGN_IN].map(|keys| PageFile::new(HTML, text.replace(NO_KEYS, keys)))
 });
 
-static FILES: LazyLock<[(&str, PageFile); 9]> = LazyLock::new(|| {
+static FILES: LazyLock<[(&str, PageFile); 10]> = LazyLock::new(|| {
     let file = |name, content_type, text: &'static str| (name, PageFile::new(content_type, text));
     [
         file("page.css", STYLE, include_str!("page/page.css")),
@@ -40,6 +40,7 @@ static FILES: LazyLock<[(&str, PageFile); 9]> = LazyLock::new(|| {
         file("gateway.js", SCRIPT, include_str!("page/gateway.js")),
         file("elements.js", SCRIPT, include_str!("page/elements.js")),
         file("overview.js", SCRIPT, include_str!("page/overview.js")),
+        file("replicas.js", SCRIPT, include_str!("page/replicas.js")),
         file("server.js", SCRIPT, include_str!("page/server.js")),
         file("schema.js", SCRIPT, include_str!("page/schema.js")),
         file("connect.js", SCRIPT, include_str!("page/connect.js")),

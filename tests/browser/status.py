@@ -9,6 +9,7 @@
     status.py keyboard BASE_URL              from the address bar to an answered call without a mouse
     status.py sign-in BASE_URL --key KEY --limited KEY --name NAME
                                              from a server that waits for a sign-in to a call of it, by the page's button
+    status.py replicas BASE_URL --key KEY   three replicas, of which this one is `a`, and a server of `c` is down
     status.py page-sign-in BASE_URL --key KEY
                                              signed in for reading in other tabs and in Swagger UI, and out again
     status.py phone BASE_URL                 nothing wider than 360 pixels, and contrast as WCAG AA has it, light and dark
@@ -366,9 +367,24 @@ def page_sign_in(browser, options):
     return wrong
 
 
+def replicas(browser, options):
+    wrong = []
+    browser.open(options.base + "/")
+    browser.wait_for("#key-form:not([hidden]) #key:focus")
+    browser.type("#key", options.key)
+    browser.press("Enter")
+    text_of(browser, "[data-replica=a]", "this one")
+    text_of(browser, "[data-replica=b]", "2 of 2 servers ready")
+    text_of(browser, "[data-replica=c] .reason", "s: ")
+    text_of(browser, "#version", "\u00b7 a")
+    if "silent" in browser.text(".replicas"):
+        wrong.append("a replica that speaks is shown as silent")
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "page-sign-in": page_sign_in, "drift": drift, "keyboard": keyboard, "phone": phone}
+    scenes = {"servers": servers, "snippets": snippets, "key": key, "sign-in": sign_in, "page-sign-in": page_sign_in, "replicas": replicas, "drift": drift, "keyboard": keyboard, "phone": phone}
     parser.add_argument("scene", choices=scenes)
     parser.add_argument("base", metavar="BASE_URL")
     parser.add_argument("--down", help="while this file exists, `mortal` cannot start")

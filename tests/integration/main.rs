@@ -71,6 +71,7 @@ mod recordings;
 mod refusals;
 mod reload;
 mod reload_under_load;
+mod replica_status;
 mod replicas;
 mod replicas_asked;
 mod run_server;

@@ -78,7 +78,7 @@ if (gateway.signsIn) {
 gateway.start({
   onListing(listing) {
     show(keyForm, false);
-    setText(document.getElementById("version"), `${listing.gateway.name} · ${listing.gateway.version}`);
+    setText(document.getElementById("version"), [listing.gateway.name, listing.gateway.version, listing.shared && listing.gateway.replica].filter(Boolean).join(" · "));
     show(document.getElementById("links"), true);
     show(document.getElementById("document"), listing.gateway.openDocuments);
     show(document.getElementById("forget"), listing.gateway.keys);

@@ -3,6 +3,7 @@
 import { ago, count, duration, element, exactly, plural, setAttribute, setText, show, snippet } from "./elements.js";
 import { Connect } from "./connect.js";
 import * as gateway from "./gateway.js";
+import { Replicas } from "./replicas.js";
 
 const MOST_RESULTS = 60;
 const FIRST = `{
@@ -120,6 +121,7 @@ export class Overview {
     // Each row names its columns, too: for screen readers, and for narrow screens with one column.
     const columns = element("div", { class: "columns", "aria-hidden": "true" }, element("span", {}, "Server"), element("div", {}, COLUMNS.map((label) => element("span", {}, label))));
     this.card = element("div", { class: "servers-card" }, columns, this.list);
+    this.replicas = new Replicas();
     this.connect = new Connect(null);
     this.first = element(
       "section",
@@ -140,6 +142,7 @@ export class Overview {
       this.found,
       this.results,
       this.card,
+      this.replicas.node,
       this.connect.node,
     );
   }
@@ -166,11 +169,13 @@ export class Overview {
       if (this.list.children[index] !== row.node) this.list.insertBefore(row.node, this.list.children[index] ?? null);
       row.update(server);
     });
+    this.replicas.update(listing);
     this.connect.update(listing);
   }
 
   tick() {
     for (const row of this.rows.values()) row.tick();
+    this.replicas.tick();
   }
 
   leaveSearch(event) {
