@@ -24,7 +24,7 @@ mod state;
 pub mod status;
 mod target;
 
-pub use call::{PassThrough, asks_for_input};
+pub use call::{PassThrough, SIGNED_IN, asks_for_input};
 pub use configuration::Configuration;
 pub use context::CallContext;
 pub use error::{CallError, FindError};

@@ -50,7 +50,7 @@ pub use error::{CloseReason, RequestError};
 pub use http_client::HttpClients;
 pub use http_client::proxy::Proxies;
 pub use identity::{CallerHeaders, ClientSide, Identity};
-pub use info::{Definition, Freshness, ServerInfo, ToolList};
+pub use info::{Definition, Freshness, SIGN_IN_TOOL, ServerInfo, ToolList};
 pub use isolation::CallerSession;
 pub use message::{Reply, RpcError};
 pub use oauth::{Authorizer, OAuth};

@@ -54,6 +54,11 @@ impl CatalogServer {
         )
     }
 
+    /// Whether its one tool is the gateway's own, which leads a first user to sign in.
+    pub fn awaits_sign_in(&self) -> bool {
+        self.info.as_ref().is_some_and(|info| info.awaits_sign_in)
+    }
+
     /// Takes over the unchanged tools of `before`, with their compiled schemas and progress habits.
     #[must_use]
     pub fn keeping(mut self, before: &Self) -> Self {

@@ -215,6 +215,11 @@ fn result(value: &Value) -> Bytes {
     json!({ "content": content, "structuredContent": value }).to_string().into()
 }
 
+/// The result of a call that succeeds with this text.
+pub fn text_result(text: &str) -> Bytes {
+    json!({ "content": [{ "type": "text", "text": text }] }).to_string().into()
+}
+
 /// A result with `isError`, for the model to read.
 pub fn error_result(message: &str) -> Bytes {
     json!({ "content": [{ "type": "text", "text": message }], "isError": true }).to_string().into()

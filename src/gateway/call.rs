@@ -1,6 +1,7 @@
 //! Making a call of a tool that was found: its arguments checked, and sent to the server or to a tool of the gateway.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use arc_swap::Guard;
 use bytes::Bytes;
@@ -14,12 +15,16 @@ use super::outgoing::Outgoing;
 use super::send::Operation;
 use super::state::Gateway;
 use super::target::Target;
-use crate::catalog::ServerSource;
 use crate::catalog::arguments::{Checked, Limit};
+use crate::catalog::{Caller, ServerSource};
 use crate::config::ServerConfig;
 use crate::json::{self, Members, one_line};
 use crate::protocol::Era;
-use crate::upstream::{Reply, RequestError, Upstream};
+use crate::upstream::oauth::users::user_of;
+use crate::upstream::{CloseReason, Reply, RequestError, SIGN_IN_TOOL, Unavailable, Upstream};
+
+/// The answer to a user that is signed in.
+pub const SIGNED_IN: &str = "You are signed in. List the tools again to see those of the server.";
 
 /// A request other than a call.
 #[derive(Debug, Clone)]
@@ -29,6 +34,18 @@ pub struct PassThrough<'a> {
     pub members: Bytes,
     /// The name or URI that it asks for.
     pub name: Option<&'a str>,
+}
+
+/// Leads the caller to sign in to `upstream`, or says that this is done.
+fn sign_in(context: &CallContext, upstream: &Upstream) -> Result<Reply, CallError> {
+    let link = upstream.users().and_then(|users| users.sign_in_link(&user_of(&context.caller.principal)));
+    match link {
+        None => Ok(Reply::Result(builtin::text_result(SIGNED_IN))),
+        Some(link) => {
+            let reason = Some(Arc::new(CloseReason::UserSignIn { link }));
+            Err(CallError::Unavailable(Unavailable { reason, retry_after: Duration::ZERO }))
+        }
+    }
 }
 
 impl Gateway {
@@ -84,6 +101,7 @@ impl Gateway {
                 let answer = builtin::call(self, context, tool, arguments, outgoing, permit);
                 Box::pin(answer).await.map(Reply::Result)
             }
+            ServerSource::Upstream(upstream) if target.is_sign_in() => sign_in(context, upstream),
             ServerSource::Upstream(upstream) => {
                 let what = Operation::Call { tool: &target.tool, arguments: &arguments };
                 let nothing = Outgoing::default();
@@ -124,12 +142,22 @@ impl Gateway {
             ServerSource::Gateway => {
                 Box::pin(self.call_checked(context, target, arguments, Some(outgoing), permit)).await
             }
+            ServerSource::Upstream(upstream) if target.is_sign_in() => sign_in(context, upstream),
             ServerSource::Upstream(upstream) => {
                 let arguments = one_line(arguments);
                 let what = Operation::Call { tool: &target.tool, arguments: &arguments };
                 self.send(context, upstream, what, outgoing, permit).await
             }
         }
+    }
+
+    /// Whether `name` is the tool that led the caller to sign in to `server`, which is done.
+    pub fn has_signed_in(&self, caller: &Caller, server: &str, name: &str) -> bool {
+        let catalog = self.catalog_builder.catalog();
+        let upstream = catalog.visible_server(&caller.scope, server).and_then(|server| server.upstream());
+        let users = upstream.and_then(|upstream| upstream.users());
+        name.ends_with(SIGN_IN_TOOL)
+            && users.is_some_and(|users| users.is_signed_in(&user_of(&caller.principal)))
     }
 
     /// Asks `upstream` something that changes nothing, such as `resources/read`.

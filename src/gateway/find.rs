@@ -68,7 +68,7 @@ impl Gateway {
             entry.clone()
         };
         let Some(upstream) = entry.upstream() else { return Err(FindError::Tool) };
-        let known = entry.revision != 0;
+        let known = entry.revision != 0 && !entry.awaits_sign_in();
         if known && upstream.state().is_ready() && self.is_current(upstream) {
             return Err(FindError::Tool);
         }

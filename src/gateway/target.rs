@@ -15,6 +15,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether the tool is the gateway's own, which leads a user to sign in to the server.
+    pub fn is_sign_in(&self) -> bool {
+        self.server.awaits_sign_in()
+    }
+
     /// Whether the tool only relays calls, which are counted by themselves.
     pub fn is_relay(&self) -> bool {
         matches!(self.server.source, ServerSource::Gateway) && &*self.tool.name == RELAY

@@ -62,4 +62,6 @@ pub enum ChangeKind {
     Resources,
     /// One resource that is subscribed to.
     Resource(Arc<str>),
+    /// This user, of [`user_of`](super::oauth::users::user_of), has signed in to the server.
+    SignedIn(Arc<str>),
 }

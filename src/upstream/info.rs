@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::config::ServerName;
 use crate::upstream::transport_detection::HttpTransport;
 
 /// A server's declaration of itself in `initialize` or `server/discover`.
@@ -30,6 +31,9 @@ pub struct ServerInfo {
     /// How long the tool list holds.
     #[serde(default)]
     pub freshness: Freshness,
+    /// The server is unknown until a first user signs in to it; the gateway itself made its list.
+    #[serde(skip)]
+    pub awaits_sign_in: bool,
 }
 
 /// How long, and for which callers, a server's answer may be kept (2026-07-28, "Caching"). Over all pages the
@@ -56,6 +60,9 @@ impl Freshness {
 /// One tool as defined by its server; nothing is dropped.
 pub type Definition = Arc<Map<String, Value>>;
 
+/// The one tool of a server that waits for a first user to sign in.
+pub const SIGN_IN_TOOL: &str = "sign_in";
+
 /// A server's tools, in its own order.
 #[derive(Debug)]
 pub struct ToolList {
@@ -63,4 +70,21 @@ pub struct ToolList {
     pub tools: Vec<Definition>,
     /// Counts the lists that one run of the gateway saw; 0 until published.
     pub revision: u64,
+}
+
+impl ToolList {
+    /// The list of `server`, to which no user has signed in yet: a tool whose call leads a user there.
+    pub fn before_sign_in(server: &ServerName) -> Self {
+        let description = format!(
+            "Signs in to {server} with your own account there. Its tools are known, and listed, after that."
+        );
+        let tool = json!({
+            "name": SIGN_IN_TOOL,
+            "description": description,
+            "inputSchema": { "type": "object", "properties": {} },
+            "annotations": { "readOnlyHint": true },
+        });
+        let tools = tool.as_object().cloned().map(Arc::new).into_iter().collect();
+        Self { info: ServerInfo { awaits_sign_in: true, ..ServerInfo::default() }, tools, revision: 0 }
+    }
 }

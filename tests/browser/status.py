@@ -341,9 +341,11 @@ def page_sign_in(browser, options):
     wrong = []
     browser.open(options.base + "/")
     browser.wait_for("#key-form:not([hidden]) #key:focus")
+    text_of(browser, "#open", "Sign in")
     browser.type("#key", options.key)
     browser.press("Enter")
     in_state(browser, "two", "Ready")
+    text_of(browser, "#forget", "Sign out")
     until(lambda: browser.run("return localStorage.length"), "the browser is signed in")
     if browser.run("return document.cookie"):
         wrong.append("a script sees the cookie")

@@ -3,6 +3,7 @@
 //! A server's message for the client leaves on the stream of the client's newest request in progress, else on the stream
 //! that the client opened with GET. Both belong to the session, so no message reaches another client.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
@@ -43,6 +44,8 @@ pub struct SessionClient {
     log_level: ArcSwapOption<Arc<str>>,
     routes: Mutex<Routes>,
     questions: Questions,
+    /// The servers that it was asked to sign in to, with the ids of those questions.
+    sign_ins: Mutex<HashMap<Box<str>, String>>,
     numbers: AtomicU64,
     /// For the clocks of its questions.
     this: Weak<Self>,
@@ -92,9 +95,20 @@ impl SessionClient {
             log_level: ArcSwapOption::empty(),
             routes: Mutex::default(),
             questions: Questions::default(),
+            sign_ins: Mutex::default(),
             numbers: AtomicU64::new(1),
             this: this.clone(),
         })
+    }
+
+    /// Notes that it was asked by the question `id` to sign in to `server`.
+    pub fn asked_to_sign_in(&self, server: &str, id: &str) {
+        lock(&self.sign_ins).insert(server.into(), id.to_owned());
+    }
+
+    /// The id of the question that asked it to sign in to `server`, which is done.
+    pub fn signed_in(&self, server: &str) -> Option<String> {
+        lock(&self.sign_ins).remove(server)
     }
 
     /// The session as the caller of a server that keeps sessions apart.

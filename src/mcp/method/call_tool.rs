@@ -10,10 +10,11 @@ use serde_json::value::RawValue;
 use super::pass_through::meta_for_server;
 use crate::catalog::arguments::object_in_text;
 use crate::catalog::{Caller, CatalogServer};
-use crate::gateway::builtin::error_result;
+use crate::config::ServerName;
+use crate::gateway::builtin::{error_result, text_result};
 use crate::gateway::error::{MissingSignIn as _, unavailable_for};
 use crate::gateway::{
-    CallError, CallFailure, Client, FindError, FoundCall, NamedCall, NoResult, Outcome, Target,
+    CallError, CallFailure, Client, FindError, FoundCall, NamedCall, NoResult, Outcome, SIGNED_IN, Target,
 };
 use crate::http::forwarded;
 use crate::json::{self, Members, clip, one_line_text};
@@ -80,8 +81,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
         params.input_responses = None;
     }
     let declined = answered == Some(false);
-    let ask_sign_in =
-        |server: &str, link: &str| sign_in::asked(bridge.client.as_ref(), bridge.era, server, link, declined);
+    let ask_sign_in = |server: &str, link: &str| sign_in::asked(bridge, server, link, declined);
     let found = match &request.endpoint {
         Endpoint::All => request.mcp.gateway.find_exposed(&request.caller, &params.name).await,
         Endpoint::One(server) => request.mcp.gateway.find_called(&request.caller, server, &params.name).await,
@@ -96,6 +96,9 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
             let server = request.endpoint.server().unwrap_or(&params.name);
             if let Some(asked) = error.sign_in().and_then(|link| ask_sign_in(server, link)) {
                 return asked;
+            }
+            if is_signed_in(request, &params.name) {
+                return Ok(text_result(SIGNED_IN));
             }
             return not_found(server, &params.name, &error, &request.caller);
         }
@@ -199,6 +202,16 @@ async fn find_own_tool(request: &RequestContext, client: &Client, name: &str) ->
             gateway.find_for_client(&context, &upstream, client, name, CatalogServer::tool_called).await
         }
     }
+}
+
+/// Whether `name` is the tool of a server that led the caller to sign in there, which is done.
+fn is_signed_in(request: &RequestContext, name: &str) -> bool {
+    let gateway = &request.mcp.gateway;
+    let server = match request.endpoint.server() {
+        None => gateway.catalog_builder().namespace().server_of(name).map(ServerName::as_str),
+        own => own,
+    };
+    server.is_some_and(|server| gateway.has_signed_in(&request.caller, server, name))
 }
 
 fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Result<Bytes, Fault> {

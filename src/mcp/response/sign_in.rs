@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::fault::Fault;
 use crate::gateway::Client;
 use crate::json::{Members, hex, member};
+use crate::mcp::input::bridge::Bridge;
 use crate::protocol::Era;
 use crate::protocol::error_code::URL_ELICITATION_REQUIRED;
 
@@ -26,24 +27,20 @@ fn opens_addresses(client: &Client) -> bool {
 /// # Errors
 ///
 /// In the era of sessions it is an error (2025-11-25, elicitation, "URL Elicitation Required Error").
-pub fn asked(
-    client: Option<&Client>,
-    era: Era,
-    server: &str,
-    link: &str,
-    declined: bool,
-) -> Option<Result<Bytes, Fault>> {
-    if declined || !client.is_some_and(opens_addresses) {
-        return None;
-    }
+pub fn asked(bridge: &Bridge, server: &str, link: &str, declined: bool) -> Option<Result<Bytes, Fault>> {
+    let client = bridge.client.as_ref().filter(|client| !declined && opens_addresses(client))?;
     let message = format!("Sign in to {server}, so that its tools act with your own account there.");
     let mut question = json!({ "mode": "url", "message": message, "url": link });
-    if era == Era::Stateless {
+    if bridge.era == Era::Stateless {
         let asked = json!({ KEY: { "method": "elicitation/create", "params": question } });
         let result = json!({ "resultType": "input_required", "inputRequests": asked });
         return Some(Ok(super::fault::text(&result)));
     }
-    question["elicitationId"] = client.map(|client| id(client, link)).into();
+    let id = id(client, link);
+    if let Some(session) = &bridge.session {
+        session.asked_to_sign_in(server, &id);
+    }
+    question["elicitationId"] = id.into();
     let fault =
         Fault::new(URL_ELICITATION_REQUIRED, message).with_data(&json!({ "elicitations": [question] }));
     Some(Err(fault))

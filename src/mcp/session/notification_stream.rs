@@ -30,6 +30,7 @@ use crate::protocol::meta::SUBSCRIPTION_ID;
 use crate::protocol::notification;
 use crate::shares::Held;
 use crate::upstream::identity::IdentityKey;
+use crate::upstream::oauth::users::user_of;
 use crate::upstream::{ChangeKind, News};
 
 /// The kinds of changes that the client subscribes to.
@@ -227,7 +228,14 @@ impl NotificationStream {
                 };
                 Some(self.notification(notification::RESOURCES_UPDATED, json!({ "uri": shown? })))
             }
-            ChangeKind::ToolsOf(_) | ChangeKind::Prompts | ChangeKind::Resources => None,
+            ChangeKind::SignedIn(user) if *user == user_of(&caller.principal) => {
+                let id = self.session.as_ref()?.session.client.signed_in(name)?;
+                Some(self.notification(notification::ELICITATION_COMPLETE, json!({ "elicitationId": id })))
+            }
+            ChangeKind::ToolsOf(_)
+            | ChangeKind::Prompts
+            | ChangeKind::Resources
+            | ChangeKind::SignedIn(_) => None,
         }
     }
 

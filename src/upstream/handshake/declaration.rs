@@ -56,6 +56,7 @@ impl Declaration {
             capabilities: self.capabilities,
             implementation: self.implementation,
             transport: None,
+            awaits_sign_in: false,
             freshness: Freshness::default(),
         }
     }
@@ -124,6 +125,7 @@ mod tests {
             capabilities: whole(capabilities.clone()),
             implementation: whole(implementation.clone()),
             transport: None,
+            awaits_sign_in: false,
             freshness: Freshness::default(),
         };
         assert_eq!(read, expected);

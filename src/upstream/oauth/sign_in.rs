@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::seal::random;
+use crate::upstream::changes::ChangeKind;
 use crate::upstream::oauth::authorizer::{
     AuthorizationServer, Authorizer, CALLBACK, OAuthError, PendingSignIn, REFRESH_LIMIT, SignIns,
 };
@@ -321,6 +322,9 @@ impl Authorizer {
         let whom = if self.user.is_some() { "one user" } else { "all callers of the gateway" };
         tracing::info!(mcp_server = %self.server, "{}: signed in, for {whom}", self.server);
         self.changes.signal();
+        if let Some(user) = &self.user {
+            self.changes.announce(&self.server, ChangeKind::SignedIn(user.clone()));
+        }
         Ok(())
     }
 }

@@ -176,7 +176,7 @@ export function tools(server) {
 
 /** Calls a tool as any client does. Gives the status, how long it took, the content's type, and its text. */
 export async function call(server, tool, args, signal) {
-  if (signsIn && !key()) throw new Error("A call needs the key in this tab: forget the key above, and type it in.");
+  if (signsIn && !key()) throw new Error("A call needs the key in this tab: sign out above, and type it in.");
   const began = performance.now();
   const response = await send(pageBase() + serverPath(server) + `/${segment(tool)}`, {
     method: "POST",

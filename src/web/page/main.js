@@ -72,6 +72,8 @@ function tellChanges(servers) {
 }
 
 if (gateway.signsIn) {
+  setText(document.getElementById("forget"), "Sign out");
+  setText(document.getElementById("open"), "Sign in");
   setText(document.getElementById("key-help"), "This browser may then read for twelve hours. For calls, the key stays in this tab until you close it. It is sent to this gateway only.");
 }
 
