@@ -12,8 +12,10 @@ with subtest("every replica is reached by HAProxy, and has the state of the one 
     assert "Ada" in told(post("/memory/create_entities", names, **at))
     for _ in range(6):
         assert "first program" in stateful.succeed(post("/memory/read_graph", **at))
+    # HAProxy may have seen one of them start a moment later.
+    call, log = post("/memory/read_graph", **at), "journalctl --no-pager --unit mcpo.service"
     for replica in replicas:
-        replica.succeed("journalctl --no-pager --unit mcpo.service | grep -q 'memory/read_graph ok'")
+        replica.wait_until_succeeds(f"{call} > /dev/null && {log} | grep -q 'memory/read_graph ok'")
 
 with subtest("a rate of three an hour lets three calls through, at whichever replica"):
     of_limited = post("/memory/read_graph", key=keys["limited"], host="balancer.incus")
