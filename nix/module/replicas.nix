@@ -14,9 +14,9 @@ in
       default = null;
       example = "rediss://mcpo:\${credential:redis}@redis.example.org";
       description = ''
-        Redis that all replicas of this gateway share, so that rates and concurrency count over all of them. A password
-        is one of `credentials`, to which the address refers. While Redis is away, calls go on and each replica counts
-        for itself.
+        Redis that all replicas of this gateway share: rates and concurrency count over all of them, and tokens, sign-ins
+        and ended sessions are known to all. A password is one of `credentials`, to which the address refers. While Redis
+        is away, calls go on and each replica counts for itself.
       '';
     };
 

@@ -82,6 +82,7 @@ impl GrantStore {
         };
         self.tell(&GrantChange::Renewed(id.to_owned(), grant)).await;
         if let Some((id, until, ended)) = ended {
+            self.revocations.fetch_add(1, Ordering::Release);
             self.tell_end(&id, until).await;
             tracing::warn!(
                 "the sign-in of the client `{}` with the API key `{}` ends, because there are as many as there may be: {GRANTS}, \
@@ -283,6 +284,7 @@ mod tests {
             store.begin(&number.to_string(), "a", "c", NOW + number as u64).await.unwrap();
         }
         assert!(store.is_revoked("0") && !store.is_revoked("1"));
+        assert_eq!(store.revocations(), 1);
         assert_eq!(store.rotate("other", 0, NOW).await, Ok(Rotation::Current(1)));
         let many = GRANTS / GRANTS_PER_KEY + 1;
         for (number, key) in (0..GRANTS).map(|number| (number, number % many)) {

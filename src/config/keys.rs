@@ -98,7 +98,7 @@ section! {
     /// The store that replicas share.
     pub(super) struct SharedSettings {
         address: Option<SecretText> = None, "shared" STORE Restart Stable
-            "Redis that all replicas of this gateway share, `redis://` or `rediss://` with TLS: limits count over all of them";
+            "Redis that all replicas of this gateway share, `redis://` or `rediss://` with TLS: limits, tokens, sign-ins and ended sessions are those of all";
         prefix: String = "mcpo:".to_owned(), "sharedPrefix" KEY_PREFIX Restart Stable
             "What the keys there begin with; gateways that are no replicas of each other need different ones";
     }
