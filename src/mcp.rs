@@ -141,13 +141,15 @@ async fn post(mut request: RequestContext, body: Body) -> Response {
 /// Reads the message of a request.
 ///
 /// A small message is read before the gateway knows which limits apply to it. A large one needs a permit to call first,
-/// unless it may be the client's answer to a question.
+/// unless it may be the client's answer to a question, of this gateway or of a replica.
 async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
     let mcp = &request.mcp;
     let mut permit = EarlyPermit::default();
     let may_be_large = async || {
         let is_asked = request.session().is_some_and(|session| session.client.is_asked());
-        if !is_asked && !mcp.shared.suspended.asks(&request.caller) {
+        let has_session = request.head.headers.contains_key(SESSION_ID);
+        let may_be_for_replica = !has_session && mcp.shared.sessions.is_shared();
+        if !is_asked && !may_be_for_replica && !mcp.shared.suspended.asks(&request.caller) {
             permit = EarlyPermit::new(mcp.gateway.admit(&request.caller, None).await.map_err(|limited| {
                 Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
             })?);

@@ -33,8 +33,9 @@ const AT_ONCE: usize = 8;
 const REMEMBERED: usize = 256;
 const GOOD_FOR: Duration = Duration::from_secs(600);
 const BAD_FOR: Duration = Duration::from_secs(10);
-/// How long documents are not announced after a connection to one has failed.
+/// How long documents are not announced after a connection to one has failed, unless another was reached of late.
 const UNANNOUNCED_FOR: Duration = Duration::from_secs(600);
+const OF_LATE: Duration = Duration::from_secs(3600);
 /// The longest address, in bytes.
 const ADDRESS_LENGTH: usize = 512;
 
@@ -46,8 +47,14 @@ pub struct ClientDocuments {
     scope: AddressScope,
     known: Mutex<HashMap<String, (Option<OAuthClient>, Instant)>>,
     reading: Semaphore,
-    /// Until when no documents are announced.
-    unannounced: Mutex<Option<Instant>>,
+    way_out: Mutex<WayOut>,
+}
+
+/// When the gateway last got through to the host of a document, and when it failed since. Anyone may name a host.
+#[derive(Debug, Default)]
+struct WayOut {
+    reached: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +71,7 @@ impl ClientDocuments {
             scope,
             known: Mutex::default(),
             reading: Semaphore::new(AT_ONCE),
-            unannounced: Mutex::default(),
+            way_out: Mutex::default(),
         }
     }
 
@@ -75,7 +82,9 @@ impl ClientDocuments {
 
     /// Whether clients are told that they may be described by a document.
     pub fn are_announced(&self) -> bool {
-        lock(&self.unannounced).is_none_or(|until| until < Instant::now())
+        let way_out = lock(&self.way_out);
+        let within = |time: Duration, last: Option<Instant>| last.is_some_and(|last| last.elapsed() < time);
+        within(OF_LATE, way_out.reached) || !within(UNANNOUNCED_FOR, way_out.failed)
     }
 
     /// The client that the document at `id` describes. `None` when it cannot be used; the log says why.
@@ -92,7 +101,7 @@ impl ClientDocuments {
             return None;
         };
         let late = |_| {
-            self.announce_none();
+            self.note_failure();
             Err(format!("it did not come within {} s", PATIENCE.as_secs()))
         };
         let read = tokio::time::timeout(PATIENCE, self.read(&url)).await.unwrap_or_else(late);
@@ -113,9 +122,8 @@ impl ClientDocuments {
         found
     }
 
-    /// No documents are announced for a while.
-    fn announce_none(&self) {
-        *lock(&self.unannounced) = Some(Instant::now() + UNANNOUNCED_FOR);
+    fn note_failure(&self) {
+        lock(&self.way_out).failed = Some(Instant::now());
     }
 
     /// The address, if it may be asked. Readers of addresses differ, so it must be written as it is read.
@@ -143,11 +151,11 @@ impl ClientDocuments {
         let response = client.request(request.map_err(|error| error.to_string())?).await;
         let response = response.map_err(|error| {
             if error.is_connect() {
-                self.announce_none();
+                self.note_failure();
             }
             chain(&error)
         })?;
-        *lock(&self.unannounced) = None;
+        *lock(&self.way_out) = WayOut { reached: Some(Instant::now()), failed: None };
         if response.status() != http::StatusCode::OK {
             return Err(format!("it answered {}", response.status()));
         }

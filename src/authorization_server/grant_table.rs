@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::token::LEEWAY;
-use crate::config::LONGEST_TOKEN_LIFETIME;
 use crate::shared_store::KnownGeneration;
 
 /// Sign-ins of all keys, and of one. Beyond, the one ends that was not renewed for longest.
@@ -17,7 +15,7 @@ pub const RESTS_FOR: u64 = 60 * 86_400;
 ///
 /// The refresh token from before stands for the same renewal.
 pub const AGAIN_WITHIN: u64 = 10;
-/// Sign-ins that have ended are remembered until their tokens have, at most so many.
+/// Sign-ins that have ended are remembered for as long as a refresh token of theirs could be used, at most so many.
 pub const REVOKED: usize = 10_000;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -71,7 +69,7 @@ impl Grants {
         if is_lost_answer { Rotation::Current(grant.generation) } else { Rotation::Reused }
     }
 
-    /// Ends the sign-in `id`, whose last token lasts `until`. Says whether that is news.
+    /// Ends the sign-in `id`, and remembers that `until` then. Says whether it is news.
     pub fn end(&mut self, id: &str, until: u64) -> bool {
         self.grants.remove(id);
         if self.revoked.contains_key(id) {
@@ -123,8 +121,7 @@ impl Grants {
         };
         let of_crowded = self.grants.iter().filter(|(_, grant)| grant.key == crowded);
         let id = of_crowded.min_by_key(|(_, grant)| grant.renewed)?.0.clone();
-        // Its access token is short, but ends with it.
-        let until = now + LONGEST_TOKEN_LIFETIME + LEEWAY;
+        let until = now + RESTS_FOR;
         self.revoked.insert(id.clone(), until);
         let ended = self.grants.remove(&id)?;
         Some((id, until, ended))

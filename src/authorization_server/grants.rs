@@ -9,7 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::grant_table::{AGAIN_WITHIN, GRANTS, GRANTS_PER_KEY, Grant, Grants, REVOKED, Rotation};
+use super::grant_table::{AGAIN_WITHIN, GRANTS, GRANTS_PER_KEY, Grant, Grants, RESTS_FOR, REVOKED, Rotation};
+use super::holder::TokenHolder;
 use super::shared_grants::{GrantChange, SharedGrants};
 use crate::file;
 use crate::shared_store::{Advance, StoreAway};
@@ -141,8 +142,19 @@ impl GrantStore {
         })
     }
 
-    /// Ends the sign-in `id`, whose last token lasts `until`. Among replicas it ends at all of them.
-    pub async fn revoke(&self, id: &str, until: u64) {
+    /// Takes up a sign-in that only the store and its token knew, so that a store which loses it gets it back.
+    pub async fn know(&self, holder: &TokenHolder, generation: u64, now: u64) {
+        let (key, client) = (holder.key.name.clone(), holder.client.clone());
+        let grant = Grant { key, client, since: now, renewed: now, generation };
+        if self.shared.is_some() && lock(&self.grants).take_up(holder.grant.clone(), grant.clone()) {
+            self.tell(&GrantChange::Renewed(holder.grant.clone(), grant)).await;
+            self.write().await;
+        }
+    }
+
+    /// Ends the sign-in `id`. Among replicas it ends at all of them.
+    pub async fn revoke(&self, id: &str, now: u64) {
+        let until = now + RESTS_FOR;
         self.note_end(id, until);
         self.tell_end(id, until).await;
         self.write().await;
@@ -160,7 +172,7 @@ impl GrantStore {
     /// Tells all replicas that a sign-in has ended. While the store is away they learn of it when it is back.
     async fn tell_end(&self, id: &str, until: u64) {
         let Some(shared) = &self.shared else { return };
-        if shared.end(REVOKED, &[(id, until)]).await.is_err() {
+        if shared.end(REVOKED, &[(id, until)]).await.is_err() || shared.forget(id).await.is_err() {
             tracing::warn!(
                 "a sign-in of a client has ended at this replica alone, because the shared store is away; at the others it ends when \
                  the store is back"
@@ -232,7 +244,6 @@ async fn read(path: PathBuf) -> Grants {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::super::grant_table::RESTS_FOR;
     use super::*;
 
     const NOW: u64 = 1_000_000;
@@ -259,14 +270,15 @@ mod tests {
             store.begin(id, "k", "c", NOW).await.unwrap();
         }
         store.rotate("1", 0, NOW).await.unwrap();
-        store.revoke("2", NOW + 100).await;
+        store.revoke("2", NOW).await;
         let path = folder.path().join(FILE);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = GrantStore::open(Some(folder.path()), None, NOW).await;
+        // As long as the last token of it could come.
+        let again = GrantStore::open(Some(folder.path()), None, NOW + RESTS_FOR).await;
         assert!(again.is_revoked("2") && !again.is_revoked("1"));
         assert_eq!(again.begin("2", "k", "c", NOW).await, Ok(Begun::Twice));
-        assert_eq!(again.rotate("1", 1, NOW).await, Ok(Rotation::Current(2)));
-        let later = GrantStore::open(Some(folder.path()), None, NOW + 101 + RESTS_FOR).await;
+        assert_eq!(again.rotate("1", 1, NOW + RESTS_FOR).await, Ok(Rotation::Current(2)));
+        let later = GrantStore::open(Some(folder.path()), None, NOW + 1 + 2 * RESTS_FOR).await;
         assert!(!later.is_revoked("2"));
         assert_eq!(later.rotate("1", 2, NOW).await, Ok(Rotation::Gone));
         std::fs::write(&path, "{").unwrap();

@@ -27,7 +27,6 @@ use super::shared_grants::SharedGrants;
 use super::token::{
     ACCESS_PREFIX, AcceptedAccess, AccessEnd, AccessToken, LEEWAY, REFRESH_PREFIX, RefreshToken, TokenAnswer,
 };
-use crate::config::LONGEST_TOKEN_LIFETIME;
 use crate::json::hex;
 use crate::seal::{SealError, SealSecrets, Sealer, random};
 use crate::shared_store::SharedStore;
@@ -245,7 +244,10 @@ impl SignInServer {
             return Err(GrantError::InvalidGrant("the API key of the sign-in is gone, or has another value"));
         }
         match self.grants.rotate(&holder.grant, generation, now()).await? {
-            Rotation::Current(generation) => self.tokens(holder, generation),
+            Rotation::Current(generation) => {
+                self.grants.know(&holder, generation, now()).await;
+                self.tokens(holder, generation)
+            }
             Rotation::Gone => Err(GrantError::InvalidGrant("the sign-in has ended")),
             Rotation::Reused => {
                 tracing::warn!(
@@ -300,8 +302,7 @@ impl SignInServer {
 
     /// Ends a sign-in with all of its tokens.
     async fn end(&self, grant: &str) {
-        // An access token of just now may last so long.
-        self.grants.revoke(grant, now() + LONGEST_TOKEN_LIFETIME + LEEWAY).await;
+        self.grants.revoke(grant, now()).await;
     }
 
     /// What the access token `token` stands for. `None` for any other text.

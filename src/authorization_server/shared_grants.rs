@@ -26,7 +26,7 @@ pub struct SharedGrants {
 #[derive(Serialize, Deserialize)]
 pub(super) enum GrantChange {
     Renewed(String, Grant),
-    /// Those that have ended, and until when their last tokens could be used.
+    /// Those that have ended, and until when that is remembered.
     Ended(Vec<(String, u64)>),
 }
 
@@ -55,11 +55,16 @@ impl SharedGrants {
         self.generations.advance(id, generation, within).await
     }
 
-    /// Notes that sign-ins have ended, each until the second when its last token ends.
+    /// Notes that sign-ins have ended, each until the second when that may be forgotten.
     ///
     /// Of more than `most` those go that end first.
     pub async fn end(&self, most: usize, ended: &[(&str, u64)]) -> Result<(), StoreAway> {
         self.store().note(GRANTS, Generations::ENDED, most, ended).await
+    }
+
+    /// Forgets the generation of a sign-in that has ended, so that none follows it even when its end is forgotten first.
+    pub async fn forget(&self, id: &str) -> Result<(), StoreAway> {
+        self.store().remove(GRANTS, id).await
     }
 
     /// The sign-ins that have ended, and until when they are remembered.

@@ -81,7 +81,7 @@ impl ReplicaHop {
         let name = &to.name;
         match self.pass_on(request, to).await {
             Ok(answer) if answer.status() == StatusCode::MISDIRECTED_REQUEST => {
-                tracing::warn!(replica = %name, "the address of the replica {name} leads to another one; correct its `replica.url`");
+                tracing::warn!(replica = %name, "the replica {name} refuses what is passed on to it: its `replica.url` leads to another one, or names a host that it does not serve (`allowedHosts`)");
                 request.refuse(message, &Fault::no_longer_waiting())
             }
             Ok(answer) => answer,

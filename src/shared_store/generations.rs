@@ -1,6 +1,6 @@
 //! Generations in the store: one thing, such as a refresh token, is exchanged for the next over and over, each of them once.
 //!
-//! What has ended stands in a list ([`super::names`]) and never begins again while it stands there.
+//! A name that has ended stands in a list ([`super::names`]) and never begins again while it stands there.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

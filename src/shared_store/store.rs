@@ -16,8 +16,8 @@ use crate::sync::lock;
 
 /// How long an answer is waited for.
 pub(super) const ANSWER: Duration = Duration::from_millis(500);
-/// How long after an outage the replicas are back: longer than they wait before they connect again.
-const SETTLED: Duration = Duration::from_secs(3);
+/// How long after an outage the replicas are back: longer than they wait and then take to connect again.
+const SETTLED: Duration = Duration::from_secs(5);
 /// Messages of other replicas that wait for a slow reader; it then misses the oldest.
 const EVENTS: usize = 1024;
 

@@ -1,5 +1,6 @@
 //! The table of sessions beside those of other replicas.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest as _, Sha256};
@@ -12,6 +13,7 @@ use super::outlived::SessionEvent;
 use super::sealed::{SealedSession, ShortDigest, shortened};
 use super::shared::{SESSIONS, SharedSession, SharedSessions, ended_in};
 use super::table::{Sessions, USES_WRITTEN};
+use crate::json::hex;
 use crate::shared_store::StoreEvent;
 use crate::sync::lock;
 
@@ -61,15 +63,18 @@ impl Sessions {
                     self.forget_what_is_over();
                 }
                 event = events.recv() => match event {
-                    Ok(StoreEvent::Told { topic, message }) if &*topic == SESSIONS => self.end_told(&message),
+                    Ok(StoreEvent::Told { topic, message }) if &*topic == SESSIONS => {
+                        self.end_elsewhere(&ended_in(&message));
+                    }
                     Ok(StoreEvent::Connected) => {
                         // It may have lost what it knew.
                         self.told.store(0, Ordering::Relaxed);
                         self.tell_uses(shared).await;
                         self.tell_ends().await;
+                        self.take_up_ends(shared).await;
                     }
-                    // What was missed is asked for when a session is to open again.
-                    Ok(StoreEvent::Told { .. }) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Lagged(_)) => self.take_up_ends(shared).await,
+                    Ok(StoreEvent::Told { .. }) => {}
                     Err(RecvError::Closed) => break,
                 },
             }
@@ -98,13 +103,21 @@ impl Sessions {
         }
     }
 
+    /// Ends the open sessions whose end at another replica this one may have missed.
+    async fn take_up_ends(&self, shared: &SharedSessions) {
+        // When it fails, the store is away, and all is compared when it is back.
+        let Ok(ended) = shared.ended().await else { return };
+        let open = self.used_since(0, now()).into_iter().map(|(session, _)| session);
+        self.end_elsewhere(&open.filter(|session| ended.contains(&hex(session))).collect());
+    }
+
     /// Ends the sessions that have ended at another replica.
-    fn end_told(&self, message: &[u8]) {
-        let (ended, now) = (ended_in(message), now());
+    fn end_elsewhere(&self, ended: &HashSet<ShortDigest>) {
+        let now = now();
         {
             let mut outlived = lock(&self.outlived);
             ended.iter().for_each(|session| outlived.note(SessionEvent::Ended, *session, now));
         }
-        self.all_with(&ended).iter().for_each(|session| self.end(session));
+        self.all_with(ended).iter().for_each(|session| self.end(session));
     }
 }

@@ -63,6 +63,12 @@ impl SharedSessions {
         self.store.publish(SESSIONS, ended.as_flattened()).await
     }
 
+    /// The names of the sessions that have ended.
+    pub async fn ended(&self) -> Result<HashSet<String>, StoreAway> {
+        let ended = self.store.noted(SESSIONS, ENDED).await?;
+        Ok(ended.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// Notes until which second each session may rest.
     pub async fn note_uses(&self, uses: &[(ShortDigest, u64)]) -> Result<(), StoreAway> {
         let names: Vec<(String, u64)> = uses.iter().map(|(session, until)| (hex(session), *until)).collect();

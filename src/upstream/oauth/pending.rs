@@ -1,4 +1,4 @@
-//! What waits for browsers to come back from an authorization server.
+//! Sign-ins that wait for browsers to come back from an authorization server.
 //!
 //! Each has an unguessable `state` that counts once, for ten minutes, and only from the browser that it began in: that
 //! browser holds a secret in a cookie. Among replicas the browser may come back to any of them.
@@ -105,7 +105,7 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
             Ok(Some((value, digest))) => {
                 check(&digest, secret)?;
                 match values.take(&name(state)).await {
-                    // What began here has more at hand than what stands in the store.
+                    // The value that is here has more at hand than its copy in the store.
                     Ok(true) => Ok(self.take_here(state, secret).unwrap_or(value)),
                     Ok(false) => Err(NotPending::Unknown),
                     Err(_) => Err(NotPending::StoreAway),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::upstream::changes::ChangeKind;
 use crate::upstream::oauth::authorizer::Authorizer;
 use crate::upstream::oauth::token_store::shared::ToldSignIn;
 
@@ -36,6 +37,9 @@ impl Authorizer {
         drop(state);
         self.wanted.store(None);
         self.changes.signal();
+        if let Some(user) = &self.user {
+            self.changes.announce(&self.server, ChangeKind::SignedIn(user.clone()));
+        }
         true
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept of a sign-in, in its file and in the store that replicas share.
+//! The record of a sign-in, in its file and in the store that replicas share.
 
 use std::time::{Duration, SystemTime};
 

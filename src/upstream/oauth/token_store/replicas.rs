@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use super::record::StoredSignIn;
-use super::shared::{SharedTokens, TOKENS, ToldTokens};
+use super::shared::{SharedTokens, TOKENS, ToldTokens, is_user};
 use super::store::TokenStore;
 use crate::shared_store::{SealedError, StoreAway};
 use crate::sync::lock;
@@ -85,7 +85,7 @@ impl TokenStore {
     pub async fn users_of_replicas(&self) -> Vec<String> {
         let Some(shared) = &self.shared else { return Vec::new() };
         let users = shared.values.store.noted(USERS, &shared.of_server).await;
-        users.unwrap_or_default().into_iter().map(|(user, _)| user).collect()
+        users.unwrap_or_default().into_iter().map(|(user, _)| user).filter(|user| is_user(user)).collect()
     }
 
     /// Takes up what replicas have, if it is newer. Says how it compared.

@@ -11,6 +11,11 @@ use crate::shared_store::{HeldLock, SealedValues, StoreEvent};
 /// The kind of the values, and the topic of their changes.
 pub const TOKENS: &str = "tokens";
 
+/// Whether `text` stands for a user: SHA-256 in hexadecimal. A stranger in the store could write any text.
+pub(super) fn is_user(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// The place of one sign-in in the store that replicas share.
 pub(super) struct SharedTokens {
     pub values: Arc<SealedValues>,
@@ -63,7 +68,9 @@ impl ToldTokens {
                     let name = String::from_utf8_lossy(&message);
                     match name.strip_prefix(&self.of_server) {
                         Some("") => return ToldSignIn::OfAll,
-                        Some(rest) if rest.starts_with(':') => return ToldSignIn::OfUser(rest[1..].into()),
+                        Some(rest) if rest.starts_with(':') && is_user(&rest[1..]) => {
+                            return ToldSignIn::OfUser(rest[1..].into());
+                        }
                         _ => {}
                     }
                 }

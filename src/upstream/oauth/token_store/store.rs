@@ -342,7 +342,10 @@ impl TokenStore {
             if self.token().as_ref().map(|token| &token.header) != used.map(|used| &used.header) {
                 return false;
             }
-            record.change();
+            // Another replica may have renewed alone while the store was away, and its tokens are to stay.
+            if self.shared.as_ref().is_none_or(|shared| lock(&shared.held).is_some()) {
+                record.change();
+            }
             record.credentials = None;
             if client {
                 record.client = None;

@@ -4,16 +4,24 @@ use std::task::{Context, Wake, Waker};
 
 use super::*;
 use crate::config::SecretText;
+use tokio_util::sync::CancellationToken;
+
+use crate::seal::SealSecrets;
+use crate::shared_store::SharedStore;
 use crate::upstream::oauth::token_store::registry::TokenStores;
 
 fn store(directory: &Path, url: &str) -> TokenStore {
+    store_of(directory, url, None)
+}
+
+fn store_of(directory: &Path, url: &str, values: Option<&Arc<SealedValues>>) -> TokenStore {
     let http = HttpConfig {
         url: SecretText::literal(url),
         other_urls: Vec::new(),
         headers: Vec::new(),
         oauth: None,
     };
-    TokenStore::new(Some(directory), &ServerName::new("s").unwrap(), None, &http, FileLock::default(), None)
+    TokenStore::new(Some(directory), &ServerName::new("s").unwrap(), None, &http, FileLock::default(), values)
 }
 
 fn credentials(token: &str) -> StoredCredentials {
@@ -102,4 +110,24 @@ async fn one_sign_in_has_one_vault_and_the_file_is_that_of_the_newest_entry() {
     assert!(Arc::ptr_eq(&old, &back));
     assert_eq!(keep(&back, "back").await, "back");
     assert_eq!(keep(&new, "new again").await, "back");
+}
+
+#[tokio::test]
+async fn tokens_that_are_refused_while_the_shared_store_is_away_do_not_outdate_those_of_a_replica() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = || Box::pin(std::future::ready(Err("it is nowhere".to_owned()))) as _;
+    let (away, _keeping) = SharedStore::open(Box::new(nowhere), "", CancellationToken::new()).await.unwrap();
+    let values = Arc::new(SealedValues::new(&away, &SealSecrets::of_this_process().unwrap(), "tokens"));
+    let [here, replica] = ["here", "there"].map(|folder_of| {
+        let folder = folder.path().join(folder_of);
+        std::fs::create_dir(&folder).unwrap();
+        store_of(&folder, "https://a.test/mcp", Some(&values))
+    });
+    here.keep(credentials("one"), None).await;
+    assert!(replica.take_up(lock(&here.record).clone()));
+    replica.keep(credentials("two"), None).await;
+    let refused = here.token().clone();
+    assert!(here.forget(refused.as_deref(), false).await && !here.has_tokens());
+    let renewed = lock(&replica.record).clone();
+    assert!(here.take_up(renewed) && here.has_tokens());
 }
