@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Scene, who};
 use crate::support::client::Answer;
+use crate::support::mcp::{Events, Session};
 use crate::support::sign_in::Browser;
 use crate::support::{Ask, Gateway, until};
 
@@ -97,6 +98,20 @@ async fn a_user_who_signs_in_or_out_at_one_replica_does_so_at_all() {
         })
         .await;
     };
+    // Asked at a replica that has no part in the sign-in.
+    let ask = as_key(three, "ann-key", "POST", "/person/mcp");
+    let ask = ask.header("Accept", "application/json, text/event-stream");
+    let session = Session::able(ask, &json!({ "elicitation": { "url": {} } })).await;
+    let head = format!(
+        "Authorization: Bearer ann-key\r\nMcp-Session-Id: {}\r\nAccept: text/event-stream\r\n",
+        session.id
+    );
+    let mut events = Events::open(three, "GET", "/person/mcp", &head, "").await;
+    events.until("\r\n\r\n").await;
+    until(super::LIMIT, "the tool is listed", async || (session.tools().await == ["sign_in"]).then_some(()))
+        .await;
+    let asked = session.error("tools/call", &json!({ "name": "sign_in", "arguments": {} })).await;
+    let question = &asked["data"]["elicitations"][0]["elicitationId"];
     for (key, account) in [("ann-key", "ann-account"), ("bob-key", "bob-account")] {
         let (cookie, callback) = begun(one, key, account).await;
         let page = comes_back(two, &callback, &cookie).await;
@@ -105,6 +120,8 @@ async fn a_user_who_signs_in_or_out_at_one_replica_does_so_at_all() {
             is(replica, key, json!(account)).await;
         }
     }
+    let told = events.message("notifications/elicitation/complete").await;
+    assert_eq!(&told["params"]["elicitationId"], question);
     let out = as_key(three, "ann-key", "POST", "/oauth/person/sign-out").header("Accept", "application/json");
     assert_eq!(out.send().await.ok()["signedOut"], "person");
     for replica in &scene.replicas {
