@@ -152,6 +152,13 @@ impl Startup {
         let namespace = Arc::new(Namespace::of(&config));
         let keys = Keys::read(&config, &namespace).await?;
         let (secrets, state_dir) = (sealing::secrets(&config).await?, config.state_dir.clone());
+        let seen = match sources.hot_reload {
+            true => {
+                let (lock_file, tls) = (config.lock_file.as_ref(), config.listen.tls.as_ref());
+                config_watcher::first_look(sources, lock_file, tls).await
+            }
+            false => Vec::new(),
+        };
         let listener = Listener::open(&config.listen, inherited).await?;
         let replica = replica(&config, &listener);
         let mut upstream_set =
@@ -164,11 +171,6 @@ impl Startup {
         upstream_set.mcp.restore(config.limits.session_idle).await;
         let (generation, served) =
             Generation::build(config, keys, namespace, None, &upstream_set, configuration).await?;
-        let tls = generation.config.listen.tls.as_ref();
-        let seen = match sources.hot_reload {
-            true => config_watcher::first_look(sources, generation.config.lock_file.as_ref(), tls).await,
-            false => Vec::new(),
-        };
         Ok(Self { upstream_set, audit_writer, generation, served, seen, listener })
     }
 }

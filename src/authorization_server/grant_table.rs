@@ -15,7 +15,7 @@ pub const RESTS_FOR: u64 = 60 * 86_400;
 ///
 /// The refresh token from before stands for the same renewal.
 pub const AGAIN_WITHIN: u64 = 10;
-/// Sign-ins that have ended are remembered for as long as a refresh token of theirs could be used, at most so many.
+/// Ended sign-ins that are remembered, each for as long as a refresh token of it could be used.
 pub const REVOKED: usize = 10_000;
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -142,7 +142,9 @@ impl GrantStore {
         })
     }
 
-    /// Takes up a sign-in that only the store and its token knew, so that a store which loses it gets it back.
+    /// Takes up a sign-in that this replica does not know.
+    ///
+    /// A store that loses it then gets it back.
     pub async fn know(&self, holder: &TokenHolder, generation: u64, now: u64) {
         let (key, client) = (holder.key.name.clone(), holder.client.clone());
         let grant = Grant { key, client, since: now, renewed: now, generation };

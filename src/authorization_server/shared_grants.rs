@@ -62,7 +62,9 @@ impl SharedGrants {
         self.store().note(GRANTS, Generations::ENDED, most, ended).await
     }
 
-    /// Forgets the generation of a sign-in that has ended, so that none follows it even when its end is forgotten first.
+    /// Forgets the generation of a sign-in that has ended.
+    ///
+    /// None follows it then, even when its end is forgotten first.
     pub async fn forget(&self, id: &str) -> Result<(), StoreAway> {
         self.store().remove(GRANTS, id).await
     }

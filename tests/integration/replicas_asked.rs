@@ -141,7 +141,7 @@ async fn an_address_that_leads_to_another_replica_goes_in_no_circle() {
     for replica in [other, wrong] {
         is_gone(&call(replica.ask("POST", "/mcp"), KEY, &again).send().await);
     }
-    other.running().logged("correct its `replica.url`").await;
+    other.running().logged("its `replica.url` leads to another one").await;
     let answer = call(one.ask("POST", "/mcp"), KEY, &again).send().await.ok();
     assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("accept"), "{answer}");
 }

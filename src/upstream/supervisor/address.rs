@@ -60,7 +60,7 @@ impl Supervisor {
             let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
             let over = |transport| self.start_over((transport, address), deadline);
             let started = self.upstream.http_transport.start(transport, over).await;
-            if let Err(reason) = &started {
+            if let (Err(reason), true) = (&started, transport.address_count() > 1) {
                 let (name, number) = (self.upstream.name(), address + 1);
                 tracing::debug!(mcp_server = %name, "{name} does not serve at its address {number}: {reason}");
             }

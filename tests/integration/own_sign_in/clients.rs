@@ -260,9 +260,18 @@ async fn a_client_may_be_described_by_a_document_at_its_address() {
         assert_eq!(person.led_with(&person.query()).await.status, 400, "{path}");
     }
     gateway.logged("cannot be used: its `client_id` is not its address").await;
-    // A gateway that gets through to no other machine has clients register themselves.
-    let closed = format!("http://127.0.0.1:{}/client.json", free_port());
-    for (client, is_announced) in [(closed, false), (at("/fresh.json"), true)] {
+    // A gateway that gets through to no other machine has clients register themselves; one that does is not kept from it by
+    // an address that anyone may name.
+    let closed = || format!("http://127.0.0.1:{}/client.json", free_port());
+    let cut_off = Gateway::with(config(&servers)).flag("--api-key", "key-of-ops");
+    let cut_off = cut_off.environment("TEST_ONLY_MCPO_LOOPBACK_CLIENT_DOCUMENTS", "1").start().await;
+    let tries = [
+        (&gateway, closed(), true),
+        (&cut_off, closed(), false),
+        (&cut_off, at("/fresh.json"), true),
+        (&cut_off, closed(), true),
+    ];
+    for (gateway, client, is_announced) in tries {
         let person = Person {
             client,
             callback: CALLBACK.to_owned(),
