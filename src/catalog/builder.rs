@@ -117,7 +117,8 @@ impl CatalogBuilder {
         let (mut has_finished, mut shown) = (false, Instant::now());
         loop {
             let mut is_told = changes.has_changed().unwrap_or(true);
-            if builds.is_empty() {
+            // A list that changed while its server was built is begun before the next change is waited for.
+            if builds.is_empty() && !has_finished {
                 let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await else { return };
                 tokio::time::sleep(SETTLE).await;
                 is_told = true;
