@@ -122,8 +122,8 @@ impl Grants {
         let of_crowded = self.grants.iter().filter(|(_, grant)| grant.key == crowded);
         let id = of_crowded.min_by_key(|(_, grant)| grant.renewed)?.0.clone();
         let until = now + RESTS_FOR;
-        self.revoked.insert(id.clone(), until);
-        let ended = self.grants.remove(&id)?;
+        let ended = self.grants.get(&id)?.clone();
+        self.end(&id, until);
         Some((id, until, ended))
     }
 }

@@ -11,7 +11,7 @@ use crate::shared_store::{KnownGeneration, StoreAway, StoreEvent};
 use crate::sync::lock;
 
 impl GrantStore {
-    /// Takes up what other replicas do, for as long as the store is open. Ends at once where there is none.
+    /// Takes up the changes of other replicas until the shared store is closed. Ends at once without a shared store.
     pub async fn follow(&self) {
         let Some(shared) = &self.shared else { return };
         let mut events = shared.store().subscribe();

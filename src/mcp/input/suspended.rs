@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::OptionFuture;
 use serde_json::json;
@@ -30,7 +30,7 @@ use crate::mcp::session::id::digest;
 use crate::seal::{SealSecrets, Sealer};
 use crate::shares::{Bounds, Principal};
 use crate::sync::lock;
-use crate::unix_time::{now, seconds};
+use crate::unix_time::now;
 use crate::upstream::message_queue::Sender;
 use crate::upstream::progress::WAITING;
 use crate::upstream::{ANSWERED_WITHIN, ClientSide, MessageHandler};
@@ -195,7 +195,7 @@ impl SuspendedRequests {
         Ok(active)
     }
 
-    /// Where the request waits that `state` stands for; `None` when `state` is none of the gateway's.
+    /// The place of the request that `state` stands for. `None` for a `state` that no gateway with this key made.
     pub fn place(&self, state: &str) -> Option<WaitingPlace> {
         if lock(&self.waiting).contains_key(state) {
             return Some(WaitingPlace::Here);
@@ -225,7 +225,7 @@ impl SuspendedRequests {
         closing: &CancellationToken,
     ) -> Finished {
         let requests = active.asked();
-        let until = seconds(SystemTime::now() + ANSWERED_WITHIN);
+        let until = now() + ANSWERED_WITHIN.as_secs();
         let state = RequestState { replica: self.replica.clone(), until };
         let Ok(state) = state.text(&self.sealer) else {
             return Finished::Fault(Fault::internal("the kernel gives no random numbers"));

@@ -1,4 +1,5 @@
 use super::*;
+
 #[test]
 fn only_an_address_of_the_machine_without_tls_is_that_of_a_native_application() {
     for (redirect_uri, kind) in [

@@ -2,10 +2,10 @@ use std::pin::pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Wake, Waker};
 
-use super::*;
-use crate::config::SecretText;
 use tokio_util::sync::CancellationToken;
 
+use super::*;
+use crate::config::SecretText;
 use crate::seal::SealSecrets;
 use crate::shared_store::SharedStore;
 use crate::upstream::oauth::token_store::registry::TokenStores;
