@@ -1,6 +1,8 @@
 //! Builds the catalog: the entry of each server whose tools change, and a new snapshot that replaces the current one.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -129,8 +131,9 @@ impl CatalogBuilder {
             if is_told || has_finished {
                 self.begin(&mut builds, &built);
             }
+            let count = builds.len();
             let Some(step) = stop.run_until_cancelled(builds.step()).await else { return };
-            has_finished = step.is_some();
+            has_finished = builds.len() < count;
             built.extend(step.map(|built| (built.server.name.clone(), built)));
             let is_due = builds.is_empty() || shown.elapsed() >= SHOWN_EVERY;
             if !built.is_empty() && is_due {

@@ -371,7 +371,7 @@ impl Upstream {
     }
 
     /// Takes a new tool list; `None` when it equals the known one.
-    pub(super) fn publish(&self, list: ToolList) -> Option<Arc<ToolList>> {
+    pub(crate) fn publish(&self, list: ToolList) -> Option<Arc<ToolList>> {
         if let Some(known) = self.tools.load_full()
             && known.info == list.info
             && known.tools == list.tools

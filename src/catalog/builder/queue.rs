@@ -46,6 +46,10 @@ impl BuildQueue {
         self.waiting.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether the server called `name` is being built.
     pub fn holds(&self, name: &ServerName) -> bool {
         self.names.contains(name)
