@@ -87,7 +87,8 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
     }
     let results = mcp.gateway.results().clone();
     let wants_event = single_event::is_wanted(&head.headers);
-    let request = RequestContext {
+    // On the heap from the start: a future that holds it, and each that waits for that one, would move it.
+    let request = Arc::new(RequestContext {
         mcp,
         head,
         body: Bytes::new(),
@@ -95,7 +96,7 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         endpoint,
         permit: EarlyPermit::default(),
         _share: None,
-    };
+    });
     if let Some(id) = request.head.headers.get(SESSION_ID)
         && request.mcp.shared.sessions.is_shared()
     {
@@ -119,17 +120,17 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
     under_key(&principal, if wants_event { single_event::of(answer) } else { answer })
 }
 
-async fn post(mut request: RequestContext, body: Body) -> Response {
+async fn post(mut request: Arc<RequestContext>, body: Body) -> Response {
     // An HTML form can send any other type to another origin without a preflight.
     if !media_type::is(&request.head.headers, media_type::JSON) {
         let sentence = "the body of a message is JSON: send `Content-Type: application/json`";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return refused(Problem::new(status, "not_json", sentence));
     }
-    if let Err(problem) = read(&mut request, body).await {
+    let unread = Arc::get_mut(&mut request).expect("a request is shared once its message is read");
+    if let Err(problem) = read(unread, body).await {
         return refused(problem);
     }
-    let request = Arc::new(request);
     if request.body.len() < compute::LARGE {
         return answer_message(&request).await;
     }
@@ -150,7 +151,8 @@ async fn read(request: &mut RequestContext, body: Body) -> Result<(), Problem> {
         let has_session = request.head.headers.contains_key(SESSION_ID);
         let may_be_for_replica = !has_session && mcp.shared.sessions.is_shared();
         if !is_asked && !may_be_for_replica && !mcp.shared.suspended.asks(&request.caller) {
-            permit = EarlyPermit::new(mcp.gateway.admit(&request.caller, None).await.map_err(|limited| {
+            let admitted = Box::pin(mcp.gateway.admit(&request.caller, None)).await;
+            permit = EarlyPermit::new(admitted.map_err(|limited| {
                 Problem::too_many(limited.code(), limited.to_string(), limited.retry_after)
             })?);
         }

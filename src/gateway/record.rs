@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 
 use super::context::CallContext;
 use super::error::FindError;
@@ -15,7 +14,7 @@ use super::state::Gateway;
 use super::target::Target;
 use crate::compute;
 use crate::json::clip;
-use crate::telemetry::audit::{Audit, AuditRecord};
+use crate::telemetry::audit::AuditRecord;
 use crate::telemetry::text::visible;
 use crate::trace::{Host, TraceContext};
 
@@ -102,61 +101,46 @@ impl Drop for NamedCall<'_> {
 /// A call in progress. Dropped without an end, it counts as left by its caller.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct CallRecord {
-    target: Target,
-    context: CallContext,
+pub(super) struct CallRecord<'a> {
+    gateway: &'a Gateway,
+    target: &'a Target,
+    context: &'a CallContext,
     began: Instant,
     ended: bool,
-    closing: Arc<CancellationToken>,
-    given_up: Option<GivenUp>,
-    audit: Option<Audited>,
+    given_up: Option<&'a GivenUp>,
+    /// The digest of the arguments, for the audit trail.
+    arguments: Option<Box<str>>,
 }
 
 /// The reason for dropping a call, set beforehand by the part that knows it.
 pub type GivenUp = Arc<OnceLock<(Outcome, &'static str)>>;
 
-/// The audit trail of a call, with the digest of its arguments.
-#[derive(Debug)]
-struct Audited {
-    audit: Arc<Audit>,
-    arguments: Option<Box<str>>,
-}
-
-impl CallRecord {
+impl<'a> CallRecord<'a> {
     /// `arguments` are the bytes that the caller sent.
     pub async fn new(
-        gateway: &Gateway,
-        context: &CallContext,
-        target: &Target,
+        gateway: &'a Gateway,
+        context: &'a CallContext,
+        target: &'a Target,
         arguments: &Bytes,
-        given_up: Option<&GivenUp>,
+        given_up: Option<&'a GivenUp>,
     ) -> Self {
         // Made before the first wait, so that a caller that leaves has its record.
         let mut record = Self::unread(gateway, context, target);
-        record.given_up = given_up.cloned();
-        if let Some(audited) = &mut record.audit {
-            let (audit, arguments) = (audited.audit.clone(), arguments.clone());
-            let owner = context.caller.owner(target.server.name.as_str());
-            audited.arguments =
-                compute::run_sized(owner, arguments.len(), move || audit.arguments.digest(&arguments)).await;
+        record.given_up = given_up;
+        if let Some(audit) = &gateway.lasting.audit {
+            let (audit, arguments) = (audit.clone(), arguments.clone());
+            let (owner, size) = (context.caller.owner(target.server.name.as_str()), arguments.len());
+            let digest = move || audit.arguments.digest(&arguments);
+            record.arguments = Box::pin(compute::run_sized(owner, size, digest)).await;
         }
         record
     }
 
     /// A call whose arguments are not read.
-    pub fn unread(gateway: &Gateway, context: &CallContext, target: &Target) -> Self {
+    pub fn unread(gateway: &'a Gateway, context: &'a CallContext, target: &'a Target) -> Self {
         gateway.meter(target).began();
-        let audit =
-            gateway.lasting.audit.as_ref().map(|audit| Audited { audit: audit.clone(), arguments: None });
-        Self {
-            target: target.clone(),
-            context: context.clone(),
-            began: Instant::now(),
-            ended: false,
-            closing: gateway.lasting.closing.clone(),
-            given_up: None,
-            audit,
-        }
+        let began = Instant::now();
+        Self { gateway, target, context, began, ended: false, given_up: None, arguments: None }
     }
 
     /// The call was answered, with a result of `size` bytes; `None` for an error of the protocol.
@@ -174,19 +158,20 @@ impl CallRecord {
         let (server, tool) = (self.target.server.name.as_str(), &*self.target.tool.name);
         let meter = self.target.tool.meter.get().expect("it was looked up when the call began");
         meter.ended(outcome, self.began.elapsed());
-        write_line(&self.context, server, tool, self.began, outcome, reason);
-        if let Some(Audited { audit, arguments }) = &self.audit {
-            let record = record(&self.context, server, tool, self.began, outcome, reason);
-            audit.write(&AuditRecord { arguments: arguments.as_deref(), result_bytes: size, ..record });
+        write_line(self.context, server, tool, self.began, outcome, reason);
+        if let Some(audit) = &self.gateway.lasting.audit {
+            let record = record(self.context, server, tool, self.began, outcome, reason);
+            let arguments = self.arguments.as_deref();
+            audit.write(&AuditRecord { arguments, result_bytes: size, ..record });
         }
     }
 }
 
-impl Drop for CallRecord {
+impl Drop for CallRecord<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let known = self.given_up.as_ref().and_then(|given_up| given_up.get().copied());
-            let (outcome, reason) = known.unwrap_or_else(|| Outcome::given_up(&self.closing));
+            let known = self.given_up.and_then(|given_up| given_up.get().copied());
+            let (outcome, reason) = known.unwrap_or_else(|| Outcome::given_up(&self.gateway.lasting.closing));
             self.write(outcome.name(), reason, None);
         }
     }

@@ -112,7 +112,8 @@ impl Gateway {
                 Some(Ok(Reply::Error(error))) if error.code == HEADER_MISMATCH && !repeated => {
                     // The tool may have changed since its list was read; nothing was done yet.
                     let Operation::Call { tool, .. } = what else { return Ok(Reply::Error(error)) };
-                    let now = timeout_at(deadline, upstream.header_params_again(&tool.name)).await;
+                    let again = Box::pin(upstream.header_params_again(&tool.name));
+                    let now = timeout_at(deadline, again).await;
                     match now.map_err(|_| late())? {
                         Some(now) if *now != *params => params = now.into(),
                         _ => return Ok(Reply::Error(error)),

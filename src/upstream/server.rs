@@ -177,20 +177,21 @@ impl Upstream {
     /// when it is unavailable, asks for a try (shared by all callers, at most one a second) and waits for
     /// that. The caller bounds the wait with its deadline.
     pub async fn ready(&self) -> Result<SharedConnection, Unavailable> {
-        if let Some(live) = &*self.connection.load()
-            && !live.end().is_set()
-        {
-            return Ok(Arc::clone(live));
-        }
+        if let Some(live) = self.live() { Ok(live) } else { Box::pin(self.awaited()).await }
+    }
+
+    fn live(&self) -> Option<SharedConnection> {
+        self.connection.load().as_ref().filter(|live| !live.end().is_set()).cloned()
+    }
+
+    async fn awaited(&self) -> Result<SharedConnection, Unavailable> {
         let mut state = self.state.subscribe();
         let mut asked = false;
         loop {
             // In this order: the connection is stored before the state becomes `Ready`.
             let phase = state.borrow_and_update().phase.clone();
-            if let Some(live) = &*self.connection.load()
-                && !live.end().is_set()
-            {
-                return Ok(Arc::clone(live));
+            if let Some(live) = self.live() {
+                return Ok(live);
             }
             match phase {
                 Phase::Disabled => {
@@ -372,13 +373,9 @@ impl Upstream {
 
     /// Takes a new tool list; `None` when it equals the known one.
     pub(crate) fn publish(&self, list: ToolList) -> Option<Arc<ToolList>> {
-        if let Some(known) = self.tools.load_full()
-            && known.info == list.info
-            && known.tools == list.tools
-        {
-            return None;
-        }
-        Some(self.announce_tools(list))
+        let known = self.tools.load_full();
+        let is_known = known.is_some_and(|known| known.info == list.info && known.tools == list.tools);
+        (!is_known).then(|| self.announce_tools(list))
     }
 
     fn announce_tools(&self, mut list: ToolList) -> Arc<ToolList> {

@@ -66,7 +66,8 @@ impl Supervisor {
             }
             started
         };
-        first_of(addresses, at).await
+        // In a box: a supervisor lives as long as its server, and starts it seldom.
+        Box::pin(first_of(addresses, at)).await
     }
 
     /// Ends a connection that no new call uses, after its last call.
