@@ -132,11 +132,16 @@ impl Edge {
         response
     }
 
-    async fn route<B>(&self, request: Request<B>, id: &RequestId) -> Response
+    async fn route<B>(&self, mut request: Request<B>, id: &RequestId) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
+        // HTTP/2 names the host in `:authority` alone, and handlers make addresses from `Host` (RFC 9112, section 3.2.2).
+        let authority = request.uri().authority();
+        if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+            request.headers_mut().insert(header::HOST, host);
+        }
         // Safe after a panic: handlers share only state that is swapped in whole.
         let answering = async { self.behind.respond(request.map(Body::new)).await };
         match AssertUnwindSafe(answering).catch_unwind().await {

@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -125,16 +125,10 @@ impl ReplicaHop {
         Ok(answer)
     }
 
-    /// The headers of the client, for the replica that checks them anew.
+    /// The headers of the client, for the replica that checks them anew: the rules for hosts judge what the client asked for.
     fn headers(&self, request: &RequestContext, proof: &str) -> HeaderMap {
         let head = &request.head;
         let mut headers = without_connection(head.headers.clone());
-        // The rules for hosts judge what the client asked for.
-        if let Some(authority) = head.uri.authority().filter(|_| !headers.contains_key(HOST))
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
-        {
-            headers.insert(HOST, host);
-        }
         if let Ok(proof) = HeaderValue::from_str(proof) {
             headers.insert(HOP, proof);
         }

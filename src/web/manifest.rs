@@ -55,7 +55,7 @@ fn base(listen: &ListenConfig, head: &Parts) -> Result<String, Problem> {
         return Ok(url.trim_end_matches('/').to_owned());
     }
     let stated = head.headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    let host = head.uri.authority().cloned().or(stated).filter(|host| !host.as_str().contains('@'));
+    let host = stated.filter(|host| !host.as_str().contains('@'));
     let host = host.ok_or_else(|| {
         let sentence = "A manifest holds whole addresses, and this request names no host: set `publicUrl`";
         Problem::new(StatusCode::BAD_REQUEST, "no_host", sentence)

@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpo::config::{ApiKeyConfig, AuthConfig, LimitsConfig, ListenConfig, SecretText, TlsConfig};
@@ -221,9 +222,12 @@ async fn http2_get(
 
 #[tokio::test]
 async fn http2_is_served_on_the_same_port() {
-    let running = Running::start(simple(), options()).await;
+    let host = |headers: HeaderMap| async move { headers[header::HOST].to_str().unwrap().to_owned() };
+    let running = Running::start(simple().route("/host", get(host)), options()).await;
     let (status, body) = http2_get(running.connect().await, "http://localhost/ok").await;
     assert_eq!((status, body), (200, Bytes::from_static(b"fine")));
+    let (_, body) = http2_get(running.connect().await, "http://localhost:81/host").await;
+    assert_eq!(body, "localhost:81", "handlers find the host where HTTP/1.1 has it");
     let (status, _) = http2_get(running.connect().await, "http://evil.example/ok").await;
     assert_eq!(status, 421);
     running.stop().await;
