@@ -26,7 +26,6 @@ use tokio::sync::OnceCell;
 
 use crate::file;
 use crate::upstream::http_client::proxy::{Proxies, ProxyConnector};
-use crate::upstream::http_client::quick_ack::QuickAckConnector;
 use crate::upstream::http_client::resolver::{AddressScope, Resolver};
 
 /// How long unused connections may be kept, one pool for each, in milliseconds. The shortest that is more than nothing
@@ -149,10 +148,7 @@ impl HttpClients {
             // The connector wants a configuration also where no connection has TLS.
             tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
         };
-        let connector = ProxyConnector {
-            direct: QuickAckConnector::new(Resolver::new(within)),
-            proxies: self.proxies.clone(),
-        };
+        let connector = ProxyConnector::new(Resolver::new(within), self.proxies.clone());
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())

@@ -12,7 +12,7 @@ use tower::Service;
 
 use crate::config::environment::ProxyVariables;
 use crate::upstream::http_client::quick_ack::{QuickAckConnector, QuickAckStream};
-use crate::upstream::http_client::resolver::AddressScope;
+use crate::upstream::http_client::resolver::{AddressScope, Resolver};
 
 type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -67,8 +67,23 @@ impl Proxies {
 /// Connects directly, or through a proxy.
 #[derive(Debug, Clone)]
 pub struct ProxyConnector {
-    pub(super) direct: QuickAckConnector,
-    pub(super) proxies: Proxies,
+    direct: QuickAckConnector,
+    /// The operator names the proxies, wherever they are.
+    to_proxy: QuickAckConnector,
+    resolver: Resolver,
+    proxies: Proxies,
+}
+
+impl ProxyConnector {
+    /// Connects to the addresses that `resolver` gives, or through `proxies`.
+    pub fn new(resolver: Resolver, proxies: Proxies) -> Self {
+        Self {
+            direct: QuickAckConnector::new(resolver.clone()),
+            to_proxy: QuickAckConnector::new(Resolver::new(None)),
+            resolver,
+            proxies,
+        }
+    }
 }
 
 /// A connection that a proxy stands in the way of.
@@ -90,27 +105,30 @@ impl Service<Uri> for ProxyConnector {
     }
 
     fn call(&mut self, url: Uri) -> Self::Future {
-        let mut direct = self.direct.clone();
         let Some(proxy) = self.proxies.intercept(&url) else {
+            let mut direct = self.direct.clone();
             return Box::pin(async move { direct.call(url).await.map_err(Into::into) });
         };
+        let (to_proxy, resolver) = (self.to_proxy.clone(), self.resolver.clone());
         Box::pin(async move {
+            resolver.check_for_proxy(url.host().unwrap_or_default()).await?;
             let shown = address(proxy.uri());
-            through(&proxy, direct, url).await.map_err(|error| ThroughProxy { proxy: shown, error }.into())
+            through(&proxy, to_proxy, url).await.map_err(|error| ThroughProxy { proxy: shown, error }.into())
         })
     }
 }
 
 async fn through(
     proxy: &Intercept,
-    mut direct: QuickAckConnector,
+    mut to_proxy: QuickAckConnector,
     url: Uri,
 ) -> Result<QuickAckStream, ConnectFailure> {
     let place = proxy.uri().clone();
     let named = proxy.raw_auth();
     match place.scheme_str() {
         Some("socks5" | "socks5h") => {
-            let mut socks = SocksV5::new(place, direct).local_dns(proxy.uri().scheme_str() == Some("socks5"));
+            let mut socks =
+                SocksV5::new(place, to_proxy).local_dns(proxy.uri().scheme_str() == Some("socks5"));
             if let Some((user, password)) = named {
                 socks = socks.with_auth(user.to_owned(), password.to_owned());
             }
@@ -118,14 +136,14 @@ async fn through(
         }
         Some("socks4" | "socks4a") => {
             let local = proxy.uri().scheme_str() == Some("socks4");
-            Ok(SocksV4::new(place, direct).local_dns(local).call(url).await?)
+            Ok(SocksV4::new(place, to_proxy).local_dns(local).call(url).await?)
         }
         Some("https") => {
             Err("proxies that are spoken to over TLS are not supported; name one with http://".into())
         }
-        _ if url.scheme_str() == Some("http") => Ok(direct.call(place).await?.of_a_proxy()),
+        _ if url.scheme_str() == Some("http") => Ok(to_proxy.call(place).await?.of_a_proxy()),
         _ => {
-            let mut tunnel = Tunnel::new(place, direct);
+            let mut tunnel = Tunnel::new(place, to_proxy);
             if let Some(credentials) = proxy.basic_auth() {
                 tunnel = tunnel.with_auth(credentials.clone());
             }
@@ -181,5 +199,21 @@ mod tests {
                 .intercept(&Uri::from_static("http://mcp.test/"))
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn a_proxy_may_be_in_the_house_and_leads_no_further_inside() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // By name: only names are resolved, and so held to a scope.
+        let http = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let proxies = Proxies::new(&ProxyVariables { http, ..ProxyVariables::default() });
+        let mut connector = ProxyConnector::new(Resolver::new(Some(AddressScope::Public)), proxies);
+        let mut connect = async |url: &'static str| connector.call(Uri::from_static(url)).await;
+        assert!(connect("http://no-such-name.invalid/").await.is_ok(), "the proxy may know the name");
+        // The system's resolver takes it for 127.0.0.1, and a proxy on this machine would do the same.
+        let refused = connect("http://127.1/").await.unwrap_err().to_string();
+        assert!(refused.contains("lies further inside"), "{refused}");
+        let mut unbounded = ProxyConnector { resolver: Resolver::new(None), ..connector.clone() };
+        assert!(unbounded.call(Uri::from_static("http://127.1/")).await.is_ok(), "the operator named it");
     }
 }

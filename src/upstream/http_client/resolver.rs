@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use tower::Service as _;
 use url::Host;
 
 /// The scope of an address: how far inside it lies.
@@ -91,6 +92,20 @@ impl Resolver {
     pub fn new(within: Option<AddressScope>) -> Self {
         Self { system: GaiResolver::new(), within }
     }
+
+    /// Refuses `host` to a proxy, which resolves it anew, when any of its addresses is out of bounds.
+    ///
+    /// A name that is unknown here is left to the proxy: behind one a machine often knows no outer names.
+    pub async fn check_for_proxy(&self, host: &str) -> io::Result<()> {
+        let (Some(scope), Ok(name)) = (self.within, host.parse::<Name>()) else { return Ok(()) };
+        let Ok(mut addresses) = self.system.clone().call(name).await else { return Ok(()) };
+        if addresses.all(|address| scope.allows(address.ip())) { Ok(()) } else { Err(too_far_inside(host)) }
+    }
+}
+
+fn too_far_inside(name: &str) -> io::Error {
+    let message = format!("`{name}` lies further inside than the server that names it");
+    io::Error::new(io::ErrorKind::PermissionDenied, message)
 }
 
 impl tower::Service<Name> for Resolver {
@@ -109,8 +124,7 @@ impl tower::Service<Name> for Resolver {
             let allowed: Vec<SocketAddr> =
                 addresses.filter(|address| within.is_none_or(|scope| scope.allows(address.ip()))).collect();
             if allowed.is_empty() && within.is_some() {
-                let message = format!("`{name}` lies further inside than the server that names it");
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+                return Err(too_far_inside(name.as_str()));
             }
             Ok(allowed.into_iter())
         })
