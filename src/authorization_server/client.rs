@@ -9,6 +9,7 @@ use super::sealing::{opened, sealed};
 use crate::config::is_loopback;
 use crate::json::clip;
 use crate::seal::Sealer;
+use crate::telemetry::text::is_unseen;
 use crate::unix_time::now;
 
 const PREFIX: &str = "mcpo_client_";
@@ -83,8 +84,8 @@ impl OAuthClient {
                  without a fragment, a user or a blank, and of at most 512 bytes",
             ));
         }
-        let is_shown = |c: &char| !c.is_control();
-        let name: String = name.unwrap_or_default().chars().filter(is_shown).collect();
+        // A mark of direction would turn the host that stands behind the name on the page.
+        let name: String = name.unwrap_or_default().chars().filter(|c| !is_unseen(*c)).collect();
         let name = clip(name.trim(), NAME_LENGTH);
         let name = if name.is_empty() { "A client without a name" } else { name };
         Ok(Self { name: name.to_owned(), redirect_uris })
@@ -204,6 +205,13 @@ mod tests {
         ] {
             assert!(!client.may_return_to(uri), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_name_hides_nothing_and_turns_nothing_around() {
+        let name = Some("\u{202e}Editor\n\u{200b} \u{2067}2");
+        let client = OAuthClient::new(name, vec!["https://a.test/cb".to_owned()]).unwrap();
+        assert_eq!(client.name, "Editor 2");
     }
 
     #[test]

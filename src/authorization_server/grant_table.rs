@@ -59,8 +59,9 @@ impl Grants {
         if grant.renewed.saturating_add(RESTS_FOR) < now {
             return Rotation::Gone;
         }
-        if generation == grant.generation {
-            grant.generation += 1;
+        // A higher one than is known was given out, too: the file is from before, such as a backup.
+        if generation >= grant.generation {
+            grant.generation = generation + 1;
             grant.renewed = now;
             self.change += 1;
             return Rotation::Current(grant.generation);
