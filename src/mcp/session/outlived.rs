@@ -74,10 +74,8 @@ impl Outlived {
             read.take(record);
         }
         read.drop_before(since);
-        if read.sessions.len() > MOST {
-            let mut times: Vec<u64> = read.sessions.values().map(|(_, time)| *time).collect();
-            let (_, middle, _) = times.select_nth_unstable(read.sessions.len() / 2);
-            read.drop_before(*middle);
+        if let Some(middle) = read.middle_of_too_many() {
+            read.drop_before(middle);
         }
         read.sessions.shrink_to_fit();
         Some(read)
@@ -114,6 +112,23 @@ impl Outlived {
         self.horizon = self.horizon.max(since);
         self.sessions.retain(|_, (_, time)| *time > since);
         self.keys.retain(|_, key| key.is_in || key.out > since);
+    }
+
+    /// Forgets the ends of the older half of too many sessions, which the store of the replicas knows, too.
+    pub fn leave_ends_to_store(&mut self) {
+        if let Some(middle) = self.middle_of_too_many() {
+            self.sessions.retain(|_, (event, time)| *event == SessionEvent::Used || *time > middle);
+            self.sessions.shrink_to_fit();
+        }
+    }
+
+    fn middle_of_too_many(&self) -> Option<u64> {
+        if self.sessions.len() <= MOST {
+            return None;
+        }
+        let mut times: Vec<u64> = self.sessions.values().map(|(_, time)| *time).collect();
+        let half = times.len() / 2;
+        Some(*times.select_nth_unstable(half).1)
     }
 
     /// The last use of the session, which was opened at `opened` under the `key`; `None` when it has ended.
@@ -237,5 +252,18 @@ mod tests {
         assert_eq!(read.last_use(&session(0), None, 1), None, "its end is forgotten, and it stays ended");
         assert_eq!(read.last_use(&session(count - 1), None, 1), None);
         assert_eq!(read.last_use(&session(count), None, u64::from(count)), Some(u64::from(count)));
+    }
+
+    #[test]
+    fn of_too_many_ends_the_older_ones_are_left_to_the_store_of_the_replicas() {
+        let count = u32::try_from(MOST).unwrap() + 2;
+        let mut outlived = Outlived::default();
+        outlived.note(SessionEvent::Used, session(count), 1);
+        (0..count)
+            .for_each(|number| outlived.note(SessionEvent::Ended, session(number), u64::from(number) + 1));
+        outlived.leave_ends_to_store();
+        assert!(outlived.sessions.len() <= MOST / 2 + 2, "{}", outlived.sessions.len());
+        assert_eq!(outlived.last_use(&session(count - 1), None, 1), None);
+        assert_eq!(outlived.last_use(&session(count), None, 1), Some(1), "another one has not ended by that");
     }
 }

@@ -21,7 +21,7 @@ const MOST: usize = 200_000;
 #[derive(Debug)]
 pub(super) struct SharedSessions {
     pub store: Arc<SharedStore>,
-    /// Sessions whose end the store is still to be told.
+    /// Sessions whose end the store is still to be told; further ones than [`MOST`] are not.
     ended: Mutex<Vec<ShortDigest>>,
     pub some: Notify,
 }
@@ -42,8 +42,11 @@ impl SharedSessions {
 
     /// The store is told soon that the session has ended.
     pub fn has_ended(&self, session: ShortDigest) {
-        lock(&self.ended).push(session);
-        self.some.notify_one();
+        let mut ended = lock(&self.ended);
+        if ended.len() < MOST {
+            ended.push(session);
+            self.some.notify_one();
+        }
     }
 
     /// Tells the store and the replicas which sessions have ended.
@@ -89,4 +92,24 @@ impl SharedSessions {
 /// The sessions in a message of [`SharedSessions::tell_ends`].
 pub(super) fn ended_in(message: &[u8]) -> HashSet<ShortDigest> {
     message.as_chunks().0.iter().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_the_store_is_away_not_all_ends_wait_for_it() {
+        let nowhere = || Box::pin(std::future::ready(Err("it is nowhere".to_owned()))) as _;
+        let (away, _keeping) =
+            SharedStore::open(Box::new(nowhere), "", CancellationToken::new()).await.unwrap();
+        let shared = SharedSessions::new(away);
+        for round in 0..2 {
+            (0..MOST as u128).for_each(|number| shared.has_ended((number + round).to_le_bytes()));
+            shared.tell_ends(1).await;
+            assert_eq!(lock(&shared.ended).len(), MOST);
+        }
+    }
 }

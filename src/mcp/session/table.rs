@@ -255,7 +255,11 @@ impl Sessions {
 
     /// Forgets the sessions that could not open again any more.
     pub(super) fn forget_what_is_over(&self) {
-        lock(&self.outlived).drop_before(self.rested_before());
+        let mut outlived = lock(&self.outlived);
+        outlived.drop_before(self.rested_before());
+        if self.is_shared() {
+            outlived.leave_ends_to_store();
+        }
     }
 
     /// A session that was not used since then has rested for too long.
