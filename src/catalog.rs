@@ -31,7 +31,7 @@ pub use exposed_names::ExposedNames;
 pub use functions::{FunctionForm, FunctionList};
 pub use namespace::Namespace;
 pub use openapi::OpenApiSettings;
-pub use scope::{Caller, CallerLimits, Fingerprint, Scope, User};
+pub use scope::{Caller, CallerLimits, Fingerprint, Scope, SignInEnd, User};
 pub use server::{CatalogServer, ServerSource};
 pub use snapshot::{Catalog, CatalogEntry};
 pub use tagged_json::TaggedJson;

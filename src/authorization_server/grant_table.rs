@@ -1,8 +1,10 @@
 //! The sign-ins in memory, and how many there may be.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::shared_store::KnownGeneration;
 
@@ -25,6 +27,9 @@ pub(super) struct Grants {
     pub revoked: HashMap<String, u64>,
     #[serde(skip)]
     pub change: u64,
+    /// Cancelled when the sign-in ends, as long as anything waits for that.
+    #[serde(skip)]
+    ends: HashMap<String, Weak<CancellationToken>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,9 +75,28 @@ impl Grants {
         if is_lost_answer { Rotation::Current(grant.generation) } else { Rotation::Reused }
     }
 
+    /// Is cancelled when the sign-in `id` ends early; `None` when it has.
+    pub fn end_of(&mut self, id: &str) -> Option<Arc<CancellationToken>> {
+        if self.revoked.contains_key(id) {
+            return None;
+        }
+        if let Some(end) = self.ends.get(id).and_then(Weak::upgrade) {
+            return Some(end);
+        }
+        if self.ends.len() == self.ends.capacity() {
+            self.ends.retain(|_, end| end.strong_count() > 0);
+        }
+        let end = Arc::<CancellationToken>::default();
+        self.ends.insert(id.to_owned(), Arc::downgrade(&end));
+        Some(end)
+    }
+
     /// Ends the sign-in `id`, and remembers that `until` then. Says whether it is news.
     pub fn end(&mut self, id: &str, until: u64) -> bool {
         self.grants.remove(id);
+        if let Some(end) = self.ends.remove(id).and_then(|end| end.upgrade()) {
+            end.cancel();
+        }
         if self.revoked.contains_key(id) {
             return false;
         }

@@ -5,9 +5,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::grant_table::{AGAIN_WITHIN, GRANTS, GRANTS_PER_KEY, Grant, Grants, RESTS_FOR, REVOKED, Rotation};
 use super::holder::TokenHolder;
@@ -199,6 +201,11 @@ impl GrantStore {
         lock(&self.grants).revoked.contains_key(id)
     }
 
+    /// Is cancelled when the sign-in `id` ends early; `None` when it has.
+    pub fn end_of(&self, id: &str) -> Option<Arc<CancellationToken>> {
+        lock(&self.grants).end_of(id)
+    }
+
     pub fn revocations(&self) -> u64 {
         self.revocations.load(Ordering::Acquire)
     }
@@ -297,10 +304,13 @@ mod tests {
     async fn no_key_takes_the_sign_ins_of_another() {
         let store = GrantStore::open(None, None, NOW).await;
         store.begin("other", "b", "c", NOW).await.unwrap();
+        let ends = ["0", "1"].map(|id| store.end_of(id).unwrap());
         for number in 0..=GRANTS_PER_KEY {
             store.begin(&number.to_string(), "a", "c", NOW + number as u64).await.unwrap();
         }
         assert!(store.is_revoked("0") && !store.is_revoked("1"));
+        assert_eq!(ends.map(|end| end.is_cancelled()), [true, false], "all that waits for it learns at once");
+        assert!(store.end_of("0").is_none());
         assert_eq!(store.revocations(), 1);
         assert_eq!(store.rotate("other", 0, NOW).await, Ok(Rotation::Current(1)));
         let many = GRANTS / GRANTS_PER_KEY + 1;

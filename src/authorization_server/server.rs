@@ -311,11 +311,9 @@ impl SignInServer {
         if until <= now() {
             return Some(Err(AccessEnd::Expired));
         }
-        if self.grants.is_revoked(&holder.grant) {
-            return Some(Err(AccessEnd::Revoked));
-        }
+        let Some(ended) = self.grants.end_of(&holder.grant) else { return Some(Err(AccessEnd::Revoked)) };
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(until);
-        Some(Ok(AcceptedAccess { key: holder.key, until }))
+        Some(Ok(AcceptedAccess { key: holder.key, until, ended }))
     }
 }
 

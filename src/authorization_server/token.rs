@@ -1,8 +1,10 @@
 //! Access and refresh tokens: what they hold.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::holder::{KeyIdentity, TokenHolder};
 
@@ -49,6 +51,8 @@ pub struct TokenAnswer {
 pub struct AcceptedAccess {
     pub key: KeyIdentity,
     pub until: SystemTime,
+    /// Cancelled when the sign-in of the token ends early.
+    pub ended: Arc<CancellationToken>,
 }
 
 /// Why an access token of this server is no longer good.

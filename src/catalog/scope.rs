@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use self::tool_patterns::ToolPatterns;
 use super::namespace::Namespace;
@@ -38,6 +39,8 @@ pub struct Caller {
     pub fingerprint: Option<Fingerprint>,
     /// The user whose token the request carries.
     pub user: Option<Arc<User>>,
+    /// Of its token, at the gateway's own authorization server.
+    pub sign_in_end: SignInEnd,
     /// Of the user; those of a key are kept by its name.
     pub limits: CallerLimits,
     /// The profile that the request itself asked for; that of the key is part of the scope anyway.
@@ -63,6 +66,10 @@ pub struct User {
     pub claims: Arc<Map<String, Value>>,
 }
 
+/// The early end of the sign-in that a caller's token is from. One without such a token has none.
+#[derive(Debug, Clone, Default)]
+pub struct SignInEnd(Option<Arc<CancellationToken>>);
+
 /// How often a user may call, and how many calls it may have in flight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallerLimits {
@@ -80,6 +87,30 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+impl SignInEnd {
+    /// The end that comes when `ended` is cancelled.
+    pub fn new(ended: Arc<CancellationToken>) -> Self {
+        Self(Some(ended))
+    }
+
+    /// Whether there is a sign-in that can end.
+    pub fn can_come(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub fn has_come(&self) -> bool {
+        self.0.as_ref().is_some_and(|ended| ended.is_cancelled())
+    }
+
+    /// Waits for it.
+    pub async fn comes(&self) {
+        match &self.0 {
+            Some(ended) => ended.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 impl Caller {
     /// A caller that sees everything, without rights beside.
     #[cfg(test)]
@@ -88,6 +119,7 @@ impl Caller {
             principal,
             fingerprint: None,
             user: None,
+            sign_in_end: SignInEnd::default(),
             limits: CallerLimits::default(),
             profile: None,
             scope: Arc::default(),

@@ -8,11 +8,11 @@ mod credentials;
 mod error;
 mod open_webui;
 mod own_tokens;
+mod reload;
 mod scopes;
 mod user_entries;
 mod users;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::answer::Problem;
 use crate::authorization_server::{ACCESS_PREFIX, SignInServer};
-use crate::catalog::{Caller, CallerLimits, Fingerprint, Namespace, Scope};
+use crate::catalog::{Caller, CallerLimits, Fingerprint, Namespace, Scope, SignInEnd};
 use crate::config::{ApiKeyConfig, AuthConfig, Config};
 use crate::file;
 use crate::issuer::{IssuerRegistry, TokenError};
@@ -127,6 +127,7 @@ impl Keys {
             principal: Principal::default(),
             fingerprint: None,
             user: None,
+            sign_in_end: SignInEnd::default(),
             limits: CallerLimits::default(),
             profile: None,
             admin: config.is_open(),
@@ -240,44 +241,9 @@ impl Keys {
         is_let_in.then(|| self.anonymous.clone())
     }
 
-    /// `before`, a caller under an earlier configuration, with its rights under this one. `None` when its key or profile
-    /// is gone, or its key has another value.
-    pub fn again(&self, before: &Caller) -> Option<Caller> {
-        let caller = match (&before.user, before.fingerprint) {
-            (Some(user), None) => self.users.again(user),
-            (Some(user), Some(_)) => {
-                let key = self.find_again(before)?;
-                key.users.as_ref()?.again(user, &key.caller)
-            }
-            (None, Some(_)) => self.find_again(before).map(|key| key.caller.clone()),
-            (None, None) => self.without_credentials(Access::Call),
-        }?;
-        match &before.profile {
-            None => Some(caller),
-            Some(profile) => self.in_profile(&caller, profile),
-        }
-    }
-
     /// The callers of the keys, without users behind them.
     pub fn callers(&self) -> impl Iterator<Item = &Caller> {
         self.keys.iter().map(|key| &key.caller)
-    }
-
-    /// The names of the keys that `next` does not have, or has with another value.
-    pub fn ended_by(&self, next: &Self) -> Vec<&str> {
-        let digests: HashMap<_, _> =
-            next.keys.iter().map(|key| (key.caller.principal.key_name(), key.digest)).collect();
-        let has_ended = |key: &&ApiKey| digests.get(&key.caller.principal.key_name()) != Some(&key.digest);
-        let ended = self.keys.iter().filter(has_ended);
-        ended.filter_map(|key| key.caller.principal.key_name()).collect()
-    }
-
-    /// The same key with the same value.
-    fn find_again(&self, before: &Caller) -> Option<&ApiKey> {
-        self.keys.iter().find(|key| {
-            key.caller.principal.key_name() == before.principal.key_name()
-                && key.caller.fingerprint == before.fingerprint
-        })
     }
 
     /// Whether a header may hold a key of this gateway, which must not be forwarded. With keys, `Authorization` always

@@ -204,13 +204,15 @@ async fn work(
     let channel = InputChannel::new(asks_progress, passes_log);
     let (slot, client) = side.map(|side| suspended.client(&side, channel.handler.clone())).unzip();
     let (progress, called) = (Some(channel.progress.clone()), Some(channel.called.clone()));
+    let sign_in_end = request.caller.sign_in_end.clone();
     let bridge = Bridge { era: Era::Stateless, progress, client, session: None, called };
     let work = async move {
         let _slot = slot;
         let outcome = perform(&request, &method, text(&params), &bridge).await;
         Finished::from(outcome.map(|result| completed(&request, &method, result)))
     };
-    suspended.work(|| made.unwrap_or_else(key), channel.active(Box::pin(work)), to, &closing).await
+    let active = channel.active(Box::pin(work), sign_in_end);
+    suspended.work(|| made.unwrap_or_else(key), active, to, &closing).await
 }
 
 /// Whether there can be a `requestState` among the params, whose name may be written with escapes.

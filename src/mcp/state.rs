@@ -163,7 +163,7 @@ impl SharedState {
         journal: Option<SessionJournal>,
     ) -> Self {
         Self {
-            sessions: Arc::new(Sessions::new(secrets, journal)),
+            sessions: Arc::new(Sessions::new(secrets, journal, tasks.clone(), closing.clone())),
             suspended: Arc::new(SuspendedRequests::new(secrets, replica.clone())),
             hop: ReplicaHop::new(secrets, replica.clone()),
             listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod clients;
+mod open_streams;
 mod pages;
 mod person;
 mod replicas;

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 use super::user_entries::UserRefusal;
 use super::{Access, Keys, Refusal, digest_of};
 use crate::authorization_server::{AccessEnd, KeyIdentity, PAGE_COOKIE};
-use crate::catalog::Caller;
+use crate::catalog::{Caller, SignInEnd};
 use crate::http::page::cookie_of;
 use crate::issuer::TokenError;
 
@@ -50,7 +50,8 @@ impl Keys {
             AccessEnd::Revoked => TokenError::Ended,
         });
         let checked = checked.and_then(|accepted| {
-            let caller = self.caller_of_key(&accepted.key).ok_or(TokenError::Ended)?.clone();
+            let key = self.caller_of_key(&accepted.key).ok_or(TokenError::Ended)?;
+            let caller = Caller { sign_in_end: SignInEnd::new(accepted.ended), ..key.clone() };
             self.users.remember(digest, caller.clone(), accepted.until, revocations);
             Ok(caller)
         });

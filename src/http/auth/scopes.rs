@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::KeysError;
-use crate::catalog::{Caller, CallerLimits, Namespace, Scope};
+use crate::catalog::{Caller, CallerLimits, Namespace, Scope, SignInEnd};
 use crate::config::{ProfileConfig, RightsConfig};
 use crate::shares::Principal;
 
@@ -70,6 +70,7 @@ impl Scopes {
             principal: Principal::default(),
             fingerprint: None,
             user: None,
+            sign_in_end: SignInEnd::default(),
             limits: CallerLimits::default(),
             profile: None,
             admin: rights.admin,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::catalog::CatalogTool;
+use crate::catalog::{CatalogTool, SignInEnd};
 use crate::gateway::{GivenUp, Outcome};
 use crate::json::Members;
 use crate::mcp::response::finished::Work;
@@ -28,6 +28,8 @@ pub struct ActiveRequest {
     pub messages: Receiver,
     /// The tool that the request calls.
     pub called: Arc<CalledTool>,
+    /// Of its caller.
+    pub sign_in_end: SignInEnd,
     /// Questions that the client was asked and has not answered, by the keys of their answers.
     asked: Vec<(String, Question)>,
     /// Bytes of the questions without an answer.
@@ -71,10 +73,10 @@ impl InputChannel {
         Self { handler, progress, called: Arc::default(), questions, messages, bytes }
     }
 
-    /// The request whose work uses this channel.
-    pub fn active(self, work: Work) -> ActiveRequest {
+    /// The request whose work uses this channel; it waits for its client until `sign_in_end` at most.
+    pub fn active(self, work: Work, sign_in_end: SignInEnd) -> ActiveRequest {
         let Self { handler: _, progress: _, called, questions, messages, bytes } = self;
-        ActiveRequest { work, questions, messages, called, asked: Vec::new(), bytes, numbers: 0 }
+        ActiveRequest { work, questions, messages, called, sign_in_end, asked: Vec::new(), bytes, numbers: 0 }
     }
 }
 

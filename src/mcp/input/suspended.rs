@@ -239,11 +239,16 @@ impl SuspendedRequests {
             return Finished::Fault(Fault::internal(why));
         }
         let (this, name, closing) = (Arc::downgrade(self), state.clone(), closing.clone());
+        let sign_in_end = active.sign_in_end.clone();
         let clock = tokio::spawn(async move {
-            let late = closing.run_until_cancelled(sleep(ANSWERED_WITHIN)).await;
+            let is_late = tokio::select! {
+                () = sleep(ANSWERED_WITHIN) => true,
+                () = sign_in_end.comes() => false,
+                () = closing.cancelled() => false,
+            };
             // Dropping the request cancels it at its server.
             let given_up = this.upgrade().and_then(|this| lock(&this.waiting).remove(&name));
-            if let (Some(waiting), Some(())) = (given_up, late) {
+            if let (Some(waiting), true) = (given_up, is_late) {
                 let why = "the caller did not come back with the input that it was asked for";
                 waiting.active.give_up(Outcome::INPUT_UNAVAILABLE, why);
             }

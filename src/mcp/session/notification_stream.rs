@@ -115,6 +115,7 @@ impl NotificationStream {
             }
             let is_open = tokio::select! {
                 () = self.closing.cancelled() => false,
+                () = self.opener.sign_in_end.comes() => false,
                 Some(message) = OptionFuture::from(self.session.as_mut().map(Listening::next)) => match message {
                     Some(message) => match serde_json::from_slice::<&RawValue>(&message) {
                         Ok(_) => return event_text(&message),

@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::clock::{millis, now};
 use super::holder::Holder;
@@ -57,11 +58,19 @@ pub struct Sessions {
     noted: AtomicU64,
     pub(super) told: AtomicU64,
     evictions: LogThrottle,
+    /// Of the sessions that end with a sign-in; all end soon after `closing`.
+    tasks: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl Sessions {
-    /// The sessions of this process; `journal` keeps what outlives it.
-    pub fn new(secrets: &SealSecrets, journal: Option<SessionJournal>) -> Self {
+    /// The sessions of this process; `journal` keeps what outlives it. Its `tasks` end soon after `closing`.
+    pub fn new(
+        secrets: &SealSecrets,
+        journal: Option<SessionJournal>,
+        tasks: TaskTracker,
+        closing: CancellationToken,
+    ) -> Self {
         Self {
             table: papaya::HashMap::new(),
             order: Mutex::default(),
@@ -75,6 +84,8 @@ impl Sessions {
             noted: AtomicU64::new(now()),
             told: AtomicU64::new(now()),
             evictions: LogThrottle::default(),
+            tasks,
+            closing,
         }
     }
 
@@ -108,7 +119,7 @@ impl Sessions {
     ///
     /// When the kernel has no random numbers.
     pub fn open(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         endpoint: &Endpoint,
         shares: Bounds,
@@ -130,12 +141,13 @@ impl Sessions {
         let session = Arc::new(session);
         let ended = self.insert(&mut lock(&self.order), &session, shares, idle);
         ended.iter().for_each(|ended| ended.end());
+        self.end_with_sign_in(&session, caller);
         Ok(session)
     }
 
     /// The session `id`, if `caller` opened it at `endpoint` and it has not rested for `idle`.
     pub fn find(
-        &self,
+        self: &Arc<Self>,
         id: &[u8],
         caller: &Caller,
         endpoint: &Endpoint,
@@ -161,7 +173,7 @@ impl Sessions {
     /// Opens the session `id` of another process again.
     #[cold]
     fn open_again(
-        &self,
+        self: &Arc<Self>,
         id: &[u8],
         caller: &Caller,
         endpoint: &Endpoint,
@@ -196,7 +208,24 @@ impl Sessions {
         let ended = self.insert(&mut order, &session, shares, idle);
         drop(order);
         ended.iter().for_each(|ended| ended.end());
+        self.end_with_sign_in(&session, caller);
         Some(session)
+    }
+
+    /// Has a session end when the sign-in of its `opener` does.
+    fn end_with_sign_in(self: &Arc<Self>, session: &Arc<Session>, opener: &Caller) {
+        let sign_in_end = opener.sign_in_end.clone();
+        if !sign_in_end.can_come() {
+            return;
+        }
+        let (sessions, session, closing) = (self.clone(), session.clone(), self.closing.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = sign_in_end.comes() => sessions.end(&session),
+                () = session.ended.cancelled() => {}
+                () = closing.cancelled() => {}
+            }
+        });
     }
 
     /// Ends a session: its id is unknown from now on, its streams close, and its subscriptions end.

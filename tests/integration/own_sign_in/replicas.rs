@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
+use super::open_streams::Opened;
 use super::person::{CALLBACK, Person, Tokens, initialize};
 use super::{call, config, servers};
 use crate::support::fake_http::FakeHttp;
@@ -130,7 +131,14 @@ async fn a_sign_in_that_is_revoked_at_one_replica_ends_at_all() {
     let [one, two, three] = &scene.person().await;
     let (tokens, other) = (one.signs_in("key-of-ann").await, two.signs_in("key-of-ann").await);
     assert_eq!(scene.admitted(&tokens.access).await, [200; 3]);
+    let opened = scene.replicas.iter().map(|replica| Opened::with(replica, &tokens.access));
+    let opened = join_all(opened).await;
+    let stays = Opened::with(&scene.replicas[2], &other.access).await;
     scene.revoke(1, &tokens).await;
+    for (opened, replica) in opened.into_iter().zip(&scene.replicas) {
+        opened.has_ended(replica, &other.access).await;
+    }
+    assert_eq!(stays.status(&scene.replicas[0], &other.access).await, 200);
     scene.is_refused(&tokens.access).await;
     assert_eq!(three.renews(&tokens).await.unwrap_err(), "invalid_grant");
     assert_eq!(scene.admitted(&other.access).await, [200; 3]);
@@ -147,6 +155,7 @@ async fn while_the_store_is_away_nothing_is_signed_in_and_nothing_counts_twice_w
     let revoked = three.signs_in("key-of-ann").await;
     scene.revoke(0, &revoked).await;
     let ended_meanwhile = three.signs_in("key-of-ann").await;
+    let opened = Opened::with(&scene.replicas[1], &ended_meanwhile.access).await;
     let (code, page) = (one.code("key-of-ann").await, two.opens().await);
 
     scene.redis.kill();
@@ -173,6 +182,7 @@ async fn while_the_store_is_away_nothing_is_signed_in_and_nothing_counts_twice_w
     let signed_in = three.redeems(&three.redemption(&code)).await.unwrap();
     assert_eq!(scene.admitted(&signed_in.access).await, [200; 3]);
     scene.is_refused(&ended_meanwhile.access).await;
+    opened.has_ended(&scene.replicas[1], &signed_in.access).await;
     for tokens in [&revoked, &ended_meanwhile] {
         assert_eq!(two.renews(tokens).await.unwrap_err(), "invalid_grant");
     }

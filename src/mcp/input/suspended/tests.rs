@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::catalog::SignInEnd;
 use crate::mcp::input::active::InputChannel;
 use crate::upstream::connection::fake::RecordingConnection;
 use crate::upstream::progress::queue;
@@ -26,7 +27,7 @@ async fn outcome(
     let handler = channel.handler.clone();
     let (to, _heard) = queue();
     let closing = CancellationToken::new();
-    let working = suspended.work(key, channel.active(Box::pin(work)), to, &closing);
+    let working = suspended.work(key, channel.active(Box::pin(work), SignInEnd::default()), to, &closing);
     tokio::select! {
         biased;
         finished = working => match finished {

@@ -4,8 +4,13 @@ use crate::mcp::session::id::new_id;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The sessions of another process with the same secret.
-fn sessions() -> Sessions {
-    Sessions::new(&SealSecrets::new("the secret of all sessions in these tests", []), None)
+fn sessions() -> Arc<Sessions> {
+    sessions_with(None)
+}
+
+fn sessions_with(journal: Option<SessionJournal>) -> Arc<Sessions> {
+    let secrets = SealSecrets::new("the secret of all sessions in these tests", []);
+    Arc::new(Sessions::new(&secrets, journal, TaskTracker::new(), CancellationToken::new()))
 }
 
 fn caller(key: Option<&str>, profile: Option<&str>) -> Caller {
@@ -17,15 +22,20 @@ fn at(server: &str) -> Endpoint {
     Endpoint::One(server.to_owned())
 }
 
-fn open(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint) -> Arc<Session> {
+fn open(sessions: &Arc<Sessions>, caller: &Caller, endpoint: &Endpoint) -> Arc<Session> {
     open_within(sessions, caller, endpoint, Bounds::undivided(3))
 }
 
-fn open_within(sessions: &Sessions, caller: &Caller, endpoint: &Endpoint, shares: Bounds) -> Arc<Session> {
+fn open_within(
+    sessions: &Arc<Sessions>,
+    caller: &Caller,
+    endpoint: &Endpoint,
+    shares: Bounds,
+) -> Arc<Session> {
     sessions.open(caller, endpoint, shares, HOUR, None, "2025-11-25").unwrap()
 }
 
-fn knows(sessions: &Sessions, session: &Session, caller: &Caller, endpoint: &Endpoint) -> bool {
+fn knows(sessions: &Arc<Sessions>, session: &Session, caller: &Caller, endpoint: &Endpoint) -> bool {
     sessions.find(&session.id, caller, endpoint, Bounds::undivided(3), HOUR).is_some()
 }
 
@@ -167,7 +177,7 @@ fn those_that_have_rested_too_long_end_when_another_is_opened() {
 }
 
 /// What it takes to open `count` sessions and to end as many, at the bound.
-fn turnover(sessions: &Sessions, shares: Bounds, count: usize) -> Duration {
+fn turnover(sessions: &Arc<Sessions>, shares: Bounds, count: usize) -> Duration {
     let mine = caller(Some("mine"), None);
     let began = std::time::Instant::now();
     for _ in 0..count {
@@ -186,7 +196,7 @@ fn opening_and_ending_one_costs_the_same_among_a_hundred_thousand() {
     assert_eq!((small.count(), large.count()), (100, 100_000));
     // The fastest of some, so that a busy machine does not count. A copy of the table took a thousand times as long.
     let fastest =
-        |sessions: &Sessions, shares| (0..5).map(|_| turnover(sessions, shares, 500)).min().unwrap();
+        |sessions: &Arc<Sessions>, shares| (0..5).map(|_| turnover(sessions, shares, 500)).min().unwrap();
     let (among_few, among_many) = (fastest(&small, few), fastest(&large, many));
     assert!(among_many < among_few * 10, "{among_few:?} among 100, {among_many:?} among 100,000");
     assert_eq!(large.count(), 100_000);
@@ -250,12 +260,12 @@ async fn the_last_use_and_the_end_of_sessions_outlive_a_process_for_its_user_alo
     let folder = tempfile::tempdir().unwrap();
     let start = || {
         let journal = SessionJournal::new(folder.path(), crate::upstream::FileLock::default());
-        let secrets = SealSecrets::new("the secret of all sessions in these tests", []);
-        Arc::new(Sessions::new(&secrets, Some(journal)))
+        sessions_with(Some(journal))
     };
     let mine = caller(Some("mine"), None);
-    let find =
-        |sessions: &Sessions, id: &[u8]| sessions.find(id, &mine, &Endpoint::All, Bounds::undivided(9), HOUR);
+    let find = |sessions: &Arc<Sessions>, id: &[u8]| {
+        sessions.find(id, &mine, &Endpoint::All, Bounds::undivided(9), HOUR)
+    };
     let before = start();
     before.configure(HOUR, &[]);
     // Two that were opened hours ago by a process before; one of them was used since.
