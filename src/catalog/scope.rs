@@ -177,7 +177,12 @@ impl Scope {
 
     /// Whether it opens `tool` of `server`.
     pub fn allows(&self, server: &CatalogServer, tool: &CatalogTool) -> bool {
-        self.allows_server(&server.name) && self.allows_tool(&server.name, &tool.exposed_name, tool.read_only)
+        self.allows_server(&server.name)
+            && match server.awaits_sign_in() {
+                // It leads to all tools of the server that the scope opens.
+                true => self.tools.iter().all(|patterns| patterns.can_hold(&server.name)),
+                false => self.allows_tool(&server.name, &tool.exposed_name, tool.read_only),
+            }
     }
 
     /// Whether it opens the tool that `server`, which it opens, exposes as `tool`.

@@ -45,8 +45,11 @@ impl CatalogServer {
     /// The entry of an upstream from its last known list.
     pub fn of_upstream(upstream: &Arc<Upstream>, list: Option<&ToolList>) -> Self {
         let definitions = list.map_or(&[][..], |list| &list.tools);
+        let config = upstream.config();
+        // The entry chooses among the tools of the server, and not the gateway's own that leads a first user to sign in.
+        let bare = list.filter(|list| list.info.awaits_sign_in).map(|_| config.without_tool_rules());
         Self::new(
-            &upstream.config(),
+            bare.as_ref().unwrap_or(&config),
             ServerSource::Upstream(upstream.clone()),
             list.map(|list| list.info.clone()),
             definitions,

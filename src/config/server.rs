@@ -50,6 +50,20 @@ pub struct ServerConfig {
     pub forwarding: Option<ForwardingConfig>,
 }
 
+impl ServerConfig {
+    /// The same entry without what it says of the server's tools.
+    pub fn without_tool_rules(&self) -> Self {
+        Self {
+            enabled_tools: Vec::new(),
+            disabled_tools: Vec::new(),
+            read_only_tools: None,
+            overrides: BTreeMap::new(),
+            lock: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// The limits of the unit of a server with a command.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnitConfig {

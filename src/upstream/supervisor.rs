@@ -212,9 +212,7 @@ impl Supervisor {
         } else {
             tracing::debug!(mcp_server = %name, failures, "{name} is still unavailable: {reason}");
         }
-        let is_locked = self.upstream.config().lock.is_some();
-        if matches!(**reason, CloseReason::UserSignIn { .. }) && self.upstream.tools().is_none() && !is_locked
-        {
+        if matches!(**reason, CloseReason::UserSignIn { .. }) && self.upstream.tools().is_none() {
             self.upstream.publish(ToolList::before_sign_in(name));
         }
         let now = Instant::now();

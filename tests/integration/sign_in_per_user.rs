@@ -1,5 +1,7 @@
 //! Users who each sign in to a server (`"per": "user"`): whose tokens go along, and that nobody gets those of another.
 
+mod first_sign_in;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::support::authorization::Authorization;
 use crate::support::client::Answer;
-use crate::support::mcp::{Events, Session};
 use crate::support::sign_in::Browser;
 use crate::support::{Ask, Gateway, free_port, until};
 
@@ -289,62 +290,4 @@ async fn tokens_are_bound_to_a_key_where_the_server_asks_for_that_and_stay_so_af
     .await;
     assert_eq!(gateway.server("person").await["signIn"], Value::Null);
     assert!(!gateway.log().contains(record["dpop"].as_str().unwrap()), "the key is in the log");
-}
-
-#[tokio::test]
-async fn before_the_first_sign_in_a_tool_leads_there_and_the_session_learns_when_it_is_done() {
-    let Some(authorization) = Authorization::start(&[], &[]).await else { return };
-    let port = free_port();
-    let link = format!("http://localhost:{port}/oauth/person/start");
-    let gateway = Gateway::with(json!({
-        "publicUrl": format!("http://localhost:{port}"),
-        "apiKeys": { "ann": "ann-key", "bob": "bob-key" },
-        "mcpServers": { "person": authorization.entry(&json!({ "per": "user" })) },
-    }));
-    let gateway = gateway.port(port).flag("--api-key", "ops-key").start().await;
-    let open = async |user: &str, path: &str| {
-        let ask =
-            as_user(&gateway, user, "POST", path).header("Accept", "application/json, text/event-stream");
-        Session::able(ask, &json!({ "elicitation": { "url": {} } })).await
-    };
-    let (ann, of_all, bob) =
-        (open("ann", "/person/mcp").await, open("ann", "/mcp").await, open("bob", "/person/mcp").await);
-    until(LIMIT, "the tool is listed", async || (ann.tools().await == ["sign_in"]).then_some(())).await;
-    assert_eq!(of_all.tools().await, ["person_sign_in"]);
-    let refused = as_user(&gateway, "ann", "POST", "/person/sign_in").json(&json!({})).send().await;
-    assert_eq!((refused.status, &refused.json()["detail"]["signIn"]), (401, &json!(link)));
-    let stream = async |session: &Session, user: &str| {
-        let head = format!(
-            "Authorization: Bearer {user}-key\r\nMcp-Session-Id: {}\r\nAccept: text/event-stream\r\n",
-            session.id
-        );
-        let mut events = Events::open(&gateway, "GET", "/person/mcp", &head, "").await;
-        events.until("\r\n\r\n").await;
-        events
-    };
-    let (mut anns, mut bobs) = (stream(&ann, "ann").await, stream(&bob, "bob").await);
-    let mut questions = Vec::new();
-    for session in [&ann, &bob] {
-        let asked = session.error("tools/call", &json!({ "name": "sign_in", "arguments": {} })).await;
-        assert_eq!(asked["code"], -32042, "{asked}");
-        questions.push(asked["data"]["elicitations"][0].clone());
-    }
-    assert_eq!(questions[0]["url"], json!(link));
-    sign_in(&gateway, "ann", "anns-account").await;
-    let told = anns.message("notifications/elicitation/complete").await;
-    assert_eq!(told["params"], json!({ "elicitationId": questions[0]["elicitationId"] }));
-    until(LIMIT, "the tools of the server", async || {
-        (ann.tools().await.contains(&"who".to_owned())).then_some(())
-    })
-    .await;
-    // The tool that was there before says so, also to a client that asks for it again.
-    for (session, tool) in [(&ann, "sign_in"), (&of_all, "person_sign_in")] {
-        let fine = session.call(tool, &json!({})).await;
-        assert!(fine["isError"].is_null() && fine.to_string().contains("You are signed in"), "{fine}");
-    }
-    assert_eq!(bob.error("tools/call", &json!({ "name": "who", "arguments": {} })).await["code"], -32042);
-    sign_in(&gateway, "bob", "bobs-account").await;
-    let told = bobs.message("notifications/elicitation/complete").await;
-    assert_eq!(told["params"], json!({ "elicitationId": questions[1]["elicitationId"] }));
-    assert!(!anns.text.contains(questions[1]["elicitationId"].as_str().unwrap()), "{}", anns.text);
 }

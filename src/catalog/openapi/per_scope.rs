@@ -10,7 +10,6 @@ use super::section::{Sections, SelectedTexts};
 use crate::catalog::scope::Scope;
 use crate::catalog::server::CatalogServer;
 use crate::catalog::tagged_json::TaggedJson;
-use crate::catalog::tool::CatalogTool;
 use crate::config::{Config, DocumentConfig};
 
 /// The settings that all documents of one gateway share.
@@ -96,7 +95,7 @@ impl OpenApiDocuments {
             secured: settings.secured,
             document: &settings.document,
         };
-        let tools = self.sections[index].own(|tool| is_visible(scope, server, tool));
+        let tools = self.sections[index].own(|tool| scope.allows(server, tool));
         TaggedJson::new(server_document(&head, &tools))
     }
 
@@ -107,7 +106,7 @@ impl OpenApiDocuments {
         }
         let mut tools = SelectedTexts::default();
         for (index, server) in visible() {
-            self.sections[index].add_to(&mut tools, |tool| is_visible(scope, server, tool));
+            self.sections[index].add_to(&mut tools, |tool| scope.allows(server, tool));
         }
         let servers: Vec<_> = visible().map(|(_, server)| (&server.name, server.info.as_ref())).collect();
         let head = CombinedDocument {
@@ -118,8 +117,4 @@ impl OpenApiDocuments {
         };
         TaggedJson::new(combined_document(&head, &tools))
     }
-}
-
-fn is_visible(scope: &Scope, server: &CatalogServer, tool: &CatalogTool) -> bool {
-    scope.allows_tool(&server.name, &tool.exposed_name, tool.read_only)
 }

@@ -29,6 +29,8 @@ pub struct ToolPatterns {
     /// Over the tools of one server.
     of_servers: HashMap<ServerName, GlobSet>,
     of_all: GlobSet,
+    /// The beginnings of those over all tools, before their first wildcards.
+    heads: Vec<String>,
     namespace: Arc<Namespace>,
 }
 
@@ -40,18 +42,33 @@ impl ToolPatterns {
     /// A text that is no pattern.
     pub fn new(patterns: &[String], namespace: Arc<Namespace>) -> Result<Self, globset::Error> {
         let mut of_servers: HashMap<ServerName, GlobSetBuilder> = HashMap::new();
-        let mut of_all = GlobSetBuilder::new();
+        let (mut of_all, mut heads) = (GlobSetBuilder::new(), Vec::new());
         for pattern in patterns {
-            match parted(pattern, &namespace) {
+            let (said, ends) = head(pattern);
+            match parted(pattern, &said, &ends, &namespace) {
                 Some((server, tools)) => {
                     let patterns = of_servers.entry(server.clone()).or_insert_with(GlobSetBuilder::new);
-                    patterns.add(Glob::new(tools)?)
+                    patterns.add(Glob::new(tools)?);
                 }
-                None => of_all.add(Glob::new(pattern)?),
-            };
+                None => {
+                    of_all.add(Glob::new(pattern)?);
+                    heads.push(said);
+                }
+            }
         }
         let built = of_servers.into_iter().map(|(server, patterns)| Ok((server, patterns.build()?)));
-        Ok(Self { of_servers: built.collect::<Result<_, _>>()?, of_all: of_all.build()?, namespace })
+        Ok(Self { of_servers: built.collect::<Result<_, _>>()?, of_all: of_all.build()?, heads, namespace })
+    }
+
+    /// Whether one of them may hold for a tool of `server`, whatever the tool is called.
+    pub fn can_hold(&self, server: &ServerName) -> bool {
+        let begins = |server_text: &str| {
+            let text = format!("{server_text}_");
+            self.heads.iter().any(|head| text.starts_with(head.as_str()))
+        };
+        self.of_servers.contains_key(server)
+            || begins(server.as_str())
+            || begins(&clean(server.as_str(), fits))
     }
 
     /// Whether one of them holds for the tool that `server` exposes as `tool`.
@@ -75,24 +92,36 @@ impl ToolPatterns {
     }
 }
 
-/// The server that `pattern` names before its first wildcard, and the rest of the pattern, which is over its tools.
-fn parted<'a, 'b>(pattern: &'a str, namespace: &'b Namespace) -> Option<(&'b ServerName, &'a str)> {
+/// The text of `pattern` before its first wildcard, and for each of its characters where it ends there and in the pattern.
+fn head(pattern: &str) -> (String, Vec<(usize, usize)>) {
     let mut said = String::with_capacity(pattern.len());
-    // For each character that is said, where it ends there and where in the pattern.
     let mut ends = Vec::with_capacity(pattern.len());
     let mut characters = pattern.char_indices();
     while let Some((start, character)) = characters.next() {
         let (start, character) = match character {
-            '\\' => characters.next()?,
+            '\\' => match characters.next() {
+                Some(escaped) => escaped,
+                None => break,
+            },
             wildcard if WILDCARDS.contains(&wildcard) => break,
             plain => (start, plain),
         };
         said.push(character);
         ends.push((said.len(), start + character.len_utf8()));
     }
-    let (server, thing) = namespace.head(&said)?;
-    let (_, rest) = ends.into_iter().find(|(end, _)| *end == thing)?;
-    Some((server, &pattern[rest..]))
+    (said, ends)
+}
+
+/// The server that the [`head`] of `pattern` names, and the rest of the pattern, which is over its tools.
+fn parted<'a, 'b>(
+    pattern: &'a str,
+    said: &str,
+    ends: &[(usize, usize)],
+    namespace: &'b Namespace,
+) -> Option<(&'b ServerName, &'a str)> {
+    let (server, thing) = namespace.head(said)?;
+    let (_, rest) = ends.iter().find(|(end, _)| *end == thing)?;
+    Some((server, &pattern[*rest..]))
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub async fn answer(request: &RequestContext, params: &str, bridge: &Bridge) -> 
     let target = match named.found(found) {
         Ok(target) => target,
         Err(error) => {
-            let server = request.endpoint.server().unwrap_or(&params.name);
+            let server = server_of(request, &params.name).unwrap_or(&params.name);
             if let Some(asked) = error.sign_in().and_then(|link| ask_sign_in(server, link)) {
                 return asked;
             }
@@ -206,12 +206,14 @@ async fn find_own_tool(request: &RequestContext, client: &Client, name: &str) ->
 
 /// Whether `name` is the tool of a server that led the caller to sign in there, which is done.
 fn is_signed_in(request: &RequestContext, name: &str) -> bool {
-    let gateway = &request.mcp.gateway;
-    let server = match request.endpoint.server() {
-        None => gateway.catalog_builder().namespace().server_of(name).map(ServerName::as_str),
-        own => own,
-    };
-    server.is_some_and(|server| gateway.has_signed_in(&request.caller, server, name))
+    let server = server_of(request, name);
+    server.is_some_and(|server| request.mcp.gateway.has_signed_in(&request.caller, server, name))
+}
+
+/// The server that alone can have the tool called `name`.
+fn server_of<'a>(request: &'a RequestContext, name: &str) -> Option<&'a str> {
+    let namespace = request.mcp.gateway.catalog_builder().namespace();
+    request.endpoint.server().or_else(|| namespace.server_of(name).map(ServerName::as_str))
 }
 
 fn not_found(server: &str, tool: &str, error: &FindError, caller: &Caller) -> Result<Bytes, Fault> {

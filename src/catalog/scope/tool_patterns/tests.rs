@@ -41,6 +41,27 @@ fn patterns_over_servers_whose_names_do_not_meet_are_over_the_whole_text() {
 }
 
 #[test]
+fn a_pattern_can_hold_for_a_tool_of_the_servers_that_its_beginning_leaves_open() {
+    let servers = ["time", "git", "git_hub", "web search"];
+    for (pattern, expected) in [
+        ("*", &servers[..]),
+        ("*_log", &servers[..]),
+        ("time_now", &servers[..1]),
+        ("git_*", &servers[1..2]),
+        ("git_hub_x", &servers[2..3]),
+        ("g*", &servers[1..3]),
+        ("web search_*", &servers[3..]),
+        ("web_s*", &servers[3..]),
+        ("nothing_*", &[]),
+        ("nothing_x", &[]),
+    ] {
+        let patterns = patterns(&servers, &[pattern]);
+        let open: Vec<_> = servers.into_iter().filter(|server| patterns.can_hold(&name(server))).collect();
+        assert_eq!(open, expected, "{pattern}");
+    }
+}
+
+#[test]
 fn a_pattern_that_names_a_server_is_over_the_tools_of_that_one_alone() {
     let servers = ["git", "git_hub", "git.hub", "git.lab"];
     let pairs = [
