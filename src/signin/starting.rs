@@ -54,8 +54,7 @@ impl SignIn {
             let sentence = format!("{MOST_USERS} users are signed in to this server, and no more may be");
             return Err(Problem::new(StatusCode::CONFLICT, "too_many_users", sentence));
         }
-        let authorizer = users.of(&user);
-        authorizer.load().await;
+        let authorizer = users.informed(&user).await;
         Ok(Starting { own: own()?, authorizer, user: Some(caller.principal.to_string()) })
     }
 

@@ -1,5 +1,6 @@
 //! Replicas that share the tokens of servers: a sign-in counts at all of them, and one of them renews at a time.
 
+mod bound;
 mod sign_ins;
 
 use std::time::{Duration, Instant};
@@ -26,14 +27,17 @@ struct Scene {
 impl Scene {
     /// Access tokens last for `lifetime` seconds. `None` where a part is to be skipped.
     async fn start(lifetime: &str) -> Option<Self> {
-        Self::start_with(lifetime, &json!({ "oauth": true })).await
+        Self::start_with(&["--lifetime", lifetime], &json!({ "oauth": true })).await
     }
 
-    /// The same with these `apiKeys`, and this `oauth` of the server.
-    async fn start_with(lifetime: &str, settings: &Value) -> Option<Self> {
-        let redis = Redis::start(&[]).await?;
-        let authorization = Authorization::start(&["--lifetime", lifetime], &[]).await?;
-        let mut scene = Self { redis, authorization, replicas: Vec::new(), port: free_port() };
+    /// The same with these options of the authorization server, these `apiKeys` and `users` of it as an issuer, and this
+    /// `oauth` of the server.
+    async fn start_with(options: &[&str], settings: &Value) -> Option<Self> {
+        let (redis, port) = (Redis::start(&[]).await?, free_port());
+        let redirect = format!("http://localhost:{port}/oauth/user/callback");
+        let options = [options, &["--redirect", &redirect]].concat();
+        let authorization = Authorization::start(&options, &[]).await?;
+        let mut scene = Self { redis, authorization, replicas: Vec::new(), port };
         for port in [scene.port, free_port(), free_port()] {
             let config = scene.config(SESSION_KEY, settings);
             scene.replicas.push(Gateway::with(config).port(port).start().await);
@@ -42,7 +46,12 @@ impl Scene {
     }
 
     fn config(&self, session_key: &str, settings: &Value) -> Value {
+        let issuers = settings.get("users").map(|users| {
+            let issuer = self.authorization.issuer();
+            json!([{ "issuer": issuer, "clientId": "gateway", "clientSecret": "gateway-secret", "users": users }])
+        });
         json!({
+            "signIn": { "issuers": issuers.unwrap_or(json!([])) },
             "apiKeys": settings.get("apiKeys").unwrap_or(&json!({})),
             "shared": self.redis.url(),
             "sessionKey": session_key,

@@ -17,6 +17,7 @@ use crate::shares::Principal;
 use crate::sync::lock;
 use crate::upstream::changes::Changes;
 use crate::upstream::oauth::authorizer::{Authorizer, OAuth};
+use crate::upstream::oauth::dpop;
 use crate::upstream::oauth::token_store::shared::ToldSignIn;
 use crate::upstream::state_file::digest;
 
@@ -128,6 +129,20 @@ impl UserAuthorizers {
         let fresh = Authorizer::of_http(&self.server, http, config, Some(user.clone()), &self.oauth, changes);
         users.insert(user.clone(), fresh.clone());
         fresh
+    }
+
+    /// The authorizer of `user` for a sign-in, which has learned of the server what those of others have.
+    ///
+    /// The server's refusal may say where to sign in, and that tokens are to be bound to a key.
+    pub async fn informed(&self, user: &Arc<str>) -> Arc<Authorizer> {
+        let (authorizer, lead) = (self.of(user), self.lead());
+        authorizer.load().await;
+        let told = self.nobody.refresh_state.lock().await.challenge.clone();
+        let told = told.or_else(|| lead.store.is_bound().then(|| dpop::SCHEME.to_owned()));
+        let mut state = authorizer.refresh_state.lock().await;
+        state.challenge = state.challenge.take().or(told);
+        drop(state);
+        authorizer
     }
 
     /// Has `token`, the newest of `user` at the gateway, exchanged from now on.

@@ -18,7 +18,7 @@ async fn begun(replica: &Gateway, key: &str, account: &str) -> (String, String) 
 }
 
 /// The answer of `replica` to a browser that comes back.
-async fn comes_back(replica: &Gateway, callback: &str, cookie: &str) -> Answer {
+pub async fn comes_back(replica: &Gateway, callback: &str, cookie: &str) -> Answer {
     let callback = url::Url::parse(callback).unwrap();
     let path = &callback[url::Position::BeforePath..];
     Ask::new(replica.address, "GET", path).header("Cookie", cookie).send().await
@@ -86,7 +86,7 @@ async fn while_the_store_is_away_a_sign_in_ends_where_it_began_and_says_why_not_
 #[tokio::test]
 async fn a_user_who_signs_in_or_out_at_one_replica_does_so_at_all() {
     let users = json!({ "apiKeys": { "ann": "ann-key", "bob": "bob-key" }, "oauth": { "per": "user" } });
-    let Some(scene) = Scene::start_with("3600", &users).await else { return };
+    let Some(scene) = Scene::start_with(&["--lifetime", "3600"], &users).await else { return };
     let [one, two, three] = &scene.replicas[..] else { panic!("three were started") };
     let subject = async |replica: &Gateway, key: &str| -> Value {
         let answer = as_key(replica, key, "POST", "/person/who").json(&json!({})).send().await;

@@ -1,10 +1,13 @@
 //! A real authorization server and a real MCP server that trusts it.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use super::servers::{Running, script};
+use super::sign_in::Browser;
 use super::{Ask, free_port, provisioned};
 
 /// Both, on ports of their own; they end with the value.
@@ -55,6 +58,34 @@ impl Authorization {
     /// Makes all access tokens void.
     pub async fn forget_access_tokens(&self) {
         self.ask("POST", "/test/forget-access-tokens").send().await.ok();
+    }
+
+    /// An access token of `user` for the gateway with the address `own`, which has its client sign users in.
+    pub async fn token_of(&self, user: &str, own: &str) -> String {
+        const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-0";
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
+        let (redirect, resource) = (format!("{own}/oauth/user/callback"), format!("{own}/mcp"));
+        let mut url = Url::parse(&format!("{}/auth", self.issuer())).unwrap();
+        url.query_pairs_mut()
+            .extend_pairs([("response_type", "code"), ("client_id", "gateway"), ("scope", "openid")])
+            .extend_pairs([
+                ("redirect_uri", &redirect),
+                ("resource", &resource),
+                ("code_challenge", &challenge),
+            ])
+            .append_pair("code_challenge_method", "S256");
+        let callback = Url::parse(&Browser::default().sign_in(url.as_str(), user).await).unwrap();
+        let code = callback.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", &redirect),
+            ("code_verifier", VERIFIER),
+            ("resource", &resource),
+        ];
+        let credentials = STANDARD.encode("gateway:gateway-secret");
+        let ask = self.ask("POST", "/token").header("Authorization", &format!("Basic {credentials}"));
+        ask.form(&form).send().await.ok()["access_token"].as_str().unwrap().to_owned()
     }
 
     fn ask(&self, method: &str, path: &str) -> Ask {
