@@ -1,4 +1,5 @@
-"""What a call with a token of the gateway's own authorization server costs, against one with the API key itself."""
+"""What a call with a token costs, against one with an API key: a token of the gateway's own authorization server, and a
+JWT of an outside issuer."""
 
 import base64
 import hashlib
@@ -9,13 +10,15 @@ import secrets
 from functools import partial
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from . import paired, programs
-from .contenders import API_KEY, BEARER, RUST
+from . import paired, processes, programs
+from .contenders import API_KEY, BEARER, NODE, ROOT, RUST
 
 #: Microseconds of CPU that a token may cost the gateway more than a key.
 MOST = 2
 #: Nothing listens there: the code is read from the address that the browser is led to.
 CALLBACK = "http://127.0.0.1:9/callback"
+#: What the JWT is for; the issuer of the tests takes any that ends so.
+AUDIENCE = "https://gateway.test/mcp"
 
 
 def asked(port, method, path, body=None, headers=None):
@@ -54,16 +57,40 @@ def signed_in(port):
     return json.loads(asked(port, "POST", "/oauth/token", grant)[1])["access_token"]
 
 
+def jwt(issuer_port):
+    """An access token of the tests' oidc-provider for one of its clients."""
+    robot = base64.b64encode(b"robot:robot-secret").decode()
+    grant = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "read"}
+    _, answer = asked(issuer_port, "POST", "/token", grant, {"Authorization": f"Basic {robot}"})
+    return json.loads(answer)["access_token"]
+
+
+def issuer(run):
+    """The port of a started oidc-provider whose access tokens are JWTs."""
+    port = processes.free_port()
+    script = str(ROOT / "tests" / "servers" / "authorization_server.mjs")
+    run.processes.start("issuer", [NODE.command[0], script, str(port), "--jwt"])
+    processes.wait_for(lambda: processes.port_is_open(port), "oidc-provider")
+    return port
+
+
 def token(run):
     """CPU time of a small call with a token, less that of one with the key, at one gateway in the same round."""
     if run.gateway is None:
         return
-    with run.gateway.start(run, {"bench": RUST.entry()}, more={"signIn": {"apiKeys": True}}) as gateway:
-        url = gateway.url("bench", RUST.tool)
 
-        def side(label, bearer):
-            load = partial(programs.load, url, RUST.arguments, RUST.expect, 32, run.seconds, bearer=bearer)
-            return label, gateway.pid, load
+    def row(sign_in, what, bearer_of):
+        with run.gateway.start(run, {"bench": RUST.entry()}, more={"signIn": sign_in}) as gateway:
+            url = gateway.url("bench", RUST.tool)
 
-        what = "with a token of its own, against one with a key"
-        yield paired.row(run, what, MOST, side("with a token", f"Bearer {signed_in(gateway.port)}"), side("with a key", BEARER))
+            def side(label, bearer):
+                load = partial(programs.load, url, RUST.arguments, RUST.expect, 32, run.seconds, bearer=bearer)
+                return label, gateway.pid, load
+
+            with_token = side("with a token", f"Bearer {bearer_of(gateway)}")
+            return paired.row(run, f"with {what}, against one with a key", MOST, with_token, side("with a key", BEARER))
+
+    yield row({"apiKeys": True}, "a token of its own", lambda gateway: signed_in(gateway.port))
+    port = issuer(run)
+    of_issuer = {"issuer": f"http://localhost:{port}", "audience": AUDIENCE, "users": [{}]}
+    yield row({"issuers": [of_issuer]}, "a JWT of an issuer", lambda _: jwt(port))
