@@ -84,7 +84,7 @@ pub async fn run(
     let limits = &generation.config.limits;
     shutdown.will_take(limits.leave, limits.drain);
     generation.start(None, &upstream_set);
-    upstream_set.tasks.spawn(upstream_set.mcp.keep(upstream_set.stop.clone()));
+    upstream_set.tasks.spawn(upstream_set.mcp.clone().keep(upstream_set.stop.clone()));
     upstream_set.tasks.spawn(startup_log::servers(generation.upstreams.clone(), upstream_set.stop.clone()));
 
     let lock_file = Arc::new(ArcSwapOption::new(generation.config.lock_file.clone().map(Arc::new)));

@@ -97,14 +97,12 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
         permit: EarlyPermit::default(),
         _share: None,
     });
-    if let Some(id) = request.head.headers.get(SESSION_ID)
-        && request.mcp.shared.sessions.is_shared()
-    {
-        Box::pin(request.mcp.shared.sessions.learn(id.as_bytes())).await;
+    if request.mcp.shared.sessions.is_shared() && request.head.headers.contains_key(SESSION_ID) {
+        Box::pin(learn_session(&request)).await;
     }
     let answer = match request.head.method {
         Method::POST => post(request, body).await,
-        Method::GET => session::stream::open(&request),
+        Method::GET => session::stream::open(request),
         Method::DELETE => end_session(&request).await,
         _ => {
             let problem = Problem::new(
@@ -118,6 +116,18 @@ async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) ->
     };
     let answer = until_taken(answer, &results, &principal).await;
     under_key(&principal, if wants_event { single_event::of(answer) } else { answer })
+}
+
+/// Asks the other replicas about the session that the request names, if it is not in use here.
+async fn learn_session(request: &RequestContext) {
+    let (shared, id) = (&request.mcp.shared, request.head.headers.get(SESSION_ID));
+    if let Some(id) = id
+        && shared.sessions.learn(id.as_bytes()).await
+        && request.head.method != Method::DELETE
+        && let Some(session) = request.session()
+    {
+        shared.recall_interests(&session).await;
+    }
 }
 
 async fn post(mut request: Arc<RequestContext>, body: Body) -> Response {

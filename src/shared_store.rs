@@ -7,7 +7,8 @@
 //! Rates and calls in flight ([`admission`]) are one script and one round trip a call. Whatever else replicas must know of
 //! each other goes through [`values`]: values that expire, values that are taken once, messages, and locks with a number
 //! that orders their holders; [`names`] are lists, and
-//! [`Generations`] are exchanged one by one. [`SealedValues`] are for the replicas' eyes alone.
+//! [`Generations`] are exchanged one by one; `members` of one name are changed one by one. [`SealedValues`] are for the
+//! replicas' eyes alone.
 //!
 //! Each replica also keeps its status there, for the others to read (`statuses`).
 //!
@@ -20,6 +21,7 @@ pub mod call_count;
 mod connection;
 mod generations;
 mod held_lock;
+mod members;
 pub mod names;
 mod rate;
 mod script;
@@ -33,6 +35,7 @@ pub use admission::{Admission, AdmissionVerdict};
 pub use call_count::{CallCount, CountState};
 pub use generations::{Advance, Generations, KnownGeneration};
 pub use held_lock::HeldLock;
+pub use members::MemberValue;
 pub use rate::SharedRate;
 pub use sealed_values::{SealedError, SealedValues};
 pub use statuses::StoredStatus;

@@ -132,7 +132,7 @@ impl UpstreamSet {
     /// Shares limits, tokens and sign-ins over `store`. To be called before there is a server.
     pub fn share(&mut self, store: Arc<SharedStore>) {
         self.shared.oauth.share(&store, &self.secrets);
-        self.mcp.share(store.clone());
+        self.mcp.share(store.clone(), &self.secrets);
         let (name, metrics) = (&*self.replica.name, self.shared.metrics.clone());
         self.replicas = Some(Arc::new(Replicas::new(name, store.clone(), &self.secrets, metrics)));
         self.store = Some(store);

@@ -1,8 +1,9 @@
 //! The state of the endpoints: [`Mcp`] of one configuration, and [`SharedState`] of all.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
@@ -14,8 +15,12 @@ use super::endpoint::Endpoint;
 use super::hop::ReplicaHop;
 use super::input::suspended::SuspendedRequests;
 use super::response::fault::{Fault, SHARE_EXCEEDED};
+use super::session::interest::Interest;
 use super::session::journal::SessionJournal;
+use super::session::resource_subscription::{FollowedResource, ResourceSubscription};
 use super::session::sealed::key_digest;
+use super::session::shared_interests::SharedInterests;
+use super::session::state::Session;
 use super::session::table::Sessions;
 use crate::catalog::Caller;
 use crate::catalog::definition::LoggedLines;
@@ -26,7 +31,7 @@ use crate::http::protected_resource::ProtectedResources;
 use crate::http::{BodyBudget, Keys, Problem, Refusal};
 use crate::seal::SealSecrets;
 use crate::shared_store::SharedStore;
-use crate::shares::{Bounds, Held, Ledger, Thing};
+use crate::shares::{Bounds, Held, Ledger, Principal, Thing};
 use crate::upstream::Upstream;
 
 /// The MCP endpoints of one configuration.
@@ -112,7 +117,7 @@ impl Mcp {
     ///
     /// When the caller has as many as it may.
     pub fn take_listener(&self, caller: &Caller) -> Result<Held, Fault> {
-        self.take(&self.shared.listeners, caller, self.shares.listeners())
+        self.take(&self.shared.listeners, &caller.principal, self.shares.listeners())
     }
 
     /// The part of the caller's share that one more resource takes which a client follows.
@@ -121,11 +126,24 @@ impl Mcp {
     ///
     /// When the caller follows as many as it may.
     pub fn take_followed(&self, caller: &Caller) -> Result<Held, Fault> {
-        self.take(&self.shared.followed, caller, self.shares.followed())
+        self.take(&self.shared.followed, &caller.principal, self.shares.followed())
     }
 
-    fn take(&self, ledger: &Arc<Ledger>, caller: &Caller, bounds: Bounds) -> Result<Held, Fault> {
-        ledger.take(&caller.principal, bounds).map_err(|exceeded| {
+    /// Follows a resource that a session of `principal` followed at another replica.
+    fn follow_again(&self, principal: &Principal, of: &FollowedResource) -> Option<ResourceSubscription> {
+        let upstream = self.upstream(&of.server).filter(|upstream| !upstream.isolation().is_on())?;
+        match self.take(&self.shared.followed, principal, self.shares.followed()) {
+            Ok(held) => Some(ResourceSubscription::new(&upstream, &of.uri, &of.shown, held)),
+            Err(fault) => {
+                let why = fault.message();
+                tracing::warn!("a session of {principal} no longer follows one of its resources: {why}");
+                None
+            }
+        }
+    }
+
+    fn take(&self, ledger: &Arc<Ledger>, principal: &Principal, bounds: Bounds) -> Result<Held, Fault> {
+        ledger.take(principal, bounds).map_err(|exceeded| {
             self.gateway.metrics().http().refused(SHARE_EXCEEDED);
             Fault::exceeded(&exceeded)
         })
@@ -136,6 +154,8 @@ impl Mcp {
 #[derive(Debug)]
 pub struct SharedState {
     pub(super) sessions: Arc<Sessions>,
+    /// What sessions are asked to tell, at all replicas.
+    interests: OnceLock<SharedInterests>,
     pub(super) suspended: Arc<SuspendedRequests>,
     pub(super) hop: ReplicaHop,
     /// Streams that wait for changes.
@@ -164,6 +184,7 @@ impl SharedState {
     ) -> Self {
         Self {
             sessions: Arc::new(Sessions::new(secrets, journal, tasks.clone(), closing.clone())),
+            interests: OnceLock::new(),
             suspended: Arc::new(SuspendedRequests::new(secrets, replica.clone())),
             hop: ReplicaHop::new(secrets, replica.clone()),
             listeners: Ledger::new(Thing { setting: "listeners", plural: "streams that wait for changes" }),
@@ -176,8 +197,33 @@ impl SharedState {
     }
 
     /// The replicas that share `store` know of each other's sessions.
-    pub fn share(&self, store: Arc<SharedStore>) {
-        self.sessions.share(store);
+    pub fn share(&self, store: Arc<SharedStore>, secrets: &SealSecrets) {
+        self.sessions.share(store.clone());
+        let current = self.current.subscribe();
+        let follow = Box::new(move |principal: &Principal, resource: &FollowedResource| {
+            current.borrow().as_ref()?.follow_again(principal, resource)
+        });
+        self.interests.get_or_init(|| SharedInterests::new(&store, secrets, self.sessions.clone(), follow));
+    }
+
+    /// Makes a `change` of what the client asks `session` to tell it, for all replicas.
+    pub async fn change_interest<T>(
+        &self,
+        session: &Session,
+        interest: Interest,
+        change: impl FnOnce() -> T,
+    ) -> T {
+        match self.interests.get() {
+            Some(shared) => shared.change(session, interest, change).await,
+            None => change(),
+        }
+    }
+
+    /// Takes up what the client asked `session` to tell it at other replicas.
+    pub async fn recall_interests(&self, session: &Session) {
+        if let Some(shared) = self.interests.get() {
+            shared.recall(session).await;
+        }
     }
 
     /// Reads what earlier processes left of their sessions, which may rest for `idle`.
@@ -186,8 +232,9 @@ impl SharedState {
     }
 
     /// Keeps what outlives the process, until `stop`.
-    pub fn keep(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
-        self.sessions.clone().keep(stop)
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let interests = self.interests.get().map(|shared| shared.keep(stop.clone()));
+        tokio::join!(self.sessions.clone().keep(stop), OptionFuture::from(interests));
     }
 
     /// Serves `mcp` from now on: open streams follow it, and those of invalid keys end.

@@ -79,6 +79,7 @@ mod schemathesis;
 mod secrets;
 mod service_manager;
 mod several_addresses;
+mod shared_interests;
 mod shared_sessions;
 mod shared_store;
 mod shared_tokens;

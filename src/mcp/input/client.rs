@@ -118,7 +118,7 @@ impl SessionClient {
 
     /// The client as servers see it; `None` when it needs no connection of its own.
     pub fn side(&self) -> Option<ClientSide> {
-        let log_level = self.log_level.load().as_deref().cloned();
+        let log_level = self.log_level();
         let is_special = &*self.capabilities != "{}" || log_level.is_some();
         is_special.then(|| ClientSide {
             key: self.key,
@@ -154,6 +154,11 @@ impl SessionClient {
     /// Sets the least level of log messages that the client wants.
     pub fn set_log_level(&self, level: Arc<str>) {
         self.log_level.store(Some(Arc::new(level)));
+    }
+
+    /// The least level of log messages that the client wants, once it has said one.
+    pub fn log_level(&self) -> Option<Arc<str>> {
+        self.log_level.load().as_deref().cloned()
     }
 
     /// Opens the route of a request in progress; messages for the client go to `to` meanwhile.

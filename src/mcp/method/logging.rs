@@ -12,8 +12,10 @@ use crate::gateway::Client;
 use crate::json::member;
 use crate::mcp::endpoint::Endpoint;
 use crate::mcp::input::bridge::Bridge;
+use crate::mcp::input::client::SessionClient;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
+use crate::mcp::session::interest::Interest;
 use crate::mcp::session::state::Session;
 use crate::mcp::stateless::LEVELS;
 use crate::protocol::{Era, method};
@@ -42,7 +44,17 @@ pub async fn set_level(
         return Err(Fault::invalid_params(format!("`level` must be one of {}", LEVELS.join(", "))));
     }
     let client = &session.client;
-    client.set_log_level(level.into());
+    let set = || client.set_log_level(level.into());
+    request.mcp.shared.change_interest(session, Interest::Log, set).await;
+    open_connections(request, client).await
+}
+
+/// Opens the connections that bring `client` the log at its level.
+///
+/// # Errors
+///
+/// When the one server cannot be reached.
+pub async fn open_connections(request: &RequestContext, client: &Arc<SessionClient>) -> Result<Bytes, Fault> {
     let Some(side) = client.side() else { return Ok(Bytes::from_static(b"{}")) };
     let (context, is_all) = (request.forwarding_context(), request.endpoint == Endpoint::All);
     let identity = |upstream: &Upstream| context.identity_at(upstream);

@@ -13,6 +13,7 @@ use crate::mcp::endpoint::Endpoint;
 use crate::mcp::input::bridge::Bridge;
 use crate::mcp::request::RequestContext;
 use crate::mcp::response::fault::Fault;
+use crate::mcp::session::interest::Interest;
 use crate::mcp::session::resource_subscription::{MOST_FOLLOWED, ResourceSubscription};
 use crate::mcp::session::state::Session;
 use crate::protocol::{Era, method};
@@ -38,8 +39,12 @@ pub async fn answer(
     };
     let is_end = method == method::RESOURCES_UNSUBSCRIBE;
     // Also of a server that is gone.
-    if is_end && session.followed().remove(&*uri).is_some() {
-        return Ok(Bytes::from_static(b"{}"));
+    if is_end && uri.len() <= LONGEST_URI {
+        let (shared, interest) = (&request.mcp.shared, Interest::Resource(uri.as_str().into()));
+        let end = || session.followed().remove(&*uri);
+        if shared.change_interest(session, interest, end).await.is_some() {
+            return Ok(Bytes::from_static(b"{}"));
+        }
     }
     if !any_sends(&request.mcp, &request.caller, &request.endpoint, "resources", "subscribe") {
         return Err(Fault::method_not_found(method));
@@ -63,7 +68,9 @@ pub async fn answer(
         forward(request, &upstream, method, &params, &Bridge::plain(Era::Sessions)).await?;
     }
     let followed = ResourceSubscription::new(&upstream, &own, &uri, held);
-    session.followed().insert(uri.into(), followed);
+    let (shared, uri) = (&request.mcp.shared, Box::<str>::from(uri));
+    let follow = || session.followed().insert(uri.clone(), followed);
+    let _followed_before = shared.change_interest(session, Interest::Resource(uri.clone()), follow).await;
     Ok(Bytes::from_static(b"{}"))
 }
 

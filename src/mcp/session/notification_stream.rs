@@ -168,6 +168,11 @@ impl NotificationStream {
     /// Reports that everything may have changed.
     fn report_all(&mut self) {
         self.report_lists([true; 3]);
+        self.report_followed();
+    }
+
+    /// Reports that all followed resources may have changed.
+    fn report_followed(&mut self) {
         let followed: Vec<Box<str>> = match &self.session {
             Some(listening) => listening.session.followed().keys().cloned().collect(),
             None => self.wanted.resource_subscriptions.items.iter().map(|uri| uri.as_str().into()).collect(),
@@ -177,9 +182,10 @@ impl NotificationStream {
         }
     }
 
-    /// Reports that the lists may have changed of whose changes clients are told.
+    /// Reports that everything may have changed of whose changes clients are told.
     pub fn report_told(&mut self) {
         self.report_lists(self.known.told());
+        self.report_followed();
     }
 
     /// Reports those of the changed lists (tools, prompts, resources) that the client subscribes to.

@@ -12,6 +12,7 @@ use super::clock::now;
 use super::outlived::SessionEvent;
 use super::sealed::{SealedSession, ShortDigest, shortened};
 use super::shared::{SESSIONS, SharedSession, SharedSessions, ended_in};
+use super::state::Session;
 use super::table::{Sessions, USES_WRITTEN};
 use crate::json::hex;
 use crate::shared_store::StoreEvent;
@@ -24,15 +25,15 @@ impl Sessions {
     }
 
     /// Asks the store about the session `id`, if it is not in use here. While the store is away this replica's own knowledge
-    /// counts.
-    pub async fn learn(&self, id: &[u8]) {
-        let Some(shared) = self.shared.get() else { return };
+    /// counts. Says whether the store may know interests of the session, too.
+    pub async fn learn(&self, id: &[u8]) -> bool {
+        let Some(shared) = self.shared.get() else { return false };
         let (idle, open) = (self.idle.load(Ordering::Relaxed), self.open_session(id));
-        if open.as_ref().is_some_and(|open| !open.rests(idle, now())) {
-            return;
+        if let Some(open) = open.as_ref().filter(|open| !open.rests(idle, now())) {
+            return open.lacks_interests();
         }
         if SealedSession::open(id, &self.sealer).is_none() {
-            return;
+            return false;
         }
         let session = shortened(Sha256::digest(id).into());
         match shared.session(&session).await {
@@ -46,6 +47,7 @@ impl Sessions {
             }
             Ok(SharedSession::Unknown) | Err(_) => {}
         }
+        true
     }
 
     /// Tells the other replicas of ends and uses, and takes theirs up, until `stop`.
@@ -118,6 +120,7 @@ impl Sessions {
             let mut outlived = lock(&self.outlived);
             ended.iter().for_each(|session| outlived.note(SessionEvent::Ended, *session, now));
         }
-        self.all_with(ended).iter().for_each(|session| self.end(session));
+        let is_ended = |session: &Session| ended.contains(&session.client.digest());
+        self.all(is_ended).iter().for_each(|session| self.end(session));
     }
 }

@@ -12,6 +12,8 @@ use crate::sync::lock;
 
 /// The kind of the lists, and the topic of ends.
 pub(super) const SESSIONS: &str = "sessions";
+/// The kind of the [interests](super::shared_interests) of sessions, and the topic of their changes.
+pub(super) const INTERESTS: &str = "interests";
 const ENDED: &str = "ended";
 const USED: &str = "used";
 /// Sessions in one list; beyond, those go that end first.
@@ -61,9 +63,10 @@ impl SharedSessions {
 
     async fn tell(&self, ended: &[ShortDigest], until: u64) -> Result<(), StoreAway> {
         let names: Vec<String> = ended.iter().map(|session| hex(session)).collect();
-        let names: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), until)).collect();
-        self.store.note(SESSIONS, ENDED, MOST, &names).await?;
-        self.store.publish(SESSIONS, ended.as_flattened()).await
+        let noted: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), until)).collect();
+        self.store.note(SESSIONS, ENDED, MOST, &noted).await?;
+        self.store.publish(SESSIONS, ended.as_flattened()).await?;
+        self.store.remove_all(INTERESTS, &names).await
     }
 
     /// The names of the sessions that have ended.

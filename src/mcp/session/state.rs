@@ -1,6 +1,6 @@
 //! One session of a client (revisions 2024-11-05 to 2025-11-25).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +11,7 @@ use super::clock::now;
 use super::event_log::EventLogs;
 use super::holder::Holder;
 use super::in_flight::RequestsInFlight;
+use super::interest::Interest;
 use super::resource_subscription::ResourceSubscription;
 use crate::mcp::input::client::{ClientRoute, SessionClient};
 use crate::protocol::revision::POLLING_SINCE;
@@ -45,6 +46,10 @@ pub struct Session {
     pub is_of_other_process: bool,
     /// Whether the client is to be told that it may have missed changes.
     missed: AtomicBool,
+    /// Interests of the client that the replicas are to be told, locked while they are.
+    pub untold: tokio::sync::Mutex<HashSet<Interest>>,
+    /// Whether the store may know interests that this process has not asked it for.
+    lacks_interests: AtomicBool,
 }
 
 /// A place in the order in which sessions are to end.
@@ -95,6 +100,8 @@ impl Session {
             ended,
             is_of_other_process: false,
             missed: AtomicBool::new(false),
+            untold: tokio::sync::Mutex::default(),
+            lacks_interests: AtomicBool::new(false),
         }
     }
 
@@ -105,12 +112,23 @@ impl Session {
         self.client.number_from(now);
         self.is_of_other_process = true;
         self.missed = AtomicBool::new(true);
+        self.lacks_interests = AtomicBool::new(true);
         self
     }
 
     /// Whether the client may have missed changes, which it is told now.
     pub fn has_missed_changes(&self) -> bool {
         self.missed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the store may know interests that this process has not asked it for.
+    pub fn lacks_interests(&self) -> bool {
+        self.lacks_interests.load(Ordering::Acquire)
+    }
+
+    /// Notes that the store was asked for the interests.
+    pub fn interests_are_taken_up(&self) {
+        self.lacks_interests.store(false, Ordering::Release);
     }
 
     /// The time of its last use; after `now` while a stream is open or a request in flight.

@@ -6,7 +6,6 @@
 //! The id of a session that another process opened is sealed ([`super::sealed`]): its holder opens it again, unless it has
 //! ended. A session of this process that is not in the table has ended.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -50,7 +49,7 @@ pub struct Sessions {
     pub(super) shared: OnceLock<SharedSessions>,
     pub(super) sealer: Sealer,
     /// Another one in each process.
-    process: u64,
+    pub(super) process: u64,
     serials: AtomicU64,
     /// How long a session may rest, in milliseconds.
     pub(super) idle: AtomicU64,
@@ -308,10 +307,10 @@ impl Sessions {
         self.table.pin().get(id).cloned()
     }
 
-    /// The open sessions with these digests.
-    pub(super) fn all_with(&self, digests: &HashSet<ShortDigest>) -> Vec<Arc<Session>> {
+    /// The open sessions that are meant.
+    pub(super) fn all(&self, is_meant: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let table = self.table.pin();
-        table.values().filter(|session| digests.contains(&session.client.digest())).cloned().collect()
+        table.values().filter(|session| is_meant(session)).cloned().collect()
     }
 
     /// Inserts `session`, and removes others that have rested or make room for it, which are to end.

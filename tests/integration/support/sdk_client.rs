@@ -30,7 +30,27 @@ impl SdkClient {
 
     /// Has it call the tool once more.
     pub async fn call(&mut self) -> Value {
+        self.say().await;
+        self.told().await
+    }
+
+    /// Has it go on.
+    pub async fn say(&mut self) {
         self.input.write_all(b"\n").await.unwrap();
+    }
+
+    /// The next message with this method that it prints.
+    pub async fn told_of(&mut self, method: &str) -> Value {
+        loop {
+            let told = self.told().await;
+            if told["method"] == method {
+                return told;
+            }
+        }
+    }
+
+    /// What it prints next.
+    pub async fn told(&mut self) -> Value {
         let line = tokio::time::timeout(Duration::from_secs(60), self.output.next_line()).await;
         serde_json::from_str(&line.expect("it answers in time").unwrap().expect("it prints its result"))
             .unwrap()
