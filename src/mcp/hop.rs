@@ -45,14 +45,15 @@ pub struct ReplicaHop {
     sealer: Sealer,
     /// This gateway.
     replica: Replica,
-    /// Without proxies: replicas reach each other directly.
+    /// Without proxies: replicas reach each other directly. Over HTTP/2 the rules for hosts would also judge the address of
+    /// the replica, as its `:authority`.
     clients: HttpClients,
 }
 
 impl ReplicaHop {
     /// Of `replica`, to those that have the same secrets.
     pub fn new(secrets: &SealSecrets, replica: Replica) -> Self {
-        Self { sealer: secrets.sealer(PURPOSE), replica, clients: HttpClients::default() }
+        Self { sealer: secrets.sealer(PURPOSE), replica, clients: HttpClients::over_http1() }
     }
 
     /// Whether another replica passed the request on.

@@ -106,6 +106,7 @@ fn timeout_of(keep_alive: &str) -> Option<u64> {
 #[derive(Debug, Default)]
 pub struct HttpClients {
     proxies: Proxies,
+    is_http1_alone: bool,
     /// For each idle timeout one without TLS and one with it.
     unbounded: [[OnceCell<HttpClient>; 2]; IDLE_TIMEOUTS.len()],
     /// The root certificates that TLS trusts.
@@ -118,6 +119,11 @@ impl HttpClients {
     /// Clients that go through these proxies; there are none by default.
     pub fn through(proxies: Proxies) -> Self {
         Self { proxies, ..Self::default() }
+    }
+
+    /// Clients that speak HTTP/1.1 alone, so that a request names no other host than its `Host`.
+    pub fn over_http1() -> Self {
+        Self { is_http1_alone: true, ..Self::default() }
     }
 
     /// The client for `url` whose idle connections are kept for `idle`. Fails when the system's root certificates
@@ -149,8 +155,11 @@ impl HttpClients {
             tls()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
         };
         let connector = ProxyConnector::new(Resolver::new(within), self.proxies.clone());
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-        let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let connector = match self.is_http1_alone {
+            true => builder.wrap_connector(connector),
+            false => builder.enable_http2().wrap_connector(connector),
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             // Without this a connection that a router silently forgot would take calls for a quarter of an hour.

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Gateway, provisioned, servers};
+use crate::support::tls::{fixture, trusting};
+use crate::support::{Gateway, servers};
 
 /// Files that are presented, and two pairs to put there.
 struct Files(TempDir);
@@ -45,23 +45,11 @@ impl Files {
     }
 }
 
-fn fixture(name: &str) -> PathBuf {
-    provisioned::root().join("tests/integration/edge").join(name)
-}
-
 /// A connection by a client that trusts this certificate alone.
 async fn connect(address: SocketAddr, trusted: &Path) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(trusted).unwrap()).unwrap();
-    let client =
-        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(client)).connect(name, stream).await
+    TlsConnector::from(Arc::new(trusting(trusted))).connect(name, stream).await
 }
 
 async fn health(stream: &mut TlsStream<TcpStream>) -> String {

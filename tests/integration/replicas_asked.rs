@@ -2,13 +2,20 @@
 
 use std::process::Stdio;
 
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::mcp::{Events, request, stateless_able, with_meta};
 use crate::support::replicas::{Balancer, REPLICAS, Replica, started};
-use crate::support::{Answer, Ask, provisioned, servers};
+use crate::support::tls::{fixture, trusting};
+use crate::support::{Answer, Ask, Gateway, provisioned, servers};
 
 const KEY: &str = "key-of-a-client-that-is-asked";
 const OTHER_KEY: &str = "key-of-another-client";
@@ -143,6 +150,50 @@ async fn an_address_that_leads_to_another_replica_goes_in_no_circle() {
     }
     other.running().logged("its `replica.url` leads to another one").await;
     let answer = call(one.ask("POST", "/mcp"), KEY, &again).send().await.ok();
+    assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("accept"), "{answer}");
+}
+
+/// The answer to a call over HTTP/2 and TLS from a page of the gateway: it names its host in `:authority` alone.
+async fn called_over_http2(port: u16, params: &Value) -> Answer {
+    let connector = HttpsConnectorBuilder::new().with_tls_config(trusting(&fixture("certificate.pem")));
+    let connector = connector.https_only().enable_http2().build();
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+    let own = format!("https://127.0.0.1:{port}");
+    let mut call = Request::post(format!("{own}/mcp")).header("Origin", &own);
+    for (name, value) in [
+        ("Accept", "application/json, text/event-stream"),
+        ("Content-Type", "application/json"),
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", "tools/call"),
+        ("Mcp-Name", "s_ask"),
+        ("Mcp-Param-Message", "name?"),
+    ] {
+        call = call.header(name, value);
+    }
+    let body = request("tools/call", &with_meta(params, &able())).to_string();
+    let (head, body) =
+        client.request(call.body(Full::<Bytes>::from(body)).unwrap()).await.unwrap().into_parts();
+    assert_eq!(head.version, Version::HTTP_2);
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status.as_u16(), headers: head.headers, body }
+}
+
+#[tokio::test]
+async fn a_replica_behind_tls_serves_the_host_that_the_client_named() {
+    let (certificate, key) = (fixture("certificate.pem"), fixture("key.pem"));
+    let config = json!({
+        "mcpServers": { "s": servers::entry("offering_server.py", &["--tells"]) },
+        "sessionKey": "the same at each replica: 0f4a9b6c2d8e",
+        "tls": { "certificate": certificate, "key": key },
+    });
+    let start = || Gateway::with(config.clone()).environment("SSL_CERT_FILE", certificate.to_str().unwrap());
+    let (one, two) = tokio::join!(start().start(), start().start());
+    for replica in [&one, &two] {
+        replica.logged("s is ready").await;
+    }
+    let asked = called_over_http2(one.address.port(), &params()).await.ok()["result"].clone();
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    let answer = called_over_http2(two.address.port(), &answered(&params(), &asked)).await.ok();
     assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("accept"), "{answer}");
 }
 

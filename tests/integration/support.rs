@@ -14,6 +14,7 @@ pub mod sdk_client;
 pub mod servers;
 pub mod sign_in;
 pub mod starter;
+pub mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
