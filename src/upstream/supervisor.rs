@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::TransportConfig;
@@ -231,8 +232,8 @@ impl Supervisor {
         &self,
         (transport, address): (HttpTransport, usize),
         deadline: StartDeadline,
+        stop: &CancellationToken,
     ) -> Result<Live, CloseReason> {
-        let stop = &self.upstream.stop;
         let opening =
             stop.run_until_cancelled(deadline.bound("the connection", self.open((transport, address)))).await;
         let (opened, tail) = opening.unwrap_or(Err(CloseReason::Stopping))?;

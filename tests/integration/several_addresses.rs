@@ -83,6 +83,43 @@ async fn a_server_comes_back_to_its_first_address_and_calls_end_where_they_are()
 }
 
 #[tokio::test]
+async fn a_look_at_an_earlier_address_that_is_cut_off_leaves_no_session_at_the_server() {
+    for ends_itself in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, ports) = (folder.path().join("log"), [free_port(), free_port()]);
+        let mut second = server(ports[1], &[]).await;
+        let mut gateway = gateway(ports).await;
+        is_at(&gateway, ports[1]).await;
+        let log_option = ["--log", log.to_str().unwrap()];
+        let _first = server(ports[0], &[&log_option[..], &["--hang", "tools/list"]].concat()).await;
+        let is_logged = async |text: &str| {
+            until(PATIENCE, &format!("{text} at the first address"), async || {
+                std::fs::read_to_string(&log).unwrap_or_default().contains(text).then_some(())
+            })
+            .await;
+        };
+        is_logged("tools/list").await;
+        assert!(!std::fs::read_to_string(&log).unwrap().contains("DELETE"));
+        if ends_itself {
+            assert!(gateway.stop().await.success());
+            is_logged("DELETE").await;
+        } else {
+            second.kill();
+            // The call finds that the connection is gone.
+            let none = json!({});
+            let call = gateway.post("/h/pid", &none);
+            tokio::select! {
+                () = is_logged("DELETE") => {}
+                answer = call => {
+                    assert_ne!(answer.status, 200);
+                    is_logged("DELETE").await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_was_sent_is_not_made_again_at_another_address() {
     let folder = tempfile::tempdir().unwrap();
     let [first_log, second_log, file] = ["first", "second", "go"].map(|name| folder.path().join(name));

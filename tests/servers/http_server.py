@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """A streamable HTTP MCP server (session era) whose faults can be chosen; standard library only.
 
-Usage: http_server.py --port N [--status 401] [--events] [--sse] [--token SECRET] [--log FILE]
+Usage: http_server.py --port N [--status 401] [--events] [--sse] [--token SECRET] [--log FILE] [--hang METHOD]
 
 --status N      answers every POST with this status
 --events        answers as text/event-stream instead of application/json
 --sse           speaks the older HTTP+SSE transport instead: GET opens the stream, POSTs are answered on it
 --token SECRET  wants `Authorization: Bearer SECRET`
---log FILE      appends every POST as one JSON line
+--log FILE      appends every POST as one JSON line, and each DELETE as one that ends the session
+--hang METHOD   never answers this method
 
 Its tool `echo` answers the value "NaN" with what is no JSON, and "tight NaN" with the same without blanks. Both tools answer
 once the file `until` is there, where it is named.
@@ -24,6 +25,7 @@ parser.add_argument("--events", action="store_true")
 parser.add_argument("--sse", action="store_true")
 parser.add_argument("--token")
 parser.add_argument("--log")
+parser.add_argument("--hang")
 options = parser.parse_args()
 sessions, guard = set(), threading.Lock()
 streams = {}
@@ -70,7 +72,13 @@ class Handler(BaseHTTPRequestHandler):
         while True:
             self.wfile.write(b"event: message\ndata: " + events.get() + b"\n\n")
 
+    def log(self, line):
+        if options.log:
+            with guard, open(options.log, "a") as log:
+                log.write(json.dumps(line) + "\n")
+
     def do_DELETE(self):
+        self.log({"path": self.path, "headers": dict(self.headers), "body": json.dumps({"method": "DELETE"})})
         with guard:
             sessions.discard(self.headers.get("Mcp-Session-Id"))
         self.answer(200)
@@ -81,9 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             with guard:
                 sessions.clear()
             return self.answer(200, b"{}")
-        if options.log:
-            with guard, open(options.log, "a") as log:
-                log.write(json.dumps({"path": self.path, "headers": dict(self.headers), "body": body.decode()}) + "\n")
+        self.log({"path": self.path, "headers": dict(self.headers), "body": body.decode()})
         if options.sse and not self.path.startswith("/messages/"):
             return self.answer(405, Allow="GET")
         if options.status:
@@ -109,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, json.dumps({"jsonrpc": "2.0", "id": ident, "error": {"code": -32001, "message": "Session not found"}}).encode())
         if ident is None:
             return self.answer(202)
+        while method == options.hang:
+            time.sleep(1)
         reply = self.written({"jsonrpc": "2.0", "id": ident, **self.result(method, message.get("params") or {})})
         if options.events:
             self.answer(200, b"event: message\ndata: " + reply + b"\n\n", "text/event-stream", **headers)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::upstream::address_choice::{LOOK_BACK, first_of};
 use crate::upstream::connection::Connection;
@@ -25,7 +26,7 @@ impl Supervisor {
     /// One try: connection, handshake and tool list, at the first address that serves.
     pub(super) async fn start(&self) -> Result<Live, CloseReason> {
         let count = self.address_count();
-        let (live, address) = self.start_at(0..count).await?;
+        let (live, address) = self.start_at(0..count, &self.upstream.stop).await?;
         self.upstream.address.set(address);
         if address > 0 {
             let name = self.upstream.name();
@@ -35,30 +36,37 @@ impl Supervisor {
         Ok(live)
     }
 
-    /// Waits until an address serves again that comes before the one in use.
-    pub(super) async fn start_at_earlier_address(&self) -> Live {
+    /// Waits until an address serves again that comes before the one in use; `None` after `stop`.
+    ///
+    /// It is not to be dropped before that: a try that has begun is ended then, with the session that it has at the server.
+    /// One whose id did not come yet cannot be ended.
+    pub(super) async fn start_at_earlier_address(&self, stop: &CancellationToken) -> Option<Live> {
         loop {
             let in_use = self.upstream.address.in_use();
             if in_use == 0 {
-                return std::future::pending().await;
+                stop.cancelled().await;
             }
-            sleep(LOOK_BACK).await;
-            if let Ok((live, address)) = self.start_at(0..in_use).await {
+            stop.run_until_cancelled(sleep(LOOK_BACK)).await?;
+            if let Ok((live, address)) = self.start_at(0..in_use, stop).await {
                 let name = self.upstream.name();
                 let number = address + 1;
                 tracing::info!(mcp_server = %name, "{name} is back at its address {number}");
                 self.upstream.address.set(address);
-                return live;
+                return Some(live);
             }
         }
     }
 
-    async fn start_at(&self, addresses: impl Iterator<Item = usize>) -> Result<(Live, usize), CloseReason> {
+    async fn start_at(
+        &self,
+        addresses: impl Iterator<Item = usize>,
+        stop: &CancellationToken,
+    ) -> Result<(Live, usize), CloseReason> {
         let config = Guard::into_inner(self.upstream.config());
         let transport = &config.transport;
         let at = |address| async move {
             let deadline = StartDeadline::new(self.context.limits.load().start_timeout);
-            let over = |transport| self.start_over((transport, address), deadline);
+            let over = |transport| self.start_over((transport, address), deadline, stop);
             let started = self.upstream.http_transport.start(transport, over).await;
             if let (Err(reason), true) = (&started, transport.address_count() > 1) {
                 let (name, number) = (self.upstream.name(), address + 1);

@@ -40,7 +40,8 @@ impl Supervisor {
         let mut tools = DebouncedChanges::new(&changed.tools);
         let mut prompts = DebouncedChanges::new(&changed.prompts);
         let mut resources = DebouncedChanges::new(&changed.resources);
-        let mut earlier_address = pin!(self.start_at_earlier_address());
+        let looking_back = self.upstream.stop.child_token();
+        let mut earlier_address = pin!(self.start_at_earlier_address(&looking_back));
         let reason = loop {
             tokio::select! {
                 reason = connection.end().wait() => break reason,
@@ -49,7 +50,7 @@ impl Supervisor {
                     break reason;
                 }
                 () = self.upstream.stop.cancelled() => break CloseReason::Stopping,
-                next = &mut earlier_address => {
+                Some(next) = &mut earlier_address => {
                     let calls = self.upstream.connect(next.connection.clone());
                     self.end_after_last_call(calls, connection.clone(), reader);
                     return Followed::Moved(next);
@@ -66,7 +67,8 @@ impl Supervisor {
                 }
             }
         };
-        connection.close().await;
+        looking_back.cancel();
+        tokio::join!(earlier_address, connection.close());
         reader.cancel(name).await;
         Followed::Ended(reason)
     }
