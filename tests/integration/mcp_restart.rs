@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -144,6 +144,24 @@ async fn the_client_is_told_on_its_next_stream_that_it_may_have_missed_changes()
     session.call("s_touch", &json!({ "uri": "odd+x://1/?a=%20#é" })).await;
     stream.message("notifications/resources/updated").await;
     assert!(!stream.text.contains("list_changed"), "{}", stream.text);
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_session_is_known_after_a_kill_as_the_minute_before_left_it() {
+    let idle = Duration::from_secs(30);
+    let config = config(&json!({ "limits": { "sessionIdle": idle.as_secs() } }));
+    let mut restarted = Restarted::start(&config).await;
+    let (used, rests, opened) = (restarted.open("/mcp").await, restarted.open("/mcp").await, Instant::now());
+    let file = restarted.state.path().join("sessions");
+    until(Duration::from_secs(120), "the last uses of a minute in the file", async || {
+        assert_eq!(status(&used).await, 200);
+        // The last byte of a record says what it is.
+        std::fs::read(&file).ok()?.chunks_exact(24).any(|record| record[23] == 1).then_some(())
+    })
+    .await;
+    assert!(opened.elapsed() > idle, "without a last use it has rested for too long");
+    restarted.kill(&config).await;
+    assert_eq!([status(&used).await, status(&rests).await], [200, 404]);
 }
 
 #[tokio::test]
