@@ -103,9 +103,15 @@ impl GrantStore {
     /// # Errors
     ///
     /// [`StoreAway`]: another replica may have exchanged it, so that it stays as it is.
-    pub async fn rotate(&self, id: &str, generation: u64, now: u64) -> Result<Rotation, StoreAway> {
+    pub async fn rotate(
+        &self,
+        holder: &TokenHolder,
+        generation: u64,
+        now: u64,
+    ) -> Result<Rotation, StoreAway> {
+        let id = &*holder.grant;
         let rotation = match &self.shared {
-            Some(shared) => self.rotate_in(shared, id, generation, now).await?,
+            Some(shared) => self.rotate_in(shared, holder, generation, now).await?,
             None => lock(&self.grants).rotate(id, generation, now),
         };
         if matches!(rotation, Rotation::Current(_)) {
@@ -121,39 +127,29 @@ impl GrantStore {
     async fn rotate_in(
         &self,
         shared: &SharedGrants,
-        id: &str,
+        holder: &TokenHolder,
         generation: u64,
         now: u64,
     ) -> Result<Rotation, StoreAway> {
+        let id = &*holder.grant;
         if self.is_revoked(id) {
             return Ok(Rotation::Gone);
         }
-        let known = lock(&self.grants).grants.get(id).map(|grant| grant.known(id));
+        let grant = lock(&self.grants).grants.get(id).cloned();
+        let known = grant.as_ref().map(|grant| grant.known(id));
         let within = Duration::from_secs(AGAIN_WITHIN);
         Ok(match shared.advance(id, generation, within, known).await? {
             Advance::Next(generation) => {
-                let mut grants = lock(&self.grants);
-                if let Some(grant) = grants.grants.get_mut(id) {
-                    (grant.generation, grant.renewed) = (generation, now);
-                    grants.change += 1;
-                }
+                let (key, client) = (holder.key.name.clone(), holder.client.clone());
+                let since = grant.map_or(now, |grant| grant.since);
+                // Also when this replica did not know it: a store that loses it then gets it back.
+                let renewed = Grant { key, client, since, renewed: now, generation };
+                lock(&self.grants).take_up(id.to_owned(), renewed);
                 Rotation::Current(generation)
             }
             Advance::Unknown | Advance::Ended => Rotation::Gone,
             Advance::Again => Rotation::Reused,
         })
-    }
-
-    /// Takes up a sign-in that this replica does not know.
-    ///
-    /// A store that loses it then gets it back.
-    pub async fn know(&self, holder: &TokenHolder, generation: u64, now: u64) {
-        let (key, client) = (holder.key.name.clone(), holder.client.clone());
-        let grant = Grant { key, client, since: now, renewed: now, generation };
-        if self.shared.is_some() && lock(&self.grants).take_up(holder.grant.clone(), grant.clone()) {
-            self.tell(&GrantChange::Renewed(holder.grant.clone(), grant)).await;
-            self.write().await;
-        }
     }
 
     /// Ends the sign-in `id`. Among replicas it ends at all of them.
@@ -254,24 +250,30 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::authorization_server::holder::KeyIdentity;
 
     const NOW: u64 = 1_000_000;
+
+    fn holder(grant: &str) -> TokenHolder {
+        let key = KeyIdentity::new("k", &[0; 32]);
+        TokenHolder { grant: grant.to_owned(), client: "c".to_owned(), key, resource: None, scope: None }
+    }
 
     #[tokio::test]
     async fn a_token_is_exchanged_once_and_a_lost_answer_costs_nothing() {
         let store = GrantStore::open(None, None, NOW).await;
         assert_eq!(store.begin("1", "k", "c", NOW).await, Ok(Begun::New));
         assert_eq!(store.begin("1", "k", "c", NOW).await, Ok(Begun::Twice));
-        assert_eq!(store.rotate("1", 0, NOW).await, Ok(Rotation::Current(1)));
-        assert_eq!(store.rotate("1", 0, NOW + AGAIN_WITHIN).await, Ok(Rotation::Current(1)));
-        assert_eq!(store.rotate("1", 0, NOW + AGAIN_WITHIN + 1).await, Ok(Rotation::Reused));
-        assert_eq!(store.rotate("1", 1, NOW + 20).await, Ok(Rotation::Current(2)));
-        assert_eq!(store.rotate("1", 0, NOW + 20).await, Ok(Rotation::Reused));
+        assert_eq!(store.rotate(&holder("1"), 0, NOW).await, Ok(Rotation::Current(1)));
+        assert_eq!(store.rotate(&holder("1"), 0, NOW + AGAIN_WITHIN).await, Ok(Rotation::Current(1)));
+        assert_eq!(store.rotate(&holder("1"), 0, NOW + AGAIN_WITHIN + 1).await, Ok(Rotation::Reused));
+        assert_eq!(store.rotate(&holder("1"), 1, NOW + 20).await, Ok(Rotation::Current(2)));
+        assert_eq!(store.rotate(&holder("1"), 0, NOW + 20).await, Ok(Rotation::Reused));
         // The file of an earlier time knows less than the client.
-        assert_eq!(store.rotate("1", 7, NOW + 20).await, Ok(Rotation::Current(8)));
-        assert_eq!(store.rotate("1", 6, NOW + 20).await, Ok(Rotation::Reused));
-        assert_eq!(store.rotate("1", 8, NOW + 21 + RESTS_FOR).await, Ok(Rotation::Gone));
-        assert_eq!(store.rotate("2", 0, NOW).await, Ok(Rotation::Gone));
+        assert_eq!(store.rotate(&holder("1"), 7, NOW + 20).await, Ok(Rotation::Current(8)));
+        assert_eq!(store.rotate(&holder("1"), 6, NOW + 20).await, Ok(Rotation::Reused));
+        assert_eq!(store.rotate(&holder("1"), 8, NOW + 21 + RESTS_FOR).await, Ok(Rotation::Gone));
+        assert_eq!(store.rotate(&holder("2"), 0, NOW).await, Ok(Rotation::Gone));
     }
 
     #[tokio::test]
@@ -281,7 +283,7 @@ mod tests {
         for id in ["1", "2"] {
             store.begin(id, "k", "c", NOW).await.unwrap();
         }
-        store.rotate("1", 0, NOW).await.unwrap();
+        store.rotate(&holder("1"), 0, NOW).await.unwrap();
         store.revoke("2", NOW).await;
         let path = folder.path().join(FILE);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -289,13 +291,13 @@ mod tests {
         let again = GrantStore::open(Some(folder.path()), None, NOW + RESTS_FOR).await;
         assert!(again.is_revoked("2") && !again.is_revoked("1"));
         assert_eq!(again.begin("2", "k", "c", NOW).await, Ok(Begun::Twice));
-        assert_eq!(again.rotate("1", 1, NOW + RESTS_FOR).await, Ok(Rotation::Current(2)));
+        assert_eq!(again.rotate(&holder("1"), 1, NOW + RESTS_FOR).await, Ok(Rotation::Current(2)));
         let later = GrantStore::open(Some(folder.path()), None, NOW + 1 + 2 * RESTS_FOR).await;
         assert!(!later.is_revoked("2"));
-        assert_eq!(later.rotate("1", 2, NOW).await, Ok(Rotation::Gone));
+        assert_eq!(later.rotate(&holder("1"), 2, NOW).await, Ok(Rotation::Gone));
         std::fs::write(&path, "{").unwrap();
         assert_eq!(
-            GrantStore::open(Some(folder.path()), None, NOW).await.rotate("1", 2, NOW).await,
+            GrantStore::open(Some(folder.path()), None, NOW).await.rotate(&holder("1"), 2, NOW).await,
             Ok(Rotation::Gone)
         );
     }
@@ -312,12 +314,12 @@ mod tests {
         assert_eq!(ends.map(|end| end.is_cancelled()), [true, false], "all that waits for it learns at once");
         assert!(store.end_of("0").is_none());
         assert_eq!(store.revocations(), 1);
-        assert_eq!(store.rotate("other", 0, NOW).await, Ok(Rotation::Current(1)));
+        assert_eq!(store.rotate(&holder("other"), 0, NOW).await, Ok(Rotation::Current(1)));
         let many = GRANTS / GRANTS_PER_KEY + 1;
         for (number, key) in (0..GRANTS).map(|number| (number, number % many)) {
             store.begin(&format!("{key}-{number}"), &format!("k{key}"), "c", NOW + 500).await.unwrap();
         }
         assert_eq!(lock(&store.grants).grants.len(), GRANTS);
-        assert_eq!(store.rotate("other", 1, NOW).await, Ok(Rotation::Current(2)));
+        assert_eq!(store.rotate(&holder("other"), 1, NOW).await, Ok(Rotation::Current(2)));
     }
 }

@@ -243,11 +243,8 @@ impl SignInServer {
             self.end(&holder.grant).await;
             return Err(GrantError::InvalidGrant("the API key of the sign-in is gone, or has another value"));
         }
-        match self.grants.rotate(&holder.grant, generation, now()).await? {
-            Rotation::Current(generation) => {
-                self.grants.know(&holder, generation, now()).await;
-                self.tokens(holder, generation)
-            }
+        match self.grants.rotate(&holder, generation, now()).await? {
+            Rotation::Current(generation) => self.tokens(holder, generation),
             Rotation::Gone => Err(GrantError::InvalidGrant("the sign-in has ended")),
             Rotation::Reused => {
                 tracing::warn!(

@@ -33,6 +33,9 @@ const MOST_TROUBLES: usize = 20;
 /// The longest reason, in bytes.
 const LONGEST_REASON: usize = 500;
 const PURPOSE: &str = "replica status";
+/// What is wrong with a replica whose words do not open.
+const FOREIGN: &str =
+    "it seals with another `sessionKey`: it shares neither sessions nor tokens with this one";
 
 /// What a replica says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -144,10 +147,7 @@ impl Replicas {
         let others: Vec<_> = stored.into_iter().map(|stored| self.read(stored)).collect();
         for other in others.iter().filter(|other| other.facts.is_none()) {
             if !before.iter().any(|before| before.stored.process == other.stored.process) {
-                tracing::warn!(
-                    "the replica {} seals with another `sessionKey`: it shares neither sessions nor tokens with this one",
-                    visible(&other.name)
-                );
+                tracing::warn!("the replica {}: {FOREIGN}", visible(&other.name));
             }
         }
         self.others.store(Arc::new(others));
@@ -209,9 +209,7 @@ impl Replicas {
                 name: visible(&other.name).into_owned(),
                 own: false,
                 facts: other.facts.clone(),
-                problem: other.facts.is_none().then_some(
-                    "it seals with another `sessionKey`: it shares neither sessions nor tokens with this one",
-                ),
+                problem: other.facts.is_none().then_some(FOREIGN),
                 said_at: Some(other.stored.said_at.as_secs()),
                 silent: other.is_silent(),
             })

@@ -54,6 +54,11 @@ def post(base, path):
         return json.load(response)
 
 
+def use_key(browser, key):
+    browser.type("#key", key)
+    browser.press("Enter")
+
+
 def servers(browser, options):
     wrong = []
     browser.open(options.base + "/")
@@ -122,8 +127,7 @@ def servers(browser, options):
 def snippets(browser, options):
     browser.open(options.base + "/")
     if options.key:
-        browser.type("#key", options.key)
-        browser.press("Enter")
+        use_key(browser, options.key)
     browser.wait_for("#connect-server option:nth-child(2)")
     names = browser.run("return [...document.querySelectorAll('#connect-server option')].map(o => o.value)")
     found = {}
@@ -154,12 +158,10 @@ def key(browser, options):
     asked = [path for path in browser.run(requests) if not path.startswith("/assets/page/")]
     if asked:
         wrong.append(f"the page asks for {asked} without a key")
-    browser.type("#key", "no such key")
-    browser.press("Enter")
+    use_key(browser, "no such key")
     text_of(browser, "#key-problem", "does not take this key")
     for secret, visible, absent in ((options.limited, ["time"], ["hidden"]), (options.key, ["time", "hidden"], [])):
-        browser.type("#key", secret)
-        browser.press("Enter")
+        use_key(browser, secret)
         in_state(browser, "time", "Ready")
         names = browser.run("return [...document.querySelectorAll('.servers > *')].map(e => e.dataset.server)")
         if names != visible or any(name in browser.text("body") for name in absent):
@@ -191,8 +193,7 @@ def sign_in(browser, options):
     browser.expected += ["fonts.g", "/favicon.ico - Failed to load resource"]
     browser.open(options.base + "/")
     # Who may not sign in learns whom to ask, and gets no button.
-    browser.type("#key", options.limited)
-    browser.press("Enter")
+    use_key(browser, options.limited)
     in_state(browser, "person", "Unavailable")
     text_of(browser, "[data-server=person] .reason", "waits for an administrator of the gateway to sign in")
     browser.click("[data-server=person] h2 a")
@@ -202,8 +203,7 @@ def sign_in(browser, options):
     browser.click(".back")
     browser.click("#forget")
 
-    browser.type("#key", options.key)
-    browser.press("Enter")
+    use_key(browser, options.key)
     in_state(browser, "person", "Waits for sign-in")
     browser.click("[data-server=person] h2 a")
     text_of(browser, ".sign-in", "serve all callers of the gateway")
@@ -342,8 +342,7 @@ def page_sign_in(browser, options):
     browser.open(options.base + "/")
     browser.wait_for("#key-form:not([hidden]) #key:focus")
     text_of(browser, "#open", "Sign in")
-    browser.type("#key", options.key)
-    browser.press("Enter")
+    use_key(browser, options.key)
     in_state(browser, "two", "Ready")
     text_of(browser, "#forget", "Sign out")
     until(lambda: browser.run("return localStorage.length"), "the browser is signed in")
@@ -373,8 +372,7 @@ def replicas(browser, options):
     wrong = []
     browser.open(options.base + "/")
     browser.wait_for("#key-form:not([hidden]) #key:focus")
-    browser.type("#key", options.key)
-    browser.press("Enter")
+    use_key(browser, options.key)
     text_of(browser, "[data-replica=a]", "this one")
     text_of(browser, "[data-replica=b]", "2 of 2 servers ready")
     text_of(browser, "[data-replica=c] .reason", "s: ")

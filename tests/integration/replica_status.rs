@@ -117,5 +117,5 @@ async fn a_replica_with_another_session_key_is_shown_as_one_that_shares_nothing(
     let shown = shows(&both[0], "the other replica", |replicas| names(replicas) == ["a", "b"]).await;
     assert!(shown[1]["problem"].as_str().unwrap().contains("another `sessionKey`"), "{shown:?}");
     assert!(shown[1]["ready"].is_null() && shown[1]["version"].is_null(), "{shown:?}");
-    both[0].logged("the replica b seals with another `sessionKey`").await;
+    both[0].logged("the replica b: it seals with another `sessionKey`").await;
 }
