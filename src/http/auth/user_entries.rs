@@ -111,8 +111,13 @@ impl UserRefusal {
     pub(super) fn problem(&self) -> Problem {
         let forbidden = |code, detail: String| Problem::new(StatusCode::FORBIDDEN, code, detail);
         match self {
-            Self::Token(error @ TokenError::Unreachable { .. }) => {
-                let detail = format!("The token cannot be checked: {error}");
+            Self::Token(error @ TokenError::Unreachable { issuer, .. }) => {
+                // The reason names addresses inside, and anybody may write a token.
+                tracing::info!(target: "mcpo::refusal", "the token of a caller cannot be checked: {error}");
+                let detail = format!(
+                    "The token cannot be checked, because its issuer {issuer} does not answer as it should; the log of the \
+                     gateway says why"
+                );
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "issuer_unreachable", detail)
                     .retry_after(RETRY_AFTER)
             }
