@@ -4,18 +4,24 @@
 let
   inherit (lib) mkOption types;
   secretPath = import ./secret-path.nix { inherit lib; };
+
+  optional =
+    pattern: what: more:
+    mkOption (
+      {
+        type = types.nullOr (types.strMatching pattern // { description = what; });
+        default = null;
+      }
+      // more
+    );
 in
 {
   options.services.mcpo-gateway = {
-    shared = mkOption {
-      type = types.nullOr (
-        types.strMatching "rediss?://.+" // { description = "address of a Redis, redis:// or rediss://"; }
-      );
-      default = null;
+    shared = optional "rediss?://.+" "address of a Redis, redis:// or rediss://" {
       example = "rediss://mcpo:\${credential:redis}@redis.example.org";
       description = ''
         Redis that all replicas of this gateway share: rates and concurrency count over all of them, and tokens, sign-ins
-        and ended sessions are known to all. A password is one of `credentials`, to which the address refers. While Redis
+        and sessions are known to all. A password is one of `credentials`, to which the address refers. While Redis
         is away, calls go on and each replica counts for itself.
       '';
     };
@@ -34,22 +40,11 @@ in
     };
 
     replica = {
-      name = mkOption {
-        type = types.nullOr (
-          types.strMatching "[A-Za-z0-9._:-]{1,100}"
-          // {
-            description = "name of letters, digits, `.`, `_`, `:` and `-`";
-          }
-        );
-        default = null;
+      name = optional "[A-Za-z0-9._:-]{1,100}" "name of letters, digits, `.`, `_`, `:` and `-`" {
         example = "gateway-1";
         description = "Name of this replica, which no other has. `null` is the host name with the port.";
       };
-      url = mkOption {
-        type = types.nullOr (
-          types.strMatching "https?://[^/]+" // { description = "http or https address without a path"; }
-        );
-        default = null;
+      url = optional "https?://[^/]+" "http or https address without a path" {
         example = "http://gateway-1.example.org:8000";
         description = ''
           Where the other replicas reach this one, past the balancer: they pass on what a client without a session answers

@@ -28,6 +28,9 @@ REGISTRY = """#!/bin/sh
 export PATH=/nix/store/00000000000000000000000000000000-nodejs/bin:$PATH
 exec /usr/bin/python3 -B /opt/mcpo-tests/servers/registry.py "$@"
 """
+ASKS = """#!/bin/sh
+exec /usr/bin/python3 -B /opt/mcpo-tests/servers/offering_server.py --tells "$@"
+"""
 NODE = """#!/bin/sh
 exec /opt/mcpo-tests/node /opt/mcpo-tests/work/node/node_modules/{script} "$@"
 """
@@ -121,6 +124,7 @@ def launchers():
     return {
         "mcp-server-time": PYTHON.format(**python, arguments="-m mcp_server_time"),
         "mcpo-stand-in-registry": REGISTRY,
+        "mcpo-stand-in-asks": ASKS,
         "mcpo-stand-in": PYTHON.format(**python, arguments="/opt/mcpo-tests/servers/stand_in.py"),
         "mcp-server-memory": NODE.format(script="@modelcontextprotocol/server-memory/dist/index.js"),
         "context7-mcp": NODE.format(script="@upstash/context7-mcp/dist/index.js"),

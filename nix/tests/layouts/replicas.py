@@ -6,9 +6,9 @@ shared = {"redis": "password-of-redis", "session-key": "the same secret at each 
 give(stateful, keys)
 give(balancer, shared)
 stateful.succeed("systemctl restart mcpo.service")
-stateful.wait_until_succeeds(ready(1))
+stateful.wait_until_succeeds(ready(2))
 for replica in replicas:
     give(replica, {**keys, **shared})
     replica.succeed("systemctl restart mcpo.service")
 for replica in replicas:
-    replica.wait_until_succeeds(ready(1))
+    replica.wait_until_succeeds(ready(2))
