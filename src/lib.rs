@@ -6,6 +6,7 @@
 //! # Glossary
 //!
 //! - **client**: a program that sends requests to the gateway; its side is *downstream*
+//! - **setting**: a named value of the configuration; *key* alone is an API key, but in the code of `config` also its name
 //! - **caller**: a client with the rights of its API key and profile
 //! - **surface**: one way to use the gateway: `rest`, `mcp`, `openai`, `web` (the page), `signin`
 //! - **call**: one `tools/call`, from any surface to a server and back

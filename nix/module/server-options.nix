@@ -323,7 +323,7 @@ in
         disabledTools = [ "delete_*" ];
       };
       description = ''
-        Further keys of this server's entry in the gateway's configuration: `required`, `disabled`, `timeout` (seconds),
+        Further settings of this server's entry in the gateway's configuration: `required`, `disabled`, `timeout` (seconds),
         `enabledTools`, `disabledTools`, `readOnlyTools`, `tools`, `forwardHeaders` and `protocol`.
       '';
     };

@@ -50,12 +50,12 @@ fn configuration() -> String {
          Texts may refer to secrets: `${env:NAME}`, `${file:/path}`, `${credential:NAME}`; `$${` is a literal `${`.",
     ));
     for (title, pointer) in [
-        ("KEYS OF THE GATEWAY", "/properties"),
-        ("KEYS OF A SERVER", "/$defs/server/properties"),
-        ("KEYS OF UNIT", "/$defs/server/properties/unit/properties"),
-        ("KEYS OF OAUTH", "/$defs/server/properties/oauth/anyOf/1/properties"),
-        ("KEYS OF AN API KEY", "/properties/apiKeys/additionalProperties/anyOf/1/properties"),
-        ("KEYS OF A PROFILE", "/properties/profiles/additionalProperties/properties"),
+        ("SETTINGS OF THE GATEWAY", "/properties"),
+        ("SETTINGS OF A SERVER", "/$defs/server/properties"),
+        ("SETTINGS OF UNIT", "/$defs/server/properties/unit/properties"),
+        ("SETTINGS OF OAUTH", "/$defs/server/properties/oauth/anyOf/1/properties"),
+        ("SETTINGS OF AN API KEY", "/properties/apiKeys/additionalProperties/anyOf/1/properties"),
+        ("SETTINGS OF A PROFILE", "/properties/profiles/additionalProperties/properties"),
     ] {
         page.push_str(&format!(".SH {title}\n"));
         page.push_str(&keys("", schema.pointer(pointer).expect("the schema has these keys")));

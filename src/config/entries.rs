@@ -243,14 +243,14 @@ fn protocol(
     if revision::all().any(|known| known == pin) {
         if pin == revision::STATELESS && matches!(transport, Some(TransportConfig::Sse(_))) {
             let message = format!("the transport `sse` has no revision {pin}");
-            problems.error(&location, message, "leave the key out, or set `type` to `streamable-http`");
+            problems.error(&location, message, "leave the setting out, or set `type` to `streamable-http`");
             return None;
         }
         return Some(pin.to_owned());
     }
     let fix = match nearest(pin, revision::all()) {
-        Some(candidate) => format!("write `{candidate}`, or leave the key out to have it negotiated"),
-        None => "leave the key out to have the revision negotiated".to_owned(),
+        Some(candidate) => format!("write `{candidate}`, or leave the setting out to have it negotiated"),
+        None => "leave the setting out to have the revision negotiated".to_owned(),
     };
     let known = revision::all().collect::<Vec<_>>().join(", ");
     let message = format!("this is not a revision that can be agreed upon with a server; those are {known}");

@@ -143,9 +143,9 @@ impl<'a> Fields<'a> {
             }
             let fix = match nearest(name, known.iter().copied()) {
                 Some(candidate) => format!("write `{candidate}` if that was meant, or remove it"),
-                None => format!("remove it; the keys of {owner} are {}", known.join(", ")),
+                None => format!("remove it; the settings of {owner} are {}", known.join(", ")),
             };
-            problems.slip(&location, format!("`{name}` is not a key of {owner} and is ignored"), fix);
+            problems.slip(&location, format!("`{name}` is not a setting of {owner} and is ignored"), fix);
         }
     }
 }
@@ -194,7 +194,7 @@ pub(super) fn seconds(value: f64, location: &Location, problems: &mut Problems) 
         problems.error(
             location,
             format!("this must be more than 0 and at most {LONGEST_SECONDS} seconds"),
-            "write a number of seconds; leave the key out for the default",
+            "write a number of seconds; leave the setting out for the default",
         );
         return None;
     }

@@ -49,7 +49,7 @@ fn all_problems_of_a_file_are_reported_at_once() {
       this must be a port number from 0 to 65535, but it is a string
       fix: write a port number from 0 to 65535, without quotes around it
     error: config.json:4:3: corsAlowOrigins
-      `corsAlowOrigins` is not a key of the configuration and is ignored
+      `corsAlowOrigins` is not a setting of the configuration and is ignored
       fix: write `corsAllowOrigins` if that was meant, or remove it
     error: config.json:6:5: mcpServers.docs
       `docs` is a path of the gateway itself and cannot name a server
@@ -58,7 +58,7 @@ fn all_problems_of_a_file_are_reported_at_once() {
       the entry says neither `command` (stdio) nor `type` and `url` (remote) nor `socket`
       fix: add `"command": "..."`, or `"type": "http", "url": "..."`
     error: config.json:7:15: mcpServers.time.comand
-      `comand` is not a key of a server and is ignored
+      `comand` is not a setting of a server and is ignored
       fix: write `command` if that was meant, or remove it
     error: config.json:7:32: mcpServers.time.args
       this must be a list of strings, but it is a string

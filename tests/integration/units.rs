@@ -221,7 +221,7 @@ fn what_cannot_run_in_a_unit_is_refused_with_its_fix() {
         (json!({ "envFile": "/etc/x" }), "put its variables into `env`"),
         (json!({ "passEnv": ["LANG"] }), "write the values into `env`"),
         (json!({ "unit": { "memoryMax": "lots" } }), "systemd would set no limit"),
-        (json!({ "unit": { "memory": "1G" } }), "`memory` is not a key of a unit"),
+        (json!({ "unit": { "memory": "1G" } }), "`memory` is not a setting of a unit"),
     ] {
         let mut server = server;
         server["command"] = "x".into();

@@ -104,7 +104,7 @@ pub(super) fn report_others(fields: &Fields<'_>, problems: &mut Problems) {
 fn report_translated(fields: &Fields<'_>, problems: &mut Problems) -> Vec<&'static str> {
     let found: Vec<_> = TRANSLATED.iter().filter_map(|known| Some((known, fields.get(known.0)?.1))).collect();
     for ((name, own), location) in &found {
-        let message = format!("`{name}` is another client's key, and is ignored");
+        let message = format!("`{name}` is a setting of another client, and is ignored");
         problems.slip(location, message, format!("write {own} instead"));
     }
     found.into_iter().map(|((name, _), _)| *name).collect()

@@ -31,7 +31,7 @@ pub(super) fn of_entry(fields: &Fields<'_>, problems: &mut Problems) -> BTreeMap
                 problems.error(
                     &location,
                     "a tool's name must not be empty",
-                    "write a name, or leave the key out",
+                    "write a name, or leave the setting out",
                 );
                 None
             }

@@ -118,7 +118,11 @@ fn env(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, SecretText)
 fn env_file(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathBuf> {
     let (path, location) = fields.text("envFile", problems)?;
     if path.is_empty() {
-        problems.error(&location, "the path is empty", "write the path of the file, or leave the key out");
+        problems.error(
+            &location,
+            "the path is empty",
+            "write the path of the file, or leave the setting out",
+        );
         return None;
     }
     if path.contains("${") {

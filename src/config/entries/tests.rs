@@ -307,7 +307,7 @@ fn what_means_nothing_here_is_accepted_and_said() {
         (r#"{"command": "x", "oauth": true}"#, "is ignored here"),
         (
             r#"{"type": "http", "url": "http://h", "oauth": {"scope": ["a"]}}"#,
-            "`scope` is not a key of `oauth`",
+            "`scope` is not a setting of `oauth`",
         ),
         (r#"{"command": "x", "timeout": 120000}"#, "looks like milliseconds"),
     ] {
@@ -325,7 +325,10 @@ fn what_other_clients_write_is_known_or_told_with_the_word_for_it() {
     for (members, expected) in [
         (r#""timeout": 30000"#, "a.timeout\n  this is more than an hour, which looks like milliseconds"),
         (r#""timeout": 300000"#, "this is more than a day, which looks like milliseconds"),
-        (r#""httpUrl": "http://h/mcp""#, "a.httpUrl\n  `httpUrl` is another client's key, and is ignored"),
+        (
+            r#""httpUrl": "http://h/mcp""#,
+            "a.httpUrl\n  `httpUrl` is a setting of another client, and is ignored",
+        ),
         (r#""serverUrl": "http://h/mcp""#, "fix: write `\"type\": \"http\"` and `url` instead"),
         (r#""isActive": true"#, "fix: write `enabled` instead"),
         (r#""environment": {}"#, "fix: write `env` instead"),

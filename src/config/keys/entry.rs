@@ -66,7 +66,7 @@ const fn spelling(name: &'static str, of: &'static str, shape: ValueShape) -> (C
 #[rustfmt::skip]
 pub const ENTRY: &[(ConfigKey, Differs)] = &[
     connection("type", AnyCase(&TYPES),
-        "`stdio`, `streamable-http` (`http`), `sse`, `socket` or `gateway`; without it, what the other keys say",
+        "`stdio`, `streamable-http` (`http`), `sse`, `socket` or `gateway`; without it, what the other settings say",
         |old, new| discriminant(&old.transport) != discriminant(&new.transport)),
     connection("command", COMMAND, "Program of a server that speaks over its standard streams",
         |old, new| stdio(old, new, |stdio| &stdio.command)),

@@ -121,7 +121,7 @@ fn what_mcpo_starts_with_is_accepted_and_what_it_refused_needlessly_too() {
         (r#"{"command": "x", "oauth": {}}"#, ""),
         (r#"{"command": "x", "autoApprove": [], "alwaysAllow": ["*"], "description": "d"}"#, ""),
         (r#"{"command": "x", "_note": 1, "//": "why"}"#, ""),
-        (r#"{"command": "x", "nonsense": 1}"#, "`nonsense` is not a key of a server and is ignored"),
+        (r#"{"command": "x", "nonsense": 1}"#, "`nonsense` is not a setting of a server and is ignored"),
         (r#"{"command": "x", "url": "http://127.0.0.1:1/sse"}"#, "`command` and `url`; `url` wins"),
     ] {
         let warnings = server(entry).1;
@@ -136,7 +136,7 @@ fn what_mcpo_starts_with_is_accepted_and_what_it_refused_needlessly_too() {
         loaded("\u{feff}{ // c\n\"servers\": {\"b\": {\"command\": \"x\"},},}").config.servers.len(),
         1
     );
-    assert!(loaded(&format!(r#"{{{TIME}, "x": 1}}"#)).warnings[0].message.contains("`x` is not a key"));
+    assert!(loaded(&format!(r#"{{{TIME}, "x": 1}}"#)).warnings[0].message.contains("`x` is not a setting"));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn slips_are_warnings_when_serving_and_errors_when_checking() {
         (r#"{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}}"#, "`a` stands here twice"),
         (r#"{"mcpServers": {"a": {"command": "x"}}, "prot": 1}"#, "fix: write `port` if that was meant"),
         (r#"{"mcpServers": {}, "corsAllowOrigins": ["https://a.example/"]}"#, "is no origin"),
-        (r#"{"mcpServers": {}, "limits": {"body": 1}}"#, "`body` is not a key of `limits`"),
+        (r#"{"mcpServers": {}, "limits": {"body": 1}}"#, "`body` is not a setting of `limits`"),
     ] {
         let fixture = Fixture::new(&[text]);
         let served = fixture.shown(&fixture.load().unwrap().warnings);

@@ -169,11 +169,11 @@ fn the_readme_has_every_key() {
     let schema = schema();
     let mut wanted = readme.clone();
     for (name, pointer) in TABLES {
-        let (start, end) = (format!("<!-- keys of {name} -->\n"), "<!-- end -->");
+        let (start, end) = (format!("<!-- settings of {name} -->\n"), "<!-- end -->");
         let from = wanted.find(&start).unwrap_or_else(|| panic!("no table for {name}")) + start.len();
         let to = from + wanted[from..].find(end).unwrap();
         let keys = rows("", schema.pointer(pointer).unwrap());
-        let table = format!("| key | default | a change counts | meaning |\n|---|---|---|---|\n{keys}");
+        let table = format!("| setting | default | a change counts | meaning |\n|---|---|---|---|\n{keys}");
         wanted.replace_range(from..to, &table);
     }
     recorded(&path, &readme, &wanted);

@@ -211,7 +211,7 @@ fn keys_are_named_scoped_and_told_apart() {
         let problem = refused(&format!(
             r#"{{{TIME}, "apiKeys": {{{key}"servers": ["[t"], "readOnly": "yes", "admin": 1, "sevrers": []}}}}}}"#
         ));
-        for part in [expected, "servers[0]\n", ".readOnly\n", ".admin\n", "`sevrers` is not a key"] {
+        for part in [expected, "servers[0]\n", ".readOnly\n", ".admin\n", "`sevrers` is not a setting"] {
             assert!(problem.contains(part), "{key} {part}: {problem}");
         }
     }
