@@ -24,7 +24,7 @@ pub mod taken;
 pub use crate::trace::Peer;
 pub use answer::{Problem, document_answer, error_answer, json_answer};
 pub use auth::{Access, Keys, KeysError, Refusal};
-pub use body::{BodyBudget, BodyError, read_body, read_body_if};
+pub use body::{BodyBudget, BodyError, pass_over, read_body, read_body_if};
 pub use forwarding::forwarded;
 pub use layers::{Edge, Responder, under_key};
 pub use listener::{Certificate, ListenError, Listener};

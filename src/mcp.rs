@@ -45,7 +45,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::compute;
 use crate::gateway::EarlyPermit;
-use crate::http::{Access, Problem, read_body_if, under_key, until_taken};
+use crate::http::{Access, Problem, pass_over, read_body_if, under_key, until_taken};
 use crate::protocol::header::{PROTOCOL_VERSION, SESSION_ID};
 use crate::protocol::media_type;
 use crate::protocol::method::INITIALIZE;
@@ -62,7 +62,7 @@ pub use state::{Mcp, SharedState};
 
 /// Answers a request to `endpoint`, the endpoint of its path.
 ///
-/// The key is checked before the body is read.
+/// The key is checked before anything of the body is held.
 pub async fn answer(mcp: Arc<Mcp>, request: Request<Body>, endpoint: Endpoint) -> Response {
     let (head, body) = request.into_parts();
     let timer = mcp.gateway.metrics().http().request(head.method.as_str(), endpoint.template());
@@ -74,7 +74,11 @@ pub async fn answer(mcp: Arc<Mcp>, request: Request<Body>, endpoint: Endpoint) -
 async fn admitted(mcp: Arc<Mcp>, head: Parts, body: Body, endpoint: Endpoint) -> Response {
     let mut caller = match mcp.keys.admit(&head.headers, Access::Call).await {
         Ok(caller) => caller,
-        Err(refusal) => return refused(mcp.challenge(refusal, &head)),
+        Err(refusal) => {
+            // The client goes on at once to where it signs in, over the same connection.
+            Box::pin(pass_over(body)).await;
+            return refused(mcp.challenge(refusal, &head));
+        }
     };
     let principal = caller.principal.clone();
     match mcp.keys.in_profile_of(&caller, head.uri.query()) {

@@ -13,10 +13,10 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as _;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Problem;
@@ -28,6 +28,21 @@ pub use budget::BodyBudget;
 /// Bytes that earn a body one second more than `limits.bodyTimeout`. A client that sends more slowly only holds the
 /// connection.
 pub const LEAST_RATE: usize = 1024;
+
+/// How long a small body may take that is passed over.
+const PASSED_OVER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads the small body of a request that is refused, and holds nothing of it.
+///
+/// The connection of a request that was not read is closed without a word, and its client may already use it again.
+pub async fn pass_over(body: Body) {
+    if body.size_hint().lower() > SMALL as u64 {
+        return;
+    }
+    let mut body = Limited::new(body, SMALL);
+    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _came_in_time = timeout(PASSED_OVER_WITHIN, reading).await;
+}
 
 /// Why a request body was not read.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,12 @@ mod person;
 mod replicas;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use self::person::{CALLBACK, Person, Tokens, initialize};
 use crate::support::fake_http::FakeHttp;
@@ -103,6 +107,32 @@ async fn a_client_that_knows_an_address_alone_gets_in_with_a_typed_key_and_its_r
     for secret in ["key-of-bob", &tokens.access, &tokens.refresh, &person.client] {
         assert!(!log.contains(secret), "{secret} stands in the log");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_before_it_sent_its_body_goes_on_over_the_same_connection() {
+    let servers = servers().await;
+    let gateway = started(&servers).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let mut says = async |request: String, wanted: &str| {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut text, mut bytes) = (String::new(), [0; 4096]);
+        while !text.contains(wanted) {
+            let read = timeout(Duration::from_secs(20), stream.read(&mut bytes)).await.unwrap().unwrap();
+            assert!(read > 0, "the connection ends without {wanted:?}: {text}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+    };
+    let (host, body) = (gateway.address, r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    let length = body.len();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Expect: 100-continue\r\n\r\n"
+    );
+    says(head, "100 Continue").await;
+    says(body.to_owned(), "HTTP/1.1 401").await;
+    let next = "/.well-known/oauth-protected-resource/mcp";
+    says(format!("GET {next} HTTP/1.1\r\nHost: {host}\r\n\r\n"), "HTTP/1.1 200").await;
 }
 
 #[tokio::test]
