@@ -33,5 +33,6 @@ pub use metadata::{ServerPaths, openid_metadata, server_metadata};
 pub use page_session::{PAGE_COOKIE, PAGE_FOR};
 pub use parameters::Parameters;
 pub use request::{PENDING_FOR, PendingPage, SignInRequest};
+pub use sealing::{opened, sealed};
 pub use server::SignInServer;
 pub use token::{ACCESS_PREFIX, AcceptedAccess, AccessEnd, TokenAnswer};

@@ -50,6 +50,7 @@ use crate::http::page::cookie_of;
 use crate::http::protected_resource::ProtectedResources;
 use crate::http::{BodyBudget, Keys, Problem, json_answer};
 use crate::protocol::media_type::{self, JSON};
+use crate::seal::SealSecrets;
 use crate::upstream::OAuth;
 use crate::upstream::oauth::sign_in::{
     AuthorizationCallback, CLIENT_DOCUMENT, SignInError, application, cookie_name,
@@ -139,9 +140,9 @@ pub async fn proven(
 ) -> Result<Response, Problem> {
     let own = sign_in.oauth.public("").ok_or_else(no_public_url)?;
     let returned = AuthorizationCallback::of(query.as_deref());
-    let secret = cookie_of(&headers, &cookie_name(&returned.state));
+    let sealed = cookie_of(&headers, &cookie_name(&returned.state));
     let parts = (&*returned.state, returned.code.as_deref(), returned.issuer.as_deref());
-    let proven = sign_in.proofs.finish(&sign_in.keys, &own, parts, secret.as_deref()).await;
+    let proven = sign_in.proofs.finish(&sign_in.keys, &own, parts, sealed.as_deref()).await;
     let (caller, ProvenRequest { server, signs_out }) = match proven {
         Ok(proven) => proven,
         Err(problem) => return Ok(page::failed(problem.status(), problem.detail())),
@@ -243,17 +244,18 @@ pub async fn client_document(State(sign_in): State<Arc<SignIn>>) -> Result<Respo
 }
 
 impl SignIn {
-    /// `bodies` is the memory that large bodies share on all routes.
+    /// `bodies` is the memory that large bodies share on all routes; `secrets` seal what browsers keep.
     pub fn new(
         gateway: Arc<Gateway>,
         keys: Arc<Keys>,
         config: Arc<Config>,
         oauth: Arc<OAuth>,
         bodies: BodyBudget,
+        secrets: &SealSecrets,
     ) -> Self {
         let resources = ProtectedResources::new(&config.listen, config.single);
         let forms = FormReader::new(&config.limits, bodies);
-        let proofs = UserProofs::new(oauth.shared_values("user-proof"));
+        let proofs = UserProofs::new(secrets);
         Self { gateway, keys, config, oauth, resources, forms, proofs }
     }
 }

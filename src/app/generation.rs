@@ -102,6 +102,7 @@ impl Generation {
                 config.clone(),
                 oauth,
                 room.clone(),
+                &upstream_set.secrets,
             )),
             web: Arc::new(Web::new(gateway.clone(), keys.clone(), config.clone())),
             rest: Arc::new(Rest::new(gateway, keys.clone(), config.clone(), room)),

@@ -47,7 +47,7 @@ pub struct UpstreamSet {
     processes: Arc<Processes>,
     state_dir: Option<PathBuf>,
     /// The secrets behind what clients keep for the gateway.
-    secrets: SealSecrets,
+    pub(super) secrets: SealSecrets,
     file_lock: FileLock,
     /// The tasks that end with the servers.
     pub tasks: TaskTracker,

@@ -240,7 +240,7 @@ impl SignInServer {
         }
         check_resource(form, &holder)?;
         if !is_key(&holder.key) {
-            self.end(&holder.grant).await;
+            // It does not end: another replica may have the configuration with that key already.
             return Err(GrantError::InvalidGrant("the API key of the sign-in is gone, or has another value"));
         }
         match self.grants.rotate(&holder, generation, now()).await? {

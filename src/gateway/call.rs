@@ -152,12 +152,15 @@ impl Gateway {
     }
 
     /// Whether `name` is the tool that led the caller to sign in to `server`, which is done.
-    pub fn has_signed_in(&self, caller: &Caller, server: &str, name: &str) -> bool {
+    ///
+    /// Among the tools of all servers it `is_exposed` under a name of its own.
+    pub fn has_signed_in(&self, caller: &Caller, server: &str, name: &str, is_exposed: bool) -> bool {
         let catalog = self.catalog_builder.catalog();
-        let upstream = catalog.visible_server(&caller.scope, server).and_then(|server| server.upstream());
-        let users = upstream.and_then(|upstream| upstream.users());
-        name.ends_with(SIGN_IN_TOOL)
-            && users.is_some_and(|users| users.is_signed_in(&user_of(&caller.principal)))
+        let Some(server) = catalog.visible_server(&caller.scope, server) else { return false };
+        let exposed = || self.catalog_builder.namespace().exposed_names(&server.name, [SIGN_IN_TOOL]);
+        let is_it = if is_exposed { exposed() == [name] } else { name == SIGN_IN_TOOL };
+        let users = server.upstream().and_then(|upstream| upstream.users()).filter(|_| is_it);
+        users.is_some_and(|users| users.is_signed_in(&user_of(&caller.principal)))
     }
 
     /// Asks `upstream` something that changes nothing, such as `resources/read`.

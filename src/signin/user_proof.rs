@@ -1,7 +1,8 @@
 //! Has a browser show which user of an issuer it belongs to, before that user signs in to a server of its own accord.
 //!
 //! The browser gets the user an access token for the gateway itself (authorization code with PKCE), which is checked as
-//! that of any request.
+//! that of any request. A stranger may begin a proof, so one under way takes no memory: its browser has it sealed in a
+//! cookie. The issuer takes the code of a proof once.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,23 +12,27 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded::Serializer;
 
+use crate::authorization_server::{opened, sealed};
 use crate::catalog::Caller;
 use crate::http::{Access, Keys, Problem};
 use crate::issuer::TokenError;
-use crate::seal::random;
-use crate::shared_store::SealedValues;
-use crate::upstream::oauth::pending::{NotPending, PendingBrowsers};
+use crate::seal::{SealSecrets, Sealer, random};
+use crate::unix_time::now;
+use crate::upstream::oauth::pending::LIFETIME;
 use crate::upstream::oauth::sign_in::{AuthorizationRequest, cookie_name};
 
 /// The path below `publicUrl` that issuers send browsers back to. Not that of servers, so that neither answers for the other.
 pub const CALLBACK: &str = "/oauth/user/callback";
 
-/// The proofs under way, by their state.
-#[derive(Debug, Default)]
-pub struct UserProofs(PendingBrowsers<PendingProof>);
+/// Seals the proofs under way.
+#[derive(Debug)]
+pub struct UserProofs(Sealer);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct PendingProof {
+    /// Names the proof in the address that the browser comes back to.
+    state: String,
+    until: u64,
     /// The place of the issuer, and its address.
     issuer: (usize, String),
     verifier: String,
@@ -42,13 +47,9 @@ pub struct ProvenRequest {
 }
 
 impl UserProofs {
-    /// Proofs that end at any replica, where they share `values`.
-    pub fn new(values: Option<SealedValues>) -> Self {
-        let proofs = Self::default();
-        if let Some(values) = values {
-            proofs.0.share(values);
-        }
-        proofs
+    /// Proofs that end at any gateway with these `secrets`.
+    pub fn new(secrets: &SealSecrets) -> Self {
+        Self(secrets.sealer("user proof"))
     }
 
     /// Begins a proof at the issuer at the place `issuer`. `own` is the gateway's own address.
@@ -61,7 +62,7 @@ impl UserProofs {
     ) -> Result<AuthorizationRequest, Problem> {
         let (server, client) = keys.users().browser_issuer(issuer).ok_or_else(Problem::not_found)?;
         let mut url = server.authorization_endpoint().await.map_err(|error| unreachable(&error))?;
-        let [state, verifier, secret] = [unguessable()?, unguessable()?, unguessable()?];
+        let [state, verifier] = [unguessable()?, unguessable()?];
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
         let scopes = keys.users().scopes();
         // Some issuers give nothing to a client that asks for nothing.
@@ -75,29 +76,23 @@ impl UserProofs {
             query.append_pair("scope", &scopes);
         }
         let cookie = cookie_name(&state);
-        let issuer = (issuer, server.address.to_string());
-        self.0.add(state, &secret, PendingProof { issuer, verifier, then }).await;
-        Ok(AuthorizationRequest { url: url.into(), cookie, secret })
+        let (issuer, until) = ((issuer, server.address.to_string()), now() + LIFETIME.as_secs());
+        let secret = sealed(&self.0, "", &PendingProof { state, until, issuer, verifier, then });
+        Ok(AuthorizationRequest { url: url.into(), cookie, secret: secret.map_err(|_| Problem::internal())? })
     }
 
-    /// Ends the proof that a browser came back from, with the `secret` of its cookie. Gives the caller that it is.
+    /// Ends the proof that a browser came back from, with its cookie `sealed`. Gives the caller that it is.
     pub async fn finish(
         &self,
         keys: &Keys,
         own: &str,
         (state, code, named): (&str, Option<&str>, Option<&str>),
-        secret: Option<&str>,
+        sealed: Option<&str>,
     ) -> Result<(Caller, ProvenRequest), Problem> {
         let refused = |sentence: &'static str| Problem::new(StatusCode::BAD_REQUEST, "no_proof", sentence);
-        let proof = self.0.take(state, secret).await.map_err(|why| match why {
-            NotPending::StoreAway => Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "store_away",
-                "the store that the replicas of this gateway share is away; reload this page in a moment",
-            ),
-            NotPending::Unknown | NotPending::OtherBrowser => refused(
-                "this sign-in is not under way in this browser: it is over, or was begun in another one",
-            ),
+        let proof = sealed.and_then(|sealed| opened::<PendingProof>(&self.0, "", sealed));
+        let proof = proof.filter(|proof| proof.state == state && now() < proof.until).ok_or_else(|| {
+            refused("this sign-in is not under way in this browser: it is over, or was begun in another one")
         })?;
         let (place, address) = proof.issuer;
         let issuer = keys.users().browser_issuer(place).filter(|(server, _)| *server.address == *address);

@@ -206,8 +206,9 @@ async fn find_own_tool(request: &RequestContext, client: &Client, name: &str) ->
 
 /// Whether `name` is the tool of a server that led the caller to sign in there, which is done.
 fn is_signed_in(request: &RequestContext, name: &str) -> bool {
+    let (gateway, at_all) = (&request.mcp.gateway, request.endpoint == Endpoint::All);
     let server = server_of(request, name);
-    server.is_some_and(|server| request.mcp.gateway.has_signed_in(&request.caller, server, name))
+    server.is_some_and(|server| gateway.has_signed_in(&request.caller, server, name, at_all))
 }
 
 /// The server that alone can have the tool called `name`.

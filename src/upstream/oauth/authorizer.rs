@@ -47,19 +47,11 @@ pub struct OAuth {
     public_url: ArcSwapOption<String>,
     pub(super) sign_ins: SignIns,
     stores: TokenStores,
-    /// What replicas share.
-    shared: OnceLock<SharedOAuth>,
+    /// The tokens that replicas share.
+    shared: OnceLock<Arc<SealedValues>>,
     /// Renewals under way: they go on when the call that began them is given up, since a refresh token that was sent
     /// may be void and its successor must not be lost.
     pub(super) tasks: TaskTracker,
-}
-
-/// What replicas share.
-#[derive(Debug)]
-struct SharedOAuth {
-    store: Arc<SharedStore>,
-    secrets: SealSecrets,
-    tokens: Arc<SealedValues>,
 }
 
 impl OAuth {
@@ -70,15 +62,8 @@ impl OAuth {
 
     /// Has tokens and sign-ins in `store`, too, sealed with `secrets`. To be called before there is an authorizer.
     pub fn share(&self, store: &Arc<SharedStore>, secrets: &SealSecrets) {
-        let tokens = Arc::new(SealedValues::new(store, secrets, TOKENS));
-        self.shared.get_or_init(|| SharedOAuth { store: store.clone(), secrets: secrets.clone(), tokens });
+        self.shared.get_or_init(|| Arc::new(SealedValues::new(store, secrets, TOKENS)));
         self.sign_ins.0.share(SealedValues::new(store, secrets, "sign-in"));
-    }
-
-    /// What replicas share of another kind; `None` without replicas.
-    pub fn shared_values(&self, kind: &'static str) -> Option<SealedValues> {
-        let SharedOAuth { store, secrets, .. } = self.shared.get()?;
-        Some(SealedValues::new(store, secrets, kind))
     }
 
     /// `url` is the gateway's own address from now on.
@@ -263,7 +248,7 @@ impl Authorizer {
         let is_for_people = config.grant == OAuthGrant::AuthorizationCode;
         let is_kept = is_for_people && (!config.per_user || user.is_some());
         let directory = oauth.directory.as_deref().filter(|_| is_kept);
-        let shared = oauth.shared.get().filter(|_| is_for_people).map(|shared| &shared.tokens);
+        let shared = oauth.shared.get().filter(|_| is_for_people);
         let store = TokenStore::new(directory, name, user.as_deref(), http, oauth.lock.clone(), shared);
         // Tokens without a person are not kept, and are of the entry's own secret and scopes.
         let store = if is_kept { oauth.stores.shared(store) } else { Arc::new(store) };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::open_streams::Opened;
 use super::person::{CALLBACK, Person, Tokens, initialize};
@@ -18,22 +18,18 @@ const OWN: &str = "https://gateway.test";
 struct Scene {
     redis: Redis,
     replicas: Vec<Gateway>,
-    _servers: [FakeHttp; 2],
+    servers: [FakeHttp; 2],
 }
 
 impl Scene {
     async fn start() -> Option<Self> {
-        let (redis, servers) = (Redis::start(&[]).await?, servers().await);
-        let mut config = config(&servers);
-        config["shared"] = json!(redis.url());
-        config["sessionKey"] = json!("the same at each replica: 0f4a9b6c2d8e");
-        config["publicUrl"] = json!(OWN);
-        let start = || Gateway::with(config.clone()).flag("--api-key", "key-of-ops").start();
-        let replicas = join_all((0..3).map(|_| start())).await;
-        for replica in &replicas {
+        let mut scene =
+            Self { redis: Redis::start(&[]).await?, replicas: Vec::new(), servers: servers().await };
+        let start = || Gateway::with(scene.config()).flag("--api-key", "key-of-ops").start();
+        scene.replicas = join_all((0..3).map(|_| start())).await;
+        for replica in &scene.replicas {
             replica.ready(&["one", "two"]).await;
         }
-        let scene = Self { redis, replicas, _servers: servers };
         scene.store_is("ready").await;
         Some(scene)
     }
@@ -64,6 +60,15 @@ impl Scene {
         let form = [("token", tokens.refresh.as_str())];
         let ask = self.replicas[at].ask("POST", "/oauth/revoke").form(&form);
         assert_eq!(ask.send().await.status, 200);
+    }
+
+    /// The configuration of all replicas.
+    fn config(&self) -> Value {
+        let mut config = config(&self.servers);
+        config["shared"] = json!(self.redis.url());
+        config["sessionKey"] = json!("the same at each replica: 0f4a9b6c2d8e");
+        config["publicUrl"] = json!(OWN);
+        config
     }
 
     /// The answers to this access token, of all replicas.
@@ -142,6 +147,24 @@ async fn a_sign_in_that_is_revoked_at_one_replica_ends_at_all() {
     scene.is_refused(&tokens.access).await;
     assert_eq!(three.renews(&tokens).await.unwrap_err(), "invalid_grant");
     assert_eq!(scene.admitted(&other.access).await, [200; 3]);
+}
+
+#[tokio::test]
+async fn a_key_that_reaches_the_replicas_one_by_one_loses_no_sign_in_at_those_without_it() {
+    let Some(scene) = Scene::start().await else { return };
+    let [one, two, three] = &scene.person().await;
+    let mut config = scene.config();
+    config["apiKeys"]["dan"] = json!("key-of-dan");
+    scene.replicas[0].reload(&config).await;
+    let tokens = one.signs_in("key-of-dan").await;
+    assert_eq!(scene.admitted(&tokens.access).await, [200, 401, 401]);
+    assert_eq!(two.renews(&tokens).await.unwrap_err(), "invalid_grant");
+    assert_eq!(scene.admitted(&tokens.access).await, [200, 401, 401]);
+    for replica in &scene.replicas[1..] {
+        replica.reload(&config).await;
+    }
+    assert_eq!(scene.admitted(&tokens.access).await, [200; 3]);
+    assert!(three.renews(&tokens).await.is_ok());
 }
 
 #[tokio::test]

@@ -55,7 +55,11 @@ async fn a_user_proves_itself_at_one_replica_signs_in_at_others_and_any_of_them_
     let stolen = comes_back(two, &callback, "another=cookie").await;
     assert_eq!(stolen.status, 400, "{}", stolen.text());
     let (cookie, server) = led(&comes_back(two, &callback, &cookie).await);
-    assert_eq!(comes_back(three, &callback, &cookie).await.status, 400, "a proof counts once at all of them");
+    assert_eq!(
+        comes_back(three, &callback, &cookie).await.status,
+        400,
+        "it is the cookie of the proof alone that counts"
+    );
     assert!(server.contains("dpop_jkt="), "{server}");
     let callback = browser.sign_in(&server, USER).await;
     let page = comes_back(three, &callback, &cookie).await;

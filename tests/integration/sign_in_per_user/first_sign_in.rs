@@ -58,6 +58,10 @@ async fn before_the_first_sign_in_a_tool_leads_there_and_the_session_learns_when
         let fine = session.call(tool, &json!({})).await;
         assert!(fine["isError"].is_null() && fine.to_string().contains("You are signed in"), "{fine}");
     }
+    for (session, tool) in [(&ann, "person_sign_in"), (&ann, "re_sign_in"), (&of_all, "person_re_sign_in")] {
+        let unknown = session.error("tools/call", &json!({ "name": tool, "arguments": {} })).await;
+        assert_eq!(unknown["message"], json!(format!("Unknown tool: {tool}")));
+    }
     assert_eq!(bob.error("tools/call", &json!({ "name": "who", "arguments": {} })).await["code"], -32042);
     sign_in(&gateway, "bob", "bobs-account").await;
     let told = bobs.message("notifications/elicitation/complete").await;
