@@ -1,7 +1,8 @@
 //! Clients whose id is the address of a document that describes them (OAuth Client ID Metadata Documents).
 //!
 //! A stranger chooses the address. So it must be https and public, redirects are not followed, the document is small and
-//! must come soon, few are read at one time, and what was read is remembered for a while, refusals too.
+//! must come soon, few are read at one time, and what was read is remembered for a while, refusals too. A stranger may
+//! still keep all readers busy; a client that was signed in of late then counts as it was known.
 //!
 //! A client that has such a document does not register itself where documents are announced. So a gateway that gets
 //! through to no other machine announces none for a while, and the next try of the client registers it.
@@ -33,6 +34,8 @@ const AT_ONCE: usize = 8;
 const REMEMBERED: usize = 256;
 const GOOD_FOR: Duration = Duration::from_secs(600);
 const BAD_FOR: Duration = Duration::from_secs(10);
+/// How long after a sign-in the document of its client counts while no reader is free.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long documents are not announced after a connection to one has failed, unless another was reached of late.
 const UNANNOUNCED_FOR: Duration = Duration::from_secs(600);
 const OF_LATE: Duration = Duration::from_secs(3600);
@@ -45,9 +48,18 @@ pub struct ClientDocuments {
     clients: Arc<HttpClients>,
     /// [`AddressScope::Loopback`] in tests alone, then also without TLS.
     scope: AddressScope,
-    known: Mutex<HashMap<String, (Option<OAuthClient>, Instant)>>,
+    known: Mutex<HashMap<String, KnownDocument>>,
     reading: Semaphore,
     way_out: Mutex<WayOut>,
+}
+
+/// A document that was read; `None` when it could not be used.
+#[derive(Debug, Clone)]
+struct KnownDocument {
+    client: Option<OAuthClient>,
+    until: Instant,
+    /// When a person last signed the client in.
+    signed_in: Option<Instant>,
 }
 
 /// When the gateway last got through to the host of a document, and when it failed since. Anyone may name a host.
@@ -91,14 +103,15 @@ impl ClientDocuments {
     pub async fn client(&self, id: &str) -> Option<OAuthClient> {
         let url = self.checked(id)?;
         let now = Instant::now();
-        if let Some((known, until)) = lock(&self.known).get(id)
-            && now < *until
+        let known = lock(&self.known).get(id).cloned();
+        if let Some(known) = &known
+            && now < known.until
         {
-            return known.clone();
+            return known.client.clone();
         }
         let Ok(_turn) = self.reading.try_acquire() else {
             tracing::warn!("the document of a client is not read, because {AT_ONCE} are being read already");
-            return None;
+            return known.filter(|known| known.is_kept(now))?.client;
         };
         let late = |_| {
             self.note_failure();
@@ -111,15 +124,32 @@ impl ClientDocuments {
             tracing::warn!("the document of a client at {host} cannot be used: {why}");
         }
         let found = found.ok();
-        let until = now + if found.is_some() { GOOD_FOR } else { BAD_FOR };
-        let mut known = lock(&self.known);
-        if known.len() >= REMEMBERED {
-            known.retain(|_, (_, until)| now < *until);
-        }
-        if known.len() < REMEMBERED {
-            known.insert(id.to_owned(), (found.clone(), until));
-        }
+        self.remember(id, found.clone(), now);
         found
+    }
+
+    /// Notes that a person has signed in the client with this document.
+    pub fn note_sign_in(&self, id: &str) {
+        if let Some(known) = lock(&self.known).get_mut(id) {
+            known.signed_in = Some(Instant::now());
+        }
+    }
+
+    fn remember(&self, id: &str, client: Option<OAuthClient>, now: Instant) {
+        let mut known = lock(&self.known);
+        let signed_in = known.get(id).and_then(|known| known.signed_in);
+        if known.len() >= REMEMBERED {
+            known.retain(|_, known| now < known.until || known.is_kept(now));
+        }
+        // Documents that people use go last: anyone may have others read.
+        if known.len() >= REMEMBERED
+            && let Some((first, _)) = known.iter().min_by_key(|(_, known)| (known.signed_in, known.until))
+        {
+            let first = first.clone();
+            known.remove(&first);
+        }
+        let until = now + if client.is_some() { GOOD_FOR } else { BAD_FOR };
+        known.insert(id.to_owned(), KnownDocument { client, until, signed_in });
     }
 
     fn note_failure(&self) {
@@ -168,6 +198,12 @@ impl ClientDocuments {
     }
 }
 
+impl KnownDocument {
+    fn is_kept(&self, now: Instant) -> bool {
+        self.signed_in.is_some_and(|signed_in| now < signed_in + KEPT_FOR)
+    }
+}
+
 /// The client of a document. Its name is its own claim, so the host that vouches for it stands beside.
 fn described(id: &str, url: &Url, document: ClientDocument) -> Result<OAuthClient, String> {
     if document.client_id != id {
@@ -208,6 +244,32 @@ mod tests {
         ] {
             assert!(documents.checked(id).is_none(), "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn while_strangers_keep_all_readers_busy_a_client_of_late_may_sign_in() {
+        let documents = ClientDocuments::new(Arc::default(), AddressScope::Public);
+        let client = || OAuthClient::new(Some("Client"), vec!["https://a.test/cb".to_owned()]).unwrap();
+        let (used, unused) = ("https://a.test/used", "https://a.test/unused");
+        let before = Instant::now().checked_sub(GOOD_FOR).unwrap();
+        for id in [used, unused] {
+            documents.remember(id, Some(client()), before);
+        }
+        documents.note_sign_in(used);
+        let _all = documents.reading.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+        assert_eq!(documents.client(used).await, Some(client()));
+        assert_eq!(documents.client(unused).await, None);
+        for number in 0..2 * REMEMBERED {
+            documents.remember(&format!("https://evil.test/{number}"), Some(client()), Instant::now());
+        }
+        assert_eq!(lock(&documents.known).len(), REMEMBERED);
+        assert_eq!(
+            documents.client(used).await,
+            Some(client()),
+            "what strangers have read does not displace it"
+        );
+        let kept = lock(&documents.known)[used].clone();
+        assert!(!kept.is_kept(Instant::now() + KEPT_FOR));
     }
 
     #[test]

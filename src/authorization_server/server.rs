@@ -132,6 +132,7 @@ impl SignInServer {
 
     /// The code for `request`, which a person has answered with `key`.
     pub fn code(&self, request: &SignInRequest, key: KeyIdentity) -> Result<String, SealError> {
+        self.documents.note_sign_in(&request.client_id);
         let code = AuthorizationCode {
             holder: TokenHolder {
                 grant: new_id()?,

@@ -34,7 +34,8 @@ const ANSWER_BYTES: usize = 1 << 20;
 const KEYS_AGE: Duration = Duration::from_secs(600);
 /// The shortest time between two readings of keys: tokens with invented key ids must not become requests.
 const KEYS_PAUSE: Duration = Duration::from_secs(10);
-/// Questions about tokens that an issuer gets at one time: tokens that are made up must not flood it.
+/// Questions that an issuer gets at one time about tokens that were active before, and about others: tokens that are made
+/// up must neither flood it nor keep users out.
 const QUESTIONS: usize = 16;
 /// How long an opaque token is taken for active without asking again.
 const ACTIVE_FOR: Duration = Duration::from_secs(30);
@@ -55,7 +56,7 @@ pub struct Issuer {
     published: ArcSwapOption<Published>,
     /// When it was last asked for its keys; locked while it is asked.
     asked: tokio::sync::Mutex<Option<Instant>>,
-    questions: Semaphore,
+    questions: [Semaphore; 2],
 }
 
 /// The metadata and keys that an issuer publishes.
@@ -88,7 +89,7 @@ impl IssuerRegistry {
                 clients: self.clients.clone(),
                 published: ArcSwapOption::empty(),
                 asked: tokio::sync::Mutex::default(),
-                questions: Semaphore::new(QUESTIONS),
+                questions: [Semaphore::new(QUESTIONS), Semaphore::new(QUESTIONS)],
             })
         };
         issuers.entry(address.to_owned()).or_insert_with(make).clone()
@@ -124,10 +125,10 @@ impl Issuer {
         Err(wrong)
     }
 
-    /// Asks the issuer whether `token` is active, as `client`.
+    /// Asks the issuer whether `token` is active, as `client`; `was_active` says that it was before.
     pub async fn introspect(
         &self,
-        token: &str,
+        (token, was_active): (&str, bool),
         client: &IntrospectionSecret,
         audience: &Audience,
     ) -> Result<AcceptedToken, TokenError> {
@@ -135,7 +136,8 @@ impl Issuer {
         let Some(endpoint) = &published.introspection else {
             return Err(self.unreachable("its metadata names no `introspection_endpoint`"));
         };
-        let waiting = tokio::time::timeout(ANSWER_LIMIT, self.questions.acquire()).await;
+        let waiting =
+            tokio::time::timeout(ANSWER_LIMIT, self.questions[usize::from(was_active)].acquire()).await;
         let _question = waiting.map_err(|_| self.unreachable("it is asked about too many tokens"))?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("token", token)

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use ring::hmac;
 use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
 
 use self::issuer::{AUDIENCE, Key, ScriptedIssuer, call, seconds_from_now, servers, unsigned};
 use crate::support::client::Answer;
-use crate::support::fake_http::FakeHttp;
+use crate::support::fake_http::{FakeHttp, Says};
 use crate::support::{Ask, Gateway, until};
 
 /// Opens a session at the endpoint of all servers with `token`.
@@ -219,6 +220,58 @@ async fn a_server_gets_claims_of_the_user_in_headers_that_no_caller_can_forge() 
     let calls: Vec<_> = server.came().into_iter().filter(|came| came.asks() == "tools/call").collect();
     let seen: Vec<_> = calls.iter().map(|came| (came.header("x-user"), came.header("x-groups"))).collect();
     assert_eq!(seen, [("ann@example.test", "of a,b"), ("bob@example.test", ""), ("", "")]);
+}
+
+#[tokio::test]
+async fn made_up_tokens_that_their_issuer_is_slow_to_refuse_keep_no_user_out() {
+    let issuer = FakeHttp::start(|came| {
+        let issuer = format!("http://{}", came.header("host"));
+        Some(match came.path.as_str() {
+            "/.well-known/oauth-authorization-server" => Says::json(
+                200,
+                &json!({ "issuer": issuer, "introspection_endpoint": format!("{issuer}/introspect") }),
+            ),
+            // With the leeway it is to be asked about again in two seconds.
+            "/introspect" if came.body.starts_with("token=ann&") => Says::json(
+                200,
+                &json!({ "active": true, "sub": "ann", "aud": AUDIENCE, "exp": seconds_from_now(-28) }),
+            ),
+            // The rest of the answer never comes.
+            "/introspect" => Says::json(200, &json!({})).with("Content-Length", "100"),
+            _ => Says::new(404, "text/plain", "no"),
+        })
+    })
+    .await;
+    let [one, _two] = servers().await;
+    let address = format!("http://127.0.0.1:{}", issuer.port);
+    let gateway = Gateway::with(json!({
+        "mcpServers": { "one": one.entry() },
+        "signIn": { "issuers": [{
+            "issuer": address, "audience": AUDIENCE, "clientId": "c", "clientSecret": "s", "users": [{}],
+        }] },
+    }));
+    let gateway = gateway.flag("--api-key", "key-of-ops").start().await;
+    gateway.ready(&["one"]).await;
+    let asked = |token: &str| {
+        let body = format!("token={token}");
+        issuer.came().iter().filter(|came| came.body.starts_with(&body)).count()
+    };
+    call(&gateway, "one", "ann").await.ok();
+    let made_up: Vec<String> = (0..48).map(|number| format!("made-up-{number}")).collect();
+    let strangers = join_all(made_up.iter().map(|token| call(&gateway, "one", token)));
+    let limit = Duration::from_secs(30);
+    let user = async {
+        until(limit, "the issuer is busy", async || (asked("made-up-") == 16).then_some(())).await;
+        until(limit, "the issuer is asked again about the user's token", async || {
+            call(&gateway, "one", "ann").await.ok();
+            (asked("ann") > 1).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        () = user => {}
+        _ = strangers => panic!("the issuer was busy for too short a time"),
+    }
 }
 
 /// A token as Open WebUI 0.12 makes it for each request.

@@ -111,7 +111,7 @@ impl Users {
     ///
     /// Why it is refused.
     pub async fn caller(&self, digest: [u8; 32], token: &[u8]) -> Result<Caller, UserRefusal> {
-        let (users, token) = self.accepted(token).await.map_err(UserRefusal::Token)?;
+        let (users, token) = self.accepted(&digest, token).await.map_err(UserRefusal::Token)?;
         let caller = users.entries.admit(token.claims, None)?;
         let until = token.until.min(SystemTime::now() + TRUSTED_FOR);
         self.remember(digest, caller.clone(), until, self.revocations());
@@ -150,7 +150,11 @@ impl Users {
         Some((users.issuer.as_ref()?, users.client.as_ref()?))
     }
 
-    async fn accepted(&self, token: &[u8]) -> Result<(&IssuerUsers, AcceptedToken), TokenError> {
+    async fn accepted(
+        &self,
+        digest: &[u8; 32],
+        token: &[u8],
+    ) -> Result<(&IssuerUsers, AcceptedToken), TokenError> {
         let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= TOKEN_LENGTH);
         let token = token.ok_or(TokenError::Unknown)?;
         if let Some(named) = issuer_of(token) {
@@ -162,13 +166,16 @@ impl Users {
             return Ok((users, users.issuer()?.verify(token, &users.audience).await?));
         }
         // A token that says nothing of its issuer is shown to each that can be asked.
-        let mut refusal = TokenError::Unknown;
+        let (mut refusal, was_active) = (TokenError::Unknown, self.known.pin().contains_key(digest));
         for users in &self.issuers {
             let Some(client) = &users.client else { continue };
-            match users.issuer()?.introspect(token, client, &users.audience).await {
+            match users.issuer()?.introspect((token, was_active), client, &users.audience).await {
                 Ok(token) => return Ok((users, token)),
                 Err(error) => refusal = error,
             }
+        }
+        if !matches!(refusal, TokenError::Unreachable { .. }) {
+            self.known.pin().remove(digest);
         }
         Err(refusal)
     }

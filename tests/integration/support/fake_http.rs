@@ -16,6 +16,8 @@ pub struct Came {
     pub path: String,
     /// By their names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
     /// The body as JSON; null when it is none.
     pub message: Value,
     /// Counts the connections of the server, from 0 on.
@@ -174,9 +176,10 @@ async fn serve(
                 return Ok(());
             }
         }
-        let message = serde_json::from_slice(&buffer[head_end..head_end + length]).unwrap_or_default();
+        let body = String::from_utf8_lossy(&buffer[head_end..head_end + length]).into_owned();
+        let message = serde_json::from_str(&body).unwrap_or_default();
         buffer.drain(..head_end + length);
-        let came = Came { method, path, headers, message, connection };
+        let came = Came { method, path, headers, body, message, connection };
         noted.lock().unwrap().push(came.clone());
         let says = answer(&came).unwrap_or_else(|| plain(&came));
         let mut text = format!("HTTP/1.1 {} -\r\n", says.status);
