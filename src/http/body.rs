@@ -1,6 +1,6 @@
 //! Request bodies: read whole, up to a limit, and only from callers that keep sending fast enough.
 //!
-//! Call it after authentication: until then nothing of a body is read, so that a caller without a key can
+//! Call it after authentication: until then nothing of a body is kept, so that a caller without a key can
 //! make the gateway hold no more than a request head.
 
 mod budget;

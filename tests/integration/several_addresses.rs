@@ -140,3 +140,19 @@ async fn a_call_that_was_sent_is_not_made_again_at_another_address() {
     is_at(&gateway, ports[1]).await;
     assert!(!std::fs::read_to_string(&second_log).unwrap().contains(file.to_str().unwrap()));
 }
+
+#[tokio::test]
+async fn servers_end_in_order_at_a_stop_and_when_a_reload_takes_them_away() {
+    let port = free_port();
+    let _server = server(port, &[]).await;
+    let names: Vec<String> = (0..24).map(|number| format!("h{number}")).collect();
+    let entry = json!({ "url": address(port) + "/mcp" });
+    let entries = |names: &[String]| {
+        json!(names.iter().map(|name| (name.clone(), entry.clone())).collect::<serde_json::Map<_, _>>())
+    };
+    let mut gateway = Gateway::serving(entries(&names)).start().await;
+    gateway.listed(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    gateway.reload(&json!({ "mcpServers": entries(&names[..12]) })).await;
+    assert!(gateway.stop().await.success());
+    assert!(!gateway.log().contains("a panic"), "{}", gateway.log());
+}

@@ -89,7 +89,7 @@ impl Scene {
     }
 }
 
-/// As whom the replica is signed in.
+/// The name under which the replica is signed in.
 async fn who(replica: &Gateway) -> Value {
     replica.post("/person/who", &json!({})).await.ok()
 }

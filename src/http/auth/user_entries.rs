@@ -112,7 +112,7 @@ impl UserRefusal {
         let forbidden = |code, detail: String| Problem::new(StatusCode::FORBIDDEN, code, detail);
         match self {
             Self::Token(error @ TokenError::Unreachable { issuer, .. }) => {
-                // The reason names addresses inside, and anybody may write a token.
+                // The reason names addresses inside, and a caller without any rights can send a token.
                 tracing::info!(target: "mcpo::refusal", "the token of a caller cannot be checked: {error}");
                 let detail = format!(
                     "The token cannot be checked, because its issuer {issuer} does not answer as it should; the log of the \

@@ -42,6 +42,11 @@ impl SharedSessions {
         Self { store, ended: Mutex::default(), some: Notify::new() }
     }
 
+    /// Whether the store answers.
+    pub fn is_there(&self) -> bool {
+        self.store.is_there()
+    }
+
     /// The store is told soon that the session has ended.
     pub fn has_ended(&self, session: ShortDigest) {
         let mut ended = lock(&self.ended);
@@ -57,7 +62,9 @@ impl SharedSessions {
     pub async fn tell_ends(&self, until: u64) {
         let ended = std::mem::take(&mut *lock(&self.ended));
         if !ended.is_empty() && self.tell(&ended, until).await.is_err() {
-            lock(&self.ended).extend(ended);
+            let mut waiting = lock(&self.ended);
+            waiting.extend(ended);
+            waiting.truncate(MOST);
         }
     }
 

@@ -7,8 +7,10 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use tokio::time::timeout;
 use tower::Service as _;
 use url::Host;
 
@@ -80,6 +82,9 @@ fn embedded(address: Ipv6Addr) -> Option<IpAddr> {
     }
 }
 
+/// A machine behind a proxy may have no name server that answers.
+const LOOK_UP_FOR_PROXY: Duration = Duration::from_secs(2);
+
 /// The system's resolver, without the addresses that are out of bounds.
 #[derive(Debug, Clone)]
 pub struct Resolver {
@@ -95,10 +100,12 @@ impl Resolver {
 
     /// Refuses `host` to a proxy, which resolves it anew, when any of its addresses is out of bounds.
     ///
-    /// A name that is unknown here is left to the proxy: behind one a machine often knows no outer names.
+    /// A name that is unknown here, or not known in time, is left to the proxy: behind one a machine often knows no outer
+    /// names.
     pub async fn check_for_proxy(&self, host: &str) -> io::Result<()> {
         let (Some(scope), Ok(name)) = (self.within, host.parse::<Name>()) else { return Ok(()) };
-        let Ok(mut addresses) = self.system.clone().call(name).await else { return Ok(()) };
+        let resolved = timeout(LOOK_UP_FOR_PROXY, self.system.clone().call(name)).await;
+        let Ok(Ok(mut addresses)) = resolved else { return Ok(()) };
         if addresses.all(|address| scope.allows(address.ip())) { Ok(()) } else { Err(too_far_inside(host)) }
     }
 }

@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 use tokio::time::timeout;
 
 use crate::upstream::changes::ChangeKind;
@@ -41,7 +43,7 @@ impl Supervisor {
         let mut prompts = DebouncedChanges::new(&changed.prompts);
         let mut resources = DebouncedChanges::new(&changed.resources);
         let looking_back = self.upstream.stop.child_token();
-        let mut earlier_address = pin!(self.start_at_earlier_address(&looking_back));
+        let mut earlier_address = pin!(self.start_at_earlier_address(&looking_back).fuse());
         let reason = loop {
             tokio::select! {
                 reason = connection.end().wait() => break reason,
@@ -68,7 +70,16 @@ impl Supervisor {
             }
         };
         looking_back.cancel();
-        tokio::join!(earlier_address, connection.close());
+        let last_look = async {
+            // It has ended already where it learned of the stop first.
+            if !earlier_address.is_terminated()
+                && let Some(unused) = earlier_address.await
+            {
+                unused.connection.close().await;
+                unused.reader.cancel(name).await;
+            }
+        };
+        tokio::join!(last_look, connection.close());
         reader.cancel(name).await;
         Followed::Ended(reason)
     }

@@ -17,7 +17,7 @@ fn led(answer: &Answer) -> (String, String) {
     (cookie, answer.header("location").unwrap().to_owned())
 }
 
-/// As whom the server knows the user, or the status of the refusal.
+/// The name under which the server knows the user, or the status of the refusal.
 async fn known_as(replica: &Gateway, token: &str) -> Value {
     let ask = Ask::new(replica.address, "POST", "/person/who").json(&json!({}));
     let answer = ask.header("Authorization", &format!("Bearer {token}")).send().await;
