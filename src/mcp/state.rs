@@ -31,7 +31,7 @@ use crate::http::protected_resource::ProtectedResources;
 use crate::http::{BodyBudget, Keys, Problem, Refusal};
 use crate::seal::SealSecrets;
 use crate::shared_store::SharedStore;
-use crate::shares::{Bounds, Held, Ledger, Principal, Thing};
+use crate::shares::{Bounds, Exceeded, Held, Ledger, Principal, Thing};
 use crate::upstream::Upstream;
 
 /// The MCP endpoints of one configuration.
@@ -130,16 +130,19 @@ impl Mcp {
     }
 
     /// Follows a resource that a session of `principal` followed at another replica.
-    fn follow_again(&self, principal: &Principal, of: &FollowedResource) -> Option<ResourceSubscription> {
-        let upstream = self.upstream(&of.server).filter(|upstream| !upstream.isolation().is_on())?;
-        match self.take(&self.shared.followed, principal, self.shares.followed()) {
-            Ok(held) => Some(ResourceSubscription::new(&upstream, &of.uri, &of.shown, held)),
-            Err(fault) => {
-                let why = fault.message();
-                tracing::warn!("a session of {principal} no longer follows one of its resources: {why}");
-                None
-            }
-        }
+    ///
+    /// # Errors
+    ///
+    /// When the principal follows as many as it may.
+    fn follow_again(
+        &self,
+        principal: &Principal,
+        of: &FollowedResource,
+    ) -> Result<Option<ResourceSubscription>, Exceeded> {
+        let upstream = self.upstream(&of.server).filter(|upstream| !upstream.isolation().is_on());
+        let Some(upstream) = upstream else { return Ok(None) };
+        let held = self.shared.followed.take(principal, self.shares.followed())?;
+        Ok(Some(ResourceSubscription::new(&upstream, &of.uri, &of.shown, held)))
     }
 
     fn take(&self, ledger: &Arc<Ledger>, principal: &Principal, bounds: Bounds) -> Result<Held, Fault> {
@@ -201,7 +204,8 @@ impl SharedState {
         self.sessions.share(store.clone());
         let current = self.current.subscribe();
         let follow = Box::new(move |principal: &Principal, resource: &FollowedResource| {
-            current.borrow().as_ref()?.follow_again(principal, resource)
+            let current = current.borrow();
+            current.as_ref().map_or(Ok(None), |mcp| mcp.follow_again(principal, resource))
         });
         self.interests.get_or_init(|| SharedInterests::new(&store, secrets, self.sessions.clone(), follow));
     }

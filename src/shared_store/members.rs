@@ -18,7 +18,8 @@ pub type MemberValue = (String, Vec<u8>);
 
 impl SharedStore {
     /// Changes members of `name`, all of which live for `life` from now on. A name of which nothing is known gets those that
-    /// are `offered` first.
+    /// are `offered` first; without an offer nothing is done then, and the answer is `None`. Else it says whether members are
+    /// others now.
     ///
     /// # Errors
     ///
@@ -27,27 +28,33 @@ impl SharedStore {
         &self,
         kind: &str,
         name: &str,
-        offered: &[MemberValue],
+        offered: Option<&[MemberValue]>,
         changed: &[MemberValue],
         life: Duration,
-    ) -> Result<(), StoreAway> {
+    ) -> Result<Option<bool>, StoreAway> {
         let key = self.key(kind, name);
         let mut command = MEMBERS.with(std::iter::once(key.as_str()));
-        command.arg(milliseconds(life)).arg(offered.len());
-        for (member, value) in offered.iter().chain(changed) {
+        command.arg(milliseconds(life));
+        match offered {
+            Some(offered) => command.arg(offered.len()),
+            None => command.arg(-1),
+        };
+        for (member, value) in offered.unwrap_or_default().iter().chain(changed) {
             command.arg(member).arg(value);
         }
-        self.evaluate(&MEMBERS, &command).await
+        let others: i64 = self.evaluate(&MEMBERS, &command).await?;
+        Ok((others >= 0).then_some(others > 0))
     }
 
-    /// The members of `name`, and their values.
+    /// The members of `name`, and their values; `None` when nothing is known of it.
     ///
     /// # Errors
     ///
     /// [`StoreAway`].
-    pub async fn members(&self, kind: &str, name: &str) -> Result<Vec<MemberValue>, StoreAway> {
+    pub async fn members(&self, kind: &str, name: &str) -> Result<Option<Vec<MemberValue>>, StoreAway> {
         let all: Vec<MemberValue> = self.ask(redis::cmd("HGETALL").arg(self.key(kind, name))).await?;
-        Ok(all.into_iter().filter(|(member, _)| !member.is_empty()).collect())
+        let is_known = !all.is_empty();
+        Ok(is_known.then(|| all.into_iter().filter(|(member, _)| !member.is_empty()).collect()))
     }
 
     /// Has the members of all `names` live for `life` from now on.

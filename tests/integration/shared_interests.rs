@@ -104,6 +104,13 @@ impl Scene {
         counts
     }
 
+    /// How often clients of the store sent this command.
+    async fn commands(&self, command: &str) -> usize {
+        let all = self.redis.ask(&["INFO", "commandstats"]).await;
+        let own = all.split_once(&format!("cmdstat_{command}:calls="));
+        own.map_or(0, |(_, rest)| rest.split(',').next().unwrap().parse().unwrap())
+    }
+
     async fn store_is(&self, number: usize, state: &str) {
         until(PATIENCE, &format!("the store is {state}"), async || {
             (self.at(number).get("/servers").await.ok()["shared"]["state"] == state).then_some(())
@@ -229,6 +236,81 @@ async fn what_changes_while_the_store_is_away_is_told_when_it_is_back_also_when_
     let life = scene.redis.ask(&["PTTL", &stored[0]]).await;
     let life: u64 = life.trim().trim_start_matches(':').parse().unwrap();
     assert!((600_000..=720_000).contains(&life), "{life}");
+}
+
+#[tokio::test]
+async fn a_replica_that_connects_again_tells_nothing_to_a_store_that_has_lost_nothing() {
+    let Some(scene) = Scene::start(1).await else { return };
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        let session = Session::open(scene.at(0), "/mcp").await;
+        scene.follow(0, &session, "resources/subscribe").await;
+        sessions.push(session);
+    }
+    assert_eq!(scene.commands("publish").await, 8);
+    // An end of nothing is no news.
+    let end = json!({ "uri": "mcpo://s/odd://2/" });
+    sessions[0].streamed(scene.at(0), "/mcp", "resources/unsubscribe", &end).await.answer().await;
+    assert_eq!(scene.commands("publish").await, 8);
+    scene.redis.ask(&["CONFIG", "RESETSTAT"]).await;
+    scene.redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    until(PATIENCE, "all sessions compared", async || (scene.commands("hgetall").await >= 8).then_some(()))
+        .await;
+    // Commands of one connection keep their order, so that a message about any but the last session would be there.
+    assert_eq!(scene.commands("publish").await, 0);
+}
+
+#[tokio::test]
+async fn a_stream_follows_what_was_asked_elsewhere_while_its_replica_was_cut_off() {
+    let Some(scene) = Scene::start(2).await else { return };
+    let session = Session::open(scene.at(0), "/mcp").await;
+    let mut told = session.stream(scene.at(0), "/mcp").await;
+    scene.at(0).signal(Signal::SIGSTOP);
+    scene.redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    until(PATIENCE, "the other replica connects again", async || {
+        let clients = scene.redis.ask(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+        (clients.matches(" addr=").count() == 1).then_some(())
+    })
+    .await;
+    scene.store_is(1, "ready").await;
+    scene.follow(1, &session, "resources/subscribe").await;
+    until(PATIENCE, "the interest in the store", async || (scene.members().await == [":2"]).then_some(()))
+        .await;
+    scene.at(0).signal(Signal::SIGCONT);
+    scene.is_asked(0, "resources/subscribe", 1).await;
+    scene.touch(0).await;
+    assert_eq!(told.message(UPDATED).await["params"]["uri"], SHOWN);
+}
+
+#[tokio::test]
+async fn a_change_at_a_store_that_has_lost_all_brings_back_the_other_interests() {
+    let Some(scene) = Scene::start(2).await else { return };
+    let session = Session::open(scene.at(0), "/mcp").await;
+    scene.follow(0, &session, "resources/subscribe").await;
+    scene.redis.ask(&["FLUSHALL"]).await;
+    scene.answer(0, &session, "logging/setLevel", &json!({ "level": "debug" })).await;
+    assert_eq!(scene.members().await, [":3"]);
+    let _told = stream(scene.at(1), &session).await;
+    scene.is_asked(1, "resources/subscribe", 1).await;
+    assert_eq!(scene.asked(0, "resources/unsubscribe"), 0);
+}
+
+#[tokio::test]
+async fn an_interest_that_does_not_open_ends_none() {
+    let Some(scene) = Scene::start(2).await else { return };
+    let session = Session::open(scene.at(0), "/mcp").await;
+    scene.follow(0, &session, "resources/subscribe").await;
+    let stored = scene.stored().await;
+    // The other replica has a newer `sessionKey`, and has written it again.
+    let members = scene.redis.ask(&["HKEYS", &stored[0]]).await;
+    let member = members.lines().find(|line| line.len() == 32).unwrap();
+    scene.redis.ask(&["HSET", &stored[0], member, "sealed by another key"]).await;
+    scene.answer(1, &session, "logging/setLevel", &json!({ "level": "debug" })).await;
+    until(PATIENCE, "the level at the other replica", async || scene.logs(0, &session).await.then_some(()))
+        .await;
+    let mut told = session.stream(scene.at(0), "/mcp").await;
+    scene.touch(0).await;
+    assert_eq!(told.message(UPDATED).await["params"]["uri"], SHOWN);
 }
 
 #[tokio::test]

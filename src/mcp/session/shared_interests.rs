@@ -12,13 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::OptionFuture;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::now;
-use super::interest::{Interest, StoredInterest};
+use super::interest::{Interest, StoredInterest, UntoldInterests};
 use super::resource_subscription::{FollowedResource, MOST_FOLLOWED, ResourceSubscription};
 use super::shared::INTERESTS;
 use super::state::Session;
@@ -26,19 +25,19 @@ use super::table::{Sessions, USES_WRITTEN};
 use crate::json::hex;
 use crate::seal::SealSecrets;
 use crate::shared_store::{MemberValue, SealedValues, SharedStore, StoreAway, StoreEvent};
-use crate::shares::Principal;
+use crate::shares::{Exceeded, LogThrottle, Principal};
 
-/// Changes of one session that wait for a store that is away; it is told of no further ones.
-const MOST_UNTOLD: usize = 2 * MOST_FOLLOWED;
-
-/// Follows a resource for this principal as the configuration is now, if it can be followed.
-pub type Follow = Box<dyn Fn(&Principal, &FollowedResource) -> Option<ResourceSubscription> + Send + Sync>;
+/// Follows a resource for this principal as the configuration is now, if it can be followed; fails when its share is full.
+pub type Follow = Box<
+    dyn Fn(&Principal, &FollowedResource) -> Result<Option<ResourceSubscription>, Exceeded> + Send + Sync,
+>;
 
 /// The interests in the store.
 pub struct SharedInterests {
     values: SealedValues,
     sessions: Arc<Sessions>,
     follow: Follow,
+    refusals: LogThrottle,
     /// When the life of the interests of sessions in use was prolonged last.
     prolonged: AtomicU64,
 }
@@ -52,18 +51,16 @@ impl SharedInterests {
         follow: Follow,
     ) -> Self {
         let values = SealedValues::new(store, secrets, INTERESTS);
-        Self { values, sessions, follow, prolonged: AtomicU64::new(now()) }
+        Self { values, sessions, follow, refusals: LogThrottle::default(), prolonged: AtomicU64::new(now()) }
     }
 
     /// Makes a `change` of `interest` here, and tells the store and the replicas.
     pub async fn change<T>(&self, session: &Session, interest: Interest, change: impl FnOnce() -> T) -> T {
         let mut untold = session.untold.lock().await;
         let changed = change();
-        if untold.len() < MOST_UNTOLD {
-            untold.insert(interest);
-        }
+        untold.note(session, interest);
         // Else the store is away, and is told when it is back.
-        if self.tell(session, &mut untold, &[]).await.is_ok() {
+        if self.tell(session, &mut untold).await == Ok(true) {
             let _told_when_it_is_back = self.publish(session).await;
         }
         changed
@@ -74,9 +71,7 @@ impl SharedInterests {
         let mut untold = session.untold.lock().await;
         // Another request may have done it meanwhile.
         if session.lacks_interests() {
-            // When it fails, the store is away, and all is compared when it is back.
-            let _told_by_the_store = self.take_up(session, &mut untold, &[]).await;
-            session.interests_are_taken_up();
+            self.compare_one(session, &mut untold, false).await;
         }
     }
 
@@ -96,53 +91,52 @@ impl SharedInterests {
             };
             match event {
                 Ok(StoreEvent::Told { topic, message }) if &*topic == INTERESTS => {
-                    OptionFuture::from(self.told(&message).map(|session| self.follow_up(session, false)))
-                        .await;
+                    if let Some(session) = self.told(&message) {
+                        self.compare_one(&session, &mut *session.untold.lock().await, false).await;
+                    }
                 }
                 Ok(StoreEvent::Told { .. }) => {}
-                Ok(StoreEvent::Connected) | Err(RecvError::Lagged(_)) => self.compare().await,
+                Ok(StoreEvent::Connected) => self.compare_all(true).await,
+                // The store has lost nothing.
+                Err(RecvError::Lagged(_)) => self.compare_all(false).await,
                 Err(RecvError::Closed) => return,
             }
         }
     }
 
-    /// Tells the store what changed, and what it may have lost, and takes up what it knows.
-    async fn compare(&self) {
-        let concerned = |session: &Session| {
-            session.is_of_other_process
-                || !session.interests().is_empty()
-                || session.untold.try_lock().is_ok_and(|untold| !untold.is_empty())
-        };
-        for session in self.sessions.all(concerned) {
-            self.follow_up(session, true).await;
+    /// Has all sessions as the store knows them: those with a stream or an interest at once, the others at their next
+    /// request. What a client asked at another replica may have been missed.
+    async fn compare_all(&self, offers: bool) {
+        let all = self.sessions.all(|_| true);
+        all.iter().for_each(|session| session.may_lack_interests());
+        for session in all {
+            let mut untold = session.untold.lock().await;
+            if session.has_stream() || session.has_interests() || !untold.is_empty() {
+                self.compare_one(&session, &mut untold, offers).await;
+            }
         }
     }
 
-    /// Has the session as the store knows it; a store that has lost it gets it back where `offers` says so.
-    async fn follow_up(&self, session: Arc<Session>, offers: bool) {
-        let mut untold = session.untold.lock().await;
-        let offered = if offers { session.interests() } else { Vec::new() };
-        let has_news = !untold.is_empty() || !offered.is_empty();
+    /// Has `session` as the store knows it, after the store is told what changed here. A store that has lost the session gets
+    /// it back where this replica `offers` it.
+    async fn compare_one(&self, session: &Session, untold: &mut UntoldInterests, offers: bool) {
+        let tells = !untold.is_empty() || (offers && session.has_interests());
+        let told = if tells { self.tell(session, untold).await } else { Ok(false) };
         // When it fails, the store is away, and all is compared when it is back.
-        if self.take_up(&session, &mut untold, &offered).await.is_ok() && has_news {
-            let _told_when_it_is_back = self.publish(&session).await;
+        if told.is_ok() && self.take_up(session).await.is_ok() && told == Ok(true) {
+            let _told_when_it_is_back = self.publish(session).await;
         }
+        session.interests_are_taken_up();
     }
 
-    /// Has `session` as the store knows it, after the store is told the rest.
-    async fn take_up(
-        &self,
-        session: &Session,
-        untold: &mut HashSet<Interest>,
-        offered: &[Interest],
-    ) -> Result<(), StoreAway> {
-        if !untold.is_empty() || !offered.is_empty() {
-            self.tell(session, untold, offered).await?;
-        }
+    /// Has `session` as the store knows it. A store that knows nothing of it changes nothing.
+    async fn take_up(&self, session: &Session) -> Result<(), StoreAway> {
         let name = name(session);
-        let members = self.values.store.members(INTERESTS, &name).await?;
-        // The log says which one does not open.
+        let Some(members) = self.values.store.members(INTERESTS, &name).await? else { return Ok(()) };
+        // The log says that one does not open.
         let opened = members.iter().filter_map(|(_, value)| self.values.open(&name, value).ok());
+        let opened: Vec<StoredInterest> = opened.collect();
+        let all_open = opened.len() == members.len();
         let mut resources = Vec::new();
         for interest in opened {
             match interest {
@@ -150,35 +144,51 @@ impl SharedInterests {
                 StoredInterest::Resource(resource) => resources.push(resource),
             }
         }
-        let stored: HashSet<&str> = resources.iter().map(|resource| &*resource.shown).collect();
-        session.followed().retain(|shown, _| stored.contains(&**shown));
+        // One that does not open may be any: while `sessionKey` changes, another replica may seal by the new one already.
+        if all_open {
+            let stored: HashSet<&str> = resources.iter().map(|resource| &*resource.shown).collect();
+            session.followed().retain(|shown, _| stored.contains(&**shown));
+        }
         for resource in resources.iter().take(MOST_FOLLOWED) {
-            if !session.followed().contains_key(&resource.shown)
-                && let Some(followed) = (self.follow)(&session.holder.principal, resource)
-            {
-                session.followed().insert(resource.shown.clone(), followed);
+            if session.followed().contains_key(&resource.shown) {
+                continue;
+            }
+            match (self.follow)(&session.holder.principal, resource) {
+                Ok(Some(followed)) => {
+                    session.followed().insert(resource.shown.clone(), followed);
+                }
+                Ok(None) => {}
+                // The share has no room for the others either.
+                Err(exceeded) => {
+                    if self.refusals.may_log().is_some() {
+                        tracing::warn!(
+                            "a session that another replica had does not follow all of its resources here: {exceeded}"
+                        );
+                    }
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    async fn tell(
-        &self,
-        session: &Session,
-        untold: &mut HashSet<Interest>,
-        offered: &[Interest],
-    ) -> Result<(), StoreAway> {
-        let name = name(session);
-        let member = |interest: &Interest| -> Result<MemberValue, StoreAway> {
-            let value = interest.of(session).map(|stored| self.values.seal(&name, &stored)).transpose()?;
-            Ok((interest.name(session), value.unwrap_or_default()))
+    /// Tells the store what changed, and a store that knows nothing of the session all of it. Says whether that is news.
+    async fn tell(&self, session: &Session, untold: &mut UntoldInterests) -> Result<bool, StoreAway> {
+        let (name, store) = (name(session), &self.values.store);
+        let member = |(member, stored): (String, Option<StoredInterest>)| -> Result<MemberValue, StoreAway> {
+            let value = stored.map(|stored| self.values.seal(&name, &stored)).transpose()?;
+            Ok((member, value.unwrap_or_default()))
         };
-        let offered = offered.iter().map(member).collect::<Result<Vec<_>, _>>()?;
-        let changed = untold.iter().map(member).collect::<Result<Vec<_>, _>>()?;
-        let store = &self.values.store;
-        store.change_members(INTERESTS, &name, &offered, &changed, self.life()).await?;
+        let changed = untold.of(session).map(member).collect::<Result<Vec<_>, _>>()?;
+        let mut told = store.change_members(INTERESTS, &name, None, &changed, self.life()).await?;
+        if told.is_none() {
+            let all = session.interests().into_iter();
+            let all = all.map(|interest| member((interest.name(session), interest.of(session))));
+            let all = all.collect::<Result<Vec<_>, _>>()?;
+            told = store.change_members(INTERESTS, &name, Some(&all), &changed, self.life()).await?;
+        }
         untold.clear();
-        Ok(())
+        Ok(told == Some(true))
     }
 
     /// Tells the replicas that interests of the session have changed.
@@ -197,7 +207,9 @@ impl SharedInterests {
     async fn prolong(&self) {
         let now = now();
         let since = self.prolonged.swap(now, Ordering::Relaxed);
-        let is_meant = |session: &Session| session.used(now) >= since && !session.interests().is_empty();
+        let is_meant = |session: &Session| {
+            session.used(now) >= since && (session.is_of_other_process || session.has_interests())
+        };
         let names: Vec<String> = self.sessions.all(is_meant).iter().map(|session| name(session)).collect();
         if self.values.store.prolong(INTERESTS, &names, self.life()).await.is_err() {
             self.prolonged.store(since, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! One session of a client (revisions 2024-11-05 to 2025-11-25).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use super::clock::now;
 use super::event_log::EventLogs;
 use super::holder::Holder;
 use super::in_flight::RequestsInFlight;
-use super::interest::Interest;
+use super::interest::UntoldInterests;
 use super::resource_subscription::ResourceSubscription;
 use crate::mcp::input::client::{ClientRoute, SessionClient};
 use crate::protocol::revision::POLLING_SINCE;
@@ -47,7 +47,7 @@ pub struct Session {
     /// Whether the client is to be told that it may have missed changes.
     missed: AtomicBool,
     /// Interests of the client that the replicas are to be told, locked while they are.
-    pub untold: tokio::sync::Mutex<HashSet<Interest>>,
+    pub untold: tokio::sync::Mutex<UntoldInterests>,
     /// Whether the store may know interests that this process has not asked it for.
     lacks_interests: AtomicBool,
 }
@@ -126,6 +126,11 @@ impl Session {
         self.lacks_interests.load(Ordering::Acquire)
     }
 
+    /// Notes that the store may know other interests by now.
+    pub fn may_lack_interests(&self) {
+        self.lacks_interests.store(true, Ordering::Release);
+    }
+
     /// Notes that the store was asked for the interests.
     pub fn interests_are_taken_up(&self) {
         self.lacks_interests.store(false, Ordering::Release);
@@ -142,7 +147,7 @@ impl Session {
     }
 
     fn is_busy(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) > 0 || !self.in_flight.is_empty()
+        self.has_stream() || !self.in_flight.is_empty()
     }
 
     /// Notes a use at `now`.
@@ -188,6 +193,11 @@ impl Session {
     pub fn listen(self: &Arc<Self>) -> Listening {
         let (route, messages) = self.client.stream();
         Listening { session: self.clone(), _route: route, messages, _open: self.stream() }
+    }
+
+    /// Whether a stream of its client is open.
+    pub fn has_stream(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > 0
     }
 
     /// Counts an open stream until the value is dropped.
