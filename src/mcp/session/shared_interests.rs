@@ -27,7 +27,7 @@ use crate::seal::SealSecrets;
 use crate::shared_store::{MemberValue, SealedValues, SharedStore, StoreAway, StoreEvent};
 use crate::shares::{Exceeded, LogThrottle, Principal};
 
-/// Follows a resource for this principal as the configuration is now, if it can be followed; fails when its share is full.
+/// Follows a resource for this principal, if the configuration has it; fails when its share is full.
 pub type Follow = Box<
     dyn Fn(&Principal, &FollowedResource) -> Result<Option<ResourceSubscription>, Exceeded> + Send + Sync,
 >;
