@@ -1,4 +1,4 @@
-"""What HAProxy with the file nix/haproxy.cfg costs before replicas, against what it costs before a bare server."""
+"""What HAProxy with the file nix/haproxy.cfg costs before replicas, against what it costs before as many bare servers."""
 
 import contextlib
 import os
@@ -53,14 +53,14 @@ def haproxy(run):
         status, answer = replicas[0].post("bench", RUST.tool, RUST.arguments)
         if status != 200:
             raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
-        bare, bare_port = stack.enter_context(bare_server(run, answer))
-        before_bare = stack.enter_context(balancer(run, [bare_port]))
+        bare = [stack.enter_context(bare_server(run, answer)) for _ in range(REPLICAS)]
+        before_bare = stack.enter_context(balancer(run, [port for _, port in bare]))
         before_one = stack.enter_context(balancer(run, [replicas[0].port]))
         before_all = stack.enter_context(balancer(run, [one.port for one in replicas]))
         pids = [one.pid for one in replicas]
         sides = {
-            "bare server": ([bare], bare_port),
-            "HAProxy before it": ([bare, before_bare[0]], before_bare[1]),
+            "bare server": ([bare[0][0]], bare[0][1]),
+            "HAProxy before three of it": ([*(pid for pid, _ in bare), before_bare[0]], before_bare[1]),
             "one gateway": ([pids[0]], replicas[0].port),
             "HAProxy before one": ([pids[0], before_one[0]], before_one[1]),
             "HAProxy before three": ([*pids, before_all[0]], before_all[1]),
@@ -82,12 +82,12 @@ def haproxy(run):
         return [one - other for one, other in zip(values[more], values[less])]
 
     for what, unit, values in [("CPU of all processes per small stdio call", "us", cpu), ("p50 at 1 connection", "us", p50)]:
-        own = added(values, "HAProxy before it", "bare server")
+        own = added(values, "HAProxy before three of it", "bare server")
         one, three = (added(values, f"HAProxy before {many}", "one gateway") for many in ("one", "three"))
         reached = statistics.median(three) <= MOST * statistics.median(own)
         told = "; ".join(f"{label} {spread(values[label], unit)}" for label in sides)
         yield Row(
-            f"{what}: added by HAProxy before three replicas", "HAProxy's own share before a bare server",
+            f"{what}: added by HAProxy before three replicas", "HAProxy's own share before bare servers",
             f"{spread(three, unit)}, before one {spread(one, unit)}; {told}", "-", f"own share {spread(own, unit)}",
             reached, {"values": values, "rates": rates, "own": own, "one": one, "three": three},
         )  # fmt: skip
