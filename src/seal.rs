@@ -8,6 +8,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The shortest secret that is taken, in characters.
 pub const SHORTEST_SECRET: usize = 32;
@@ -114,6 +116,22 @@ impl Sealer {
             body.truncate(length);
             Some(body)
         })
+    }
+
+    /// `content` as JSON, sealed as a text behind `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no random numbers.
+    pub fn seal_json(&self, prefix: &str, content: &impl Serialize) -> Result<String, SealError> {
+        let content = serde_json::to_vec(content).map_err(|_| SealError)?;
+        Ok(format!("{prefix}{}", self.seal(&content)?))
+    }
+
+    /// The content that was sealed as the JSON `text` behind `prefix`.
+    pub fn open_json<T: DeserializeOwned>(&self, prefix: &str, text: impl AsRef<[u8]>) -> Option<T> {
+        let content = self.open(text.as_ref().strip_prefix(prefix.as_bytes())?)?;
+        serde_json::from_slice(&content).ok()
     }
 }
 

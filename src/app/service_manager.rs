@@ -191,14 +191,7 @@ mod tests {
         let changes = Arc::<Changes>::default();
         let name = ServerName::new("time").unwrap();
         let entry = ServerConfig::new(name, TransportConfig::Gateway);
-        let server = Upstream::new(
-            entry,
-            changes.clone(),
-            CancellationToken::new(),
-            &Arc::default(),
-            &Arc::default(),
-            None,
-        );
+        let server = Upstream::of_test(entry, changes.clone());
         let shutdown = Shutdown::new();
         let servers = move || vec![server.clone()];
         let (manager, mut responder) =

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::error::GrantError;
-use super::sealing::{opened, sealed};
 use crate::config::is_loopback;
 use crate::json::clip;
 use crate::seal::Sealer;
@@ -156,7 +155,7 @@ pub fn register(sealer: &Sealer, request: RegistrationRequest) -> Result<Value, 
     let since = now();
     let registration = Registration { client, since };
     Ok(json!({
-        "client_id": sealed(sealer, PREFIX, &registration)?,
+        "client_id": sealer.seal_json(PREFIX, &registration)?,
         "client_id_issued_at": since,
         "client_name": registration.client.name,
         "redirect_uris": registration.client.redirect_uris,
@@ -168,7 +167,7 @@ pub fn register(sealer: &Sealer, request: RegistrationRequest) -> Result<Value, 
 
 /// The client with this id.
 pub fn registered(sealer: &Sealer, id: &str) -> Option<OAuthClient> {
-    let found: Registration = opened(sealer, PREFIX, id)?;
+    let found: Registration = sealer.open_json(PREFIX, id)?;
     (now() < found.since.saturating_add(REGISTERED_FOR)).then_some(found.client)
 }
 

@@ -22,7 +22,6 @@ use super::key_guesses::KeyGuesses;
 use super::page_session::{PAGE_FOR, PageSession};
 use super::parameters::Parameters;
 use super::request::{PENDING_FOR, PendingPage, SignInRequest};
-use super::sealing::{opened, sealed};
 use super::shared_grants::SharedGrants;
 use super::token::{
     ACCESS_PREFIX, AcceptedAccess, AccessEnd, AccessToken, LEEWAY, REFRESH_PREFIX, RefreshToken, TokenAnswer,
@@ -121,12 +120,12 @@ impl SignInServer {
     /// The token of the form for `request`, and the secret for a cookie of the browser that gets it.
     pub fn pend(&self, request: SignInRequest) -> Result<(String, String), SealError> {
         let pending = PendingPage { request, secret: new_id()?, until: now() + PENDING_FOR };
-        Ok((sealed(&self.requests, "", &pending)?, pending.secret))
+        Ok((self.requests.seal_json("", &pending)?, pending.secret))
     }
 
     /// The request of a form; `None` when it took too long, or when the form is not one of this gateway.
     pub fn pending(&self, form: &str) -> Option<PendingPage> {
-        let pending: PendingPage = opened(&self.requests, "", form)?;
+        let pending: PendingPage = self.requests.open_json("", form)?;
         (now() < pending.until).then_some(pending)
     }
 
@@ -146,7 +145,7 @@ impl SignInServer {
             challenge: request.challenge.clone(),
             until: now() + GOOD_FOR,
         };
-        sealed(&self.codes, CODE_PREFIX, &code)
+        self.codes.seal_json(CODE_PREFIX, &code)
     }
 
     /// Tokens for a code; `is_key` tells whether an API key is configured as it was.
@@ -159,7 +158,9 @@ impl SignInServer {
         is_key: impl Fn(&KeyIdentity) -> bool,
     ) -> Result<TokenAnswer, GrantError> {
         let code = form.get("code").ok_or(GrantError::InvalidRequest("`code` is missing"))?;
-        let code: AuthorizationCode = opened(&self.codes, CODE_PREFIX, code)
+        let code: AuthorizationCode = self
+            .codes
+            .open_json(CODE_PREFIX, code)
             .filter(|code: &AuthorizationCode| now() < code.until)
             .ok_or(GrantError::InvalidGrant(
                 "the code is not one of this server, or more than a minute old",
@@ -233,7 +234,9 @@ impl SignInServer {
     ) -> Result<TokenAnswer, GrantError> {
         let token =
             form.get("refresh_token").ok_or(GrantError::InvalidRequest("`refresh_token` is missing"))?;
-        let token: RefreshToken = opened(&self.refresh, REFRESH_PREFIX, token)
+        let token: RefreshToken = self
+            .refresh
+            .open_json(REFRESH_PREFIX, token)
             .ok_or(GrantError::InvalidGrant("the refresh token is not one of this server"))?;
         let RefreshToken { holder, generation } = token;
         if holder.client != client {
@@ -265,29 +268,29 @@ impl SignInServer {
         let (expires_in, scope) = (self.lifetime(), holder.scope.clone());
         let access = AccessToken { holder: holder.clone(), until: now() + expires_in + LEEWAY };
         Ok(TokenAnswer {
-            access_token: sealed(&self.access, ACCESS_PREFIX, &access)?,
+            access_token: self.access.seal_json(ACCESS_PREFIX, &access)?,
             token_type: "Bearer",
             expires_in,
-            refresh_token: sealed(&self.refresh, REFRESH_PREFIX, &RefreshToken { holder, generation })?,
+            refresh_token: self.refresh.seal_json(REFRESH_PREFIX, &RefreshToken { holder, generation })?,
             scope,
         })
     }
 
     /// The cookie of a browser in which `key` was typed in; it opens the pages and what they show.
     pub fn page_cookie(&self, key: KeyIdentity) -> Result<String, SealError> {
-        sealed(&self.pages, "", &PageSession { key, until: now() + PAGE_FOR })
+        self.pages.seal_json("", &PageSession { key, until: now() + PAGE_FOR })
     }
 
     /// The API key behind the cookie of a page.
     pub fn key_of_page(&self, cookie: &str) -> Option<KeyIdentity> {
-        let session: PageSession = opened(&self.pages, "", cookie)?;
+        let session: PageSession = self.pages.open_json("", cookie)?;
         (now() < session.until).then_some(session.key)
     }
 
     /// Ends the sign-in of a token, at the wish of its bearer (RFC 7009). Any other text is ignored.
     pub async fn revoke(&self, token: &str) {
-        let refresh = opened(&self.refresh, REFRESH_PREFIX, token).map(|token: RefreshToken| token.holder);
-        let access = || opened(&self.access, ACCESS_PREFIX, token).map(|token: AccessToken| token.holder);
+        let refresh = self.refresh.open_json(REFRESH_PREFIX, token).map(|token: RefreshToken| token.holder);
+        let access = || self.access.open_json(ACCESS_PREFIX, token).map(|token: AccessToken| token.holder);
         if let Some(holder) = refresh.or_else(access) {
             tracing::info!(
                 api_key_name = holder.key.name,
@@ -305,7 +308,7 @@ impl SignInServer {
 
     /// What the access token `token` stands for. `None` for any other text.
     pub fn accept(&self, token: &str) -> Option<Result<AcceptedAccess, AccessEnd>> {
-        let AccessToken { holder, until } = opened(&self.access, ACCESS_PREFIX, token)?;
+        let AccessToken { holder, until } = self.access.open_json(ACCESS_PREFIX, token)?;
         if until <= now() {
             return Some(Err(AccessEnd::Expired));
         }

@@ -134,9 +134,7 @@ impl Replicas {
     }
 
     async fn exchange(&self, servers: &[Arc<Upstream>]) {
-        let content =
-            serde_json::to_vec(&(&self.name, self.facts(servers))).expect("texts and numbers are JSON");
-        let sealed = match self.sealer.seal(&content) {
+        let sealed = match self.sealer.seal_json("", &(&self.name, self.facts(servers))) {
             Ok(sealed) => sealed,
             Err(error) => return tracing::error!("the other replicas do not learn how this one is: {error}"),
         };
@@ -155,9 +153,7 @@ impl Replicas {
 
     fn read(&self, stored: StoredStatus) -> OtherReplica {
         let (sealed, name) = stored.text.split_once(' ').unwrap_or_default();
-        let content = self.sealer.open(sealed.as_bytes());
-        let opened = content.and_then(|content| serde_json::from_slice(&content).ok());
-        let (name, facts) = match opened {
+        let (name, facts) = match self.sealer.open_json("", sealed) {
             Some((name, facts)) => (name, Some(facts)),
             None => (name.to_owned(), None),
         };

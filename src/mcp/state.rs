@@ -117,7 +117,7 @@ impl Mcp {
     ///
     /// When the caller has as many as it may.
     pub fn take_listener(&self, caller: &Caller) -> Result<Held, Fault> {
-        self.take(&self.shared.listeners, &caller.principal, self.shares.listeners())
+        self.take(&self.shared.listeners, caller, self.shares.listeners())
     }
 
     /// The part of the caller's share that one more resource takes which a client follows.
@@ -126,7 +126,7 @@ impl Mcp {
     ///
     /// When the caller follows as many as it may.
     pub fn take_followed(&self, caller: &Caller) -> Result<Held, Fault> {
-        self.take(&self.shared.followed, &caller.principal, self.shares.followed())
+        self.take(&self.shared.followed, caller, self.shares.followed())
     }
 
     /// Follows a resource that a session of `principal` followed at another replica.
@@ -145,8 +145,8 @@ impl Mcp {
         Ok(Some(ResourceSubscription::new(&upstream, &of.uri, &of.shown, held)))
     }
 
-    fn take(&self, ledger: &Arc<Ledger>, principal: &Principal, bounds: Bounds) -> Result<Held, Fault> {
-        ledger.take(principal, bounds).map_err(|exceeded| {
+    fn take(&self, ledger: &Arc<Ledger>, caller: &Caller, bounds: Bounds) -> Result<Held, Fault> {
+        ledger.take(&caller.principal, bounds).map_err(|exceeded| {
             self.gateway.metrics().http().refused(SHARE_EXCEEDED);
             Fault::exceeded(&exceeded)
         })

@@ -50,8 +50,8 @@ impl SealedValues {
     ///
     /// When nothing can be sealed, which is as good as a store that is away.
     pub fn seal(&self, name: &str, value: &impl Serialize) -> Result<Vec<u8>, StoreAway> {
-        let plain = serde_json::to_vec(&(name, value)).map_err(|_| StoreAway)?;
-        Ok(self.sealer.seal(&plain).map_err(|_| StoreAway)?.into_bytes())
+        let sealed = self.sealer.seal_json("", &(name, value));
+        sealed.map(String::into_bytes).map_err(|_| StoreAway)
     }
 
     /// The value that was sealed for `name`.
@@ -60,8 +60,7 @@ impl SealedValues {
     ///
     /// [`SealedError::Foreign`].
     pub fn open<T: DeserializeOwned>(&self, name: &str, sealed: &[u8]) -> Result<T, SealedError> {
-        let plain = self.sealer.open(sealed);
-        let opened = plain.and_then(|plain| serde_json::from_slice::<(String, T)>(&plain).ok());
+        let opened = self.sealer.open_json::<(String, T)>("", sealed);
         let opened = opened.filter(|(own, _)| own == name).map(|(_, value)| value);
         if opened.is_none() && self.foreign.may_log().is_some() {
             tracing::error!(

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded::Serializer;
 
-use crate::authorization_server::{opened, sealed};
 use crate::catalog::Caller;
 use crate::http::{Access, Keys, Problem};
 use crate::issuer::TokenError;
@@ -77,7 +76,7 @@ impl UserProofs {
         }
         let cookie = cookie_name(&state);
         let (issuer, until) = ((issuer, server.address.to_string()), now() + LIFETIME.as_secs());
-        let secret = sealed(&self.0, "", &PendingProof { state, until, issuer, verifier, then });
+        let secret = self.0.seal_json("", &PendingProof { state, until, issuer, verifier, then });
         Ok(AuthorizationRequest { url: url.into(), cookie, secret: secret.map_err(|_| Problem::internal())? })
     }
 
@@ -90,7 +89,7 @@ impl UserProofs {
         sealed: Option<&str>,
     ) -> Result<(Caller, ProvenRequest), Problem> {
         let refused = |sentence: &'static str| Problem::new(StatusCode::BAD_REQUEST, "no_proof", sentence);
-        let proof = sealed.and_then(|sealed| opened::<PendingProof>(&self.0, "", sealed));
+        let proof = sealed.and_then(|sealed| self.0.open_json::<PendingProof>("", sealed));
         let proof = proof.filter(|proof| proof.state == state && now() < proof.until).ok_or_else(|| {
             refused("this sign-in is not under way in this browser: it is over, or was begun in another one")
         })?;

@@ -126,6 +126,11 @@ impl Upstream {
         })
     }
 
+    #[cfg(test)]
+    pub fn of_test(config: ServerConfig, changes: Arc<Changes>) -> Arc<Self> {
+        Self::new(config, changes, CancellationToken::new(), &Arc::default(), &Arc::default(), None)
+    }
+
     pub fn name(&self) -> &ServerName {
         &self.name
     }
@@ -373,9 +378,8 @@ impl Upstream {
 
     /// Takes a new tool list; `None` when it equals the known one.
     pub(crate) fn publish(&self, list: ToolList) -> Option<Arc<ToolList>> {
-        let known = self.tools.load_full();
-        let is_known = known.is_some_and(|known| known.info == list.info && known.tools == list.tools);
-        (!is_known).then(|| self.announce_tools(list))
+        let is_same = |known: Arc<ToolList>| known.info == list.info && known.tools == list.tools;
+        (!self.tools.load_full().is_some_and(is_same)).then(|| self.announce_tools(list))
     }
 
     fn announce_tools(&self, mut list: ToolList) -> Arc<ToolList> {

@@ -1,15 +1,13 @@
 //! Sessions outlive the gateway: their clients go on after a restart, and those that have ended stay so.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::support::mcp::{Events, Session};
+use crate::support::sdk_client::SdkClient;
 use crate::support::{Ask, Gateway, free_port, provisioned, servers, until};
 
 const KEY: &str = "key-mine";
@@ -285,53 +283,24 @@ async fn a_call_in_flight_is_answered_before_the_end_and_a_stream_of_before_is_r
     assert_eq!(status(&session).await, 200);
 }
 
-/// A client that lists and calls each time it is told to.
-struct Client {
-    _process: Child,
-    stdin: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Client {
-    fn start(program: &Path, words: &[&str]) -> Self {
-        let mut command = Command::new(program);
-        command.arg(provisioned::root().join("tests/clients").join(words[0])).args(&words[1..]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut process = command.spawn().unwrap();
-        let stdin = process.stdin.take().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self { _process: process, stdin, lines }
-    }
-
-    async fn told(&mut self) -> Value {
-        let line = tokio::time::timeout(Duration::from_secs(90), self.lines.next_line()).await;
-        serde_json::from_str(&line.expect("the client says something").unwrap().expect("the client runs"))
-            .unwrap()
-    }
-
-    async fn again(&mut self) -> Value {
-        self.stdin.write_all(b"\n").await.unwrap();
-        self.told().await
-    }
-}
-
 /// Has the client list and call before and after restarts, which it does not notice.
 async fn outlives(program: &Path, words: &[&str]) {
     let config = config(&json!({}));
     let mut restarted = Restarted::start(&config).await;
     let url = format!("http://127.0.0.1:{}/mcp", restarted.port);
-    let mut client = Client::start(program, &[words, &[&url, "s_echo", CALL, KEY]].concat());
+    let mut client =
+        SdkClient::start(program, words[0], &[&words[1..], &[&url, "s_echo", CALL, KEY]].concat());
     let before = client.told().await;
     assert!(before["text"].as_str().is_some_and(|text| text.contains('7')), "{before}");
     assert!(before["session"].as_str().is_some_and(|session| session.len() > 80), "{before}");
     restarted.restart(&config).await;
-    assert_eq!(client.again().await, before);
+    assert_eq!(client.call().await, before);
     restarted.kill(&config).await;
-    assert_eq!(client.again().await, before);
+    assert_eq!(client.call().await, before);
     // The check sees what it is there for: a gateway with another secret does not know the session.
     std::fs::remove_file(restarted.state.path().join("seal.key")).unwrap();
     restarted.restart(&config).await;
-    let lost = client.again().await;
+    let lost = client.call().await;
     assert!(lost["error"].is_string(), "{lost}");
 }
 

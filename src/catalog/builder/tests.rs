@@ -33,16 +33,7 @@ async fn tools_that_come_while_their_server_waits_for_its_build_need_no_further_
     let changes = Arc::<Changes>::default();
     let entries = [&one, &two]
         .map(|name| ServerConfig::new(name.clone(), TransportConfig::Stdio(StdioConfig::default())));
-    let upstreams = entries.clone().map(|entry| {
-        Upstream::new(
-            entry,
-            changes.clone(),
-            CancellationToken::new(),
-            &Arc::default(),
-            &Arc::default(),
-            None,
-        )
-    });
+    let upstreams = entries.clone().map(|entry| Upstream::of_test(entry, changes.clone()));
     let config = Arc::new(Config { servers: entries.to_vec(), ..Config::default() });
     let namespace = Arc::new(Namespace::of(&config));
     let own = GatewayTools { info: ServerInfo::default(), definitions: Vec::new() };

@@ -60,7 +60,7 @@ impl ToolPatterns {
         Ok(Self { of_servers: built.collect::<Result<_, _>>()?, of_all: of_all.build()?, heads, namespace })
     }
 
-    /// Whether one of them may hold for a tool of `server`, whatever the tool is called.
+    /// Whether a pattern can match a tool of `server`; the name of the tool is left open.
     pub fn can_hold(&self, server: &ServerName) -> bool {
         let begins = |server_text: &str| {
             let text = format!("{server_text}_");

@@ -42,11 +42,6 @@ impl SharedSessions {
         Self { store, ended: Mutex::default(), some: Notify::new() }
     }
 
-    /// Whether the store answers.
-    pub fn is_there(&self) -> bool {
-        self.store.is_there()
-    }
-
     /// The store is told soon that the session has ended.
     pub fn has_ended(&self, session: ShortDigest) {
         let mut ended = lock(&self.ended);

@@ -285,7 +285,7 @@ impl Sessions {
     pub(super) fn forget_what_is_over(&self) {
         let mut outlived = lock(&self.outlived);
         outlived.drop_before(self.rested_before());
-        if self.shared.get().is_some_and(SharedSessions::is_there) {
+        if self.shared.get().is_some_and(|shared| shared.store.is_there()) {
             outlived.leave_ends_to_store();
         }
     }

@@ -34,22 +34,13 @@ impl Drop for Failure {
 
 #[cfg(test)]
 mod tests {
-    use tokio_util::sync::CancellationToken;
-
     use super::*;
     use crate::config::{ServerConfig, ServerName, TransportConfig};
 
     #[tokio::test]
     async fn calls_do_not_wait_for_a_supervisor_that_panicked() {
         let entry = ServerConfig::new(ServerName::new("s").unwrap(), TransportConfig::Gateway);
-        let upstream = Upstream::new(
-            entry,
-            Arc::default(),
-            CancellationToken::new(),
-            &Arc::default(),
-            &Arc::default(),
-            None,
-        );
+        let upstream = Upstream::of_test(entry, Arc::default());
         let supervising = tokio::spawn({
             let upstream = upstream.clone();
             async move {
