@@ -34,6 +34,7 @@ mod identities;
 mod isolation;
 mod kept_apart;
 mod limits;
+mod linking;
 mod lists_at_once;
 mod logs;
 mod mcp_all;

@@ -41,14 +41,19 @@ def thirteen(run):
         run.processes.stop(server)
 
 
+def call(one, name):
+    """One call to a server of the thirteen."""
+    server = TIME if name.startswith("time") else RUST
+    status, body = one.post(name, server.tool, server.arguments)
+    if status != 200:
+        raise programs.Failed(f"{one.contender.label}, {name}: {status} {body[:200]}")
+
+
 def resident_when_idle(run, contender, servers):
     """Megabytes of the gateway alone, a second after one call to each server."""
     with contender.start(run, servers) as one:
         for name in servers:
-            server = TIME if name.startswith("time") else RUST
-            status, body = one.post(name, server.tool, server.arguments)
-            if status != 200:
-                raise programs.Failed(f"{contender.label}, {name}: {status} {body[:200]}")
+            call(one, name)
         time.sleep(1)
         return processes.resident_megabytes(one.pid)
 
