@@ -18,8 +18,8 @@ pub type MemberValue = (String, Vec<u8>);
 
 impl SharedStore {
     /// Changes members of `name`, all of which live for `life` from now on. A name of which nothing is known gets those that
-    /// are `offered` first; without an offer nothing is done then, and the answer is `None`. Else it says whether members are
-    /// others now.
+    /// are `offered` first; without an offer nothing is done then, and the answer is `false`. When members are others now, all
+    /// replicas get the message on the topic `kind`, whether or not the answer reaches this one.
     ///
     /// # Errors
     ///
@@ -30,20 +30,22 @@ impl SharedStore {
         name: &str,
         offered: Option<&[MemberValue]>,
         changed: &[MemberValue],
+        message: &[u8],
         life: Duration,
-    ) -> Result<Option<bool>, StoreAway> {
-        let key = self.key(kind, name);
-        let mut command = MEMBERS.with(std::iter::once(key.as_str()));
+    ) -> Result<bool, StoreAway> {
+        let keys = [self.key(kind, name), self.key("events", kind)];
+        let mut command = MEMBERS.with(keys.iter().map(String::as_str));
         command.arg(milliseconds(life));
         match offered {
             Some(offered) => command.arg(offered.len()),
             None => command.arg(-1),
         };
+        command.arg(message);
         for (member, value) in offered.unwrap_or_default().iter().chain(changed) {
             command.arg(member).arg(value);
         }
         let others: i64 = self.evaluate(&MEMBERS, &command).await?;
-        Ok((others >= 0).then_some(others > 0))
+        Ok(others >= 0)
     }
 
     /// The members of `name`, and their values; `None` when nothing is known of it.

@@ -59,10 +59,7 @@ impl SharedInterests {
         let mut untold = session.untold.lock().await;
         let changed = change();
         untold.note(session, interest);
-        // Else the store is away, and is told when it is back.
-        if self.tell(session, &mut untold).await == Ok(true) {
-            let _told_when_it_is_back = self.publish(session).await;
-        }
+        let _told_when_it_is_back = self.tell(session, &mut untold).await;
         changed
     }
 
@@ -121,10 +118,10 @@ impl SharedInterests {
     /// it back where this replica `offers` it.
     async fn compare_one(&self, session: &Session, untold: &mut UntoldInterests, offers: bool) {
         let tells = !untold.is_empty() || (offers && session.has_interests());
-        let told = if tells { self.tell(session, untold).await } else { Ok(false) };
+        let told = if tells { self.tell(session, untold).await } else { Ok(()) };
         // When it fails, the store is away, and all is compared when it is back.
-        if told.is_ok() && self.take_up(session).await.is_ok() && told == Ok(true) {
-            let _told_when_it_is_back = self.publish(session).await;
+        if told.is_ok() {
+            let _compared_when_it_is_back = self.take_up(session).await;
         }
         session.interests_are_taken_up();
     }
@@ -172,30 +169,29 @@ impl SharedInterests {
         Ok(())
     }
 
-    /// Tells the store what changed, and a store that knows nothing of the session all of it. Says whether that is news.
-    async fn tell(&self, session: &Session, untold: &mut UntoldInterests) -> Result<bool, StoreAway> {
+    /// Tells the store what changed, and a store that knows nothing of the session all of it. What is news there, it tells
+    /// the replicas.
+    async fn tell(&self, session: &Session, untold: &mut UntoldInterests) -> Result<(), StoreAway> {
         let (name, store) = (name(session), &self.values.store);
         let member = |(member, stored): (String, Option<StoredInterest>)| -> Result<MemberValue, StoreAway> {
             let value = stored.map(|stored| self.values.seal(&name, &stored)).transpose()?;
             Ok((member, value.unwrap_or_default()))
         };
         let changed = untold.of(session).map(member).collect::<Result<Vec<_>, _>>()?;
-        let mut told = store.change_members(INTERESTS, &name, None, &changed, self.life()).await?;
-        if told.is_none() {
+        let news = self.news_of(session)?;
+        if !store.change_members(INTERESTS, &name, None, &changed, &news, self.life()).await? {
             let all = session.interests().into_iter();
             let all = all.map(|interest| member((interest.name(session), interest.of(session))));
             let all = all.collect::<Result<Vec<_>, _>>()?;
-            told = store.change_members(INTERESTS, &name, Some(&all), &changed, self.life()).await?;
+            store.change_members(INTERESTS, &name, Some(&all), &changed, &news, self.life()).await?;
         }
         untold.clear();
-        Ok(told == Some(true))
+        Ok(())
     }
 
-    /// Tells the replicas that interests of the session have changed.
-    async fn publish(&self, session: &Session) -> Result<(), StoreAway> {
-        let id = String::from_utf8_lossy(&session.id);
-        let message = self.values.seal(INTERESTS, &(self.sessions.process, id))?;
-        self.values.store.publish(INTERESTS, &message).await
+    /// The message that interests of the session have changed here.
+    fn news_of(&self, session: &Session) -> Result<Vec<u8>, StoreAway> {
+        self.values.seal(INTERESTS, &(self.sessions.process, String::from_utf8_lossy(&session.id)))
     }
 
     /// The session whose interests another replica has changed, if it is open here.
