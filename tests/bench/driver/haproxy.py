@@ -59,6 +59,18 @@ def bare_server(run, answer):
         run.processes.stop(process)
 
 
+def spread_load(ports, connections, seconds):
+    """Calls of these connections, as many at each port."""
+    shares = [connections // len(ports) + (index < connections % len(ports)) for index in range(len(ports))]
+    urls = [f"http://127.0.0.1:{port}/bench/{RUST.tool}" for port in ports]
+    loads = [
+        (url, programs.begin_load(url, RUST.arguments, RUST.expect, share, seconds))
+        for url, share in zip(urls, shares) if share
+    ]  # fmt: skip
+    reports = [programs.checked(programs.finish(load, seconds + 30), url) for url, load in loads]
+    return {"calls": sum(one["calls"] for one in reports), "p50_us": reports[0]["p50_us"]}
+
+
 def haproxy(run):
     """CPU time of all processes of a small call, and its latency: direct, and through HAProxy."""
     if run.gateway is None:
@@ -76,36 +88,37 @@ def haproxy(run):
         before_one = stack.enter_context(balancer(run, [replicas[0].port]))
         before_all = stack.enter_context(balancer(run, [one.port for one in replicas]))
         pids = [one.pid for one in replicas]
+        ports = [one.port for one in replicas]
         sides = {
-            "bare server": ([bare[0][0]], bare[0][1]),
-            "HAProxy before three of it": ([*(pid for pid, _ in bare), before_bare[0]], before_bare[1]),
-            "one gateway": ([pids[0]], replicas[0].port),
-            "HAProxy before one": ([pids[0], before_one[0]], before_one[1]),
-            "HAProxy before three": ([*pids, before_all[0]], before_all[1]),
+            "three bare servers": ([pid for pid, _ in bare], [port for _, port in bare]),
+            "HAProxy before them": ([*(pid for pid, _ in bare), before_bare[0]], [before_bare[1]]),
+            "one gateway": (pids[:1], ports[:1]),
+            "HAProxy before it": ([pids[0], before_one[0]], [before_one[1]]),
+            "three gateways": (pids, ports),
+            "HAProxy before the three": ([*pids, before_all[0]], [before_all[1]]),
         }
-        cpu, p50, rates = ({label: [] for label in sides} for _ in range(3))
+        cpu, p50 = ({label: [] for label in sides} for _ in range(2))
         for turn in range(-1, run.rounds):
-            for label, (watched, port) in rotated(list(sides.items()), turn):
-                url = f"http://127.0.0.1:{port}/bench/{RUST.tool}"
+            for label, (watched, ports) in rotated(list(sides.items()), turn):
                 before = [processes.thread_seconds(pid) for pid in watched]
-                report = programs.load(url, RUST.arguments, RUST.expect, 32, run.seconds)
+                report = spread_load(ports, 32, run.seconds)
                 spent = sum(processes.seconds_since(pid, then) for pid, then in zip(watched, before))
-                alone = programs.load(url, RUST.arguments, RUST.expect, 1, min(run.seconds, 1))
+                alone = spread_load(ports, 1, min(run.seconds, 1))
                 if turn >= 0:  # The first turn warms up.
                     cpu[label].append(spent / report["calls"] * 1e6)
-                    rates[label].append(report["rate"])
                     p50[label].append(alone["p50_us"])
 
     def added(values, more, less):
         return [one - other for one, other in zip(values[more], values[less])]
 
     for what, unit, values in [("CPU of all processes per small stdio call", "us", cpu), ("p50 at 1 connection", "us", p50)]:
-        own = added(values, "HAProxy before three of it", "bare server")
-        one, three = (added(values, f"HAProxy before {many}", "one gateway") for many in ("one", "three"))
+        own = added(values, "HAProxy before them", "three bare servers")
+        one = added(values, "HAProxy before it", "one gateway")
+        three = added(values, "HAProxy before the three", "three gateways")
         reached = statistics.median(three) <= MOST * statistics.median(own)
         told = "; ".join(f"{label} {spread(values[label], unit)}" for label in sides)
         yield Row(
-            f"{what}: added by HAProxy before three replicas", "HAProxy's own share before bare servers",
+            f"{what}: added by HAProxy before three replicas", "HAProxy's own share before three bare servers",
             f"{spread(three, unit)}, before one {spread(one, unit)}; {told}", "-", f"own share {spread(own, unit)}",
-            reached, {"values": values, "rates": rates, "own": own, "one": one, "three": three},
+            reached, {"values": values, "own": own, "one": one, "three": three},
         )  # fmt: skip
