@@ -72,10 +72,16 @@ impl Balancer {
     pub async fn start(replicas: &[Replica], balance: &str) -> Option<Self> {
         let haproxy = provisioned::haproxy()?;
         let text = std::fs::read_to_string(provisioned::root().join("nix/haproxy.cfg")).unwrap();
-        assert!(text.contains("    balance leastconn\n"));
+        let (balanced, kept) = ("    balance leastconn\n", "    option prefer-last-server\n");
+        assert!(text.contains(balanced) && text.contains(kept));
+        let mut text = text.replace(balanced, &format!("    balance {balance}\n"));
+        // Each request takes its turn then, also on a connection that is kept.
+        if balance == "roundrobin" {
+            text = text.replace(kept, "");
+        }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
-        std::fs::write(&file, text.replace("balance leastconn", &format!("balance {balance}"))).unwrap();
+        std::fs::write(&file, text).unwrap();
         let port = free_port();
         let address = |port: u16| format!("127.0.0.1:{port}");
         let mut environment = vec![("MCPO_LISTEN".to_owned(), address(port))];
