@@ -18,9 +18,8 @@ with subtest("every replica is reached by HAProxy, and has the state of the one 
         replica.wait_until_succeeds(f"{call} > /dev/null && {log} | grep -q 'memory/read_graph ok'")
 
 with subtest("every replica counts in the store"):
-    asked = "curl -sS --fail-with-body --max-time 20 -H 'Authorization: Bearer " + keys["client"] + "' http://balancer.incus:80/servers"
     for _ in range(2 * len(replicas)):
-        stateful.wait_until_succeeds(asked + """ | tr -d ' \\n' | grep -q '"shared":{[^}]*"state":"ready"'""")
+        told(curl("/servers", **at) + """ | grep -q '"shared":{[^}]*"state":"ready"'""")
 
 with subtest("a rate of three an hour lets three calls through, at whichever replica"):
     of_limited = post("/memory/read_graph", key=keys["limited"], host="balancer.incus")

@@ -1,8 +1,8 @@
 -- KEYS: a name with members; a channel. ARGV: how long they live in ms, how many are offered (below zero: none can be),
--- a message, which the channel gets when members are others now; then a member and its value for each offered one,
--- which counts when nothing is known of the name, and for each changed one, whose empty value removes it. Answers how
--- many members are others now; -1 when nothing is known, nothing is offered, and nothing was done. A member without a
--- name stays, so that a name is known when its last member was removed.
+-- a message, which the channel gets when a member was added, replaced or removed; then a member and its value for each
+-- offered one, which counts when nothing is known of the name, and for each changed one, whose empty value removes it.
+-- Gives how many members that were; -1 when nothing is known, nothing is offered, and nothing was done. A member
+-- without a name stays, so that a name is known when its last member was removed.
 local offered, others = tonumber(ARGV[2]), 0
 local changed = 4 + 2 * math.max(offered, 0)
 if redis.call('EXISTS', KEYS[1]) == 0 then

@@ -18,8 +18,8 @@ pub type MemberValue = (String, Vec<u8>);
 
 impl SharedStore {
     /// Changes members of `name`, all of which live for `life` from now on. A name of which nothing is known gets those that
-    /// are `offered` first; without an offer nothing is done then, and the answer is `false`. When members are others now, all
-    /// replicas get the message on the topic `kind`, whether or not the answer reaches this one.
+    /// are `offered` first. Without an offer it stays unknown, and the answer is `false`. A change that adds, replaces or removes
+    /// a member sends the message to all replicas on the topic `kind`, also when the answer is lost on its way to this one.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ impl Replicas {
         provisioned::haproxy()?;
         let config = json!({ "mcpServers": { "s": servers::scripted(&[]) }, "limits": { "leave": 3 } });
         let each = started(&vec![config; REPLICAS]).await;
-        let balancer = Balancer::start(&each, "leastconn").await?;
+        let balancer = Balancer::start(&each, &[]).await?;
         Some(Self { each, balancer })
     }
 }

@@ -206,7 +206,9 @@ async fn the_official_sdk_is_asked_behind_haproxy_that_takes_turns() {
         return;
     }
     let replicas = started(&vec![config; REPLICAS]).await;
-    let Some(balancer) = Balancer::start(&replicas, "roundrobin").await else { return };
+    // Each request takes its turn, also on a connection that is kept.
+    let turns = [("balance leastconn", "balance roundrobin"), ("option prefer-last-server", "")];
+    let Some(balancer) = Balancer::start(&replicas, &turns).await else { return };
     let mut command = Command::new(python);
     command.arg(provisioned::root().join("tests/clients/mcp_sdk_asked.py"));
     command.args([&format!("http://{}/everything/mcp", balancer.address), "2026-07-28", "Ada", KEY]);

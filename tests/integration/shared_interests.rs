@@ -320,7 +320,7 @@ async fn the_official_sdk_hears_behind_haproxy_after_its_replica_was_killed() {
         return;
     }
     let Some(mut scene) = Scene::start(REPLICAS).await else { return };
-    let Some(balancer) = Balancer::start(&scene.replicas, "leastconn").await else { return };
+    let Some(balancer) = Balancer::start(&scene.replicas, &[]).await else { return };
     let url = format!("http://{}/mcp", balancer.address);
     let mut client = SdkClient::start(&python, "mcp_sdk_follows.py", &[&url, SHOWN, "s_log"]);
     assert_eq!(client.told().await["method"], "initialized");

@@ -17,18 +17,8 @@ MOST = 1.1
 
 #: The callers and HAProxy have a core of their own, since they stand on other machines than gateways and servers do. Where
 #: the scheduler moves processes between the cores, one and the same call takes 80 us or 100.
-FRONT, *BACK = sorted(os.sched_getaffinity(0))
-
-
-@contextlib.contextmanager
-def on(cores):
-    """What is started meanwhile stays on these cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+FRONT = {min(os.sched_getaffinity(0))}
+BACK = os.sched_getaffinity(0) - FRONT or FRONT
 
 
 @contextlib.contextmanager
@@ -76,13 +66,13 @@ def haproxy(run):
     if run.gateway is None:
         return
     with contextlib.ExitStack() as stack:
-        stack.enter_context(on({FRONT}))
-        with on(BACK or {FRONT}):
+        stack.enter_context(processes.on(FRONT))
+        with processes.on(BACK):
             replicas = [stack.enter_context(run.gateway.start(run, {"bench": RUST.entry()})) for _ in range(REPLICAS)]
         status, answer = replicas[0].post("bench", RUST.tool, RUST.arguments)
         if status != 200:
             raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
-        with on(BACK or {FRONT}):
+        with processes.on(BACK):
             bare = [stack.enter_context(bare_server(run, answer)) for _ in range(REPLICAS)]
         before_bare = stack.enter_context(balancer(run, [port for _, port in bare]))
         before_one = stack.enter_context(balancer(run, [replicas[0].port]))

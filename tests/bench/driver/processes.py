@@ -52,17 +52,25 @@ def cpu_seconds(pid):
 
 
 @contextlib.contextmanager
+def on(cores):
+    """This process, and what it starts meanwhile, stay on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
 def one_core_apart():
     """A core that this process, and what it starts, stays off unless it asks for it."""
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:
         raise RuntimeError("a core apart needs two cores")
     apart = min(cores)
-    os.sched_setaffinity(0, cores - {apart})
-    try:
+    with on(cores - {apart}):
         yield apart
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def thread_seconds(pid):

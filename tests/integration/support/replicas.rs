@@ -68,16 +68,13 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Starts HAProxy with the line `balance` as it is to be. `None` where it is not installed.
-    pub async fn start(replicas: &[Replica], balance: &str) -> Option<Self> {
+    /// Starts HAProxy with these lines of its file changed. `None` where it is not installed.
+    pub async fn start(replicas: &[Replica], changed: &[(&str, &str)]) -> Option<Self> {
         let haproxy = provisioned::haproxy()?;
-        let text = std::fs::read_to_string(provisioned::root().join("nix/haproxy.cfg")).unwrap();
-        let (balanced, kept) = ("    balance leastconn\n", "    option prefer-last-server\n");
-        assert!(text.contains(balanced) && text.contains(kept));
-        let mut text = text.replace(balanced, &format!("    balance {balance}\n"));
-        // Each request takes its turn then, also on a connection that is kept.
-        if balance == "roundrobin" {
-            text = text.replace(kept, "");
+        let mut text = std::fs::read_to_string(provisioned::root().join("nix/haproxy.cfg")).unwrap();
+        for (line, instead) in changed {
+            assert!(text.contains(&format!("    {line}\n")), "{line}");
+            text = text.replace(line, instead);
         }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
