@@ -29,7 +29,10 @@ pub struct SubscriptionSync<'a> {
 
 impl<'a> SubscriptionSync<'a> {
     pub fn new(subscriptions: &'a Subscriptions, connection: &'a dyn Connection) -> Self {
-        Self { subscriptions, connection, changed: subscriptions.changed(), subscribed: BTreeSet::new() }
+        let changed = subscriptions.changed();
+        // Those of an earlier connection ended with it.
+        subscriptions.take_ended();
+        Self { subscriptions, connection, changed, subscribed: BTreeSet::new() }
     }
 
     /// Sends each change to the server. May be dropped at any time and called again: an unfinished request is sent
@@ -37,10 +40,15 @@ impl<'a> SubscriptionSync<'a> {
     pub async fn run(&mut self) -> Infallible {
         // A stateless server has `subscriptions/listen` instead.
         if self.connection.era().current() == Era::Stateless {
+            while self.changed.changed().await.is_ok() {
+                self.subscriptions.take_ended();
+            }
             return std::future::pending().await;
         }
         loop {
             self.changed.borrow_and_update();
+            // However short its time was, a client's session had subscribed to it.
+            self.subscribed.append(&mut self.subscriptions.take_ended());
             let now: BTreeSet<Arc<str>> = self.subscriptions.uris().into_iter().collect();
             let begun: Vec<_> = now.difference(&self.subscribed).cloned().collect();
             let ended: Vec<_> = self.subscribed.difference(&now).cloned().collect();
@@ -97,5 +105,21 @@ mod tests {
         subscriptions.remove("a");
         for_a_moment(&mut sync).await;
         assert_eq!(connection.requests()[4..], [("resources/unsubscribe".to_owned(), "a".to_owned())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_ends_at_once_is_ended_at_the_server_too() {
+        let (subscriptions, connection) = (Subscriptions::default(), RecordingConnection::new());
+        let mut sync = SubscriptionSync::new(&subscriptions, &*connection);
+        subscriptions.add("short");
+        subscriptions.remove("short");
+        // Begun again before the end was told: it goes on.
+        subscriptions.add("again");
+        subscriptions.remove("again");
+        subscriptions.add("again");
+        let _dropped = timeout(ANSWER_LIMIT * 3, sync.run()).await;
+        let asked = |method: &str, uri: &str| (method.to_owned(), uri.to_owned());
+        let expected = [asked("resources/subscribe", "again"), asked("resources/unsubscribe", "short")];
+        assert_eq!(connection.requests(), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! The subscribed resources of one server, counted, so that the server is asked once for all clients that subscribe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
@@ -10,17 +10,25 @@ use crate::sync::lock;
 /// The subscribed resources of one server, each with the number of its subscribers.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
-    counts: Mutex<BTreeMap<Arc<str>, usize>>,
+    resources: Mutex<Resources>,
     /// Counts the changes of the set.
     changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Resources {
+    counts: BTreeMap<Arc<str>, usize>,
+    /// Those that lost their last subscriber since the last [`Subscriptions::take_ended`].
+    ended: BTreeSet<Arc<str>>,
 }
 
 impl Subscriptions {
     /// Adds a subscriber of `uri`; true for the first.
     pub fn add(&self, uri: &str) -> bool {
         let is_first = {
-            let mut counts = lock(&self.counts);
-            let count = counts.entry(uri.into()).or_insert(0);
+            let mut resources = lock(&self.resources);
+            resources.ended.remove(uri);
+            let count = resources.counts.entry(uri.into()).or_insert(0);
             *count += 1;
             *count == 1
         };
@@ -33,10 +41,18 @@ impl Subscriptions {
     /// Removes a subscriber; true for the last.
     pub fn remove(&self, uri: &str) -> bool {
         let was_last = {
-            let mut counts = lock(&self.counts);
-            let Some(count) = counts.get_mut(uri) else { return false };
+            let mut resources = lock(&self.resources);
+            let Some(count) = resources.counts.get_mut(uri) else { return false };
             *count -= 1;
-            *count == 0 && counts.remove(uri).is_some()
+            let was_last = *count == 0;
+            if was_last {
+                resources.counts.remove(uri);
+                // Without a connection there is nothing to end.
+                if self.changes.receiver_count() > 0 {
+                    resources.ended.insert(uri.into());
+                }
+            }
+            was_last
         };
         if was_last {
             self.signal();
@@ -46,7 +62,12 @@ impl Subscriptions {
 
     /// The resources with a subscriber.
     pub fn uris(&self) -> Vec<Arc<str>> {
-        lock(&self.counts).keys().cloned().collect()
+        lock(&self.resources).counts.keys().cloned().collect()
+    }
+
+    /// Takes out those that lost their last subscriber since the last call and have none now.
+    pub fn take_ended(&self) -> BTreeSet<Arc<str>> {
+        std::mem::take(&mut lock(&self.resources).ended)
     }
 
     /// Signals each change of the set.
