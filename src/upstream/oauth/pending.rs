@@ -3,6 +3,7 @@
 //! Each has an unguessable `state` that counts once, for ten minutes, and only from the browser that it began in: that
 //! browser holds a secret in a cookie. Among replicas the browser may come back to any of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::sync::lock;
 
 /// How long a browser may take.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// Browsers that are waited for at one time; a further one ends the oldest.
+/// Browsers that are waited for at one time; a further one ends the oldest of the user that has most of them.
 const MOST: usize = 64;
 
 /// The values that wait for browsers, by their state.
@@ -35,6 +36,7 @@ struct PendingBrowser<T> {
     value: T,
     /// Digest of the browser's secret.
     secret: [u8; 32],
+    user: Option<Box<str>>,
     began: Instant,
     /// It stands in the store, too, which then says whether it still waits.
     is_shared: bool,
@@ -63,8 +65,8 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
         self.shared.get_or_init(|| values);
     }
 
-    /// Has `value` wait under `state` for the browser with `secret`.
-    pub async fn add(&self, state: String, secret: &str, value: T) {
+    /// Has `value` wait under `state` for the browser with `secret`, of this user.
+    pub async fn add(&self, state: String, secret: &str, user: Option<&str>, value: T) {
         let secret: [u8; 32] = Sha256::digest(secret).into();
         let is_shared = match self.shared.get() {
             // While the store is away the browser has to come back here.
@@ -76,12 +78,12 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
             here.retain(|_, open| open.began.elapsed() < LIFETIME);
             let mut ended = Vec::new();
             while here.len() >= MOST {
-                let oldest = here.iter().min_by_key(|(_, open)| open.began).map(|(state, _)| state.clone());
-                let Some(oldest) = oldest else { break };
-                here.remove(&oldest);
-                ended.push(oldest);
+                let Some(state) = first_to_end(&here) else { break };
+                here.remove(&state);
+                ended.push(state);
             }
-            here.insert(state, PendingBrowser { value, secret, began: Instant::now(), is_shared });
+            let (user, began) = (user.map(Box::from), Instant::now());
+            here.insert(state, PendingBrowser { value, secret, user, began, is_shared });
             ended
         };
         if let Some(values) = self.shared.get() {
@@ -129,6 +131,16 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
     }
 }
 
+/// The state of the oldest sign-in of the user that has most of them, so that no user ends those of others.
+fn first_to_end<T>(waiting: &HashMap<String, PendingBrowser<T>>) -> Option<String> {
+    let mut counts = HashMap::new();
+    for open in waiting.values() {
+        *counts.entry(&open.user).or_insert(0) += 1;
+    }
+    let first = waiting.iter().max_by_key(|(_, open)| (counts[&open.user], Reverse(open.began)));
+    first.map(|(state, _)| state.clone())
+}
+
 /// Refuses a browser without the secret that has this digest.
 fn check(digest: &[u8; 32], secret: Option<&str>) -> Result<(), NotPending> {
     let given: [u8; 32] = Sha256::digest(secret.unwrap_or_default()).into();
@@ -151,19 +163,19 @@ mod tests {
     async fn a_sign_in_lives_ten_minutes() {
         let sign_ins = PendingBrowsers::default();
         for (state, minutes, counts) in [("early", 9, true), ("late", 10, false)] {
-            sign_ins.add(state.into(), "mine", ()).await;
+            sign_ins.add(state.into(), "mine", None, ()).await;
             tokio::time::advance(Duration::from_secs(minutes * 60)).await;
             assert_eq!(sign_ins.take(state, Some("mine")).await.is_ok(), counts, "{state}");
         }
         // A sign-in that is over is not kept.
-        sign_ins.add("next".into(), "mine", ()).await;
+        sign_ins.add("next".into(), "mine", None, ()).await;
         assert_eq!(lock(&sign_ins.here).len(), 1);
     }
 
     #[tokio::test]
     async fn a_sign_in_counts_once_and_another_browser_does_not_end_it() {
         let sign_ins = PendingBrowsers::default();
-        sign_ins.add("a".into(), "mine", 7).await;
+        sign_ins.add("a".into(), "mine", None, 7).await;
         for secret in [None, Some(""), Some("other")] {
             assert_eq!(sign_ins.take("a", secret).await, Err(NotPending::OtherBrowser), "{secret:?}");
         }
@@ -171,13 +183,19 @@ mod tests {
         assert_eq!(sign_ins.take("a", Some("mine")).await, Err(NotPending::Unknown));
     }
 
-    #[tokio::test]
-    async fn so_many_sign_ins_at_one_time_and_no_more() {
+    #[tokio::test(start_paused = true)]
+    async fn so_many_sign_ins_at_one_time_and_the_user_with_most_of_them_makes_room() {
         let sign_ins = PendingBrowsers::default();
+        sign_ins.add("early".into(), "mine", Some("ann"), ()).await;
         for number in 0..=MOST {
-            sign_ins.add(number.to_string(), "mine", ()).await;
+            tokio::time::advance(Duration::from_millis(1)).await;
+            sign_ins.add(number.to_string(), "mine", Some("bob"), ()).await;
         }
         assert_eq!(lock(&sign_ins.here).len(), MOST);
-        assert!(!lock(&sign_ins.here).contains_key("0"), "the oldest had to go");
+        let waits = |state: &str| lock(&sign_ins.here).contains_key(state);
+        assert!(
+            waits("early") && waits("2") && !waits("1") && !waits("0"),
+            "the oldest of the others had to go"
+        );
     }
 }

@@ -191,7 +191,7 @@ impl Authorizer {
             dpop: self.store.key_text().filter(|_| found.http.thumbprint().is_some()),
             found: Some(Box::new(found)),
         };
-        self.oauth.sign_ins.0.add(state, &secret, sign_in).await;
+        self.oauth.sign_ins.0.add(state, &secret, self.user.as_deref(), sign_in).await;
         Ok(AuthorizationRequest { url: url.into(), cookie, secret })
     }
 
