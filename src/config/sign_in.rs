@@ -24,6 +24,8 @@ pub(super) fn is_wanted(documents: &[Fields<'_>]) -> bool {
 
 /// The longest time that an access token may last, in seconds.
 pub const LONGEST_TOKEN_LIFETIME: u64 = 86_400;
+/// VS Code renews an access token five minutes before its end.
+const RENEWED_AT_ONCE: Duration = Duration::from_secs(300);
 
 /// The ways of users in the last file that names some: issuers, and the gateway's own authorization server.
 ///
@@ -81,6 +83,15 @@ fn key_sign_in(fields: &Fields<'_>, has_keys: bool, problems: &mut Problems) -> 
         );
     }
     let lifetime = fields.seconds("tokenLifetime", problems).unwrap_or(defaults::TOKEN_LIFETIME);
+    if lifetime <= RENEWED_AT_ONCE
+        && let Some((_, location)) = fields.get("tokenLifetime")
+    {
+        problems.warning(
+            &location,
+            "VS Code renews tokens of this `tokenLifetime` without a pause",
+            "more than 300 s leave it in peace",
+        );
+    }
     let lifetime = lifetime.max(Duration::from_secs(1)).min(Duration::from_secs(LONGEST_TOKEN_LIFETIME));
     is_on.then_some(KeySignInConfig { token_lifetime: lifetime })
 }

@@ -178,7 +178,15 @@ pub(super) fn explain(error: &RedisError) -> String {
     if error.is_timeout() {
         return format!("it gave no answer within {} ms", ANSWER.as_millis());
     }
-    error.to_string()
+    match error.code() {
+        // Redis 7 gives a new user no channel, and one with `&mcpo:*` may not subscribe to `mcpo:events:*`.
+        Some("NOPERM") => {
+            format!(
+                "{error}; its user needs `~mcpo:* &mcpo:events:* +@all -@dangerous`, with `sharedPrefix` in place of `mcpo:`"
+            )
+        }
+        _ => error.to_string(),
+    }
 }
 
 impl fmt::Debug for SharedStore {

@@ -124,6 +124,18 @@ fn warnings_alone_are_printed_and_do_not_fail_the_check() {
 }
 
 #[test]
+fn tokens_that_vs_code_renews_without_a_pause_are_warned_of() {
+    for (lifetime, is_warned_of) in [(300, true), (301, false)] {
+        let (code, _, problems) = check(&format!(
+            r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "apiKeys": {{"k": "secret"}}, "publicUrl": "https://mcp.example.org",
+                "stateDir": "state", "signIn": {{"apiKeys": true, "tokenLifetime": {lifetime}}}}}"#
+        ));
+        assert_eq!(code, Some(0), "{problems}");
+        assert_eq!(problems.contains("signIn.tokenLifetime\n  VS Code renews"), is_warned_of, "{problems}");
+    }
+}
+
+#[test]
 fn broken_json_and_a_missing_file_are_configuration_errors() {
     let (code, _, problems) = check("{\n  \"mcpServers\": {\n    \"a\": { \"command\": \"x\"\n}\n");
     assert_eq!(code, Some(64));

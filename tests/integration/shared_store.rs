@@ -273,6 +273,34 @@ async fn a_store_with_a_password_is_reached_and_its_address_is_shown_without_it(
     assert!(is_let_through(&gateway).await && !is_let_through(&gateway).await);
 }
 
+#[tokio::test]
+async fn a_user_of_the_store_needs_its_keys_and_channels_alone() {
+    let rights = ["--user", "default", "off"];
+    let whole = ["--user", "whole", "on", ">pass", "~home:*", "&home:events:*", "+@all", "-@dangerous"];
+    // The pattern of a subscription has to be the very text.
+    let other_channels = ["--user", "deaf", "on", ">pass", "~home:*", "&home:*", "+@all"];
+    let Some(redis) = Redis::start(&[&rights[..], &whole, &other_channels].concat()).await else { return };
+    let config = |user: &str| {
+        json!({
+            "shared": format!("redis://{user}:pass@127.0.0.1:{}", redis.port), "sharedPrefix": "home:",
+            "mcpServers": { "gateway": { "builtin": "gateway" } },
+            "apiKeys": {
+                "limited": { "key": "limited-key", "rate": "1/h", "concurrency": 1 },
+                "watch": { "key": "watch-key", "admin": true },
+            },
+        })
+    };
+    let gateway = Gateway::with(config("whole")).start().await;
+    in_state(&gateway, "ready").await;
+    assert!(is_let_through(&gateway).await && !is_let_through(&gateway).await);
+    in_state(&gateway, "ready").await;
+
+    let gateway = Gateway::with(config("deaf")).start().await;
+    in_state(&gateway, "unavailable").await;
+    let reason = servers(&gateway).await["shared"]["reason"].to_string();
+    assert!(reason.contains("channels") && reason.contains("&mcpo:events:*"), "{reason}");
+}
+
 /// A replica as a part of the gateway has it.
 async fn opened(redis: &Redis, stop: &CancellationToken) -> Arc<SharedStore> {
     let url = redis.url();
