@@ -89,7 +89,7 @@ fn key_sign_in(fields: &Fields<'_>, has_keys: bool, problems: &mut Problems) -> 
         problems.warning(
             &location,
             "VS Code renews tokens of this `tokenLifetime` without a pause",
-            "more than 300 s leave it in peace",
+            "set it to more than 300 s",
         );
     }
     let lifetime = lifetime.max(Duration::from_secs(1)).min(Duration::from_secs(LONGEST_TOKEN_LIFETIME));

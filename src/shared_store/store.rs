@@ -179,7 +179,7 @@ pub(super) fn explain(error: &RedisError) -> String {
         return format!("it gave no answer within {} ms", ANSWER.as_millis());
     }
     match error.code() {
-        // Redis 7 gives a new user no channel, and one with `&mcpo:*` may not subscribe to `mcpo:events:*`.
+        // Redis 7.0 gives a new user no channel, and a user with `&mcpo:*` may not subscribe to `mcpo:events:*`.
         Some("NOPERM") => {
             format!(
                 "{error}; its user needs `~mcpo:* &mcpo:events:* +@all -@dangerous`, with `sharedPrefix` in place of `mcpo:`"

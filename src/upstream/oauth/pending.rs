@@ -65,7 +65,7 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
         self.shared.get_or_init(|| values);
     }
 
-    /// Has `value` wait under `state` for the browser with `secret`, of this user.
+    /// Has `value` wait under `state` for the browser of `user` that holds `secret`.
     pub async fn add(&self, state: String, secret: &str, user: Option<&str>, value: T) {
         let secret: [u8; 32] = Sha256::digest(secret).into();
         let is_shared = match self.shared.get() {
