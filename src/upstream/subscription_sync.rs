@@ -2,7 +2,7 @@
 //! all of them; resources without a subscriber are unsubscribed. A client's session sends the first request to
 //! subscribe by itself, to see a refusal; a second one is harmless.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +23,16 @@ pub struct SubscriptionSync<'a> {
     subscriptions: &'a Subscriptions,
     connection: &'a dyn Connection,
     changed: watch::Receiver<u64>,
-    /// The subscriptions made over this connection.
-    subscribed: BTreeSet<Arc<str>>,
+    /// The resources to which the server may be subscribed over this connection; true where that is certain.
+    told: BTreeMap<Arc<str>, bool>,
 }
 
 impl<'a> SubscriptionSync<'a> {
     pub fn new(subscriptions: &'a Subscriptions, connection: &'a dyn Connection) -> Self {
         let changed = subscriptions.changed();
-        // Those of an earlier connection ended with it.
+        // What an earlier connection was not told ended with it.
         subscriptions.take_ended();
-        Self { subscriptions, connection, changed, subscribed: BTreeSet::new() }
+        Self { subscriptions, connection, changed, told: BTreeMap::new() }
     }
 
     /// Sends each change to the server. May be dropped at any time and called again: an unfinished request is sent
@@ -47,21 +47,34 @@ impl<'a> SubscriptionSync<'a> {
         }
         loop {
             self.changed.borrow_and_update();
-            // However short its time was, a client's session had subscribed to it.
-            self.subscribed.append(&mut self.subscriptions.take_ended());
             let now: BTreeSet<Arc<str>> = self.subscriptions.uris().into_iter().collect();
-            let begun: Vec<_> = now.difference(&self.subscribed).cloned().collect();
-            let ended: Vec<_> = self.subscribed.difference(&now).cloned().collect();
+            let begun: Vec<_> =
+                now.iter().filter(|uri| self.told.get(*uri) != Some(&true)).cloned().collect();
             for uri in begun {
+                self.told.insert(uri.clone(), false);
                 self.request(method::RESOURCES_SUBSCRIBE, &uri).await;
-                self.subscribed.insert(uri);
+                self.told.insert(uri, true);
+            }
+            let mut ended = self.told.keys().filter(|uri| !now.contains(*uri)).cloned().collect::<Vec<_>>();
+            if ended.is_empty() {
+                // The client's session subscribed at the server, even if this loop never saw the resource.
+                ended.extend(self.subscriptions.take_ended());
+                self.told.extend(ended.iter().map(|uri| (uri.clone(), false)));
+            }
+            if ended.is_empty() && self.changed.changed().await.is_err() {
+                return std::future::pending().await;
             }
             for uri in ended {
+                if !self.subscriptions.take_end(&uri) {
+                    continue;
+                }
+                self.told.insert(uri.clone(), false);
                 self.request(method::RESOURCES_UNSUBSCRIBE, &uri).await;
-                self.subscribed.remove(&uri);
-            }
-            if self.changed.changed().await.is_err() {
-                return std::future::pending().await;
+                self.told.remove(&uri);
+                // New resources go first.
+                if self.changed.has_changed().unwrap_or(true) {
+                    break;
+                }
             }
         }
     }
@@ -121,5 +134,19 @@ mod tests {
         let asked = |method: &str, uri: &str| (method.to_owned(), uri.to_owned());
         let expected = [asked("resources/subscribe", "again"), asked("resources/unsubscribe", "short")];
         assert_eq!(connection.requests(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_begins_again_while_its_end_is_told_is_made_once_more() {
+        let (subscriptions, connection) = (Subscriptions::default(), RecordingConnection::new());
+        let mut sync = SubscriptionSync::new(&subscriptions, &*connection);
+        subscriptions.add("a");
+        let _dropped = timeout(ANSWER_LIMIT * 2, sync.run()).await;
+        subscriptions.remove("a");
+        for_a_moment(&mut sync).await;
+        subscriptions.add("a");
+        for_a_moment(&mut sync).await;
+        let methods: Vec<_> = connection.requests().into_iter().map(|(method, _)| method).collect();
+        assert_eq!(methods, ["resources/subscribe", "resources/unsubscribe", "resources/subscribe"]);
     }
 }

@@ -7,6 +7,9 @@ use tokio::sync::watch;
 
 use crate::sync::lock;
 
+/// Ends that wait to be told to the server; of more, the server is not told.
+const MOST_ENDED: usize = 1024;
+
 /// The subscribed resources of one server, each with the number of its subscribers.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
@@ -18,7 +21,7 @@ pub struct Subscriptions {
 #[derive(Debug, Default)]
 struct Resources {
     counts: BTreeMap<Arc<str>, usize>,
-    /// Those that lost their last subscriber since the last [`Subscriptions::take_ended`].
+    /// Resources that lost their last subscriber since the last [`Subscriptions::take_ended`].
     ended: BTreeSet<Arc<str>>,
 }
 
@@ -47,8 +50,7 @@ impl Subscriptions {
             let was_last = *count == 0;
             if was_last {
                 resources.counts.remove(uri);
-                // Without a connection there is nothing to end.
-                if self.changes.receiver_count() > 0 {
+                if resources.ended.len() < MOST_ENDED {
                     resources.ended.insert(uri.into());
                 }
             }
@@ -65,7 +67,14 @@ impl Subscriptions {
         lock(&self.resources).counts.keys().cloned().collect()
     }
 
-    /// Takes out those that lost their last subscriber since the last call and have none now.
+    /// Takes out the end of this resource; false when it has a subscriber.
+    pub fn take_end(&self, uri: &str) -> bool {
+        let mut resources = lock(&self.resources);
+        resources.ended.remove(uri);
+        !resources.counts.contains_key(uri)
+    }
+
+    /// Takes out the resources that lost their last subscriber since the last call and have none now.
     pub fn take_ended(&self) -> BTreeSet<Arc<str>> {
         std::mem::take(&mut lock(&self.resources).ended)
     }

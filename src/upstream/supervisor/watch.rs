@@ -36,8 +36,8 @@ impl Supervisor {
 
     async fn follow(&self, live: Live) -> Followed {
         let Live { reader, connection, changed, news } = live;
-        self.keep(news).await;
         let mut followed = SubscriptionSync::new(self.upstream.subscriptions(), &*connection);
+        self.keep(news).await;
         let (name, changes) = (self.upstream.name(), &self.upstream.changes);
         let mut tools = DebouncedChanges::new(&changed.tools);
         let mut prompts = DebouncedChanges::new(&changed.prompts);
