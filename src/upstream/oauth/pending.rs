@@ -20,7 +20,7 @@ use crate::sync::lock;
 
 /// How long a browser may take.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// Browsers that are waited for at one time; a further one ends the oldest of the user that has most of them.
+/// Browsers that are waited for at one time; for a further one, the user that has most of them loses its oldest.
 const MOST: usize = 64;
 
 /// The values that wait for browsers, by their state.
@@ -78,7 +78,7 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
             here.retain(|_, open| open.began.elapsed() < LIFETIME);
             let mut ended = Vec::new();
             while here.len() >= MOST {
-                let Some(state) = first_to_end(&here) else { break };
+                let Some(state) = first_to_end(&here, user) else { break };
                 here.remove(&state);
                 ended.push(state);
             }
@@ -131,13 +131,14 @@ impl<T: Serialize + DeserializeOwned> PendingBrowsers<T> {
     }
 }
 
-/// The state of the oldest sign-in of the user that has most of them, so that no user ends those of others.
-fn first_to_end<T>(waiting: &HashMap<String, PendingBrowser<T>>) -> Option<String> {
-    let mut counts = HashMap::new();
+/// The state of the sign-in that makes room for one of `user`: the oldest of the user that then has most of them.
+fn first_to_end<T>(waiting: &HashMap<String, PendingBrowser<T>>, user: Option<&str>) -> Option<String> {
+    let mut counts = HashMap::from([(user, 1)]);
     for open in waiting.values() {
-        *counts.entry(&open.user).or_insert(0) += 1;
+        *counts.entry(open.user.as_deref()).or_insert(0) += 1;
     }
-    let first = waiting.iter().max_by_key(|(_, open)| (counts[&open.user], Reverse(open.began)));
+    let count = |open: &PendingBrowser<T>| counts.get(&open.user.as_deref()).copied();
+    let first = waiting.iter().max_by_key(|(_, open)| (count(open), Reverse(open.began)));
     first.map(|(state, _)| state.clone())
 }
 
@@ -186,16 +187,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn so_many_sign_ins_at_one_time_and_the_user_with_most_of_them_makes_room() {
         let sign_ins = PendingBrowsers::default();
-        sign_ins.add("early".into(), "mine", Some("ann"), ()).await;
-        for number in 0..=MOST {
+        let add = async |user: &str, number: usize| {
             tokio::time::advance(Duration::from_millis(1)).await;
-            sign_ins.add(number.to_string(), "mine", Some("bob"), ()).await;
+            sign_ins.add(format!("{user}{number}"), "mine", Some(user), ()).await;
+        };
+        for number in 0..MOST / 2 {
+            add("ann", number).await;
         }
-        assert_eq!(lock(&sign_ins.here).len(), MOST);
-        let waits = |state: &str| lock(&sign_ins.here).contains_key(state);
-        assert!(
-            waits("early") && waits("2") && !waits("1") && !waits("0"),
-            "the oldest of the others had to go"
-        );
+        for number in 0..MOST / 2 + 2 {
+            add("bob", number).await;
+        }
+        let here = lock(&sign_ins.here);
+        assert_eq!(here.len(), MOST);
+        assert!(here.contains_key("ann0") && here.contains_key("bob2"));
+        assert!(!here.contains_key("bob0") && !here.contains_key("bob1"), "the oldest of bob had to go");
     }
 }
