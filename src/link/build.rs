@@ -1,7 +1,7 @@
 //! Has the linker put the functions that a running gateway uses side by side, so that the others are not resident.
 //!
 //! The kernel brings in 64 KB of a program around each page that is touched. With used functions among unused ones that is
-//! nearly the whole program: 6 MB more than with `used.txt`, which names them. A name that no function bears, as after a
+//! nearly the whole program: 5 MB more than with `used.txt`, which names them. A name that no function bears, as after a
 //! change of the code, is passed over. `tests/bench/used` writes the file anew.
 
 use std::error::Error;
@@ -23,30 +23,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     let script = Path::new(&env::var("OUT_DIR")?).join("used.ld");
     fs::write(&script, format!("SECTIONS {{ .text.used : {{ *(\n{sections}) }} }}\nINSERT BEFORE .text;\n"))?;
     let arguments = ["-T".to_owned(), script.display().to_string()];
-    if links(&arguments)? {
-        arguments.iter().for_each(|argument| println!("cargo::rustc-link-arg-bin=mcpo={argument}"));
-    } else {
-        // As gold and mold.
-        println!(
-            "cargo::warning=This linker does not order functions: mcpo will take 5 MB more memory. GNU ld and lld do."
-        );
+    match link(&arguments) {
+        Ok(()) => arguments.iter().for_each(|argument| println!("cargo::rustc-link-arg-bin=mcpo={argument}")),
+        // gold and mold refuse the script.
+        Err(reason) => println!(
+            "cargo::warning=functions are not put in order, which takes 5 MB more memory (GNU ld and lld can): {reason}"
+        ),
     }
     Ok(())
 }
 
-/// Tells whether the linker of this build accepts these arguments: an empty program is linked with them.
-fn links(arguments: &[String]) -> Result<bool, Box<dyn Error>> {
-    let folder = env::var("OUT_DIR")?;
+/// Links an empty program with these arguments, as this build links; the error is the linker's word on the script.
+fn link(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let (folder, target) = (env::var("OUT_DIR")?, env::var("TARGET")?);
+    println!("cargo::rerun-if-env-changed=CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
     let source = Path::new(&folder).join("empty.rs");
     fs::write(&source, "fn main() {}")?;
     let mut compiler = Command::new(env::var("RUSTC")?);
-    compiler
-        .args(["--crate-name", "empty", "--target", &env::var("TARGET")?, "--out-dir", &folder])
-        .arg(source);
-    compiler.args(env::var("CARGO_ENCODED_RUSTFLAGS")?.split('\u{1f}').filter(|flag| !flag.is_empty()));
+    compiler.args([
+        "--crate-name",
+        "empty",
+        "--cap-lints",
+        "allow",
+        "--target",
+        &target,
+        "--out-dir",
+        &folder,
+    ]);
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    compiler.arg(source).args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         compiler.arg(format!("-Clinker={linker}"));
     }
     compiler.args(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
-    Ok(compiler.output()?.status.success())
+    let output = compiler.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let of_the_script = words.lines().rfind(|line| line.contains("used.ld"));
+    Err(of_the_script.or(words.lines().next()).unwrap_or("the compiler said nothing").trim().into())
 }
