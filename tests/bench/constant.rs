@@ -21,7 +21,7 @@ struct Options {
     /// The body of every answer, JSON.
     #[arg(long)]
     answer: String,
-    /// The CPU time that each answer takes besides, in nanoseconds.
+    /// The time that each answer occupies its core besides, in nanoseconds.
     #[arg(long, default_value_t = 0)]
     work: u64,
 }

@@ -39,7 +39,7 @@ def balancer(run, ports):
 
 @contextlib.contextmanager
 def bare_server(run, answer, work=0):
-    """A server that sends this answer; `work` are the nanoseconds of CPU that it takes besides."""
+    """A server that sends this answer; `work` are the nanoseconds that it takes besides."""
     port = processes.free_port()
     command = [str(EXAMPLES / "bench-constant"), "--port", str(port), "--answer", answer.decode(), "--work", str(work)]
     process = run.processes.start("constant", command)
@@ -62,19 +62,31 @@ def spread_load(ports, connections, seconds):
     return {"calls": sum(one["calls"] for one in reports), "p50_us": reports[0]["p50_us"]}
 
 
+@contextlib.contextmanager
+def bare_servers(run, answer, work=0):
+    with processes.on(BACK), contextlib.ExitStack() as stack:
+        yield [stack.enter_context(bare_server(run, answer, work)) for _ in range(REPLICAS)]
+
+
 def lacking_work(run, answer, ports):
-    """The nanoseconds by which a call of these gateways and of their servers occupies its core longer than a bare server's.
+    """The nanoseconds by which a call of these gateways and their servers occupies its core longer than a bare server's.
 
     HAProxy that has less to do wakes for fewer events at a time and takes more for each call, so that its own share is
     that before servers which are as fast as the gateways.
     """
-    with processes.on(BACK), bare_server(run, answer) as (_, port):
-        gateways, bare = ([spread_load(those, 32, run.seconds)["calls"] for _ in range(3)] for those in (ports, [port]))
-    return max(0, round(run.seconds * 1e9 * (1 / statistics.median(gateways) - 1 / statistics.median(bare))))
+    def per_call(ports):
+        return run.seconds * 1e9 / statistics.median(spread_load(ports, 32, run.seconds)["calls"] for _ in range(3))
+
+    gateways, work = per_call(ports), 0
+    # What a server takes besides changes what it takes for the rest, so that a first guess is set right.
+    for _ in range(3):
+        with bare_servers(run, answer, work) as bare:
+            work = max(0, round(work + gateways - per_call([port for _, port in bare])))
+    return work
 
 
 def haproxy(run):
-    """CPU time of all processes of a small call, and its latency: direct, and through HAProxy."""
+    """CPU time and latency of a small call: direct, and through HAProxy. Before bare servers HAProxy's own time counts."""
     if run.gateway is None:
         return
     with contextlib.ExitStack() as stack:
@@ -85,8 +97,7 @@ def haproxy(run):
         if status != 200:
             raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
         work = lacking_work(run, answer, [one.port for one in replicas])
-        with processes.on(BACK):
-            bare = [stack.enter_context(bare_server(run, answer, work)) for _ in range(REPLICAS)]
+        bare = stack.enter_context(bare_servers(run, answer, work))
         before_bare = stack.enter_context(balancer(run, [port for _, port in bare]))
         before_one = stack.enter_context(balancer(run, [replicas[0].port]))
         before_all = stack.enter_context(balancer(run, [one.port for one in replicas]))
@@ -103,7 +114,7 @@ def haproxy(run):
             "three gateways": (every, ports),
             "HAProxy before the three": ([*every, before_all[0]], [before_all[1]]),
         }
-        cpu, p50 = ({label: [] for label in sides} for _ in range(2))
+        cpu, p50, rate = ({label: [] for label in sides} for _ in range(3))
         for turn in range(-1, run.rounds):
             for label, (watched, ports) in rotated(list(sides.items()), turn):
                 before = [processes.thread_seconds(pid) for pid in watched]
@@ -113,18 +124,21 @@ def haproxy(run):
                 if turn >= 0:  # The first turn warms up.
                     cpu[label].append(spent / report["calls"] * 1e6)
                     p50[label].append(alone["p50_us"])
+                    rate[label].append(report["calls"] / run.seconds)
 
     def added(values, more, less):
         return [one - other for one, other in zip(values[more], values[less])]
 
-    for what, unit, values in [("CPU of all processes per small stdio call", "us", cpu), ("p50 at 1 connection", "us", p50)]:
+    rates = [statistics.median(rate[label]) for label in ("HAProxy before the three", "HAProxy before them")]
+    same = "{:,.0f} calls/s before three replicas, {:,.0f} before bare servers".format(*rates)
+    for what, unit, values in [("CPU per small stdio call", "us", cpu), ("p50 at 1 connection", "us", p50)]:
         own = added(values, "HAProxy before them", "three bare servers")
         one = added(values, "HAProxy before it", "one gateway")
         three = added(values, "HAProxy before the three", "three gateways")
         reached = statistics.median(three) <= MOST * statistics.median(own)
-        told = "; ".join(f"{label} {spread(values[label], unit)}" for label in sides)
+        told = "; ".join(f"{label} {spread(values[label], unit)}" for label in sides if any(values[label]))
         yield Row(
             f"{what}: added by HAProxy before three replicas", "HAProxy's own share before three bare servers",
-            f"{spread(three, unit)}, before one {spread(one, unit)}; {told}", "-", f"own share {spread(own, unit)}",
+            f"{spread(three, unit)}, before one {spread(one, unit)}; {told}; {same}", "-", f"own share {spread(own, unit)}",
             reached, {"values": values, "own": own, "one": one, "three": three},
         )  # fmt: skip
