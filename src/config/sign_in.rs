@@ -24,8 +24,8 @@ pub(super) fn is_wanted(documents: &[Fields<'_>]) -> bool {
 
 /// The longest time that an access token may last, in seconds.
 pub const LONGEST_TOKEN_LIFETIME: u64 = 86_400;
-/// VS Code renews an access token five minutes before its end.
-const RENEWED_AT_ONCE: Duration = Duration::from_secs(300);
+/// VS Code renews an access token five minutes before its end; with less than this it renews more than once a minute.
+const RENEWED_TOO_OFTEN: Duration = Duration::from_secs(360);
 
 /// The ways of users in the last file that names some: issuers, and the gateway's own authorization server.
 ///
@@ -83,13 +83,14 @@ fn key_sign_in(fields: &Fields<'_>, has_keys: bool, problems: &mut Problems) -> 
         );
     }
     let lifetime = fields.seconds("tokenLifetime", problems).unwrap_or(defaults::TOKEN_LIFETIME);
-    if lifetime <= RENEWED_AT_ONCE
+    if is_on
+        && lifetime < RENEWED_TOO_OFTEN
         && let Some((_, location)) = fields.get("tokenLifetime")
     {
         problems.warning(
             &location,
-            "VS Code renews tokens of this `tokenLifetime` without a pause",
-            "set it to more than 300 s",
+            "VS Code renews a token five minutes before it expires, so it would renew these all the time",
+            "set it to 600, or leave it out",
         );
     }
     let lifetime = lifetime.max(Duration::from_secs(1)).min(Duration::from_secs(LONGEST_TOKEN_LIFETIME));

@@ -179,10 +179,10 @@ pub(super) fn explain(error: &RedisError) -> String {
         return format!("it gave no answer within {} ms", ANSWER.as_millis());
     }
     match error.code() {
-        // Redis 7.0 gives a new user no channel, and a user with `&mcpo:*` may not subscribe to `mcpo:events:*`.
+        // Redis compares the pattern of a subscription as text: `&mcpo:*` does not allow `mcpo:events:*`.
         Some("NOPERM") => {
             format!(
-                "{error}; its user needs `~mcpo:* &mcpo:events:* +@all -@dangerous`, with `sharedPrefix` in place of `mcpo:`"
+                "{error}; its user needs `~mcpo:* resetchannels &mcpo:events:* +@all -@dangerous`, with `sharedPrefix` in place of `mcpo:`"
             )
         }
         _ => error.to_string(),

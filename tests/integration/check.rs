@@ -124,8 +124,8 @@ fn warnings_alone_are_printed_and_do_not_fail_the_check() {
 }
 
 #[test]
-fn tokens_that_vs_code_renews_without_a_pause_are_warned_of() {
-    for (lifetime, is_warned_of) in [(300, true), (301, false)] {
+fn tokens_that_vs_code_renews_all_the_time_are_warned_of() {
+    for (lifetime, is_warned_of) in [(359, true), (360, false)] {
         let (code, _, problems) = check(&format!(
             r#"{{"mcpServers": {{"a": {{"command": "x"}}}}, "apiKeys": {{"k": "secret"}}, "publicUrl": "https://mcp.example.org",
                 "stateDir": "state", "signIn": {{"apiKeys": true, "tokenLifetime": {lifetime}}}}}"#

@@ -276,7 +276,17 @@ async fn a_store_with_a_password_is_reached_and_its_address_is_shown_without_it(
 #[tokio::test]
 async fn a_user_of_the_store_needs_its_keys_and_channels_alone() {
     let rights = ["--user", "default", "off"];
-    let whole = ["--user", "whole", "on", ">pass", "~home:*", "&home:events:*", "+@all", "-@dangerous"];
+    let whole = [
+        "--user",
+        "whole",
+        "on",
+        ">pass",
+        "~home:*",
+        "resetchannels",
+        "&home:events:*",
+        "+@all",
+        "-@dangerous",
+    ];
     // The pattern of a subscription has to be the very text.
     let other_channels = ["--user", "deaf", "on", ">pass", "~home:*", "&home:*", "+@all"];
     let Some(redis) = Redis::start(&[&rights[..], &whole, &other_channels].concat()).await else { return };
