@@ -64,8 +64,11 @@ def spread_load(ports, connections, seconds):
 
 @contextlib.contextmanager
 def bare_servers(run, answer, work=0):
-    with processes.on(BACK), contextlib.ExitStack() as stack:
-        yield [stack.enter_context(bare_server(run, answer, work)) for _ in range(REPLICAS)]
+    with contextlib.ExitStack() as stack:
+        # Their core is not that of what is started meanwhile.
+        with processes.on(BACK):
+            servers = [stack.enter_context(bare_server(run, answer, work)) for _ in range(REPLICAS)]
+        yield servers
 
 
 def lacking_work(run, answer, ports):
