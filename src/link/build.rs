@@ -40,16 +40,8 @@ fn link(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let source = Path::new(&folder).join("empty.rs");
     fs::write(&source, "fn main() {}")?;
     let mut compiler = Command::new(env::var("RUSTC")?);
-    compiler.args([
-        "--crate-name",
-        "empty",
-        "--cap-lints",
-        "allow",
-        "--target",
-        &target,
-        "--out-dir",
-        &folder,
-    ]);
+    compiler.args(["--crate-name=empty", "--cap-lints=allow"]);
+    compiler.args([format!("--target={target}"), format!("--out-dir={folder}")]);
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     compiler.arg(source).args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
     if let Ok(linker) = env::var("RUSTC_LINKER") {

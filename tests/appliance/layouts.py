@@ -142,10 +142,15 @@ def programs_of(name):
     return PROGRAMS.get(name, {})
 
 
+def scripts_of(layout, script):
+    """What is run for a script of this layout, in this order."""
+    return [TESTS / "common/prelude.py", TESTS / f"layouts/{layout}.py", script]
+
+
 class Site:
     def __init__(self, layout, binary, system="/", machine=driver.Machine):
         """`system` is the file system that its machines boot; another than this one has units of its own."""
-        self.layout, self.system, self.machine = layout, system, machine
+        self.system, self.machine = system, machine
         self.units = UNITS / ("newer" if system != "/" else layout)
         self.nodes = sorted(folder.name for folder in self.units.iterdir())
         self.network = Network(self.nodes)
@@ -166,10 +171,6 @@ class Site:
             machine.stop()
         self.network.stop()
         shutil.rmtree(self.scratch, ignore_errors=True)
-
-    def scripts(self, script):
-        """What is run, in this order."""
-        return [TESTS / "common/prelude.py", TESTS / f"layouts/{self.layout}.py", script]
 
     def _machine(self, name, binary):
         recorded = self.units / name

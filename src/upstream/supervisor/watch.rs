@@ -36,6 +36,7 @@ impl Supervisor {
 
     async fn follow(&self, live: Live) -> Followed {
         let Live { reader, connection, changed, news } = live;
+        // Before the first wait, so that it knows of all that clients end meanwhile.
         let mut followed = SubscriptionSync::new(self.upstream.subscriptions(), &*connection);
         self.keep(news).await;
         let (name, changes) = (self.upstream.name(), &self.upstream.changes);

@@ -85,30 +85,43 @@ def time_throughput(run):
         yield throughput(run, apart, "0.95 x direct", 0.95, "direct")[2]
 
 
+def small_answer(gateway):
+    """The body of the answer to a small call of this gateway."""
+    status, answer = gateway.post("bench", RUST.tool, RUST.arguments)
+    if status != 200:
+        raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
+    return answer
+
+
+@contextlib.contextmanager
+def bare_server(run, answer, work=0):
+    """A server that sends this answer; `work` are the nanoseconds that it takes besides."""
+    port = processes.free_port()
+    command = [str(EXAMPLES / "bench-constant"), "--port", str(port), "--answer", answer.decode(), "--work", str(work)]
+    process = run.processes.start("constant", command)
+    processes.wait_for(lambda: processes.port_is_open(port), "the bare server")
+    try:
+        yield process.pid, port
+    finally:
+        run.processes.stop(process)
+
+
 def constant(run):
     """The gateway's CPU time of a small call, as a multiple of what an axum handler takes for a constant answer."""
     if run.gateway is None:
         return
     cpu = {"gateway": [], "constant": []}
     with run.gateway.start(run, {"bench": RUST.entry()}) as one:
-        status, answer = one.post("bench", RUST.tool, RUST.arguments)
-        if status != 200:
-            raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
-        port = processes.free_port()
-        handler = run.processes.start(
-            "constant", [str(EXAMPLES / "bench-constant"), "--port", str(port), "--answer", answer.decode()]
-        )
-        processes.wait_for(lambda: processes.port_is_open(port), "the constant answer")
-        path = f"/bench/{RUST.tool}"
-        sides = [("gateway", one.pid, one.port), ("constant", handler.pid, port)]
-        for turn in range(-1, run.rounds):
-            for label, pid, at in rotated(sides, turn):
-                before = processes.thread_seconds(pid)
-                url = f"http://127.0.0.1:{at}{path}"
-                report = programs.load(url, RUST.arguments, RUST.expect, 32, run.seconds)
-                if turn >= 0:  # The first turn warms up.
-                    cpu[label].append(processes.seconds_since(pid, before) / report["calls"] * 1e6)
-        run.processes.stop(handler)
+        with bare_server(run, small_answer(one)) as (handler, port):
+            path = f"/bench/{RUST.tool}"
+            sides = [("gateway", one.pid, one.port), ("constant", handler, port)]
+            for turn in range(-1, run.rounds):
+                for label, pid, at in rotated(sides, turn):
+                    before = processes.thread_seconds(pid)
+                    url = f"http://127.0.0.1:{at}{path}"
+                    report = programs.load(url, RUST.arguments, RUST.expect, 32, run.seconds)
+                    if turn >= 0:  # The first turn warms up.
+                        cpu[label].append(processes.seconds_since(pid, before) / report["calls"] * 1e6)
     ratio = ratios(cpu["gateway"], cpu["constant"])
     yield Row(
         "gateway CPU per small stdio call, against an axum handler with a constant answer", "1.8 x the handler",

@@ -6,8 +6,8 @@ import shutil
 import statistics
 
 from . import processes, programs
-from .calls import rotated
-from .contenders import EXAMPLES, ROOT, RUST
+from .calls import bare_server, rotated, small_answer
+from .contenders import ROOT, RUST
 from .table import Row, spread
 
 #: As many as the file names.
@@ -31,19 +31,6 @@ def balancer(run, ports):
     process = run.processes.start("haproxy", [program, "-db", "-f", str(ROOT / "nix/haproxy.cfg")], env)
     ready = lambda: processes.request(port, "GET", "/ready")[0] == 200  # noqa: E731
     processes.wait_for(ready, "HAProxy (of the package haproxy)")
-    try:
-        yield process.pid, port
-    finally:
-        run.processes.stop(process)
-
-
-@contextlib.contextmanager
-def bare_server(run, answer, work=0):
-    """A server that sends this answer; `work` are the nanoseconds that it takes besides."""
-    port = processes.free_port()
-    command = [str(EXAMPLES / "bench-constant"), "--port", str(port), "--answer", answer.decode(), "--work", str(work)]
-    process = run.processes.start("constant", command)
-    processes.wait_for(lambda: processes.port_is_open(port), "the bare server")
     try:
         yield process.pid, port
     finally:
@@ -96,9 +83,7 @@ def haproxy(run):
         stack.enter_context(processes.on(FRONT))
         with processes.on(BACK):
             replicas = [stack.enter_context(run.gateway.start(run, {"bench": RUST.entry()})) for _ in range(REPLICAS)]
-        status, answer = replicas[0].post("bench", RUST.tool, RUST.arguments)
-        if status != 200:
-            raise programs.Failed(f"the gateway answered with status {status}: {answer[:200]!r}")
+        answer = small_answer(replicas[0])
         work = lacking_work(run, answer, [one.port for one in replicas])
         bare = stack.enter_context(bare_servers(run, answer, work))
         before_bare = stack.enter_context(balancer(run, [port for _, port in bare]))
@@ -132,8 +117,8 @@ def haproxy(run):
     def added(values, more, less):
         return [one - other for one, other in zip(values[more], values[less])]
 
-    rates = [statistics.median(rate[label]) for label in ("HAProxy before the three", "HAProxy before them")]
-    same = "{:,.0f} calls/s before three replicas, {:,.0f} before bare servers".format(*rates)
+    replicas_rate, bare_rate = (statistics.median(rate[label]) for label in ("HAProxy before the three", "HAProxy before them"))
+    rates = f"{replicas_rate:,.0f} calls/s before three replicas, {bare_rate:,.0f} before bare servers"
     for what, unit, values in [("CPU per small stdio call", "us", cpu), ("p50 at 1 connection", "us", p50)]:
         own = added(values, "HAProxy before them", "three bare servers")
         one = added(values, "HAProxy before it", "one gateway")
@@ -142,6 +127,6 @@ def haproxy(run):
         told = "; ".join(f"{label} {spread(values[label], unit)}" for label in sides if any(values[label]))
         yield Row(
             f"{what}: added by HAProxy before three replicas", "HAProxy's own share before three bare servers",
-            f"{spread(three, unit)}, before one {spread(one, unit)}; {told}; {same}", "-", f"own share {spread(own, unit)}",
+            f"{spread(three, unit)}, before one {spread(one, unit)}; {told}; {rates}", "-", f"own share {spread(own, unit)}",
             reached, {"values": values, "own": own, "one": one, "three": three},
         )  # fmt: skip
